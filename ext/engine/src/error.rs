@@ -1,0 +1,169 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::KeyError;
+
+/// The result of an engine call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that a call to the engine can answer instead of a result. The texts are those of the reference
+/// wherever it has one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A key of a write without parts.
+    #[error("key cannot be empty")]
+    EmptyKey,
+    /// A key part that has no stored form, or a stored key that no version of the format writes.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A key to write is longer than the limit, in stored form.
+    #[error("Key too large for write (max {max} bytes)")]
+    KeyTooLargeToWrite {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A key to read, or a bound of a range, is longer than the limit, in stored form.
+    #[error("Key too large for read (max {max} bytes)")]
+    KeyTooLargeToRead {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A value is longer than the limit.
+    #[error("Value too large (max {max} bytes)")]
+    ValueTooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A queue message is longer than the limit.
+    #[error("enqueue payload too large (max {max} bytes)")]
+    MessageTooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// More ranges in one read than the limit.
+    #[error("Too many ranges (max {max})")]
+    TooManyRanges {
+        /// The limit in ranges.
+        max: usize,
+    },
+    /// More entries asked for in one read than the limit.
+    #[error("Too many entries (max {max})")]
+    TooManyEntries {
+        /// The limit in entries.
+        max: usize,
+    },
+    /// More checks in one write than the limit.
+    #[error("Too many checks (max {max})")]
+    TooManyChecks {
+        /// The limit in checks.
+        max: usize,
+    },
+    /// More mutations and messages in one write than the limit.
+    #[error("Too many mutations (max {max})")]
+    TooManyMutations {
+        /// The limit in mutations.
+        max: usize,
+    },
+    /// The keys and values of one write are longer together than the limit.
+    #[error("Total mutation size too large (max {max} bytes)")]
+    WriteTooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// The keys of one write are longer together than the limit.
+    #[error("Total key size too large (max {max} bytes)")]
+    KeysTooLarge {
+        /// The limit in bytes.
+        max: usize,
+    },
+
+    /// The start of a selector lies outside its prefix.
+    #[error("Start key is not in the keyspace defined by prefix")]
+    StartOutsidePrefix,
+    /// The end of a selector lies outside its prefix.
+    #[error("End key is not in the keyspace defined by prefix")]
+    EndOutsidePrefix,
+    /// The start of a selector lies behind its end.
+    #[error("Start key is greater than end key")]
+    StartBehindEnd,
+    /// A selector that names neither a prefix nor a start.
+    #[error("Invalid range")]
+    IncompleteSelector,
+    /// A cursor that is not URL-safe base64.
+    #[error("invalid cursor")]
+    InvalidCursor,
+    /// A cursor that was made for another selector.
+    #[error("cursor out of bounds")]
+    CursorOutOfBounds,
+    /// A cursor was asked for a key that the selector does not hold.
+    #[error("Invalid boundary key")]
+    KeyOutsideSelector,
+
+    /// Sum, min or max with something else than a 64-bit unsigned integer.
+    #[error("Failed to perform '{operation}' mutation on a non-U64 operand")]
+    OperandNotU64 {
+        /// "sum", "min" or "max".
+        operation: &'static str,
+    },
+    /// Sum, min or max of a key that holds something else than a 64-bit unsigned integer.
+    #[error("Failed to perform '{operation}' mutation on a non-U64 value in the database")]
+    StoredNotU64 {
+        /// "sum", "min" or "max".
+        operation: &'static str,
+    },
+
+    /// The database was closed.
+    #[error("Database is closed.")]
+    Closed,
+    /// A write to a database whose file may only be read.
+    #[error("Can not write to a read-only database.")]
+    ReadOnly,
+    /// The file was written by a later version of the format than this one knows.
+    #[error(
+        "the database file has format version {found}, and this program knows versions up to {known}: use a newer one"
+    )]
+    NewerFormat {
+        /// The version in the file.
+        found: i64,
+        /// The last version known here.
+        known: i64,
+    },
+    /// A stored value that no version of the format writes.
+    #[error(
+        "a stored value of {len} bytes has encoding {encoding}, which is unknown or does not fit: the file is damaged or newer than this program"
+    )]
+    DamagedValue {
+        /// The encoding in the file.
+        encoding: i64,
+        /// The length of the value in bytes.
+        len: usize,
+    },
+    /// Another process held the database for longer than the engine waits.
+    #[error("the database is locked by another process")]
+    Busy,
+    /// The file could not be opened as a database.
+    #[error("unable to open database file {path:?}: {source}", path = path.display())]
+    Open {
+        /// The file asked for.
+        path: PathBuf,
+        /// What SQLite or the operating system answered.
+        source: Arc<rusqlite::Error>,
+    },
+    /// SQLite or the disk failed.
+    #[error("the database failed: {0}")]
+    Storage(#[source] Arc<rusqlite::Error>),
+    /// The operating system refused to start the writer's thread.
+    #[error("unable to start the database's writer thread: {0}")]
+    Thread(#[source] Arc<std::io::Error>),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Error::Busy,
+            Some(rusqlite::ErrorCode::ReadOnly) => Error::ReadOnly,
+            _ => Error::Storage(Arc::new(error)),
+        }
+    }
+}

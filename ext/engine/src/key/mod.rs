@@ -1,0 +1,104 @@
+mod codec;
+mod part;
+
+use std::fmt;
+
+pub use codec::{KeyError, KeyParts};
+pub use part::KeyPart;
+
+/// A key in its stored form: bytes whose order is the order of keys.
+///
+/// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`Key::from_parts`], or part by
+/// part with the `push_*` methods, which encode straight into the key's buffer.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// A key without parts, to push parts to.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Encodes parts.
+    ///
+    /// # Errors
+    /// [`KeyError::IntTooLong`].
+    pub fn from_parts(parts: &[KeyPart<'_>]) -> Result<Self, KeyError> {
+        let mut key = Self::new();
+        parts.iter().try_for_each(|part| key.push(part))?;
+        Ok(key)
+    }
+
+    /// Takes bytes that a database gave as a key. They are checked where they are decoded, by [`Key::parts`].
+    pub fn from_stored(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The stored form.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The stored form, by value.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// Decodes the parts, one after the other.
+    pub fn parts(&self) -> KeyParts<'_> {
+        KeyParts::new(&self.0)
+    }
+
+    /// Appends a part.
+    ///
+    /// # Errors
+    /// [`KeyError::IntTooLong`].
+    pub fn push(&mut self, part: &KeyPart<'_>) -> Result<(), KeyError> {
+        match part {
+            KeyPart::Bytes(bytes) => self.push_bytes(bytes),
+            KeyPart::String(string) => self.push_string(string),
+            KeyPart::Int(int) => {
+                let (sign, magnitude) = int.to_bytes_be();
+                self.push_int(sign == num_bigint::Sign::Minus, &magnitude)?;
+            }
+            KeyPart::Number(number) => self.push_number(*number),
+            KeyPart::Bool(bool) => self.push_bool(*bool),
+        }
+        Ok(())
+    }
+
+    /// Appends a part of bytes.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        codec::push_bytes(&mut self.0, bytes);
+    }
+
+    /// Appends a string part.
+    pub fn push_string(&mut self, string: &str) {
+        codec::push_string(&mut self.0, string);
+    }
+
+    /// Appends an integer part, given by its sign and its magnitude in big-endian bytes. Leading zero bytes do not
+    /// matter.
+    ///
+    /// # Errors
+    /// [`KeyError::IntTooLong`].
+    pub fn push_int(&mut self, negative: bool, magnitude: &[u8]) -> Result<(), KeyError> {
+        codec::push_int(&mut self.0, negative, magnitude)
+    }
+
+    /// Appends a number part. All NaNs of one sign are one key.
+    pub fn push_number(&mut self, number: f64) {
+        codec::push_number(&mut self.0, number);
+    }
+
+    /// Appends a boolean part.
+    pub fn push_bool(&mut self, bool: bool) {
+        codec::push_bool(&mut self.0, bool);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.parts().map(|part| part.ok())).finish()
+    }
+}

@@ -1,0 +1,48 @@
+use std::borrow::Cow;
+
+use num_bigint::BigInt;
+
+/// A part of a key. Parts of different kinds are ordered as the variants are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyPart<'a> {
+    /// Bytes (`Uint8Array`), in the order of their values.
+    Bytes(Cow<'a, [u8]>),
+    /// A string, in the order of its Unicode code points.
+    String(Cow<'a, str>),
+    /// An integer (`bigint`) of up to 255 bytes.
+    Int(BigInt),
+    /// A number, with -NaN below and NaN above all others, and -0 below 0.
+    Number(f64),
+    /// False, then true.
+    Bool(bool),
+}
+
+impl<'a> From<&'a [u8]> for KeyPart<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        KeyPart::Bytes(Cow::Borrowed(bytes))
+    }
+}
+
+impl<'a> From<&'a str> for KeyPart<'a> {
+    fn from(string: &'a str) -> Self {
+        KeyPart::String(Cow::Borrowed(string))
+    }
+}
+
+impl From<i64> for KeyPart<'_> {
+    fn from(int: i64) -> Self {
+        KeyPart::Int(int.into())
+    }
+}
+
+impl From<f64> for KeyPart<'_> {
+    fn from(number: f64) -> Self {
+        KeyPart::Number(number)
+    }
+}
+
+impl From<bool> for KeyPart<'_> {
+    fn from(bool: bool) -> Self {
+        KeyPart::Bool(bool)
+    }
+}

@@ -1,0 +1,124 @@
+use crate::{AtomicWrite, Error, Read, Result};
+
+/// How much one call may ask for. The defaults are those of the reference.
+///
+/// Sizes of keys are those of their stored form, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of a key to write.
+    pub write_key_size: usize,
+    /// The size of a key to read, or of a bound of a range: a bound may be a written key and one byte.
+    pub read_key_size: usize,
+    /// The size of a value, or of a queue message.
+    pub value_size: usize,
+    /// Ranges in one read.
+    pub read_ranges: usize,
+    /// Entries asked for in one read.
+    pub read_entries: usize,
+    /// Checks in one write.
+    pub checks: usize,
+    /// Mutations and messages in one write.
+    pub mutations: usize,
+    /// The size of one write: its keys, values and messages.
+    pub write_size: usize,
+    /// The size of the keys that one write gives a value.
+    pub write_keys_size: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            write_key_size: 2048,
+            read_key_size: 2049,
+            value_size: 64 * 1024,
+            read_ranges: 10,
+            read_entries: 1000,
+            checks: 100,
+            mutations: 1000,
+            write_size: 800 * 1024,
+            write_keys_size: 80 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks a read.
+    ///
+    /// # Errors
+    /// The first limit that it exceeds.
+    pub fn check_reads(&self, reads: &[Read<'_>]) -> Result<()> {
+        if reads.len() > self.read_ranges {
+            return Err(Error::TooManyRanges { max: self.read_ranges });
+        }
+        let mut entries = 0;
+        for read in reads {
+            let size = match read {
+                Read::Key(key) => key.as_bytes().len(),
+                Read::Range { start, end, .. } => start.len().max(end.len()),
+            };
+            if size > self.read_key_size {
+                return Err(Error::KeyTooLargeToRead { max: self.read_key_size });
+            }
+            entries += match read {
+                Read::Key(_) => 1,
+                Read::Range { limit, .. } => *limit as usize,
+            };
+        }
+        if entries > self.read_entries {
+            return Err(Error::TooManyEntries { max: self.read_entries });
+        }
+        Ok(())
+    }
+
+    /// Checks a write.
+    ///
+    /// The size of a write counts the key of a mutation that stores a value twice, as the reference does.
+    ///
+    /// # Errors
+    /// The first limit that it exceeds, or [`Error::EmptyKey`].
+    pub fn check_write(&self, write: &AtomicWrite) -> Result<()> {
+        if write.checks.len() > self.checks {
+            return Err(Error::TooManyChecks { max: self.checks });
+        }
+        if write.mutations.len() + write.enqueues.len() > self.mutations {
+            return Err(Error::TooManyMutations { max: self.mutations });
+        }
+
+        let keys = write.checks.iter().map(|check| &check.key);
+        let keys = keys.chain(write.mutations.iter().map(|mutation| &mutation.key));
+        let mut size = 0;
+        for key in keys {
+            match key.as_bytes().len() {
+                0 => return Err(Error::EmptyKey),
+                len if len > self.write_key_size => {
+                    return Err(Error::KeyTooLargeToWrite { max: self.write_key_size });
+                }
+                len => size += len,
+            }
+        }
+
+        let mut keys_size = 0;
+        for mutation in &write.mutations {
+            let Some(value) = mutation.kind.value() else { continue };
+            if value.len() > self.value_size {
+                return Err(Error::ValueTooLarge { max: self.value_size });
+            }
+            size += mutation.key.as_bytes().len() + value.len();
+            keys_size += mutation.key.as_bytes().len();
+        }
+        for enqueue in &write.enqueues {
+            if enqueue.message.len() > self.value_size {
+                return Err(Error::MessageTooLarge { max: self.value_size });
+            }
+            size += enqueue.message.len() + enqueue.backoff_schedule.as_ref().map_or(0, |schedule| 4 * schedule.len());
+        }
+
+        if size > self.write_size {
+            return Err(Error::WriteTooLarge { max: self.write_size });
+        }
+        if keys_size > self.write_keys_size {
+            return Err(Error::KeysTooLarge { max: self.write_keys_size });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE;
+
+use crate::{Error, Key, Result};
+
+/// The least byte that can follow a prefix, and the greatest: no key part begins with either.
+const BEFORE_PARTS: u8 = 0x00;
+const BEHIND_PARTS: u8 = 0xff;
+
+/// A set of keys to list: those with a prefix, those between two keys, or both.
+///
+/// A listing may stop after any key and continue later, in the same or another process, from a *cursor*: the URL-safe
+/// base64 of what that key has beyond the part that all keys of the selector share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    start: Vec<u8>,
+    end: Vec<u8>,
+    /// How many leading bytes all keys of the selector share, for the cursor.
+    shared: usize,
+    /// Whether a cursor may not lie below `start` and above `end`. A bound that the prefix alone gives is open: the
+    /// cursor cannot leave it.
+    bounded: (bool, bool),
+}
+
+impl Selector {
+    /// Selects the keys that have the prefix, that are not below the start, and that are below the end. A prefix does
+    /// not select the key that is equal to it. A start alone selects the one key equal to it.
+    ///
+    /// # Errors
+    /// A start or end outside the prefix, a start behind the end, or neither a prefix nor a start.
+    pub fn new(prefix: Option<&Key>, start: Option<&Key>, end: Option<&Key>) -> Result<Self> {
+        let [prefix, start, end] = [prefix, start, end].map(|key| key.map(Key::as_bytes));
+        if let Some(prefix) = prefix {
+            let inside = |key: &[u8]| key.len() > prefix.len() && key.starts_with(prefix);
+            if !start.is_none_or(inside) {
+                return Err(Error::StartOutsidePrefix);
+            }
+            if !end.is_none_or(inside) {
+                return Err(Error::EndOutsidePrefix);
+            }
+        }
+        if let (Some(start), Some(end)) = (start, end)
+            && start > end
+        {
+            return Err(Error::StartBehindEnd);
+        }
+
+        let followed_by = |key: &[u8], byte: u8| [key, &[byte]].concat();
+        let (first, behind_last) = match (prefix, start, end) {
+            (Some(prefix), start, end) => (
+                start.map_or_else(|| followed_by(prefix, BEFORE_PARTS), <[u8]>::to_vec),
+                end.map_or_else(|| followed_by(prefix, BEHIND_PARTS), <[u8]>::to_vec),
+            ),
+            (None, Some(start), Some(end)) => (start.to_vec(), end.to_vec()),
+            (None, Some(start), None) => (start.to_vec(), followed_by(start, 0)),
+            (None, None, _) => return Err(Error::IncompleteSelector),
+        };
+        let shared = match prefix {
+            Some(prefix) => prefix.len(),
+            None => first.iter().zip(&behind_last).take_while(|(a, b)| a == b).count(),
+        };
+        let bounded = (start.is_some(), prefix.is_none() || end.is_some());
+        Ok(Self { start: first, end: behind_last, shared, bounded })
+    }
+
+    /// The bounds of the range to read, in stored form: the first key and the one behind the last. With a cursor, only
+    /// what follows its key in the direction of the listing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`] or [`Error::CursorOutOfBounds`].
+    pub fn range(&self, cursor: Option<&str>, reverse: bool) -> Result<(Vec<u8>, Vec<u8>)> {
+        let Some(cursor) = cursor else {
+            return Ok((self.start.clone(), self.end.clone()));
+        };
+        let rest = BASE64_URL_SAFE.decode(cursor).map_err(|_| Error::InvalidCursor)?;
+        let mut key = [&self.start[..self.shared], &rest].concat();
+        if reverse {
+            if self.bounded.1 && key > self.end {
+                return Err(Error::CursorOutOfBounds);
+            }
+            Ok((self.start.clone(), key))
+        } else {
+            key.push(0);
+            if self.bounded.0 && key < self.start {
+                return Err(Error::CursorOutOfBounds);
+            }
+            Ok((key, self.end.clone()))
+        }
+    }
+
+    /// The cursor that continues a listing after `key`, in either direction.
+    ///
+    /// # Errors
+    /// [`Error::KeyOutsideSelector`] for a key that does not share what all keys of the selector share.
+    pub fn cursor(&self, key: &[u8]) -> Result<String> {
+        let rest = key.strip_prefix(&self.start[..self.shared]).ok_or(Error::KeyOutsideSelector)?;
+        Ok(BASE64_URL_SAFE.encode(rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KeyPart;
+
+    fn key(parts: &[&str]) -> Key {
+        Key::from_parts(&parts.iter().map(|part| KeyPart::from(*part)).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn bytes(parts: &[&str], last: &[u8]) -> Vec<u8> {
+        [key(parts).as_bytes(), last].concat()
+    }
+
+    #[test]
+    fn selects_by_prefix_start_and_end() {
+        let (a, ab, ac) = (key(&["a"]), key(&["a", "b"]), key(&["a", "c"]));
+        let range = |prefix, start, end| Selector::new(prefix, start, end).unwrap().range(None, false).unwrap();
+        assert_eq!(range(Some(&a), None, None), (bytes(&["a"], b"\x00"), bytes(&["a"], b"\xff")));
+        assert_eq!(range(Some(&a), Some(&ab), None), (bytes(&["a", "b"], b""), bytes(&["a"], b"\xff")));
+        assert_eq!(range(Some(&a), None, Some(&ab)), (bytes(&["a"], b"\x00"), bytes(&["a", "b"], b"")));
+        assert_eq!(range(Some(&a), Some(&ab), Some(&ac)), (bytes(&["a", "b"], b""), bytes(&["a", "c"], b"")));
+        assert_eq!(range(None, Some(&ab), Some(&ac)), (bytes(&["a", "b"], b""), bytes(&["a", "c"], b"")));
+        assert_eq!(range(None, Some(&ab), None), (bytes(&["a", "b"], b""), bytes(&["a", "b"], b"\x00")));
+    }
+
+    #[test]
+    fn refuses_bounds_that_select_nothing() {
+        let (a, ab, b) = (key(&["a"]), key(&["a", "b"]), key(&["b"]));
+        let refused = |prefix, start, end| Selector::new(prefix, start, end).unwrap_err();
+        assert!(matches!(refused(Some(&a), Some(&b), None), Error::StartOutsidePrefix));
+        assert!(matches!(refused(Some(&a), Some(&a), None), Error::StartOutsidePrefix));
+        assert!(matches!(refused(Some(&a), None, Some(&b)), Error::EndOutsidePrefix));
+        assert!(matches!(refused(None, Some(&b), Some(&ab)), Error::StartBehindEnd));
+        assert!(matches!(refused(None, None, Some(&b)), Error::IncompleteSelector));
+    }
+
+    #[test]
+    fn continues_after_the_key_of_a_cursor() {
+        let selector = Selector::new(Some(&key(&["a"])), None, None).unwrap();
+        let cursor = selector.cursor(key(&["a", "b"]).as_bytes()).unwrap();
+        assert_eq!(cursor, "AmIA");
+        let forward = selector.range(Some(&cursor), false).unwrap();
+        assert_eq!(forward, (bytes(&["a", "b"], b"\x00"), bytes(&["a"], b"\xff")));
+        let backward = selector.range(Some(&cursor), true).unwrap();
+        assert_eq!(backward, (bytes(&["a"], b"\x00"), bytes(&["a", "b"], b"")));
+    }
+
+    #[test]
+    fn refuses_cursors_of_another_selector() {
+        let selector = Selector::new(None, Some(&key(&["b"])), Some(&key(&["d"]))).unwrap();
+        assert!(matches!(selector.range(Some("*"), false), Err(Error::InvalidCursor)));
+        // Both bounds share the tag of strings, which the cursor leaves out.
+        let [below, above] = ["YQA=", "ZQA="];
+        assert!(matches!(selector.range(Some(below), false), Err(Error::CursorOutOfBounds)));
+        assert!(matches!(selector.range(Some(above), true), Err(Error::CursorOutOfBounds)));
+        assert!(matches!(selector.cursor(b"\x21"), Err(Error::KeyOutsideSelector)));
+    }
+}

@@ -1,0 +1,66 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema;
+use crate::{Error, Result};
+
+/// Statements that a connection keeps prepared: all that the engine has.
+const STATEMENTS: usize = 32;
+
+/// How long to sleep between two attempts to take a lock that another process holds, and how many attempts to make.
+/// A commit holds the lock for about as long as a disk sync; SQLite's own waiting sleeps up to 100 ms at once, which
+/// starves a process among many.
+const LOCK_INTERVAL: Duration = Duration::from_millis(1);
+const LOCK_ATTEMPTS: i32 = 60_000;
+
+/// Opens a connection for reads and writes, and brings the file to the present format.
+pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection> {
+    let connection = open(path, follow_links)?;
+    let prepare = || -> Result<()> {
+        if connection.is_readonly(rusqlite::MAIN_DB)? {
+            return schema::check(&connection);
+        }
+        // The log lets reads go on beside a write. It is synced by every commit: what was acknowledged survives a
+        // power failure.
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        schema::migrate(&connection)
+    };
+    match prepare() {
+        Ok(()) => Ok(connection),
+        Err(Error::Storage(source)) => Err(Error::Open { path: path.to_owned(), source }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a connection for reads, to a file that a writer has open.
+pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
+    let connection = open(path, follow_links)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Opens a database in memory, for reads and writes.
+pub(super) fn open_memory() -> Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    schema::migrate(&connection)?;
+    Ok(connection)
+}
+
+fn open(path: &Path, follow_links: bool) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_handler(Some(|attempts| {
+        thread::sleep(LOCK_INTERVAL);
+        attempts < LOCK_ATTEMPTS
+    }))?;
+    Ok(connection)
+}

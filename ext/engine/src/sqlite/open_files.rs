@@ -1,0 +1,60 @@
+//! The files that this process has open. Databases on one file share its writer, whatever path each was opened by:
+//! writers of one process would only wait for each other.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, Weak};
+
+use super::writer::Writer;
+use super::{Options, connection, lock};
+use crate::{Error, Result};
+
+static OPEN: LazyLock<Mutex<HashMap<FileId, Weak<Writer>>>> = LazyLock::new(Default::default);
+
+/// The writer of a file, started where this process has none.
+///
+/// The writer keeps the clock and the randomness of the first database opened on the file.
+pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Result<Arc<Writer>> {
+    let mut open = lock(&OPEN);
+    open.retain(|_, writer| writer.strong_count() > 0);
+    if let Ok(id) = FileId::of(path, follow_links)
+        && let Some(writer) = open.get(&id).and_then(Weak::upgrade)
+    {
+        return Ok(writer);
+    }
+    let connection = connection::open_writer(path, follow_links)?;
+    let writer = Arc::new(Writer::start(connection, options.random.clone(), options.clock.clone())?);
+    let id = FileId::of(path, follow_links)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
+    open.insert(id, Arc::downgrade(&writer));
+    Ok(writer)
+}
+
+/// What makes two paths one file.
+///
+/// Found without opening the file: where a process closes any descriptor of a file, POSIX drops all the locks that the
+/// process has on it, and SQLite's are among them.
+#[derive(PartialEq, Eq, Hash)]
+struct FileId {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+    #[cfg(not(unix))]
+    path: std::path::PathBuf,
+}
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(path: &Path, follow_links: bool) -> std::io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = if follow_links { path.metadata()? } else { path.symlink_metadata()? };
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path, _follow_links: bool) -> std::io::Result<Self> {
+        Ok(Self { path: path.canonicalize()? })
+    }
+}

@@ -1,0 +1,84 @@
+//! The tables of the file format, and how older files are brought to them. See `docs/file-format.md`.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use crate::{Error, Result};
+
+/// What makes a file of each version out of one of the version before, from the empty file on.
+const MIGRATIONS: [&str; 3] = [
+    "create table data_version (
+       k integer primary key,
+       version integer not null
+     );
+     insert into data_version (k, version) values (0, 0);
+     create table kv (
+       k blob primary key,
+       v blob not null,
+       v_encoding integer not null,
+       version integer not null
+     ) without rowid;",
+    "create table queue (
+       ts integer not null,
+       id text not null,
+       data blob not null,
+       backoff_schedule text not null,
+       keys_if_undelivered blob not null,
+       primary key (ts, id)
+     );
+     create table queue_running (
+       deadline integer not null,
+       id text not null,
+       data blob not null,
+       backoff_schedule text not null,
+       keys_if_undelivered blob not null,
+       primary key (deadline, id)
+     );",
+    "alter table kv add column seq integer not null default 0;
+     alter table data_version add column seq integer not null default 0;
+     alter table kv add column expiration_ms integer not null default -1;
+     create index kv_expiration_ms_idx on kv (expiration_ms);",
+];
+
+const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// Brings a file to the present version.
+pub(super) fn migrate(connection: &Connection) -> Result<()> {
+    if version(connection)? == KNOWN {
+        return Ok(());
+    }
+    // Another process may be doing the same: the version is read again once no one else can.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let found = version(&transaction)?;
+    if found > KNOWN {
+        return Err(Error::NewerFormat { found, known: KNOWN });
+    }
+    transaction.execute_batch(
+        "create table if not exists migration_state (
+           k integer not null primary key,
+           version integer not null
+         )",
+    )?;
+    for migration in &MIGRATIONS[found.max(0) as usize..] {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute("replace into migration_state (k, version) values (0, ?1)", [KNOWN])?;
+    Ok(transaction.commit()?)
+}
+
+/// Checks that a file that cannot be written has the present version.
+pub(super) fn check(connection: &Connection) -> Result<()> {
+    match version(connection)? {
+        KNOWN => Ok(()),
+        found if found > KNOWN => Err(Error::NewerFormat { found, known: KNOWN }),
+        _ => Err(Error::ReadOnly),
+    }
+}
+
+/// The version of a file, 0 for an empty one.
+fn version(connection: &Connection) -> Result<i64> {
+    if !connection.table_exists(None, "migration_state")? {
+        return Ok(0);
+    }
+    let version = connection.query_row("select version from migration_state where k = 0", [], |row| row.get(0));
+    Ok(version.optional()?.unwrap_or(0))
+}

@@ -1,0 +1,323 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_executor::block_on;
+
+use super::*;
+use crate::{Check, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value};
+
+#[derive(Default)]
+struct ManualClock(AtomicU64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn options() -> (Options, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    (Options { clock: clock.clone(), ..Options::default() }, clock)
+}
+
+fn memory() -> Sqlite {
+    Sqlite::open(Location::Memory, options().0).unwrap()
+}
+
+fn file(folder: &tempfile::TempDir) -> Location {
+    Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false }
+}
+
+fn key(name: &str) -> Key {
+    Key::from_parts(&[KeyPart::from(name)]).unwrap()
+}
+
+fn text(text: &str) -> Value {
+    Value::Bytes(text.into())
+}
+
+fn set(name: &str, value: Value) -> AtomicWrite {
+    AtomicWrite::new().mutate(Mutation::set(key(name), value))
+}
+
+fn combine(name: &str, operand: Operand, value: u64) -> Mutation {
+    Mutation { key: key(name), kind: MutationKind::Combine { operand, value: Value::U64(value) } }
+}
+
+fn get(database: &Sqlite, name: &str) -> Option<Value> {
+    let mut lists = database.read_entries(&[Read::Key(&key(name))]).unwrap();
+    lists.remove(0).pop().map(|entry| entry.value)
+}
+
+fn names(database: &Sqlite, limit: u32, reverse: bool) -> Vec<String> {
+    let (start, end) = Selector::new(Some(&Key::new()), None, None).unwrap().range(None, reverse).unwrap();
+    let range = Read::Range { start: &start, end: &end, limit, reverse };
+    let entries = database.read_entries(&[range]).unwrap().remove(0);
+    entries
+        .iter()
+        .map(|entry| match entry.key.parts().next() {
+            Some(Ok(KeyPart::String(name))) => name.into_owned(),
+            other => panic!("{other:?} is no name"),
+        })
+        .collect()
+}
+
+#[test]
+fn stores_every_kind_of_value() {
+    let database = memory();
+    for value in [Value::V8(b"\xff\x0fI\x02".to_vec()), Value::U64(u64::MAX), Value::Bytes(vec![]), text("bytes")] {
+        database.write_blocking(set("a", value.clone())).unwrap();
+        assert_eq!(get(&database, "a"), Some(value));
+    }
+    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("a")))).unwrap();
+    assert_eq!(get(&database, "a"), None);
+}
+
+#[test]
+fn gives_each_commit_a_greater_versionstamp() {
+    let database = memory();
+    let first = database.write_blocking(set("a", text("1"))).unwrap().unwrap();
+    let second = database.write_blocking(set("b", text("2"))).unwrap().unwrap();
+    assert!(first < second);
+    let entries = database.read_entries(&[Read::Key(&key("a")), Read::Key(&key("b"))]).unwrap();
+    assert_eq!((entries[0][0].versionstamp, entries[1][0].versionstamp), (first, second));
+}
+
+#[test]
+fn lists_in_both_directions_up_to_a_limit() {
+    let database = memory();
+    for name in ["b", "d", "a", "c"] {
+        database.write_blocking(set(name, text(name))).unwrap();
+    }
+    assert_eq!(names(&database, 10, false), ["a", "b", "c", "d"]);
+    assert_eq!(names(&database, 3, true), ["d", "c", "b"]);
+}
+
+#[test]
+fn commits_only_when_every_check_holds() {
+    let database = memory();
+    let checked = |versionstamp, name: &str| set("b", text(name)).check(Check { key: key("a"), versionstamp });
+    let versionstamp = database.write_blocking(set("a", text("1"))).unwrap();
+
+    assert_eq!(database.write_blocking(checked(None, "absent")).unwrap(), None);
+    assert_eq!(get(&database, "b"), None);
+    assert!(database.write_blocking(checked(versionstamp, "same")).unwrap().is_some());
+    assert_eq!(get(&database, "b"), Some(text("same")));
+
+    database.write_blocking(set("a", text("2"))).unwrap();
+    assert_eq!(database.write_blocking(checked(versionstamp, "changed")).unwrap(), None);
+    assert_eq!(get(&database, "b"), Some(text("same")));
+}
+
+#[test]
+fn combines_numbers() {
+    let database = memory();
+    let run = |operand, value| {
+        database.write_blocking(AtomicWrite::new().mutate(combine("n", operand, value))).unwrap();
+        get(&database, "n")
+    };
+    assert_eq!(run(Operand::Sum, 5), Some(Value::U64(5)), "an absent number is the operand");
+    assert_eq!(run(Operand::Sum, u64::MAX), Some(Value::U64(4)), "a sum wraps");
+    assert_eq!(run(Operand::Min, 9), Some(Value::U64(4)));
+    assert_eq!(run(Operand::Min, 3), Some(Value::U64(3)));
+    assert_eq!(run(Operand::Max, 2), Some(Value::U64(3)));
+    assert_eq!(run(Operand::Max, 7), Some(Value::U64(7)));
+}
+
+#[test]
+fn takes_back_a_write_that_fails() {
+    let database = memory();
+    database.write_blocking(set("text", text("a"))).unwrap();
+    let write = set("b", text("1")).mutate(combine("text", Operand::Sum, 1));
+    let error = database.write_blocking(write).unwrap_err();
+    assert_eq!(error.to_string(), "Failed to perform 'sum' mutation on a non-U64 value in the database");
+    assert_eq!(get(&database, "b"), None);
+
+    let kind = MutationKind::Combine { operand: Operand::Max, value: text("x") };
+    let write = set("b", text("1")).mutate(Mutation { key: key("n"), kind });
+    assert!(matches!(database.write_blocking(write), Err(Error::OperandNotU64 { operation: "max" })));
+    assert_eq!(get(&database, "b"), None);
+}
+
+#[test]
+fn a_failing_write_spares_the_others_of_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let before = database.write_blocking(set("text", text("a"))).unwrap().unwrap();
+
+    // The writer cannot begin while its connection is taken, so that all four writes wait for it together.
+    let writer = database.writer().unwrap();
+    let connection = writer.connection();
+    let taken = lock(&connection);
+    let answers = [
+        database.write(set("first", text("1"))),
+        database.write(set("second", text("2")).mutate(combine("text", Operand::Sum, 1))),
+        database.write(set("third", text("3")).check(Check { key: key("absent"), versionstamp: Some(before) })),
+        database.write(set("fourth", text("4"))),
+    ];
+    drop(taken);
+    let [first, second, third, fourth] = answers.map(block_on);
+
+    assert!(before < first.as_ref().unwrap().unwrap());
+    assert!(matches!(second, Err(Error::StoredNotU64 { operation: "sum" })));
+    assert_eq!(third.unwrap(), None);
+    assert!(first.unwrap() < fourth.unwrap());
+    assert_eq!(names(&database, 10, false), ["first", "fourth", "text"]);
+}
+
+#[test]
+fn an_expired_value_is_absent_everywhere() {
+    let (options, clock) = options();
+    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let expiring = |name, value| {
+        let kind = MutationKind::Set { value, expire_at: Some(50), versionstamped: false };
+        AtomicWrite::new().mutate(Mutation { key: key(name), kind })
+    };
+    database.write_blocking(expiring("a", text("1"))).unwrap();
+    database.write_blocking(expiring("n", Value::U64(7))).unwrap();
+
+    clock.0.store(49, Ordering::Relaxed);
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap();
+    assert_eq!(names(&database, 10, false), ["a", "n"]);
+
+    clock.0.store(50, Ordering::Relaxed);
+    assert_eq!(get(&database, "a"), None);
+    assert_eq!(names(&database, 10, true), [""; 0]);
+    let absent = set("b", text("2")).check(Check { key: key("a"), versionstamp: None });
+    assert!(database.write_blocking(absent).unwrap().is_some());
+    // The sum at 49 ms kept the expiry; this one finds nothing to add to, and does not expire.
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 2))).unwrap();
+    clock.0.store(1000, Ordering::Relaxed);
+    assert_eq!(get(&database, "n"), Some(Value::U64(2)));
+}
+
+#[test]
+fn appends_the_versionstamp_to_a_key() {
+    let database = memory();
+    let kind = MutationKind::Set { value: text("1"), expire_at: None, versionstamped: true };
+    let write = AtomicWrite::new().mutate(Mutation { key: key("log"), kind });
+    let versionstamp = database.write_blocking(write).unwrap().unwrap();
+    let mut stamped = key("log");
+    stamped.push_string(&versionstamp.to_string());
+    assert_eq!(database.read_entries(&[Read::Key(&stamped)]).unwrap()[0][0].value, text("1"));
+}
+
+#[test]
+fn stores_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let message = |backoff_schedule, keys_if_undelivered| Enqueue {
+        message: b"\xff\x0f0".to_vec(),
+        deliver_at: 1234,
+        backoff_schedule,
+        keys_if_undelivered,
+    };
+    let write = AtomicWrite::new().enqueue(message(None, vec![])).enqueue(message(Some(vec![7]), vec![key("a")]));
+    database.write_blocking(write).unwrap();
+
+    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let mut statement = file
+        .prepare(
+            "select ts, id, data, backoff_schedule, keys_if_undelivered from queue order by length(backoff_schedule)",
+        )
+        .unwrap();
+    type Row = (i64, String, Vec<u8>, String, String);
+    let rows: Vec<Row> = statement.query_map([], |row| row.try_into()).unwrap().map(Result::unwrap).collect();
+    let [short, default] = rows.try_into().unwrap();
+    assert_eq!((short.0, short.2, &*short.3, &*short.4), (1234, b"\xff\x0f0".to_vec(), "[7]", "[[2,97,0]]"));
+    assert_eq!((&*default.3, &*default.4), ("[100,1000,5000,30000,60000]", "[]"));
+    assert_ne!(short.1, default.1);
+    assert_eq!(short.1.len(), 36);
+}
+
+#[test]
+fn databases_of_one_file_see_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Sqlite::open(file(&folder), options().0).unwrap();
+    let second = Sqlite::open(file(&folder), options().0).unwrap();
+    assert!(Arc::ptr_eq(&first.writer().unwrap(), &second.writer().unwrap()));
+    first.write_blocking(set("a", text("1"))).unwrap();
+    assert_eq!(get(&second, "a"), Some(text("1")));
+    first.close();
+    second.write_blocking(set("a", text("2"))).unwrap();
+    assert_eq!(get(&second, "a"), Some(text("2")));
+}
+
+#[test]
+fn a_closed_database_answers_so_and_keeps_what_was_queued() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let queued = database.write(set("a", text("1")));
+    database.close();
+    database.close();
+    assert!(block_on(queued).unwrap().is_some());
+    assert!(matches!(database.write_blocking(set("a", text("2"))), Err(Error::Closed)));
+    assert!(matches!(database.read_entries(&[Read::Key(&key("a"))]), Err(Error::Closed)));
+
+    let again = Sqlite::open(file(&folder), options().0).unwrap();
+    assert_eq!(get(&again, "a"), Some(text("1")));
+}
+
+#[test]
+fn refuses_what_is_no_database_of_a_known_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        |name: &str| Sqlite::open(Location::File { path: folder.path().join(name), follow_links: false }, options().0);
+
+    std::fs::write(folder.path().join("text"), "this is a text, and not even a short one: no database begins so")
+        .unwrap();
+    assert!(matches!(open("text"), Err(Error::Open { .. })));
+    assert!(matches!(open("no/folder"), Err(Error::Open { .. })));
+    assert!(matches!(open(""), Err(Error::Open { .. })), "a folder is no database");
+
+    drop(open("newer").unwrap());
+    let newer = Connection::open(folder.path().join("newer")).unwrap();
+    newer.execute("update migration_state set version = 4", []).unwrap();
+    assert!(matches!(open("newer"), Err(Error::NewerFormat { found: 4, known: 3 })));
+}
+
+#[test]
+#[cfg(unix)]
+fn follows_links_only_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path().join("kv.sqlite3"), &link).unwrap();
+    let open = |follow_links| Sqlite::open(Location::File { path: link.clone(), follow_links }, options().0);
+    assert!(matches!(open(false), Err(Error::Open { .. })));
+    let target = Sqlite::open(file(&folder), options().0).unwrap();
+    assert!(matches!(open(false), Err(Error::Open { .. })), "not even for a file that is open already");
+    let database = open(true).unwrap();
+    assert!(Arc::ptr_eq(&database.writer().unwrap(), &target.writer().unwrap()));
+}
+
+#[test]
+fn enforces_the_limits() {
+    let database = memory();
+    let long = |len: usize| key(&"k".repeat(len - 2));
+    let fails = |write| database.write_blocking(write).unwrap_err().to_string();
+    let write = |key, value| AtomicWrite::new().mutate(Mutation::set(key, value));
+
+    assert!(database.write_blocking(write(long(2048), Value::Bytes(vec![0; 65536]))).is_ok());
+    assert_eq!(fails(write(Key::new(), text("1"))), "key cannot be empty");
+    assert_eq!(fails(write(long(2049), text("1"))), "Key too large for write (max 2048 bytes)");
+    assert_eq!(fails(write(key("a"), Value::Bytes(vec![0; 65537]))), "Value too large (max 65536 bytes)");
+
+    let mut many = AtomicWrite::new();
+    many.checks = vec![Check { key: key("a"), versionstamp: None }; 101];
+    assert_eq!(fails(many), "Too many checks (max 100)");
+    let mut many = AtomicWrite::new();
+    many.mutations = vec![Mutation::delete(key("a")); 1001];
+    assert_eq!(fails(many), "Too many mutations (max 1000)");
+    let mut large = AtomicWrite::new();
+    large.mutations = vec![Mutation::set(key("a"), Value::Bytes(vec![0; 65536])); 13];
+    assert_eq!(fails(large), "Total mutation size too large (max 819200 bytes)");
+    let mut keys = AtomicWrite::new();
+    keys.mutations = vec![Mutation::set(long(2048), text("")); 41];
+    assert_eq!(fails(keys), "Total key size too large (max 81920 bytes)");
+
+    let read = |reads: &[Read<'_>]| database.read_entries(reads).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(read(&[Read::Key(&long(2049))]), Ok(()));
+    assert_eq!(read(&[Read::Key(&long(2050))]), Err("Key too large for read (max 2049 bytes)".into()));
+    assert_eq!(read(&[Read::Key(&key("a")); 11]), Err("Too many ranges (max 10)".into()));
+    let range = Read::Range { start: b"", end: b"\xff", limit: 1001, reverse: false };
+    assert_eq!(read(&[range]), Err("Too many entries (max 1000)".into()));
+}

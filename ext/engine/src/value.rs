@@ -1,0 +1,113 @@
+use crate::{Error, Result};
+
+/// How a stored value is to be read. The numbers are those of the file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Encoding {
+    /// V8's serialization format, with its header.
+    V8 = 1,
+    /// An unsigned integer of 64 bits, little-endian.
+    U64 = 2,
+    /// The bytes themselves.
+    Bytes = 3,
+}
+
+/// A value to store, or one that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A JavaScript value in V8's serialization format.
+    V8(Vec<u8>),
+    /// An unsigned integer, the only kind that sum, min and max work on (`Deno.KvU64`).
+    U64(u64),
+    /// Bytes (`Uint8Array`).
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    /// Borrows the value.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::V8(bytes) => ValueRef::V8(bytes),
+            Value::U64(number) => ValueRef::U64(*number),
+            Value::Bytes(bytes) => ValueRef::Bytes(bytes),
+        }
+    }
+
+    /// The size that counts against the limits, in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Value::V8(bytes) | Value::Bytes(bytes) => bytes.len(),
+            Value::U64(_) => size_of::<u64>(),
+        }
+    }
+
+    /// Whether [`Value::len`] is zero.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A value as the database holds it: borrowed, valid only while its entry is visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// See [`Value::V8`].
+    V8(&'a [u8]),
+    /// See [`Value::U64`].
+    U64(u64),
+    /// See [`Value::Bytes`].
+    Bytes(&'a [u8]),
+}
+
+impl<'a> ValueRef<'a> {
+    /// Reads the two columns of a stored value.
+    ///
+    /// # Errors
+    /// [`Error::DamagedValue`] when no version of the format writes such columns.
+    pub fn from_stored(bytes: &'a [u8], encoding: i64) -> Result<Self> {
+        match encoding {
+            e if e == Encoding::V8 as i64 => Ok(ValueRef::V8(bytes)),
+            e if e == Encoding::Bytes as i64 => Ok(ValueRef::Bytes(bytes)),
+            e if e == Encoding::U64 as i64 => bytes
+                .try_into()
+                .map(|bytes| ValueRef::U64(u64::from_le_bytes(bytes)))
+                .map_err(|_| Error::DamagedValue { encoding, len: bytes.len() }),
+            _ => Err(Error::DamagedValue { encoding, len: bytes.len() }),
+        }
+    }
+
+    /// Copies the value out of the database.
+    pub fn to_owned(self) -> Value {
+        match self {
+            ValueRef::V8(bytes) => Value::V8(bytes.to_vec()),
+            ValueRef::U64(number) => Value::U64(number),
+            ValueRef::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        }
+    }
+
+    /// The encoding to store the value with.
+    pub fn encoding(self) -> Encoding {
+        match self {
+            ValueRef::V8(_) => Encoding::V8,
+            ValueRef::U64(_) => Encoding::U64,
+            ValueRef::Bytes(_) => Encoding::Bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_encoding() {
+        assert_eq!(ValueRef::from_stored(b"\xff\x0fT", 1).unwrap(), ValueRef::V8(b"\xff\x0fT"));
+        assert_eq!(ValueRef::from_stored(&[1, 2, 0, 0, 0, 0, 0, 0], 2).unwrap(), ValueRef::U64(513));
+        assert_eq!(ValueRef::from_stored(b"raw", 3).unwrap(), ValueRef::Bytes(b"raw"));
+    }
+
+    #[test]
+    fn refuses_what_no_version_writes() {
+        assert!(matches!(ValueRef::from_stored(b"1234567", 2), Err(Error::DamagedValue { encoding: 2, len: 7 })));
+        assert!(matches!(ValueRef::from_stored(b"", 4), Err(Error::DamagedValue { encoding: 4, len: 0 })));
+    }
+}
