@@ -1,1 +1,15 @@
+//! Runs TypeScript with Deno KV in it.
+//!
+//! A [`Runtime`] is a V8 isolate with the KV extension, Deno's own web extensions and a main module to run. The `openkv`
+//! binary is a command line around it.
 
+mod extensions;
+mod kv_host;
+mod module_loader;
+pub mod permissions;
+mod report;
+mod runtime;
+
+pub use kv_host::{KvHost, StorageKey};
+pub use report::report;
+pub use runtime::{Options, Runtime};

@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::pin::Pin;
 
 use crate::{Key, Result, Value, ValueRef, Versionstamp};
@@ -5,19 +6,22 @@ use crate::{Key, Result, Value, ValueRef, Versionstamp};
 /// An answer that comes later. Dropping it gives up the answer, not the work.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
+/// Takes the entries of a read, each with the position of its read.
+pub type Visit<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
+
 /// An open database: the seam between hosts and engines.
 ///
 /// A database may be used from several threads, but a host that reads a lot opens one for each thread: an engine
 /// keeps what a reader needs, its connection for instance, in the database it opened.
 pub trait Database: Send + Sync {
     /// Reads keys and ranges in one snapshot. Calls `visit` for every entry, with the position of its read in
-    /// `reads`, in the order of the reads and, within a range, of its keys.
+    /// `reads`, in the order of the reads and, within a range, of its keys, until it breaks.
     ///
     /// Runs on the caller's thread. What `visit` borrows is valid only during its call.
     ///
     /// # Errors
-    /// A limit that `reads` exceeds, a failure of the storage, or the first error of `visit`, which ends the read.
-    fn read(&self, reads: &[Read<'_>], visit: &mut dyn FnMut(usize, EntryRef<'_>) -> Result<()>) -> Result<()>;
+    /// A limit that `reads` exceeds, or a failure of the storage.
+    fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()>;
 
     /// Commits a write as a whole, or not at all. The write is queued when this is called, and the answer comes
     /// once it is durable: the versionstamp of the commit, or none where a check did not hold.

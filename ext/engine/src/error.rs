@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::KeyError;
@@ -143,7 +143,7 @@ pub enum Error {
     #[error("the database is locked by another process")]
     Busy,
     /// The file could not be opened as a database.
-    #[error("unable to open database file {path:?}: {source}", path = path.display())]
+    #[error("{}", open_text(path, source))]
     Open {
         /// The file asked for.
         path: PathBuf,
@@ -166,4 +166,11 @@ impl From<rusqlite::Error> for Error {
             _ => Error::Storage(Arc::new(error)),
         }
     }
+}
+
+/// SQLite names the path where it could not open the file, but not where the file is no database.
+fn open_text(path: &Path, source: &rusqlite::Error) -> String {
+    let text = source.to_string();
+    let path = path.display().to_string();
+    if text.contains(&path) { text } else { format!("{text}: {path}") }
 }

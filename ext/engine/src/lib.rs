@@ -40,7 +40,7 @@ mod versionstamp;
 
 pub use clock::{Clock, SystemClock};
 pub use database::{
-    AtomicWrite, Check, Database, Enqueue, Entry, EntryRef, Mutation, MutationKind, Operand, Pending, Read,
+    AtomicWrite, Check, Database, Enqueue, Entry, EntryRef, Mutation, MutationKind, Operand, Pending, Read, Visit,
 };
 pub use error::{Error, Result};
 pub use key::{Key, KeyError, KeyPart, KeyParts};

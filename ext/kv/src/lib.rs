@@ -1,1 +1,49 @@
+//! A deno_core extension that gives scripts `Deno.openKv`, over [`openkv_engine`].
+//!
+//! The ops here convert, and hand on to the engine; the classes that scripts see are in `js/kv`. A host adds
+//! [`openkv::init`] to its extensions, tells by its [`Host`] where databases live and who may open them, and takes what
+//! it wants to expose from the module `ext:openkv/mod.ts`.
 
+mod error;
+mod key;
+mod open;
+mod read;
+mod turn;
+mod value;
+mod write;
+
+use std::rc::Rc;
+
+use deno_core::ExtensionFileSource;
+use openkv_engine::sqlite;
+
+pub use open::{Host, Place};
+
+deno_core::extension!(
+    openkv,
+    ops = [
+        open::op_kv_open,
+        read::op_kv_encode_cursor,
+        read::op_kv_get,
+        read::op_kv_get_many,
+        read::op_kv_list,
+        turn::op_kv_turn,
+        value::op_kv_set_classes,
+        write::op_kv_write,
+    ],
+    esm_entry_point = "ext:openkv/mod.ts",
+    options = {
+        host: Rc<dyn Host>,
+        engine: sqlite::Options,
+    },
+    state = |state, options| {
+        state.put(options.host);
+        state.put(options.engine);
+        state.put(Rc::new(turn::Turn::default()));
+    },
+    customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend_from_slice(&SHIM),
+    docs = "Gives scripts `Deno.openKv`. See [`Host`] for what it needs to know."
+);
+
+/// The classes that scripts see, transpiled by the build script.
+const SHIM: [ExtensionFileSource; 7] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));

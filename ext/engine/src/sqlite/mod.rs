@@ -13,14 +13,16 @@ mod schema;
 mod tests;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 
 use crate::{
-    AtomicWrite, Clock, Database, Entry, EntryRef, Error, Limits, Pending, Random, Read, Result, SystemClock,
-    SystemRandom, Versionstamp,
+    AtomicWrite, Clock, Database, Entry, Error, Limits, Pending, Random, Read, Result, SystemClock, SystemRandom,
+    Versionstamp, Visit,
 };
 use writer::Writer;
 
@@ -63,10 +65,14 @@ pub struct Sqlite {
     open: Mutex<Option<Open>>,
 }
 
+/// A connection for one thread at a time. The thread that reads may read again from within, as it does where a value
+/// runs code of the host when it is decoded.
+type SharedConnection = Arc<ReentrantMutex<Connection>>;
+
 struct Open {
     writer: Arc<Writer>,
     /// Opened by the first read.
-    reader: Option<Arc<Mutex<Connection>>>,
+    reader: Option<SharedConnection>,
 }
 
 impl Sqlite {
@@ -100,7 +106,7 @@ impl Sqlite {
         let mut lists = vec![Vec::new(); reads.len()];
         self.read(reads, &mut |i, entry| {
             lists[i].push(entry.to_owned());
-            Ok(())
+            ControlFlow::Continue(())
         })?;
         Ok(lists)
     }
@@ -114,16 +120,12 @@ impl Sqlite {
         self.writer()?.write_blocking(write)
     }
 
-    fn open_state(&self) -> MutexGuard<'_, Option<Open>> {
-        lock(&self.open)
-    }
-
     fn writer(&self) -> Result<Arc<Writer>> {
-        self.open_state().as_ref().map(|open| open.writer.clone()).ok_or(Error::Closed)
+        self.open.lock().as_ref().map(|open| open.writer.clone()).ok_or(Error::Closed)
     }
 
-    fn reader(&self) -> Result<Arc<Mutex<Connection>>> {
-        let mut state = self.open_state();
+    fn reader(&self) -> Result<SharedConnection> {
+        let mut state = self.open.lock();
         let open = state.as_mut().ok_or(Error::Closed)?;
         if let Some(reader) = &open.reader {
             return Ok(reader.clone());
@@ -132,7 +134,7 @@ impl Sqlite {
             // A database in memory is its one connection.
             Location::Memory => open.writer.connection(),
             Location::File { path, follow_links } => {
-                Arc::new(Mutex::new(connection::open_reader(path, *follow_links)?))
+                Arc::new(ReentrantMutex::new(connection::open_reader(path, *follow_links)?))
             }
         };
         Ok(open.reader.insert(reader).clone())
@@ -140,10 +142,10 @@ impl Sqlite {
 }
 
 impl Database for Sqlite {
-    fn read(&self, reads: &[Read<'_>], visit: &mut dyn FnMut(usize, EntryRef<'_>) -> Result<()>) -> Result<()> {
+    fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {
         self.options.limits.check_reads(reads)?;
         let reader = self.reader()?;
-        reader::read(&lock(&reader), self.options.clock.now(), reads, visit)
+        reader::read(&reader.lock(), self.options.clock.now(), reads, visit)
     }
 
     fn write(&self, write: AtomicWrite) -> Pending<Option<Versionstamp>> {
@@ -159,12 +161,6 @@ impl Database for Sqlite {
     }
 
     fn close(&self) {
-        self.open_state().take();
+        self.open.lock().take();
     }
-}
-
-/// Locks a mutex whose content stays valid when a thread panics within: connections, whose transactions roll back when
-/// they are dropped, and maps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Weak};
+
+use parking_lot::Mutex;
 
 use super::writer::Writer;
-use super::{Options, connection, lock};
+use super::{Options, connection};
 use crate::{Error, Result};
 
 static OPEN: LazyLock<Mutex<HashMap<FileId, Weak<Writer>>>> = LazyLock::new(Default::default);
@@ -15,7 +17,7 @@ static OPEN: LazyLock<Mutex<HashMap<FileId, Weak<Writer>>>> = LazyLock::new(Defa
 ///
 /// The writer keeps the clock and the randomness of the first database opened on the file.
 pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Result<Arc<Writer>> {
-    let mut open = lock(&OPEN);
+    let mut open = OPEN.lock();
     open.retain(|_, writer| writer.strong_count() > 0);
     if let Ok(id) = FileId::of(path, follow_links)
         && let Some(writer) = open.get(&id).and_then(Weak::upgrade)

@@ -1,6 +1,8 @@
-use rusqlite::{Connection, Row, Rows, Transaction, TransactionBehavior};
+use std::ops::ControlFlow;
 
-use crate::{EntryRef, Read, Result, ValueRef, Versionstamp};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+
+use crate::{EntryRef, Read, Result, ValueRef, Versionstamp, Visit};
 
 // An entry that has expired is absent, whether or not the sweep has removed it yet. `expiration_ms` is -1 for never.
 const GET: &str = "select k, v, v_encoding, version from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
@@ -10,35 +12,30 @@ const SCAN_REVERSE: &str = "select k, v, v_encoding, version from kv
     where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k desc limit ?4";
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
-pub(super) fn read(
-    connection: &Connection,
-    now: u64,
-    reads: &[Read<'_>],
-    visit: &mut dyn FnMut(usize, EntryRef<'_>) -> Result<()>,
-) -> Result<()> {
-    // One statement is a snapshot by itself; several need a transaction around them.
+pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {
+    // One statement is a snapshot by itself; several need a transaction around them. A read from within a visit is part
+    // of the snapshot around it.
     let _snapshot = match reads {
-        [] | [_] => None,
-        _ => Some(Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?),
+        [_, _, ..] if connection.is_autocommit() => {
+            Some(Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?)
+        }
+        _ => None,
     };
     for (i, read) in reads.iter().enumerate() {
-        match *read {
-            Read::Key(key) => {
-                let mut statement = connection.prepare_cached(GET)?;
-                each(statement.query((key.as_bytes(), now as i64))?, i, visit)?;
-            }
-            Read::Range { start, end, limit, reverse } => {
-                let mut statement = connection.prepare_cached(if reverse { SCAN_REVERSE } else { SCAN })?;
-                each(statement.query((start, end, now as i64, limit))?, i, visit)?;
+        let mut statement = connection.prepare_cached(match read {
+            Read::Key(_) => GET,
+            Read::Range { reverse: false, .. } => SCAN,
+            Read::Range { reverse: true, .. } => SCAN_REVERSE,
+        })?;
+        let mut rows = match *read {
+            Read::Key(key) => statement.query((key.as_bytes(), now as i64))?,
+            Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
+        };
+        while let Some(row) = rows.next()? {
+            if let ControlFlow::Break(()) = visit(i, entry(row)?) {
+                return Ok(());
             }
         }
-    }
-    Ok(())
-}
-
-fn each(mut rows: Rows<'_>, i: usize, visit: &mut dyn FnMut(usize, EntryRef<'_>) -> Result<()>) -> Result<()> {
-    while let Some(row) = rows.next()? {
-        visit(i, entry(row)?)?;
     }
     Ok(())
 }
@@ -53,12 +50,6 @@ fn entry<'a>(row: &'a Row<'_>) -> Result<EntryRef<'a>> {
 
 fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
     let value = row.get_ref(column)?;
-    value.as_blob().map_err(|_| {
-        rusqlite::Error::InvalidColumnType(
-            column,
-            row.as_ref().column_name(column).unwrap_or("?").into(),
-            value.data_type(),
-        )
-        .into()
-    })
+    let damaged = |_| rusqlite::Error::InvalidColumnType(column, "blob".into(), value.data_type());
+    Ok(value.as_blob().map_err(damaged)?)
 }

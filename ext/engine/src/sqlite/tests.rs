@@ -147,7 +147,7 @@ fn a_failing_write_spares_the_others_of_its_batch() {
     // The writer cannot begin while its connection is taken, so that all four writes wait for it together.
     let writer = database.writer().unwrap();
     let connection = writer.connection();
-    let taken = lock(&connection);
+    let taken = connection.lock();
     let answers = [
         database.write(set("first", text("1"))),
         database.write(set("second", text("2")).mutate(combine("text", Operand::Sum, 1))),

@@ -1,14 +1,15 @@
 //! The thread that commits. It takes all the writes that wait, applies each under a savepoint of its own within one
 //! transaction, commits once, and then answers all: one disk sync for as many writes as came in during the last one.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
+use parking_lot::ReentrantMutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::SharedConnection;
 use super::apply::Context;
-use super::lock;
 use crate::{AtomicWrite, Clock, Error, Random, Result, Versionstamp};
 
 /// How many writes may wait. Callers of more wait for room.
@@ -27,13 +28,13 @@ struct Job {
 /// A handle of the thread. The thread ends once all handles are dropped and all that waits is committed.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
-    connection: Arc<Mutex<Connection>>,
+    connection: SharedConnection,
 }
 
 impl Writer {
     /// Starts the thread.
     pub fn start(connection: Connection, random: Arc<dyn Random>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let connection = Arc::new(Mutex::new(connection));
+        let connection = Arc::new(ReentrantMutex::new(connection));
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let thread = Thread { connection: connection.clone(), waiting, random, clock };
         thread::Builder::new()
@@ -44,7 +45,7 @@ impl Writer {
     }
 
     /// The connection, for the reads of a database in memory.
-    pub fn connection(&self) -> Arc<Mutex<Connection>> {
+    pub fn connection(&self) -> SharedConnection {
         self.connection.clone()
     }
 
@@ -73,7 +74,7 @@ impl Writer {
 }
 
 struct Thread {
-    connection: Arc<Mutex<Connection>>,
+    connection: SharedConnection,
     waiting: mpsc::Receiver<Job>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
@@ -93,7 +94,7 @@ impl Thread {
 
     /// Commits a batch. A write that fails takes only itself back; a failure of the transaction is the answer to all.
     fn commit(&self, batch: &[Job]) -> Vec<Answer> {
-        let connection = lock(&self.connection);
+        let connection = self.connection.lock();
         self.try_commit(&connection, batch).unwrap_or_else(|error| vec![Err(error); batch.len()])
     }
 

@@ -1,0 +1,27 @@
+//! Transpiles the shim, so that the extension works in hosts that know only JavaScript.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+const MODULES: [&str; 7] = ["atomic.ts", "kv.ts", "list.ts", "mod.ts", "open.ts", "u64.ts", "value.ts"];
+
+fn main() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../js/kv");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rerun-if-changed=build.rs");
+
+    let mut list = String::from("[");
+    for name in MODULES {
+        let path = source.join(name);
+        println!("cargo:rerun-if-changed={}", path.display());
+        let specifier = format!("ext:openkv/{name}");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let to = out.join(name);
+        fs::write(&to, openkv_transpile::transpile_extension(&specifier, &text)).expect("OUT_DIR is writable");
+        write!(list, "ExtensionFileSource::new({specifier:?}, deno_core::ascii_str_include!({to:?})),")
+            .expect("a string takes all");
+    }
+    list.push(']');
+    fs::write(out.join("shim.rs"), list).expect("OUT_DIR is writable");
+}

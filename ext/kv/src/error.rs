@@ -1,0 +1,89 @@
+use std::borrow::Cow;
+
+use deno_core::error::ResourceError;
+use deno_error::{JsErrorBox, JsErrorClass, PropertyValue};
+use openkv_engine::Error;
+
+/// What an op of this extension throws.
+#[derive(Debug, thiserror::Error)]
+pub enum KvError {
+    /// The engine's answer.
+    #[error(transparent)]
+    Engine(#[from] Error),
+    /// The database was closed.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// What the host answered.
+    #[error(transparent)]
+    Host(#[from] JsErrorBox),
+
+    /// An argument that must be an array is something else, named here.
+    #[error("serde_v8 error: invalid type; expected: array, got: {0}")]
+    NotAnArray(&'static str),
+    /// A key part of a kind that no key has.
+    #[error("expected string, number, bigint, ArrayBufferView, boolean")]
+    NotAKeyPart,
+    /// The versionstamp of a check is not one.
+    #[error("Invalid check")]
+    InvalidCheck,
+    /// The time of expiry lies beyond what the format can hold.
+    #[error("Invalid mutation: expireIn is too large: {0}")]
+    ExpiresTooLate(u64),
+    /// An argument is not of the type that the shim passes.
+    #[error("{0}")]
+    Argument(&'static str),
+    /// The stored bytes are not a value in V8's serialization format, or hold an object that this host cannot restore.
+    #[error("could not deserialize value")]
+    Undecodable,
+
+    /// `Deno.openKv("")`.
+    #[error("Filename cannot be empty")]
+    EmptyPath,
+    /// `Deno.openKv(":other:")`.
+    #[error("Filename cannot start with ':' unless prefixed with './'")]
+    ColonPath,
+    /// The path is that of a remote database.
+    #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
+    Remote(String),
+}
+
+impl KvError {
+    /// The one table from errors to the classes that scripts see.
+    fn class(&self) -> Cow<'static, str> {
+        let class = match self {
+            KvError::Host(error) => return error.get_class(),
+            KvError::Resource(error) => return error.get_class(),
+            KvError::Engine(Error::Closed) => "BadResource",
+            KvError::Engine(Error::Busy) => "Busy",
+            KvError::Engine(
+                Error::Open { .. }
+                | Error::Storage(_)
+                | Error::Thread(_)
+                | Error::NewerFormat { .. }
+                | Error::DamagedValue { .. },
+            ) => "Error",
+            KvError::Undecodable => "RangeError",
+            KvError::Remote(_) => "NotSupported",
+            _ => "TypeError",
+        };
+        Cow::Borrowed(class)
+    }
+}
+
+impl JsErrorClass for KvError {
+    fn get_class(&self) -> Cow<'static, str> {
+        self.class()
+    }
+
+    fn get_message(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+
+    fn get_additional_properties(&self) -> Box<dyn Iterator<Item = (Cow<'static, str>, PropertyValue)>> {
+        Box::new(std::iter::empty())
+    }
+
+    fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+}

@@ -1,0 +1,85 @@
+use deno_core::v8;
+use openkv_engine::{Key, KeyError, KeyPart, KeyParts};
+
+use crate::error::KvError;
+
+/// Encodes an array of key parts.
+pub(crate) fn from_v8<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
+    let array = v8::Local::<v8::Array>::try_from(value).map_err(|_| KvError::NotAnArray(kind(value)))?;
+    let mut key = Key::new();
+    for i in 0..array.length() {
+        let part = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
+        push(scope, &mut key, part)?;
+    }
+    Ok(key)
+}
+
+fn push<'s>(scope: &mut v8::PinScope<'s, '_>, key: &mut Key, part: v8::Local<'s, v8::Value>) -> Result<(), KvError> {
+    if let Ok(string) = v8::Local::<v8::String>::try_from(part) {
+        key.push_string(&string.to_rust_string_lossy(scope));
+    } else if let Ok(number) = v8::Local::<v8::Number>::try_from(part) {
+        key.push_number(number.value());
+    } else if let Ok(int) = v8::Local::<v8::BigInt>::try_from(part) {
+        push_int(key, int)?;
+    } else if part.is_boolean() {
+        key.push_bool(part.is_true());
+    } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(part) {
+        let mut bytes = vec![0; view.byte_length()];
+        view.copy_contents(&mut bytes);
+        key.push_bytes(&bytes);
+    } else {
+        return Err(KvError::NotAKeyPart);
+    }
+    Ok(())
+}
+
+fn push_int(key: &mut Key, int: v8::Local<v8::BigInt>) -> Result<(), KvError> {
+    let mut words = vec![0; int.word_count()];
+    let (negative, words) = int.to_words_array(&mut words);
+    let magnitude: Vec<u8> = words.iter().rev().flat_map(|word| word.to_be_bytes()).collect();
+    key.push_int(negative, &magnitude).map_err(|error: KeyError| KvError::Engine(error.into()))
+}
+
+/// Decodes a stored key to an array of its parts.
+pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, stored: &[u8]) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let mut parts = Vec::with_capacity(4);
+    for part in KeyParts::new(stored) {
+        let part = part.map_err(|error| KvError::Engine(error.into()))?;
+        parts.push(part_to_v8(scope, &part));
+    }
+    Ok(v8::Array::new_with_elements(scope, &parts).into())
+}
+
+fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> v8::Local<'s, v8::Value> {
+    match part {
+        KeyPart::Bytes(bytes) => bytes_to_v8(scope, bytes),
+        KeyPart::String(string) => v8::String::new(scope, string).expect("a stored key is short").into(),
+        KeyPart::Int(int) => {
+            let (sign, words) = int.to_u64_digits();
+            let negative = sign == num_bigint::Sign::Minus;
+            v8::BigInt::new_from_words(scope, negative, &words).expect("255 bytes are no large bigint").into()
+        }
+        KeyPart::Number(number) => v8::Number::new(scope, *number).into(),
+        KeyPart::Bool(bool) => v8::Boolean::new(scope, *bool).into(),
+    }
+}
+
+/// Copies bytes to a Uint8Array.
+pub(crate) fn bytes_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> v8::Local<'s, v8::Value> {
+    let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes.to_vec()).make_shared();
+    let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
+    v8::Uint8Array::new(scope, buffer, 0, bytes.len()).expect("the buffer has this length").into()
+}
+
+/// The name of a value's kind, as the reference has it in its errors.
+fn kind(value: v8::Local<v8::Value>) -> &'static str {
+    match value {
+        value if value.is_undefined() => "undefined",
+        value if value.is_null() => "null",
+        value if value.is_string() => "string",
+        value if value.is_number() => "number",
+        value if value.is_big_int() => "bigint",
+        value if value.is_boolean() => "boolean",
+        _ => "unknown",
+    }
+}

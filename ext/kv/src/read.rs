@@ -1,0 +1,171 @@
+//! Reads. Each op answers at once, or `undefined` where the event loop must go round first: see [`crate::turn`].
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use deno_core::{FromV8, OpState, ResourceId, op2, v8};
+use openkv_engine::{EntryRef, Key, Read, Selector};
+
+use crate::error::KvError;
+use crate::key;
+use crate::open::database;
+use crate::turn::Turn;
+use crate::value::Decoder;
+
+/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`.
+#[op2(reentrant)]
+pub(crate) fn op_kv_get<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    key: v8::Local<'s, v8::Value>,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let key = if key.is_null_or_undefined() {
+        // The reference reads a missing key as a selector without bounds.
+        return Err(openkv_engine::Error::IncompleteSelector.into());
+    } else {
+        key::from_v8(scope, key)?
+    };
+    let Some(entries) = read(scope, &state, rid, &[Read::Key(&key)])? else {
+        return Ok(v8::undefined(scope).into());
+    };
+    Ok(match entries.into_iter().next() {
+        Some((_, entry)) => v8::Array::new_with_elements(scope, &entry).into(),
+        None => v8::null(scope).into(),
+    })
+}
+
+/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers.
+#[op2(reentrant)]
+pub(crate) fn op_kv_get_many<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    keys: v8::Local<'s, v8::Array>,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let mut encoded = Vec::with_capacity(keys.length() as usize);
+    for i in 0..keys.length() {
+        let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
+        encoded.push(key::from_v8(scope, key)?);
+    }
+    let reads: Vec<_> = encoded.iter().map(Read::Key).collect();
+    let Some(entries) = read(scope, &state, rid, &reads)? else {
+        return Ok(v8::undefined(scope).into());
+    };
+    let mut answers = vec![v8::null(scope).into(); reads.len()];
+    for (i, entry) in entries {
+        answers[i] = v8::Array::new_with_elements(scope, &entry).into();
+    }
+    Ok(v8::Array::new_with_elements(scope, &answers).into())
+}
+
+/// Which entries [`op_kv_list`] reads.
+#[derive(FromV8)]
+pub(crate) struct Batch {
+    limit: u32,
+    reverse: bool,
+    cursor: Option<String>,
+}
+
+/// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other.
+#[op2(reentrant)]
+pub(crate) fn op_kv_list<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[scoped] selector: SelectorArgument,
+    #[scoped] batch: Batch,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let (start, end) = selector.parse()?.range(batch.cursor.as_deref(), batch.reverse)?;
+    let range = Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse };
+    let Some(entries) = read(scope, &state, rid, &[range])? else {
+        return Ok(v8::undefined(scope).into());
+    };
+    let elements: Vec<_> = entries.into_iter().flat_map(|(_, entry)| entry).collect();
+    Ok(v8::Array::new_with_elements(scope, &elements).into())
+}
+
+/// The cursor that continues a listing after a key.
+#[op2]
+#[string]
+pub(crate) fn op_kv_encode_cursor(
+    #[scoped] selector: SelectorArgument,
+    #[scoped] KeyArgument(key): KeyArgument,
+) -> Result<String, KvError> {
+    Ok(selector.parse()?.cursor(key.as_bytes())?)
+}
+
+/// A selector as scripts give it.
+#[derive(FromV8)]
+pub(crate) struct SelectorArgument {
+    prefix: Option<KeyArgument>,
+    start: Option<KeyArgument>,
+    end: Option<KeyArgument>,
+}
+
+impl SelectorArgument {
+    fn parse(&self) -> Result<Selector, KvError> {
+        let [prefix, start, end] = [&self.prefix, &self.start, &self.end].map(|key| key.as_ref().map(|key| &key.0));
+        Ok(Selector::new(prefix, start, end)?)
+    }
+}
+
+/// A key as scripts give it.
+pub(crate) struct KeyArgument(pub Key);
+
+impl<'s> FromV8<'s> for KeyArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        key::from_v8(scope, value).map(KeyArgument)
+    }
+}
+
+type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
+
+/// Reads and decodes entries, with the positions of their reads. None where the event loop must go round first.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &RefCell<OpState>,
+    rid: ResourceId,
+    reads: &[Read<'_>],
+) -> Result<Option<Vec<(usize, Decoded<'s>)>>, KvError> {
+    // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
+    let (resource, turn) = {
+        let state = state.borrow();
+        (database(&state, rid)?, state.borrow::<Rc<Turn>>().clone())
+    };
+    if turn.is_due() {
+        return Ok(None);
+    }
+    let decoder = Decoder::new(scope, state);
+    let mut entries = Vec::new();
+    let mut failure = None;
+    resource.database.read(reads, &mut |i, entry| match decode(scope, &decoder, entry) {
+        Ok(decoded) => {
+            entries.push((i, decoded));
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    match failure {
+        None => Ok(Some(entries)),
+        Some(error) => Err(error),
+    }
+}
+
+fn decode<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    decoder: &Decoder<'s>,
+    entry: EntryRef<'_>,
+) -> Result<Decoded<'s>, KvError> {
+    let key = key::to_v8(scope, entry.key)?;
+    let value = decoder.decode(scope, entry.value)?;
+    let versionstamp = v8::String::new_from_one_byte(scope, &entry.versionstamp.to_hex(), v8::NewStringType::Normal)
+        .expect("twenty digits are no long string");
+    Ok([key, value, versionstamp.into()])
+}

@@ -1,0 +1,74 @@
+import { core, primordials } from "ext:core/mod.js";
+
+const { BadResource, Interrupted, NotCapable } = core;
+const { Error, ObjectDefineProperty } = primordials;
+const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+
+/** The classes of `Deno.errors`, besides those that deno_core defines itself. */
+const NAMES = [
+  "NotFound",
+  "PermissionDenied",
+  "ConnectionRefused",
+  "ConnectionReset",
+  "ConnectionAborted",
+  "NotConnected",
+  "AddrInUse",
+  "AddrNotAvailable",
+  "BrokenPipe",
+  "AlreadyExists",
+  "InvalidData",
+  "TimedOut",
+  "WriteZero",
+  "WouldBlock",
+  "UnexpectedEof",
+  "Http",
+  "Busy",
+  "NotSupported",
+  "FilesystemLoop",
+  "IsADirectory",
+  "NetworkUnreachable",
+  "NotADirectory",
+] as const;
+
+/** The names of the DOMExceptions that ops throw, as "DOMException" and the name. */
+const DOM_NAMES = [
+  "AbortError",
+  "DataError",
+  "IndexSizeError",
+  "InvalidAccessError",
+  "InvalidCharacterError",
+  "InvalidStateError",
+  "NetworkError",
+  "NotSupportedError",
+  "OperationError",
+  "SyntaxError",
+  "TypeMismatchError",
+] as const;
+
+function errorClass(name: string): ErrorConstructor {
+  const constructor = class extends Error {
+    constructor(message?: string, options?: ErrorOptions) {
+      super(message, options);
+      this.name = name;
+    }
+  };
+  ObjectDefineProperty(constructor, "name", { __proto__: null, value: name, configurable: true });
+  return constructor as unknown as ErrorConstructor;
+}
+
+/** `Deno.errors`. */
+export const errors: Record<string, ErrorConstructor> = { BadResource, Interrupted, NotCapable };
+
+for (let i = 0; i < NAMES.length; i++) {
+  const name = NAMES[i];
+  errors[name] = errorClass(name);
+  core.registerErrorClass(name, errors[name]);
+}
+for (let i = 0; i < DOM_NAMES.length; i++) {
+  const name = DOM_NAMES[i];
+  core.registerErrorBuilder(`DOMException${name}`, (message: string) => new DOMException(message, name));
+}
+core.registerErrorBuilder(
+  "DOMExceptionQuotaExceededError",
+  (message: string) => new QuotaExceededError(message),
+);

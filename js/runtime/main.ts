@@ -1,0 +1,72 @@
+import { core, primordials } from "ext:core/mod.js";
+import { op_set_format_exception_callback } from "ext:core/ops";
+import { denoNamespace } from "ext:openkv_runtime/deno_ns.ts";
+import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
+
+const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
+  primordials;
+
+const console = core.loadExtScript("ext:deno_web/01_console.js");
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const performance = core.loadExtScript("ext:deno_web/15_performance.js");
+
+/** What the binary tells before a script runs. */
+export interface Options {
+  args: string[];
+  location?: string;
+  mainModule: string;
+  noColor: boolean;
+  pid: number;
+  stderrNoColor: boolean;
+  stdoutNoColor: boolean;
+  target: string;
+  version: { deno: string; v8: string; typescript: string };
+}
+
+event.saveGlobalThisReference(globalThis);
+core.defineGlobalProperties(globalThis, globalScope);
+core.setReportExceptionCallback(event.reportException);
+core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
+  const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
+  globalThis.dispatchEvent(rejection);
+  return rejection.defaultPrevented;
+});
+core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
+  globalThis.dispatchEvent(new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+});
+
+/** Makes the global scope that of a script. Called once, when the snapshot has been restored. */
+function bootstrap(options: Options) {
+  // Scripts must not find what only extensions may use.
+  delete globalThis.bootstrap;
+  delete globalThis.__bootstrap;
+
+  performance.setTimeOrigin();
+  console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
+  core.setBuildInfo(options.target);
+  core.defineGlobalProperties(globalThis, locationScope(options.location));
+  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
+  event.defineEventHandler(globalThis, "error");
+  event.defineEventHandler(globalThis, "load");
+  event.defineEventHandler(globalThis, "beforeunload");
+  event.defineEventHandler(globalThis, "unload");
+  event.defineEventHandler(globalThis, "unhandledrejection");
+  op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
+
+  ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(denoNamespace(options)));
+}
+
+/** The text for something thrown that is no error; errors are formatted by the binary. */
+function formatException(error: unknown, colors: boolean): string | null {
+  if (core.isNativeError(error) || ObjectPrototypeIsPrototypeOf(ErrorPrototype, error)) return null;
+  const shown = typeof error === "string" ? console.quoteString(error, console.getDefaultInspectOptions()) : error;
+  return `Uncaught ${console.inspectArgs([shown], { colors })}`;
+}
+
+globalThis.bootstrap = {
+  start: bootstrap,
+  dispatchLoad: () => globalThis.dispatchEvent(new event.Event("load")),
+  /** Whether the script may end: no listener prevented it. */
+  dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
+  dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+};

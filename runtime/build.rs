@@ -1,0 +1,67 @@
+//! Makes the startup snapshot: the extensions' JavaScript, already evaluated. What the snapshot did not evaluate, because
+//! it is loaded on first use, goes into a table beside it.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::{env, fs};
+
+use deno_core::ExtensionFileSource;
+use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
+use openkv_transpile::transpile_extension;
+
+#[path = "src/extensions.rs"]
+mod extensions;
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/extensions.rs");
+    println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
+
+    let options = CreateSnapshotOptions {
+        cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
+        startup_snapshot: None,
+        skip_op_registration: false,
+        extensions: extensions::extensions(),
+        extension_transpiler: Some(Rc::new(|name, text| Ok((transpile_extension(&name, &text).into(), None)))),
+        with_runtime_cb: None,
+    };
+    let snapshot = create_snapshot(options, None).unwrap_or_else(|error| panic!("{error}"));
+    fs::write(out.join("snapshot.bin"), &snapshot.output).expect("OUT_DIR is writable");
+    for path in &snapshot.files_loaded_during_snapshot {
+        println!("cargo:rerun-if-changed={}", path.display());
+    }
+
+    let evaluated: HashSet<_> = snapshot.consumed_lazy_specifiers.into_iter().collect();
+    write_lazy(&out, &evaluated);
+}
+
+/// Writes the table of sources that are loaded on first use.
+fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
+    let extensions = extensions::extensions();
+    let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
+    let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
+    let mut table = String::from("(");
+    table.push_str(&lazy_sources(out, scripts.filter(|file| !evaluated.contains(file.specifier))));
+    table.push_str(&lazy_sources(out, modules.filter(|file| !evaluated.contains(file.specifier))));
+    table.push(')');
+    fs::write(out.join("lazy.rs"), table).expect("OUT_DIR is writable");
+}
+
+/// A slice of specifiers and sources, sorted for the search, as Rust source.
+fn lazy_sources<'a>(out: &Path, files: impl Iterator<Item = &'a ExtensionFileSource>) -> String {
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|file| file.specifier);
+    let mut slice = String::from("&[");
+    for file in files {
+        let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
+        let name = file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let path = out.join(name);
+        fs::write(&path, transpile_extension(file.specifier, &text)).expect("OUT_DIR is writable");
+        write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
+    }
+    slice.push_str("], ");
+    slice
+}

@@ -1,0 +1,28 @@
+//! What scripts may do.
+
+use std::sync::Arc;
+
+use deno_permissions::{
+    Permissions, PermissionsContainer, PermissionsFromOptionsError, PermissionsOptions,
+    RuntimePermissionDescriptorParser,
+};
+use sys_traits::impls::RealSys;
+
+/// Everything.
+pub fn all() -> PermissionsContainer {
+    PermissionsContainer::allow_all(parser())
+}
+
+/// What these options allow. With `prompt`, the user is asked for the rest, on a terminal.
+///
+/// # Errors
+/// An option that names no path, host or variable.
+pub fn from_options(options: &PermissionsOptions) -> Result<PermissionsContainer, PermissionsFromOptionsError> {
+    let parser = parser();
+    let permissions = Permissions::from_options(&*parser, options)?;
+    Ok(PermissionsContainer::new(parser, permissions))
+}
+
+fn parser() -> Arc<RuntimePermissionDescriptorParser<RealSys>> {
+    Arc::new(RuntimePermissionDescriptorParser::new(RealSys))
+}

@@ -1,0 +1,73 @@
+use std::fmt::Write;
+
+use deno_core::error::{CoreError, CoreErrorKind, JsError, NoAnsiColors, format_frame};
+
+/// How deep causes and parts of errors are shown: they may refer to each other.
+const DEPTH: usize = 16;
+
+/// The text for an error that ends a script: what a script threw with its stack, in the positions of its sources, or
+/// why it could not be run.
+pub fn report(error: &CoreError) -> String {
+    match error.as_kind() {
+        CoreErrorKind::Js(error) => {
+            let mut text = String::new();
+            describe(&mut text, error, true, 0);
+            text
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize) {
+    // Only the error that ended the script was uncaught, not its causes and parts.
+    let message = error.exception_message.as_str();
+    text.push_str(if depth == 0 { message } else { message.trim_start_matches("Uncaught ") });
+    for part in error.aggregated.iter().flatten().filter(|_| depth < DEPTH) {
+        let mut lines = String::new();
+        describe(&mut lines, part, false, depth + 1);
+        for line in lines.lines() {
+            line_break(text, 4);
+            text.push_str(line);
+        }
+    }
+    if error.stack_is_custom {
+        // The first line is the message again.
+        for line in error.stack.iter().flat_map(|stack| stack.lines().skip(1)) {
+            line_break(text, 0);
+            text.push_str(line);
+        }
+    } else {
+        if with_source {
+            point_at(text, error);
+        }
+        for frame in &error.frames {
+            line_break(text, 4);
+            write!(text, "at {}", format_frame::<NoAnsiColors>(frame, None)).expect("a string takes all");
+        }
+    }
+    if let Some(cause) = error.cause.as_ref().filter(|_| depth < DEPTH) {
+        line_break(text, 0);
+        text.push_str("Caused by: ");
+        describe(text, cause, false, depth + 1);
+    }
+}
+
+/// Shows the line of source that threw, and where in it.
+fn point_at(text: &mut String, error: &JsError) {
+    let frame = error.source_line_frame_index.and_then(|i| error.frames.get(i));
+    let column = frame.and_then(|frame| frame.column_number).and_then(|column| usize::try_from(column).ok());
+    if let (Some(line), Some(column)) = (&error.source_line, column)
+        && !line.is_empty()
+    {
+        line_break(text, 0);
+        text.push_str(line);
+        line_break(text, 0);
+        // A tab stays one, so that the mark stands where the line above has the column.
+        text.extend(line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }));
+        text.push('^');
+    }
+}
+
+fn line_break(text: &mut String, indent: usize) {
+    write!(text, "\n{:indent$}", "").expect("a string takes all");
+}

@@ -1,0 +1,201 @@
+use std::rc::Rc;
+
+use deno_core::error::{CoreError, CoreErrorKind, JsError};
+use deno_core::url::Url;
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_os::ExitCode;
+use deno_permissions::PermissionsContainer;
+use deno_web::{BlobStore, InMemoryBroadcastChannel};
+use openkv_ext::Host;
+use serde::Serialize;
+
+use crate::extensions::{self, extensions};
+use crate::kv_host::KvHost;
+use crate::module_loader::FileLoader;
+
+/// The extensions' JavaScript, evaluated when the runtime was built.
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
+
+type Sources = &'static [(&'static str, &'static str)];
+
+/// What the snapshot did not evaluate, because it is loaded on first use: scripts, then modules.
+static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
+
+/// The release of Deno that scripts find in `Deno.version`: the one whose API the runtime has.
+const DENO_VERSION: &str = "2.9.8";
+const TYPESCRIPT_VERSION: &str = "6.0.3";
+
+/// What a [`Runtime`] is made with.
+pub struct Options {
+    /// The module to run.
+    pub main_module: Url,
+    /// `Deno.args`.
+    pub args: Vec<String>,
+    /// What scripts may do.
+    pub permissions: PermissionsContainer,
+    /// `location`, if there shall be one.
+    pub location: Option<Url>,
+    /// Where databases live.
+    pub kv: KvHost,
+}
+
+/// An isolate with a script in it.
+pub struct Runtime {
+    js: JsRuntime,
+    main_module: Url,
+    exit_code: ExitCode,
+    hooks: Hooks,
+}
+
+/// Functions of the bootstrap script that the runtime calls.
+struct Hooks {
+    dispatch_load: v8::Global<v8::Function>,
+    dispatch_before_unload: v8::Global<v8::Function>,
+    dispatch_unload: v8::Global<v8::Function>,
+}
+
+/// What the bootstrap script is told. See `js/runtime/main.ts`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bootstrap {
+    args: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    main_module: String,
+    no_color: bool,
+    pid: u32,
+    stderr_no_color: bool,
+    stdout_no_color: bool,
+    target: &'static str,
+    version: Version,
+}
+
+#[derive(Serialize)]
+struct Version {
+    deno: &'static str,
+    v8: &'static str,
+    typescript: &'static str,
+}
+
+impl Runtime {
+    /// Makes an isolate, ready to run its main module. To be called within a tokio runtime, on the thread that will run
+    /// the script.
+    ///
+    /// # Errors
+    /// The snapshot cannot be restored.
+    pub fn new(options: Options) -> Result<Self, CoreError> {
+        let loader = Rc::new(FileLoader::new(options.permissions.clone()));
+        let mut js = JsRuntime::try_new(RuntimeOptions {
+            module_loader: Some(loader),
+            extensions: extensions(),
+            startup_snapshot: Some(SNAPSHOT),
+            residual_lazy_js_sources: LAZY.0,
+            residual_lazy_esm_sources: LAZY.1,
+            is_main: true,
+            ..RuntimeOptions::default()
+        })?;
+
+        let exit_code = ExitCode::default();
+        let kv: Rc<dyn Host> = Rc::new(options.kv);
+        let broadcast = InMemoryBroadcastChannel::default();
+        js.lazy_init_extensions(vec![
+            deno_webidl::deno_webidl::args(),
+            deno_web::deno_web::args(BlobStore::default_arc(), options.location.clone(), false, broadcast),
+            deno_crypto::deno_crypto::args(None),
+            deno_os::deno_os::args(Some(exit_code.clone())),
+            openkv_ext::openkv::args(kv, Default::default()),
+            extensions::openkv_runtime::args(),
+        ])?;
+        js.op_state().borrow_mut().put(options.permissions);
+
+        let bootstrap = Bootstrap {
+            args: options.args,
+            location: options.location.map(Into::into),
+            main_module: options.main_module.to_string(),
+            no_color: !deno_terminal::colors::use_color(),
+            pid: std::process::id(),
+            stderr_no_color: !deno_terminal::colors::use_color() || !deno_terminal::is_stderr_tty(),
+            stdout_no_color: !deno_terminal::colors::use_color() || !deno_terminal::is_stdout_tty(),
+            target: env!("OPENKV_TARGET"),
+            version: Version { deno: DENO_VERSION, v8: v8::VERSION_STRING, typescript: TYPESCRIPT_VERSION },
+        };
+        let hooks = start(&mut js, bootstrap)?;
+        Ok(Self { js, main_module: options.main_module, exit_code, hooks })
+    }
+
+    /// Runs the main module until nothing is left to do. Answers the exit code.
+    ///
+    /// # Errors
+    /// What the script did not catch, or why it could not be loaded.
+    pub async fn run(&mut self) -> Result<i32, CoreError> {
+        let module = self.js.load_main_es_module(&self.main_module).await?;
+        let mut evaluated = Box::pin(self.js.mod_evaluate(module));
+        tokio::select! {
+            // The result of the module first: it may be there already.
+            biased;
+            result = &mut evaluated => result?,
+            result = self.js.run_event_loop(PollEventLoopOptions::default()) => {
+                result?;
+                evaluated.await?;
+            }
+        }
+        self.dispatch(|hooks| &hooks.dispatch_load)?;
+        loop {
+            self.js.run_event_loop(PollEventLoopOptions::default()).await?;
+            if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
+                break;
+            }
+        }
+        self.dispatch(|hooks| &hooks.dispatch_unload)?;
+        Ok(self.exit_code.get())
+    }
+
+    /// Calls a hook. Answers whether it returned true.
+    fn dispatch(&mut self, hook: fn(&Hooks) -> &v8::Global<v8::Function>) -> Result<bool, CoreError> {
+        deno_core::scope!(scope, &mut self.js);
+        v8::tc_scope!(scope, scope);
+        let function = v8::Local::new(scope, hook(&self.hooks));
+        let receiver = v8::undefined(scope).into();
+        let returned = function.call(scope, receiver, &[]);
+        match (returned, scope.exception()) {
+            (Some(returned), None) => Ok(returned.is_true()),
+            (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
+            (None, None) => Err(CoreErrorKind::ExecutionTerminated.into_box()),
+        }
+    }
+}
+
+/// Lets the bootstrap script set up the global scope.
+fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
+    deno_core::scope!(scope, js);
+    v8::tc_scope!(scope, scope);
+    let global = scope.get_current_context().global(scope);
+    let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
+    let [start, dispatch_load, dispatch_before_unload, dispatch_unload] =
+        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload"].map(|name| {
+            let function = property::<v8::Function>(scope, bootstrap, name);
+            v8::Global::new(scope, function)
+        });
+    let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
+    let start = v8::Local::new(scope, start);
+    let receiver = v8::undefined(scope).into();
+    start.call(scope, receiver, &[options]);
+    match scope.exception() {
+        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload }),
+        Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
+    }
+}
+
+/// A property that the bootstrap script is known to set.
+fn property<'s, T>(
+    scope: &mut v8::PinScope<'s, '_>,
+    object: v8::Local<'s, v8::Object>,
+    name: &'static str,
+) -> v8::Local<'s, T>
+where
+    v8::Local<'s, v8::Value>: TryInto<v8::Local<'s, T>, Error: std::fmt::Debug>,
+{
+    let key = v8::String::new(scope, name).expect("the name is short");
+    let value = object.get(scope, key.into()).expect("the bootstrap script sets plain properties");
+    value.try_into().expect("the bootstrap script sets properties of this type")
+}
