@@ -8,13 +8,12 @@ pub(crate) struct Run {
     pub file: String,
     /// What follows it.
     pub args: Vec<String>,
-    /// None for everything.
-    pub permissions: Option<PermissionsOptions>,
+    pub permissions: PermissionsOptions,
     pub location: Option<Url>,
 }
 
 /// The kinds of permission: name, letter, what a list of it holds, and what it lets a script do.
-const PERMISSIONS: [(&str, Option<char>, &str, &str); 7] = [
+const PERMISSIONS: [(&str, Option<char>, &str, &str); 8] = [
     ("read", Some('R'), "PATH", "read files"),
     ("write", Some('W'), "PATH", "write files"),
     ("net", Some('N'), "HOST", "use the network"),
@@ -22,6 +21,7 @@ const PERMISSIONS: [(&str, Option<char>, &str, &str); 7] = [
     ("sys", Some('S'), "API", "see facts of the system"),
     ("run", None, "PROGRAM", "run programs"),
     ("ffi", None, "PATH", "load native libraries"),
+    ("import", Some('I'), "HOST", "import modules from the network"),
 ];
 
 const COMMANDS: [&str; 2] = ["run", "help"];
@@ -46,14 +46,14 @@ fn command() -> Command {
     let mut run = Command::new("run")
         .about("Runs a script")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...")
-        .arg(Arg::new("file").value_name("FILE").required(true).help("The script: a path or a file URL"))
         .arg(
-            Arg::new("args")
-                .value_name("ARGS")
-                .num_args(..)
+            // One argument, so that nothing behind FILE is taken for a flag of ours.
+            Arg::new("script")
+                .value_names(["FILE", "ARGS"])
+                .num_args(1..)
+                .required(true)
                 .trailing_var_arg(true)
-                .allow_hyphen_values(true)
-                .help("What the script finds in Deno.args"),
+                .help("The script, a path or a file URL, and what it finds in Deno.args"),
         )
         .arg(flag("allow-all").short('A').help("Allow everything"))
         .arg(flag("no-prompt").help("Refuse what is not allowed, without asking on the terminal"))
@@ -68,7 +68,7 @@ fn command() -> Command {
     for (name, letter, value, what) in PERMISSIONS {
         let mut allow =
             list(format!("allow-{name}"), value).help(format!("Let the script {what}: all, or those listed"));
-        allow = if let Some(letter) = letter { allow.short(letter) } else { allow };
+        allow = if let Some(letter) = letter { allow.short(letter) } else { allow }.conflicts_with("allow-all");
         let deny =
             list(format!("deny-{name}"), value).help(format!("Do not let the script {what}: any, or those listed"));
         run = run.arg(allow).arg(deny);
@@ -118,19 +118,22 @@ fn list(name: String, value: &'static str) -> Arg {
 }
 
 fn run_of(mut matches: ArgMatches) -> Run {
-    let permissions = (!matches.get_flag("allow-all")).then(|| permissions_of(&mut matches));
+    let permissions = permissions_of(&mut matches);
+    let mut script = matches.remove_many("script").expect("FILE is required");
     Run {
         permissions,
-        file: matches.remove_one("file").expect("FILE is required"),
-        args: matches.remove_many("args").unwrap_or_default().collect(),
+        file: script.next().expect("FILE is required"),
+        args: script.collect(),
         location: matches.remove_one("location"),
     }
 }
 
 fn permissions_of(matches: &mut ArgMatches) -> PermissionsOptions {
+    let all = matches.get_flag("allow-all");
     // A flag without a list stands for all: an empty list.
     let mut get = |name: &str| {
-        matches.contains_id(name).then(|| matches.remove_many::<String>(name).unwrap_or_default().collect::<Vec<_>>())
+        let named = matches.contains_id(name) || (all && name.starts_with("allow-"));
+        named.then(|| matches.remove_many::<String>(name).into_iter().flatten().collect::<Vec<_>>())
     };
     let options = PermissionsOptions {
         allow_read: get("allow-read"),
@@ -147,6 +150,8 @@ fn permissions_of(matches: &mut ArgMatches) -> PermissionsOptions {
         deny_run: get("deny-run"),
         allow_ffi: get("allow-ffi"),
         deny_ffi: get("deny-ffi"),
+        allow_import: get("allow-import"),
+        deny_import: get("deny-import"),
         ..PermissionsOptions::default()
     };
     PermissionsOptions { prompt: !matches.get_flag("no-prompt"), ..options }

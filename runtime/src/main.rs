@@ -28,10 +28,7 @@ fn start(run: cli::Run) -> Result<u8, String> {
         Some(location) => StorageKey::of_location(location),
         None => StorageKey::of_main_module(&main_module),
     };
-    let permissions = match &run.permissions {
-        Some(options) => permissions::from_options(options).map_err(|error| text(&error))?,
-        None => permissions::all(),
-    };
+    let permissions = permissions::from_options(&run.permissions).map_err(|error| text(&error))?;
     let options =
         Options { main_module, args: run.args, permissions, location: run.location, kv: KvHost::new(storage_key) };
 

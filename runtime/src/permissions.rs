@@ -8,21 +8,12 @@ use deno_permissions::{
 };
 use sys_traits::impls::RealSys;
 
-/// Everything.
-pub fn all() -> PermissionsContainer {
-    PermissionsContainer::allow_all(parser())
-}
-
 /// What these options allow. With `prompt`, the user is asked for the rest, on a terminal.
 ///
 /// # Errors
 /// An option that names no path, host or variable.
 pub fn from_options(options: &PermissionsOptions) -> Result<PermissionsContainer, PermissionsFromOptionsError> {
-    let parser = parser();
+    let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
     let permissions = Permissions::from_options(&*parser, options)?;
     Ok(PermissionsContainer::new(parser, permissions))
-}
-
-fn parser() -> Arc<RuntimePermissionDescriptorParser<RealSys>> {
-    Arc::new(RuntimePermissionDescriptorParser::new(RealSys))
 }

@@ -1,1 +1,105 @@
-fn main() {}
+//! Developer commands: `cargo xtask run FILE [ARGS]...` and `cargo xtask test`.
+
+mod v8;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
+  test [FILTER]                checks the format, the lints, and runs all tests";
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<OsString> = args.collect();
+    let result = match command.to_str() {
+        Some("run") => run(&rest),
+        Some("test") => test(&rest),
+        Some("" | "help" | "-h" | "--help") => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("there is no command {command:?}\n\n{USAGE}")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[OsString]) -> Result<ExitCode, String> {
+    prepare()?;
+    let mut command = cargo(&["build", "--release", "--package", "openkv"]);
+    if !succeeds(&mut command)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    // Run by cargo, which knows where the binary is, but in the caller's folder.
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", "openkv", "--"]);
+    let status = command.args(args).status().map_err(|error| format!("cargo could not be run: {error}"))?;
+    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+}
+
+fn test(filter: &[OsString]) -> Result<ExitCode, String> {
+    prepare()?;
+    let steps = [
+        cargo(&["fmt", "--all", "--check"]),
+        cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+        cargo(&["test", "--workspace"]),
+    ];
+    for mut step in steps {
+        if step.get_args().next() == Some("test".as_ref()) {
+            step.args(filter);
+        }
+        if !succeeds(&mut step)? {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sees to it that the workspace can be built.
+fn prepare() -> Result<(), String> {
+    check_c_compiler()?;
+    v8::make_available(root())
+}
+
+/// SQLite and the cryptography are C.
+fn check_c_compiler() -> Result<(), String> {
+    let named = env::var_os("CC");
+    let compiler = named.clone().unwrap_or_else(|| "cc".into());
+    let found = Command::new(&compiler).arg("--version").output().is_ok_and(|output| output.status.success());
+    match (found, named) {
+        (true, _) => Ok(()),
+        (false, Some(name)) => Err(format!("the C compiler that CC names, {name:?}, does not run")),
+        (false, None) if cfg!(windows) => Ok(()), // Found by the build itself.
+        (false, None) => Err("there is no C compiler: install one (Debian and Ubuntu: the package build-essential; \
+             Fedora: gcc; macOS: xcode-select --install)"
+            .into()),
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args);
+    command
+}
+
+fn succeeds(command: &mut Command) -> Result<bool, String> {
+    let line: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    eprintln!("xtask: cargo {}", line.join(" "));
+    command.status().map(|status| status.success()).map_err(|error| format!("cargo could not be run: {error}"))
+}

@@ -1,0 +1,160 @@
+//! The command line, and how scripts fail.
+
+use crate::support::Sandbox;
+
+/// Removes the URL of the test's folder, which differs from run to run.
+fn local(sandbox: &Sandbox, text: String) -> String {
+    text.replace(&format!("file://{}", sandbox.path("").display()), "")
+}
+
+#[test]
+fn runs_a_file_with_and_without_the_command() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log(Deno.args, import.meta.main);");
+    assert_eq!(sandbox.openkv(["run", "main.ts", "a", "--b"]).stdout(), "[ \"a\", \"--b\" ] true\n");
+    assert_eq!(sandbox.openkv(["main.ts", "-A"]).stdout(), "[ \"-A\" ] true\n");
+    assert_eq!(sandbox.openkv(["-A", "--unstable-kv", "./main.ts"]).stdout(), "[] true\n");
+}
+
+#[test]
+fn has_the_globals_of_the_first_day() {
+    let script = r#"
+        console.log(typeof crypto.randomUUID(), crypto.randomUUID().length);
+        console.log(new TextDecoder().decode(new TextEncoder().encode("\u00e9")));
+        console.log(structuredClone(new Map([[1, { a: [new Date(0)] }]])));
+        console.log(performance.now() > 0, Deno.args, Deno.inspect({ a: "b" }));
+        Deno.env.set("OPENKV_TEST", "x");
+        console.log(Deno.env.get("OPENKV_TEST"), Deno.errors.NotFound.name, Deno.build.os === "linux");
+        const order: string[] = [];
+        const interval = setInterval(() => order.push("interval"), 5);
+        await new Promise<void>((resolve) => setTimeout(() => { order.push("timeout"); resolve(); }, 1));
+        clearInterval(interval);
+        console.log(order, new URL("../b", "https://a.example/c/d").href, btoa("openkv"));
+        Deno.exit(7);
+    "#;
+    let output = Sandbox::new().run(script);
+    assert_eq!(output.code, Some(7), "{}", output.stderr);
+    let expected = "string 36\n\u{e9}\nMap(1) { 1 => { a: [ 1970-01-01T00:00:00.000Z ] } }\ntrue [] { a: \"b\" }\n\
+                    x NotFound true\n[ \"timeout\" ] https://a.example/b b3Blbmt2\n";
+    assert_eq!(output.stdout, expected);
+}
+
+#[test]
+fn imports_relative_modules_and_json() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lib/a.ts", "import { b } from './b.js'; export const a: number = b + 1;");
+    sandbox.write("lib/b.js", "export const b = 1;");
+    sandbox.write("lib/data.json", "{ \"c\": [1, 2] }");
+    let script = "import { a } from './lib/a.ts'; import data from './lib/data.json' with { type: 'json' };
+        console.log(a, data.c);";
+    assert_eq!(sandbox.run(script).stdout(), "2 [ 1, 2 ]\n");
+}
+
+#[test]
+fn a_thrown_error_shows_its_place_in_the_source_and_its_causes() {
+    let sandbox = Sandbox::new();
+    let script = "interface Unused { gone: boolean }\n\
+        \n\
+        function inner(value: number): never {\n\
+        \x20 throw new TypeError(`bad ${value}`, { cause: new Error(\"root\") });\n\
+        }\n\
+        inner(1);\n";
+    let stderr = sandbox.run(script).stderr();
+    let expected = "error: Uncaught (in promise) TypeError: bad 1
+  throw new TypeError(`bad ${value}`, { cause: new Error(\"root\") });
+        ^
+    at inner (main.ts:4:9)
+    at main.ts:6:1
+Caused by: Error: root
+    at inner (main.ts:4:48)
+    at main.ts:6:1
+";
+    assert_eq!(local(&sandbox, stderr), expected);
+}
+
+#[test]
+fn an_error_after_the_main_module_ends_the_script() {
+    let sandbox = Sandbox::new();
+    let stderr = sandbox.run("setTimeout(() => { throw new RangeError(\"late\"); }, 1);").stderr();
+    assert!(stderr.starts_with("error: Uncaught RangeError: late\n"), "{stderr}");
+    let stderr = sandbox.run("Promise.reject(new Error(\"unhandled\"));").stderr();
+    assert!(stderr.starts_with("error: Uncaught (in promise) Error: unhandled\n"), "{stderr}");
+    let stderr = sandbox.run("throw { a: 1 };").stderr();
+    assert_eq!(stderr, "error: Uncaught (in promise) { a: 1 }\n");
+    let stderr = sandbox.run("await new Promise(() => {});").stderr();
+    assert!(stderr.starts_with("error: Top-level await promise never resolved\n"), "{stderr}");
+}
+
+#[test]
+fn a_handled_rejection_does_not_end_the_script() {
+    let script = "addEventListener('unhandledrejection', (e) => { e.preventDefault(); console.log(e.reason); });
+        Promise.reject('handled');";
+    assert_eq!(Sandbox::new().run(script).stdout(), "handled\n");
+}
+
+#[test]
+fn a_file_that_cannot_run_is_one_message() {
+    let sandbox = Sandbox::new();
+    let message = |args: &[&str]| local(&sandbox, sandbox.openkv(args).stderr());
+    assert_eq!(message(&["missing.ts"]), "error: Module not found \"missing.ts\".\n");
+
+    sandbox.write("import.ts", "import './missing.ts';");
+    assert_eq!(message(&["import.ts"]), "error: Module not found \"missing.ts\".\n    at import.ts:1:8\n");
+
+    sandbox.write("syntax.ts", "let a b = 1;\n");
+    let expected =
+        "error: SyntaxError: Expected a semicolon\n  |\n1 | let a b = 1;\n  |       ~\n    at syntax.ts:1:7\n";
+    assert_eq!(message(&["syntax.ts"]), expected);
+
+    sandbox.write("syntax.js", "let a = ;\n");
+    assert!(message(&["syntax.js"]).starts_with("error: Uncaught SyntaxError: Unexpected token ';'\n"));
+
+    sandbox.write("folder/main.ts", "");
+    assert_eq!(message(&["folder"]), "error: Directory import \"folder\" is not supported: name a file in it\n");
+
+    sandbox.write("data.json", "{}");
+    assert!(message(&["data.json"]).starts_with("error: Expected a JavaScript or TypeScript module"));
+    assert!(message(&["https://example.com/a.ts"]).ends_with("only files can be imported\n"));
+}
+
+#[test]
+fn a_wrong_command_line_is_one_message() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "");
+    for (args, message) in [
+        (&["run", "--nope", "main.ts"][..], "error: unexpected argument '--nope' found"),
+        (&["--location", "nowhere", "main.ts"], "error: invalid value 'nowhere' for '--location <URL>'"),
+        (&["-A", "--allow-net", "main.ts"], "error: the argument '--allow-all' cannot be used with '--allow-net"),
+        (&["run"], "error: the following required arguments were not provided"),
+    ] {
+        let output = sandbox.openkv(args);
+        assert_eq!(output.code, Some(2), "{output:?}");
+        assert!(output.stderr.starts_with(message), "{output:?}");
+    }
+}
+
+#[test]
+fn nothing_is_allowed_without_a_flag() {
+    let sandbox = Sandbox::new();
+    sandbox.write("env.ts", "console.log(Deno.env.get('DENO_DIR') !== undefined);");
+    sandbox.write("kv.ts", "(await Deno.openKv('./kv.sqlite3')).close(); console.log('opened');");
+    sandbox.write("default.ts", "const kv = await Deno.openKv(); await kv.set(['a'], 1); console.log('set');");
+    sandbox.write("dynamic.ts", "const name = './default.ts'; await import(name);");
+
+    let refused = |args: &[&str]| {
+        let stderr = sandbox.openkv(args).stderr();
+        stderr.lines().next().unwrap().to_owned()
+    };
+    let needs = |what: &str| format!("error: Uncaught (in promise) NotCapable: Requires {what}");
+    assert!(refused(&["env.ts"]).starts_with(&needs("env access to \"DENO_DIR\"")));
+    assert!(refused(&["kv.ts"]).starts_with(&needs("read access to \"./kv.sqlite3\"")));
+    assert!(refused(&["--allow-read", "kv.ts"]).starts_with(&needs("write access to \"./kv.sqlite3\"")));
+    assert!(refused(&["-A", "--deny-write", "kv.ts"]).starts_with(&needs("write access to \"./kv.sqlite3\"")));
+    assert!(refused(&["--allow-read", "--allow-write", "--deny-write=kv.sqlite3", "kv.ts"]).contains("write access"));
+    assert!(refused(&["dynamic.ts"]).contains("Requires read access to "));
+
+    assert_eq!(sandbox.openkv(["default.ts"]).stdout(), "set\n", "the default database needs no permission");
+    assert_eq!(sandbox.openkv(["--allow-env=DENO_DIR", "env.ts"]).stdout(), "true\n");
+    assert_eq!(sandbox.openkv(["-R=.", "-W=kv.sqlite3", "kv.ts"]).stdout(), "opened\n");
+    assert_eq!(sandbox.openkv(["-R", "dynamic.ts"]).stdout(), "set\n");
+}

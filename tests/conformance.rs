@@ -1,0 +1,27 @@
+//! The scripts of `tests/conformance`: what `Deno.Kv` promises, checked by scripts that run on Deno as well.
+
+use crate::support::{Sandbox, repository};
+
+/// Runs a script, and checks that each of its tests passed.
+#[track_caller]
+fn passes(name: &str) {
+    let sandbox = Sandbox::new();
+    let script = repository("tests/conformance").join(name);
+    let output = sandbox.openkv(["-A", script.to_str().unwrap()]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let (tests, rest): (Vec<_>, Vec<_>) = output.stdout.lines().partition(|line| line.starts_with("ok "));
+    assert!(!tests.is_empty() && rest.is_empty(), "{}", output.stdout);
+}
+
+macro_rules! conformance {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                passes(concat!(stringify!($name), ".ts"));
+            }
+        )*
+    };
+}
+
+conformance!(atomic entries list);

@@ -1,0 +1,7 @@
+//! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
+
+mod cli;
+mod conformance;
+mod documents;
+mod interop;
+mod support;

@@ -1,0 +1,87 @@
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assert_cmd::Command;
+
+/// No script of the suite runs for so long: one that does hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder of its own for a test: scripts and databases in it are seen by no other.
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+/// What a process left.
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("the folder for temporary files is writable") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and answers its path.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs `openkv` in the folder.
+    pub fn openkv(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_openkv"));
+        command.args(args).current_dir(self.folder.path()).timeout(PATIENCE);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DENO_")) {
+            command.env_remove(name);
+        }
+        command.env("DENO_DIR", self.path("deno_dir")).env("NO_COLOR", "1");
+        let output = command.output().expect("openkv starts");
+        Output {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("scripts print UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("errors are UTF-8"),
+        }
+    }
+
+    /// Writes a script, and runs it with all permissions.
+    pub fn run(&self, script: &str) -> Output {
+        self.write("main.ts", script);
+        self.openkv(["run", "-A", "main.ts"])
+    }
+}
+
+impl Output {
+    /// The standard output of a process that succeeded.
+    #[track_caller]
+    pub fn stdout(self) -> String {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+        self.stdout
+    }
+
+    /// The standard error of a process that failed, as a script does that throws.
+    #[track_caller]
+    pub fn stderr(self) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{}", self.stderr);
+        self.stderr
+    }
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
+}
+
+pub fn read_repository(path: &str) -> String {
+    let path = repository(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

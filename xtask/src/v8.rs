@@ -1,0 +1,130 @@
+//! V8, without which nothing builds: a static library of about 30 MB, which the `v8` crate downloads when it is built,
+//! or takes from where one of these ways has put it.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+const DOWNLOADS: &str = "https://github.com/denoland/rusty_v8/releases/download";
+
+/// The feature of the `v8` crate that deno_core asks for, as the names of archives have it.
+const FEATURES: &str = "_simdutf";
+
+/// How long to wait for the download's host to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sees to it that the build finds V8: in `RUSTY_V8_ARCHIVE`, in cargo's cache, in `../shared/v8`, or by a download.
+pub fn make_available(root: &Path) -> Result<(), String> {
+    if let Some(archive) = env::var_os("RUSTY_V8_ARCHIVE") {
+        let is_url = archive.to_str().is_some_and(|archive| archive.starts_with("http"));
+        return match is_url || Path::new(&archive).is_file() {
+            true => Ok(()),
+            false => Err(format!("RUSTY_V8_ARCHIVE names a file that is not there: {archive:?}")),
+        };
+    }
+
+    let base = env::var("RUSTY_V8_MIRROR").unwrap_or_else(|_| DOWNLOADS.into());
+    let archive = archive_name(&target()?);
+    let url = format!("{base}/v{}/{archive}", version(root)?);
+    let seeded = cache()?.join(url.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+    if seeded.is_file() {
+        return Ok(());
+    }
+    let shared = root.join("../shared/v8").join(&archive);
+    if shared.is_file() {
+        return seed(&shared, &seeded)
+            .map_err(|error| format!("{shared:?} could not be copied to {seeded:?}: {error}"));
+    }
+    match unreachable_host(&base) {
+        None => Ok(()),
+        Some(_) if is_built(root) => Ok(()),
+        Some((host, error)) => Err(format!(
+            "V8 is not here, and {host}, from where it is downloaded, could not be reached: {error}.\n\
+             Ways out:\n  \
+             - connect this machine to {host}, or set RUSTY_V8_MIRROR to the URL of a mirror of\n    {DOWNLOADS};\n  \
+             - download {url}\n    elsewhere, and set RUSTY_V8_ARCHIVE to the path of the file;\n  \
+             - put that file where the build looks for it:\n    {}",
+            seeded.display()
+        )),
+    }
+}
+
+/// The version of the `v8` crate that the workspace is locked to.
+fn version(root: &Path) -> Result<String, String> {
+    let path = root.join("Cargo.lock");
+    let lock = fs::read_to_string(&path).map_err(|error| format!("{path:?} could not be read: {error}"))?;
+    let version = lock.split("[[package]]").find(|package| package.contains("\nname = \"v8\"\n")).and_then(|package| {
+        let (_, rest) = package.split_once("version = \"")?;
+        rest.split_once('"').map(|(version, _)| version.to_owned())
+    });
+    version.ok_or_else(|| format!("{path:?} does not name the version of v8"))
+}
+
+/// The target that cargo builds for where it is not told another.
+fn target() -> Result<String, String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output =
+        Command::new(&rustc).arg("-vV").output().map_err(|error| format!("{rustc:?} does not run: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let target = text.lines().find_map(|line| line.strip_prefix("host: "));
+    target.map(Into::into).ok_or_else(|| format!("{rustc:?} does not say for which target it builds"))
+}
+
+fn archive_name(target: &str) -> String {
+    let library = if cfg!(windows) { "rusty_v8" } else { "librusty_v8" };
+    let extension = if cfg!(windows) { "lib" } else { "a" };
+    format!("{library}{FEATURES}_release_{target}.{extension}.gz")
+}
+
+/// The folder where the `v8` crate looks before it downloads.
+fn cache() -> Result<PathBuf, String> {
+    let home = match env::var_os("CARGO_HOME").filter(|home| !home.is_empty()) {
+        Some(home) => Some(PathBuf::from(home)),
+        None => env::home_dir().map(|home| home.join(".cargo")),
+    };
+    home.map(|home| home.join(".rusty_v8")).ok_or_else(|| "there is no home folder: set CARGO_HOME".into())
+}
+
+/// Copies an archive so that another build never sees half of it.
+fn seed(from: &Path, to: &Path) -> std::io::Result<()> {
+    let part = to.with_extension(format!("{}.part", std::process::id()));
+    fs::create_dir_all(to.parent().expect("the cache is a folder"))?;
+    fs::copy(from, &part)?;
+    fs::rename(part, to)
+}
+
+/// The host that the download asks, and why it does not answer. None where it does, or where a proxy stands between.
+fn unreachable_host(base: &str) -> Option<(String, String)> {
+    let proxied =
+        ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| env::var_os(name).is_some());
+    let (scheme, rest) = base.split_once("://")?;
+    let host = rest.split('/').next().unwrap_or(rest);
+    if proxied {
+        return None;
+    }
+    let port = if scheme == "http" { 80 } else { 443 };
+    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
+    let error = match address.to_socket_addrs() {
+        Err(error) => error,
+        Ok(addresses) => {
+            let mut last = std::io::ErrorKind::HostUnreachable.into();
+            for address in addresses {
+                match TcpStream::connect_timeout(&address, PATIENCE) {
+                    Ok(_) => return None,
+                    Err(error) => last = error,
+                }
+            }
+            last
+        }
+    };
+    Some((host.to_owned(), error.to_string()))
+}
+
+/// Whether an earlier build has left V8 in the target folder.
+fn is_built(root: &Path) -> bool {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let library = if cfg!(windows) { "rusty_v8.lib" } else { "librusty_v8.a" };
+    ["debug", "release"].iter().all(|profile| target.join(profile).join("gn_out/obj").join(library).is_file())
+}
