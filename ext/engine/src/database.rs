@@ -1,13 +1,11 @@
-use std::ops::ControlFlow;
 use std::pin::Pin;
 
-use crate::{Key, Result, Value, ValueRef, Versionstamp};
+use tokio::sync::mpsc;
+
+use crate::{AtomicWrite, Commit, Key, Read, Result, Visit};
 
 /// An answer that comes later. Dropping it gives up the answer, not the work.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// Takes the entries of a read, each with the position of its read.
-pub type Visit<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
 
 /// An open database: the seam between hosts and engines.
 ///
@@ -23,218 +21,86 @@ pub trait Database: Send + Sync {
     /// A limit that `reads` exceeds, or a failure of the storage.
     fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()>;
 
+    /// Counts the entries of a range, both bounds in stored form, the end not included.
+    ///
+    /// Runs on the caller's thread, and takes its time: about a second for some million entries.
+    ///
+    /// # Errors
+    /// A bound longer than the limit, or a failure of the storage.
+    fn count(&self, start: &[u8], end: &[u8]) -> Result<u64>;
+
     /// Commits a write as a whole, or not at all. The write is queued when this is called, and the answer comes
-    /// once it is durable: the versionstamp of the commit, or none where a check did not hold.
+    /// once it is durable.
     ///
     /// # Errors
     /// A limit that `write` exceeds, a mutation that the stored value does not allow, or a failure of the storage.
     /// Nothing of the write was stored then.
-    fn write(&self, write: AtomicWrite) -> Pending<Option<Versionstamp>>;
+    fn write(&self, write: AtomicWrite) -> Pending<Commit>;
+
+    /// Deletes the first entries of a range, both bounds in stored form, the end not included: all, or as many as
+    /// [`Limits::deletions`](crate::Limits::deletions). Atomic like a write. Answers how many it deleted: with fewer than
+    /// the limit, there are none left.
+    ///
+    /// # Errors
+    /// A bound longer than the limit, or a failure of the storage.
+    fn delete_range(&self, start: Vec<u8>, end: Vec<u8>) -> Pending<u64>;
+
+    /// Watches keys, for changes by this process and by others.
+    ///
+    /// # Errors
+    /// More or longer keys than the limits.
+    fn watch(&self, keys: &[Key]) -> Result<Watch>;
+
+    /// Takes messages from the queue once there are any to deliver. Answers none only when the database was closed.
+    ///
+    /// A message that is dropped without being finished, as when the process dies, is delivered again.
+    ///
+    /// # Errors
+    /// A failure of the storage.
+    fn dequeue(&self) -> Pending<Vec<Delivery>>;
 
     /// The time by the database's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 
-    /// Closes the database: writes already queued are committed, later calls answer
-    /// [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    /// Closes the database: writes already queued are committed and messages in delivery can still be finished, watches
+    /// end, later calls answer [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     fn close(&self);
 }
 
-/// One part of a read.
-#[derive(Clone, Copy, Debug)]
-pub enum Read<'a> {
-    /// The entry of one key.
-    Key(&'a Key),
-    /// The entries of a range of keys, both bounds in stored form.
-    Range {
-        /// The first key of the range.
-        start: &'a [u8],
-        /// The key behind the last one of the range.
-        end: &'a [u8],
-        /// How many entries to read at most.
-        limit: u32,
-        /// Whether to read from the end of the range.
-        reverse: bool,
-    },
-}
+/// Tells when keys change.
+#[derive(Debug)]
+pub struct Watch(mpsc::Receiver<()>);
 
-/// An entry that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The key.
-    pub key: Key,
-    /// The value.
-    pub value: Value,
-    /// The version of the commit that stored the value.
-    pub versionstamp: Versionstamp,
-}
+impl Watch {
+    /// A watch that ends when the sender is dropped. One message is enough for many changes: the channel need not hold
+    /// more.
+    pub fn new(changes: mpsc::Receiver<()>) -> Self {
+        Self(changes)
+    }
 
-/// An entry as the database holds it: borrowed, valid only while it is visited.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EntryRef<'a> {
-    /// The key in stored form.
-    pub key: &'a [u8],
-    /// The value.
-    pub value: ValueRef<'a>,
-    /// The version of the commit that stored the value.
-    pub versionstamp: Versionstamp,
-}
-
-impl EntryRef<'_> {
-    /// Copies the entry out of the database.
-    pub fn to_owned(self) -> Entry {
-        Entry {
-            key: Key::from_stored(self.key.to_vec()),
-            value: self.value.to_owned(),
-            versionstamp: self.versionstamp,
-        }
+    /// Waits until a key may have changed since the last call, or since the watch began. Answers false once the database
+    /// was closed.
+    pub async fn changed(&mut self) -> bool {
+        self.0.recv().await.is_some()
     }
 }
 
-/// A group of checks, mutations and queue messages, committed as a whole or not at all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AtomicWrite {
-    /// What must hold for the write to be committed.
-    pub checks: Vec<Check>,
-    /// What to change, in this order.
-    pub mutations: Vec<Mutation>,
-    /// The messages to put into the queue.
-    pub enqueues: Vec<Enqueue>,
-}
-
-impl AtomicWrite {
-    /// A write of nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a check.
-    #[must_use]
-    pub fn check(mut self, check: Check) -> Self {
-        self.checks.push(check);
-        self
-    }
-
-    /// Adds a mutation.
-    #[must_use]
-    pub fn mutate(mut self, mutation: Mutation) -> Self {
-        self.mutations.push(mutation);
-        self
-    }
-
-    /// Adds a message.
-    #[must_use]
-    pub fn enqueue(mut self, enqueue: Enqueue) -> Self {
-        self.enqueues.push(enqueue);
-        self
-    }
-}
-
-/// A condition of a write: that a key still has this version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// The key.
-    pub key: Key,
-    /// The version it must have; none for a key that must have no value.
-    pub versionstamp: Option<Versionstamp>,
-}
-
-/// A change to one key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mutation {
-    /// The key.
-    pub key: Key,
-    /// The change.
-    pub kind: MutationKind,
-}
-
-impl Mutation {
-    /// Stores a value that does not expire.
-    pub fn set(key: Key, value: Value) -> Self {
-        let kind = MutationKind::Set { value, expire_at: None, versionstamped: false };
-        Self { key, kind }
-    }
-
-    /// Removes a value.
-    pub fn delete(key: Key) -> Self {
-        Self { key, kind: MutationKind::Delete }
-    }
-}
-
-/// What a [`Mutation`] does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MutationKind {
-    /// Stores a value.
-    Set {
-        /// The value.
-        value: Value,
-        /// When the value ceases to exist, in milliseconds since the Unix epoch; none for never.
-        expire_at: Option<u64>,
-        /// Whether the versionstamp of the commit is appended to the key, as a string part of 20 digits.
-        versionstamped: bool,
-    },
-    /// Removes the value, if there is one.
-    Delete,
-    /// Combines the stored 64-bit unsigned integer with another one, or stores that one where there is none.
-    /// The expiry of a stored value stays as it is.
-    Combine {
-        /// How.
-        operand: Operand,
-        /// The other number. Of another kind than [`Value::U64`], the write is refused.
-        value: Value,
-    },
-}
-
-impl MutationKind {
-    /// The value that the mutation carries.
-    pub fn value(&self) -> Option<&Value> {
-        match self {
-            MutationKind::Set { value, .. } | MutationKind::Combine { value, .. } => Some(value),
-            MutationKind::Delete => None,
-        }
-    }
-}
-
-/// How [`MutationKind::Combine`] combines two numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// Adds them, modulo 2^64.
-    Sum,
-    /// Keeps the lesser one.
-    Min,
-    /// Keeps the greater one.
-    Max,
-}
-
-impl Operand {
-    /// The name of the operation: "sum", "min" or "max".
-    pub fn name(self) -> &'static str {
-        match self {
-            Operand::Sum => "sum",
-            Operand::Min => "min",
-            Operand::Max => "max",
-        }
-    }
-
-    /// Combines two numbers.
-    pub fn combine(self, stored: u64, operand: u64) -> u64 {
-        match self {
-            Operand::Sum => stored.wrapping_add(operand),
-            Operand::Min => stored.min(operand),
-            Operand::Max => stored.max(operand),
-        }
-    }
-}
-
-/// A message for the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enqueue {
+/// A message being delivered.
+pub struct Delivery {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
-    /// When the message may be delivered, in milliseconds since the Unix epoch.
-    pub deliver_at: u64,
-    /// How long to wait before each further delivery after one that failed, in milliseconds; none for the default
-    /// schedule of 100, 1000, 5000, 30000 and 60000.
-    pub backoff_schedule: Option<Vec<u32>>,
-    /// The keys that are given the message when the last delivery failed.
-    pub keys_if_undelivered: Vec<Key>,
+    finish: Box<dyn FnOnce(bool) -> Pending<()> + Send>,
+}
+
+impl Delivery {
+    /// A message, and what is to be done when it was handled.
+    pub fn new(message: Vec<u8>, finish: impl FnOnce(bool) -> Pending<()> + Send + 'static) -> Self {
+        Self { message, finish: Box::new(finish) }
+    }
+
+    /// Tells whether the message was handled. One that was is gone; the others are delivered again along their backoff
+    /// schedule, and then given to the keys that they name for this.
+    pub fn finish(self, success: bool) -> Pending<()> {
+        (self.finish)(success)
+    }
 }

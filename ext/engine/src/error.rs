@@ -65,6 +65,12 @@ pub enum Error {
         /// The limit in mutations.
         max: usize,
     },
+    /// More keys in one watch than the limit.
+    #[error("Too many keys (max {max})")]
+    TooManyKeys {
+        /// The limit in keys.
+        max: usize,
+    },
     /// The keys and values of one write are longer together than the limit.
     #[error("Total mutation size too large (max {max} bytes)")]
     WriteTooLarge {

@@ -19,11 +19,11 @@
 //! let key = Key::from_parts(&[KeyPart::from("users"), KeyPart::from("alice")])?;
 //!
 //! let write = AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(7)));
-//! let versionstamp = database.write_blocking(write)?.expect("a write without checks is never refused");
+//! let versionstamp = database.write_blocking(write)?.versionstamp();
 //!
 //! let entries = database.read_entries(&[Read::Key(&key)])?;
-//! assert_eq!(entries[0][0].value, Value::U64(7));
-//! assert_eq!(entries[0][0].versionstamp, versionstamp);
+//! assert_eq!(entries[0][0].value, Some(Value::U64(7)));
+//! assert_eq!(Some(entries[0][0].versionstamp), versionstamp);
 //! # Ok::<(), openkv_engine::Error>(())
 //! ```
 
@@ -33,19 +33,21 @@ mod error;
 mod key;
 mod limits;
 mod random;
+mod read;
 mod selector;
 pub mod sqlite;
 mod value;
 mod versionstamp;
+mod write;
 
 pub use clock::{Clock, SystemClock};
-pub use database::{
-    AtomicWrite, Check, Database, Enqueue, Entry, EntryRef, Mutation, MutationKind, Operand, Pending, Read, Visit,
-};
+pub use database::{Database, Delivery, Pending, Watch};
 pub use error::{Error, Result};
 pub use key::{Key, KeyError, KeyPart, KeyParts};
 pub use limits::Limits;
 pub use random::{Random, SystemRandom};
+pub use read::{Entry, EntryRef, Read, Visit};
 pub use selector::Selector;
 pub use value::{Encoding, Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
+pub use write::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand};

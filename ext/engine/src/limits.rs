@@ -1,4 +1,4 @@
-use crate::{AtomicWrite, Error, Read, Result};
+use crate::{AtomicWrite, Error, Key, Read, Result};
 
 /// How much one call may ask for. The defaults are those of the reference.
 ///
@@ -23,6 +23,12 @@ pub struct Limits {
     pub write_size: usize,
     /// The size of the keys that one write gives a value.
     pub write_keys_size: usize,
+    /// Keys in one watch.
+    pub watched_keys: usize,
+    /// Entries deleted by one deletion of a range.
+    pub deletions: u32,
+    /// Messages that one open database delivers at a time.
+    pub deliveries: usize,
 }
 
 impl Default for Limits {
@@ -37,6 +43,9 @@ impl Default for Limits {
             mutations: 1000,
             write_size: 800 * 1024,
             write_keys_size: 80 * 1024,
+            watched_keys: 10,
+            deletions: 10_000,
+            deliveries: 100,
         }
     }
 }
@@ -52,12 +61,9 @@ impl Limits {
         }
         let mut entries = 0;
         for read in reads {
-            let size = match read {
-                Read::Key(key) => key.as_bytes().len(),
-                Read::Range { start, end, .. } => start.len().max(end.len()),
-            };
-            if size > self.read_key_size {
-                return Err(Error::KeyTooLargeToRead { max: self.read_key_size });
+            match read {
+                Read::Key(key) => self.check_read_key(key.as_bytes())?,
+                Read::Range { start, end, .. } => self.check_range(start, end)?,
             }
             entries += match read {
                 Read::Key(_) => 1,
@@ -68,6 +74,33 @@ impl Limits {
             return Err(Error::TooManyEntries { max: self.read_entries });
         }
         Ok(())
+    }
+
+    /// Checks the bounds of a range.
+    ///
+    /// # Errors
+    /// [`Error::KeyTooLargeToRead`].
+    pub fn check_range(&self, start: &[u8], end: &[u8]) -> Result<()> {
+        self.check_read_key(start)?;
+        self.check_read_key(end)
+    }
+
+    /// Checks the keys of a watch.
+    ///
+    /// # Errors
+    /// [`Error::TooManyKeys`] or [`Error::KeyTooLargeToRead`].
+    pub fn check_watch(&self, keys: &[Key]) -> Result<()> {
+        if keys.len() > self.watched_keys {
+            return Err(Error::TooManyKeys { max: self.watched_keys });
+        }
+        keys.iter().try_for_each(|key| self.check_read_key(key.as_bytes()))
+    }
+
+    fn check_read_key(&self, key: &[u8]) -> Result<()> {
+        match key.len() > self.read_key_size {
+            true => Err(Error::KeyTooLargeToRead { max: self.read_key_size }),
+            false => Ok(()),
+        }
     }
 
     /// Checks a write.

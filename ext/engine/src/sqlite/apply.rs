@@ -1,9 +1,10 @@
-//! One atomic write within a transaction: its checks, then its mutations, then its messages.
+//! The operations on entries, within a transaction: an atomic write, and the deletion of a range.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
+use super::transaction::Transaction;
 use crate::{
-    AtomicWrite, Check, Enqueue, Error, Key, Mutation, MutationKind, Operand, Random, Result, Value, ValueRef,
+    AtomicWrite, Check, Commit, Enqueue, Error, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef,
     Versionstamp,
 };
 
@@ -13,6 +14,9 @@ const LIVE_VALUE: &str =
 const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5";
 const DELETE: &str = "delete from kv where k = ?1";
+const DELETE_RANGE: &str = "delete from kv where k in (
+        select k from kv where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4
+    ) returning k";
 const ENQUEUE: &str =
     "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
 
@@ -22,102 +26,126 @@ const NEVER: i64 = -1;
 /// The waits before further deliveries of a message that names none, in milliseconds.
 const DEFAULT_BACKOFF: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
 
-/// What a write is applied with.
-pub(super) struct Context<'a> {
-    pub connection: &'a Connection,
-    pub random: &'a dyn Random,
-    /// The time of the commit, in milliseconds since the Unix epoch.
-    pub now: u64,
-    /// The version that the write gets if it is committed.
-    pub version: i64,
+/// Applies an atomic write: its checks, then its mutations, then its messages.
+pub(super) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
+    let mut failed = Vec::new();
+    for (i, check) in write.checks.iter().enumerate() {
+        if !holds(transaction, check)? {
+            failed.push(i);
+        }
+    }
+    if !failed.is_empty() {
+        return Ok(Commit::Conflict { failed });
+    }
+    let version = transaction.next_version();
+    write.mutations.iter().try_for_each(|mutation| mutate(transaction, mutation, version))?;
+    write.enqueues.iter().try_for_each(|message| enqueue(transaction, message))?;
+    Ok(Commit::Done(Versionstamp::from_version(version as u64)))
 }
 
-impl Context<'_> {
-    /// Applies a write. Answers whether all its checks held; where one did not, nothing was changed. After an error,
-    /// the caller rolls back what was.
-    pub fn apply(&self, write: &AtomicWrite) -> Result<bool> {
-        for check in &write.checks {
-            if !self.holds(check)? {
-                return Ok(false);
+fn holds(transaction: &Transaction<'_>, check: &Check) -> Result<bool> {
+    let mut statement = transaction.connection().prepare_cached(LIVE_VERSION)?;
+    let key = check.key.as_bytes();
+    let version: Option<i64> = statement.query_row((key, transaction.now as i64), |row| row.get(0)).optional()?;
+    Ok(version.map(|version| Versionstamp::from_version(version as u64)) == check.versionstamp)
+}
+
+fn mutate(transaction: &Transaction<'_>, mutation: &Mutation, version: i64) -> Result<()> {
+    match &mutation.kind {
+        MutationKind::Set { value, expire_at, versionstamped } => {
+            let expiry = expire_at.map_or(NEVER, |time| i64::try_from(time).unwrap_or(i64::MAX));
+            if let Some(time) = *expire_at {
+                transaction.expires(time);
+            }
+            if *versionstamped {
+                let mut key = mutation.key.clone();
+                key.push_string(&Versionstamp::from_version(version as u64).to_string());
+                set(transaction, &key, value.as_ref(), version, expiry)
+            } else {
+                set(transaction, &mutation.key, value.as_ref(), version, expiry)
             }
         }
-        write.mutations.iter().try_for_each(|mutation| self.mutate(mutation))?;
-        write.enqueues.iter().try_for_each(|enqueue| self.enqueue(enqueue))?;
-        Ok(true)
-    }
-
-    fn holds(&self, check: &Check) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(LIVE_VERSION)?;
-        let version: Option<i64> =
-            statement.query_row((check.key.as_bytes(), self.now as i64), |row| row.get(0)).optional()?;
-        Ok(version.map(|version| Versionstamp::from_version(version as u64)) == check.versionstamp)
-    }
-
-    fn mutate(&self, mutation: &Mutation) -> Result<()> {
-        match &mutation.kind {
-            MutationKind::Set { value, expire_at, versionstamped } => {
-                let expiry = expire_at.map_or(NEVER, |time| i64::try_from(time).unwrap_or(i64::MAX));
-                if *versionstamped {
-                    let mut key = mutation.key.clone();
-                    key.push_string(&Versionstamp::from_version(self.version as u64).to_string());
-                    self.set(&key, value.as_ref(), expiry)
-                } else {
-                    self.set(&mutation.key, value.as_ref(), expiry)
-                }
-            }
-            MutationKind::Delete => {
-                self.connection.prepare_cached(DELETE)?.execute([mutation.key.as_bytes()])?;
-                Ok(())
-            }
-            MutationKind::Combine { operand, value } => self.combine(&mutation.key, *operand, value),
+        MutationKind::Delete => {
+            let key = mutation.key.as_bytes();
+            transaction.connection().prepare_cached(DELETE)?.execute([key])?;
+            transaction.touch(key.to_vec());
+            Ok(())
         }
-    }
-
-    fn set(&self, key: &Key, value: ValueRef<'_>, expiry: i64) -> Result<()> {
-        let number;
-        let bytes = match value {
-            ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes,
-            ValueRef::U64(value) => {
-                number = value.to_le_bytes();
-                &number
-            }
-        };
-        let mut statement = self.connection.prepare_cached(SET)?;
-        statement.execute((key.as_bytes(), bytes, value.encoding() as i64, self.version, expiry))?;
-        Ok(())
-    }
-
-    fn combine(&self, key: &Key, operand: Operand, value: &Value) -> Result<()> {
-        let operation = operand.name();
-        let Value::U64(value) = *value else {
-            return Err(Error::OperandNotU64 { operation });
-        };
-        let mut statement = self.connection.prepare_cached(LIVE_VALUE)?;
-        let mut rows = statement.query((key.as_bytes(), self.now as i64))?;
-        let (combined, expiry) = match rows.next()? {
-            None => (value, NEVER),
-            Some(row) => match ValueRef::from_stored(row.get_ref(0)?.as_blob().unwrap_or_default(), row.get(1)?)? {
-                ValueRef::U64(stored) => (operand.combine(stored, value), row.get(2)?),
-                _ => return Err(Error::StoredNotU64 { operation }),
-            },
-        };
-        drop(rows);
-        self.set(key, ValueRef::U64(combined), expiry)
-    }
-
-    fn enqueue(&self, enqueue: &Enqueue) -> Result<()> {
-        let mut random = [0; 16];
-        self.random.fill(&mut random);
-        let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
-        let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
-        let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
-        let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
-        let mut statement = self.connection.prepare_cached(ENQUEUE)?;
-        statement.execute((deliver_at, id, &enqueue.message, backoff, json(&keys)?))?;
-        Ok(())
+        MutationKind::Combine { operand, value } => combine(transaction, &mutation.key, *operand, value, version),
     }
 }
 
-fn json(value: impl serde::Serialize) -> Result<String> {
+fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i64, expiry: i64) -> Result<()> {
+    let number;
+    let bytes = match value {
+        ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes,
+        ValueRef::U64(value) => {
+            number = value.to_le_bytes();
+            &number
+        }
+    };
+    let mut statement = transaction.connection().prepare_cached(SET)?;
+    statement.execute((key.as_bytes(), bytes, value.encoding() as i64, version, expiry))?;
+    transaction.touch(key.as_bytes().to_vec());
+    Ok(())
+}
+
+fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &Value, version: i64) -> Result<()> {
+    let operation = operand.name();
+    let Value::U64(value) = *value else {
+        return Err(Error::OperandNotU64 { operation });
+    };
+    let mut statement = transaction.connection().prepare_cached(LIVE_VALUE)?;
+    let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
+    let (combined, expiry) = match rows.next()? {
+        None => (value, NEVER),
+        Some(row) => match ValueRef::from_stored(row.get_ref(0)?.as_blob().unwrap_or_default(), row.get(1)?)? {
+            ValueRef::U64(stored) => (operand.combine(stored, value), row.get(2)?),
+            _ => return Err(Error::StoredNotU64 { operation }),
+        },
+    };
+    drop(rows);
+    set(transaction, key, ValueRef::U64(combined), version, expiry)
+}
+
+fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue) -> Result<()> {
+    let mut random = [0; 16];
+    transaction.random.fill(&mut random);
+    let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+    let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
+    let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
+    let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
+    let mut statement = transaction.connection().prepare_cached(ENQUEUE)?;
+    statement.execute((deliver_at, id, &enqueue.message, backoff, json(&keys)?))?;
+    transaction.enqueued();
+    Ok(())
+}
+
+/// Gives keys the message that could not be delivered.
+pub(super) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>, message: &[u8]) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let version = transaction.next_version();
+    keys.into_iter().try_for_each(|key| set(transaction, &Key::from_stored(key), ValueRef::V8(message), version, NEVER))
+}
+
+/// Deletes the first entries of a range. Answers how many.
+pub(super) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u8], limit: u32) -> Result<u64> {
+    let mut statement = transaction.connection().prepare_cached(DELETE_RANGE)?;
+    let mut rows = statement.query((start, end, transaction.now as i64, limit))?;
+    let mut deleted = 0;
+    while let Some(row) = rows.next()? {
+        transaction.touch(row.get(0)?);
+        deleted += 1;
+    }
+    if deleted > 0 {
+        transaction.next_version();
+    }
+    Ok(deleted)
+}
+
+/// A column that holds JSON.
+pub(super) fn json(value: impl serde::Serialize) -> Result<String> {
     serde_json::to_string(&value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()).into())
 }

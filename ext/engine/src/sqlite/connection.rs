@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema;
+use super::transaction::Durability;
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -24,10 +25,10 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return schema::check(&connection);
         }
-        // The log lets reads go on beside a write. It is synced by every commit: what was acknowledged survives a
+        // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
+        Durability::Synced.apply(&connection)?;
         schema::migrate(&connection)
     };
     match prepare() {

@@ -1,16 +1,20 @@
 //! The database over one SQLite file, or in memory.
 //!
-//! All databases that a process opens on one file share one connection for writes, owned by a thread ([`writer`]); each
-//! has a connection of its own for reads ([`reader`]). SQLite's write-ahead log gives every read a consistent snapshot
-//! beside the writer, and waits for other processes happen here, not in the caller.
+//! All databases that a process opens on one file share one connection for writes, owned by a thread; each has a connection
+//! of its own for reads. SQLite's write-ahead log gives every read a consistent snapshot beside the writer. Waiting for
+//! other processes is the thread's work, not the caller's.
 
 mod apply;
 mod connection;
 mod open_files;
+mod queue;
 mod reader;
 mod schema;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod watchers;
 mod writer;
 
 use std::ops::ControlFlow;
@@ -19,11 +23,14 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
-    AtomicWrite, Clock, Database, Entry, Error, Limits, Pending, Random, Read, Result, SystemClock, SystemRandom,
-    Versionstamp, Visit,
+    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Pending, Random, Read, Result,
+    SystemClock, SystemRandom, Visit, Watch,
 };
+use queue::Taken;
+use watchers::Watcher;
 use writer::Writer;
 
 /// Where a database lives.
@@ -73,7 +80,23 @@ struct Open {
     writer: Arc<Writer>,
     /// Opened by the first read.
     reader: Option<SharedConnection>,
+    /// The watches that end when the database is closed.
+    watches: Vec<Watcher>,
+    /// The number of this database as a listener to the queue.
+    listener: u64,
+    /// As many permits as messages may still be delivered.
+    room: Arc<Semaphore>,
 }
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.room.close();
+        self.writer.stop_listening(self.listener);
+    }
+}
+
+/// How many messages to take from the queue at once. More would leave less to other listeners.
+const DELIVERY_BATCH: usize = 16;
 
 impl Sqlite {
     /// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
@@ -85,12 +108,19 @@ impl Sqlite {
         let writer = match &location {
             Location::Memory => {
                 let connection = connection::open_memory()?;
-                Arc::new(Writer::start(connection, options.random.clone(), options.clock.clone())?)
+                Arc::new(Writer::start(connection, options.random.clone(), options.clock.clone(), false)?)
             }
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         let shared = Arc::strong_count(&writer) > 1;
-        let database = Self { options, location, open: Mutex::new(Some(Open { writer, reader: None })) };
+        let open = Open {
+            reader: None,
+            watches: Vec::new(),
+            listener: writer.new_listener(),
+            room: Arc::new(Semaphore::new(options.limits.deliveries)),
+            writer,
+        };
+        let database = Self { options, location, open: Mutex::new(Some(open)) };
         if shared {
             // This path was not opened yet, only the file: the reader finds out whether its links allow it.
             database.reader()?;
@@ -115,9 +145,8 @@ impl Sqlite {
     ///
     /// # Errors
     /// See [`Database::write`].
-    pub fn write_blocking(&self, write: AtomicWrite) -> Result<Option<Versionstamp>> {
-        self.options.limits.check_write(&write)?;
-        self.writer()?.write_blocking(write)
+    pub fn write_blocking(&self, write: AtomicWrite) -> Result<Commit> {
+        futures_executor::block_on(self.write(write))
     }
 
     fn writer(&self) -> Result<Arc<Writer>> {
@@ -148,11 +177,59 @@ impl Database for Sqlite {
         reader::read(&reader.lock(), self.options.clock.now(), reads, visit)
     }
 
-    fn write(&self, write: AtomicWrite) -> Pending<Option<Versionstamp>> {
-        let queued = self.options.limits.check_write(&write).and_then(|()| self.writer());
-        match queued {
-            Ok(writer) => Box::pin(writer.write(write)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
+    fn count(&self, start: &[u8], end: &[u8]) -> Result<u64> {
+        self.options.limits.check_range(start, end)?;
+        let now = self.options.clock.now();
+        match &self.location {
+            Location::Memory => reader::count(&self.reader()?.lock(), now, start, end),
+            Location::File { path, follow_links } => {
+                // A connection of its own: the reads of this database do not wait for a count.
+                self.writer()?;
+                reader::count(&connection::open_reader(path, *follow_links)?, now, start, end)
+            }
+        }
+    }
+
+    fn write(&self, write: AtomicWrite) -> Pending<Commit> {
+        let checked = self.options.limits.check_write(&write).and_then(|()| self.writer());
+        later(checked, |writer| writer.write(write))
+    }
+
+    fn delete_range(&self, start: Vec<u8>, end: Vec<u8>) -> Pending<u64> {
+        let limits = &self.options.limits;
+        let checked = limits.check_range(&start, &end).and_then(|()| self.writer());
+        later(checked, |writer| writer.delete_range(start, end, limits.deletions))
+    }
+
+    fn watch(&self, keys: &[Key]) -> Result<Watch> {
+        self.options.limits.check_watch(keys)?;
+        let mut state = self.open.lock();
+        let open = state.as_mut().ok_or(Error::Closed)?;
+        let (watcher, changes) = mpsc::channel(1);
+        let watcher = Arc::new(watcher);
+        open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()), &watcher);
+        open.writer.watch();
+        open.watches.retain(|watch| !watch.is_closed());
+        open.watches.push(watcher);
+        Ok(Watch::new(changes))
+    }
+
+    fn dequeue(&self) -> Pending<Vec<Delivery>> {
+        let state = self.open.lock();
+        let Some(open) = &*state else {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        };
+        let (writer, listener, room) = (open.writer.clone(), open.listener, open.room.clone());
+        match room.clone().try_acquire_owned() {
+            // With room, the listener waits from now on.
+            Ok(permit) => Box::pin(take(writer, listener, room, permit)),
+            Err(_) => Box::pin(async move {
+                match room.clone().acquire_owned().await {
+                    Ok(permit) => take(writer, listener, room, permit).await,
+                    // The room is closed with the database.
+                    Err(_) => Ok(Vec::new()),
+                }
+            }),
         }
     }
 
@@ -162,5 +239,50 @@ impl Database for Sqlite {
 
     fn close(&self) {
         self.open.lock().take();
+    }
+}
+
+/// Takes messages from the queue, as many as there is room for beside the one permit.
+fn take(
+    writer: Arc<Writer>,
+    listener: u64,
+    room: Arc<Semaphore>,
+    permit: OwnedSemaphorePermit,
+) -> impl Future<Output = Result<Vec<Delivery>>> + Send {
+    let more = std::iter::from_fn(move || room.clone().try_acquire_owned().ok());
+    let permits: Vec<_> = std::iter::once(permit).chain(more).take(DELIVERY_BATCH).collect();
+    let taken = writer.clone().dequeue(listener, permits.len());
+    async move {
+        let taken = match taken.await {
+            Ok(taken) => taken,
+            Err(Error::Closed) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let deliveries = taken.into_iter().zip(permits).map(|(Taken { id, message, alive }, permit)| {
+            let writer = writer.clone();
+            Delivery::new(message, move |success| {
+                let finished = writer.finish(id, success);
+                Box::pin(async move {
+                    let finished = finished.await;
+                    drop((alive, permit));
+                    finished
+                })
+            })
+        });
+        Ok(deliveries.collect())
+    }
+}
+
+/// The answer to what was checked already, or the error that was found.
+fn later<T: 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    checked: Result<Arc<Writer>>,
+    ask: impl FnOnce(Arc<Writer>) -> F,
+) -> Pending<T>
+where
+    T: Send,
+{
+    match checked {
+        Ok(writer) => Box::pin(ask(writer)),
+        Err(error) => Box::pin(std::future::ready(Err(error))),
     }
 }

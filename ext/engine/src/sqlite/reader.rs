@@ -8,6 +8,12 @@ use crate::{EntryRef, Read, Result, ValueRef, Versionstamp, Visit};
 const GET: &str = "select k, v, v_encoding, version from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
 const SCAN: &str = "select k, v, v_encoding, version from kv
     where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4";
+const SCAN_KEYS: &str = "select k, null, 0, version from kv
+    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4";
+const SCAN_KEYS_REVERSE: &str = "select k, null, 0, version from kv
+    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k desc limit ?4";
+const COUNT: &str = "select count(*) from kv
+    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3)";
 const SCAN_REVERSE: &str = "select k, v, v_encoding, version from kv
     where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k desc limit ?4";
 
@@ -24,15 +30,18 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
     for (i, read) in reads.iter().enumerate() {
         let mut statement = connection.prepare_cached(match read {
             Read::Key(_) => GET,
-            Read::Range { reverse: false, .. } => SCAN,
-            Read::Range { reverse: true, .. } => SCAN_REVERSE,
+            Read::Range { reverse: false, values: true, .. } => SCAN,
+            Read::Range { reverse: true, values: true, .. } => SCAN_REVERSE,
+            Read::Range { reverse: false, values: false, .. } => SCAN_KEYS,
+            Read::Range { reverse: true, values: false, .. } => SCAN_KEYS_REVERSE,
         })?;
         let mut rows = match *read {
             Read::Key(key) => statement.query((key.as_bytes(), now as i64))?,
             Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
         };
+        let values = !matches!(read, Read::Range { values: false, .. });
         while let Some(row) = rows.next()? {
-            if let ControlFlow::Break(()) = visit(i, entry(row)?) {
+            if let ControlFlow::Break(()) = visit(i, entry(row, values)?) {
                 return Ok(());
             }
         }
@@ -40,12 +49,18 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
     Ok(())
 }
 
-fn entry<'a>(row: &'a Row<'_>) -> Result<EntryRef<'a>> {
-    Ok(EntryRef {
-        key: blob(row, 0)?,
-        value: ValueRef::from_stored(blob(row, 1)?, row.get(2)?)?,
-        versionstamp: Versionstamp::from_version(row.get::<_, i64>(3)? as u64),
-    })
+/// Counts the entries of a range. See [`Database::count`](crate::Database::count).
+pub(super) fn count(connection: &Connection, now: u64, start: &[u8], end: &[u8]) -> Result<u64> {
+    Ok(connection.query_row(COUNT, (start, end, now as i64), |row| row.get::<_, i64>(0))? as u64)
+}
+
+fn entry<'a>(row: &'a Row<'_>, values: bool) -> Result<EntryRef<'a>> {
+    let value = match values {
+        true => Some(ValueRef::from_stored(blob(row, 1)?, row.get(2)?)?),
+        false => None,
+    };
+    let versionstamp = Versionstamp::from_version(row.get::<_, i64>(3)? as u64);
+    Ok(EntryRef { key: blob(row, 0)?, value, versionstamp })
 }
 
 fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_executor::block_on;
 
 use super::*;
-use crate::{Check, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value};
+use crate::{Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value, Versionstamp};
 
 #[derive(Default)]
 struct ManualClock(AtomicU64);
@@ -43,14 +43,23 @@ fn combine(name: &str, operand: Operand, value: u64) -> Mutation {
     Mutation { key: key(name), kind: MutationKind::Combine { operand, value: Value::U64(value) } }
 }
 
+/// Writes, and answers the version of the commit.
+fn commit(database: &Sqlite, write: AtomicWrite) -> Versionstamp {
+    database.write_blocking(write).unwrap().versionstamp().unwrap()
+}
+
+fn conflict(failed: &[usize]) -> Commit {
+    Commit::Conflict { failed: failed.to_vec() }
+}
+
 fn get(database: &Sqlite, name: &str) -> Option<Value> {
     let mut lists = database.read_entries(&[Read::Key(&key(name))]).unwrap();
-    lists.remove(0).pop().map(|entry| entry.value)
+    lists.remove(0).pop().and_then(|entry| entry.value)
 }
 
 fn names(database: &Sqlite, limit: u32, reverse: bool) -> Vec<String> {
     let (start, end) = Selector::new(Some(&Key::new()), None, None).unwrap().range(None, reverse).unwrap();
-    let range = Read::Range { start: &start, end: &end, limit, reverse };
+    let range = Read::Range { start: &start, end: &end, limit, reverse, values: true };
     let entries = database.read_entries(&[range]).unwrap().remove(0);
     entries
         .iter()
@@ -75,8 +84,8 @@ fn stores_every_kind_of_value() {
 #[test]
 fn gives_each_commit_a_greater_versionstamp() {
     let database = memory();
-    let first = database.write_blocking(set("a", text("1"))).unwrap().unwrap();
-    let second = database.write_blocking(set("b", text("2"))).unwrap().unwrap();
+    let first = commit(&database, set("a", text("1")));
+    let second = commit(&database, set("b", text("2")));
     assert!(first < second);
     let entries = database.read_entries(&[Read::Key(&key("a")), Read::Key(&key("b"))]).unwrap();
     assert_eq!((entries[0][0].versionstamp, entries[1][0].versionstamp), (first, second));
@@ -95,16 +104,20 @@ fn lists_in_both_directions_up_to_a_limit() {
 #[test]
 fn commits_only_when_every_check_holds() {
     let database = memory();
-    let checked = |versionstamp, name: &str| set("b", text(name)).check(Check { key: key("a"), versionstamp });
-    let versionstamp = database.write_blocking(set("a", text("1"))).unwrap();
+    let checked = |versionstamp, name: &str| {
+        let absent = Check { key: key("absent"), versionstamp: None };
+        set("b", text(name)).check(absent).check(Check { key: key("a"), versionstamp })
+    };
+    let first = commit(&database, set("a", text("1")));
 
-    assert_eq!(database.write_blocking(checked(None, "absent")).unwrap(), None);
+    assert_eq!(database.write_blocking(checked(None, "absent")).unwrap(), conflict(&[1]));
     assert_eq!(get(&database, "b"), None);
-    assert!(database.write_blocking(checked(versionstamp, "same")).unwrap().is_some());
+    commit(&database, checked(Some(first), "same"));
     assert_eq!(get(&database, "b"), Some(text("same")));
 
-    database.write_blocking(set("a", text("2"))).unwrap();
-    assert_eq!(database.write_blocking(checked(versionstamp, "changed")).unwrap(), None);
+    commit(&database, set("a", text("2")));
+    commit(&database, set("absent", text("3")));
+    assert_eq!(database.write_blocking(checked(Some(first), "changed")).unwrap(), conflict(&[0, 1]));
     assert_eq!(get(&database, "b"), Some(text("same")));
 }
 
@@ -142,7 +155,7 @@ fn takes_back_a_write_that_fails() {
 fn a_failing_write_spares_the_others_of_its_batch() {
     let folder = tempfile::tempdir().unwrap();
     let database = Sqlite::open(file(&folder), options().0).unwrap();
-    let before = database.write_blocking(set("text", text("a"))).unwrap().unwrap();
+    let before = commit(&database, set("text", text("a")));
 
     // The writer cannot begin while its connection is taken, so that all four writes wait for it together.
     let writer = database.writer().unwrap();
@@ -157,10 +170,10 @@ fn a_failing_write_spares_the_others_of_its_batch() {
     drop(taken);
     let [first, second, third, fourth] = answers.map(block_on);
 
-    assert!(before < first.as_ref().unwrap().unwrap());
+    let [first, fourth] = [first, fourth].map(|answer| answer.unwrap().versionstamp().unwrap());
+    assert!(before < first && first < fourth);
     assert!(matches!(second, Err(Error::StoredNotU64 { operation: "sum" })));
-    assert_eq!(third.unwrap(), None);
-    assert!(first.unwrap() < fourth.unwrap());
+    assert_eq!(third.unwrap(), conflict(&[0]));
     assert_eq!(names(&database, 10, false), ["first", "fourth", "text"]);
 }
 
@@ -183,7 +196,7 @@ fn an_expired_value_is_absent_everywhere() {
     assert_eq!(get(&database, "a"), None);
     assert_eq!(names(&database, 10, true), [""; 0]);
     let absent = set("b", text("2")).check(Check { key: key("a"), versionstamp: None });
-    assert!(database.write_blocking(absent).unwrap().is_some());
+    commit(&database, absent);
     // The sum at 49 ms kept the expiry; this one finds nothing to add to, and does not expire.
     database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 2))).unwrap();
     clock.0.store(1000, Ordering::Relaxed);
@@ -195,10 +208,10 @@ fn appends_the_versionstamp_to_a_key() {
     let database = memory();
     let kind = MutationKind::Set { value: text("1"), expire_at: None, versionstamped: true };
     let write = AtomicWrite::new().mutate(Mutation { key: key("log"), kind });
-    let versionstamp = database.write_blocking(write).unwrap().unwrap();
+    let versionstamp = commit(&database, write);
     let mut stamped = key("log");
     stamped.push_string(&versionstamp.to_string());
-    assert_eq!(database.read_entries(&[Read::Key(&stamped)]).unwrap()[0][0].value, text("1"));
+    assert_eq!(database.read_entries(&[Read::Key(&stamped)]).unwrap()[0][0].value, Some(text("1")));
 }
 
 #[test]
@@ -249,7 +262,7 @@ fn a_closed_database_answers_so_and_keeps_what_was_queued() {
     let queued = database.write(set("a", text("1")));
     database.close();
     database.close();
-    assert!(block_on(queued).unwrap().is_some());
+    assert!(block_on(queued).unwrap().versionstamp().is_some());
     assert!(matches!(database.write_blocking(set("a", text("2"))), Err(Error::Closed)));
     assert!(matches!(database.read_entries(&[Read::Key(&key("a"))]), Err(Error::Closed)));
 
@@ -318,6 +331,219 @@ fn enforces_the_limits() {
     assert_eq!(read(&[Read::Key(&long(2049))]), Ok(()));
     assert_eq!(read(&[Read::Key(&long(2050))]), Err("Key too large for read (max 2049 bytes)".into()));
     assert_eq!(read(&[Read::Key(&key("a")); 11]), Err("Too many ranges (max 10)".into()));
-    let range = Read::Range { start: b"", end: b"\xff", limit: 1001, reverse: false };
+    let range = Read::Range { start: b"", end: b"\xff", limit: 1001, reverse: false, values: true };
     assert_eq!(read(&[range]), Err("Too many entries (max 1000)".into()));
+}
+
+/// Makes the writer's thread look at the clock.
+fn wake(database: &Sqlite) {
+    database.write_blocking(AtomicWrite::new()).unwrap();
+}
+
+fn message(text: &str) -> Enqueue {
+    Enqueue { message: text.into(), deliver_at: 0, backoff_schedule: None, keys_if_undelivered: vec![] }
+}
+
+fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| str::from_utf8(&delivery.message).unwrap()).collect()
+}
+
+/// Takes the messages that are there, and finishes them.
+fn receive(database: &Sqlite, success: bool) -> Vec<String> {
+    let deliveries = block_on(database.dequeue()).unwrap();
+    let texts = texts(&deliveries).into_iter().map(Into::into).collect();
+    deliveries.into_iter().for_each(|delivery| block_on(delivery.finish(success)).unwrap());
+    texts
+}
+
+fn tables(folder: &tempfile::TempDir) -> (i64, i64) {
+    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let count = |table| file.query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap();
+    (count("queue"), count("queue_running"))
+}
+
+#[test]
+fn delivers_each_message_once_in_the_order_of_their_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, clock) = options();
+    let database = Sqlite::open(file(&folder), options).unwrap();
+    let late = Enqueue { deliver_at: 7, ..message("late") };
+    database.write_blocking(AtomicWrite::new().enqueue(late).enqueue(message("soon"))).unwrap();
+    assert_eq!(receive(&database, true), ["soon"]);
+
+    let waiting = database.dequeue();
+    clock.0.store(7, Ordering::Relaxed);
+    wake(&database);
+    let deliveries = block_on(waiting).unwrap();
+    assert_eq!(texts(&deliveries), ["late"]);
+    assert_eq!(tables(&folder), (0, 1));
+    for delivery in deliveries {
+        block_on(delivery.finish(true)).unwrap();
+    }
+    assert_eq!(tables(&folder), (0, 0));
+}
+
+#[test]
+fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
+    let (options, clock) = options();
+    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let mut watch = database.watch(&[key("dead")]).unwrap();
+    let message =
+        Enqueue { backoff_schedule: Some(vec![10, 20]), keys_if_undelivered: vec![key("dead")], ..message("m") };
+    database.write_blocking(AtomicWrite::new().enqueue(message)).unwrap();
+    for time in [0, 10, 30] {
+        assert_eq!(get(&database, "dead"), None);
+        clock.0.store(time, Ordering::Relaxed);
+        wake(&database);
+        assert_eq!(receive(&database, false), ["m"], "at {time} ms");
+    }
+    assert!(block_on(watch.changed()));
+    assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
+}
+
+#[test]
+fn a_message_that_was_dropped_comes_again_after_its_deadline_unless_it_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, clock) = options();
+    let database = Sqlite::open(file(&folder), options).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("a")).enqueue(message("b"))).unwrap();
+    let mut deliveries = block_on(database.dequeue()).unwrap();
+    let kept = deliveries.swap_remove(if texts(&deliveries)[0] == "a" { 0 } else { 1 });
+    drop(deliveries);
+
+    let waiting = database.dequeue();
+    for second in 1..=20 {
+        clock.0.store(second * 1000, Ordering::Relaxed);
+        wake(&database);
+    }
+    assert_eq!(texts(&block_on(waiting).unwrap()), ["b"]);
+    block_on(kept.finish(true)).unwrap();
+    assert_eq!(tables(&folder).0, 0);
+}
+
+#[test]
+fn listeners_share_the_messages() {
+    let database = memory();
+    let first = database.dequeue();
+    let second = database.dequeue();
+    wake(&database);
+    let write = (0..10).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
+    database.write_blocking(write).unwrap();
+    assert_eq!([first, second].map(|messages| block_on(messages).unwrap().len()), [5, 5]);
+}
+
+#[test]
+fn delivers_no_more_messages_at_a_time_than_the_limit() {
+    let (mut options, _) = options();
+    options.limits.deliveries = 3;
+    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let write = (0..5).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
+    database.write_blocking(write).unwrap();
+    let mut deliveries = block_on(database.dequeue()).unwrap();
+    assert_eq!(deliveries.len(), 3);
+    let rest = database.dequeue();
+    block_on(deliveries.pop().unwrap().finish(true)).unwrap();
+    assert_eq!(block_on(rest).unwrap().len(), 1);
+}
+
+#[test]
+fn closing_ends_watches_and_waits_but_not_deliveries() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let other = Sqlite::open(file(&folder), options().0).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("m"))).unwrap();
+    let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
+    let waiting = database.dequeue();
+    let mut watch = database.watch(&[key("a")]).unwrap();
+    let mut others = other.watch(&[key("a")]).unwrap();
+
+    database.close();
+    assert!(block_on(waiting).unwrap().is_empty());
+    assert!(!block_on(watch.changed()));
+    assert!(matches!(database.watch(&[key("a")]), Err(Error::Closed)));
+    assert!(block_on(database.dequeue()).unwrap().is_empty());
+    block_on(delivery.finish(true)).unwrap();
+    assert_eq!(tables(&folder), (0, 0));
+
+    commit(&other, set("a", text("1")));
+    assert!(block_on(others.changed()));
+}
+
+#[test]
+fn a_watch_tells_of_its_keys_only() {
+    let database = memory();
+    let mut watch = database.watch(&[key("a"), key("b")]).unwrap();
+    commit(&database, set("c", text("1")));
+    commit(&database, set("a", text("1")));
+    commit(&database, set("b", text("1")));
+    assert!(block_on(watch.changed()), "two changes are one, where no one looked between them");
+    assert!(is_pending(watch.changed()));
+    commit(&database, set("c", text("2")));
+    assert!(is_pending(watch.changed()));
+    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("b")))).unwrap();
+    assert!(block_on(watch.changed()));
+}
+
+#[test]
+fn a_watch_tells_when_its_key_expires() {
+    let (options, clock) = options();
+    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let kind = MutationKind::Set { value: text("1"), expire_at: Some(50), versionstamped: false };
+    database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("a"), kind })).unwrap();
+    let mut watch = database.watch(&[key("a")]).unwrap();
+    clock.0.store(50, Ordering::Relaxed);
+    wake(&database);
+    assert!(block_on(watch.changed()));
+    assert_eq!(get(&database, "a"), None);
+}
+
+#[test]
+fn notices_what_another_process_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), Options::default()).unwrap();
+    let mut watch = database.watch(&[key("a")]).unwrap();
+    let waiting = database.dequeue();
+    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    file.execute("insert into queue values (0, 'id', x'ff0f30', '[]', '[]')", []).unwrap();
+    assert_eq!(block_on(waiting).unwrap()[0].message, b"\xff\x0f0");
+    assert!(block_on(watch.changed()));
+}
+
+#[test]
+fn counts_and_deletes_ranges() {
+    let (mut options, clock) = options();
+    options.limits.deletions = 2;
+    let database = Sqlite::open(Location::Memory, options).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        commit(&database, set(name, text(name)));
+    }
+    let kind = MutationKind::Set { value: text("1"), expire_at: Some(50), versionstamped: false };
+    database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("bb"), kind })).unwrap();
+    clock.0.store(50, Ordering::Relaxed);
+
+    let (start, end) = (key("a").into_bytes(), key("d").into_bytes());
+    let mut watch = database.watch(&[key("c")]).unwrap();
+    assert_eq!(database.count(&start, &end).unwrap(), 3);
+    let before = commit(&database, set("z", text("z")));
+    assert_eq!(block_on(database.delete_range(start.clone(), end.clone())).unwrap(), 2);
+    assert_eq!(names(&database, 10, false), ["c", "d", "z"]);
+    assert!(is_pending(watch.changed()));
+    assert_eq!(block_on(database.delete_range(start.clone(), end.clone())).unwrap(), 1);
+    assert!(block_on(watch.changed()));
+    assert_eq!(block_on(database.delete_range(start, end)).unwrap(), 0);
+    assert!(commit(&database, set("z", text("z"))) > before);
+}
+
+#[test]
+fn reads_keys_without_values() {
+    let database = memory();
+    let versionstamp = commit(&database, set("a", text("1")));
+    let range = Read::Range { start: b"", end: b"\xff", limit: 10, reverse: false, values: false };
+    let entries = database.read_entries(&[range]).unwrap().remove(0);
+    assert_eq!(entries, [Entry { key: key("a"), value: None, versionstamp }]);
+}
+
+fn is_pending<T>(future: impl Future<Output = T>) -> bool {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::pin!(future).poll(&mut context).is_pending()
 }

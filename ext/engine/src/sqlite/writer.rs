@@ -1,47 +1,136 @@
-//! The thread that commits. It takes all the writes that wait, applies each under a savepoint of its own within one
-//! transaction, commits once, and then answers all: one disk sync for as many writes as came in during the last one.
+//! The thread that owns a database file's connection for writes. It takes all the work that waits, does each piece under a
+//! savepoint of its own within one transaction, commits once, and then answers all: one disk sync for as many writes as
+//! came in during the last one. Between them it delivers messages, removes expired entries, and looks whether another
+//! process changed the file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use parking_lot::ReentrantMutex;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::SharedConnection;
-use super::apply::Context;
-use crate::{AtomicWrite, Clock, Error, Random, Result, Versionstamp};
+use super::queue::{Queue, Taken};
+use super::sweep::Sweep;
+use super::transaction::{Durability, Transaction};
+use super::watchers::Watchers;
+use super::{SharedConnection, apply};
+use crate::{AtomicWrite, Clock, Commit, Error, Random, Result};
 
-/// How many writes may wait. Callers of more wait for room.
+/// How much work may wait. Callers of more wait for room.
 const QUEUE: usize = 1024;
 
-const GET_VERSION: &str = "select version from data_version where k = 0";
-const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
+/// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
+const LOOK_INTERVAL: u64 = 25;
 
-type Answer = Result<Option<Versionstamp>>;
+type Answer<T> = oneshot::Sender<Result<T>>;
 
-struct Job {
-    write: AtomicWrite,
-    answer: oneshot::Sender<Answer>,
+/// Work for the thread.
+enum Job {
+    Do(Operation),
+    Dequeue {
+        listener: u64,
+        room: usize,
+        answer: Answer<Vec<Taken>>,
+    },
+    StopListening {
+        listener: u64,
+    },
+    /// Someone watches from now on.
+    Watch,
 }
 
-/// A handle of the thread. The thread ends once all handles are dropped and all that waits is committed.
+/// Work in a transaction.
+enum Operation {
+    Write { write: AtomicWrite, reply: Reply<Commit> },
+    DeleteRange { start: Vec<u8>, end: Vec<u8>, limit: u32, reply: Reply<u64> },
+    Finish { id: String, success: bool, reply: Reply<()> },
+}
+
+impl Operation {
+    /// Whether its answer promises that it is on the disk.
+    fn durability(&self) -> Durability {
+        match self {
+            Operation::Write { .. } | Operation::DeleteRange { .. } => Durability::Synced,
+            Operation::Finish { .. } => Durability::Deferred,
+        }
+    }
+
+    /// Runs it. An error is that of the transaction.
+    fn run(&mut self, queue: &mut Queue, transaction: &Transaction<'_>) -> Result<()> {
+        match self {
+            Operation::Write { write, reply } => {
+                reply.result = Some(transaction.attempt(|transaction| apply::write(transaction, write))?);
+            }
+            Operation::DeleteRange { start, end, limit, reply } => {
+                let run = |transaction: &_| apply::delete_range(transaction, start, end, *limit);
+                reply.result = Some(transaction.attempt(run)?);
+            }
+            Operation::Finish { id, success, reply } => {
+                reply.result = Some(transaction.attempt(|transaction| queue.finish(transaction, id, *success))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends its answer, once the transaction was committed or failed.
+    fn answer(self, committed: &Result<()>) {
+        match self {
+            Operation::Write { reply, .. } => reply.send(committed),
+            Operation::DeleteRange { reply, .. } => reply.send(committed),
+            Operation::Finish { reply, .. } => reply.send(committed),
+        }
+    }
+}
+
+/// An answer to be sent, and what it will be if the transaction is committed.
+struct Reply<T> {
+    answer: Answer<T>,
+    result: Option<Result<T>>,
+}
+
+impl<T> Reply<T> {
+    fn send(self, committed: &Result<()>) {
+        let result = match committed {
+            Ok(()) => self.result.unwrap_or(Err(Error::Closed)),
+            Err(error) => Err(error.clone()),
+        };
+        // A caller that no longer waits does not want the answer.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// A handle of the thread. The thread ends once all handles are dropped and all that waits is done.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     connection: SharedConnection,
+    pub watchers: Arc<Watchers>,
+    listeners: AtomicU64,
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub fn start(connection: Connection, random: Arc<dyn Random>, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// Starts the thread. Another process can change a database only where it is `shared`, in a file.
+    pub fn start(connection: Connection, random: Arc<dyn Random>, clock: Arc<dyn Clock>, shared: bool) -> Result<Self> {
+        let failed = |error| Error::Thread(Arc::new(error));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let connection = Arc::new(ReentrantMutex::new(connection));
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let thread = Thread { connection: connection.clone(), waiting, random, clock };
-        thread::Builder::new()
-            .name("openkv-writer".into())
-            .spawn(move || thread.run())
-            .map_err(|error| Error::Thread(Arc::new(error)))?;
-        Ok(Self { jobs, connection })
+        let watchers = Arc::new(Watchers::default());
+        let thread = Thread {
+            connection: connection.clone(),
+            watchers: watchers.clone(),
+            random,
+            clock,
+            durability: Durability::Synced,
+            queue: Queue::default(),
+            sweep: Sweep::default(),
+            others: shared.then(Others::default),
+        };
+        let run = move || runtime.block_on(thread.run(waiting));
+        thread::Builder::new().name("openkv-writer".into()).spawn(run).map_err(failed)?;
+        Ok(Self { jobs, connection, watchers, listeners: AtomicU64::new(0) })
     }
 
     /// The connection, for the reads of a database in memory.
@@ -49,90 +138,263 @@ impl Writer {
         self.connection.clone()
     }
 
-    /// Queues a write at once, or waits for room in the queue first. See [`Database::write`](crate::Database::write).
-    pub fn write(self: Arc<Self>, write: AtomicWrite) -> impl Future<Output = Answer> + Send + use<> {
+    /// A number for a listener.
+    pub fn new_listener(&self) -> u64 {
+        self.listeners.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// See [`Database::write`](crate::Database::write).
+    pub fn write(self: Arc<Self>, write: AtomicWrite) -> impl Future<Output = Result<Commit>> + Send + use<> {
+        self.ask(move |answer| Job::Do(Operation::Write { write, reply: Reply { answer, result: None } }))
+    }
+
+    /// See [`Database::delete_range`](crate::Database::delete_range).
+    pub fn delete_range(
+        self: Arc<Self>,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        limit: u32,
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
+        self.ask(move |answer| {
+            Job::Do(Operation::DeleteRange { start, end, limit, reply: Reply { answer, result: None } })
+        })
+    }
+
+    /// Finishes a message. See [`Delivery::finish`](crate::Delivery::finish).
+    pub fn finish(self: Arc<Self>, id: String, success: bool) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.ask(move |answer| Job::Do(Operation::Finish { id, success, reply: Reply { answer, result: None } }))
+    }
+
+    /// Takes messages for a listener, as many as there is room for.
+    pub fn dequeue(
+        self: Arc<Self>,
+        listener: u64,
+        room: usize,
+    ) -> impl Future<Output = Result<Vec<Taken>>> + Send + use<> {
+        self.ask(move |answer| Job::Dequeue { listener, room, answer })
+    }
+
+    /// Ends the waits of a listener.
+    pub fn stop_listening(&self, listener: u64) {
+        self.tell(Job::StopListening { listener });
+    }
+
+    /// Tells the thread that someone watches.
+    pub fn watch(&self) {
+        self.tell(Job::Watch);
+    }
+
+    /// Queues work without an answer. A queue that is full means a thread that is awake: it finds out by itself, except
+    /// for what it must be told.
+    fn tell(&self, job: Job) {
+        if let Err(mpsc::error::TrySendError::Full(job @ Job::StopListening { .. })) = self.jobs.try_send(job) {
+            let jobs = self.jobs.clone();
+            thread::spawn(move || jobs.blocking_send(job));
+        }
+    }
+
+    /// Queues work at once, or waits for room in the queue first.
+    fn ask<T: Send + 'static>(
+        self: Arc<Self>,
+        job: impl FnOnce(Answer<T>) -> Job,
+    ) -> impl Future<Output = Result<T>> + Send {
         let (answer, answered) = oneshot::channel();
-        let queued = self.jobs.try_send(Job { write, answer });
+        let queued = self.jobs.try_send(job(answer));
         async move {
             match queued {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(job)) => self.jobs.send(job).await.map_err(|_| Error::Closed)?,
                 Err(mpsc::error::TrySendError::Closed(_)) => return Err(Error::Closed),
             }
-            // The database is not kept open for an answer.
+            // The file is not kept open for an answer.
             drop(self);
             answered.await.map_err(|_| Error::Closed)?
         }
     }
+}
 
-    /// Queues a write and waits for its answer.
-    pub fn write_blocking(&self, write: AtomicWrite) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        self.jobs.blocking_send(Job { write, answer }).map_err(|_| Error::Closed)?;
-        answered.blocking_recv().map_err(|_| Error::Closed)?
-    }
+/// What other processes do to the file.
+#[derive(Default)]
+struct Others {
+    /// SQLite's count of their commits.
+    seen: i64,
+    /// When to look again, in milliseconds since the Unix epoch.
+    look_at: u64,
 }
 
 struct Thread {
     connection: SharedConnection,
-    waiting: mpsc::Receiver<Job>,
+    watchers: Arc<Watchers>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
+    /// What the connection is set to.
+    durability: Durability,
+    queue: Queue,
+    sweep: Sweep,
+    /// None where there are no other processes.
+    others: Option<Others>,
 }
 
 impl Thread {
-    fn run(mut self) {
-        let mut batch = Vec::with_capacity(QUEUE);
-        while self.waiting.blocking_recv_many(&mut batch, QUEUE) > 0 {
-            let answers = self.commit(&batch);
-            for (job, answer) in batch.drain(..).zip(answers) {
-                // A caller that no longer waits does not want the answer.
-                let _ = job.answer.send(answer);
+    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+        let connection = self.connection.clone();
+        self.begin(&connection.lock());
+        let mut jobs = Vec::with_capacity(QUEUE);
+        loop {
+            let open = match self.wait() {
+                None => waiting.recv_many(&mut jobs, QUEUE).await > 0,
+                Some(wait) => match tokio::time::timeout(wait, waiting.recv_many(&mut jobs, QUEUE)).await {
+                    Ok(received) => received > 0,
+                    Err(_) => true,
+                },
+            };
+            if !open {
+                return;
             }
+            self.step(&connection.lock(), &mut jobs);
         }
     }
 
-    /// Commits a batch. A write that fails takes only itself back; a failure of the transaction is the answer to all.
-    fn commit(&self, batch: &[Job]) -> Vec<Answer> {
-        let connection = self.connection.lock();
-        self.try_commit(&connection, batch).unwrap_or_else(|error| vec![Err(error); batch.len()])
+    /// Looks at what was there before. A failure here comes back where it matters, in what is asked for.
+    fn begin(&mut self, connection: &Connection) {
+        let _ = self.sweep.look(connection);
+        if let Some(others) = &mut self.others {
+            others.seen = commits_of_others(connection).unwrap_or_default();
+        }
     }
 
-    fn try_commit(&self, connection: &Connection, batch: &[Job]) -> Result<Vec<Answer>> {
+    /// How long to wait for work until there is something to do anyway.
+    fn wait(&self) -> Option<Duration> {
+        let due = [self.sweep.due(!self.watchers.is_empty()), self.queue.due(), self.look_at()];
+        let due = due.into_iter().flatten().min()?;
+        Some(Duration::from_millis(due.saturating_sub(self.clock.now())))
+    }
+
+    /// When to look what other processes did: as long as someone waits for it.
+    fn look_at(&self) -> Option<u64> {
+        let others = self.others.as_ref()?;
+        (self.queue.is_awaited() || !self.watchers.is_empty()).then_some(others.look_at)
+    }
+
+    fn step(&mut self, connection: &Connection, jobs: &mut Vec<Job>) {
+        self.work(connection, jobs);
+        let now = self.clock.now();
+        if self.look_at().is_some_and(|at| at <= now) {
+            self.look_at_others(connection, now);
+        }
+        if self.sweep.due(!self.watchers.is_empty()).is_some_and(|due| due <= now)
+            && self.deferred(connection, |thread, transaction| thread.sweep.run(transaction)).is_err()
+        {
+            self.sweep.rest(now);
+        }
+        if self.queue.needs_tending(now)
+            && self.deferred(connection, |thread, transaction| thread.queue.tend(transaction)).is_err()
+        {
+            self.queue.rest(now);
+        }
+        if self.queue.can_deliver(now)
+            && let Err(error) = self.deliver(connection, now)
+        {
+            self.queue.fail(&error);
+        }
+    }
+
+    /// Does what is asked for. What fails takes only itself back; a failure of the transaction is the answer to all.
+    fn work(&mut self, connection: &Connection, jobs: &mut Vec<Job>) {
+        let mut operations = Vec::with_capacity(jobs.len());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Do(operation) => operations.push(operation),
+                Job::Dequeue { listener, room, answer } => self.queue.wait(listener, room, answer),
+                Job::StopListening { listener } => self.queue.stop(listener),
+                Job::Watch => {}
+            }
+        }
+        if operations.is_empty() {
+            return;
+        }
+        let synced = operations.iter().any(|operation| operation.durability() == Durability::Synced);
+        let durability = if synced { Durability::Synced } else { Durability::Deferred };
+        let committed = self.commit(connection, durability, |thread, transaction| {
+            operations.iter_mut().try_for_each(|operation| operation.run(&mut thread.queue, transaction))
+        });
+        for operation in operations {
+            operation.answer(&committed);
+        }
+    }
+
+    /// Takes messages for those that wait, and hands them out.
+    fn deliver(&mut self, connection: &Connection, now: u64) -> Result<()> {
+        self.queue.look(connection)?;
+        if !self.queue.can_deliver(now) {
+            return Ok(());
+        }
+        let mut taken = Vec::new();
+        self.deferred(connection, |thread, transaction| {
+            taken = thread.queue.take(transaction)?;
+            Ok(())
+        })?;
+        let unwanted = self.queue.hand_out(taken);
+        if !unwanted.is_empty() {
+            self.deferred(connection, |thread, transaction| thread.queue.put_back(transaction, &unwanted))?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether other processes changed the file, and if so, at what concerns us.
+    fn look_at_others(&mut self, connection: &Connection, now: u64) {
+        let Some(others) = &mut self.others else { return };
+        others.look_at = now + LOOK_INTERVAL;
+        // What fails here, fails again when the watchers read.
+        let commits = commits_of_others(connection).unwrap_or(others.seen);
+        if commits != others.seen {
+            others.seen = commits;
+            self.queue.changed();
+            let _ = self.sweep.look(connection);
+            self.watchers.tell_all();
+        }
+    }
+
+    /// Runs housekeeping in a transaction that need not be on the disk at once.
+    fn deferred(
+        &mut self,
+        connection: &Connection,
+        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.commit(connection, Durability::Deferred, operation)
+    }
+
+    fn commit(
+        &mut self,
+        connection: &Connection,
+        durability: Durability,
+        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
-        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let before: i64 = transaction.prepare_cached(GET_VERSION)?.query_row([], |row| row.get(0))?;
-        let mut context = Context { connection, random: &*self.random, now: self.clock.now(), version: before };
-        let mut answers = Vec::with_capacity(batch.len());
-        for job in batch {
-            answers.push(apply(&mut context, &job.write)?);
+        if self.durability != durability {
+            durability.apply(connection)?;
+            self.durability = durability;
         }
-        if context.version == before {
-            return Ok(answers);
+        let random = self.random.clone();
+        let transaction = Transaction::begin(connection, &*random, self.clock.now())?;
+        operation(self, &transaction)?;
+        let effects = transaction.commit()?;
+        if let Some(at) = effects.expires {
+            self.sweep.expires(at);
         }
-        transaction.prepare_cached(SET_VERSION)?.execute([context.version])?;
-        transaction.commit()?;
-        Ok(answers)
+        if effects.enqueued {
+            self.queue.changed();
+        }
+        for key in effects.touched {
+            self.watchers.tell(&key);
+        }
+        Ok(())
     }
 }
 
-/// Applies a write under a savepoint. The outer error is that of the transaction, the inner one of the write alone.
-fn apply(context: &mut Context<'_>, write: &AtomicWrite) -> Result<Answer> {
-    let run = |sql| context.connection.prepare_cached(sql)?.execute([]).map(drop);
-    run("savepoint one")?;
-    context.version += 1;
-    let applied = context.apply(write);
-    if !matches!(applied, Ok(true)) {
-        context.version -= 1;
-        // SQLite itself rolls back the whole transaction where the disk is full or fails. Then there is no savepoint to
-        // return to, and what the batch did before is lost with it.
-        if context.connection.is_autocommit() {
-            return Err(applied.err().unwrap_or(Error::Closed));
-        }
-        run("rollback to one")?;
-    }
-    run("release one")?;
-    Ok(applied.map(|held| held.then(|| Versionstamp::from_version(context.version as u64))))
+/// SQLite's count of the commits that other connections have made to the file.
+fn commits_of_others(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }

@@ -1,0 +1,172 @@
+use crate::{Key, Value, Versionstamp};
+
+/// A group of checks, mutations and queue messages, committed as a whole or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AtomicWrite {
+    /// What must hold for the write to be committed.
+    pub checks: Vec<Check>,
+    /// What to change, in this order.
+    pub mutations: Vec<Mutation>,
+    /// The messages to put into the queue.
+    pub enqueues: Vec<Enqueue>,
+}
+
+impl AtomicWrite {
+    /// A write of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a check.
+    #[must_use]
+    pub fn check(mut self, check: Check) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    /// Adds a mutation.
+    #[must_use]
+    pub fn mutate(mut self, mutation: Mutation) -> Self {
+        self.mutations.push(mutation);
+        self
+    }
+
+    /// Adds a message.
+    #[must_use]
+    pub fn enqueue(mut self, enqueue: Enqueue) -> Self {
+        self.enqueues.push(enqueue);
+        self
+    }
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It was committed, with this version.
+    Done(Versionstamp),
+    /// Nothing was written, because checks did not hold.
+    Conflict {
+        /// Their positions in [`AtomicWrite::checks`].
+        failed: Vec<usize>,
+    },
+}
+
+impl Commit {
+    /// The version of a write that was committed.
+    pub fn versionstamp(self) -> Option<Versionstamp> {
+        match self {
+            Commit::Done(versionstamp) => Some(versionstamp),
+            Commit::Conflict { .. } => None,
+        }
+    }
+}
+
+/// A condition of a write: that a key still has this version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The key.
+    pub key: Key,
+    /// The version it must have; none for a key that must have no value.
+    pub versionstamp: Option<Versionstamp>,
+}
+
+/// A change to one key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mutation {
+    /// The key.
+    pub key: Key,
+    /// The change.
+    pub kind: MutationKind,
+}
+
+impl Mutation {
+    /// Stores a value that does not expire.
+    pub fn set(key: Key, value: Value) -> Self {
+        let kind = MutationKind::Set { value, expire_at: None, versionstamped: false };
+        Self { key, kind }
+    }
+
+    /// Removes a value.
+    pub fn delete(key: Key) -> Self {
+        Self { key, kind: MutationKind::Delete }
+    }
+}
+
+/// What a [`Mutation`] does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MutationKind {
+    /// Stores a value.
+    Set {
+        /// The value.
+        value: Value,
+        /// When the value ceases to exist, in milliseconds since the Unix epoch; none for never.
+        expire_at: Option<u64>,
+        /// Whether the versionstamp of the commit is appended to the key, as a string part of 20 digits.
+        versionstamped: bool,
+    },
+    /// Removes the value, if there is one.
+    Delete,
+    /// Combines the stored 64-bit unsigned integer with another one, or stores that one where there is none.
+    /// The expiry of a stored value stays as it is.
+    Combine {
+        /// How.
+        operand: Operand,
+        /// The other number. Of another kind than [`Value::U64`], the write is refused.
+        value: Value,
+    },
+}
+
+impl MutationKind {
+    /// The value that the mutation carries.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            MutationKind::Set { value, .. } | MutationKind::Combine { value, .. } => Some(value),
+            MutationKind::Delete => None,
+        }
+    }
+}
+
+/// How [`MutationKind::Combine`] combines two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// Adds them, modulo 2^64.
+    Sum,
+    /// Keeps the lesser one.
+    Min,
+    /// Keeps the greater one.
+    Max,
+}
+
+impl Operand {
+    /// The name of the operation: "sum", "min" or "max".
+    pub fn name(self) -> &'static str {
+        match self {
+            Operand::Sum => "sum",
+            Operand::Min => "min",
+            Operand::Max => "max",
+        }
+    }
+
+    /// Combines two numbers.
+    pub fn combine(self, stored: u64, operand: u64) -> u64 {
+        match self {
+            Operand::Sum => stored.wrapping_add(operand),
+            Operand::Min => stored.min(operand),
+            Operand::Max => stored.max(operand),
+        }
+    }
+}
+
+/// A message for the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    /// The message, in V8's serialization format.
+    pub message: Vec<u8>,
+    /// When the message may be delivered, in milliseconds since the Unix epoch.
+    pub deliver_at: u64,
+    /// How long to wait before each further delivery after one that failed, in milliseconds; none for the default
+    /// schedule of 100, 1000, 5000, 30000 and 60000.
+    pub backoff_schedule: Option<Vec<u32>>,
+    /// The keys that are given the message when the last delivery failed.
+    pub keys_if_undelivered: Vec<Key>,
+}
