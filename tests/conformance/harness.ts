@@ -1,19 +1,46 @@
 // A test harness that needs nothing but the language: what is tested may not be what tests it.
 
+/** Whether the scripts run on the reference: `deno run -A --unstable-kv FILE reference`. */
+export const onReference = Deno.args[0] === "reference";
+
+/** How long a test may take on the reference where it may hang there, in milliseconds. */
+const PATIENCE = 3000;
+
 /** Runs a test. Prints a line for it: "ok", or "not ok" and why. */
 export async function test(name: string, body: () => unknown): Promise<void> {
+  const error = await failure(body);
+  if (error === undefined) return console.log(`ok ${name}`);
+  console.log(`not ok ${name}\n${error instanceof Error ? error.stack : error}`);
+  Deno.exitCode = 1;
+}
+
+/**
+ * Runs a test of something that the reference does differently, for a reason. There it prints "DIFFERENCE", or "not ok"
+ * where it passes: then it is no difference any more.
+ */
+export async function difference(name: string, reason: string, body: () => unknown): Promise<void> {
+  if (!onReference) return await test(name, body);
+  let timer: number | undefined;
+  const patience = new Promise((_, reject) => timer = setTimeout(() => reject("it takes too long"), PATIENCE));
+  const error = await failure(() => Promise.race([(async () => await body())(), patience]));
+  clearTimeout(timer);
+  if (error !== undefined) return console.log(`DIFFERENCE ${name}: ${reason}`);
+  console.log(`not ok ${name}\nThe reference passes, although: ${reason}`);
+  Deno.exitCode = 1;
+}
+
+async function failure(body: () => unknown): Promise<unknown> {
   try {
     await body();
-    console.log(`ok ${name}`);
   } catch (error) {
-    console.log(`not ok ${name}\n${error instanceof Error ? error.stack : error}`);
-    Deno.exitCode = 1;
+    return error ?? "threw nothing";
   }
 }
 
 /** Checks that two values look the same to the end of their depth. */
 export function equal(actual: unknown, expected: unknown): void {
-  const [a, b] = [actual, expected].map((value) => Deno.inspect(value, { depth: 100, strAbbreviateSize: 1e6 }));
+  const options = { depth: 100, strAbbreviateSize: 1e6, iterableLimit: 1e6 };
+  const [a, b] = [actual, expected].map((value) => Deno.inspect(value, options));
   if (a !== b) throw new Error(`${a}\nis not\n${b}`);
 }
 
@@ -26,6 +53,31 @@ export async function throws(body: () => unknown, type: string, message: string)
     return;
   }
   throw new Error(`did not throw ${type}: ${message}`);
+}
+
+/** Checks that a call throws at once, without a promise. */
+export function throwsAtOnce(body: () => unknown, type: string, message: string): void {
+  let returned: unknown;
+  try {
+    returned = body();
+  } catch (error) {
+    equal([(error as Error).constructor.name, (error as Error).message], [type, message]);
+    return;
+  }
+  if (returned instanceof Promise) returned.catch(() => {});
+  throw new Error(`did not throw at once ${type}: ${message}`);
+}
+
+/** Checks that a call answers a promise, which rejects with an error of a class with a message. */
+export async function rejects(body: () => unknown, type: string, message: string): Promise<void> {
+  const promise = body();
+  if (!(promise instanceof Promise)) throw new Error("is no promise");
+  await throws(() => promise, type, message);
+}
+
+/** Waits. */
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** An empty database for a test. */
