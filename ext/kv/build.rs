@@ -4,7 +4,20 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const MODULES: [&str; 7] = ["atomic.ts", "kv.ts", "list.ts", "mod.ts", "open.ts", "u64.ts", "value.ts"];
+const MODULES: [&str; 12] = [
+    "atomic.ts",
+    "describe.ts",
+    "kv.ts",
+    "list.ts",
+    "mod.ts",
+    "open.ts",
+    "queue.ts",
+    "selector.ts",
+    "u64.ts",
+    "value.ts",
+    "watch.ts",
+    "write.ts",
+];
 
 fn main() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../js/kv");

@@ -1,58 +1,20 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_write } from "ext:core/ops";
-import { KvU64 } from "ext:openkv/u64.ts";
-import { serialize, serializeMessage, type Stored } from "ext:openkv/value.ts";
+import { describe } from "ext:openkv/describe.ts";
+import { type Inspect, KvU64 } from "ext:openkv/u64.ts";
+import { serialize } from "ext:openkv/value.ts";
+import {
+  type Check,
+  commit,
+  enqueue,
+  type EnqueueOptions,
+  type Key,
+  type Mutation,
+  type Result,
+  set,
+  type Write,
+} from "ext:openkv/write.ts";
 
-const {
-  ArrayPrototypeMap,
-  ArrayPrototypePush,
-  ArrayPrototypeSlice,
-  NumberIsInteger,
-  NumberIsNaN,
-  ObjectHasOwn,
-  Symbol,
-  TypeError,
-} = primordials;
-
-type Key = readonly unknown[];
-
-interface Check {
-  key: Key;
-  versionstamp: string | null;
-}
-
-interface Mutation {
-  type: "set" | "setVersionstamped" | "delete" | "sum" | "min" | "max";
-  key: Key;
-  value?: Stored;
-  expireIn?: number;
-}
-
-export interface EnqueueOptions {
-  delay?: number;
-  keysIfUndelivered?: Key[];
-  backoffSchedule?: number[];
-}
-
-interface Enqueue {
-  message: Uint8Array;
-  delay: number;
-  keysIfUndelivered: Key[];
-  backoffSchedule?: number[];
-}
-
-interface Write {
-  checks: Check[];
-  mutations: Mutation[];
-  enqueues: Enqueue[];
-}
-
-/** Stands for the versionstamp of the commit, as the last part of the key of a set. */
-export const commitVersionstamp = Symbol("KvCommitVersionstamp");
-
-const MAX_DELAY = 30 * 24 * 60 * 60 * 1000;
-const MAX_BACKOFF_INTERVALS = 5;
-const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
+const { ArrayPrototypePush, ObjectHasOwn, SymbolFor, TypeError } = primordials;
 
 /** Checks, mutations and messages to commit as a whole or not at all. */
 export class AtomicOperation {
@@ -126,7 +88,7 @@ export class AtomicOperation {
     return this;
   }
 
-  async commit(): Promise<{ ok: true; versionstamp: string } | { ok: false }> {
+  async commit(): Promise<Result> {
     return await commit(this.#rid, this.#write);
   }
 
@@ -138,60 +100,8 @@ export class AtomicOperation {
     ArrayPrototypePush(this.#write.mutations, mutation);
     return this;
   }
-}
 
-/** A mutation that stores a value. */
-export function set(key: Key, value: unknown, expireIn?: number): Mutation {
-  if (expireIn !== undefined && (!NumberIsInteger(expireIn) || expireIn < 0)) {
-    throw new TypeError(`expireIn must be a non-negative integer: received ${expireIn}`);
-  }
-  return { type: "set", key, value: serialize(value), expireIn };
-}
-
-/** A message for the queue. */
-export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
-  const { delay, backoffSchedule, keysIfUndelivered } = options ?? { __proto__: null } as EnqueueOptions;
-  if (delay !== undefined) checkDelay(delay);
-  if (backoffSchedule !== undefined) checkBackoffSchedule(backoffSchedule);
-  return {
-    message: serializeMessage(message),
-    delay: delay ?? 0,
-    keysIfUndelivered: keysIfUndelivered ?? [],
-    backoffSchedule: backoffSchedule ?? undefined,
-  };
-}
-
-/** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
-export async function commit(
-  rid: number,
-  { checks, mutations, enqueues }: Write,
-): Promise<{ ok: true; versionstamp: string } | { ok: false }> {
-  const write = { checks, mutations: ArrayPrototypeMap(mutations, versionstamped), enqueues };
-  const versionstamp = await op_kv_write(rid, write);
-  return versionstamp === null ? { ok: false } : { ok: true, versionstamp };
-}
-
-function versionstamped(mutation: Mutation): Mutation {
-  const { type, key, value, expireIn } = mutation;
-  const last = key.length - 1;
-  if (type !== "set" || key[last] !== commitVersionstamp) return mutation;
-  return { type: "setVersionstamped", key: ArrayPrototypeSlice(key, 0, last), value, expireIn };
-}
-
-function checkDelay(delay: number): void {
-  if (delay < 0) throw new TypeError(`Delay must be >= 0: received ${delay}`);
-  if (delay > MAX_DELAY) throw new TypeError(`Delay cannot be greater than 30 days: received ${delay}`);
-  if (NumberIsNaN(delay)) throw new TypeError("Delay cannot be NaN");
-}
-
-function checkBackoffSchedule(schedule: number[]): void {
-  if (schedule.length > MAX_BACKOFF_INTERVALS) {
-    throw new TypeError(`Invalid backoffSchedule, max ${MAX_BACKOFF_INTERVALS} intervals allowed`);
-  }
-  for (let i = 0; i < schedule.length; i++) {
-    const interval = schedule[i];
-    if (interval < 0 || interval > MAX_BACKOFF_INTERVAL || NumberIsNaN(interval)) {
-      throw new TypeError(`Invalid backoffSchedule, interval at index ${i} is invalid`);
-    }
+  [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown): string {
+    return describe(this.#write, inspect, options);
   }
 }

@@ -1,28 +1,28 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_kv_get, op_kv_get_many, op_kv_turn } from "ext:core/ops";
-import {
-  AtomicOperation,
-  commit,
-  commitVersionstamp,
-  enqueue,
-  type EnqueueOptions,
-  set,
-} from "ext:openkv/atomic.ts";
-import { KvListIterator, type ListOptions, type Selector } from "ext:openkv/list.ts";
+import { op_kv_count, op_kv_delete_range, op_kv_get, op_kv_get_many, op_kv_turn } from "ext:core/ops";
+import { AtomicOperation } from "ext:openkv/atomic.ts";
+import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
+import { listen } from "ext:openkv/queue.ts";
+import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
+import { watch } from "ext:openkv/watch.ts";
+import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key, set } from "ext:openkv/write.ts";
 
-const { ArrayPrototypeMap, SymbolDispose, TypeError } = primordials;
+const { ArrayPrototypeMap, Error, SymbolDispose, TypeError } = primordials;
 
 /** What only this module and `openKv` know: scripts cannot construct a Kv. */
 export const token = { __proto__: null };
 
-type Key = readonly unknown[];
+/** An entry, or the absence of one. */
+export type Entry = { key: Key; value: unknown; versionstamp: string | null };
 /** An entry as the ops answer it. */
 type Found = [Key, unknown, string] | null;
-type Maybe = { key: Key; value: unknown; versionstamp: string | null };
+
+type ReadOptions = { consistency?: "strong" | "eventual" };
 
 /** An open database. */
 export class Kv {
   #rid: number;
+  #closed = false;
 
   constructor(rid?: number, secret?: unknown) {
     if (secret !== token) {
@@ -39,18 +39,16 @@ export class Kv {
     return commitVersionstamp;
   }
 
-  async get(key: Key): Promise<Maybe> {
+  async get(key: Key, options?: ReadOptions): Promise<Entry> {
+    checkConsistency(options?.consistency);
     let found: Found | undefined;
     while ((found = op_kv_get(this.#rid, key)) === undefined) await op_kv_turn();
     return entry(key, found);
   }
 
-  async getMany(keys: Key[]): Promise<Maybe[]> {
-    // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
-    const asked = ArrayPrototypeMap(keys, (key: Key) => key);
-    let found: Found[] | undefined;
-    while ((found = op_kv_get_many(this.#rid, asked)) === undefined) await op_kv_turn();
-    return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, found[i]));
+  async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
+    checkConsistency(options?.consistency);
+    return await readMany(this.#rid, keys);
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
@@ -62,16 +60,34 @@ export class Kv {
     await commit(this.#rid, { checks: [], mutations: [{ type: "delete", key }], enqueues: [] });
   }
 
-  list(selector: Selector, options: ListOptions = { __proto__: null } as ListOptions): KvListIterator {
+  list(selector: Selector & ListOptions, options?: ListOptions): KvListIterator {
     return new KvListIterator(this.#rid, selector, options);
+  }
+
+  async count(selector: Selector): Promise<number> {
+    return await op_kv_count(this.#rid, copySelector(selector));
+  }
+
+  async deleteRange(selector: Selector): Promise<number> {
+    return await op_kv_delete_range(this.#rid, copySelector(selector));
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
     return await commit(this.#rid, { checks: [], mutations: [], enqueues: [enqueue(message, options)] });
   }
 
+  async listenQueue(handler: (message: unknown) => unknown): Promise<void> {
+    if (this.#closed) throw new Error("Queue already closed");
+    await listen(this.#rid, handler);
+  }
+
+  watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
+    return watch(this.#rid, keys, options?.raw ?? false);
+  }
+
   close(): void {
     core.close(this.#rid);
+    this.#closed = true;
   }
 
   [SymbolDispose](): void {
@@ -79,7 +95,16 @@ export class Kv {
   }
 }
 
-function entry(key: Key, found: Found): Maybe {
+/** Reads several keys in one snapshot. */
+export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
+  // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
+  const asked = ArrayPrototypeMap(keys, (key: Key) => key);
+  let found: Found[] | undefined;
+  while ((found = op_kv_get_many(rid, asked)) === undefined) await op_kv_turn();
+  return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, found[i]));
+}
+
+function entry(key: Key, found: Found): Entry {
   return found === null
     ? { key, value: null, versionstamp: null }
     : { key: found[0], value: found[1], versionstamp: found[2] };

@@ -1,29 +1,19 @@
 import { primordials } from "ext:core/mod.js";
 import { op_kv_encode_cursor, op_kv_list, op_kv_turn } from "ext:core/ops";
+import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
+import type { Key } from "ext:openkv/write.ts";
 
-const {
-  ArrayPrototypeSlice,
-  Error,
-  NumberIsInteger,
-  ObjectFreeze,
-  SymbolAsyncIterator,
-  TypeError,
-} = primordials;
+const { Error, NumberIsInteger, ObjectDefineProperty, SymbolAsyncIterator } = primordials;
 
-type Key = readonly unknown[];
-type Entry = { key: Key; value: unknown; versionstamp: string };
-
-export interface Selector {
-  prefix?: Key;
-  start?: Key;
-  end?: Key;
-}
+type Entry = { key: Key; value: unknown; versionstamp: string; readonly cursor: string };
 
 export interface ListOptions {
   limit?: number;
   batchSize?: number;
   cursor?: string;
   reverse?: boolean;
+  consistency?: "strong" | "eventual";
+  values?: boolean;
 }
 
 /** How many entries a batch has where a listing names neither a batch size nor a limit, and at most by its limit. */
@@ -40,6 +30,8 @@ export class KvListIterator {
   #limit: number;
   #batchSize: number;
   #reverse: boolean;
+  #consistency: unknown;
+  #values: boolean;
   /** The cursor to begin after, until an entry was read. */
   #cursor: string | undefined;
   /** The key of the last entry that was read. */
@@ -51,24 +43,26 @@ export class KvListIterator {
   #last = false;
   #exhausted = false;
 
-  constructor(rid: number, selector: Selector, options: ListOptions) {
-    const { limit, reverse, cursor } = options;
+  /** Options may stand in the selector as well; those beside it win. */
+  constructor(rid: number, selector: Selector & ListOptions, options?: ListOptions) {
+    const limit = options?.limit ?? selector.limit;
     if (limit !== undefined && (!NumberIsInteger(limit) || limit <= 0)) {
       throw new Error(`Limit must be a positive integer: received ${limit}`);
     }
-    let batchSize = options.batchSize ?? limit ?? DEFAULT_BATCH;
+    const asked = options?.batchSize ?? selector.batchSize;
+    let batchSize = asked ?? limit ?? DEFAULT_BATCH;
     if (!NumberIsInteger(batchSize) || batchSize <= 0) {
       throw new Error(`batchSize must be a positive integer: received ${batchSize}`);
     }
-    if (options.batchSize === undefined && batchSize > DEFAULT_BATCH_MAX) {
-      batchSize = DEFAULT_BATCH_MAX;
-    }
+    if (asked === undefined && batchSize > DEFAULT_BATCH_MAX) batchSize = DEFAULT_BATCH_MAX;
     this.#rid = rid;
-    this.#selector = freeze(selector);
+    this.#selector = copySelector(selector);
     this.#limit = limit ?? Infinity;
     this.#batchSize = batchSize;
-    this.#reverse = reverse ?? false;
-    this.#cursor = cursor || undefined;
+    this.#reverse = options?.reverse ?? selector.reverse ?? false;
+    this.#consistency = options?.consistency ?? selector.consistency;
+    this.#values = options?.values ?? selector.values ?? true;
+    this.#cursor = (options?.cursor ?? selector.cursor) || undefined;
   }
 
   /** The cursor that continues after the last entry; empty once there are no more. */
@@ -96,13 +90,16 @@ export class KvListIterator {
     this.#count++;
     const key = batch[i] as Key;
     this.#lastKey = key;
-    return { done: false, value: { key, value: batch[i + 1], versionstamp: batch[i + 2] as string } };
+    const entry = { key, value: batch[i + 1], versionstamp: batch[i + 2] as string };
+    return { done: false, value: withCursor(entry, this.#selector) };
   }
 
   async #read(): Promise<void> {
+    checkConsistency(this.#consistency);
     const range = {
       limit: this.#batchSize,
       reverse: this.#reverse,
+      values: this.#values,
       cursor: this.#lastKey === undefined ? this.#cursor : this.cursor,
     };
     let batch: unknown[] | undefined;
@@ -117,11 +114,38 @@ export class KvListIterator {
   }
 }
 
-/** Copies a selector, so that changing it later does not change the listing. */
-function freeze({ prefix, start, end }: Selector): Selector {
-  if (prefix === undefined && (start === undefined || end === undefined)) {
-    throw new TypeError("Selector must specify either 'prefix' or both 'start' and 'end' key");
+class Identity {
+  constructor(object: object) {
+    return object;
   }
-  const copy = (key: Key | undefined) => key && ObjectFreeze(ArrayPrototypeSlice(key));
-  return ObjectFreeze({ prefix: copy(prefix), start: copy(start), end: copy(end) });
+}
+
+/** Stamps an entry with the selector that listed it, where nothing but this class sees it. */
+class Listed extends Identity {
+  #selector: Selector;
+  #key: Key;
+
+  constructor(entry: object, selector: Selector, key: Key) {
+    super(entry);
+    this.#selector = selector;
+    this.#key = key;
+  }
+
+  static cursor(entry: Listed): string {
+    return op_kv_encode_cursor(entry.#selector, entry.#key);
+  }
+}
+
+const CURSOR = {
+  __proto__: null,
+  configurable: true,
+  get(this: Listed) {
+    return Listed.cursor(this);
+  },
+};
+
+/** Gives an entry a cursor that is there to be read, and shows nowhere else. */
+function withCursor(entry: Omit<Entry, "cursor">, selector: Selector): Entry {
+  new Listed(entry, selector, entry.key);
+  return ObjectDefineProperty(entry, "cursor", CURSOR);
 }

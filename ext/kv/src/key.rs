@@ -3,9 +3,14 @@ use openkv_engine::{Key, KeyError, KeyPart, KeyParts};
 
 use crate::error::KvError;
 
+/// A value that must be an array.
+pub(crate) fn array<'s>(value: v8::Local<'s, v8::Value>) -> Result<v8::Local<'s, v8::Array>, KvError> {
+    value.try_into().map_err(|_| KvError::NotAnArray(kind(value)))
+}
+
 /// Encodes an array of key parts.
 pub(crate) fn from_v8<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
-    let array = v8::Local::<v8::Array>::try_from(value).map_err(|_| KvError::NotAnArray(kind(value)))?;
+    let array = array(value)?;
     let mut key = Key::new();
     for i in 0..array.length() {
         let part = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;

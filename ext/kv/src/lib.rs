@@ -7,9 +7,11 @@
 mod error;
 mod key;
 mod open;
+mod queue;
 mod read;
 mod turn;
 mod value;
+mod watch;
 mod write;
 
 use std::rc::Rc;
@@ -23,12 +25,18 @@ deno_core::extension!(
     openkv,
     ops = [
         open::op_kv_open,
+        queue::op_kv_dequeue,
+        queue::op_kv_finish,
+        read::op_kv_count,
         read::op_kv_encode_cursor,
         read::op_kv_get,
         read::op_kv_get_many,
         read::op_kv_list,
         turn::op_kv_turn,
         value::op_kv_set_classes,
+        watch::op_kv_watch,
+        watch::op_kv_watch_next,
+        write::op_kv_delete_range,
         write::op_kv_write,
     ],
     esm_entry_point = "ext:openkv/mod.ts",
@@ -40,10 +48,11 @@ deno_core::extension!(
         state.put(options.host);
         state.put(options.engine);
         state.put(Rc::new(turn::Turn::default()));
+        state.put(queue::Deliveries::default());
     },
     customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend_from_slice(&SHIM),
     docs = "Gives scripts `Deno.openKv`. See [`Host`] for what it needs to know."
 );
 
 /// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 7] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+const SHIM: [ExtensionFileSource; 12] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use deno_core::{OpState, Resource, ResourceId, op2};
 use deno_error::JsErrorBox;
@@ -35,7 +36,7 @@ pub enum Place {
 }
 
 pub(crate) struct DatabaseResource {
-    pub database: Box<dyn Database>,
+    pub database: Arc<dyn Database>,
 }
 
 impl Resource for DatabaseResource {
@@ -67,7 +68,7 @@ pub(crate) async fn op_kv_open(
     };
     // Opening waits for the disk, and for other processes.
     let opened = deno_core::unsync::spawn_blocking(move || Sqlite::open(location, options)).await;
-    let database = Box::new(opened.map_err(JsErrorBox::from_err)??);
+    let database = Arc::new(opened.map_err(JsErrorBox::from_err)??);
     Ok(state.borrow_mut().resource_table.add(DatabaseResource { database }))
 }
 

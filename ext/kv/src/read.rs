@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use deno_core::{FromV8, OpState, ResourceId, op2, v8};
-use openkv_engine::{EntryRef, Key, Read, Selector};
+use deno_error::JsErrorBox;
+use openkv_engine::{EntryRef, Key, Read, Selector, Versionstamp};
 
 use crate::error::KvError;
 use crate::key;
@@ -42,14 +43,9 @@ pub(crate) fn op_kv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
-    keys: v8::Local<'s, v8::Array>,
+    #[scoped] KeysArgument(keys): KeysArgument,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let mut encoded = Vec::with_capacity(keys.length() as usize);
-    for i in 0..keys.length() {
-        let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
-        encoded.push(key::from_v8(scope, key)?);
-    }
-    let reads: Vec<_> = encoded.iter().map(Read::Key).collect();
+    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
     let Some(entries) = read(scope, &state, rid, &reads)? else {
         return Ok(v8::undefined(scope).into());
     };
@@ -65,6 +61,7 @@ pub(crate) fn op_kv_get_many<'s>(
 pub(crate) struct Batch {
     limit: u32,
     reverse: bool,
+    values: bool,
     cursor: Option<String>,
 }
 
@@ -78,12 +75,28 @@ pub(crate) fn op_kv_list<'s>(
     #[scoped] batch: Batch,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let (start, end) = selector.parse()?.range(batch.cursor.as_deref(), batch.reverse)?;
-    let range = Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse };
+    let range =
+        Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse, values: batch.values };
     let Some(entries) = read(scope, &state, rid, &[range])? else {
         return Ok(v8::undefined(scope).into());
     };
     let elements: Vec<_> = entries.into_iter().flat_map(|(_, entry)| entry).collect();
     Ok(v8::Array::new_with_elements(scope, &elements).into())
+}
+
+/// Counts the entries of a selector.
+#[op2]
+#[number]
+pub(crate) async fn op_kv_count(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[scoped] selector: SelectorArgument,
+) -> Result<u64, KvError> {
+    let database = database(&state.borrow(), rid)?.database.clone();
+    let (start, end) = selector.parse()?.range(None, false)?;
+    // A count may take long.
+    let counted = deno_core::unsync::spawn_blocking(move || database.count(&start, &end)).await;
+    Ok(counted.map_err(JsErrorBox::from_err)??)
 }
 
 /// The cursor that continues a listing after a key.
@@ -105,7 +118,7 @@ pub(crate) struct SelectorArgument {
 }
 
 impl SelectorArgument {
-    fn parse(&self) -> Result<Selector, KvError> {
+    pub fn parse(&self) -> Result<Selector, KvError> {
         let [prefix, start, end] = [&self.prefix, &self.start, &self.end].map(|key| key.as_ref().map(|key| &key.0));
         Ok(Selector::new(prefix, start, end)?)
     }
@@ -119,6 +132,22 @@ impl<'s> FromV8<'s> for KeyArgument {
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
         key::from_v8(scope, value).map(KeyArgument)
+    }
+}
+
+/// Keys as scripts give them.
+pub(crate) struct KeysArgument(pub Vec<Key>);
+
+impl<'s> FromV8<'s> for KeysArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        let array = key::array(value)?;
+        let keys = (0..array.length()).map(|i| {
+            let key = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
+            key::from_v8(scope, key)
+        });
+        keys.collect::<Result<_, _>>().map(KeysArgument)
     }
 }
 
@@ -164,8 +193,19 @@ fn decode<'s>(
     entry: EntryRef<'_>,
 ) -> Result<Decoded<'s>, KvError> {
     let key = key::to_v8(scope, entry.key)?;
-    let value = decoder.decode(scope, entry.value)?;
-    let versionstamp = v8::String::new_from_one_byte(scope, &entry.versionstamp.to_hex(), v8::NewStringType::Normal)
-        .expect("twenty digits are no long string");
-    Ok([key, value, versionstamp.into()])
+    let value = match entry.value {
+        Some(value) => decoder.decode(scope, value)?,
+        None => v8::undefined(scope).into(),
+    };
+    Ok([key, value, versionstamp_to_v8(scope, entry.versionstamp)])
+}
+
+/// A versionstamp as scripts see it: a string of 20 hexadecimal digits.
+pub(crate) fn versionstamp_to_v8<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    versionstamp: Versionstamp,
+) -> v8::Local<'s, v8::Value> {
+    let digits = versionstamp.to_hex();
+    let string = v8::String::new_from_one_byte(scope, &digits, v8::NewStringType::Normal);
+    string.expect("twenty digits are no long string").into()
 }

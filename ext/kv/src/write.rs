@@ -1,30 +1,60 @@
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use deno_core::convert::Uint8Array;
-use deno_core::{FromV8, OpState, ResourceId, op2, v8};
-use openkv_engine::{AtomicWrite, Check, Enqueue, Mutation, MutationKind, Operand, Value};
+use deno_core::{FromV8, OpState, ResourceId, ToV8, op2, v8};
+use openkv_engine::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand, Value};
 
 use crate::error::KvError;
 use crate::open::database;
-use crate::read::KeyArgument;
+use crate::read::{KeyArgument, KeysArgument, SelectorArgument, versionstamp_to_v8};
 
 /// The last millisecond that the reference can compute with, counted from the Unix epoch.
 const LAST_TIME: u64 = 8_210_266_876_799_999;
 
-/// Commits an atomic operation. Answers the versionstamp, or `null` where a check did not hold.
+/// Commits an atomic operation. Answers the versionstamp, or the positions of the checks that did not hold.
 #[op2]
-#[string]
 pub(crate) fn op_kv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] write: WriteArgument,
-) -> Result<impl Future<Output = Result<Option<String>, KvError>> + use<>, KvError> {
+) -> Result<impl Future<Output = Result<CommitAnswer, KvError>> + use<>, KvError> {
     let resource = database(&state.borrow(), rid)?;
     let now = resource.database.now();
     // The write is queued here, in the order of the calls; only the answer is waited for.
     let answer = resource.database.write(write.at(now)?);
-    Ok(async move { Ok(answer.await?.map(|versionstamp| versionstamp.to_string())) })
+    Ok(async move { Ok(CommitAnswer(answer.await?)) })
+}
+
+/// Deletes the first entries of a selector. Answers how many.
+#[op2]
+pub(crate) fn op_kv_delete_range(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[scoped] selector: SelectorArgument,
+) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
+    let resource = database(&state.borrow(), rid)?;
+    let (start, end) = selector.parse()?.range(None, false)?;
+    let answer = resource.database.delete_range(start, end);
+    Ok(async move { Ok(answer.await? as f64) })
+}
+
+/// What became of a write, as the shim takes it.
+pub(crate) struct CommitAnswer(Commit);
+
+impl<'s> ToV8<'s> for CommitAnswer {
+    type Error = Infallible;
+
+    fn to_v8<'i>(self, scope: &mut v8::PinScope<'s, 'i>) -> Result<v8::Local<'s, v8::Value>, Infallible> {
+        Ok(match self.0 {
+            Commit::Done(versionstamp) => versionstamp_to_v8(scope, versionstamp),
+            Commit::Conflict { failed } => {
+                let failed: Vec<_> = failed.into_iter().map(|i| v8::Integer::new(scope, i as i32).into()).collect();
+                v8::Array::new_with_elements(scope, &failed).into()
+            }
+        })
+    }
 }
 
 /// An atomic operation as the shim passes it.
@@ -85,7 +115,7 @@ impl<'s> FromV8<'s> for U64Argument {
 struct EnqueueArgument {
     message: Uint8Array,
     delay: f64,
-    keys_if_undelivered: Vec<KeyArgument>,
+    keys_if_undelivered: KeysArgument,
     backoff_schedule: Option<Vec<f64>>,
 }
 
@@ -150,7 +180,7 @@ impl EnqueueArgument {
             backoff_schedule: self
                 .backoff_schedule
                 .map(|schedule| schedule.into_iter().map(|wait| wait as u32).collect()),
-            keys_if_undelivered: self.keys_if_undelivered.into_iter().map(|key| key.0).collect(),
+            keys_if_undelivered: self.keys_if_undelivered.0,
         }
     }
 }

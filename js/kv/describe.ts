@@ -1,0 +1,39 @@
+import { primordials } from "ext:core/mod.js";
+import type { Inspect } from "ext:openkv/u64.ts";
+import { deserialize, deserializeMessage } from "ext:openkv/value.ts";
+import type { Check, Enqueue, Mutation, Write } from "ext:openkv/write.ts";
+
+const { ArrayPrototypeJoin, ArrayPrototypeMap, ArrayPrototypePush, SafeArrayIterator } = primordials;
+
+/** The text that `console.log` shows for an atomic operation: what it will do, a line each. */
+export function describe({ checks, mutations, enqueues }: Write, inspect: Inspect, options: unknown): string {
+  const show = (value: unknown) => inspect(value, options);
+  const lines = [
+    ...new SafeArrayIterator(ArrayPrototypeMap(checks, (check: Check) => describeCheck(check, show))),
+    ...new SafeArrayIterator(ArrayPrototypeMap(mutations, (mutation: Mutation) => describeMutation(mutation, show))),
+    ...new SafeArrayIterator(ArrayPrototypeMap(enqueues, (message: Enqueue) => describeEnqueue(message, show))),
+  ];
+  return lines.length === 0 ? "AtomicOperation (empty)" : `AtomicOperation\n${ArrayPrototypeJoin(lines, "\n")}`;
+}
+
+type Show = (value: unknown) => string;
+
+function describeCheck({ key, versionstamp }: Check, show: Show): string {
+  const shown = versionstamp === null ? "null" : `"${versionstamp}"`;
+  return `  check({ key: ${show(key)}, versionstamp: ${shown} })`;
+}
+
+function describeMutation({ type, key, value, expireIn }: Mutation, show: Show): string {
+  if (value === undefined) return `  ${type}(${show(key)})`;
+  const options = expireIn === undefined ? "" : `, { expireIn: ${expireIn} }`;
+  return `  ${type}(${show(key)}, ${show(deserialize(value))}${options})`;
+}
+
+function describeEnqueue({ message, delay, keysIfUndelivered, backoffSchedule }: Enqueue, show: Show): string {
+  const options: string[] = [];
+  if (delay !== 0) ArrayPrototypePush(options, `delay: ${delay}`);
+  if (keysIfUndelivered.length > 0) ArrayPrototypePush(options, `keysIfUndelivered: ${show(keysIfUndelivered)}`);
+  if (backoffSchedule !== undefined) ArrayPrototypePush(options, `backoffSchedule: ${show(backoffSchedule)}`);
+  const shown = options.length === 0 ? "" : `, { ${ArrayPrototypeJoin(options, ", ")} }`;
+  return `  enqueue(${show(deserializeMessage(message))}${shown})`;
+}

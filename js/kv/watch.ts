@@ -1,0 +1,45 @@
+import { core, primordials } from "ext:core/mod.js";
+import { op_kv_watch, op_kv_watch_next } from "ext:core/ops";
+import { type Entry, readMany } from "ext:openkv/kv.ts";
+import type { Key } from "ext:openkv/write.ts";
+
+const { ArrayPrototypeMap, ArrayPrototypeSlice, ArrayPrototypeSome, ObjectPrototypeIsPrototypeOf } = primordials;
+
+/** A stream of the entries of keys: as they are, and then whenever one of them changes. */
+export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
+  const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+  const watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
+  const watch = op_kv_watch(rid, watched);
+  /** The versionstamps that the stream has told. */
+  let told: (string | null)[] | undefined;
+
+  async function next(): Promise<Entry[] | undefined> {
+    while (told === undefined || await op_kv_watch_next(watch)) {
+      const entries = await readMany(rid, watched);
+      const before = told;
+      told = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
+      const changed = (entry: Entry, i: number) => entry.versionstamp !== before?.[i];
+      if (raw || before === undefined || ArrayPrototypeSome(entries, changed)) return entries;
+    }
+  }
+
+  return new ReadableStream({
+    async pull(controller: ReadableStreamDefaultController<Entry[]>) {
+      try {
+        const entries = await next();
+        if (entries !== undefined) return controller.enqueue(entries);
+      } catch (error) {
+        // A database that was closed between a change and the read of it ends the stream as any.
+        if (!ObjectPrototypeIsPrototypeOf(core.BadResource.prototype, error)) {
+          core.tryClose(watch);
+          throw error;
+        }
+      }
+      core.tryClose(watch);
+      controller.close();
+    },
+    cancel() {
+      core.tryClose(watch);
+    },
+  });
+}

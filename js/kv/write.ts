@@ -1,0 +1,112 @@
+import { primordials } from "ext:core/mod.js";
+import { op_kv_write } from "ext:core/ops";
+import { serialize, serializeMessage, type Stored } from "ext:openkv/value.ts";
+
+const {
+  ArrayPrototypeMap,
+  ArrayPrototypeSlice,
+  NumberIsInteger,
+  NumberIsNaN,
+  ObjectDefineProperty,
+  Symbol,
+  TypeError,
+} = primordials;
+
+export type Key = readonly unknown[];
+
+export interface Check {
+  key: Key;
+  versionstamp: string | null;
+}
+
+export interface Mutation {
+  type: "set" | "setVersionstamped" | "delete" | "sum" | "min" | "max";
+  key: Key;
+  value?: Stored;
+  expireIn?: number;
+}
+
+export interface EnqueueOptions {
+  delay?: number;
+  keysIfUndelivered?: Key[];
+  backoffSchedule?: number[];
+}
+
+export interface Enqueue {
+  message: Uint8Array;
+  delay: number;
+  keysIfUndelivered: Key[];
+  backoffSchedule?: number[];
+}
+
+/** What a commit checks and changes. */
+export interface Write {
+  checks: Check[];
+  mutations: Mutation[];
+  enqueues: Enqueue[];
+}
+
+export type Result = { ok: true; versionstamp: string } | { ok: false };
+
+/** Stands for the versionstamp of the commit, as the last part of the key of a set. */
+export const commitVersionstamp = Symbol("KvCommitVersionstamp");
+
+const MAX_DELAY = 30 * 24 * 60 * 60 * 1000;
+const MAX_BACKOFF_INTERVALS = 5;
+const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
+
+/** A mutation that stores a value. */
+export function set(key: Key, value: unknown, expireIn?: number): Mutation {
+  if (expireIn !== undefined && (!NumberIsInteger(expireIn) || expireIn < 0)) {
+    throw new TypeError(`expireIn must be a non-negative integer: received ${expireIn}`);
+  }
+  return { type: "set", key, value: serialize(value), expireIn };
+}
+
+/** A message for the queue. */
+export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
+  const { delay, backoffSchedule, keysIfUndelivered } = options ?? { __proto__: null } as EnqueueOptions;
+  if (delay !== undefined) checkDelay(delay);
+  if (backoffSchedule !== undefined) checkBackoffSchedule(backoffSchedule);
+  return {
+    message: serializeMessage(message),
+    delay: delay ?? 0,
+    keysIfUndelivered: keysIfUndelivered ?? [],
+    backoffSchedule: backoffSchedule ?? undefined,
+  };
+}
+
+/** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
+export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
+  const write = { checks, mutations: ArrayPrototypeMap(mutations, versionstamped), enqueues };
+  const answer: string | number[] = await op_kv_write(rid, write);
+  if (typeof answer === "string") return { ok: true, versionstamp: answer };
+  // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
+  const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));
+  return ObjectDefineProperty({ ok: false }, "failedChecks", { __proto__: null, value: failedChecks });
+}
+
+function versionstamped(mutation: Mutation): Mutation {
+  const { type, key, value, expireIn } = mutation;
+  const last = key.length - 1;
+  if (type !== "set" || key[last] !== commitVersionstamp) return mutation;
+  return { type: "setVersionstamped", key: ArrayPrototypeSlice(key, 0, last), value, expireIn };
+}
+
+function checkDelay(delay: number): void {
+  if (delay < 0) throw new TypeError(`Delay must be >= 0: received ${delay}`);
+  if (delay > MAX_DELAY) throw new TypeError(`Delay cannot be greater than 30 days: received ${delay}`);
+  if (NumberIsNaN(delay)) throw new TypeError("Delay cannot be NaN");
+}
+
+function checkBackoffSchedule(schedule: number[]): void {
+  if (schedule.length > MAX_BACKOFF_INTERVALS) {
+    throw new TypeError(`Invalid backoffSchedule, max ${MAX_BACKOFF_INTERVALS} intervals allowed`);
+  }
+  for (let i = 0; i < schedule.length; i++) {
+    const interval = schedule[i];
+    if (interval < 0 || interval > MAX_BACKOFF_INTERVAL || NumberIsNaN(interval)) {
+      throw new TypeError(`Invalid backoffSchedule, interval at index ${i} is invalid`);
+    }
+  }
+}
