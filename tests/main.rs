@@ -4,4 +4,5 @@ mod cli;
 mod conformance;
 mod documents;
 mod interop;
+mod processes;
 mod support;

@@ -119,6 +119,18 @@ pub enum Error {
         operation: &'static str,
     },
 
+    /// A sum with a stored value that is no number of any kind.
+    #[error("unsupported value type")]
+    NotASummand,
+    /// A sum of numbers of two kinds.
+    #[error("Cannot sum {stored} with {operand}")]
+    DifferentSummands {
+        /// The kind of the stored value.
+        stored: &'static str,
+        /// The kind of the operand.
+        operand: &'static str,
+    },
+
     /// The database was closed.
     #[error("Database is closed.")]
     Closed,

@@ -111,7 +111,8 @@ pub enum MutationKind {
     Combine {
         /// How.
         operand: Operand,
-        /// The other number. Of another kind than [`Value::U64`], the write is refused.
+        /// The other number: a [`Value::U64`], as the stored one must be. For a sum both may also be numbers, or bigints,
+        /// in V8's format.
         value: Value,
     },
 }

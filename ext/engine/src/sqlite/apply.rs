@@ -2,6 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
+use super::sum;
 use super::transaction::Transaction;
 use crate::{
     AtomicWrite, Check, Commit, Enqueue, Error, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef,
@@ -92,20 +93,24 @@ fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i
 
 fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &Value, version: i64) -> Result<()> {
     let operation = operand.name();
-    let Value::U64(value) = *value else {
-        return Err(Error::OperandNotU64 { operation });
-    };
     let mut statement = transaction.connection().prepare_cached(LIVE_VALUE)?;
     let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
-    let (combined, expiry) = match rows.next()? {
-        None => (value, NEVER),
-        Some(row) => match ValueRef::from_stored(row.get_ref(0)?.as_blob().unwrap_or_default(), row.get(1)?)? {
-            ValueRef::U64(stored) => (operand.combine(stored, value), row.get(2)?),
-            _ => return Err(Error::StoredNotU64 { operation }),
-        },
+    let (stored, expiry) = match rows.next()? {
+        None => (None, NEVER),
+        Some(row) => {
+            let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
+            (Some(ValueRef::from_stored(bytes, row.get(1)?)?), row.get(2)?)
+        }
+    };
+    let combined = match (operand, value, stored) {
+        (_, Value::U64(value), None) => Value::U64(*value),
+        (_, Value::U64(value), Some(ValueRef::U64(stored))) => Value::U64(operand.combine(stored, *value)),
+        (_, Value::U64(_), Some(_)) => return Err(Error::StoredNotU64 { operation }),
+        (Operand::Sum, Value::V8(_), stored) => sum::sum(stored, value)?,
+        _ => return Err(Error::OperandNotU64 { operation }),
     };
     drop(rows);
-    set(transaction, key, ValueRef::U64(combined), version, expiry)
+    set(transaction, key, combined.as_ref(), version, expiry)
 }
 
 fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue) -> Result<()> {

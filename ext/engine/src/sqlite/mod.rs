@@ -10,6 +10,7 @@ mod open_files;
 mod queue;
 mod reader;
 mod schema;
+mod sum;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,8 @@
+// Counts the deliveries of each number in the queue, in the database, until there have been as many as asked for.
+const [path, count] = Deno.args;
+const kv = await Deno.openKv(path);
+let handled = 0;
+await kv.listenQueue(async (number: number) => {
+  await kv.atomic().sum(["deliveries", number], 1n).commit();
+  if (++handled === Number(count)) kv.close();
+});
