@@ -2,7 +2,7 @@ import { core, primordials } from "ext:core/mod.js";
 import { op_kv_dequeue, op_kv_finish } from "ext:core/ops";
 import { deserializeMessage } from "ext:openkv/value.ts";
 
-const { PromisePrototypeThen, SafePromiseAll, SafeSet, SetPrototypeAdd, SetPrototypeDelete, String } = primordials;
+const { PromisePrototypeThen, SafeSet, SafeSetIterator, SetPrototypeAdd, SetPrototypeDelete, String } = primordials;
 
 type Handler = (message: unknown) => unknown;
 
@@ -18,7 +18,7 @@ export async function listen(rid: number, handler: Handler): Promise<void> {
       PromisePrototypeThen(handled, () => SetPrototypeDelete(running, handled));
     }
   }
-  await SafePromiseAll(running);
+  for (const handled of new SafeSetIterator(running)) await handled;
 }
 
 /** Hands one message to a handler. Never rejects: a message that could not be finished is delivered again. */

@@ -14,6 +14,8 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   let told: (string | null)[] | undefined;
 
   async function next(): Promise<Entry[] | undefined> {
+    // Without keys there is nothing to wait for.
+    if (watched.length === 0) return undefined;
     while (told === undefined || await op_kv_watch_next(watch)) {
       const entries = await readMany(rid, watched);
       const before = told;

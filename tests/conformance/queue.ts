@@ -189,21 +189,22 @@ for (const [how, fail] of failures) {
   await test(`a handler that ${how} is called again along the schedule, then the keys get the message`, async () => {
     using kv = await memory();
     const times: number[] = [];
+    const messages: unknown[] = [];
     kv.listenQueue((message) => {
-      equal(message, { a: 1 });
+      messages.push(message);
       times.push(performance.now());
       return fail() as Promise<void>;
     });
     const options = { backoffSchedule: [20, 250], keysIfUndelivered: [["dead"], ["dead", 2]] };
     await kv.enqueue({ a: 1 }, options);
     await until(async () => (await kv.get(["dead"])).versionstamp);
-    equal(times.length, 3);
+    equal(messages, Array(3).fill({ a: 1 }));
     between(times[1] - times[0], 15, 1000);
     between(times[2] - times[1], 240, 2000);
     const entries = await kv.getMany([["dead"], ["dead", 2]]);
     const versionstamp = entries[0].versionstamp!;
     equal(/^[0-9a-f]{20}$/.test(versionstamp), true);
-    equal(entries, options.keysIfUndelivered.map((key) => ({ key, value: { a: 1 }, versionstamp })) as typeof entries);
+    equal(entries, options.keysIfUndelivered.map((key) => ({ key, value: { a: 1 }, versionstamp })));
     await sleep(QUIET);
     equal(times.length, 3);
   });

@@ -7,7 +7,7 @@ const QUIET = 50;
 
 /** The next item of a reader; it has to come within some time. */
 async function next(items: Items, milliseconds = 2000): Promise<Deno.KvEntryMaybe<unknown>[]> {
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no item within ${milliseconds} ms`)), milliseconds);
   });

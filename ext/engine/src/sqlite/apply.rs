@@ -40,7 +40,11 @@ pub(super) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Resul
     }
     let version = transaction.next_version();
     write.mutations.iter().try_for_each(|mutation| mutate(transaction, mutation, version))?;
-    write.enqueues.iter().try_for_each(|message| enqueue(transaction, message))?;
+    write
+        .enqueues
+        .iter()
+        .enumerate()
+        .try_for_each(|(i, message)| enqueue(transaction, message, message_id(transaction, version, i)))?;
     Ok(Commit::Done(Versionstamp::from_version(version as u64)))
 }
 
@@ -113,10 +117,19 @@ fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &V
     set(transaction, key, combined.as_ref(), version, expiry)
 }
 
-fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue) -> Result<()> {
-    let mut random = [0; 16];
-    transaction.random.fill(&mut random);
-    let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+/// A UUID for a message. UUIDs of one database are in the order of its commits and, within one, of its messages: messages
+/// for the same millisecond are delivered in the order of their ids.
+fn message_id(transaction: &Transaction<'_>, version: i64, i: usize) -> String {
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&version.to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&(i as u16).to_be_bytes());
+    transaction.random.fill(&mut bytes[8..]);
+    // Of version 8, which leaves all but the version and the variant to its maker. The version takes four bits of 16: a
+    // write has far fewer than 4096 messages.
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
+
+fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Result<()> {
     let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
     let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
     let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
