@@ -158,3 +158,12 @@ fn nothing_is_allowed_without_a_flag() {
     assert_eq!(sandbox.openkv(["-R=.", "-W=kv.sqlite3", "kv.ts"]).stdout(), "opened\n");
     assert_eq!(sandbox.openkv(["-R", "dynamic.ts"]).stdout(), "set\n");
 }
+
+#[test]
+fn a_database_that_was_closed_is_one_file() {
+    let sandbox = Sandbox::new();
+    let script = "const kv = await Deno.openKv('kv.sqlite3'); await kv.set(['a'], 1); kv.close();";
+    assert_eq!(sandbox.run(script).stdout(), "");
+    assert!(sandbox.path("kv.sqlite3").exists());
+    assert!(!sandbox.path("kv.sqlite3-wal").exists());
+}

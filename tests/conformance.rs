@@ -9,6 +9,9 @@ fn passes(name: &str) {
     let script = repository("tests/conformance").join(name);
     let output = sandbox.openkv(["-A", script.to_str().unwrap()]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    // What handlers throw is told there.
+    let told = |line: &str| line.starts_with("Exception in queue handler ") || line.starts_with("    at ");
+    assert!(output.stderr.lines().all(told), "{}", output.stderr);
     let (tests, rest): (Vec<_>, Vec<_>) = output.stdout.lines().partition(|line| line.starts_with("ok "));
     assert!(!tests.is_empty() && rest.is_empty(), "{}", output.stdout);
 }
@@ -24,4 +27,4 @@ macro_rules! conformance {
     };
 }
 
-conformance!(atomic entries list);
+conformance!(additions atomic entries expiry inspect list queue watch);

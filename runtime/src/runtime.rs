@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
@@ -24,6 +25,9 @@ static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"))
 /// The release of Deno that scripts find in `Deno.version`: the one whose API the runtime has.
 const DENO_VERSION: &str = "2.9.8";
 const TYPESCRIPT_VERSION: &str = "6.0.3";
+
+/// How long a script that has ended waits for the databases that it closed.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a [`Runtime`] is made with.
 pub struct Options {
@@ -147,6 +151,7 @@ impl Runtime {
             }
         }
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
+        openkv_engine::sqlite::wait_closed(CLOSING_PATIENCE);
         Ok(self.exit_code.get())
     }
 

@@ -154,7 +154,8 @@ await test("a KvU64 is a frozen object with a value", async () => {
   });
   equal([String(five), `${five}`, five.valueOf(), Number(five)], ["5", "5", 5n, 5]);
   const any = five as unknown as bigint;
-  equal([any + 1n, any > 4n, any == 5n, { ...five }, structuredClone(five)], [6n, true, true, { value: 5n }, { value: 5n }]);
+  equal([any + 1n, any > 4n, any == 5n], [6n, true, true]);
+  equal([{ ...five }, structuredClone(five)], [{ value: 5n }, { value: 5n }]);
   await throws(() => JSON.stringify(five), "TypeError", "Do not know how to serialize a BigInt");
 });
 
@@ -167,7 +168,8 @@ await test("classes have their names, and databases are not constructed", async 
   using kv = await memory();
   equal([kv instanceof Kv, kv.atomic() instanceof AtomicOperation], [true, true]);
   equal([kv.list({ prefix: [] }) instanceof KvListIterator, new Deno.KvU64(1n) instanceof KvU64], [true, true]);
-  equal([kv, kv.atomic(), kv.list({ prefix: [] })].map((each) => each.constructor), [Kv, AtomicOperation, KvListIterator]);
+  const made = [kv, kv.atomic(), kv.list({ prefix: [] })];
+  equal(made.map((each) => each.constructor), [Kv, AtomicOperation, KvListIterator]);
 });
 
 await test("prototypes have the methods", async () => {

@@ -132,7 +132,8 @@ await test("a message of an operation comes only when it commits", async () => {
   using kv = await memory();
   const messages = inbox(kv);
   kv.atomic().enqueue("not committed");
-  equal(await kv.atomic().check({ key: ["a"], versionstamp: "00000000000000010000" }).enqueue("no").commit(), { ok: false });
+  const stale = { key: ["a"], versionstamp: "00000000000000010000" };
+  equal(await kv.atomic().check(stale).enqueue("no").commit(), { ok: false });
   equal((await kv.atomic().check({ key: ["a"], versionstamp: null }).set(["a"], 1).enqueue("yes").commit()).ok, true);
   await until(() => messages.length);
   await sleep(QUIET);

@@ -150,12 +150,12 @@ for (const raw of [false, true]) {
   });
 }
 
-await test("a write of an undone commit is not seen", async () => {
+await test("a write of a failed commit is not seen", async () => {
   using kv = await memory();
   const items = kv.watch([["a"]]).getReader();
   equal(await nextValues(items), [null]);
-  const failing = () => kv.atomic().check({ key: ["b"], versionstamp: "00000000000000010000" }).set(["a"], "no").commit();
-  equal(await failing(), { ok: false });
+  const stale = { key: ["b"], versionstamp: "00000000000000010000" };
+  equal(await kv.atomic().check(stale).set(["a"], "no").commit(), { ok: false });
   await kv.set(["a"], "yes");
   equal(await nextValues(items), ["yes"]);
   await items.cancel();

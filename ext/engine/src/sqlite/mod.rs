@@ -21,6 +21,7 @@ mod writer;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
@@ -63,6 +64,12 @@ impl Default for Options {
     fn default() -> Self {
         Self { limits: Limits::default(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
     }
+}
+
+/// Waits until the databases that were closed have been left, but no longer than this. A program that ends at once leaves
+/// the log of a database beside its file: nothing is lost, but the file alone is not the database.
+pub fn wait_closed(patience: Duration) {
+    writer::wait_closed(patience);
 }
 
 /// A database over SQLite.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::ReentrantMutex;
+use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -102,6 +102,15 @@ impl<T> Reply<T> {
     }
 }
 
+/// How many threads are about to end, because their databases were closed.
+static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Waits until the databases that were closed have been left by their threads, which merge the log into the file, but no
+/// longer than this.
+pub(super) fn wait_closed(patience: Duration) {
+    CLOSING.1.wait_while_for(&mut CLOSING.0.lock(), |closing| *closing > 0, patience);
+}
+
 /// A handle of the thread. The thread ends once all handles are dropped and all that waits is done.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -128,7 +137,11 @@ impl Writer {
             sweep: Sweep::default(),
             others: shared.then(Others::default),
         };
-        let run = move || runtime.block_on(thread.run(waiting));
+        let run = move || {
+            runtime.block_on(thread.run(waiting));
+            *CLOSING.0.lock() -= 1;
+            CLOSING.1.notify_all();
+        };
         thread::Builder::new().name("openkv-writer".into()).spawn(run).map_err(failed)?;
         Ok(Self { jobs, connection, watchers, listeners: AtomicU64::new(0) })
     }
@@ -210,6 +223,12 @@ impl Writer {
             drop(self);
             answered.await.map_err(|_| Error::Closed)?
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        *CLOSING.0.lock() += 1;
     }
 }
 
