@@ -27,4 +27,4 @@ macro_rules! conformance {
     };
 }
 
-conformance!(additions atomic entries expiry inspect list queue watch);
+conformance!(additions atomic entries errors expiry inspect keys limits list queue values watch);

@@ -8,8 +8,8 @@ const { ArrayPrototypeMap, ArrayPrototypeSlice, ArrayPrototypeSome, ObjectProtot
 /** A stream of the entries of keys: as they are, and then whenever one of them changes. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
   const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+  const watch = op_kv_watch(rid, keys);
   const watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
-  const watch = op_kv_watch(rid, watched);
   /** The versionstamps that the stream has told. */
   let told: (string | null)[] | undefined;
 

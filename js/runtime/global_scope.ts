@@ -1,6 +1,9 @@
-import { core } from "ext:core/mod.js";
+import { core, internals, primordials } from "ext:core/mod.js";
 
 const { propGetterOnly, propNonEnumerable, propNonEnumerableLazyLoaded, propWritable, propWritableLazyLoaded } = core;
+
+// WebCrypto marks its keys with it: deno_crypto expects the host to have chosen it before.
+internals.kKeyObject = primordials.Symbol("kKeyObject");
 
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const console = core.loadExtScript("ext:deno_web/01_console.js");

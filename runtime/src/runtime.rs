@@ -95,6 +95,9 @@ impl Runtime {
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY.0,
             residual_lazy_esm_sources: LAZY.1,
+            // Without them, structuredClone transfers nothing.
+            shared_array_buffer_store: Some(Default::default()),
+            compiled_wasm_module_store: Some(Default::default()),
             is_main: true,
             ..RuntimeOptions::default()
         })?;

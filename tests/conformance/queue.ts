@@ -364,3 +364,19 @@ await test("values that cannot be stored are refused as messages", async () => {
   await rejects(() => kv.enqueue(() => {}), "TypeError", "()=>{} could not be cloned.");
   await rejects(() => kv.enqueue("x".repeat(70000)), "TypeError", "enqueue payload too large (max 65536 bytes)");
 });
+
+await difference("no more than 100 handlers run at a time", "the reference runs as many as there are", async () => {
+  using kv = await memory();
+  let [running, most, handled] = [0, 0, 0];
+  kv.listenQueue(async () => {
+    most = Math.max(most, ++running);
+    await sleep(20);
+    running--;
+    handled++;
+  });
+  const operation = kv.atomic();
+  for (let i = 0; i < 300; i++) operation.enqueue(i);
+  await operation.commit();
+  await until(() => handled === 300);
+  equal(most, 100);
+});

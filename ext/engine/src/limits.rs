@@ -7,7 +7,7 @@ use crate::{AtomicWrite, Error, Key, Read, Result};
 pub struct Limits {
     /// The size of a key to write.
     pub write_key_size: usize,
-    /// The size of a key to read, or of a bound of a range: a bound may be a written key and one byte.
+    /// The size of a bound of a range: a written key and one byte. A key to read counts as a range of its own.
     pub read_key_size: usize,
     /// The size of a value, or of a queue message.
     pub value_size: usize,
@@ -62,7 +62,8 @@ impl Limits {
         let mut entries = 0;
         for read in reads {
             match read {
-                Read::Key(key) => self.check_read_key(key.as_bytes())?,
+                // The reference reads a key as the range up to the one that follows, which is a byte longer.
+                Read::Key(key) => self.check_read_key_size(key.as_bytes().len() + 1)?,
                 Read::Range { start, end, .. } => self.check_range(start, end)?,
             }
             entries += match read {
@@ -81,8 +82,7 @@ impl Limits {
     /// # Errors
     /// [`Error::KeyTooLargeToRead`].
     pub fn check_range(&self, start: &[u8], end: &[u8]) -> Result<()> {
-        self.check_read_key(start)?;
-        self.check_read_key(end)
+        self.check_read_key_size(start.len().max(end.len()))
     }
 
     /// Checks the keys of a watch.
@@ -93,11 +93,11 @@ impl Limits {
         if keys.len() > self.watched_keys {
             return Err(Error::TooManyKeys { max: self.watched_keys });
         }
-        keys.iter().try_for_each(|key| self.check_read_key(key.as_bytes()))
+        keys.iter().try_for_each(|key| self.check_read_key_size(key.as_bytes().len()))
     }
 
-    fn check_read_key(&self, key: &[u8]) -> Result<()> {
-        match key.len() > self.read_key_size {
+    fn check_read_key_size(&self, size: usize) -> Result<()> {
+        match size > self.read_key_size {
             true => Err(Error::KeyTooLargeToRead { max: self.read_key_size }),
             false => Ok(()),
         }

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use deno_core::error::ResourceError;
 use deno_error::{JsErrorBox, JsErrorClass, PropertyValue};
-use openkv_engine::Error;
+use openkv_engine::{Error, KeyError};
 
 /// What an op of this extension throws.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +20,24 @@ pub enum KvError {
     /// An argument that must be an array is something else, named here.
     #[error("serde_v8 error: invalid type; expected: array, got: {0}")]
     NotAnArray(&'static str),
+    /// Bytes that are not a Uint8Array of its own memory.
+    #[error("serde_v8 error: invalid type; expected: buffer, got: {0}")]
+    NotABuffer(&'static str),
     /// A key part of a kind that no key has.
     #[error("expected string, number, bigint, ArrayBufferView, boolean")]
     NotAKeyPart,
-    /// The versionstamp of a check is not one.
+    /// A key part that has no stored form, or a stored key that is damaged.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The versionstamp of a check is not one, or its key has no stored form.
     #[error("Invalid check")]
     InvalidCheck,
+    /// The key of a mutation has no stored form.
+    #[error("Invalid mutation: {0}")]
+    InvalidMutation(#[source] KeyError),
+    /// A key of a message that is to be written when it cannot be delivered has no stored form.
+    #[error("Invalid enqueue")]
+    InvalidEnqueue,
     /// The time of expiry lies beyond what the format can hold.
     #[error("Invalid mutation: expireIn is too large: {0}")]
     ExpiresTooLate(u64),

@@ -1,11 +1,11 @@
 use deno_core::v8;
-use openkv_engine::{Key, KeyError, KeyPart, KeyParts};
+use openkv_engine::{Key, KeyPart, KeyParts};
 
 use crate::error::KvError;
 
 /// A value that must be an array.
 pub(crate) fn array<'s>(value: v8::Local<'s, v8::Value>) -> Result<v8::Local<'s, v8::Array>, KvError> {
-    value.try_into().map_err(|_| KvError::NotAnArray(kind(value)))
+    value.try_into().map_err(|_| KvError::NotAnArray(value.type_repr()))
 }
 
 /// Encodes an array of key parts.
@@ -42,14 +42,14 @@ fn push_int(key: &mut Key, int: v8::Local<v8::BigInt>) -> Result<(), KvError> {
     let mut words = vec![0; int.word_count()];
     let (negative, words) = int.to_words_array(&mut words);
     let magnitude: Vec<u8> = words.iter().rev().flat_map(|word| word.to_be_bytes()).collect();
-    key.push_int(negative, &magnitude).map_err(|error: KeyError| KvError::Engine(error.into()))
+    Ok(key.push_int(negative, &magnitude)?)
 }
 
 /// Decodes a stored key to an array of its parts.
 pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, stored: &[u8]) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let mut parts = Vec::with_capacity(4);
     for part in KeyParts::new(stored) {
-        let part = part.map_err(|error| KvError::Engine(error.into()))?;
+        let part = part?;
         parts.push(part_to_v8(scope, &part));
     }
     Ok(v8::Array::new_with_elements(scope, &parts).into())
@@ -74,17 +74,4 @@ pub(crate) fn bytes_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) ->
     let store = v8::ArrayBuffer::new_backing_store_from_vec(bytes.to_vec()).make_shared();
     let buffer = v8::ArrayBuffer::with_backing_store(scope, &store);
     v8::Uint8Array::new(scope, buffer, 0, bytes.len()).expect("the buffer has this length").into()
-}
-
-/// The name of a value's kind, as the reference has it in its errors.
-fn kind(value: v8::Local<v8::Value>) -> &'static str {
-    match value {
-        value if value.is_undefined() => "undefined",
-        value if value.is_null() => "null",
-        value if value.is_string() => "string",
-        value if value.is_number() => "number",
-        value if value.is_big_int() => "bigint",
-        value if value.is_boolean() => "boolean",
-        _ => "unknown",
-    }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use deno_core::{FromV8, OpState, ResourceId, op2, v8};
 use deno_error::JsErrorBox;
-use openkv_engine::{EntryRef, Key, Read, Selector, Versionstamp};
+use openkv_engine::{EntryRef, Key, KeyError, Read, Selector, Versionstamp};
 
 use crate::error::KvError;
 use crate::key;
@@ -22,12 +22,7 @@ pub(crate) fn op_kv_get<'s>(
     #[smi] rid: ResourceId,
     key: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let key = if key.is_null_or_undefined() {
-        // The reference reads a missing key as a selector without bounds.
-        return Err(openkv_engine::Error::IncompleteSelector.into());
-    } else {
-        key::from_v8(scope, key)?
-    };
+    let key = key_to_read(scope, key)?;
     let Some(entries) = read(scope, &state, rid, &[Read::Key(&key)])? else {
         return Ok(v8::undefined(scope).into());
     };
@@ -43,8 +38,14 @@ pub(crate) fn op_kv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
-    #[scoped] KeysArgument(keys): KeysArgument,
+    keys: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let keys = key::array(keys)?;
+    let keys = (0..keys.length()).map(|i| {
+        let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
+        key_to_read(scope, key)
+    });
+    let keys: Vec<_> = keys.collect::<Result<_, KvError>>()?;
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
     let Some(entries) = read(scope, &state, rid, &reads)? else {
         return Ok(v8::undefined(scope).into());
@@ -54,6 +55,14 @@ pub(crate) fn op_kv_get_many<'s>(
         answers[i] = v8::Array::new_with_elements(scope, &entry).into();
     }
     Ok(v8::Array::new_with_elements(scope, &answers).into())
+}
+
+fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
+    match key.is_null_or_undefined() {
+        // The reference reads a missing key as a selector without bounds.
+        true => Err(openkv_engine::Error::IncompleteSelector.into()),
+        false => key::from_v8(scope, key),
+    }
 }
 
 /// Which entries [`op_kv_list`] reads.
@@ -104,9 +113,9 @@ pub(crate) async fn op_kv_count(
 #[string]
 pub(crate) fn op_kv_encode_cursor(
     #[scoped] selector: SelectorArgument,
-    #[scoped] KeyArgument(key): KeyArgument,
+    #[scoped] key: KeyArgument,
 ) -> Result<String, KvError> {
-    Ok(selector.parse()?.cursor(key.as_bytes())?)
+    Ok(selector.parse()?.cursor(key.0?.as_bytes())?)
 }
 
 /// A selector as scripts give it.
@@ -118,25 +127,30 @@ pub(crate) struct SelectorArgument {
 }
 
 impl SelectorArgument {
-    pub fn parse(&self) -> Result<Selector, KvError> {
-        let [prefix, start, end] = [&self.prefix, &self.start, &self.end].map(|key| key.as_ref().map(|key| &key.0));
-        Ok(Selector::new(prefix, start, end)?)
+    pub fn parse(self) -> Result<Selector, KvError> {
+        let key = |key: Option<KeyArgument>| key.map(|key| key.0).transpose();
+        let (prefix, start, end) = (key(self.prefix)?, key(self.start)?, key(self.end)?);
+        Ok(Selector::new(prefix.as_ref(), start.as_ref(), end.as_ref())?)
     }
 }
 
-/// A key as scripts give it.
-pub(crate) struct KeyArgument(pub Key);
+/// A key as scripts give it. Where a part has no stored form, the op says for what the key was.
+pub(crate) struct KeyArgument(pub Result<Key, KeyError>);
 
 impl<'s> FromV8<'s> for KeyArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        key::from_v8(scope, value).map(KeyArgument)
+        match key::from_v8(scope, value) {
+            Ok(key) => Ok(Self(Ok(key))),
+            Err(KvError::Key(error)) => Ok(Self(Err(error))),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// Keys as scripts give them.
-pub(crate) struct KeysArgument(pub Vec<Key>);
+pub(crate) struct KeysArgument(pub Result<Vec<Key>, KeyError>);
 
 impl<'s> FromV8<'s> for KeysArgument {
     type Error = KvError;
@@ -145,9 +159,9 @@ impl<'s> FromV8<'s> for KeysArgument {
         let array = key::array(value)?;
         let keys = (0..array.length()).map(|i| {
             let key = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
-            key::from_v8(scope, key)
+            Ok(KeyArgument::from_v8(scope, key)?.0)
         });
-        keys.collect::<Result<_, _>>().map(KeysArgument)
+        Ok(Self(keys.collect::<Result<Result<_, _>, KvError>>()?))
     }
 }
 

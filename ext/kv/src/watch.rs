@@ -30,9 +30,9 @@ impl Resource for WatchResource {
 pub(crate) fn op_kv_watch(
     state: &mut OpState,
     #[smi] rid: ResourceId,
-    #[scoped] KeysArgument(keys): KeysArgument,
+    #[scoped] keys: KeysArgument,
 ) -> Result<ResourceId, KvError> {
-    let watch = database(state, rid)?.database.watch(&keys)?;
+    let watch = database(state, rid)?.database.watch(&keys.0?)?;
     let resource = WatchResource { watch: AsyncRefCell::new(watch), closed: CancelHandle::new() };
     Ok(state.resource_table.add(resource))
 }

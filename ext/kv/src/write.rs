@@ -95,7 +95,26 @@ enum MutationType {
 enum ValueArgument {
     V8(Uint8Array),
     U64(U64Argument),
-    Bytes(Uint8Array),
+    Bytes(BytesArgument),
+}
+
+/// A copy of bytes that a script gave.
+struct BytesArgument(Vec<u8>);
+
+impl<'s> FromV8<'s> for BytesArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        let refused = || KvError::NotABuffer(value.type_repr());
+        let view = v8::Local::<v8::ArrayBufferView>::try_from(value).map_err(|_| refused())?;
+        // Others may be writing to bytes that are shared.
+        if view.buffer(scope).is_some_and(|buffer| v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer()) {
+            return Err(refused());
+        }
+        let mut bytes = vec![0; view.byte_length()];
+        view.copy_contents(&mut bytes);
+        Ok(Self(bytes))
+    }
 }
 
 struct U64Argument(u64);
@@ -125,7 +144,7 @@ impl WriteArgument {
         Ok(AtomicWrite {
             checks: self.checks.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
             mutations: self.mutations.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
-            enqueues: self.enqueues.into_iter().map(|enqueue| enqueue.at(now)).collect(),
+            enqueues: self.enqueues.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -133,7 +152,8 @@ impl WriteArgument {
 impl CheckArgument {
     fn parse(self) -> Result<Check, KvError> {
         let versionstamp = self.versionstamp.map(|text| text.parse().map_err(|_| KvError::InvalidCheck));
-        Ok(Check { key: self.key.0, versionstamp: versionstamp.transpose()? })
+        let key = self.key.0.map_err(|_| KvError::InvalidCheck)?;
+        Ok(Check { key, versionstamp: versionstamp.transpose()? })
     }
 }
 
@@ -152,7 +172,7 @@ impl MutationArgument {
             (MutationType::Min, Some(value)) => MutationKind::Combine { operand: Operand::Min, value },
             (MutationType::Max, Some(value)) => MutationKind::Combine { operand: Operand::Max, value },
         };
-        Ok(Mutation { key: self.key.0, kind })
+        Ok(Mutation { key: self.key.0.map_err(KvError::InvalidMutation)?, kind })
     }
 }
 
@@ -161,7 +181,7 @@ impl From<ValueArgument> for Value {
         match value {
             ValueArgument::V8(bytes) => Value::V8(bytes.0.to_vec()),
             ValueArgument::U64(number) => Value::U64(number.0),
-            ValueArgument::Bytes(bytes) => Value::Bytes(bytes.0.to_vec()),
+            ValueArgument::Bytes(bytes) => Value::Bytes(bytes.0),
         }
     }
 }
@@ -173,14 +193,14 @@ fn expiry(now: u64, delay: f64) -> Result<u64, KvError> {
 }
 
 impl EnqueueArgument {
-    fn at(self, now: u64) -> Enqueue {
-        Enqueue {
+    fn at(self, now: u64) -> Result<Enqueue, KvError> {
+        Ok(Enqueue {
             message: self.message.0.to_vec(),
             deliver_at: now.saturating_add(self.delay as u64),
             backoff_schedule: self
                 .backoff_schedule
                 .map(|schedule| schedule.into_iter().map(|wait| wait as u32).collect()),
-            keys_if_undelivered: self.keys_if_undelivered.0,
-        }
+            keys_if_undelivered: self.keys_if_undelivered.0.map_err(|_| KvError::InvalidEnqueue)?,
+        })
     }
 }

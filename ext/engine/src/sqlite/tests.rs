@@ -328,8 +328,8 @@ fn enforces_the_limits() {
     assert_eq!(fails(keys), "Total key size too large (max 81920 bytes)");
 
     let read = |reads: &[Read<'_>]| database.read_entries(reads).map(|_| ()).map_err(|error| error.to_string());
-    assert_eq!(read(&[Read::Key(&long(2049))]), Ok(()));
-    assert_eq!(read(&[Read::Key(&long(2050))]), Err("Key too large for read (max 2049 bytes)".into()));
+    assert_eq!(read(&[Read::Key(&long(2048))]), Ok(()));
+    assert_eq!(read(&[Read::Key(&long(2049))]), Err("Key too large for read (max 2049 bytes)".into()));
     assert_eq!(read(&[Read::Key(&key("a")); 11]), Err("Too many ranges (max 10)".into()));
     let range = Read::Range { start: b"", end: b"\xff", limit: 1001, reverse: false, values: true };
     assert_eq!(read(&[range]), Err("Too many entries (max 1000)".into()));
