@@ -104,11 +104,11 @@ await difference(
     let deliver = () => {};
     kv.listenQueue(() => deliver());
     const start = performance.now();
-    for (let i = 0; i < 50; i++) {
+    for (let i = 0; i < 100; i++) {
       const delivered = new Promise<void>((resolve) => deliver = resolve);
       await kv.enqueue(i);
       await delivered;
-      between(performance.now() - start, 0, 1000);
+      between(performance.now() - start, 0, 3000);
     }
   },
 );
@@ -122,9 +122,9 @@ await test("a delay holds a message back", async () => {
   await until(() => messages.length);
   equal(messages, ["now"]);
   await until(() => messages.length === 2);
-  between(performance.now() - start, 290, 2000);
+  between(performance.now() - start, 290, 10000);
   await until(() => messages.length === 3);
-  between(performance.now() - start, 590, 2000);
+  between(performance.now() - start, 590, 10000);
   equal(messages, ["now", "late", "later"]);
 });
 
