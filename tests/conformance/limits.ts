@@ -1,151 +1,296 @@
+// deno-lint-ignore-file no-explicit-any
 import { equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
 
-/** A key of one string part whose stored form has so many bytes. */
-const key = (bytes: number): Deno.KvKey => ["k".repeat(bytes - 2)];
-const bytes = (length: number) => new Uint8Array(length);
-// deno-lint-ignore no-explicit-any
-const any = (value: unknown) => value as any;
+/** A key of a number of bytes, as it is stored. */
+const key = (size: number) => ["a".repeat(size - 2)];
+const bytes = (size: number) => new Uint8Array(size);
+const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
 
-await test("a key of 2048 bytes is written, a longer one is not", async () => {
+const KEY_FOR_WRITE = "Key too large for write (max 2048 bytes)";
+const KEY_FOR_READ = "Key too large for read (max 2049 bytes)";
+
+/** Every write of a key. */
+const writes: Record<string, (kv: Deno.Kv, key: Deno.KvKey) => Promise<unknown>> = {
+  set: (kv, key) => kv.set(key, 1),
+  delete: (kv, key) => kv.delete(key),
+  check: (kv, key) => kv.atomic().check({ key, versionstamp: null }).commit(),
+  "set of an operation": (kv, key) => kv.atomic().set(["a"], 1).set(key, 1).commit(),
+  "delete of an operation": (kv, key) => kv.atomic().set(["a"], 1).delete(key).commit(),
+  sum: (kv, key) => kv.atomic().set(["a"], 1).sum(key, 1n).commit(),
+  min: (kv, key) => kv.atomic().set(["a"], 1).min(key, 1n).commit(),
+  max: (kv, key) => kv.atomic().set(["a"], 1).max(key, 1n).commit(),
+};
+for (const [name, write] of Object.entries(writes)) {
+  await test(`${name} takes keys of 2048 bytes`, async () => {
+    for (const large of [key(2048), [bytes(1023)], times(2048, () => true)]) {
+      using kv = await memory();
+      await write(kv, large);
+    }
+    for (const large of [key(2049), [bytes(1024)], times(2049, () => true), ["\0".repeat(1024)], key(100_000)]) {
+      using kv = await memory();
+      await rejects(() => write(kv, large), "TypeError", KEY_FOR_WRITE);
+      equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+    }
+  });
+  await test(`${name} refuses an empty key`, async () => {
+    using kv = await memory();
+    await rejects(() => write(kv, []), "TypeError", "key cannot be empty");
+    equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+  });
+}
+
+await test("a key of 2048 bytes is read and listed", async () => {
   using kv = await memory();
   await kv.set(key(2048), 1);
   equal((await kv.get(key(2048))).value, 1);
-  const message = "Key too large for write (max 2048 bytes)";
-  await rejects(() => kv.set(key(2049), 1), "TypeError", message);
-  await rejects(() => kv.delete(key(2049)), "TypeError", message);
-  await rejects(() => kv.atomic().check({ key: key(2049), versionstamp: null }).commit(), "TypeError", message);
+  equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), [key(2048)]);
 });
 
-await test("a key that can be written can be read, a longer one cannot", async () => {
+await test("get takes keys of 2048 bytes", async () => {
   using kv = await memory();
   equal((await kv.get(key(2048))).value, null);
-  const message = "Key too large for read (max 2049 bytes)";
-  await rejects(() => kv.get(key(2049)), "TypeError", message);
-  await rejects(() => kv.getMany([key(2049)]), "TypeError", message);
+  equal((await kv.getMany([["a"], key(2048)])).length, 2);
+  // A key is read as the range up to itself and a zero byte.
+  await rejects(() => kv.get(key(2049)), "TypeError", KEY_FOR_READ);
+  await rejects(() => kv.getMany([["a"], key(2049)]), "TypeError", KEY_FOR_READ);
+});
+
+await test("list takes prefixes of 2048 bytes, and keys of 2049 bytes", async () => {
+  using kv = await memory();
   equal(await Array.fromAsync(kv.list({ prefix: key(2048) })), []);
-  await throws(() => kv.list({ prefix: key(2049) }).next(), "TypeError", message);
+  equal(await Array.fromAsync(kv.list({ start: key(2049), end: ["b"] })), []);
+  equal(await Array.fromAsync(kv.list({ start: ["A"], end: key(2049) })), []);
+  await rejects(() => kv.list({ prefix: key(2049) }).next(), "TypeError", KEY_FOR_READ);
+  await rejects(() => kv.list({ start: key(2050), end: ["b"] }).next(), "TypeError", KEY_FOR_READ);
+  await rejects(() => kv.list({ start: ["A"], end: key(2050) }).next(), "TypeError", KEY_FOR_READ);
+});
+
+await test("watch takes keys of 2049 bytes", async () => {
+  using kv = await memory();
   await kv.watch([key(2049)]).cancel();
-  throwsAtOnce(() => kv.watch([key(2050)]), "TypeError", message);
+  throwsAtOnce(() => kv.watch([["a"], key(2050)]), "TypeError", KEY_FOR_READ);
 });
 
-await test("a value of 65536 bytes is written, a longer one is not", async () => {
+await test("the versionstamp of the commit does not count for the size of a key", async () => {
   using kv = await memory();
-  await kv.set(["a"], bytes(65536));
-  await rejects(() => kv.set(["a"], bytes(65537)), "TypeError", "Value too large (max 65536 bytes)");
-  await rejects(() => kv.set(["b"], "a".repeat(65536)), "TypeError", "Value too large (max 65536 bytes)");
-  equal((await kv.get(["b"])).versionstamp, null);
-  await rejects(() => kv.enqueue(bytes(65537)), "TypeError", "enqueue payload too large (max 65536 bytes)");
+  const suffix = kv.commitVersionstamp() as unknown as string;
+  const { versionstamp } = await kv.set([...key(2048), suffix], 1);
+  equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), [[...key(2048), versionstamp]]);
+  await rejects(() => kv.set([...key(2049), suffix], 1), "TypeError", KEY_FOR_WRITE);
 });
 
-await test("ten keys are read at once, eleven are not", async () => {
+await test("a value has 65536 bytes at most", async () => {
   using kv = await memory();
-  equal((await kv.getMany(Array(10).fill(["a"]))).length, 10);
-  await rejects(() => kv.getMany(Array(11).fill(["a"])), "TypeError", "Too many ranges (max 10)");
+  // A string of Latin-1 has 6 bytes around it, an array buffer has 5.
+  const edges = [(more: number) => bytes(65536 + more), (more: number) => "a".repeat(65530 + more)];
+  for (const edge of edges) {
+    await kv.set(["a"], edge(0));
+    equal((await kv.get(["a"])).value, edge(0));
+    await kv.atomic().set(["a"], edge(-1)).commit();
+    const message = "Value too large (max 65536 bytes)";
+    await rejects(() => kv.set(["a"], edge(1)), "TypeError", message);
+    await rejects(() => kv.atomic().set(["b"], 1).set(["a"], edge(1)).commit(), "TypeError", message);
+    const mutation = { type: "set", key: ["a"], value: edge(1) } as const;
+    await rejects(() => kv.atomic().mutate(mutation).commit(), "TypeError", message);
+    equal((await kv.getMany([["a"], ["b"]])).map((entry) => entry.value), [edge(-1), null]);
+  }
 });
 
-await test("a batch has up to 1000 entries", async () => {
+await test("a message has 65536 bytes at most", async () => {
+  using kv = await memory();
+  // It is always serialized: bytes have 13 bytes around them.
+  const edges = [(more: number) => bytes(65523 + more), (more: number) => "a".repeat(65530 + more)];
+  for (const edge of edges) {
+    await kv.enqueue(edge(0));
+    await kv.atomic().enqueue(edge(0)).commit();
+    const message = "enqueue payload too large (max 65536 bytes)";
+    await rejects(() => kv.enqueue(edge(1)), "TypeError", message);
+    await rejects(() => kv.atomic().set(["b"], 1).enqueue(edge(1)).commit(), "TypeError", message);
+    equal((await kv.get(["b"])).value, null);
+  }
+});
+
+await test("getMany takes 10 keys", async () => {
+  using kv = await memory();
+  equal((await kv.getMany(times(10, (i) => [i]))).length, 10);
+  await rejects(() => kv.getMany(times(11, (i) => [i])), "TypeError", "Too many ranges (max 10)");
+});
+
+await test("watch takes 10 keys", async () => {
+  using kv = await memory();
+  await kv.watch(times(10, (i) => [i])).cancel();
+  throwsAtOnce(() => kv.watch(times(11, (i) => [i])), "TypeError", "Too many keys (max 10)");
+});
+
+await test("a batch has 1000 entries at most", async () => {
   using kv = await memory();
   equal(await Array.fromAsync(kv.list({ prefix: [] }, { batchSize: 1000 })), []);
-  await rejects(() => kv.list({ prefix: [] }, { batchSize: 1001 }).next(), "TypeError", "Too many entries (max 1000)");
+  for (const batchSize of [1001, 2 ** 32, 2 ** 53]) {
+    await rejects(() => kv.list({ prefix: [] }, { batchSize }).next(), "TypeError", "Too many entries (max 1000)");
+  }
 });
 
-await test("a commit has up to 100 checks", async () => {
+await test("a limit may be above the size of a batch", async () => {
   using kv = await memory();
-  const checks = (count: number) => Array(count).fill({ key: ["a"], versionstamp: null });
-  equal((await kv.atomic().check(...checks(100)).commit()).ok, true);
-  await rejects(() => kv.atomic().check(...checks(101)).commit(), "TypeError", "Too many checks (max 100)");
+  for (const limit of [1001, 2 ** 32, 2 ** 53]) equal(await Array.fromAsync(kv.list({ prefix: [] }, { limit })), []);
 });
 
-await test("a commit has up to 1000 mutations and messages", async () => {
+await test("limits and sizes of batches are positive integers", async () => {
   using kv = await memory();
-  const operation = (mutations: number, messages: number) => {
+  for (const wrong of [0, -1, 1.5, NaN, Infinity, -Infinity, "1", "a", true, 1n] as any[]) {
+    const message = `must be a positive integer: received ${wrong}`;
+    throwsAtOnce(() => kv.list({ prefix: [] }, { limit: wrong }), "Error", `Limit ${message}`);
+    throwsAtOnce(() => kv.list({ prefix: [] }, { batchSize: wrong }), "Error", `batchSize ${message}`);
+  }
+  const none = null as unknown as number;
+  throwsAtOnce(() => kv.list({ prefix: [] }, { limit: none }), "Error", "Limit must be a positive integer: received null");
+  equal(await Array.fromAsync(kv.list({ prefix: [] }, { batchSize: none, limit: undefined })), []);
+});
+
+await test("an operation has 100 checks at most", async () => {
+  using kv = await memory();
+  const checks = times(101, (i) => ({ key: ["c", i], versionstamp: null }));
+  equal((await kv.atomic().check(...checks.slice(1)).set(["a"], 1).commit()).ok, true);
+  await rejects(() => kv.atomic().check(...checks).set(["b"], 1).commit(), "TypeError", "Too many checks (max 100)");
+  equal((await kv.getMany([["a"], ["b"]])).map((entry) => entry.value), [1, null]);
+});
+
+await test("an operation has 1000 mutations and messages at most", async () => {
+  for (const messages of [0, 1, 500]) {
+    using kv = await memory();
     const operation = kv.atomic();
-    for (let i = 0; i < mutations; i++) operation.delete(["a"]);
-    for (let i = 0; i < messages; i++) operation.enqueue(0, { delay: 10000 });
+    for (let i = 0; i < 1000 - messages; i++) operation.set([i], i);
+    for (let i = 0; i < messages; i++) operation.enqueue(i);
+    equal((await operation.commit()).ok, true);
+    equal((await Array.fromAsync(kv.list({ prefix: [] }))).length, 1000 - messages);
+    const message = "Too many mutations (max 1000)";
+    for (const one of [kv.atomic().enqueue(1), kv.atomic().set(["a"], 1), kv.atomic().delete(["a"])]) {
+      for (let i = 0; i < 1000 - messages; i++) one.delete([i]);
+      for (let i = 0; i < messages; i++) one.enqueue(i);
+      await rejects(() => one.commit(), "TypeError", message);
+    }
+    equal((await Array.fromAsync(kv.list({ prefix: [] }))).length, 1000 - messages);
+  }
+});
+
+/** An operation of 786432 bytes of values, and 13 keys of 3 bytes, which count twice, and one value. */
+function sized(kv: Deno.Kv, last: number): Deno.AtomicOperation {
+  const operation = kv.atomic().set(["z"], bytes(last));
+  for (let i = 0; i < 12; i++) operation.set(["k"], bytes(65536));
+  return operation;
+}
+
+const rooms: [string, number, (operation: Deno.AtomicOperation) => Deno.AtomicOperation][] = [
+  ["sets", 32690, (operation) => operation],
+  ["a delete", 32590, (operation) => operation.delete(key(100))],
+  ["a check", 32590, (operation) => operation.check({ key: key(100), versionstamp: null })],
+  ["a sum", 32676, (operation) => operation.sum(["s"], 1n)],
+  ["a message", 31679, (operation) => operation.enqueue(bytes(1000))],
+];
+for (const [name, room, add] of rooms) {
+  await test(`an operation of ${name} has 819200 bytes at most`, async () => {
+    using kv = await memory();
+    const message = "Total mutation size too large (max 819200 bytes)";
+    await rejects(() => add(sized(kv, room + 1)).commit(), "TypeError", message);
+    equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+    equal((await add(sized(kv, room)).commit()).ok, true);
+    equal(((await kv.get(["z"])).value as Uint8Array).length, room);
+  });
+}
+
+await test("keys to be deleted count for the size of an operation only", async () => {
+  using kv = await memory();
+  const operation = kv.atomic();
+  for (let i = 0; i < 400; i++) operation.delete(key(2048));
+  equal((await operation.commit()).ok, true);
+  operation.delete(["a"]);
+  await rejects(() => operation.commit(), "TypeError", "Total mutation size too large (max 819200 bytes)");
+});
+
+await test("the keys set by an operation have 81920 bytes at most", async () => {
+  using kv = await memory();
+  const keyed = (last: number) => {
+    const operation = kv.atomic().set(["a"], 1).set(key(last), 1);
+    for (let i = 0; i < 39; i++) operation.set(key(2048), i);
     return operation;
   };
-  equal((await operation(1000, 0).commit()).ok, true);
-  equal((await operation(900, 100).commit()).ok, true);
-  await rejects(() => operation(1001, 0).commit(), "TypeError", "Too many mutations (max 1000)");
-  await rejects(() => operation(900, 101).commit(), "TypeError", "Too many mutations (max 1000)");
+  const message = "Total key size too large (max 81920 bytes)";
+  await rejects(() => keyed(2046).commit(), "TypeError", message);
+  equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+  const checked = keyed(2045).delete(key(2000)).check({ key: key(2001), versionstamp: null });
+  equal((await checked.commit()).ok, true);
+  equal((await Array.fromAsync(kv.list({ prefix: [] }))).length, 3);
+  const sums = kv.atomic();
+  for (let i = 0; i < 41; i++) sums.sum([...key(2000), i], 1n);
+  await rejects(() => sums.commit(), "TypeError", message);
 });
 
-await test("a commit has up to 819200 bytes", async () => {
+/** Enqueues a message in both ways. What is wrong rejects in one, and throws at once in the other. */
+async function enqueues(options: any): Promise<void> {
   using kv = await memory();
-  // Each mutation counts its key of 10 bytes twice.
-  const operation = (last: number) => {
-    const operation = kv.atomic();
-    for (let i = 0; i < 12; i++) operation.set(key(10), bytes(65536));
-    return operation.set(key(10), bytes(last));
-  };
-  const rest = 819200 - 12 * (65536 + 20) - 20;
-  equal((await operation(rest).commit()).ok, true);
-  const message = "Total mutation size too large (max 819200 bytes)";
-  await rejects(() => operation(rest + 1).commit(), "TypeError", message);
+  equal((await kv.enqueue(1, options)).ok, true);
+  equal((await kv.atomic().enqueue(1, options).commit()).ok, true);
+}
+async function enqueueRejects(options: any, message: string): Promise<void> {
+  using kv = await memory();
+  await rejects(() => kv.enqueue(1, options), "TypeError", message);
+  throwsAtOnce(() => kv.atomic().enqueue(1, options), "TypeError", message);
+}
+
+await test("a message waits 30 days at most", async () => {
+  const month = 30 * 24 * 60 * 60 * 1000;
+  for (const delay of [0, -0, 1, 1.5, 2 ** 31, month, null, undefined]) await enqueues({ delay });
+  for (const delay of [month + 1, month + 0.5, 2 ** 53, Infinity]) {
+    await enqueueRejects({ delay }, `Delay cannot be greater than 30 days: received ${delay}`);
+  }
+  for (const delay of [-1, -0.5, -Infinity]) await enqueueRejects({ delay }, `Delay must be >= 0: received ${delay}`);
+  await enqueueRejects({ delay: NaN }, "Delay cannot be NaN");
 });
 
-await test("the keys of a commit have up to 81920 bytes", async () => {
-  using kv = await memory();
-  const operation = (last: number) => {
-    const operation = kv.atomic();
-    for (let i = 0; i < 39; i++) operation.set(key(2048), 0);
-    return operation.set(key(last), 0);
-  };
-  equal((await operation(2048).commit()).ok, true);
-  await rejects(() => operation(2048).set(key(3), 0).commit(), "TypeError", "Total key size too large (max 81920 bytes)");
-});
-
-await test("a key to write has a part", async () => {
-  using kv = await memory();
-  await rejects(() => kv.set([], 1), "TypeError", "key cannot be empty");
-  await rejects(() => kv.delete([]), "TypeError", "key cannot be empty");
-  await rejects(() => kv.atomic().sum([], 1n).commit(), "TypeError", "key cannot be empty");
-  await rejects(() => kv.atomic().check({ key: [], versionstamp: null }).commit(), "TypeError", "key cannot be empty");
-  equal(await kv.get([]), { key: [], value: null, versionstamp: null });
-});
-
-await test("limits and batch sizes are positive integers", async () => {
-  using kv = await memory();
-  for (const bad of [0, -1, 1.5, NaN]) {
-    const message = `ust be a positive integer: received ${bad}`;
-    throwsAtOnce(() => kv.list({ prefix: [] }, { limit: bad }), "Error", `Limit m${message}`);
-    throwsAtOnce(() => kv.list({ prefix: [] }, { batchSize: bad }), "Error", `batchSize m${message}`);
+await test("a schedule has 5 intervals of an hour at most", async () => {
+  const schedules = [[], [0], [1, 2, 3, 4, 5], Array(5).fill(3600000), [1.5], undefined];
+  for (const backoffSchedule of schedules) await enqueues({ backoffSchedule });
+  for (const backoffSchedule of [Array(6).fill(1), Array(100).fill(-1)]) {
+    await enqueueRejects({ backoffSchedule }, "Invalid backoffSchedule, max 5 intervals allowed");
+  }
+  for (const wrong of [-1, -0.5, 3600001, 3600000.5, NaN, Infinity, -Infinity]) {
+    for (const backoffSchedule of [[wrong], [1, wrong], [1, 1, 1, 1, wrong], [0, wrong, wrong]]) {
+      const message = `Invalid backoffSchedule, interval at index ${backoffSchedule.indexOf(wrong)} is invalid`;
+      await enqueueRejects({ backoffSchedule }, message);
+    }
   }
 });
 
-await test("a delay has up to 30 days", async () => {
+await test("an expiry is a non-negative integer", async () => {
   using kv = await memory();
-  const days = 30 * 24 * 3600 * 1000;
-  equal((await kv.enqueue(1, { delay: days })).ok, true);
-  await rejects(() => kv.enqueue(1, { delay: -1 }), "TypeError", "Delay must be >= 0: received -1");
-  const message = `Delay cannot be greater than 30 days: received ${days + 1}`;
-  await rejects(() => kv.enqueue(1, { delay: days + 1 }), "TypeError", message);
-  throwsAtOnce(() => kv.atomic().enqueue(1, { delay: days + 1 }), "TypeError", message);
-  await rejects(() => kv.enqueue(1, { delay: NaN }), "TypeError", "Delay cannot be NaN");
+  for (const expireIn of [-1, 1.5, NaN, Infinity, -Infinity, "1", null, true, 1n] as any[]) {
+    const message = `expireIn must be a non-negative integer: received ${expireIn}`;
+    await rejects(() => kv.set(["a"], 1, { expireIn }), "TypeError", message);
+    throwsAtOnce(() => kv.atomic().set(["a"], 1, { expireIn }), "TypeError", message);
+    if (typeof expireIn !== "number") continue;
+    const mutation = { type: "set", key: ["a"], value: 1, expireIn } as const;
+    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", message);
+  }
+  equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-await test("a backoff schedule has up to five waits of up to an hour", async () => {
+await test("an expiry has an end", async () => {
   using kv = await memory();
-  equal((await kv.enqueue(1, { delay: 10000, backoffSchedule: Array(5).fill(3600000) })).ok, true);
-  const many = "Invalid backoffSchedule, max 5 intervals allowed";
-  await rejects(() => kv.enqueue(1, { backoffSchedule: Array(6).fill(1) }), "TypeError", many);
-  for (const bad of [-1, 3600001, NaN]) {
-    const message = "Invalid backoffSchedule, interval at index 1 is invalid";
-    await rejects(() => kv.enqueue(1, { backoffSchedule: [1, bad] }), "TypeError", message);
-    throwsAtOnce(() => kv.atomic().enqueue(1, { backoffSchedule: [1, bad] }), "TypeError", message);
+  const largest = 8_200_000_000_000_000;
+  for (const expireIn of [60000, 2 ** 31, 2 ** 32, largest, undefined]) {
+    await kv.set(["a"], 1, { expireIn });
+    equal((await kv.get(["a"])).value, 1);
+    await kv.atomic().set(["a"], 2, { expireIn }).commit();
+    await kv.atomic().mutate({ type: "set", key: ["a"], value: 2, expireIn }).commit();
+    equal((await kv.get(["a"])).value, 2);
+    await kv.delete(["a"]);
   }
-});
-
-await test("expireIn is a non-negative integer that a date can hold", async () => {
-  using kv = await memory();
-  for (const bad of [-1, 1.5, NaN, Infinity, "1"]) {
-    const message = `expireIn must be a non-negative integer: received ${bad}`;
-    await rejects(() => kv.set(["a"], 1, { expireIn: any(bad) }), "TypeError", message);
-    throwsAtOnce(() => kv.atomic().set(["a"], 1, { expireIn: any(bad) }), "TypeError", message);
+  for (const [expireIn, text] of [[8_220_000_000_000_000], [2 ** 53], [1e300, "18446744073709551615"]] as const) {
+    const message = `Invalid mutation: expireIn is too large: ${text ?? expireIn}`;
+    await rejects(() => kv.set(["a"], 1, { expireIn }), "TypeError", message);
+    await rejects(() => kv.atomic().set(["b"], 1).set(["a"], 1, { expireIn }).commit(), "TypeError", message);
+    const mutation = { type: "set", key: ["a"], value: 1, expireIn } as const;
+    await throws(() => kv.atomic().mutate(mutation).commit(), "TypeError", message);
   }
-  equal((await kv.set(["a"], 1, { expireIn: 8e15 })).ok, true);
-  const large = "Invalid mutation: expireIn is too large: 10000000000000000";
-  await rejects(() => kv.set(["a"], 1, { expireIn: 1e16 }), "TypeError", large);
-  const larger = "Invalid mutation: expireIn is too large: 18446744073709551615";
-  await rejects(() => kv.set(["a"], 1, { expireIn: 1e300 }), "TypeError", larger);
+  equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });

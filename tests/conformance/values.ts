@@ -22,7 +22,7 @@ const values: Record<string, unknown[]> = {
   "boxed primitives": [new Number(1), new Number(-0), new String("a"), new Boolean(false), Object(5n)],
   dates: [new Date(0), new Date(-1), new Date(8.64e15), new Date(NaN)],
   "regular expressions": [/a/, /[/]\n\u{1f600}/u, new RegExp("", "dgimsy"), /a/v],
-  objects: [{}, { a: { b: { c: [{}] } }, "": 1, 1: 2, "__proto__": 3, toString: 4 }, JSON.parse('{"__proto__":{"a":1}}')],
+  objects: [{}, { a: { b: { c: [{}] } }, "": 1, 1: 2, toString: 4 }, JSON.parse('{"__proto__":{"a":1}}')],
   arrays: [[], [1, "a", null], [[[]]], [1, , 3], [, ,], new Array(1000), Object.assign([1, 2], { x: 1 })],
   maps: [new Map(), new Map<any, any>([["a", 1], [1, "a"], [{ a: 1 }, new Map([[NaN, undefined]])], [null, []]])],
   sets: [new Set(), new Set<any>([1, "1", { a: 1 }, new Set([NaN])])],
@@ -31,7 +31,8 @@ const values: Record<string, unknown[]> = {
   "typed arrays": [
     Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float16Array, Float32Array,
     Float64Array,
-  ].map((type) => new type([0, 1, -1, 200])).concat(new BigInt64Array([-1n, 2n]) as any, new BigUint64Array([3n]) as any),
+    BigInt64Array, BigUint64Array,
+  ].map((type: any) => type.from(/^Big/.test(type.name) ? [0n, 1n, -1n] : [0, 1, -1, 200])),
   views: [new DataView(new ArrayBuffer(0)), new DataView(new Uint8Array([1, 2, 3]).buffer, 1, 1)],
   "KvU64s": [new Deno.KvU64(0n), new Deno.KvU64(2n ** 64n - 1n)],
 };
@@ -266,7 +267,7 @@ await test("a pair of keys works after it was stored", async () => {
 /** Values that cannot be stored, the class of the error, and its message. */
 const refused: Record<string, [make: () => unknown, type: string, message: string]> = {
   "a function": [() => Math.max, "TypeError", "function max() { [native code] } could not be cloned."],
-  "a class": [() => Deno.errors.NotFound.prototype.constructor, "TypeError", `${Deno.errors.NotFound} could not be cloned.`],
+  "a class": [() => Deno.errors.NotFound, "TypeError", `${Deno.errors.NotFound} could not be cloned.`],
   "a symbol": [() => Symbol("s"), "TypeError", "Symbol(s) could not be cloned."],
   "a symbol of the language": [() => Symbol.iterator, "TypeError", "Symbol(Symbol.iterator) could not be cloned."],
   "a SharedArrayBuffer": [() => new SharedArrayBuffer(1), "Error", "#<SharedArrayBuffer> could not be cloned."],
@@ -353,5 +354,5 @@ await test("a missing value is undefined", async () => {
   await (kv as any).set(["a"]);
   await (kv.atomic() as any).set(["b"]).commit();
   const entries = await kv.getMany([["a"], ["b"]]);
-  equal(entries.map(({ value, versionstamp }) => [value, versionstamp !== null]), [[undefined, true], [undefined, true]]);
+  equal(entries.map(({ value, versionstamp }) => [value, versionstamp === null]), Array(2).fill([undefined, false]));
 });

@@ -282,13 +282,10 @@ fn take(
 }
 
 /// The answer to what was checked already, or the error that was found.
-fn later<T: 'static, F: Future<Output = Result<T>> + Send + 'static>(
+fn later<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
     checked: Result<Arc<Writer>>,
     ask: impl FnOnce(Arc<Writer>) -> F,
-) -> Pending<T>
-where
-    T: Send,
-{
+) -> Pending<T> {
     match checked {
         Ok(writer) => Box::pin(ask(writer)),
         Err(error) => Box::pin(std::future::ready(Err(error))),

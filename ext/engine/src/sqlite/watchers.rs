@@ -10,10 +10,13 @@ use tokio::sync::mpsc;
 /// Ends its watch when the last one is dropped.
 pub(super) type Watcher = Arc<mpsc::Sender<()>>;
 
+/// A watcher that may have ended.
+type Registered = Weak<mpsc::Sender<()>>;
+
 /// The watchers of a database file.
 #[derive(Default)]
 pub(super) struct Watchers {
-    by_key: Mutex<HashMap<Vec<u8>, Vec<Weak<mpsc::Sender<()>>>>>,
+    by_key: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
 }
 
 impl Watchers {
@@ -50,7 +53,7 @@ impl Watchers {
 }
 
 /// Tells watchers, and drops those that have ended.
-fn tell(watchers: &mut Vec<Weak<mpsc::Sender<()>>>) {
+fn tell(watchers: &mut Vec<Registered>) {
     watchers.retain(|watcher| match watcher.upgrade() {
         // A full channel means that the watcher was told, and has not looked yet.
         Some(watcher) => !matches!(watcher.try_send(()), Err(mpsc::error::TrySendError::Closed(()))),
