@@ -1,166 +1,416 @@
-import { difference, equal, memory, onReference, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+// deno-lint-ignore-file no-explicit-any
+import { equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
 
-// deno-lint-ignore no-explicit-any
-const any = (value: unknown) => value as any;
+/** What is called with anything. */
+const any = (value: unknown): any => value;
 
-await test("a selector needs a prefix, or a start and an end", async () => {
+await test("a selector without a range is refused at once", async () => {
   using kv = await memory();
   const message = "Selector must specify either 'prefix' or both 'start' and 'end' key";
-  for (const selector of [{}, { start: ["a"] }, { end: ["a"] }, { prefix: undefined, start: ["a"] }]) {
+  for (const selector of [{}, { start: ["a"] }, { end: ["a"] }, { prefix: undefined, start: ["a"] }, [], "a", 1]) {
     throwsAtOnce(() => kv.list(any(selector)), "TypeError", message);
   }
 });
 
-await test("a start and an end lie within the prefix, in their order", async () => {
+await test("a missing selector or key of a selector is refused at once", async () => {
   using kv = await memory();
-  const read = (selector: unknown) => kv.list(any(selector)).next();
-  const start = "Start key is not in the keyspace defined by prefix";
-  await rejects(() => read({ prefix: ["a"], start: ["b"] }), "TypeError", start);
-  await rejects(() => read({ prefix: ["a"], start: ["a"] }), "TypeError", start);
-  const end = "End key is not in the keyspace defined by prefix";
-  await rejects(() => read({ prefix: ["a"], end: ["b"] }), "TypeError", end);
-  await rejects(() => read({ prefix: ["a"], end: ["a"] }), "TypeError", end);
-  await rejects(() => read({ start: ["b"], end: ["a"] }), "TypeError", "Start key is greater than end key");
+  const message = "Cannot convert undefined or null to object";
+  const selectors = [undefined, null, { prefix: null }, { start: null, end: ["a"] }, { prefix: ["a"], start: null }];
+  for (const selector of selectors) throwsAtOnce(() => kv.list(any(selector)), "TypeError", message);
 });
 
-await test("a cursor is that of the same selector", async () => {
+await test("a start or end outside of the prefix is refused by the first step", async () => {
   using kv = await memory();
-  const read = (cursor: string, reverse: boolean) => kv.list({ start: ["b"], end: ["d"] }, { cursor, reverse }).next();
-  await rejects(() => read("*", false), "TypeError", "invalid cursor");
-  await rejects(() => read("YQA", false), "TypeError", "invalid cursor");
-  await rejects(() => read("YQA=", false), "TypeError", "cursor out of bounds");
-  await rejects(() => read("ZQA=", true), "TypeError", "cursor out of bounds");
-  equal(await read("ZQA=", false), { done: true, value: undefined });
-  equal(await read("YQA=", true), { done: true, value: undefined });
+  for (const other of [["b"], ["b", 1], ["a"], [], ["ab"], ["ab", 1], [1], [true]]) {
+    const message = "key is not in the keyspace defined by prefix";
+    await rejects(() => kv.list({ prefix: ["a"], start: other }).next(), "TypeError", `Start ${message}`);
+    await rejects(() => kv.list({ prefix: ["a"], end: other }).next(), "TypeError", `End ${message}`);
+  }
+  equal(await Array.fromAsync(kv.list({ prefix: ["a"], start: ["a", 1] })), []);
 });
 
-await test("a consistency is strong or eventual", async () => {
+await test("a start after the end is refused by the first step", async () => {
   using kv = await memory();
-  const options = any({ consistency: "weak" });
-  const message = "unknown variant `weak`, expected `strong` or `eventual`";
-  await rejects(() => kv.get(["a"], options), "TypeError", message);
-  await rejects(() => kv.getMany([["a"]], options), "TypeError", message);
-  const list = kv.list({ prefix: [] }, options);
-  await rejects(() => list.next(), "TypeError", message);
-  for (const consistency of ["strong", "eventual"] as const) {
-    equal((await kv.get(["a"], { consistency })).value, null);
-    equal((await kv.getMany([["a"]], { consistency })).length, 1);
-    equal((await kv.list({ prefix: [] }, { consistency }).next()).done, true);
+  for (const [start, end] of [[["b"], ["a"]], [["a", 1], ["a"]], [[1], [1n]], [["a"], []]]) {
+    await rejects(() => kv.list({ start, end }).next(), "TypeError", "Start key is greater than end key");
+  }
+  equal(await Array.fromAsync(kv.list({ start: ["a"], end: ["a"] })), []);
+  equal(await Array.fromAsync(kv.list({ start: [], end: [] })), []);
+});
+
+await test("a refused listing is refused again", async () => {
+  using kv = await memory();
+  const list = kv.list({ start: ["b"], end: ["a"] });
+  for (let i = 0; i < 2; i++) await rejects(() => list.next(), "TypeError", "Start key is greater than end key");
+  throwsAtOnce(() => list.cursor, "Error", "Cannot get cursor before first iteration");
+});
+
+await test("a cursor that is not padded Base64 for URLs is refused by the first step", async () => {
+  using kv = await memory();
+  for (const cursor of ["*", "A", "_w", "_w=", "/w==", "AmEA\n", " ", "\u00e4", "\ud800"]) {
+    await rejects(() => kv.list({ prefix: [] }, { cursor }).next(), "TypeError", "invalid cursor");
+  }
+  for (const [cursor, type] of [[5, "Number"], [{}, "unknown"], [true, "boolean"]]) {
+    const message = `serde_v8 error: invalid type; expected: string, got: ${type}`;
+    await rejects(() => kv.list({ prefix: [] }, { cursor: any(cursor) }).next(), "TypeError", message);
   }
 });
 
-await test("a mutation has a type, and a value where the type has one", async () => {
+await test("a cursor of another place is no error where it leaves nothing, or something", async () => {
   using kv = await memory();
-  const refuses = (mutation: unknown, message: string) =>
-    throwsAtOnce(() => kv.atomic().mutate(any(mutation)), "TypeError", message);
-  refuses({ key: ["a"], type: "move" }, "Invalid mutation type");
-  refuses({ key: ["a"] }, "Invalid mutation type");
-  for (const type of ["set", "sum", "min", "max"]) refuses({ key: ["a"], type }, `Invalid mutation '${type}' without value`);
-  refuses({ key: ["a"], type: "delete", value: 1 }, "Invalid mutation 'delete' with value");
-  equal((await kv.atomic().mutate(any({ key: ["a"], type: "delete", value: 0 })).commit()).ok, true);
-});
-
-await test("sum, min and max want numbers of 64 bits", async () => {
-  using kv = await memory();
-  for (const name of ["sum", "min", "max"] as const) {
-    const combine = (n: unknown) => () => kv.atomic()[name](["a"], any(n));
-    throwsAtOnce(combine(1), "TypeError", "Value must be a bigint: received number");
-    throwsAtOnce(combine(new Deno.KvU64(1n)), "TypeError", "Value must be a bigint: received object");
-    throwsAtOnce(combine(-1n), "RangeError", "Value must be a positive bigint: received -1");
-    throwsAtOnce(combine(2n ** 64n), "RangeError", "Value must fit in a 64-bit unsigned integer");
-    await kv.set(["text"], "text");
-    const stored = `Failed to perform '${name}' mutation on a non-U64 value in the database`;
-    await rejects(() => kv.atomic()[name](["text"], 1n).commit(), "TypeError", stored);
+  await kv.set(["a", "b"], 1);
+  for (const cursor of ["_w==", "____", "AA==", "AmEA", "AmE=", "", null, undefined]) {
+    for (const reverse of [false, true]) {
+      await Array.fromAsync(kv.list({ prefix: ["none"] }, { cursor: any(cursor), reverse }));
+    }
   }
-  for (const type of ["min", "max"]) {
-    const operand = `Failed to perform '${type}' mutation on a non-U64 operand`;
-    await rejects(() => kv.atomic().mutate(any({ type, key: ["a"], value: 1 })).commit(), "TypeError", operand);
+  for (const cursor of ["", null, undefined]) {
+    equal((await Array.fromAsync(kv.list({ prefix: ["a"] }, { cursor: any(cursor) }))).length, 1);
   }
 });
 
-await test("plain numbers and bigints are summed too, each with its kind", async () => {
+await test("a cursor outside of the range is refused by the first step", async () => {
   using kv = await memory();
-  const sum = (key: string, value: unknown) => kv.atomic().mutate(any({ type: "sum", key: [key], value })).commit();
-  const read = async (key: string) => (await kv.get([key])).value;
-  await sum("number", 1);
-  await sum("number", 1.5);
-  equal(await read("number"), 2.5);
-  await sum("bigint", 2n ** 70n);
-  await sum("bigint", -1n);
-  equal(await read("bigint"), 2n ** 70n - 1n);
-  await kv.set(["u64"], new Deno.KvU64(5n));
-  await sum("u64", 2n);
-  equal(await read("u64"), new Deno.KvU64(7n));
-  await rejects(() => sum("number", 1n), "TypeError", "Cannot sum Number with BigInt");
-  await kv.set(["text"], "text");
-  await rejects(() => sum("text", 1), "TypeError", "unsupported value type");
-});
-
-await test("the versionstamp of a check is one, or null", async () => {
-  using kv = await memory();
-  const check = (versionstamp: unknown) => kv.atomic().check(any({ key: ["a"], versionstamp })).commit();
-  for (const bad of ["", "x", "0000000000000001000", "0000000000000001000g"]) {
-    await rejects(() => check(bad), "TypeError", "Invalid check");
+  const [a, z] = ["AmEA", "AnoA"];
+  for (const cursor of [a, z]) {
+    await rejects(
+      () => kv.list({ start: ["b"], end: ["d"] }, { cursor }).next(),
+      "TypeError",
+      "cursor out of bounds",
+    );
   }
-  equal((await check(undefined)).ok, true);
-  equal((await check("00000000000000010000")).ok, false);
 });
 
-await test("a closed database refuses everything", async () => {
+await test("the consistency is strong or eventual", async () => {
+  using kv = await memory();
+  for (const consistency of ["strong", "eventual", undefined, null]) {
+    const options = { consistency: any(consistency) };
+    equal((await kv.get(["a"], options)).value, null);
+    equal((await kv.getMany([["a"]], options)).length, 1);
+    equal(await Array.fromAsync(kv.list({ prefix: [] }, options)), []);
+  }
+  const wrong: [unknown, string][] = [
+    ["x", "unknown variant `x`, expected `strong` or `eventual`"],
+    ["Strong", "unknown variant `Strong`, expected `strong` or `eventual`"],
+    ["", "unknown variant ``, expected `strong` or `eventual`"],
+    [1, "serde_v8 error: invalid type; expected: enum, got: Number"],
+  ];
+  for (const [consistency, message] of wrong) {
+    const options = { consistency: any(consistency) };
+    await rejects(() => kv.get(["a"], options), "TypeError", message);
+    await rejects(() => kv.getMany([["a"]], options), "TypeError", message);
+    await rejects(() => kv.getMany([], options), "TypeError", message);
+    await rejects(() => kv.list({ prefix: [] }, options).next(), "TypeError", message);
+  }
+});
+
+await test("options may be null where they are not taken apart", async () => {
+  using kv = await memory();
+  await kv.set(["a"], 1, any(null));
+  await kv.enqueue(1, any(null));
+  equal((await kv.get(["a"], any(null))).value, 1);
+  const message = "Cannot read properties of null (reading 'limit')";
+  throwsAtOnce(() => kv.list({ prefix: [] }, any(null)), "TypeError", message);
+});
+
+await test("keys of getMany and watch are arrays", async () => {
+  using kv = await memory();
+  await rejects(() => any(kv).getMany(), "TypeError", "Array.prototype.map called on null or undefined");
+  await rejects(() => any(kv).getMany(null), "TypeError", "Array.prototype.map called on null or undefined");
+  await rejects(() => any(kv).getMany("a"), "TypeError", "serde_v8 error: invalid type; expected: array, got: string");
+});
+
+await test("watch without keys is refused at once", async () => {
+  using kv = await memory();
+  throwsAtOnce(() => any(kv).watch(), "TypeError", "serde_v8 error: invalid type; expected: array, got: undefined");
+  throwsAtOnce(() => any(kv).watch("a"), "TypeError", "serde_v8 error: invalid type; expected: array, got: string");
+});
+
+await test("a mutation has a type", async () => {
+  using kv = await memory();
+  for (const type of ["x", "Set", "", undefined, null, 1, "setSuffixVersionstampedKey", "toString"]) {
+    const mutation = any({ key: ["a"], type, value: new Deno.KvU64(1n) });
+    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation type");
+  }
+});
+
+await test("a mutation has a value where it needs one", async () => {
+  using kv = await memory();
+  for (const type of ["set", "sum", "min", "max"]) {
+    const message = `Invalid mutation '${type}' without value`;
+    throwsAtOnce(() => kv.atomic().mutate(any({ key: ["a"], type })), "TypeError", message);
+  }
+  for (const value of [1, null, undefined]) {
+    const mutation = any({ key: ["a"], type: "delete", value });
+    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation 'delete' with value");
+  }
+  await kv.atomic().mutate({ key: ["a"], type: "set", value: undefined }).commit();
+  equal((await kv.get(["a"])).versionstamp !== null, true);
+});
+
+await test("a missing mutation is refused at once", async () => {
+  using kv = await memory();
+  for (const missing of [undefined, null]) {
+    const message = `Cannot read properties of ${missing} (reading 'key')`;
+    throwsAtOnce(() => kv.atomic().mutate(any(missing)), "TypeError", message);
+    throwsAtOnce(() => kv.atomic().check(any(missing)), "TypeError", message);
+  }
+  equal((await kv.atomic().check().mutate().commit()).ok, true);
+  const keyless = "Cannot read properties of undefined (reading 'length')";
+  await rejects(() => kv.atomic().mutate(any({ type: "set", value: 1 })).commit(), "TypeError", keyless);
+});
+
+await test("min and max take a KvU64", async () => {
+  using kv = await memory();
+  for (const type of ["min", "max"] as const) {
+    for (const value of [1, 1n]) {
+      const operation = kv.atomic().set(["b"], 1).mutate({ type, key: ["a"], value: any(value) });
+      const message = `Failed to perform '${type}' mutation on a non-U64 operand`;
+      await rejects(() => operation.commit(), "TypeError", message);
+    }
+  }
+  equal((await kv.getMany([["a"], ["b"]])).map((entry) => entry.versionstamp), [null, null]);
+});
+
+await test("sum takes a KvU64, a number or a bigint", async () => {
+  using kv = await memory();
+  for (const value of ["1", {}, null, true, new Date(), new Uint8Array(8)]) {
+    const operation = kv.atomic().mutate({ type: "sum", key: ["a"], value: any(value) });
+    await rejects(() => operation.commit(), "TypeError", "Some of the parameters are not valid V8 values");
+  }
+  equal((await kv.get(["a"])).versionstamp, null);
+});
+
+await test("sum, min and max refuse values of other kinds", async () => {
+  using kv = await memory();
+  for (const type of ["sum", "min", "max"] as const) {
+    for (const value of ["text", 5, 5n, null, undefined, {}, new Uint8Array(8)]) {
+      await kv.set(["a"], value);
+      const message = `Failed to perform '${type}' mutation on a non-U64 value in the database`;
+      await rejects(() => kv.atomic()[type](["a"], 1n).commit(), "TypeError", message);
+      equal((await kv.get(["a"])).value, value);
+    }
+  }
+});
+
+await test("sum, min, max and KvU64 take a bigint of 64 bits", async () => {
+  using kv = await memory();
+  const wrong: [unknown, string, string][] = [
+    [1, "TypeError", "Value must be a bigint: received number"],
+    ["1", "TypeError", "Value must be a bigint: received string"],
+    [undefined, "TypeError", "Value must be a bigint: received undefined"],
+    [null, "TypeError", "Value must be a bigint: received object"],
+    [new Deno.KvU64(1n), "TypeError", "Value must be a bigint: received object"],
+    [Symbol("s"), "TypeError", "Value must be a bigint: received symbol"],
+    [-1n, "RangeError", "Value must be a positive bigint: received -1"],
+    [-(2n ** 64n), "RangeError", "Value must be a positive bigint: received -18446744073709551616"],
+    [2n ** 64n, "RangeError", "Value must fit in a 64-bit unsigned integer"],
+  ];
+  for (const [value, type, message] of wrong) {
+    throwsAtOnce(() => new Deno.KvU64(any(value)), type, message);
+    for (const name of ["sum", "min", "max"] as const) {
+      throwsAtOnce(() => kv.atomic()[name](["a"], any(value)), type, message);
+    }
+  }
+  for (const value of [0n, 2n ** 64n - 1n]) {
+    equal(new Deno.KvU64(value).value, value);
+    equal((await kv.atomic().min(["min"], value).max(["max"], value).sum(["sum"], value).commit()).ok, true);
+  }
+});
+
+await test("a KvU64 cannot be changed", async () => {
+  const value = any(new Deno.KvU64(1n));
+  const message = "Cannot assign to read only property 'value' of object '[object Deno.KvU64]'";
+  await throws(() => value.value = 2n, "TypeError", message);
+  await throws(() => value.other = 1, "TypeError", "Cannot add property other, object is not extensible");
+});
+
+await test("a check has a versionstamp of 20 hex digits, or none", async () => {
+  using kv = await memory();
+  const { versionstamp } = await kv.set(["a"], 1);
+  const check = (versionstamp: unknown, key = ["a"]) => kv.atomic().check(any({ key, versionstamp })).commit();
+  for (const wrong of ["x", "", "0".repeat(19), "0".repeat(21), "0".repeat(22), "g".repeat(20), ` ${versionstamp}`]) {
+    await rejects(() => check(wrong), "TypeError", "Invalid check");
+  }
+  await rejects(() => check(5), "TypeError", "serde_v8 error: invalid type; expected: string, got: Number");
+  await rejects(() => check({}), "TypeError", "serde_v8 error: invalid type; expected: string, got: unknown");
+  equal([(await check(versionstamp)).ok, (await check(versionstamp.toUpperCase())).ok], [true, true]);
+  for (const other of ["0".repeat(20), "A".repeat(20), "f".repeat(20), null, undefined]) {
+    equal(await check(other), { ok: false });
+  }
+  equal([(await check(null, ["b"])).ok, (await check(undefined, ["b"])).ok], [true, true]);
+  equal(await check("0".repeat(20), ["b"]), { ok: false });
+});
+
+await test("a check has a key", async () => {
+  using kv = await memory();
+  const message = "serde_v8 error: invalid type; expected: array, got: undefined";
+  await rejects(() => kv.atomic().check(any({ versionstamp: null })).commit(), "TypeError", message);
+  await rejects(() => kv.atomic().check(any({})).commit(), "TypeError", message);
+});
+
+await test("keys of undelivered messages are arrays", async () => {
+  using kv = await memory();
+  for (const wrong of ["a", ["a"]]) {
+    const message = "serde_v8 error: invalid type; expected: array, got: string";
+    const options = { keysIfUndelivered: any(wrong) };
+    await rejects(() => kv.enqueue(1, options), "TypeError", message);
+    await rejects(() => kv.atomic().enqueue(1, options).commit(), "TypeError", message);
+  }
+});
+
+await test("delays and schedules of other types are refused by the commit", async () => {
+  using kv = await memory();
+  const wrong: [unknown, string][] = [
+    [{ delay: "1" }, "serde_v8 error: invalid type; expected: integer, got: string"],
+    [{ backoffSchedule: ["1"] }, "serde_v8 error: invalid type; expected: integer, got: string"],
+    [{ backoffSchedule: [null] }, "serde_v8 error: invalid type; expected: integer, got: null"],
+    [{ backoffSchedule: "x" }, "serde_v8 error: invalid type; expected: array, got: string"],
+  ];
+  for (const [options, message] of wrong) {
+    await rejects(() => kv.enqueue(1, any(options)), "TypeError", message);
+    await rejects(() => kv.atomic().enqueue(1, any(options)).commit(), "TypeError", message);
+  }
+});
+
+/** Every call of a closed database that rejects. */
+const calls: Record<string, (kv: Deno.Kv) => unknown> = {
+  get: (kv) => kv.get(["a"]),
+  getMany: (kv) => kv.getMany([["a"]]),
+  "getMany of nothing": (kv) => kv.getMany([]),
+  set: (kv) => kv.set(["a"], 1),
+  delete: (kv) => kv.delete(["a"]),
+  "the first step of list": (kv) => kv.list({ prefix: [] }).next(),
+  "an empty commit": (kv) => kv.atomic().commit(),
+  commit: (kv) => kv.atomic().check({ key: ["a"], versionstamp: null }).set(["a"], 1).commit(),
+  enqueue: (kv) => kv.enqueue(1),
+};
+for (const [name, call] of Object.entries(calls)) {
+  await test(`${name} of a closed database rejects`, async () => {
+    const kv = await memory();
+    kv.close();
+    for (let i = 0; i < 2; i++) await rejects(() => call(kv), "BadResource", "Bad resource ID");
+    await throws(() => call(kv), Deno.errors.BadResource.name, "Bad resource ID");
+  });
+}
+
+await test("listening to a closed database rejects", async () => {
   const kv = await memory();
-  const list = kv.list({ prefix: [] });
-  const atomic = kv.atomic().set(["a"], 1);
   kv.close();
-  for (
-    const call of [
-      () => kv.get(["a"]),
-      () => kv.getMany([["a"]]),
-      () => kv.set(["a"], 1),
-      () => kv.delete(["a"]),
-      () => kv.enqueue(1),
-      () => list.next(),
-      () => atomic.commit(),
-      () => kv.atomic().commit(),
-    ]
-  ) await rejects(call, "BadResource", "Bad resource ID");
-  throwsAtOnce(() => kv.watch([["a"]]), "BadResource", "Bad resource ID");
-  throwsAtOnce(() => kv.close(), "BadResource", "Bad resource ID");
   await rejects(() => kv.listenQueue(() => {}), "Error", "Queue already closed");
-  kv[Symbol.dispose]();
-  kv[Symbol.dispose]();
 });
 
-await test("a database is opened, not constructed", () => {
-  const message = "Deno.Kv can not be constructed: use Deno.openKv instead";
-  throwsAtOnce(() => new (any(Deno.Kv))(), "TypeError", message);
+await test("watching a closed database throws at once", async () => {
+  const kv = await memory();
+  kv.close();
+  throwsAtOnce(() => kv.watch([["a"]]), "BadResource", "Bad resource ID");
 });
 
-await test("a path names a file that can be a database", async () => {
-  await rejects(() => Deno.openKv(""), "TypeError", "Filename cannot be empty");
-  const colon = "Filename cannot start with ':' unless prefixed with './'";
-  await rejects(() => Deno.openKv(":other:"), "TypeError", colon);
-  await rejects(() => Deno.openKv("/missing/kv.db"), "Error", "unable to open database file: /missing/kv.db");
-  await rejects(() => Deno.openKv("/"), "Error", "unable to open database file: /");
+await test("a database is closed once, but disposed as often as one likes", async () => {
+  const kv = await memory();
+  equal(kv.close(), undefined);
+  throwsAtOnce(() => kv.close(), "BadResource", "Bad resource ID");
+  for (let i = 0; i < 2; i++) equal(kv[Symbol.dispose](), undefined);
+  throwsAtOnce(() => kv.close(), "BadResource", "Bad resource ID");
+  const disposed = await memory();
+  disposed[Symbol.dispose]();
+  throwsAtOnce(() => disposed.close(), "BadResource", "Bad resource ID");
+  await rejects(() => disposed.get(["a"]), "BadResource", "Bad resource ID");
 });
 
-await difference("a file that is no database is named", "the reference does not say which file", async () => {
-  const script = new URL(import.meta.url).pathname;
-  await rejects(() => Deno.openKv(script), "Error", `file is not a database: ${script}`);
+await test("what only prepares works on a closed database", async () => {
+  const kv = await memory();
+  kv.close();
+  kv.list({ prefix: [] });
+  kv.atomic().set(["a"], 1).sum(["b"], 1n).enqueue(1);
+  equal(typeof kv.commitVersionstamp(), "symbol");
 });
 
-await test("the versionstamp of a commit is for the end of a key to set", async () => {
-  using kv = await memory();
-  const stamp = any(kv.commitVersionstamp());
+await test("wrong arguments come before a closed database", async () => {
+  const kv = await memory();
+  kv.close();
   const message = "expected string, number, bigint, ArrayBufferView, boolean";
-  await rejects(() => kv.get([stamp]), "TypeError", message);
-  await rejects(() => kv.delete(["a", stamp]), "TypeError", message);
-  await rejects(() => kv.set([stamp, "a"], 1), "TypeError", message);
-  await rejects(() => kv.atomic().sum(["a", stamp], 1n).commit(), "TypeError", message);
-  await throws(() => kv.list({ prefix: [stamp] }).next(), "TypeError", message);
+  await rejects(() => kv.get([any({})]), "TypeError", message);
+  await rejects(() => kv.set(["a"], Symbol("s")), "TypeError", "Symbol(s) could not be cloned.");
+  const negative = "expireIn must be a non-negative integer: received -1";
+  await rejects(() => kv.set(["a"], 1, { expireIn: -1 }), "TypeError", negative);
 });
 
-await difference("a remote database is refused", "the reference connects to it", async () => {
-  if (onReference) throw new Error("not tried: there is no network");
-  const message = "https://example.com is a remote database, which this version cannot open: give the path of a file";
-  await rejects(() => Deno.openKv("https://example.com"), "NotSupported", message);
+await test("a listing of a database that is closed meanwhile rejects", async () => {
+  const kv = await memory();
+  for (let i = 0; i < 3; i++) await kv.set([i], i);
+  const list = kv.list({ prefix: [] }, { batchSize: 1 });
+  equal((await list.next()).value?.value, 0);
+  kv.close();
+  await rejects(() => list.next(), "BadResource", "Bad resource ID");
+});
+
+await test("classes are not for construction", async () => {
+  throwsAtOnce(
+    () => new (any(Deno).Kv)(),
+    "TypeError",
+    "Deno.Kv can not be constructed: use Deno.openKv instead",
+  );
+  throwsAtOnce(() => any(Deno).Kv(), "TypeError", "Class constructor Kv cannot be invoked without 'new'");
+  throwsAtOnce(() => any(Deno).KvU64(1n), "TypeError", "Class constructor KvU64 cannot be invoked without 'new'");
+});
+
+await test("an operation is no promise, even if it is empty", async () => {
+  using kv = await memory();
+  const message = "'Deno.AtomicOperation' is not a promise: did you forget to call 'commit()'";
+  throwsAtOnce(() => any(kv.atomic()).then(), "TypeError", message);
+  await throws(async () => await any(kv.atomic()), "TypeError", message);
+  await throws(() => Promise.all([kv.atomic().set(["a"], 1)]), "TypeError", message);
+  equal((await kv.get(["a"])).versionstamp, null);
+});
+
+await test("the symbol of the versionstamp is for the last part of a set", async () => {
+  using kv = await memory();
+  const symbol = any(kv.commitVersionstamp());
+  const message = "expected string, number, bigint, ArrayBufferView, boolean";
+  for (const key of [["a", symbol], [symbol], [symbol, "a"]]) {
+    await rejects(() => kv.get(key), "TypeError", message);
+    await rejects(() => kv.getMany([key]), "TypeError", message);
+    await rejects(() => kv.delete(key), "TypeError", message);
+    await rejects(() => kv.list({ prefix: key }).next(), "TypeError", message);
+    await rejects(() => kv.atomic().check({ key, versionstamp: null }).commit(), "TypeError", message);
+    await rejects(() => kv.atomic().delete(key).commit(), "TypeError", message);
+    await rejects(() => kv.atomic().sum(key, 1n).commit(), "TypeError", message);
+    await rejects(() => kv.enqueue(1, { keysIfUndelivered: [key] }), "TypeError", message);
+  }
+  for (const key of [[symbol, "a"], [symbol, symbol], ["a", symbol, "b"]]) {
+    await rejects(() => kv.set(key, 1), "TypeError", message);
+    await rejects(() => kv.atomic().set(key, 1).commit(), "TypeError", message);
+  }
+  await rejects(() => kv.set([symbol], 1), "TypeError", "key cannot be empty");
+  equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+});
+
+await test("a path is not empty, and starts with no colon", async () => {
+  await rejects(() => Deno.openKv(""), "TypeError", "Filename cannot be empty");
+  for (const path of [":", ":x", ":memory", ":memory:x", ":MEMORY:"]) {
+    const message = "Filename cannot start with ':' unless prefixed with './'";
+    await rejects(() => Deno.openKv(path), "TypeError", message);
+  }
+});
+
+/** Checks that a file cannot be opened, for a reason. */
+async function cannotOpen(path: string, reason: RegExp): Promise<void> {
+  try {
+    (await Deno.openKv(path)).close();
+  } catch (error) {
+    const { constructor, message } = error as Error;
+    equal([constructor === Error, reason.test(message), message], [true, true, message]);
+    return;
+  }
+  throw new Error(`opened ${path}`);
+}
+
+await test("a file that cannot be opened is named", async () => {
+  await cannotOpen("/nonexistent/x.db", /^unable to open database file: .*\/nonexistent\/x\.db/);
+  await cannotOpen("/tmp", /^unable to open database file: .*\/tmp/);
+});
+
+await test("a file that is no database is refused", async () => {
+  await cannotOpen(new URL(import.meta.url).pathname, /file is not a database/);
 });

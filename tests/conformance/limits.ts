@@ -81,7 +81,7 @@ await test("the versionstamp of the commit does not count for the size of a key"
 
 await test("a value has 65536 bytes at most", async () => {
   using kv = await memory();
-  // A string of Latin-1 has 6 bytes around it, an array buffer has 5.
+  // Bytes are stored as they are, a string of Latin-1 has 6 bytes before it.
   const edges = [(more: number) => bytes(65536 + more), (more: number) => "a".repeat(65530 + more)];
   for (const edge of edges) {
     await kv.set(["a"], edge(0));
@@ -143,7 +143,8 @@ await test("limits and sizes of batches are positive integers", async () => {
     throwsAtOnce(() => kv.list({ prefix: [] }, { batchSize: wrong }), "Error", `batchSize ${message}`);
   }
   const none = null as unknown as number;
-  throwsAtOnce(() => kv.list({ prefix: [] }, { limit: none }), "Error", "Limit must be a positive integer: received null");
+  const message = "Limit must be a positive integer: received null";
+  throwsAtOnce(() => kv.list({ prefix: [] }, { limit: none }), "Error", message);
   equal(await Array.fromAsync(kv.list({ prefix: [] }, { batchSize: none, limit: undefined })), []);
 });
 
@@ -255,7 +256,8 @@ await test("a schedule has 5 intervals of an hour at most", async () => {
   }
   for (const wrong of [-1, -0.5, 3600001, 3600000.5, NaN, Infinity, -Infinity]) {
     for (const backoffSchedule of [[wrong], [1, wrong], [1, 1, 1, 1, wrong], [0, wrong, wrong]]) {
-      const message = `Invalid backoffSchedule, interval at index ${backoffSchedule.indexOf(wrong)} is invalid`;
+      const index = backoffSchedule.findIndex((interval) => Object.is(interval, wrong));
+      const message = `Invalid backoffSchedule, interval at index ${index} is invalid`;
       await enqueueRejects({ backoffSchedule }, message);
     }
   }

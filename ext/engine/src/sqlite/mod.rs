@@ -23,9 +23,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::{
     AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Pending, Random, Read, Result,
@@ -90,17 +91,10 @@ struct Open {
     reader: Option<SharedConnection>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
-    /// The number of this database as a listener to the queue.
-    listener: u64,
     /// As many permits as messages may still be delivered.
     room: Arc<Semaphore>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.room.close();
-        self.writer.stop_listening(self.listener);
-    }
+    /// Dropped when the database is closed, for those that wait for messages.
+    closed: watch::Sender<()>,
 }
 
 /// How many messages to take from the queue at once. More would leave less to other listeners.
@@ -124,8 +118,8 @@ impl Sqlite {
         let open = Open {
             reader: None,
             watches: Vec::new(),
-            listener: writer.new_listener(),
             room: Arc::new(Semaphore::new(options.limits.deliveries)),
+            closed: watch::Sender::new(()),
             writer,
         };
         let database = Self { options, location, open: Mutex::new(Some(open)) };
@@ -227,18 +221,25 @@ impl Database for Sqlite {
         let Some(open) = &*state else {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         };
-        let (writer, listener, room) = (open.writer.clone(), open.listener, open.room.clone());
-        match room.clone().try_acquire_owned() {
+        let (writer, room, mut closed) = (open.writer.clone(), open.room.clone(), open.closed.subscribe());
+        let taking = match room.clone().try_acquire_owned() {
             // With room, the listener waits from now on.
-            Ok(permit) => Box::pin(take(writer, listener, room, permit)),
-            Err(_) => Box::pin(async move {
+            Ok(permit) => Either::Left(take(writer, room, permit)),
+            Err(_) => Either::Right(async move {
                 match room.clone().acquire_owned().await {
-                    Ok(permit) => take(writer, listener, room, permit).await,
-                    // The room is closed with the database.
-                    Err(_) => Ok(Vec::new()),
+                    Ok(permit) => take(writer, room, permit).await,
+                    Err(_) => Err(Error::Closed),
                 }
             }),
-        }
+        };
+        Box::pin(async move {
+            tokio::select! {
+                // What was taken is handed out even as the database is closed.
+                biased;
+                taken = taking => taken,
+                _ = closed.changed() => Ok(Vec::new()),
+            }
+        })
     }
 
     fn now(&self) -> u64 {
@@ -253,19 +254,14 @@ impl Database for Sqlite {
 /// Takes messages from the queue, as many as there is room for beside the one permit.
 fn take(
     writer: Arc<Writer>,
-    listener: u64,
     room: Arc<Semaphore>,
     permit: OwnedSemaphorePermit,
 ) -> impl Future<Output = Result<Vec<Delivery>>> + Send {
     let more = std::iter::from_fn(move || room.clone().try_acquire_owned().ok());
     let permits: Vec<_> = std::iter::once(permit).chain(more).take(DELIVERY_BATCH).collect();
-    let taken = writer.clone().dequeue(listener, permits.len());
+    let taken = writer.clone().dequeue(permits.len());
     async move {
-        let taken = match taken.await {
-            Ok(taken) => taken,
-            Err(Error::Closed) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let taken = taken.await?;
         let deliveries = taken.into_iter().zip(permits).map(|(Taken { id, message, alive }, permit)| {
             let writer = writer.clone();
             Delivery::new(message, move |success| {

@@ -41,7 +41,6 @@ pub(super) struct Taken {
 
 /// A listener that waits for messages.
 struct Waiter {
-    listener: u64,
     /// How many messages it has room for.
     room: usize,
     answer: oneshot::Sender<Result<Vec<Taken>>>,
@@ -68,14 +67,14 @@ impl Queue {
     }
 
     /// Adds a waiter.
-    pub fn wait(&mut self, listener: u64, room: usize, answer: oneshot::Sender<Result<Vec<Taken>>>) {
+    pub fn wait(&mut self, room: usize, answer: oneshot::Sender<Result<Vec<Taken>>>) {
         self.stale |= self.next_ready.is_none();
-        self.waiting.push_back(Waiter { listener, room, answer });
+        self.waiting.push_back(Waiter { room, answer });
     }
 
-    /// Ends the waits of a listener.
-    pub fn stop(&mut self, listener: u64) {
-        self.waiting.retain(|waiter| waiter.listener != listener);
+    /// Drops the waiters that no longer wait.
+    pub fn forget_who_left(&mut self) {
+        self.waiting.retain(|waiter| !waiter.answer.is_closed());
     }
 
     /// Notes that the table may have changed.

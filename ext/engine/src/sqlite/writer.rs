@@ -4,7 +4,6 @@
 //! process changed the file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -31,12 +30,8 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 enum Job {
     Do(Operation),
     Dequeue {
-        listener: u64,
         room: usize,
         answer: Answer<Vec<Taken>>,
-    },
-    StopListening {
-        listener: u64,
     },
     /// Someone watches from now on.
     Watch,
@@ -116,7 +111,6 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     connection: SharedConnection,
     pub watchers: Arc<Watchers>,
-    listeners: AtomicU64,
 }
 
 impl Writer {
@@ -143,17 +137,12 @@ impl Writer {
             CLOSING.1.notify_all();
         };
         thread::Builder::new().name("openkv-writer".into()).spawn(run).map_err(failed)?;
-        Ok(Self { jobs, connection, watchers, listeners: AtomicU64::new(0) })
+        Ok(Self { jobs, connection, watchers })
     }
 
     /// The connection, for the reads of a database in memory.
     pub fn connection(&self) -> SharedConnection {
         self.connection.clone()
-    }
-
-    /// A number for a listener.
-    pub fn new_listener(&self) -> u64 {
-        self.listeners.fetch_add(1, Ordering::Relaxed)
     }
 
     /// See [`Database::write`](crate::Database::write).
@@ -178,32 +167,14 @@ impl Writer {
         self.ask(move |answer| Job::Do(Operation::Finish { id, success, reply: Reply { answer, result: None } }))
     }
 
-    /// Takes messages for a listener, as many as there is room for.
-    pub fn dequeue(
-        self: Arc<Self>,
-        listener: u64,
-        room: usize,
-    ) -> impl Future<Output = Result<Vec<Taken>>> + Send + use<> {
-        self.ask(move |answer| Job::Dequeue { listener, room, answer })
+    /// Takes messages, as many as there is room for.
+    pub fn dequeue(self: Arc<Self>, room: usize) -> impl Future<Output = Result<Vec<Taken>>> + Send + use<> {
+        self.ask(move |answer| Job::Dequeue { room, answer })
     }
 
-    /// Ends the waits of a listener.
-    pub fn stop_listening(&self, listener: u64) {
-        self.tell(Job::StopListening { listener });
-    }
-
-    /// Tells the thread that someone watches.
+    /// Tells the thread that someone watches. A full queue means a thread that is awake, and finds out by itself.
     pub fn watch(&self) {
-        self.tell(Job::Watch);
-    }
-
-    /// Queues work without an answer. A queue that is full means a thread that is awake: it finds out by itself, except
-    /// for what it must be told.
-    fn tell(&self, job: Job) {
-        if let Err(mpsc::error::TrySendError::Full(job @ Job::StopListening { .. })) = self.jobs.try_send(job) {
-            let jobs = self.jobs.clone();
-            thread::spawn(move || jobs.blocking_send(job));
-        }
+        let _ = self.jobs.try_send(Job::Watch);
     }
 
     /// Queues work at once, or waits for room in the queue first.
@@ -297,6 +268,7 @@ impl Thread {
 
     fn step(&mut self, connection: &Connection, jobs: &mut Vec<Job>) {
         self.work(connection, jobs);
+        self.queue.forget_who_left();
         let now = self.clock.now();
         if self.look_at().is_some_and(|at| at <= now) {
             self.look_at_others(connection, now);
@@ -324,8 +296,7 @@ impl Thread {
         for job in jobs.drain(..) {
             match job {
                 Job::Do(operation) => operations.push(operation),
-                Job::Dequeue { listener, room, answer } => self.queue.wait(listener, room, answer),
-                Job::StopListening { listener } => self.queue.stop(listener),
+                Job::Dequeue { room, answer } => self.queue.wait(room, answer),
                 Job::Watch => {}
             }
         }
