@@ -27,8 +27,8 @@ export class AtomicOperation {
 
   check(...checks: Check[]): this {
     for (let i = 0; i < checks.length; i++) {
-      const { key, versionstamp } = checks[i];
-      ArrayPrototypePush(this.#write.checks, { key, versionstamp });
+      const check = checks[i];
+      ArrayPrototypePush(this.#write.checks, { key: check.key, versionstamp: check.versionstamp });
     }
     return this;
   }
@@ -36,7 +36,8 @@ export class AtomicOperation {
   mutate(...mutations: { type: string; key: Key; value?: unknown; expireIn?: number }[]): this {
     for (let i = 0; i < mutations.length; i++) {
       const mutation = mutations[i];
-      const { key, type, value } = mutation;
+      const key = mutation.key;
+      const { type, value } = mutation;
       switch (type) {
         case "delete":
           if (value) throw new TypeError("Invalid mutation 'delete' with value");

@@ -60,7 +60,7 @@ export class Kv {
     await commit(this.#rid, { checks: [], mutations: [{ type: "delete", key }], enqueues: [] });
   }
 
-  list(selector: Selector & ListOptions, options?: ListOptions): KvListIterator {
+  list(selector: Selector & ListOptions, options: ListOptions = { __proto__: null } as ListOptions): KvListIterator {
     return new KvListIterator(this.#rid, selector, options);
   }
 

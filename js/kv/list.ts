@@ -44,12 +44,13 @@ export class KvListIterator {
   #exhausted = false;
 
   /** Options may stand in the selector as well; those beside it win. */
-  constructor(rid: number, selector: Selector & ListOptions, options?: ListOptions) {
-    const limit = options?.limit ?? selector.limit;
+  constructor(rid: number, selector: Selector & ListOptions, options: ListOptions) {
+    const option = <K extends keyof ListOptions>(name: K) => options[name] === undefined ? selector?.[name] : options[name];
+    const limit = option("limit");
     if (limit !== undefined && (!NumberIsInteger(limit) || limit <= 0)) {
       throw new Error(`Limit must be a positive integer: received ${limit}`);
     }
-    const asked = options?.batchSize ?? selector.batchSize;
+    const asked = option("batchSize");
     let batchSize = asked ?? limit ?? DEFAULT_BATCH;
     if (!NumberIsInteger(batchSize) || batchSize <= 0) {
       throw new Error(`batchSize must be a positive integer: received ${batchSize}`);
@@ -59,10 +60,10 @@ export class KvListIterator {
     this.#selector = copySelector(selector);
     this.#limit = limit ?? Infinity;
     this.#batchSize = batchSize;
-    this.#reverse = options?.reverse ?? selector.reverse ?? false;
-    this.#consistency = options?.consistency ?? selector.consistency;
-    this.#values = options?.values ?? selector.values ?? true;
-    this.#cursor = (options?.cursor ?? selector.cursor) || undefined;
+    this.#reverse = option("reverse") ?? false;
+    this.#consistency = option("consistency");
+    this.#values = option("values") ?? true;
+    this.#cursor = option("cursor") || undefined;
   }
 
   /** The cursor that continues after the last entry; empty once there are no more. */

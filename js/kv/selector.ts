@@ -1,7 +1,8 @@
 import { primordials } from "ext:core/mod.js";
+import { op_kv_refuse_consistency } from "ext:core/ops";
 import type { Key } from "ext:openkv/write.ts";
 
-const { ArrayPrototypeSlice, ObjectFreeze, TypeError } = primordials;
+const { ArrayPrototypeSlice, ObjectFreeze, ObjectHasOwn, TypeError } = primordials;
 
 /** Which entries: those below a prefix, those from a start to an end, or both. */
 export interface Selector {
@@ -11,17 +12,30 @@ export interface Selector {
 }
 
 /** Copies a selector, so that changing it later does not change what it selects. */
-export function copySelector({ prefix, start, end }: Selector): Selector {
+export function copySelector(selector: Selector): Selector {
+  const { prefix, start, end } = own(selector);
   if (prefix === undefined && (start === undefined || end === undefined)) {
     throw new TypeError("Selector must specify either 'prefix' or both 'start' and 'end' key");
   }
-  const copy = (key: Key | undefined) => key && ObjectFreeze(ArrayPrototypeSlice(key));
+  const copy = (key: Key | undefined) => key === undefined ? undefined : ObjectFreeze(ArrayPrototypeSlice(key));
   return ObjectFreeze({ prefix: copy(prefix), start: copy(start), end: copy(end) });
+}
+
+/** What a selector has itself, not by its prototype. */
+function own(selector: Selector): Selector {
+  const read = (name: keyof Selector) => ObjectHasOwn(selector, name) ? selector[name] : undefined;
+  return { prefix: read("prefix"), start: read("start"), end: read("end") };
 }
 
 /** Checks the consistency that a read asks for. Here, every read is strongly consistent. */
 export function checkConsistency(consistency: unknown): void {
-  if (consistency !== undefined && consistency !== null && consistency !== "strong" && consistency !== "eventual") {
-    throw new TypeError(`unknown variant \`${consistency}\`, expected \`strong\` or \`eventual\``);
+  switch (consistency) {
+    case undefined:
+    case null:
+    case "strong":
+    case "eventual":
+      return;
+    default:
+      op_kv_refuse_consistency(consistency);
   }
 }

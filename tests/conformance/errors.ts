@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { difference, equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
 
 /** What is called with anything. */
 const any = (value: unknown): any => value;
@@ -47,10 +47,10 @@ await test("a refused listing is refused again", async () => {
 
 await test("a cursor that is not padded Base64 for URLs is refused by the first step", async () => {
   using kv = await memory();
-  for (const cursor of ["*", "A", "_w", "_w=", "/w==", "AmEA\n", " ", "\u00e4", "\ud800"]) {
+  for (const cursor of ["*", "A", "_w", "_w=", "/w==", "AmEA\n", " ", "\u00e4"]) {
     await rejects(() => kv.list({ prefix: [] }, { cursor }).next(), "TypeError", "invalid cursor");
   }
-  for (const [cursor, type] of [[5, "Number"], [{}, "unknown"], [true, "boolean"]]) {
+  for (const [cursor, type] of [[5, "Number"], [{}, "unknown"], [true, "Boolean"]]) {
     const message = `serde_v8 error: invalid type; expected: string, got: ${type}`;
     await rejects(() => kv.list({ prefix: [] }, { cursor: any(cursor) }).next(), "TypeError", message);
   }
@@ -140,7 +140,7 @@ await test("a mutation has a value where it needs one", async () => {
     const message = `Invalid mutation '${type}' without value`;
     throwsAtOnce(() => kv.atomic().mutate(any({ key: ["a"], type })), "TypeError", message);
   }
-  for (const value of [1, null, undefined]) {
+  for (const value of [1, "a", {}, new Deno.KvU64(0n)]) {
     const mutation = any({ key: ["a"], type: "delete", value });
     throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation 'delete' with value");
   }
@@ -164,16 +164,30 @@ await test("min and max take a KvU64", async () => {
   using kv = await memory();
   for (const type of ["min", "max"] as const) {
     for (const value of [1, 1n]) {
-      const operation = kv.atomic().set(["b"], 1).mutate({ type, key: ["a"], value: any(value) });
+      const operation = kv.atomic().mutate({ type, key: ["a"], value: any(value) });
       const message = `Failed to perform '${type}' mutation on a non-U64 operand`;
       await rejects(() => operation.commit(), "TypeError", message);
     }
   }
-  equal((await kv.getMany([["a"], ["b"]])).map((entry) => entry.versionstamp), [null, null]);
+  equal((await kv.get(["a"])).versionstamp, null);
+});
+
+await difference("a wrong operand writes nothing", "the reference writes what comes before it", async () => {
+  using kv = await memory();
+  const operation = kv.atomic().set(["b"], 1).mutate({ type: "min", key: ["a"], value: any(1) });
+  await rejects(() => operation.commit(), "TypeError", "Failed to perform 'min' mutation on a non-U64 operand");
+  equal((await kv.get(["b"])).versionstamp, null);
 });
 
 await test("sum takes a KvU64, a number or a bigint", async () => {
   using kv = await memory();
+  for (const [value, twice] of [[1.5, 3], [2n, 4n], [new Deno.KvU64(3n), new Deno.KvU64(6n)]]) {
+    const mutation = any({ type: "sum", key: [typeof value], value });
+    await kv.atomic().mutate(mutation).commit();
+    equal((await kv.get([typeof value])).value, value);
+    await kv.atomic().mutate(mutation).commit();
+    equal((await kv.get([typeof value])).value, twice);
+  }
   for (const value of ["1", {}, null, true, new Date(), new Uint8Array(8)]) {
     const operation = kv.atomic().mutate({ type: "sum", key: ["a"], value: any(value) });
     await rejects(() => operation.commit(), "TypeError", "Some of the parameters are not valid V8 values");
@@ -220,7 +234,7 @@ await test("sum, min, max and KvU64 take a bigint of 64 bits", async () => {
 
 await test("a KvU64 cannot be changed", async () => {
   const value = any(new Deno.KvU64(1n));
-  const message = "Cannot assign to read only property 'value' of object '[object Deno.KvU64]'";
+  const message = "Cannot assign to read only property 'value' of object '[object Object]'";
   await throws(() => value.value = 2n, "TypeError", message);
   await throws(() => value.other = 1, "TypeError", "Cannot add property other, object is not extensible");
 });

@@ -119,6 +119,9 @@ pub enum Error {
         operation: &'static str,
     },
 
+    /// A sum with an operand that is no number of any kind.
+    #[error("Some of the parameters are not valid V8 values")]
+    OperandNotASummand,
     /// A sum with a stored value that is no number of any kind.
     #[error("unsupported value type")]
     NotASummand,

@@ -17,12 +17,17 @@ pub enum KvError {
     #[error(transparent)]
     Host(#[from] JsErrorBox),
 
-    /// An argument that must be an array is something else, named here.
-    #[error("serde_v8 error: invalid type; expected: array, got: {0}")]
-    NotAnArray(&'static str),
-    /// Bytes that are not a Uint8Array of its own memory.
-    #[error("serde_v8 error: invalid type; expected: buffer, got: {0}")]
-    NotABuffer(&'static str),
+    /// An argument is of another type. A buffer must be a Uint8Array of memory that is not shared.
+    #[error("serde_v8 error: invalid type; expected: {expected}, got: {got}")]
+    Type {
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        got: &'static str,
+    },
+    /// A consistency that is none.
+    #[error("unknown variant `{0}`, expected `strong` or `eventual`")]
+    UnknownConsistency(String),
     /// A key part of a kind that no key has.
     #[error("expected string, number, bigint, ArrayBufferView, boolean")]
     NotAKeyPart,

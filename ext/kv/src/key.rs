@@ -5,7 +5,7 @@ use crate::error::KvError;
 
 /// A value that must be an array.
 pub(crate) fn array<'s>(value: v8::Local<'s, v8::Value>) -> Result<v8::Local<'s, v8::Array>, KvError> {
-    value.try_into().map_err(|_| KvError::NotAnArray(value.type_repr()))
+    value.try_into().map_err(|_| KvError::Type { expected: "array", got: value.type_repr() })
 }
 
 /// Encodes an array of key parts.

@@ -32,6 +32,7 @@ deno_core::extension!(
         read::op_kv_get,
         read::op_kv_get_many,
         read::op_kv_list,
+        read::op_kv_refuse_consistency,
         turn::op_kv_turn,
         value::op_kv_set_classes,
         watch::op_kv_watch,

@@ -71,7 +71,7 @@ pub(crate) struct Batch {
     limit: u32,
     reverse: bool,
     values: bool,
-    cursor: Option<String>,
+    cursor: Option<StringArgument>,
 }
 
 /// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other.
@@ -83,7 +83,7 @@ pub(crate) fn op_kv_list<'s>(
     #[scoped] selector: SelectorArgument,
     #[scoped] batch: Batch,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let (start, end) = selector.parse()?.range(batch.cursor.as_deref(), batch.reverse)?;
+    let (start, end) = selector.parse()?.range(batch.cursor.as_ref().map(|cursor| &*cursor.0), batch.reverse)?;
     let range =
         Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse, values: batch.values };
     let Some(entries) = read(scope, &state, rid, &[range])? else {
@@ -91,6 +91,32 @@ pub(crate) fn op_kv_list<'s>(
     };
     let elements: Vec<_> = entries.into_iter().flat_map(|(_, entry)| entry).collect();
     Ok(v8::Array::new_with_elements(scope, &elements).into())
+}
+
+/// Says what is wrong with a consistency that the shim does not know.
+#[op2(fast)]
+pub(crate) fn op_kv_refuse_consistency(
+    scope: &mut v8::PinScope<'_, '_>,
+    consistency: v8::Local<v8::Value>,
+) -> Result<(), KvError> {
+    Err(match v8::Local::<v8::String>::try_from(consistency) {
+        Ok(name) => KvError::UnknownConsistency(name.to_rust_string_lossy(scope)),
+        Err(_) => KvError::Type { expected: "enum", got: consistency.type_repr() },
+    })
+}
+
+/// A string, and nothing that could be made one.
+pub(crate) struct StringArgument(pub String);
+
+impl<'s> FromV8<'s> for StringArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        match v8::Local::<v8::String>::try_from(value) {
+            Ok(string) => Ok(Self(string.to_rust_string_lossy(scope))),
+            Err(_) => Err(KvError::Type { expected: "string", got: value.type_repr() }),
+        }
+    }
 }
 
 /// Counts the entries of a selector.

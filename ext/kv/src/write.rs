@@ -7,8 +7,9 @@ use deno_core::{FromV8, OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand, Value};
 
 use crate::error::KvError;
+use crate::key::array;
 use crate::open::database;
-use crate::read::{KeyArgument, KeysArgument, SelectorArgument, versionstamp_to_v8};
+use crate::read::{KeyArgument, KeysArgument, SelectorArgument, StringArgument, versionstamp_to_v8};
 
 /// The last millisecond that the reference can compute with, counted from the Unix epoch.
 const LAST_TIME: u64 = 8_210_266_876_799_999;
@@ -68,7 +69,7 @@ pub(crate) struct WriteArgument {
 #[derive(FromV8)]
 struct CheckArgument {
     key: KeyArgument,
-    versionstamp: Option<String>,
+    versionstamp: Option<StringArgument>,
 }
 
 #[derive(FromV8)]
@@ -105,7 +106,7 @@ impl<'s> FromV8<'s> for BytesArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        let refused = || KvError::NotABuffer(value.type_repr());
+        let refused = || KvError::Type { expected: "buffer", got: value.type_repr() };
         let view = v8::Local::<v8::ArrayBufferView>::try_from(value).map_err(|_| refused())?;
         // Others may be writing to bytes that are shared.
         if view.buffer(scope).is_some_and(|buffer| v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer()) {
@@ -133,9 +134,38 @@ impl<'s> FromV8<'s> for U64Argument {
 #[derive(FromV8)]
 struct EnqueueArgument {
     message: Uint8Array,
-    delay: f64,
+    delay: IntegerArgument,
     keys_if_undelivered: KeysArgument,
-    backoff_schedule: Option<Vec<f64>>,
+    backoff_schedule: Option<ScheduleArgument>,
+}
+
+/// A number of milliseconds. Fractions are cut off.
+struct IntegerArgument(f64);
+
+impl<'s> FromV8<'s> for IntegerArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(_scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        let number = v8::Local::<v8::Number>::try_from(value);
+        let number = number.map_err(|_| KvError::Type { expected: "integer", got: value.type_repr() })?;
+        Ok(Self(number.value()))
+    }
+}
+
+/// Waits in milliseconds.
+struct ScheduleArgument(Vec<u32>);
+
+impl<'s> FromV8<'s> for ScheduleArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        let array = array(value)?;
+        let waits = (0..array.length()).map(|i| {
+            let wait = array.get_index(scope, i).unwrap_or_else(|| v8::undefined(scope).into());
+            Ok(IntegerArgument::from_v8(scope, wait)?.0 as u32)
+        });
+        Ok(Self(waits.collect::<Result<_, KvError>>()?))
+    }
 }
 
 impl WriteArgument {
@@ -151,7 +181,7 @@ impl WriteArgument {
 
 impl CheckArgument {
     fn parse(self) -> Result<Check, KvError> {
-        let versionstamp = self.versionstamp.map(|text| text.parse().map_err(|_| KvError::InvalidCheck));
+        let versionstamp = self.versionstamp.map(|text| text.0.parse().map_err(|_| KvError::InvalidCheck));
         let key = self.key.0.map_err(|_| KvError::InvalidCheck)?;
         Ok(Check { key, versionstamp: versionstamp.transpose()? })
     }
@@ -196,10 +226,8 @@ impl EnqueueArgument {
     fn at(self, now: u64) -> Result<Enqueue, KvError> {
         Ok(Enqueue {
             message: self.message.0.to_vec(),
-            deliver_at: now.saturating_add(self.delay as u64),
-            backoff_schedule: self
-                .backoff_schedule
-                .map(|schedule| schedule.into_iter().map(|wait| wait as u32).collect()),
+            deliver_at: now.saturating_add(self.delay.0 as u64),
+            backoff_schedule: self.backoff_schedule.map(|schedule| schedule.0),
             keys_if_undelivered: self.keys_if_undelivered.0.map_err(|_| KvError::InvalidEnqueue)?,
         })
     }

@@ -110,7 +110,7 @@ fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &V
         (_, Value::U64(value), None) => Value::U64(*value),
         (_, Value::U64(value), Some(ValueRef::U64(stored))) => Value::U64(operand.combine(stored, *value)),
         (_, Value::U64(_), Some(_)) => return Err(Error::StoredNotU64 { operation }),
-        (Operand::Sum, Value::V8(_), stored) => sum::sum(stored, value)?,
+        (Operand::Sum, _, stored) => sum::sum(stored, value)?,
         _ => return Err(Error::OperandNotU64 { operation }),
     };
     drop(rows);

@@ -51,7 +51,7 @@ impl Term {
 
 /// The sum of a stored value, if there is one, and an operand in V8's format.
 pub(super) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value> {
-    let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotU64 { operation: "sum" })?;
+    let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotASummand)?;
     let Some(stored) = stored else {
         return operand.encode();
     };
@@ -92,7 +92,7 @@ mod tests {
         // The text "a", in V8's format.
         let text = Value::V8(vec![0xff, 0x0f, b'"', 1, b'a']);
         assert_eq!(sum(&text, &number(1.0)), Err("unsupported value type".into()));
-        assert_eq!(sum(&number(1.0), &text), Err("Failed to perform 'sum' mutation on a non-U64 operand".into()));
+        assert_eq!(sum(&number(1.0), &text), Err("Some of the parameters are not valid V8 values".into()));
     }
 
     #[test]

@@ -32,31 +32,34 @@ impl Watchers {
         }
     }
 
-    /// Tells the watchers of a key.
-    pub fn tell(&self, key: &[u8]) {
+    /// Tells the watchers of keys that changed together, each once.
+    pub fn tell(&self, keys: &[Vec<u8>]) {
         let mut by_key = self.by_key.lock();
-        if let Some(watchers) = by_key.get_mut(key) {
-            tell(watchers);
+        let mut told: Vec<Watcher> = Vec::new();
+        for key in keys {
+            let Some(watchers) = by_key.get_mut(key) else { continue };
+            watchers.retain(|watcher| {
+                let Some(watcher) = watcher.upgrade().filter(|watcher| !watcher.is_closed()) else { return false };
+                if !told.iter().any(|other| Arc::ptr_eq(other, &watcher)) {
+                    told.push(watcher);
+                }
+                true
+            });
             if watchers.is_empty() {
                 by_key.remove(key);
             }
         }
+        told.iter().for_each(tell);
     }
 
     /// Tells all watchers.
     pub fn tell_all(&self) {
-        self.by_key.lock().retain(|_, watchers| {
-            tell(watchers);
-            !watchers.is_empty()
-        });
+        let keys: Vec<_> = self.by_key.lock().keys().cloned().collect();
+        self.tell(&keys);
     }
 }
 
-/// Tells watchers, and drops those that have ended.
-fn tell(watchers: &mut Vec<Registered>) {
-    watchers.retain(|watcher| match watcher.upgrade() {
-        // A full channel means that the watcher was told, and has not looked yet.
-        Some(watcher) => !matches!(watcher.try_send(()), Err(mpsc::error::TrySendError::Closed(()))),
-        None => false,
-    });
+fn tell(watcher: &Watcher) {
+    // A full channel means that the watcher was told, and has not looked yet.
+    let _ = watcher.try_send(());
 }

@@ -377,9 +377,7 @@ impl Thread {
         if effects.enqueued {
             self.queue.changed();
         }
-        for key in effects.touched {
-            self.watchers.tell(&key);
-        }
+        self.watchers.tell(&effects.touched);
         Ok(())
     }
 }
