@@ -20,7 +20,7 @@ export async function test(name: string, body: () => unknown): Promise<void> {
  */
 export async function difference(name: string, reason: string, body: () => unknown): Promise<void> {
   if (!onReference) return await test(name, body);
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const patience = new Promise((_, reject) => timer = setTimeout(() => reject("it takes too long"), PATIENCE));
   const error = await failure(() => Promise.race([(async () => await body())(), patience]));
   clearTimeout(timer);
