@@ -7,7 +7,7 @@ use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_permissions::{OpenAccessKind, PermissionsContainer};
 use openkv_engine::sqlite::Location;
-use openkv_ext::{Host, Place};
+use openkv_ext::{Host, Place, is_remote};
 use sha2::{Digest, Sha256};
 
 /// Whose database `Deno.openKv()` opens: the script's, or that of all scripts with one location.
@@ -71,10 +71,6 @@ impl Host for KvHost {
             .map_err(JsErrorBox::from_err)?;
         Ok(checked.to_path_buf())
     }
-}
-
-fn is_remote(path: &str) -> bool {
-    path.starts_with("https://") || path.starts_with("http://")
 }
 
 /// `DENO_DIR`, or the folder that it defaults to.

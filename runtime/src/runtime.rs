@@ -115,14 +115,15 @@ impl Runtime {
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
 
+        let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
             location: options.location.map(Into::into),
             main_module: options.main_module.to_string(),
-            no_color: !deno_terminal::colors::use_color(),
+            no_color: !color,
             pid: std::process::id(),
-            stderr_no_color: !deno_terminal::colors::use_color() || !deno_terminal::is_stderr_tty(),
-            stdout_no_color: !deno_terminal::colors::use_color() || !deno_terminal::is_stdout_tty(),
+            stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
+            stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
             target: env!("OPENKV_TARGET"),
             version: Version { deno: DENO_VERSION, v8: v8::VERSION_STRING, typescript: TYPESCRIPT_VERSION },
         };

@@ -50,15 +50,14 @@ fn run(args: &[OsString]) -> Result<ExitCode, String> {
 
 fn test(filter: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
+    let mut tests = cargo(&["test", "--workspace"]);
+    tests.args(filter);
     let steps = [
         cargo(&["fmt", "--all", "--check"]),
         cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-        cargo(&["test", "--workspace"]),
+        tests,
     ];
     for mut step in steps {
-        if step.get_args().next() == Some("test".as_ref()) {
-            step.args(filter);
-        }
         if !succeeds(&mut step)? {
             return Ok(ExitCode::FAILURE);
         }

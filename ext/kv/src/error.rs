@@ -64,9 +64,9 @@ pub enum KvError {
     Remote(String),
 }
 
-impl KvError {
+impl JsErrorClass for KvError {
     /// The one table from errors to the classes that scripts see.
-    fn class(&self) -> Cow<'static, str> {
+    fn get_class(&self) -> Cow<'static, str> {
         let class = match self {
             KvError::Host(error) => return error.get_class(),
             KvError::Resource(error) => return error.get_class(),
@@ -84,12 +84,6 @@ impl KvError {
             _ => "TypeError",
         };
         Cow::Borrowed(class)
-    }
-}
-
-impl JsErrorClass for KvError {
-    fn get_class(&self) -> Cow<'static, str> {
-        self.class()
     }
 
     fn get_message(&self) -> Cow<'static, str> {

@@ -29,9 +29,7 @@ fn push<'s>(scope: &mut v8::PinScope<'s, '_>, key: &mut Key, part: v8::Local<'s,
     } else if part.is_boolean() {
         key.push_bool(part.is_true());
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(part) {
-        let mut bytes = vec![0; view.byte_length()];
-        view.copy_contents(&mut bytes);
-        key.push_bytes(&bytes);
+        key.push_bytes(&bytes_from_v8(view));
     } else {
         return Err(KvError::NotAKeyPart);
     }
@@ -67,6 +65,13 @@ fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> v8::L
         KeyPart::Number(number) => v8::Number::new(scope, *number).into(),
         KeyPart::Bool(bool) => v8::Boolean::new(scope, *bool).into(),
     }
+}
+
+/// Copies the bytes of a view.
+pub(crate) fn bytes_from_v8(view: v8::Local<v8::ArrayBufferView>) -> Vec<u8> {
+    let mut bytes = vec![0; view.byte_length()];
+    view.copy_contents(&mut bytes);
+    bytes
 }
 
 /// Copies bytes to a Uint8Array.

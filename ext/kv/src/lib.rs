@@ -19,7 +19,7 @@ use std::rc::Rc;
 use deno_core::ExtensionFileSource;
 use openkv_engine::sqlite;
 
-pub use open::{Host, Place};
+pub use open::{Host, Place, is_remote};
 
 deno_core::extension!(
     openkv,

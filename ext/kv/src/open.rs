@@ -35,6 +35,11 @@ pub enum Place {
     Trusted(Location),
 }
 
+/// Whether a path is the URL of a remote database.
+pub fn is_remote(path: &str) -> bool {
+    path.starts_with("https://") || path.starts_with("http://")
+}
+
 pub(crate) struct DatabaseResource {
     pub database: Arc<dyn Database>,
 }
@@ -87,7 +92,7 @@ fn locate(state: &mut OpState, path: Option<String>) -> Result<Location, KvError
     if path.starts_with(':') {
         return Err(KvError::ColonPath);
     }
-    if path.starts_with("https://") || path.starts_with("http://") {
+    if is_remote(&path) {
         return Err(KvError::Remote(path));
     }
     let path = host.check_path(state, Path::new(&path))?;

@@ -2,12 +2,11 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use deno_core::convert::Uint8Array;
 use deno_core::{FromV8, OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand, Value};
 
 use crate::error::KvError;
-use crate::key::array;
+use crate::key::{array, bytes_from_v8};
 use crate::open::database;
 use crate::read::{KeyArgument, KeysArgument, SelectorArgument, StringArgument, versionstamp_to_v8};
 
@@ -94,7 +93,7 @@ enum MutationType {
 /// A serialized value: an object with one property, which names its encoding.
 #[derive(FromV8)]
 enum ValueArgument {
-    V8(Uint8Array),
+    V8(BytesArgument),
     U64(U64Argument),
     Bytes(BytesArgument),
 }
@@ -112,9 +111,7 @@ impl<'s> FromV8<'s> for BytesArgument {
         if view.buffer(scope).is_some_and(|buffer| v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer()) {
             return Err(refused());
         }
-        let mut bytes = vec![0; view.byte_length()];
-        view.copy_contents(&mut bytes);
-        Ok(Self(bytes))
+        Ok(Self(bytes_from_v8(view)))
     }
 }
 
@@ -133,7 +130,7 @@ impl<'s> FromV8<'s> for U64Argument {
 
 #[derive(FromV8)]
 struct EnqueueArgument {
-    message: Uint8Array,
+    message: BytesArgument,
     delay: IntegerArgument,
     keys_if_undelivered: KeysArgument,
     backoff_schedule: Option<ScheduleArgument>,
@@ -209,7 +206,7 @@ impl MutationArgument {
 impl From<ValueArgument> for Value {
     fn from(value: ValueArgument) -> Self {
         match value {
-            ValueArgument::V8(bytes) => Value::V8(bytes.0.to_vec()),
+            ValueArgument::V8(bytes) => Value::V8(bytes.0),
             ValueArgument::U64(number) => Value::U64(number.0),
             ValueArgument::Bytes(bytes) => Value::Bytes(bytes.0),
         }
@@ -225,7 +222,7 @@ fn expiry(now: u64, delay: f64) -> Result<u64, KvError> {
 impl EnqueueArgument {
     fn at(self, now: u64) -> Result<Enqueue, KvError> {
         Ok(Enqueue {
-            message: self.message.0.to_vec(),
+            message: self.message.0,
             deliver_at: now.saturating_add(self.delay.0 as u64),
             backoff_schedule: self.backoff_schedule.map(|schedule| schedule.0),
             keys_if_undelivered: self.keys_if_undelivered.0.map_err(|_| KvError::InvalidEnqueue)?,

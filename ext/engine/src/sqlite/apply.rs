@@ -2,6 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
+use super::schema::live;
 use super::sum;
 use super::transaction::Transaction;
 use crate::{
@@ -9,16 +10,18 @@ use crate::{
     Versionstamp,
 };
 
-const LIVE_VERSION: &str = "select version from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
-const LIVE_VALUE: &str =
-    "select v, v_encoding, expiration_ms from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
+const LIVE_VERSION: &str = concat!("select version from kv where k = ?1 and ", live!("?2"));
+const LIVE_VALUE: &str = concat!("select v, v_encoding, expiration_ms from kv where k = ?1 and ", live!("?2"));
 const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5";
 const DELETE: &str = "delete from kv where k = ?1";
-const DELETE_RANGE: &str = "delete from kv where k in (
-        select k from kv where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4
-    ) returning k";
-const ENQUEUE: &str =
+const DELETE_RANGE: &str = concat!(
+    "delete from kv where k in (select k from kv where k >= ?1 and k < ?2 and ",
+    live!("?3"),
+    " order by k limit ?4) returning k"
+);
+/// Adds a message to deliver.
+pub(super) const ENQUEUE: &str =
     "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
 
 /// The `expiration_ms` of a value that does not expire.
@@ -40,11 +43,9 @@ pub(super) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Resul
     }
     let version = transaction.next_version();
     write.mutations.iter().try_for_each(|mutation| mutate(transaction, mutation, version))?;
-    write
-        .enqueues
-        .iter()
-        .enumerate()
-        .try_for_each(|(i, message)| enqueue(transaction, message, message_id(transaction, version, i)))?;
+    for (i, message) in write.enqueues.iter().enumerate() {
+        enqueue(transaction, message, message_id(transaction, version, i))?;
+    }
     Ok(Commit::Done(Versionstamp::from_version(version as u64)))
 }
 

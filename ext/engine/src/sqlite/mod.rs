@@ -108,10 +108,7 @@ impl Sqlite {
     /// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
-            Location::Memory => {
-                let connection = connection::open_memory()?;
-                Arc::new(Writer::start(connection, options.random.clone(), options.clock.clone(), false)?)
-            }
+            Location::Memory => Arc::new(Writer::start(connection::open_memory()?, &options, false)?),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         let shared = Arc::strong_count(&writer) > 1;

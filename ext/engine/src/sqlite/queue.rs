@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::apply::{json, set_undelivered};
+use super::apply::{ENQUEUE, json, set_undelivered};
 use super::transaction::Transaction;
 use crate::{Error, Result};
 
@@ -16,8 +16,6 @@ const NEXT_READY: &str = "select min(ts) from queue";
 const READY: &str =
     "select ts, id, data, backoff_schedule, keys_if_undelivered from queue where ts <= ?1 order by ts, id limit ?2";
 const REMOVE_READY: &str = "delete from queue where ts = ?1 and id = ?2";
-const ADD_READY: &str =
-    "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
 const ADD_RUNNING: &str =
     "insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
 const RENEW: &str = "update queue_running set deadline = ?1 where id = ?2";
@@ -82,16 +80,18 @@ impl Queue {
         self.stale = true;
     }
 
-    /// When there is something to do next, in milliseconds since the Unix epoch.
-    pub fn due(&self) -> Option<u64> {
-        let tend = (self.is_awaited() || !self.running.is_empty()).then_some(self.tend_at);
-        let deliver = self.is_awaited().then_some(if self.stale { Some(0) } else { self.next_ready }).flatten();
-        tend.into_iter().chain(deliver).min()
+    /// When to renew deadlines and look for dead messages, in milliseconds since the Unix epoch.
+    pub fn tend_due(&self) -> Option<u64> {
+        (self.is_awaited() || !self.running.is_empty()).then_some(self.tend_at)
     }
 
-    /// Whether deadlines are to be renewed, or dead messages to be looked for.
-    pub fn needs_tending(&self, now: u64) -> bool {
-        self.tend_at <= now && (self.is_awaited() || !self.running.is_empty())
+    /// When messages can be delivered, as far as is known, in milliseconds since the Unix epoch.
+    pub fn delivery_due(&self) -> Option<u64> {
+        match (self.is_awaited(), self.stale) {
+            (false, _) => None,
+            (true, true) => Some(0),
+            (true, false) => self.next_ready,
+        }
     }
 
     /// Renews the deadlines of the messages in delivery, and puts dead ones back.
@@ -116,11 +116,6 @@ impl Queue {
         self.tend_at = now + TEND_INTERVAL;
     }
 
-    /// Whether messages can be delivered.
-    pub fn can_deliver(&self, now: u64) -> bool {
-        self.is_awaited() && (self.stale || self.next_ready.is_some_and(|ready| ready <= now))
-    }
-
     /// Looks up when the next message can be delivered, before a transaction is begun for it.
     pub fn look(&mut self, connection: &Connection) -> Result<()> {
         let next: Option<i64> = connection.prepare_cached(NEXT_READY)?.query_row([], |row| row.get(0))?;
@@ -138,9 +133,9 @@ impl Queue {
         let mut remove = connection.prepare_cached(REMOVE_READY)?;
         let mut add = connection.prepare_cached(ADD_RUNNING)?;
         let mut taken = Vec::new();
-        let mut moved = Vec::new();
+        let mut times = Vec::new();
         while let Some(row) = rows.next()? {
-            let ts: i64 = row.get(0)?;
+            times.push(row.get::<_, i64>(0)?);
             let id: String = row.get(1)?;
             let message: Vec<u8> = row.get(2)?;
             add.execute((
@@ -151,11 +146,10 @@ impl Queue {
                 // The reference declares the column a blob and stores a text.
                 row.get_ref(4)?.as_str().unwrap_or("[]"),
             ))?;
-            moved.push((ts, id.clone()));
             taken.push(Taken { id, message, alive: Arc::new(()) });
         }
-        for (ts, id) in moved {
-            remove.execute((ts, id))?;
+        for (time, message) in times.iter().zip(&taken) {
+            remove.execute((time, &message.id))?;
         }
         self.look(connection)?;
         Ok(taken)
@@ -206,8 +200,8 @@ impl Queue {
 
     /// Finishes a message, in a transaction.
     pub fn finish(&mut self, transaction: &Transaction<'_>, id: &str, success: bool) -> Result<()> {
-        self.running.remove(id);
         if success {
+            self.running.remove(id);
             transaction.connection().prepare_cached(REMOVE_RUNNING)?.execute([id])?;
             Ok(())
         } else {
@@ -245,7 +239,7 @@ fn requeue(
         Some((time, rest)) => {
             let schedule = rest.map_or(Ok(schedule), json)?;
             let time = i64::try_from(time).unwrap_or(i64::MAX);
-            connection.prepare_cached(ADD_READY)?.execute((time, id, message, schedule, keys))?;
+            connection.prepare_cached(ENQUEUE)?.execute((time, id, message, schedule, keys))?;
         }
         None => set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?,
     }

@@ -2,20 +2,22 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
+use super::schema::live;
 use crate::{EntryRef, Read, Result, ValueRef, Versionstamp, Visit};
 
-// An entry that has expired is absent, whether or not the sweep has removed it yet. `expiration_ms` is -1 for never.
-const GET: &str = "select k, v, v_encoding, version from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
-const SCAN: &str = "select k, v, v_encoding, version from kv
-    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4";
-const SCAN_KEYS: &str = "select k, null, 0, version from kv
-    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4";
-const SCAN_KEYS_REVERSE: &str = "select k, null, 0, version from kv
-    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k desc limit ?4";
-const COUNT: &str = "select count(*) from kv
-    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3)";
-const SCAN_REVERSE: &str = "select k, v, v_encoding, version from kv
-    where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k desc limit ?4";
+/// A query of the live entries from a key up to another, at a time.
+macro_rules! scan {
+    ($columns:literal, $rest:literal) => {
+        concat!("select ", $columns, " from kv where k >= ?1 and k < ?2 and ", live!("?3"), " ", $rest)
+    };
+}
+
+const GET: &str = concat!("select k, v, v_encoding, version from kv where k = ?1 and ", live!("?2"));
+const SCAN: &str = scan!("k, v, v_encoding, version", "order by k limit ?4");
+const SCAN_REVERSE: &str = scan!("k, v, v_encoding, version", "order by k desc limit ?4");
+const SCAN_KEYS: &str = scan!("k, null, 0, version", "order by k limit ?4");
+const SCAN_KEYS_REVERSE: &str = scan!("k, null, 0, version", "order by k desc limit ?4");
+const COUNT: &str = scan!("count(*)", "");
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
 pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {

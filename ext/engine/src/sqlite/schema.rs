@@ -39,6 +39,15 @@ const MIGRATIONS: [&str; 3] = [
      create index kv_expiration_ms_idx on kv (expiration_ms);",
 ];
 
+/// The condition that an entry has not expired, at the time of a parameter. `expiration_ms` is -1 for never. An entry that
+/// has expired is absent, whether or not the sweep has removed it yet.
+macro_rules! live {
+    ($now:literal) => {
+        concat!("(expiration_ms < 0 or expiration_ms > ", $now, ")")
+    };
+}
+pub(super) use live;
+
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
 /// Brings a file to the present version.

@@ -57,14 +57,12 @@ pub(super) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value
     };
     let stored = Term::parse(stored).ok_or(Error::NotASummand)?;
     let sum = match (&stored, &operand) {
-        (Term::Number(a), Term::Number(b)) => Term::Number(a + b),
-        (Term::BigInt(a), Term::BigInt(b)) => Term::BigInt(a + b),
-        (Term::U64(a), Term::BigInt(b)) if u64::try_from(b).is_ok() => {
-            Term::U64(a.wrapping_add(u64::try_from(b).unwrap_or_default()))
-        }
-        _ => return Err(Error::DifferentSummands { stored: stored.name(), operand: operand.name() }),
+        (Term::Number(a), Term::Number(b)) => Some(Term::Number(a + b)),
+        (Term::BigInt(a), Term::BigInt(b)) => Some(Term::BigInt(a + b)),
+        (Term::U64(a), Term::BigInt(b)) => u64::try_from(b).ok().map(|b| Term::U64(a.wrapping_add(b))),
+        _ => None,
     };
-    sum.encode()
+    sum.ok_or(Error::DifferentSummands { stored: stored.name(), operand: operand.name() })?.encode()
 }
 
 #[cfg(test)]

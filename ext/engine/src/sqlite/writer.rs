@@ -15,7 +15,7 @@ use super::queue::{Queue, Taken};
 use super::sweep::Sweep;
 use super::transaction::{Durability, Transaction};
 use super::watchers::Watchers;
-use super::{SharedConnection, apply};
+use super::{Options, SharedConnection, apply};
 use crate::{AtomicWrite, Clock, Commit, Error, Random, Result};
 
 /// How much work may wait. Callers of more wait for room.
@@ -115,7 +115,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. Another process can change a database only where it is `shared`, in a file.
-    pub fn start(connection: Connection, random: Arc<dyn Random>, clock: Arc<dyn Clock>, shared: bool) -> Result<Self> {
+    pub fn start(connection: Connection, options: &Options, shared: bool) -> Result<Self> {
         let failed = |error| Error::Thread(Arc::new(error));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let connection = Arc::new(ReentrantMutex::new(connection));
@@ -124,8 +124,8 @@ impl Writer {
         let thread = Thread {
             connection: connection.clone(),
             watchers: watchers.clone(),
-            random,
-            clock,
+            random: options.random.clone(),
+            clock: options.clock.clone(),
             durability: Durability::Synced,
             queue: Queue::default(),
             sweep: Sweep::default(),
@@ -255,9 +255,14 @@ impl Thread {
 
     /// How long to wait for work until there is something to do anyway.
     fn wait(&self) -> Option<Duration> {
-        let due = [self.sweep.due(!self.watchers.is_empty()), self.queue.due(), self.look_at()];
+        let due = [self.sweep_due(), self.queue.tend_due(), self.queue.delivery_due(), self.look_at()];
         let due = due.into_iter().flatten().min()?;
         Some(Duration::from_millis(due.saturating_sub(self.clock.now())))
+    }
+
+    /// When to remove expired entries.
+    fn sweep_due(&self) -> Option<u64> {
+        self.sweep.due(!self.watchers.is_empty())
     }
 
     /// When to look what other processes did: as long as someone waits for it.
@@ -270,20 +275,21 @@ impl Thread {
         self.work(connection, jobs);
         self.queue.forget_who_left();
         let now = self.clock.now();
-        if self.look_at().is_some_and(|at| at <= now) {
+        let is_due = |due: Option<u64>| due.is_some_and(|due| due <= now);
+        if is_due(self.look_at()) {
             self.look_at_others(connection, now);
         }
-        if self.sweep.due(!self.watchers.is_empty()).is_some_and(|due| due <= now)
+        if is_due(self.sweep_due())
             && self.deferred(connection, |thread, transaction| thread.sweep.run(transaction)).is_err()
         {
             self.sweep.rest(now);
         }
-        if self.queue.needs_tending(now)
+        if is_due(self.queue.tend_due())
             && self.deferred(connection, |thread, transaction| thread.queue.tend(transaction)).is_err()
         {
             self.queue.rest(now);
         }
-        if self.queue.can_deliver(now)
+        if is_due(self.queue.delivery_due())
             && let Err(error) = self.deliver(connection, now)
         {
             self.queue.fail(&error);
@@ -316,7 +322,7 @@ impl Thread {
     /// Takes messages for those that wait, and hands them out.
     fn deliver(&mut self, connection: &Connection, now: u64) -> Result<()> {
         self.queue.look(connection)?;
-        if !self.queue.can_deliver(now) {
+        if self.queue.delivery_due().is_none_or(|due| due > now) {
             return Ok(());
         }
         let mut taken = Vec::new();
