@@ -97,3 +97,14 @@ fn listeners_of_several_processes_share_the_messages() {
     }
     assert_eq!(finish(start(&sandbox, "deliveries.ts", &["kv.sqlite3"])), "1000 1000n\n");
 }
+
+#[test]
+fn processes_may_create_a_database_together() {
+    let sandbox = Sandbox::new();
+    for file in ["1.sqlite3", "2.sqlite3", "3.sqlite3"] {
+        let writers: Vec<_> = (0..8).map(|_| start(&sandbox, "increment.ts", &[file, "5"])).collect();
+        writers.into_iter().for_each(|writer| drop(finish(writer)));
+        let script = format!("const kv = await Deno.openKv('{file}'); console.log((await kv.get(['number'])).value);");
+        assert_eq!(sandbox.run(&script).stdout(), "40\n");
+    }
+}

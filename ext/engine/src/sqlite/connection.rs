@@ -27,7 +27,7 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         }
         // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        use_log(&connection)?;
         Durability::Synced.apply(&connection)?;
         schema::migrate(&connection)
     };
@@ -59,9 +59,23 @@ fn open(path: &Path, follow_links: bool) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.busy_handler(Some(|attempts| {
-        thread::sleep(LOCK_INTERVAL);
-        attempts < LOCK_ATTEMPTS
-    }))?;
+    connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
+}
+
+/// Switches a file to the log. While others do the same, SQLite refuses at once, without asking the handler.
+fn use_log(connection: &Connection) -> Result<()> {
+    let mut attempts = 0;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal").map_err(Error::from) {
+            Err(Error::Busy) if wait_for_lock(attempts) => attempts += 1,
+            result => return result,
+        }
+    }
+}
+
+/// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
+fn wait_for_lock(attempts: i32) -> bool {
+    thread::sleep(LOCK_INTERVAL);
+    attempts < LOCK_ATTEMPTS
 }

@@ -85,9 +85,28 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
 
 /// The version of a file, 0 for an empty one.
 fn version(connection: &Connection) -> Result<i64> {
-    if !connection.table_exists(None, "migration_state")? {
+    // By a statement, which sees what others did to the schema. SQLite's own look-up of a table may not.
+    let table = "select 1 from sqlite_schema where type = 'table' and name = 'migration_state'";
+    if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(0);
     }
     let version = connection.query_row("select version from migration_state where k = 0", [], |row| row.get(0));
     Ok(version.optional()?.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_another_process_migrates_meanwhile_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+        let (first, second) = (open(), open());
+        // The first has seen the empty file when the second migrates it.
+        assert_eq!(version(&first).unwrap(), 0);
+        migrate(&second).unwrap();
+        migrate(&first).unwrap();
+        assert_eq!(version(&first).unwrap(), KNOWN);
+    }
 }
