@@ -11,13 +11,13 @@ use deno_core::ExtensionFileSource;
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
 use openkv_transpile::transpile_extension;
 
-#[path = "src/extensions.rs"]
+#[path = "src/extensions/mod.rs"]
 mod extensions;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/extensions.rs");
+    println!("cargo:rerun-if-changed=src/extensions");
     println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
 
     let options = CreateSnapshotOptions {

@@ -1,6 +1,9 @@
 import { core, internals, primordials } from "ext:core/mod.js";
+import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
+import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
+import { alert, confirm, prompt } from "ext:openkv_runtime/prompts.ts";
 
-const { propGetterOnly, propNonEnumerable, propNonEnumerableLazyLoaded, propWritable, propWritableLazyLoaded } = core;
+const { propGetterOnly, propNonEnumerable, propWritable } = core;
 
 // WebCrypto marks its keys with it: deno_crypto expects the host to have chosen it before.
 internals.kKeyObject = primordials.Symbol("kKeyObject");
@@ -14,48 +17,59 @@ const file = core.loadExtScript("ext:deno_web/09_file.js");
 const globalInterfaces = core.loadExtScript("ext:deno_web/04_global_interfaces.js");
 const location = core.loadExtScript("ext:deno_web/12_location.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
+const os = core.loadExtScript("ext:deno_os/30_os.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
-// What follows is large, or rarely used: it is loaded by the first script that touches it.
-const base64 = () => core.loadExtScript("ext:deno_web/05_base64.js");
-const broadcastChannel = () => core.loadExtScript("ext:deno_web/01_broadcast_channel.js");
-const compression = () => core.loadExtScript("ext:deno_web/14_compression.js");
-const encoding = () => core.loadExtScript("ext:deno_web/08_text_encoding.js");
-const fileReader = () => core.loadExtScript("ext:deno_web/10_filereader.js");
-const streams = () => core.loadExtScript("ext:deno_web/06_streams.js");
-const urlPattern = () => core.loadExtScript("ext:deno_web/01_urlpattern.js");
+// What follows is large, or rarely used.
+const base64 = lazyScript("ext:deno_web/05_base64.js");
+const broadcastChannel = lazyScript("ext:deno_web/01_broadcast_channel.js");
+const compression = lazyScript("ext:deno_web/14_compression.js");
+const encoding = lazyScript("ext:deno_web/08_text_encoding.js");
+const eventSource = lazyScript("ext:deno_fetch/27_eventsource.js");
+const fetching = lazyScript("ext:deno_fetch/26_fetch.js");
+const fileReader = lazyScript("ext:deno_web/10_filereader.js");
+const formData = lazyScript("ext:deno_fetch/21_formdata.js");
+const geometry = lazyScript("ext:deno_web/17_geometry.js");
+const headers = lazyScript("ext:deno_fetch/20_headers.js");
+const imageData = lazyScript("ext:deno_web/16_image_data.js");
+const locks = core.createLazyLoader("ext:deno_web/locks.js");
+const request = lazyScript("ext:deno_fetch/23_request.js");
+const response = lazyScript("ext:deno_fetch/23_response.js");
+const streams = lazyScript("ext:deno_web/06_streams.js");
+const urlPattern = lazyScript("ext:deno_web/01_urlpattern.js");
+const webSocket = core.createLazyLoader("ext:deno_websocket/01_websocket.js");
+const webSocketStream = core.createLazyLoader("ext:deno_websocket/02_websocketstream.js");
 
-// deno-lint-ignore no-explicit-any
-type Module = any;
-const lazyClass = (name: string, load: () => Module) => propNonEnumerableLazyLoaded((m: Module) => m[name], load);
-const lazyFunction = (name: string, load: () => Module) => propWritableLazyLoaded((m: Module) => m[name], load);
+let closing = false;
+
+/** Ends the script, once what runs now has returned. */
+function close() {
+  if (closing) return;
+  closing = true;
+  primordials.PromisePrototypeThen(primordials.PromiseResolve(), () => os.exit(0));
+}
 
 /** What a script finds in its global scope, as property descriptors. */
 export const globalScope = {
   AbortController: propNonEnumerable(abortSignal.AbortController),
   AbortSignal: propNonEnumerable(abortSignal.AbortSignal),
   Blob: propNonEnumerable(file.Blob),
-  BroadcastChannel: lazyClass("BroadcastChannel", broadcastChannel),
-  ByteLengthQueuingStrategy: lazyClass("ByteLengthQueuingStrategy", streams),
   CloseEvent: propNonEnumerable(event.CloseEvent),
-  CompressionStream: lazyClass("CompressionStream", compression),
-  CountQueuingStrategy: lazyClass("CountQueuingStrategy", streams),
   Crypto: propNonEnumerable(crypto.Crypto),
   CryptoKey: propNonEnumerable(crypto.CryptoKey),
   CustomEvent: propNonEnumerable(event.CustomEvent),
   DOMException: propNonEnumerable(domException.DOMException),
-  DecompressionStream: lazyClass("DecompressionStream", compression),
   ErrorEvent: propNonEnumerable(event.ErrorEvent),
   Event: propNonEnumerable(event.Event),
   EventTarget: propNonEnumerable(event.EventTarget),
   File: propNonEnumerable(file.File),
-  FileReader: lazyClass("FileReader", fileReader),
   MessageChannel: propNonEnumerable(messagePort.MessageChannel),
   MessageEvent: propNonEnumerable(event.MessageEvent),
   MessagePort: propNonEnumerable(messagePort.MessagePort),
+  Navigator: propNonEnumerable(Navigator),
   Performance: propNonEnumerable(performance.Performance),
   PerformanceEntry: propNonEnumerable(performance.PerformanceEntry),
   PerformanceMark: propNonEnumerable(performance.PerformanceMark),
@@ -65,34 +79,27 @@ export const globalScope = {
   ProgressEvent: propNonEnumerable(event.ProgressEvent),
   PromiseRejectionEvent: propNonEnumerable(event.PromiseRejectionEvent),
   QuotaExceededError: propNonEnumerable(domException.QuotaExceededError),
-  ReadableByteStreamController: lazyClass("ReadableByteStreamController", streams),
-  ReadableStream: lazyClass("ReadableStream", streams),
-  ReadableStreamBYOBReader: lazyClass("ReadableStreamBYOBReader", streams),
-  ReadableStreamBYOBRequest: lazyClass("ReadableStreamBYOBRequest", streams),
-  ReadableStreamDefaultController: lazyClass("ReadableStreamDefaultController", streams),
-  ReadableStreamDefaultReader: lazyClass("ReadableStreamDefaultReader", streams),
   SubtleCrypto: propNonEnumerable(crypto.SubtleCrypto),
-  TextDecoder: lazyClass("TextDecoder", encoding),
-  TextDecoderStream: lazyClass("TextDecoderStream", encoding),
-  TextEncoder: lazyClass("TextEncoder", encoding),
-  TextEncoderStream: lazyClass("TextEncoderStream", encoding),
-  TransformStream: lazyClass("TransformStream", streams),
-  TransformStreamDefaultController: lazyClass("TransformStreamDefaultController", streams),
   URL: propNonEnumerable(url.URL),
-  URLPattern: lazyClass("URLPattern", urlPattern),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
-  WritableStream: lazyClass("WritableStream", streams),
-  WritableStreamDefaultController: lazyClass("WritableStreamDefaultController", streams),
-  WritableStreamDefaultWriter: lazyClass("WritableStreamDefaultWriter", streams),
-  atob: lazyFunction("atob", base64),
-  btoa: lazyFunction("btoa", base64),
+  alert: propWritable(alert),
+  close: propWritable(close),
+  closed: propGetterOnly(() => closing),
   clearInterval: propWritable(timers.clearInterval),
   clearTimeout: propWritable(timers.clearTimeout),
+  confirm: propWritable(confirm),
   console: propNonEnumerable(
     new console.Console((message: string, level: number) => core.print(message, level > 1)),
   ),
   crypto: propGetterOnly(() => crypto.crypto),
+  // A plain function, as libraries that replace it expect: what it calls is loaded by its first call.
+  fetch: propWritable(function fetch(...args: unknown[]) {
+    return fetching().fetch(...new primordials.SafeArrayIterator(args));
+  }),
+  name: propWritable(""),
+  navigator: propGetterOnly(() => navigator),
   performance: propWritable(performance.performance),
+  prompt: propWritable(prompt),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
   setInterval: propWritable(timers.setInterval),
@@ -100,6 +107,45 @@ export const globalScope = {
   structuredClone: propWritable(messagePort.structuredClone),
   Window: globalInterfaces.windowConstructorDescriptor,
   [webidl.brand]: propNonEnumerable(webidl.brand),
+  ...lazyProperties(base64, ["atob", "btoa"]),
+  ...lazyProperties(eventSource, ["EventSource"]),
+  ...lazyClasses(broadcastChannel, ["BroadcastChannel"]),
+  ...lazyClasses(compression, ["CompressionStream", "DecompressionStream"]),
+  ...lazyClasses(encoding, ["TextDecoder", "TextDecoderStream", "TextEncoder", "TextEncoderStream"]),
+  ...lazyClasses(fileReader, ["FileReader"]),
+  ...lazyClasses(formData, ["FormData"]),
+  ...lazyClasses(geometry, [
+    "DOMMatrix",
+    "DOMMatrixReadOnly",
+    "DOMPoint",
+    "DOMPointReadOnly",
+    "DOMQuad",
+    "DOMRect",
+    "DOMRectReadOnly",
+  ]),
+  ...lazyClasses(headers, ["Headers"]),
+  ...lazyClasses(imageData, ["ImageData"]),
+  ...lazyClasses(locks, ["Lock", "LockManager"]),
+  ...lazyClasses(request, ["Request"]),
+  ...lazyClasses(response, ["Response"]),
+  ...lazyClasses(streams, [
+    "ByteLengthQueuingStrategy",
+    "CountQueuingStrategy",
+    "ReadableByteStreamController",
+    "ReadableStream",
+    "ReadableStreamBYOBReader",
+    "ReadableStreamBYOBRequest",
+    "ReadableStreamDefaultController",
+    "ReadableStreamDefaultReader",
+    "TransformStream",
+    "TransformStreamDefaultController",
+    "WritableStream",
+    "WritableStreamDefaultController",
+    "WritableStreamDefaultWriter",
+  ]),
+  ...lazyClasses(urlPattern, ["URLPattern"]),
+  ...lazyClasses(webSocket, ["WebSocket"]),
+  ...lazyClasses(webSocketStream, ["WebSocketError", "WebSocketStream"]),
 };
 
 /** The location of the script: that of `--location`, or none, which the script may set itself. */

@@ -1,7 +1,8 @@
 import { core, primordials } from "ext:core/mod.js";
 import { op_set_format_exception_callback } from "ext:core/ops";
-import { denoNamespace } from "ext:openkv_runtime/deno_ns.ts";
+import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
+import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 
 const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
   primordials;
@@ -15,6 +16,7 @@ export interface Options {
   args: string[];
   location?: string;
   mainModule: string;
+  navigator: Facts;
   noColor: boolean;
   pid: number;
   stderrNoColor: boolean;
@@ -53,7 +55,9 @@ function bootstrap(options: Options) {
   event.defineEventHandler(globalThis, "unhandledrejection");
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
 
-  ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(denoNamespace(options)));
+  setNavigatorFacts(options.navigator);
+  completeDeno(options);
+  ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
 }
 
 /** The text for something thrown that is no error; errors are formatted by the binary. */

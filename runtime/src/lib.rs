@@ -3,6 +3,7 @@
 //! A [`Runtime`] is a V8 isolate with the KV extension, Deno's own web extensions and a main module to run. The `openkv`
 //! binary is a command line around it.
 
+mod certificates;
 mod extensions;
 mod kv_host;
 mod module_loader;
@@ -10,6 +11,7 @@ pub mod permissions;
 mod report;
 mod runtime;
 
+pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};
 pub use report::report;
 pub use runtime::{Options, Runtime};

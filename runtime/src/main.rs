@@ -29,8 +29,15 @@ fn start(run: cli::Run) -> Result<u8, String> {
         None => StorageKey::of_main_module(&main_module),
     };
     let permissions = permissions::from_options(&run.permissions).map_err(|error| text(&error))?;
-    let options =
-        Options { main_module, args: run.args, permissions, location: run.location, kv: KvHost::new(storage_key) };
+    let options = Options {
+        main_module,
+        args: run.args,
+        permissions,
+        location: run.location,
+        kv: KvHost::new(storage_key),
+        certificates: Default::default(),
+        seed: None,
+    };
 
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| text(&error))?;
     let result = tokio.block_on(async { Runtime::new(options)?.run().await });

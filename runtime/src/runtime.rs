@@ -1,15 +1,18 @@
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_os::ExitCode;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_ext::Host;
 use serde::Serialize;
 
+use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::kv_host::KvHost;
 use crate::module_loader::FileLoader;
@@ -41,6 +44,10 @@ pub struct Options {
     pub location: Option<Url>,
     /// Where databases live.
     pub kv: KvHost,
+    /// Whom TLS connections trust.
+    pub certificates: Certificates,
+    /// What random numbers start from, for scripts that shall do the same each time.
+    pub seed: Option<u64>,
 }
 
 /// An isolate with a script in it.
@@ -66,12 +73,21 @@ struct Bootstrap {
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
     main_module: String,
+    navigator: Navigator,
     no_color: bool,
     pid: u32,
     stderr_no_color: bool,
     stdout_no_color: bool,
     target: &'static str,
     version: Version,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Navigator {
+    hardware_concurrency: usize,
+    language: String,
+    user_agent: String,
 }
 
 #[derive(Serialize)]
@@ -105,21 +121,44 @@ impl Runtime {
         let exit_code = ExitCode::default();
         let kv: Rc<dyn Host> = Rc::new(options.kv);
         let broadcast = InMemoryBroadcastChannel::default();
+        let user_agent = format!("Deno/{DENO_VERSION}");
+        let fetch = deno_fetch::Options {
+            user_agent: user_agent.clone(),
+            root_cert_store_provider: Some(options.certificates.store()),
+            unsafely_ignore_certificate_errors: options.certificates.unchecked_hosts(),
+            file_fetch_handler: Rc::new(deno_fetch::FsFetchHandler),
+            ..Default::default()
+        };
         js.lazy_init_extensions(vec![
+            deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
             deno_web::deno_web::args(BlobStore::default_arc(), options.location.clone(), false, broadcast),
-            deno_crypto::deno_crypto::args(None),
+            deno_fetch::deno_fetch::args(fetch),
+            deno_websocket::deno_websocket::args(),
+            deno_crypto::deno_crypto::args(options.seed),
+            deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
+            deno_tls::deno_tls::args(),
+            deno_http::deno_http::args(Default::default()),
+            deno_io::deno_io::args(Some(Default::default())),
+            deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
             deno_os::deno_os::args(Some(exit_code.clone())),
+            deno_process::deno_process::args(None),
             openkv_ext::openkv::args(kv, Default::default()),
             extensions::openkv_runtime::args(),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
+        js.op_state().borrow_mut().put(every_feature());
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
             location: options.location.map(Into::into),
             main_module: options.main_module.to_string(),
+            navigator: Navigator {
+                hardware_concurrency: std::thread::available_parallelism().map_or(1, Into::into),
+                language: v8::icu::get_language_tag(),
+                user_agent,
+            },
             no_color: !color,
             pid: std::process::id(),
             stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
@@ -172,6 +211,15 @@ impl Runtime {
             (None, None) => Err(CoreErrorKind::ExecutionTerminated.into_box()),
         }
     }
+}
+
+/// What the reference calls unstable needs no flag here.
+fn every_feature() -> Arc<FeatureChecker> {
+    let mut features = FeatureChecker::default();
+    for feature in UNSTABLE_FEATURES {
+        features.enable_feature(feature.name);
+    }
+    Arc::new(features)
 }
 
 /// Lets the bootstrap script set up the global scope.

@@ -1,0 +1,77 @@
+import { core, primordials } from "ext:core/mod.js";
+
+const { ObjectDefineProperties, SymbolFor } = primordials;
+const console = core.loadExtScript("ext:deno_web/01_console.js");
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const loadLocks = core.createLazyLoader("ext:deno_web/locks.js");
+
+/** What a navigator tells of its process. */
+export interface Facts {
+  hardwareConcurrency: number;
+  language: string;
+  userAgent: string;
+}
+
+let facts: Facts;
+
+/** Tells the navigator of the process. Called once, when the snapshot has been restored. */
+export function setNavigatorFacts(of: Facts) {
+  facts = of;
+}
+
+/** As browsers name the system: what scripts compare with. */
+function platform(): string {
+  const { arch, os } = core.build;
+  switch (os) {
+    case "darwin":
+      return "MacIntel";
+    case "windows":
+      return "Win32";
+    case "linux":
+      return `Linux ${arch}`;
+    case "freebsd":
+      return `FreeBSD ${arch === "x86_64" ? "amd64" : arch}`;
+    default:
+      return `${os} ${arch}`;
+  }
+}
+
+const properties: Record<string, () => unknown> = {
+  hardwareConcurrency: () => facts.hardwareConcurrency,
+  userAgent: () => facts.userAgent,
+  language: () => facts.language,
+  languages: () => [facts.language],
+  platform,
+};
+
+/** The class of `navigator`. */
+export class Navigator {
+  constructor() {
+    webidl.illegalConstructor();
+  }
+
+  [SymbolFor("Deno.privateCustomInspect")](inspect: (value: unknown, options: unknown) => string, options: unknown) {
+    const keys = primordials.ObjectKeys(properties);
+    const evaluate = primordials.ObjectPrototypeIsPrototypeOf(Navigator.prototype, this);
+    return inspect(console.createFilteredInspectProxy({ object: this, evaluate, keys }), options);
+  }
+}
+
+function getter(get: () => unknown) {
+  return {
+    __proto__: null,
+    configurable: true,
+    enumerable: true,
+    get() {
+      webidl.assertBranded(this, Navigator.prototype);
+      return get();
+    },
+  };
+}
+
+for (const name of new primordials.SafeArrayIterator(primordials.ObjectKeys(properties))) {
+  ObjectDefineProperties(Navigator.prototype, { [name]: getter(properties[name]) });
+}
+ObjectDefineProperties(Navigator.prototype, { locks: getter(() => loadLocks().locks) });
+
+export const navigator = webidl.createBranded(Navigator);

@@ -1,0 +1,68 @@
+use std::io::BufReader;
+use std::sync::{Arc, OnceLock};
+
+use deno_error::JsErrorBox;
+use deno_tls::rustls::RootCertStore;
+use deno_tls::{
+    RootCertStoreProvider, create_default_root_cert_store, deno_native_certs::load_native_certs, rustls_pemfile,
+};
+
+/// Whom TLS connections trust: by the same variables as the reference, `DENO_TLS_CA_STORE` (Mozilla's list, the system's,
+/// or both, with a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more).
+#[derive(Clone, Debug, Default)]
+pub struct Certificates {
+    /// The path of a PEM file with certificates to trust, too. Without it, that of `DENO_CERT`.
+    pub file: Option<String>,
+    /// Hosts whose certificates are not checked. An empty list stands for all hosts.
+    pub unchecked_hosts: Option<Vec<String>>,
+}
+
+impl Certificates {
+    pub(crate) fn store(&self) -> Arc<dyn RootCertStoreProvider> {
+        Arc::new(Store { file: self.file.clone(), loaded: OnceLock::new() })
+    }
+
+    pub(crate) fn unchecked_hosts(&self) -> Option<Vec<String>> {
+        self.unchecked_hosts.clone()
+    }
+}
+
+/// Loads the certificates when the first connection asks for them.
+struct Store {
+    file: Option<String>,
+    loaded: OnceLock<Result<RootCertStore, String>>,
+}
+
+impl RootCertStoreProvider for Store {
+    fn get_or_try_init(&self) -> Result<&RootCertStore, JsErrorBox> {
+        let loaded = self.loaded.get_or_init(|| load(self.file.as_deref()));
+        loaded.as_ref().map_err(|message| JsErrorBox::generic(message.clone()))
+    }
+}
+
+fn load(file: Option<&str>) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    let names = std::env::var("DENO_TLS_CA_STORE").unwrap_or_else(|_| "mozilla".into());
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name {
+            "mozilla" => store.roots.extend(create_default_root_cert_store().roots),
+            "system" => {
+                let certificates = load_native_certs()
+                    .map_err(|error| format!("the system's certificates cannot be loaded: {error}"))?;
+                store.add_parsable_certificates(certificates.into_iter().map(|certificate| certificate.0.into()));
+            }
+            _ => return Err(format!("DENO_TLS_CA_STORE names {name:?}: use \"mozilla\", \"system\" or both")),
+        }
+    }
+    let file = file.map(Into::into).or_else(|| std::env::var("DENO_CERT").ok().filter(|file| !file.is_empty()));
+    if let Some(file) = file {
+        let unreadable = |error| format!("the certificates in {file:?} cannot be read: {error}");
+        let mut reader = BufReader::new(std::fs::File::open(&file).map_err(unreadable)?);
+        for certificate in rustls_pemfile::certs(&mut reader) {
+            store
+                .add(certificate.map_err(unreadable)?)
+                .map_err(|error| format!("a certificate in {file:?} is not valid: {error}"))?;
+        }
+    }
+    Ok(store)
+}

@@ -1,0 +1,79 @@
+//! The extensions of the runtime. Shared with the build script, which makes the snapshot of them: both must name the
+//! same ones in the same order.
+
+mod permissions;
+mod terminal;
+
+use deno_core::{Extension, op2};
+
+deno_core::extension!(
+    openkv_runtime,
+    deps = [
+        deno_webidl,
+        deno_web,
+        deno_fetch,
+        deno_websocket,
+        deno_crypto,
+        deno_net,
+        deno_http,
+        deno_io,
+        deno_fs,
+        deno_os,
+        deno_process,
+        openkv
+    ],
+    ops = [
+        op_parent_process,
+        permissions::op_permission,
+        terminal::op_console_size,
+        terminal::op_set_raw,
+    ],
+    esm_entry_point = "ext:openkv_runtime/main.ts",
+    esm = [
+        dir "../js/runtime",
+        "deno_ns.ts",
+        "errors.ts",
+        "global_scope.ts",
+        "lazy.ts",
+        "main.ts",
+        "navigator.ts",
+        "permissions.ts",
+        "prompts.ts",
+    ],
+    docs = "The global scope and the Deno namespace."
+);
+
+/// The extensions, to be initialized later.
+pub(crate) fn extensions() -> Vec<Extension> {
+    vec![
+        deno_telemetry::deno_telemetry::lazy_init(),
+        deno_webidl::deno_webidl::lazy_init(),
+        deno_web::deno_web::lazy_init(),
+        deno_fetch::deno_fetch::lazy_init(),
+        deno_websocket::deno_websocket::lazy_init(),
+        deno_crypto::deno_crypto::lazy_init(),
+        deno_net::deno_net::lazy_init(),
+        deno_tls::deno_tls::lazy_init(),
+        deno_http::deno_http::lazy_init(),
+        deno_io::deno_io::lazy_init(),
+        deno_fs::deno_fs::lazy_init(),
+        deno_os::deno_os::lazy_init(),
+        deno_process::deno_process::lazy_init(),
+        openkv_ext::openkv::lazy_init(),
+        openkv_runtime::lazy_init(),
+    ]
+}
+
+/// `Deno.ppid`. Asked for each time: a process may outlive its parent.
+#[cfg(unix)]
+#[op2(fast)]
+fn op_parent_process() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// `Deno.ppid`, which this system does not tell.
+#[cfg(not(unix))]
+#[op2(fast)]
+fn op_parent_process() -> u32 {
+    0
+}
