@@ -7,11 +7,13 @@ mod certificates;
 mod extensions;
 mod kv_host;
 mod module_loader;
+mod module_options;
 pub mod permissions;
 mod report;
 mod runtime;
 
 pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};
+pub use module_options::{Config, Lock, ModuleOptions};
 pub use report::report;
 pub use runtime::{Options, Runtime};

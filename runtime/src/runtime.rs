@@ -16,6 +16,7 @@ use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::kv_host::KvHost;
 use crate::module_loader::FileLoader;
+use crate::module_options::ModuleOptions;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -48,6 +49,8 @@ pub struct Options {
     pub certificates: Certificates,
     /// What random numbers start from, for scripts that shall do the same each time.
     pub seed: Option<u64>,
+    /// How modules are found.
+    pub modules: ModuleOptions,
 }
 
 /// An isolate with a script in it.

@@ -1,0 +1,236 @@
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use deno_core::url::Url;
+use deno_permissions::PermissionsOptions;
+use openkv::{Certificates, Config, Lock, ModuleOptions};
+
+use super::permissions;
+
+/// The flags of every command that runs scripts.
+pub(crate) struct RuntimeFlags {
+    pub permissions: PermissionsOptions,
+    /// `location`, a URL of http or https, without a user.
+    pub location: Option<Url>,
+    /// Files with environment variables, the most important first.
+    pub env_files: Vec<String>,
+    /// For random numbers that are the same in every run.
+    pub seed: Option<u64>,
+    /// As V8 takes them.
+    pub v8_flags: Vec<String>,
+    pub quiet: bool,
+    pub modules: ModuleOptions,
+    pub certificates: Certificates,
+}
+
+/// Flags of the reference that change nothing here, because what they are about is not here: packages of npm, checks of
+/// types, a cache of code, a log.
+const ACCEPTED: [&str; 7] =
+    ["allow-scripts", "check", "no-check", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+
+/// Those of them that need a value.
+const ACCEPTED_WITH_VALUE: [(&str, Option<char>); 2] = [("log-level", Some('L')), ("node-modules-linker", None)];
+
+/// Flags of the reference that would change what a script does, or what its user sees, and cannot be honoured.
+const REFUSED: [(&str, Option<char>, &str); 13] = [
+    ("conditions", None, "there are no packages of npm"),
+    ("coverage", None, "coverage is not collected"),
+    ("hmr", None, "files are not watched"),
+    ("inspect", None, "there is no debugger"),
+    ("inspect-brk", None, "there is no debugger"),
+    ("inspect-wait", None, "there is no debugger"),
+    ("min-dep-age", None, "there are no packages of npm"),
+    ("permission-set", Some('P'), "name the permissions on the command line"),
+    ("preload", None, "import the file in the script"),
+    ("require", None, "there are no CommonJS modules"),
+    ("vendor", None, "remote modules are kept in the cache only"),
+    ("watch", None, "files are not watched"),
+    ("watch-exclude", None, "files are not watched"),
+];
+
+/// Flags of the reference that enable what is unstable there. They change nothing here.
+const UNSTABLE: [&str; 27] = [
+    "unstable",
+    "unstable-bare-node-builtins",
+    "unstable-broadcast-channel",
+    "unstable-bundle",
+    "unstable-byonm",
+    "unstable-cron",
+    "unstable-detect-cjs",
+    "unstable-ffi",
+    "unstable-fs",
+    "unstable-http",
+    "unstable-kv",
+    "unstable-lazy-dynamic-imports",
+    "unstable-net",
+    "unstable-no-legacy-abort",
+    "unstable-node-globals",
+    "unstable-npm-lazy-caching",
+    "unstable-otel",
+    "unstable-process",
+    "unstable-raw-imports",
+    "unstable-sloppy-imports",
+    "unstable-subdomain-wildcards",
+    "unstable-temporal",
+    "unstable-tsgo",
+    "unstable-unsafe-proto",
+    "unstable-vsock",
+    "unstable-webgpu",
+    "unstable-worker-options",
+];
+
+/// Declares the flags.
+pub(super) fn declare(command: Command) -> Command {
+    let command = permissions::declare(command)
+        .next_help_heading("Runtime")
+        .arg(
+            one("location", "URL")
+                .value_parser(location)
+                .help("The location of the script, whose origin decides which database Deno.openKv() opens"),
+        )
+        .arg(
+            Arg::new("env-file")
+                .long("env-file")
+                .alias("env")
+                .value_name("FILE")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value(".env")
+                .action(ArgAction::Append)
+                .help("Set environment variables from a file, .env by default, where they are not set yet"),
+        )
+        .arg(one("seed", "NUMBER").value_parser(value_parser!(u64)).help("Draw the same random numbers in every run"))
+        .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
+        .arg(one("cert", "FILE").help("Trust the authorities in a PEM file [env: DENO_CERT]"))
+        .arg(
+            list("unsafely-ignore-certificate-errors".into(), "HOST")
+                .help("Accept any certificate: of all hosts, or of those listed"),
+        )
+        .arg(switch("quiet").short('q').help("Print no messages besides errors"))
+        .next_help_heading("Modules")
+        .arg(one("import-map", "FILE").help("An import map, a path or a URL"))
+        .arg(one("config", "FILE").short('c').help("The configuration file, where it is no deno.json near the script"))
+        .arg(switch("no-config").conflicts_with("config").help("Use no configuration file"))
+        .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again: all, or those listed"))
+        .arg(switch("cached-only").help("Take remote modules from the cache only"))
+        .arg(switch("no-remote").help("Refuse remote modules"))
+        .arg(
+            one("lock", "FILE")
+                .num_args(0..=1)
+                .default_missing_value("deno.lock")
+                .help("The lock file, where it is no deno.lock beside the configuration file"),
+        )
+        .arg(switch("no-lock").conflicts_with("lock").help("Use no lock file"))
+        .arg(
+            Arg::new("frozen")
+                .long("frozen")
+                .alias("frozen-lockfile")
+                .value_name("BOOLEAN")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_parser(value_parser!(bool))
+                .help("Fail where the lock file would change"),
+        )
+        .next_help_heading(None::<&str>);
+    command
+        .args(UNSTABLE.map(|name| switch(name).hide(true)))
+        .args(ACCEPTED.map(optional))
+        .args(ACCEPTED_WITH_VALUE.map(|(name, letter)| one(name, "VALUE").short(letter).hide(true)))
+        .args(REFUSED.map(|(name, letter, _)| optional(name).short(letter)))
+}
+
+impl RuntimeFlags {
+    /// Reads the flags that [`declare`] declared.
+    ///
+    /// # Errors
+    /// A flag that is known, but cannot be honoured.
+    pub(super) fn read(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        if let Some((name, _, why)) = REFUSED.iter().find(|(name, ..)| matches.contains_id(name)) {
+            return Err(refusal(&format!("'--{name}' is not supported: {why}")));
+        }
+        let config = match matches.remove_one("config") {
+            Some(path) => Config::Path(path),
+            None if matches.get_flag("no-config") => Config::None,
+            None => Config::Discovered,
+        };
+        let lock = match matches.remove_one("lock") {
+            Some(path) => Lock::Path(path),
+            None if matches.get_flag("no-lock") => Lock::None,
+            None => Lock::Discovered,
+        };
+        let modules = ModuleOptions {
+            import_map: matches.remove_one("import-map"),
+            config,
+            reload: maybe_list(matches, "reload"),
+            cached_only: matches.get_flag("cached-only"),
+            no_remote: matches.get_flag("no-remote"),
+            lock,
+            frozen: matches.remove_one("frozen").unwrap_or(false),
+        };
+        let certificates = Certificates {
+            file: matches.remove_one("cert"),
+            unchecked_hosts: maybe_list(matches, "unsafely-ignore-certificate-errors"),
+        };
+        let from_environment = std::env::var("DENO_V8_FLAGS").unwrap_or_default();
+        let mut v8_flags: Vec<String> =
+            from_environment.split(',').filter(|flag| !flag.is_empty()).map(Into::into).collect();
+        v8_flags.extend(maybe_list(matches, "v8-flags").into_iter().flatten());
+        Ok(Self {
+            permissions: permissions::read(matches),
+            location: matches.remove_one("location"),
+            env_files: maybe_list(matches, "env-file").unwrap_or_default(),
+            seed: matches.remove_one("seed"),
+            v8_flags,
+            quiet: matches.get_flag("quiet"),
+            modules,
+            certificates,
+        })
+    }
+}
+
+/// The error for a command line that is understood, and refused.
+pub(super) fn refusal(message: &str) -> clap::Error {
+    clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n"))
+}
+
+/// A flag that is there or not.
+pub(super) fn switch(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+/// A flag with one value.
+pub(super) fn one(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).value_parser(NonEmptyStringValueParser::new())
+}
+
+/// A flag with a list of values, or none.
+pub(super) fn list(name: String, value: &'static str) -> Arg {
+    Arg::new(name.clone())
+        .long(name)
+        .value_name(value)
+        .num_args(0..)
+        .require_equals(true)
+        .value_delimiter(',')
+        .action(ArgAction::Append)
+}
+
+/// The values of a [`list`], if the flag is there.
+pub(super) fn maybe_list(matches: &mut ArgMatches, name: &str) -> Option<Vec<String>> {
+    matches.contains_id(name).then(|| matches.remove_many(name).into_iter().flatten().collect())
+}
+
+/// A flag that is known for compatibility only, with a value or without.
+fn optional(name: &'static str) -> Arg {
+    Arg::new(name).long(name).num_args(0..=1).require_equals(true).action(ArgAction::Append).hide(true)
+}
+
+fn location(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err("it must be a URL of http or https".into());
+    }
+    // What a script can read must not hold a password.
+    url.set_username("").and_then(|()| url.set_password(None)).expect("URLs of http have users and passwords");
+    Ok(url)
+}

@@ -1,0 +1,66 @@
+//! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
+
+mod flags;
+mod launch;
+mod permissions;
+mod repl;
+mod run;
+
+use clap::ArgMatches;
+
+/// What the command line asks for.
+pub(crate) enum Command {
+    Run(run::Run),
+    Repl(repl::Repl),
+}
+
+/// What a process ends with: an exit code, or a message for the user.
+pub(crate) type Outcome = Result<u8, String>;
+
+impl Command {
+    /// Does it.
+    pub(crate) fn execute(self) -> Outcome {
+        match self {
+            Self::Run(run) => run.execute(),
+            Self::Repl(repl) => repl.execute(),
+        }
+    }
+}
+
+/// Reads the command line. Exits where it is wrong, or asks for help.
+pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
+    let args = with_command(args.into_iter().collect());
+    read(declare().get_matches_from(args)).unwrap_or_else(|error| error.exit())
+}
+
+fn declare() -> clap::Command {
+    clap::Command::new("openkv")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs TypeScript with Deno KV in it")
+        .override_usage("openkv [run] [FLAGS] FILE [ARGS]...\n       openkv COMMAND")
+        .subcommand_required(true)
+        .subcommand(run::declare())
+        .subcommand(repl::declare())
+}
+
+fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
+    let (name, mut matches) = matches.remove_subcommand().expect("a command is required");
+    Ok(match name.as_str() {
+        "run" => Command::Run(run::read(&mut matches)?),
+        "repl" => Command::Repl(repl::read(&mut matches)?),
+        _ => unreachable!("all commands are listed"),
+    })
+}
+
+/// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`.
+fn with_command(mut args: Vec<String>) -> Vec<String> {
+    let declared = declare();
+    let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
+    match args.get(1).map(String::as_str) {
+        None => args.push("repl".into()),
+        Some("-h" | "--help" | "-V" | "--version") => {}
+        Some(arg) if is_command(arg) => {}
+        Some(_) => args.insert(1, "run".into()),
+    }
+    args
+}
