@@ -4,10 +4,16 @@ use deno_core::url::Url;
 use openkv::{KvHost, Options, Runtime, StorageKey, permissions, report};
 
 use super::Outcome;
+use super::env_file;
 use super::flags::RuntimeFlags;
 
 /// Readies the process for the first isolate. To be called before there is a second thread.
 pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
+    // SAFETY: there is no other thread yet.
+    let problems = unsafe { env_file::load(&flags.env_files) };
+    for problem in problems.iter().filter(|_| !flags.quiet) {
+        eprintln!("{} {problem}", deno_terminal::colors::yellow("Warning"));
+    }
     set_v8_flags(&flags.v8_flags, flags.seed)
 }
 

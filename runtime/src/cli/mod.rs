@@ -1,5 +1,6 @@
 //! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
 
+mod env_file;
 mod flags;
 mod launch;
 mod permissions;
