@@ -16,4 +16,4 @@ pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};
 pub use module_options::{Config, Lock, ModuleOptions};
 pub use report::report;
-pub use runtime::{Options, Runtime};
+pub use runtime::{DENO_VERSION, Options, Runtime, TYPESCRIPT_VERSION, V8_VERSION};

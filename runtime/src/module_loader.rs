@@ -40,8 +40,18 @@ enum LoadError {
     Transpile(#[from] openkv_transpile::Error),
 }
 
+/// What is known of the main module before it is loaded.
+pub(crate) struct MainModule {
+    pub specifier: ModuleSpecifier,
+    /// Its text, where it is not read from its URL.
+    pub text: Option<String>,
+    /// What it is written in, where its URL does not tell.
+    pub media_type: Option<MediaType>,
+}
+
 /// Loads modules from files, and transpiles those that are not JavaScript.
 pub(crate) struct FileLoader {
+    main: MainModule,
     permissions: PermissionsContainer,
     loaded: RefCell<HashMap<String, Loaded>>,
 }
@@ -54,8 +64,8 @@ struct Loaded {
 
 impl FileLoader {
     /// A loader that checks dynamic imports against the permissions.
-    pub fn new(permissions: PermissionsContainer) -> Self {
-        Self { permissions, loaded: RefCell::default() }
+    pub fn new(main: MainModule, permissions: PermissionsContainer) -> Self {
+        Self { main, permissions, loaded: RefCell::default() }
     }
 
     fn load_file(
@@ -63,7 +73,8 @@ impl FileLoader {
         specifier: &ModuleSpecifier,
         requested: &RequestedModuleType,
     ) -> Result<ModuleSource, LoadError> {
-        let media_type = MediaType::from_specifier(specifier);
+        let main = Some(&self.main).filter(|main| main.specifier == *specifier);
+        let media_type = main.and_then(|main| main.media_type).unwrap_or_else(|| MediaType::from_specifier(specifier));
         let module_type = match (media_type, requested) {
             (MediaType::Json, RequestedModuleType::Json) => ModuleType::Json,
             (MediaType::Json, RequestedModuleType::None) => {
@@ -72,7 +83,10 @@ impl FileLoader {
             (_, RequestedModuleType::Json) => return Err(LoadError::NotJson(specifier.clone())),
             _ => ModuleType::JavaScript,
         };
-        let text: Arc<str> = read(specifier)?.into();
+        let text: Arc<str> = match main.and_then(|main| main.text.as_deref()) {
+            Some(text) => text.into(),
+            None => read(specifier)?.into(),
+        };
         let (code, source_map) = if openkv_transpile::is_needed(media_type) {
             let transpiled = openkv_transpile::transpile(specifier.clone(), media_type, text.clone())?;
             (transpiled.text.into(), Some(transpiled.source_map))

@@ -10,12 +10,13 @@ use deno_os::ExitCode;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_ext::Host;
+use openkv_transpile::MediaType;
 use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::kv_host::KvHost;
-use crate::module_loader::FileLoader;
+use crate::module_loader::{FileLoader, MainModule};
 use crate::module_options::ModuleOptions;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
@@ -27,8 +28,11 @@ type Sources = &'static [(&'static str, &'static str)];
 static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// The release of Deno that scripts find in `Deno.version`: the one whose API the runtime has.
-const DENO_VERSION: &str = "2.9.8";
-const TYPESCRIPT_VERSION: &str = "6.0.3";
+pub const DENO_VERSION: &str = "2.9.8";
+/// The release of TypeScript that scripts find in `Deno.version`.
+pub const TYPESCRIPT_VERSION: &str = "6.0.3";
+/// The release of V8 that runs scripts.
+pub const V8_VERSION: &str = v8::VERSION_STRING;
 
 /// How long a script that has ended waits for the databases that it closed.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +41,10 @@ const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The module to run.
     pub main_module: Url,
+    /// Its text, where it is not read from its URL.
+    pub main_text: Option<String>,
+    /// What it is written in, where its URL does not tell.
+    pub main_media_type: Option<MediaType>,
     /// `Deno.args`.
     pub args: Vec<String>,
     /// What scripts may do.
@@ -107,7 +115,12 @@ impl Runtime {
     /// # Errors
     /// The snapshot cannot be restored.
     pub fn new(options: Options) -> Result<Self, CoreError> {
-        let loader = Rc::new(FileLoader::new(options.permissions.clone()));
+        let main = MainModule {
+            specifier: options.main_module.clone(),
+            text: options.main_text,
+            media_type: options.main_media_type,
+        };
+        let loader = Rc::new(FileLoader::new(main, options.permissions.clone()));
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(loader),
             extensions: extensions(),
@@ -167,7 +180,7 @@ impl Runtime {
             stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
             stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
             target: env!("OPENKV_TARGET"),
-            version: Version { deno: DENO_VERSION, v8: v8::VERSION_STRING, typescript: TYPESCRIPT_VERSION },
+            version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
         Ok(Self { js, main_module: options.main_module, exit_code, hooks })

@@ -1,9 +1,12 @@
-use clap::builder::NonEmptyStringValueParser;
+use std::path::Path;
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::{Certificates, Config, Lock, ModuleOptions};
+use openkv_transpile::MediaType;
 
 use super::permissions;
 
@@ -187,6 +190,13 @@ impl RuntimeFlags {
             certificates,
         })
     }
+}
+
+/// The flag that tells what a script is written in.
+pub(super) fn ext() -> Arg {
+    let types = PossibleValuesParser::new(["ts", "tsx", "js", "jsx", "mts", "mjs", "cts", "cjs"]);
+    let media_type = types.map(|ext| MediaType::from_path(Path::new(&format!("main.{ext}"))));
+    Arg::new("ext").long("ext").value_name("TYPE").value_parser(media_type).help("What the script is written in")
 }
 
 /// The error for a command line that is understood, and refused.

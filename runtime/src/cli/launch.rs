@@ -32,6 +32,8 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
     let permissions = permissions::from_options(&flags.permissions).map_err(|error| error.to_string())?;
     Ok(Options {
         main_module,
+        main_text: None,
+        main_media_type: None,
         args,
         permissions,
         location: flags.location.clone(),

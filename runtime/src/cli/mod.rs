@@ -1,18 +1,28 @@
 //! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
 
+mod completions;
 mod env_file;
+mod eval;
 mod flags;
 mod launch;
 mod permissions;
 mod repl;
 mod run;
+mod types;
+
+use std::io::{ErrorKind, Write};
 
 use clap::ArgMatches;
+use clap_complete::Shell;
+use openkv::{DENO_VERSION, TYPESCRIPT_VERSION, V8_VERSION};
 
 /// What the command line asks for.
 pub(crate) enum Command {
     Run(run::Run),
+    Eval(eval::Eval),
     Repl(repl::Repl),
+    Types,
+    Completions(Shell),
 }
 
 /// What a process ends with: an exit code, or a message for the user.
@@ -23,7 +33,10 @@ impl Command {
     pub(crate) fn execute(self) -> Outcome {
         match self {
             Self::Run(run) => run.execute(),
+            Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
+            Self::Types => types::execute(),
+            Self::Completions(shell) => completions::execute(shell),
         }
     }
 }
@@ -37,18 +50,28 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
 fn declare() -> clap::Command {
     clap::Command::new("openkv")
         .version(env!("CARGO_PKG_VERSION"))
+        .long_version(format!(
+            "{}\ndeno {DENO_VERSION} (the release whose API it has)\nv8 {V8_VERSION}\ntypescript {TYPESCRIPT_VERSION}",
+            env!("CARGO_PKG_VERSION")
+        ))
         .about("Runs TypeScript with Deno KV in it")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...\n       openkv COMMAND")
         .subcommand_required(true)
         .subcommand(run::declare())
+        .subcommand(eval::declare())
         .subcommand(repl::declare())
+        .subcommand(types::declare())
+        .subcommand(completions::declare())
 }
 
 fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
     let (name, mut matches) = matches.remove_subcommand().expect("a command is required");
     Ok(match name.as_str() {
         "run" => Command::Run(run::read(&mut matches)?),
+        "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
+        "types" => Command::Types,
+        "completions" => Command::Completions(completions::read(&mut matches)),
         _ => unreachable!("all commands are listed"),
     })
 }
@@ -64,4 +87,12 @@ fn with_command(mut args: Vec<String>) -> Vec<String> {
         Some(_) => args.insert(1, "run".into()),
     }
     args
+}
+
+/// Prints a text. A reader that leaves before its end, such as `head`, is no error.
+fn print(text: &str) -> Outcome {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("nothing can be printed: {error}")),
+        _ => Ok(0),
+    }
 }

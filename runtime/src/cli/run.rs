@@ -1,4 +1,8 @@
+use std::path::Path;
+
 use clap::{Arg, ArgMatches, Command};
+use openkv::Options;
+use openkv_transpile::MediaType;
 
 use super::Outcome;
 use super::flags::{self, RuntimeFlags};
@@ -10,6 +14,7 @@ pub(crate) struct Run {
     file: String,
     /// What follows it.
     args: Vec<String>,
+    media_type: Option<MediaType>,
     flags: RuntimeFlags,
 }
 
@@ -20,23 +25,45 @@ pub(super) fn declare() -> Command {
         .num_args(1..)
         .required(true)
         .trailing_var_arg(true)
-        .help("The script, a path or a file URL, and what it finds in Deno.args");
+        .help("The script, a path or a URL, or - for the standard input, and what it finds in Deno.args");
     flags::declare(Command::new("run"))
         .about("Runs a script")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...")
+        .arg(flags::ext())
         .arg(script)
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Run, clap::Error> {
     let flags = RuntimeFlags::read(matches)?;
     let mut script = matches.remove_many("script").expect("FILE is required");
-    Ok(Run { file: script.next().expect("FILE is required"), args: script.collect(), flags })
+    Ok(Run {
+        file: script.next().expect("FILE is required"),
+        args: script.collect(),
+        media_type: matches.remove_one("ext"),
+        flags,
+    })
 }
 
 impl Run {
     pub(super) fn execute(self) -> Outcome {
         launch::prepare(&self.flags)?;
-        let main_module = launch::url(&self.file)?;
-        launch::run(launch::options(&self.flags, main_module, self.args)?)
+        let options = match self.file.as_str() {
+            "-" => {
+                let media_type = self.media_type.unwrap_or(MediaType::Mts);
+                let main_module = launch::url(&format!("./$deno$stdin{}", media_type.as_ts_extension()))?;
+                let text = std::io::read_to_string(std::io::stdin())
+                    .map_err(|error| format!("the script cannot be read from the standard input: {error}"))?;
+                Options { main_text: Some(text), ..launch::options(&self.flags, main_module, self.args)? }
+            }
+            file => {
+                let main_module = launch::url(file)?;
+                // A script without an extension is TypeScript.
+                let bare = MediaType::from_specifier(&main_module) == MediaType::Unknown
+                    && Path::new(main_module.path()).extension().is_none();
+                let main_media_type = self.media_type.or(bare.then_some(MediaType::TypeScript));
+                Options { main_media_type, ..launch::options(&self.flags, main_module, self.args)? }
+            }
+        };
+        launch::run(options)
     }
 }

@@ -1,0 +1,21 @@
+use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use super::Outcome;
+
+/// `openkv completions`: prints a script that teaches a shell the commands and flags.
+pub(super) fn declare() -> Command {
+    Command::new("completions")
+        .about("Prints a script that lets a shell complete commands and flags")
+        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)))
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Shell {
+    matches.remove_one("shell").expect("SHELL is required")
+}
+
+pub(super) fn execute(shell: Shell) -> Outcome {
+    let mut script = vec![];
+    clap_complete::generate(shell, &mut super::declare(), "openkv", &mut script);
+    super::print(&String::from_utf8_lossy(&script))
+}

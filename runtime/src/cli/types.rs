@@ -1,0 +1,17 @@
+use clap::Command;
+
+use super::Outcome;
+
+const DECLARATIONS: &str = include_str!("../../../js/kv/openkv.d.ts");
+
+/// `openkv types`: prints declarations.
+pub(super) fn declare() -> Command {
+    Command::new("types").about("Prints the TypeScript declarations of Deno KV").after_help(
+        "They declare what OpenKV adds to Deno KV, too. Everything else that scripts find is Deno's: Deno's own \
+         declarations hold for it.",
+    )
+}
+
+pub(super) fn execute() -> Outcome {
+    super::print(DECLARATIONS)
+}
