@@ -107,14 +107,20 @@ fn a_file_that_cannot_run_is_one_message() {
     assert_eq!(message(&["syntax.ts"]), expected);
 
     sandbox.write("syntax.js", "let a = ;\n");
-    assert!(message(&["syntax.js"]).starts_with("error: Uncaught SyntaxError: Unexpected token ';'\n"));
+    let expected = "error: SyntaxError: Expression expected\n  |\n1 | let a = ;\n  |         ~\n    at syntax.js:1:9\n";
+    assert_eq!(message(&["syntax.js"]), expected);
 
     sandbox.write("folder/main.ts", "");
-    assert_eq!(message(&["folder"]), "error: Directory import \"folder\" is not supported: name a file in it\n");
+    let expected =
+        "error: [ERR_UNSUPPORTED_DIR_IMPORT] Directory import 'folder' is not supported resolving ES modules\n";
+    assert_eq!(message(&["folder"]), expected);
 
     sandbox.write("data.json", "{}");
-    assert!(message(&["data.json"]).starts_with("error: Expected a JavaScript or TypeScript module"));
-    assert!(message(&["https://example.com/a.ts"]).ends_with("only files can be imported\n"));
+    assert!(message(&["data.json"]).starts_with("error: Attempted to load JSON module without"));
+    sandbox.write("remote.ts", "import 'https://example.com/a.ts';");
+    let expected = "error: Requires import access to \"example.com:443\", run again with the --allow-import flag\n    at \
+                    remote.ts:1:8\n";
+    assert_eq!(message(&["remote.ts"]), expected);
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::modules::Project;
 use deno_core::OpState;
 use deno_core::url::Url;
 use deno_error::JsErrorBox;
@@ -18,6 +19,11 @@ impl StorageKey {
     /// The key of a script without a location: the URL of its main module.
     pub fn of_main_module(url: &Url) -> Self {
         Self(url.to_string())
+    }
+
+    /// The key of all scripts of a project: the URL of its configuration file.
+    pub fn of_project(project: &Project) -> Self {
+        Self(project.url.to_string())
     }
 
     /// The key of all scripts that run with a location of the same origin.
@@ -74,7 +80,7 @@ impl Host for KvHost {
 }
 
 /// `DENO_DIR`, or the folder that it defaults to.
-fn cache_folder() -> Result<PathBuf, JsErrorBox> {
+pub(crate) fn cache_folder() -> Result<PathBuf, JsErrorBox> {
     let folder = match env::var_os("DENO_DIR").filter(|folder| !folder.is_empty()) {
         Some(folder) => Some(PathBuf::from(folder)),
         None => dirs::cache_dir().map(|folder| folder.join("deno")),

@@ -6,14 +6,13 @@
 mod certificates;
 mod extensions;
 mod kv_host;
-mod module_loader;
-mod module_options;
+mod modules;
 pub mod permissions;
 mod report;
 mod runtime;
 
 pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};
-pub use module_options::{Config, Lock, ModuleOptions};
+pub use modules::{Config, Lock, ModuleOptions, Project, ProjectError};
 pub use report::report;
 pub use runtime::{DENO_VERSION, Options, Runtime, TYPESCRIPT_VERSION, V8_VERSION};

@@ -16,8 +16,7 @@ use serde::Serialize;
 use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::kv_host::KvHost;
-use crate::module_loader::{FileLoader, MainModule};
-use crate::module_options::ModuleOptions;
+use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -45,6 +44,12 @@ pub struct Options {
     pub main_text: Option<String>,
     /// What it is written in, where its URL does not tell.
     pub main_media_type: Option<MediaType>,
+    /// How it finds other modules.
+    pub modules: ModuleOptions,
+    /// The configuration file in use.
+    pub project: Option<Project>,
+    /// Whether nothing is told about downloads.
+    pub quiet: bool,
     /// `Deno.args`.
     pub args: Vec<String>,
     /// What scripts may do.
@@ -57,8 +62,6 @@ pub struct Options {
     pub certificates: Certificates,
     /// What random numbers start from, for scripts that shall do the same each time.
     pub seed: Option<u64>,
-    /// How modules are found.
-    pub modules: ModuleOptions,
 }
 
 /// An isolate with a script in it.
@@ -115,14 +118,26 @@ impl Runtime {
     /// # Errors
     /// The snapshot cannot be restored.
     pub fn new(options: Options) -> Result<Self, CoreError> {
-        let main = MainModule {
-            specifier: options.main_module.clone(),
-            text: options.main_text,
-            media_type: options.main_media_type,
-        };
-        let loader = Rc::new(FileLoader::new(main, options.permissions.clone()));
+        let user_agent = format!("Deno/{DENO_VERSION}");
+        let blobs = BlobStore::default_arc();
+        let loader = GraphLoader::new(
+            options.modules,
+            options.project,
+            FetcherOptions {
+                main: MainModule {
+                    url: options.main_module.clone(),
+                    text: options.main_text,
+                    media_type: options.main_media_type,
+                },
+                certificates: options.certificates.clone(),
+                blobs: blobs.clone(),
+                permissions: options.permissions.clone(),
+                quiet: options.quiet,
+                user_agent: user_agent.clone(),
+            },
+        );
         let mut js = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(loader),
+            module_loader: Some(Rc::new(loader)),
             extensions: extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY.0,
@@ -137,7 +152,6 @@ impl Runtime {
         let exit_code = ExitCode::default();
         let kv: Rc<dyn Host> = Rc::new(options.kv);
         let broadcast = InMemoryBroadcastChannel::default();
-        let user_agent = format!("Deno/{DENO_VERSION}");
         let fetch = deno_fetch::Options {
             user_agent: user_agent.clone(),
             root_cert_store_provider: Some(options.certificates.store()),
@@ -148,7 +162,7 @@ impl Runtime {
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
-            deno_web::deno_web::args(BlobStore::default_arc(), options.location.clone(), false, broadcast),
+            deno_web::deno_web::args(blobs, options.location.clone(), false, broadcast),
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use deno_ast::{
-    DecoratorsTranspileOption, EmitOptions, JsxRuntime, ParseDiagnostic, ParseParams, SourceMapOption, TranspileError,
-    TranspileOptions,
+    DecoratorsTranspileOption, EmitOptions, JsxAutomaticOptions, JsxClassicOptions, JsxPrecompileOptions, JsxRuntime,
+    ParseDiagnostic, ParseParams, SourceMapOption, TranspileError, TranspileOptions,
 };
 
-pub use deno_ast::{MediaType, ModuleSpecifier};
+pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource};
 
 /// Why a module could not be transpiled.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,81 @@ pub enum Error {
     /// The text uses what has no counterpart in JavaScript.
     #[error(transparent)]
     Transpile(#[from] TranspileError),
+}
+
+/// What JSX becomes. A comment in a module, such as `@jsxImportSource`, has the last word.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Jsx {
+    /// Calls of a function, React's without another.
+    Classic {
+        /// The function.
+        factory: Option<String>,
+        /// What stands for a fragment.
+        fragment_factory: Option<String>,
+    },
+    /// Calls of functions that are imported.
+    Automatic {
+        /// From where.
+        import_source: Option<String>,
+        /// Whether the calls say where in the source they are.
+        development: bool,
+    },
+    /// Strings, with calls where they change.
+    Precompile {
+        /// From where functions are imported.
+        import_source: Option<String>,
+        /// Elements that become calls.
+        skip_elements: Option<Vec<String>>,
+    },
+}
+
+impl Default for Jsx {
+    fn default() -> Self {
+        Self::Classic { factory: None, fragment_factory: None }
+    }
+}
+
+impl Jsx {
+    /// From where functions are imported, unless a module says otherwise.
+    pub fn import_source(&self) -> Option<&str> {
+        match self {
+            Self::Classic { .. } => None,
+            Self::Automatic { import_source, .. } | Self::Precompile { import_source, .. } => import_source.as_deref(),
+        }
+    }
+
+    /// Which module of the import source has the functions.
+    pub fn import_module(&self) -> &'static str {
+        match self {
+            Self::Automatic { development: true, .. } => "jsx-dev-runtime",
+            _ => "jsx-runtime",
+        }
+    }
+
+    fn runtime(&self) -> JsxRuntime {
+        let automatic = |import_source: &Option<String>, development| JsxAutomaticOptions {
+            development,
+            import_source: import_source.clone(),
+        };
+        match self {
+            Self::Classic { factory, fragment_factory } => {
+                let default = JsxClassicOptions::default();
+                JsxRuntime::Classic(JsxClassicOptions {
+                    factory: factory.clone().unwrap_or(default.factory),
+                    fragment_factory: fragment_factory.clone().unwrap_or(default.fragment_factory),
+                })
+            }
+            Self::Automatic { import_source, development } => {
+                JsxRuntime::Automatic(automatic(import_source, *development))
+            }
+            Self::Precompile { import_source, skip_elements } => JsxRuntime::Precompile(JsxPrecompileOptions {
+                automatic: automatic(import_source, false),
+                skip_elements: skip_elements.clone(),
+                dynamic_props: None,
+            }),
+        }
+    }
 }
 
 /// A module as JavaScript.
@@ -47,9 +122,17 @@ pub fn transpile(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<st
         scope_analysis: false,
         maybe_syntax: None,
     })?;
+    transpile_parsed(parsed, &Jsx::default())
+}
+
+/// Transpiles a module that was parsed already.
+///
+/// # Errors
+/// The module uses what has no counterpart in JavaScript.
+pub fn transpile_parsed(parsed: ParsedSource, jsx: &Jsx) -> Result<Transpiled, Error> {
     let options = TranspileOptions {
         decorators: DecoratorsTranspileOption::Ecma,
-        jsx: Some(JsxRuntime::Classic(Default::default())),
+        jsx: Some(jsx.runtime()),
         ..TranspileOptions::default()
     };
     let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };

@@ -1,11 +1,23 @@
 //! What the commands that run scripts have in common.
 
 use deno_core::url::Url;
-use openkv::{KvHost, Options, Runtime, StorageKey, permissions, report};
+use deno_permissions::PermissionsOptions;
+use openkv::{KvHost, Options, Project, Runtime, StorageKey, permissions, report};
 
 use super::Outcome;
 use super::env_file;
 use super::flags::RuntimeFlags;
+
+/// Where remote modules may come from if the user does not say, as in the reference.
+const IMPORT_HOSTS: [&str; 7] = [
+    "deno.land:443",
+    "jsr.io:443",
+    "esm.sh:443",
+    "raw.esm.sh:443",
+    "cdn.jsdelivr.net:443",
+    "raw.githubusercontent.com:443",
+    "gist.githubusercontent.com:443",
+];
 
 /// Readies the process for the first isolate. To be called before there is a second thread.
 pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
@@ -25,15 +37,20 @@ pub(super) fn url(file: &str) -> Result<Url, String> {
 
 /// What a runtime with these flags is made with.
 pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>) -> Result<Options, String> {
-    let storage_key = match &flags.location {
-        Some(location) => StorageKey::of_location(location),
-        None => StorageKey::of_main_module(&main_module),
+    let project = Project::of(&main_module, &flags.modules.config).map_err(|error| error.to_string())?;
+    let storage_key = match (&flags.location, &project) {
+        (Some(location), _) => StorageKey::of_location(location),
+        (None, Some(project)) => StorageKey::of_project(project),
+        (None, None) => StorageKey::of_main_module(&main_module),
     };
-    let permissions = permissions::from_options(&flags.permissions).map_err(|error| error.to_string())?;
+    let permissions = permissions::from_options(&with_import_hosts(&flags.permissions, &main_module))
+        .map_err(|error| error.to_string())?;
     Ok(Options {
         main_module,
         main_text: None,
         main_media_type: None,
+        project,
+        quiet: flags.quiet,
         args,
         permissions,
         location: flags.location.clone(),
@@ -42,6 +59,18 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
     })
+}
+
+/// Remote modules may come from well-known hosts unless the user lists others; and from the one that the user named.
+fn with_import_hosts(permissions: &PermissionsOptions, main_module: &Url) -> PermissionsOptions {
+    let mut permissions = permissions.clone();
+    let hosts = permissions.allow_import.get_or_insert_with(|| IMPORT_HOSTS.map(Into::into).into());
+    if let (false, "http" | "https", Some(host), Some(port)) =
+        (hosts.is_empty(), main_module.scheme(), main_module.host_str(), main_module.port_or_known_default())
+    {
+        hosts.push(format!("{host}:{port}"));
+    }
+    permissions
 }
 
 /// Runs the main module to its end.

@@ -1,0 +1,191 @@
+//! Where the sources of modules come from: files, the network and its cache, `data:` and `blob:`.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_cache_dir::file_fetcher::{
+    AuthTokens, BlobData, BlobStore, CacheSetting, FetchNoFollowError, FetchNoFollowErrorKind, FetchNoFollowOptions,
+    File, FileFetcher, FileFetcherOptions, FileOrRedirect, NullMemoryFiles, TooManyRedirectsError,
+};
+use deno_cache_dir::{Checksum, GlobalHttpCache};
+use deno_core::url::Url;
+use deno_error::{JsErrorBox, JsErrorClass};
+use deno_graph::source::{
+    CacheSetting as GraphCacheSetting, ChecksumIntegrityError, LoadError, LoadFuture, LoadOptions, LoadResponse, Loader,
+};
+use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
+use deno_web::BlobStoreTrait;
+use openkv_transpile::MediaType;
+use sys_traits::impls::RealSys;
+
+use super::ModuleOptions;
+use super::http_client::ModuleClient;
+use crate::certificates::Certificates;
+use crate::kv_host::cache_folder;
+
+const MAX_REDIRECTS: usize = 10;
+
+/// What is known of the main module before it is loaded.
+pub(crate) struct MainModule {
+    pub url: Url,
+    /// Its text, where it is not read from its URL.
+    pub text: Option<String>,
+    /// What it is written in, where its URL does not tell.
+    pub media_type: Option<MediaType>,
+}
+
+impl MainModule {
+    /// As a server would tell what it is written in.
+    fn headers(&self) -> Option<HashMap<String, String>> {
+        let content_type = self.media_type?.as_content_type()?;
+        Some(HashMap::from([("content-type".into(), content_type.into())]))
+    }
+}
+
+/// What sources are fetched with.
+pub(crate) struct FetcherOptions {
+    /// The main module.
+    pub main: MainModule,
+    /// Whom downloads trust.
+    pub certificates: Certificates,
+    /// The blobs of the script.
+    pub blobs: Arc<dyn BlobStoreTrait>,
+    /// What the script may do.
+    pub permissions: PermissionsContainer,
+    /// Whether nothing is told about downloads.
+    pub quiet: bool,
+    /// As whom downloads are asked for.
+    pub user_agent: String,
+}
+
+/// Fetches what the permissions allow.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    files: Rc<FileFetcher<Blobs, RealSys, ModuleClient>>,
+    main: Rc<MainModule>,
+    permissions: PermissionsContainer,
+}
+
+impl Fetcher {
+    /// A fetcher that uses what is cached of remote modules as `modules` says.
+    pub fn new(options: FetcherOptions, modules: &ModuleOptions) -> Self {
+        let cache_setting = match &modules.reload {
+            _ if modules.cached_only => CacheSetting::Only,
+            Some(urls) if urls.is_empty() => CacheSetting::ReloadAll,
+            Some(urls) => CacheSetting::ReloadSome(urls.clone()),
+            None => CacheSetting::Use,
+        };
+        // Without a folder there is nothing cached, and nothing is.
+        let cache = cache_folder().unwrap_or_default().join("remote");
+        let client = ModuleClient {
+            user_agent: options.user_agent,
+            certificates: options.certificates,
+            told: !options.quiet,
+            client: OnceCell::new(),
+        };
+        let files = FileFetcher::new(
+            Blobs(options.blobs),
+            RealSys,
+            deno_maybe_sync::new_rc(GlobalHttpCache::new(RealSys, cache)),
+            client,
+            deno_maybe_sync::new_rc(NullMemoryFiles),
+            FileFetcherOptions {
+                allow_remote: !modules.no_remote,
+                cache_setting,
+                auth_tokens: AuthTokens::new_from_sys(&RealSys),
+            },
+        );
+        Self { files: Rc::new(files), main: Rc::new(options.main), permissions: options.permissions }
+    }
+
+    /// The source of a file that the user named: it needs no permission.
+    pub async fn fetch_named(&self, url: &Url) -> Result<File, JsErrorBox> {
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            match self.files.fetch_no_follow(&url, FetchNoFollowOptions::default()).await {
+                Ok(FileOrRedirect::File(file)) => return Ok(file),
+                Ok(FileOrRedirect::Redirect(to)) => url = to,
+                Err(error) => return Err(JsErrorBox::from_err(error)),
+            }
+        }
+        Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
+    }
+
+    async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {
+        let main = Some(&*self.main).filter(|main| main.url == url);
+        let headers = main.and_then(MainModule::headers);
+        if let Some(text) = main.and_then(|main| main.text.as_deref()) {
+            let content = text.as_bytes().into();
+            return Ok(Some(LoadResponse::Module { content, mtime: None, specifier: url, maybe_headers: headers }));
+        }
+        // What a module imports with a constant specifier is part of the program. What it finds while it runs, it must be
+        // allowed to read.
+        let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
+        self.permissions.check_specifier(&url, kind).map_err(other)?;
+        let cache = match options.cache_setting {
+            GraphCacheSetting::Use => None,
+            GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),
+            GraphCacheSetting::Only => Some(CacheSetting::Only),
+        };
+        let options = FetchNoFollowOptions {
+            maybe_cache_setting: cache.as_ref(),
+            maybe_checksum: options.maybe_checksum.as_ref().map(|sum| Checksum::new(sum.as_str())),
+            ..FetchNoFollowOptions::default()
+        };
+        match self.files.fetch_no_follow(&url, options).await.map_err(FetchNoFollowError::into_kind) {
+            Ok(FileOrRedirect::File(file)) => Ok(Some(LoadResponse::Module {
+                content: file.source,
+                mtime: None,
+                specifier: file.url,
+                maybe_headers: headers.or(file.maybe_headers),
+            })),
+            Ok(FileOrRedirect::Redirect(specifier)) => Ok(Some(LoadResponse::Redirect { specifier })),
+            Err(FetchNoFollowErrorKind::NotFound(_)) => Ok(None),
+            Err(FetchNoFollowErrorKind::ChecksumIntegrity(error)) => {
+                Err(LoadError::ChecksumIntegrity(ChecksumIntegrityError {
+                    actual: error.actual,
+                    expected: error.expected,
+                }))
+            }
+            Err(error) => Err(other(JsErrorBox::new(error.get_class(), with_causes(&error)))),
+        }
+    }
+}
+
+/// The message of an error, with those of what caused it: only they say why a host could not be reached.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    for i in 0.. {
+        let Some(error) = cause else { break };
+        write!(text, "\n    {i}: {error}").expect("a string takes all");
+        cause = error.source();
+    }
+    text
+}
+
+impl Loader for Fetcher {
+    fn load(&self, specifier: &Url, options: LoadOptions) -> LoadFuture {
+        Box::pin(self.clone().fetch(specifier.clone(), options))
+    }
+}
+
+fn other(error: impl deno_error::JsErrorClass) -> LoadError {
+    LoadError::Other(Arc::new(error))
+}
+
+/// The blobs of the script, as modules.
+#[derive(Debug)]
+struct Blobs(Arc<dyn BlobStoreTrait>);
+
+#[async_trait::async_trait(?Send)]
+impl BlobStore for Blobs {
+    async fn get(&self, url: &Url) -> std::io::Result<Option<BlobData>> {
+        let Some(blob) = self.0.get_object_url(url.clone()) else { return Ok(None) };
+        Ok(Some(BlobData { media_type: blob.media_type.clone(), bytes: blob.read_all().await }))
+    }
+}
