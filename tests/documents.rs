@@ -1,6 +1,109 @@
-//! The examples of the documents, as they are.
+//! The examples of the documents, as they are, and as their text says that they behave.
 
-use crate::support::{Sandbox, read_repository};
+mod blocks;
+mod harness;
+
+use std::fs;
+
+use crate::support::{Sandbox, read_repository, repository};
+use blocks::{files, read_folder};
+use harness::{Harness, Runs};
+
+/// Runs the blocks of a document, each in its harness.
+#[track_caller]
+fn passes(document: &str) {
+    let blocks = files(document);
+    let harnesses = read_folder(&format!("tests/documents/{document}"));
+    assert!(harnesses.keys().eq(blocks.keys()), "each block of {document} has a harness: {:?}", harnesses.keys());
+    let failures: Vec<_> = harnesses_of(document).into_iter().filter_map(|harness| harness.run().err()).collect();
+    assert!(failures.is_empty(), "{} of {} blocks fail\n{}", failures.len(), blocks.len(), failures.join("\n"));
+}
+
+fn harnesses_of(document: &str) -> Vec<Harness> {
+    files(document).iter().map(|(file, block)| Harness::read(&format!("{document}/{file}"), block)).collect()
+}
+
+macro_rules! documents {
+    ($($name:ident: $document:literal)*) => {
+        const DOCUMENTS: &[&str] = &[$($document),*];
+        $(
+            #[test]
+            fn $name() {
+                passes($document);
+            }
+        )*
+    };
+}
+
+documents! {
+    blocks_of_the_guide: "1-guide"
+    blocks_of_the_quick_start: "2-quick-start"
+    blocks_of_the_comprehensive_guide: "3-comprehensive-guide"
+    blocks_of_the_notes: "4-notes"
+    blocks_of_the_manual: "5-manual"
+}
+
+#[test]
+fn each_block_is_a_file_byte_for_byte() {
+    for document in DOCUMENTS {
+        let folder = format!("testdata/documents/{document}");
+        let (blocks, found) = (files(document), read_folder(&folder));
+        assert!(found.keys().eq(blocks.keys()), "{folder} has other files than {document}.md has blocks");
+        for (name, block) in blocks {
+            assert_eq!(found[&name], block, "{folder}/{name} is not the block; testdata/documents/extract writes it");
+        }
+    }
+}
+
+#[test]
+#[ignore = "writes testdata/documents: testdata/documents/extract runs it"]
+fn extract() {
+    for document in DOCUMENTS {
+        let folder = format!("testdata/documents/{document}");
+        for name in read_folder(&folder).keys() {
+            fs::remove_file(repository(&folder).join(name)).unwrap();
+        }
+        for (name, block) in files(document) {
+            fs::create_dir_all(repository(&folder)).unwrap();
+            fs::write(repository(&folder).join(name), block).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_tables_of_the_documentation_are_true() {
+    let mut counts = String::new();
+    let mut reasons = String::new();
+    let mut total = [0; 4];
+    for document in DOCUMENTS {
+        let mut row = [0; 4];
+        for Harness { name, runs, .. } in harnesses_of(document) {
+            let (kind, reason) = match runs {
+                Runs::AsItStands => (1, None),
+                Runs::AsRead(reason) => (2, Some(reason)),
+                Runs::WithoutCode(reason) => (3, Some(reason)),
+            };
+            row[0] += 1;
+            row[kind] += 1;
+            if let Some(reason) = reason {
+                reasons += &format!("| [{name}](../tests/documents/{name}) | {reason} |\n");
+            }
+        }
+        total = std::array::from_fn(|column| total[column] + row[column]);
+        counts += &table_row(document, row);
+    }
+    counts += &table_row("all", total);
+
+    let documentation = read_repository("docs/documents.md");
+    for table in [counts, reasons] {
+        assert!(documentation.contains(&format!("| --- |\n{table}\n")), "docs/documents.md is to have\n{table}");
+    }
+}
+
+/// A document's row: its blocks, those of each kind, and those that pass, which are all where the suite passes.
+fn table_row(document: &str, [blocks, as_they_stand, as_read, without_code]: [u32; 4]) -> String {
+    format!("| {document} | {blocks} | {as_they_stand} | {as_read} | {without_code} | {blocks} |\n")
+}
 
 #[test]
 fn the_quick_start_prints_what_its_comments_say() {

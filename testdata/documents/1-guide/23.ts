@@ -1,0 +1,2 @@
+// Works identically on Deno Deploy
+const kv = await Deno.openKv();

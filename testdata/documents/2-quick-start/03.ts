@@ -1,0 +1,4 @@
+const result = await kv.get<User>(["users", "alice"]);
+if (result.value) {
+  console.log(result.value.name);
+}

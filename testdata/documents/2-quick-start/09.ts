@@ -1,0 +1,2 @@
+// Persist to a local file
+const kv = await Deno.openKv("./my-database.sqlite");

@@ -1,0 +1,3 @@
+const userAdminKey = ["user", "admin", <userId>];
+const userCustomerKey = ["user", "customer", <userId>];
+const userGuestKey = ["user", "guest", <userId>];

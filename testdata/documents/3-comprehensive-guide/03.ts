@@ -1,0 +1,1 @@
+const userRoleKey = ["user_by_role", <userRole>, <userId>];

@@ -1,0 +1,6 @@
+interface User {
+  id: string;
+  name: string;
+  email: string;
+  phone?: string;
+}

@@ -1,0 +1,1 @@
+const userId = crypto.randomUUID();

@@ -1,0 +1,1 @@
+await kv.set<User>(["user", userId], user);

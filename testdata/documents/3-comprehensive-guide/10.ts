@@ -1,0 +1,1 @@
+const foundUser: Deno.KvEntryMaybe<User> = await kv.get<User>(["user", userId]);

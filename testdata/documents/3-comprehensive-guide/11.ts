@@ -1,0 +1,2 @@
+user.phone = "5182349876"
+const result = await kv.set(["user", userId], user);

@@ -1,0 +1,1 @@
+await kv.delete(["user", userId]);

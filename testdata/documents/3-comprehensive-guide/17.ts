@@ -1,0 +1,2 @@
+// TODO: Example of all options with prefix
+

@@ -1,0 +1,1 @@
+ks.set(["user", "<userId>"], <user object record>)

@@ -1,0 +1,1 @@
+ks.set(["user", "<lastName>", "<firstName>", "<userId>"], <user object record>)

@@ -1,0 +1,3 @@
+// TODO: Better example
+const num = new Deno.KvU64(5n);
+console.log(num.value)

@@ -1,0 +1,21 @@
+//# because `get` is not awaited
+import { contents, equal, memory, throws } from "../harness.ts";
+
+const kv: any = await memory();
+
+// A promise is checked, which has no key.
+async function asItStands() {
+  //# block
+}
+await throws(asItStands, "TypeError", "serde_v8 error: invalid type; expected: array, got: undefined");
+equal(await contents(kv), []);
+
+//# replace `kv.get` with `await kv.get`
+//# block
+
+const { versionstamp } = await kv.get(["user", userId]);
+equal(result, { ok: true, versionstamp });
+const [[key, version], ...rest] = await contents(kv, ["user_versionstamp"]) as [Deno.KvKey, any][];
+equal(key, ["user_versionstamp", userId, versionstamp]);
+equal([version.version, typeof version.date], [versionstamp, "number"]);
+equal(rest, []);

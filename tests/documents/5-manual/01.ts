@@ -1,0 +1,10 @@
+//# because `res` is declared twice: what follows the deletion in a scope of its own
+import { contents, equal, output } from "../harness.ts";
+
+//# block 1-13
+{
+  //# block 15-18
+}
+
+equal(output(), ['[ "users", "alice" ]', '{ name: "Alice" }', '[ "users", "alice" ]', "null"]);
+equal(await contents(kv), []);
