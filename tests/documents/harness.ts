@@ -2,14 +2,13 @@
 
 export { equal, memory, throws } from "../conformance/harness.ts";
 
-/** The lines that a block printed, as console.log shows them. */
-export const printed: string[] = [];
+const printed: string[] = [];
 
 console.log = (...values: unknown[]) => {
   printed.push(values.map((value) => typeof value === "string" ? value : Deno.inspect(value)).join(" "));
 };
 
-/** The lines printed since the last call. */
+/** The lines printed since the last call, as console.log shows them. */
 export function output(): string[] {
   return printed.splice(0);
 }

@@ -7,7 +7,8 @@ const kv = await memory();
 equal(success, true);
 equal((await kv.get(["counter", "visits"])).value, 1);
 
-// Three that update at once, with three tries each: in each round one wins at least, so all do, and nothing is lost.
+// Three that update at once, with three tries each: who fails has lost to one of the two others, so all succeed in the end,
+// and nothing is lost.
 const increment = () => updateWithRetry<number>(["counter", "visits"], (current) => current! + 1);
 equal(await Promise.all([increment(), increment(), increment()]), [true, true, true]);
 equal((await kv.get(["counter", "visits"])).value, 4);
