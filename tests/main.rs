@@ -4,5 +4,6 @@ mod cli;
 mod conformance;
 mod documents;
 mod interop;
+mod modules;
 mod processes;
 mod support;

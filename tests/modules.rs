@@ -1,0 +1,301 @@
+//! How scripts find their modules.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Output, Sandbox};
+
+/// A server of modules, which keeps the paths that it was asked for.
+struct Server {
+    url: String,
+    files: Arc<Mutex<HashMap<String, String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(files: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            files: Arc::default(),
+            asked: Arc::default(),
+        };
+        files.iter().for_each(|(path, text)| server.put(path, text));
+        let (files, asked) = (server.files.clone(), server.asked.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (files, asked) = (files.clone(), asked.clone());
+                std::thread::spawn(move || answer(stream.unwrap(), &files, &asked));
+            }
+        });
+        server
+    }
+
+    fn put(&self, path: &str, text: &str) {
+        self.files.lock().unwrap().insert(path.into(), text.into());
+    }
+
+    /// The paths that were asked for since the last call, sorted.
+    fn asked(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        asked.sort();
+        asked
+    }
+}
+
+/// Answers the requests of one connection. A text `-> PATH` is a redirection.
+fn answer(stream: TcpStream, files: &Mutex<HashMap<String, String>>, asked: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    while let Some(Ok(request)) = lines.next() {
+        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        let text = files.lock().unwrap().get(&path).cloned();
+        asked.lock().unwrap().push(path);
+        let head = match text.as_deref().map(|text| text.strip_prefix("-> ").ok_or(text)) {
+            Some(Ok(to)) => format!("302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
+            Some(Err(text)) => format!("200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()),
+            None => "404 Not Found\r\ncontent-length: 0\r\n\r\n".into(),
+        };
+        if (&stream).write_all(format!("HTTP/1.1 {head}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Runs `main.ts` with all permissions and more flags, silent about downloads.
+fn run(sandbox: &Sandbox, flags: &[&str]) -> Output {
+    sandbox.openkv(["run", "-A", "--quiet"].iter().chain(flags).chain(&["main.ts"]))
+}
+
+#[test]
+fn import_meta_tells_where_a_module_is() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lib/a.ts", "export const { main, filename, dirname } = import.meta;");
+    let script = "import * as a from './lib/a.ts';
+        const at = (path: string) => path.replace(Deno.cwd(), '');
+        console.log(import.meta.main, at(import.meta.filename!), at(import.meta.dirname!), a.main, at(a.filename!));
+        console.log(at(import.meta.resolve('./x.ts')), import.meta.resolve('https://a.example/b.ts'));";
+    let expected = "true /main.ts  false /lib/a.ts\nfile:///x.ts https://a.example/b.ts\n";
+    assert_eq!(sandbox.run(script).stdout(), expected);
+}
+
+#[test]
+fn import_maps_of_the_configuration_and_of_the_command_line_lead_imports() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lib/one.ts", "export const name = 'one';");
+    sandbox.write("lib/two.ts", "export const name = 'two';");
+    let config = r#"{ // comments are allowed
+        "imports": { "lib": "./lib/one.ts", "lib/": "./lib/" } }"#;
+    sandbox.write("deno.jsonc", config);
+    sandbox.write("map.json", r#"{ "imports": { "lib": "./lib/two.ts", "lib/": "./lib/" } }"#);
+    sandbox.write(
+        "main.ts",
+        "import { name } from 'lib'; import * as two from 'lib/two.ts'; console.log(name, two.name);",
+    );
+    assert_eq!(run(&sandbox, &[]).stdout(), "one two\n");
+    assert_eq!(run(&sandbox, &["--import-map", "map.json"]).stdout(), "two two\n");
+    assert_eq!(run(&sandbox, &["--config", "deno.jsonc"]).stdout(), "one two\n");
+    let error = run(&sandbox, &["--no-config"]).stderr();
+    assert!(error.starts_with("error: Import \"lib/two.ts\" not a dependency\n    at file://"), "{error}");
+}
+
+#[test]
+fn a_wrong_configuration_is_one_message() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "");
+    for (config, message) in [
+        ("{ imports", "error: Unterminated"),
+        (r#"{ "imports": { "a": 1 }, "lock": 3 }"#, "error: the entry \"lock\" of "),
+        (r#"{ "compilerOptions": { "jsx": "vue" } }"#, "error: the entry \"compilerOptions\" of "),
+    ] {
+        sandbox.write("deno.json", config);
+        let error = run(&sandbox, &[]).stderr();
+        assert!(error.starts_with(message) || error.contains("deno.json"), "{error}");
+    }
+    let error = run(&sandbox, &["--config", "missing.json"]).stderr();
+    assert!(error.contains("missing.json"), "{error}");
+    let error = run(&sandbox, &["--no-config", "--import-map", "missing.json"]).stderr();
+    assert!(error.contains("the import map missing.json: "), "{error}");
+}
+
+#[test]
+fn scripts_of_a_project_share_the_default_database() {
+    let sandbox = Sandbox::new();
+    sandbox.write("deno.json", "{}");
+    sandbox.write("main.ts", "await (await Deno.openKv()).set(['a'], 1);");
+    sandbox.write("lib/other.ts", "console.log((await (await Deno.openKv()).get(['a'])).value);");
+    run(&sandbox, &[]).stdout();
+    assert_eq!(sandbox.openkv(["lib/other.ts"]).stdout(), "1\n");
+    assert_eq!(sandbox.openkv(["run", "--no-config", "lib/other.ts"]).stdout(), "null\n");
+}
+
+#[test]
+fn jsx_becomes_what_the_configuration_says() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "h.ts",
+        "export const h = (tag: string, props: unknown, ...inner: unknown[]) => [tag, props, ...inner];",
+    );
+    sandbox.write("jsx/jsx-runtime.ts", "export const jsx = (tag: string, props: object) => ({ tag, ...props });");
+    sandbox.write("main.tsx", "import { h } from './h.ts'; const a: number = 1; console.log(<b id='x'>{a}</b>);");
+    let run = |config: &str| {
+        sandbox.write("deno.json", config);
+        sandbox.openkv(["main.tsx"]).stdout()
+    };
+    assert_eq!(run(r#"{ "compilerOptions": { "jsxFactory": "h" } }"#), "[ \"b\", { id: \"x\" }, 1 ]\n");
+    let config = r#"{ "compilerOptions": { "jsx": "react-jsx", "jsxImportSource": "ui" },
+        "imports": { "ui/jsx-runtime": "./jsx/jsx-runtime.ts" } }"#;
+    assert_eq!(run(config), "{ tag: \"b\", id: \"x\", children: 1 }\n");
+}
+
+#[test]
+fn data_and_blob_urls_text_and_bytes_are_modules() {
+    let sandbox = Sandbox::new();
+    sandbox.write("note.txt", "hello\n");
+    let script = r#"
+        import note from "./note.txt" with { type: "text" };
+        import bytes from "./note.txt" with { type: "bytes" };
+        import { a } from "data:text/typescript,export const a: string = 'data';";
+        const blob = new Blob(["export const b: string = 'blob';"], { type: "text/typescript" });
+        const { b } = await import(URL.createObjectURL(blob));
+        console.log([note, bytes.length, a, b]);
+    "#;
+    assert_eq!(sandbox.run(script).stdout(), "[ \"hello\\n\", 6, \"data\", \"blob\" ]\n");
+}
+
+#[test]
+fn a_module_that_the_script_writes_can_be_imported() {
+    let script = "const load = () => import('./made.ts').then((m) => m.made, (e) => e.constructor.name);
+        console.log(await load());
+        await Deno.writeTextFile('made.ts', 'export const made: number = 1;');
+        console.log(await load());";
+    assert_eq!(Sandbox::new().run(script).stdout(), "TypeError\n1\n");
+}
+
+#[test]
+fn an_import_that_is_not_constant_needs_permission_to_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.ts", "export default 'a';");
+    sandbox.write(
+        "main.ts",
+        "console.log((await import('./a.ts')).default);
+        const name = ['./b', '.ts'].join('');
+        console.log(await import(name).then((m) => m.default, (e) => e.message.split('\"')[0]));",
+    );
+    sandbox.write("b.ts", "export default 'b';");
+    assert_eq!(sandbox.openkv(["main.ts"]).stdout(), "a\nRequires read access to \n");
+    assert_eq!(sandbox.openkv(["-R", "main.ts"]).stdout(), "a\nb\n");
+}
+
+#[test]
+fn remote_modules_are_cached_and_reloaded() {
+    let server = Server::start(&[
+        ("/a.ts", "export { b } from './old/b.ts'; export const a: number = 1;"),
+        ("/old/b.ts", "-> /new/b.ts"),
+        ("/new/b.ts", "export const b: string = import.meta.url;"),
+    ]);
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", format!("import {{ a, b }} from '{}/a.ts'; console.log(a, b);", server.url));
+    let expected = format!("1 {}/new/b.ts\n", server.url);
+    let all = ["/a.ts", "/new/b.ts", "/old/b.ts"];
+
+    let error = run(&sandbox, &["--cached-only"]).stderr();
+    assert!(error.contains("--cached-only"), "{error}");
+    let error = run(&sandbox, &["--no-remote"]).stderr();
+    assert!(error.contains("--no-remote"), "{error}");
+    assert_eq!(server.asked(), [""; 0]);
+
+    let told = sandbox.openkv(["run", "-A", "main.ts"]);
+    assert_eq!((told.stdout, told.stderr.lines().count()), (expected.clone(), 3));
+    assert_eq!(server.asked(), all);
+    assert_eq!(run(&sandbox, &[]).stdout(), expected);
+    assert_eq!(run(&sandbox, &["--cached-only"]).stdout(), expected);
+    assert_eq!(server.asked(), [""; 0]);
+
+    server.put("/a.ts", "export { b } from './old/b.ts'; export const a: number = 2;");
+    let some = format!("--reload={}/a.ts", server.url);
+    assert_eq!(run(&sandbox, &[&some]).stdout(), expected.replacen('1', "2", 1));
+    assert_eq!(server.asked(), ["/a.ts"]);
+    assert_eq!(run(&sandbox, &["--reload"]).stdout(), expected.replacen('1', "2", 1));
+    assert_eq!(server.asked(), all);
+}
+
+#[test]
+fn remote_modules_need_a_host_that_is_allowed() {
+    let server = Server::start(&[
+        ("/a.ts", "export default 'a';"),
+        ("/file.ts", "import 'file:///etc/passwd';"),
+        ("/main.ts", "import a from './a.ts'; console.log(a);"),
+    ]);
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", format!("import a from '{}/a.ts'; console.log(a);", server.url));
+    let host = server.url.trim_start_matches("http://");
+    let allow = format!("--allow-import={host}");
+    assert_eq!(sandbox.openkv(["run", "--quiet", &allow, "main.ts"]).stdout(), "a\n");
+    let error = sandbox.openkv(["run", "main.ts"]).stderr();
+    assert!(error.starts_with(&format!("error: Requires import access to \"{host}\"")), "{error}");
+
+    // The host of a main module that the user named is allowed.
+    assert_eq!(sandbox.openkv(["run", "--quiet", &format!("{}/main.ts", server.url)]).stdout(), "a\n");
+    let error = sandbox.openkv(["run", "-A", "--quiet", &format!("{}/file.ts", server.url)]).stderr();
+    assert!(error.contains("Remote modules are not allowed to import local modules"), "{error}");
+}
+
+#[test]
+fn the_lock_file_refuses_a_module_that_changed() {
+    let server = Server::start(&[("/a.ts", "export default 'a';"), ("/b.ts", "export default 'b';")]);
+    let sandbox = Sandbox::new();
+    sandbox.write("deno.json", "{}");
+    let import = |name: &str| format!("import x from '{}/{name}.ts'; console.log(x);", server.url);
+    sandbox.write("main.ts", import("a"));
+    assert_eq!(run(&sandbox, &[]).stdout(), "a\n");
+    let locked = std::fs::read_to_string(sandbox.path("deno.lock")).unwrap();
+    assert!(locked.contains(&format!("\"{}/a.ts\": \"", server.url)), "{locked}");
+
+    server.put("/a.ts", "export default 'evil';");
+    let error = run(&sandbox, &["--reload"]).stderr();
+    assert!(error.contains("Integrity check failed"), "{error}");
+    assert_eq!(run(&sandbox, &["--reload", "--no-lock"]).stdout(), "evil\n");
+    assert_eq!(std::fs::read_to_string(sandbox.path("deno.lock")).unwrap(), locked);
+
+    sandbox.write("main.ts", import("b"));
+    let error = run(&sandbox, &["--frozen"]).stderr();
+    assert!(error.contains("deno.lock") && error.contains("--frozen"), "{error}");
+    assert_eq!(std::fs::read_to_string(sandbox.path("deno.lock")).unwrap(), locked);
+    assert_eq!(run(&sandbox, &["--lock=other.lock"]).stdout(), "b\n");
+    assert!(std::fs::read_to_string(sandbox.path("other.lock")).unwrap().contains("/b.ts"));
+}
+
+#[test]
+fn packages_of_jsr_are_found_by_their_version() {
+    let module = "export const version: string = '1.2.0'; // tool";
+    let manifest = r#"{ "exports": { ".": "./mod.ts" }, "manifest": { "/mod.ts": { "size": 47,
+        "checksum": "sha256-a5bbe964062f35e71685d2dd16e147f4d5ce04fc49c18a80c21ee69174f6ff59" } } }"#;
+    let server = Server::start(&[
+        ("/@kv/tool/meta.json", r#"{ "versions": { "1.0.0": {}, "1.2.0": {}, "2.0.0": {} } }"#),
+        ("/@kv/tool/1.2.0_meta.json", manifest),
+        ("/@kv/tool/1.2.0/mod.ts", module),
+    ]);
+    let sandbox = Sandbox::new();
+    sandbox.write("deno.json", "{}");
+    sandbox.write("main.ts", "import { version } from 'jsr:@kv/tool@1'; console.log(version);");
+    sandbox.write(".env", format!("JSR_URL={}", server.url));
+    assert_eq!(run(&sandbox, &["--env-file"]).stdout(), "1.2.0\n");
+    let locked = std::fs::read_to_string(sandbox.path("deno.lock")).unwrap();
+    assert!(locked.contains(r#""jsr:@kv/tool@1": "1.2.0""#), "{locked}");
+
+    server.put("/@kv/tool/1.2.0/mod.ts", &module.replace("tool", "evil"));
+    let error = run(&sandbox, &["--env-file", "--no-lock", "--reload"]).stderr();
+    assert!(error.contains("Integrity check failed"), "{error}");
+}
+
+#[test]
+fn what_node_and_npm_have_is_refused_clearly() {
+    let sandbox = Sandbox::new();
+    let error = sandbox.run("import fs from 'node:fs';").stderr();
+    assert!(error.starts_with("error: \"node:fs\" is a module of Node.js, which OpenKV does not have\n"), "{error}");
+    let error = sandbox.run("import chalk from 'npm:chalk@5';").stderr();
+    assert!(error.starts_with("error: \"npm:chalk@5\" is a package of npm, which OpenKV does not load"), "{error}");
+}
