@@ -9,6 +9,7 @@ import {
 } from "ext:core/ops";
 import { AtomicOperation, Kv, KvListIterator, KvU64, openKv } from "ext:openkv/mod.ts";
 import { errors } from "ext:openkv_runtime/errors.ts";
+import { watchFs } from "ext:openkv_runtime/fs_watcher.ts";
 import { lazyProperties, lazyScript, type Module } from "ext:openkv_runtime/lazy.ts";
 import type { Options } from "ext:openkv_runtime/main.ts";
 import { Permissions, permissions, PermissionStatus } from "ext:openkv_runtime/permissions.ts";
@@ -84,6 +85,7 @@ export const deno = {
   systemMemoryInfo: os.systemMemoryInfo,
   uid: os.uid,
   unrefTimer: timers.unrefTimer,
+  watchFs,
 };
 
 core.defineGlobalProperties(deno, {

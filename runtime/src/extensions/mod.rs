@@ -1,6 +1,7 @@
 //! The extensions of the runtime. Shared with the build script, which makes the snapshot of them: both must name the
 //! same ones in the same order.
 
+mod fs_watch;
 mod permissions;
 mod terminal;
 
@@ -23,6 +24,8 @@ deno_core::extension!(
         openkv
     ],
     ops = [
+        fs_watch::op_fs_watch_next,
+        fs_watch::op_fs_watch_open,
         op_parent_process,
         permissions::op_permission,
         terminal::op_console_size,
@@ -33,6 +36,7 @@ deno_core::extension!(
         dir "../js/runtime",
         "deno_ns.ts",
         "errors.ts",
+        "fs_watcher.ts",
         "global_scope.ts",
         "lazy.ts",
         "main.ts",
