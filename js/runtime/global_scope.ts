@@ -150,9 +150,10 @@ export const globalScope = {
 
 /** The location of the script: that of `--location`, or none, which the script may set itself. */
 export function locationScope(href: string | undefined) {
+  const Location = location.locationConstructorDescriptor;
   if (href === undefined) {
-    return { location: { __proto__: null, writable: true, configurable: true, value: undefined } };
+    return { Location, location: { __proto__: null, writable: true, configurable: true, value: undefined } };
   }
   location.setLocationHref(href);
-  return { Location: location.locationConstructorDescriptor, location: location.locationDescriptor };
+  return { Location, location: location.locationDescriptor };
 }

@@ -25,6 +25,10 @@ export interface Options {
   version: { deno: string; v8: string; typescript: string };
 }
 
+// As in the reference: without it, data of strangers cannot change what all objects inherit. Nor is what no standard has.
+delete (Object.prototype as { __proto__?: unknown }).__proto__;
+delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
+
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
 core.setReportExceptionCallback(event.reportException);
@@ -45,6 +49,7 @@ function bootstrap(options: Options) {
 
   performance.setTimeOrigin();
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
+  core.build.standalone = false;
   core.setBuildInfo(options.target);
   core.defineGlobalProperties(globalThis, locationScope(options.location));
   ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
