@@ -6,4 +6,5 @@ mod documents;
 mod interop;
 mod modules;
 mod processes;
+mod repl;
 mod support;

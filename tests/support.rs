@@ -5,7 +5,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 
 /// No script of the suite runs for so long: one that does hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder of its own for a test: scripts and databases in it are seen by no other.
 pub struct Sandbox {
@@ -37,15 +37,26 @@ impl Sandbox {
         path
     }
 
-    /// Runs `openkv` in the folder.
-    pub fn openkv(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_openkv"));
-        command.args(args).current_dir(self.folder.path()).timeout(PATIENCE);
+    /// `openkv`, to be run in the folder.
+    pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_openkv"));
+        command.args(args).current_dir(self.folder.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DENO_")) {
             command.env_remove(name);
         }
         command.env("DENO_DIR", self.path("deno_dir")).env("NO_COLOR", "1");
-        let output = command.output().expect("openkv starts");
+        command
+    }
+
+    /// Runs `openkv` in the folder.
+    pub fn openkv(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+        self.openkv_reading("", args)
+    }
+
+    /// Runs `openkv` in the folder, with something to read from the standard input.
+    pub fn openkv_reading(&self, input: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+        let mut command = Command::from_std(self.command(args));
+        let output = command.write_stdin(input).timeout(PATIENCE).output().expect("openkv starts");
         Output {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("scripts print UTF-8"),

@@ -3,6 +3,7 @@ import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
 import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
+import { startRepl } from "ext:openkv_runtime/repl.ts";
 
 const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
   primordials;
@@ -78,4 +79,5 @@ globalThis.bootstrap = {
   /** Whether the script may end: no listener prevented it. */
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+  startRepl,
 };

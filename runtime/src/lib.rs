@@ -8,11 +8,13 @@ mod extensions;
 mod kv_host;
 mod modules;
 pub mod permissions;
+mod repl;
 mod report;
 mod runtime;
 
 pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};
 pub use modules::{Config, Lock, ModuleOptions, Project, ProjectError};
+pub use repl::{Preamble, repl};
 pub use report::report;
 pub use runtime::{DENO_VERSION, Options, Runtime, TYPESCRIPT_VERSION, V8_VERSION};

@@ -77,6 +77,7 @@ struct Hooks {
     dispatch_load: v8::Global<v8::Function>,
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
+    start_repl: v8::Global<v8::Function>,
 }
 
 /// What the bootstrap script is told. See `js/runtime/main.ts`.
@@ -223,9 +224,24 @@ impl Runtime {
                 break;
             }
         }
+        self.end()
+    }
+
+    /// Tells the script that it ends, and waits for what it closed. Answers the exit code.
+    pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
         openkv_engine::sqlite::wait_closed(CLOSING_PATIENCE);
         Ok(self.exit_code.get())
+    }
+
+    /// Loads the main module, and readies the global scope for the REPL. See `js/runtime/repl.ts`.
+    pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
+        self.js.load_main_es_module(&self.main_module).await?;
+        self.dispatch(|hooks| &hooks.start_repl).map(drop)
+    }
+
+    pub(crate) fn js(&mut self) -> &mut JsRuntime {
+        &mut self.js
     }
 
     /// Calls a hook. Answers whether it returned true.
@@ -258,8 +274,8 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
     let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
-    let [start, dispatch_load, dispatch_before_unload, dispatch_unload] =
-        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload"].map(|name| {
+    let [start, dispatch_load, dispatch_before_unload, dispatch_unload, start_repl] =
+        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload", "startRepl"].map(|name| {
             let function = property::<v8::Function>(scope, bootstrap, name);
             v8::Global::new(scope, function)
         });
@@ -268,7 +284,7 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload }),
+        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl }),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }

@@ -1,5 +1,7 @@
 //! TypeScript to JavaScript: for the scripts that OpenKV runs, and for its own extensions when they are built.
 
+mod repl;
+
 use std::sync::Arc;
 
 use deno_ast::{
@@ -8,6 +10,7 @@ use deno_ast::{
 };
 
 pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource};
+pub use repl::{InputError, is_incomplete, transpile_input};
 
 /// Why a module could not be transpiled.
 #[derive(Debug, thiserror::Error)]
@@ -114,15 +117,7 @@ pub fn is_needed(media_type: MediaType) -> bool {
 /// # Errors
 /// The text is not a module of the media type.
 pub fn transpile(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> Result<Transpiled, Error> {
-    let parsed = deno_ast::parse_module(ParseParams {
-        specifier,
-        text,
-        media_type,
-        capture_tokens: false,
-        scope_analysis: false,
-        maybe_syntax: None,
-    })?;
-    transpile_parsed(parsed, &Jsx::default())
+    transpile_parsed(parse(specifier, media_type, text)?, &Jsx::default())
 }
 
 /// Transpiles a module that was parsed already.
@@ -130,14 +125,28 @@ pub fn transpile(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<st
 /// # Errors
 /// The module uses what has no counterpart in JavaScript.
 pub fn transpile_parsed(parsed: ParsedSource, jsx: &Jsx) -> Result<Transpiled, Error> {
-    let options = TranspileOptions {
+    let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };
+    let emitted = parsed.transpile(&transpile_options(jsx), &Default::default(), &emit)?.into_source();
+    Ok(Transpiled { text: emitted.text, source_map: emitted.source_map.unwrap_or_default() })
+}
+
+fn parse(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> Result<ParsedSource, ParseDiagnostic> {
+    deno_ast::parse_module(ParseParams {
+        specifier,
+        text,
+        media_type,
+        capture_tokens: false,
+        scope_analysis: false,
+        maybe_syntax: None,
+    })
+}
+
+fn transpile_options(jsx: &Jsx) -> TranspileOptions {
+    TranspileOptions {
         decorators: DecoratorsTranspileOption::Ecma,
         jsx: Some(jsx.runtime()),
         ..TranspileOptions::default()
-    };
-    let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };
-    let emitted = parsed.transpile(&options, &Default::default(), &emit)?.into_source();
-    Ok(Transpiled { text: emitted.text, source_map: emitted.source_map.unwrap_or_default() })
+    }
 }
 
 /// Transpiles a TypeScript source of an extension, which may not be wrong and must be ASCII. For build scripts.

@@ -76,12 +76,13 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
     })
 }
 
-/// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`.
+/// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`
+/// where everything is allowed.
 fn with_command(mut args: Vec<String>) -> Vec<String> {
     let declared = declare();
     let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
     match args.get(1).map(String::as_str) {
-        None => args.push("repl".into()),
+        None => args.extend(["repl".into(), "--allow-all".into()]),
         Some("-h" | "--help" | "-V" | "--version") => {}
         Some(arg) if is_command(arg) => {}
         Some(_) => args.insert(1, "run".into()),

@@ -1,8 +1,12 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use openkv::{Options, Preamble, Runtime, repl, report};
 
 use super::Outcome;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
+
+/// What the reference calls its session in the current folder: so both open the same database.
+const MAIN_MODULE: &str = "./$deno$repl.mts";
 
 /// `openkv repl`: reads, evaluates and prints, again and again.
 pub(crate) struct Repl {
@@ -10,6 +14,7 @@ pub(crate) struct Repl {
     eval_files: Vec<String>,
     /// Code to evaluate after them.
     eval: Option<String>,
+    all_is_allowed: bool,
     flags: RuntimeFlags,
 }
 
@@ -31,6 +36,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Repl, clap::Error> {
     Ok(Repl {
         eval_files: matches.remove_many("eval-file").into_iter().flatten().collect(),
         eval: matches.remove_one("eval"),
+        all_is_allowed: matches.get_flag("allow-all"),
         flags: RuntimeFlags::read(matches)?,
     })
 }
@@ -38,7 +44,27 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Repl, clap::Error> {
 impl Repl {
     pub(super) fn execute(self) -> Outcome {
         launch::prepare(&self.flags)?;
-        let _ = (self.eval_files, self.eval);
-        Err("there is no interactive mode yet: name a file to run".into())
+        let options = launch::options(&self.flags, launch::url(MAIN_MODULE)?, Vec::new())?;
+        let options = Options { main_text: Some(String::new()), ..options };
+        let mut greeting = Vec::new();
+        if !self.flags.quiet {
+            greeting.push(concat!("OpenKV ", env!("CARGO_PKG_VERSION"), "\nexit using ctrl+d, ctrl+c, or close()"));
+        }
+        if !self.flags.quiet && self.all_is_allowed {
+            greeting.push("Everything is allowed. To say what is, run `openkv repl` with allow flags.");
+        }
+        let files = self
+            .eval_files
+            .iter()
+            .map(|file| Preamble { name: format!("--eval-file {file:?}"), text: read_file(file) });
+        let code = self.eval.map(|code| Preamble { name: "--eval".into(), text: Ok(code) });
+        let preambles = files.chain(code).collect();
+        let result = launch::block_on(async { repl(Runtime::new(options)?, preambles, &greeting.join("\n")).await })?;
+        result.map(|code| code as u8).map_err(|error| report(&error))
     }
+}
+
+fn read_file(file: &str) -> Result<String, String> {
+    let path = launch::url(file)?.to_file_path().map_err(|()| "only files can be evaluated".to_owned())?;
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
 }

@@ -43,6 +43,7 @@ deno_core::extension!(
         "navigator.ts",
         "permissions.ts",
         "prompts.ts",
+        "repl.ts",
     ],
     docs = "The global scope and the Deno namespace."
 );

@@ -102,6 +102,11 @@ impl Fetcher {
         Self { files: Rc::new(files), main: Rc::new(options.main), permissions: options.permissions }
     }
 
+    /// The URL of the main module.
+    pub fn main_module(&self) -> &Url {
+        &self.main.url
+    }
+
     /// The source of a file that the user named: it needs no permission.
     pub async fn fetch_named(&self, url: &Url) -> Result<File, JsErrorBox> {
         let mut url = url.clone();

@@ -220,17 +220,15 @@ fn describe(error: &ModuleGraphError) -> JsErrorBox {
 
 impl ModuleLoader for GraphLoader {
     fn resolve(&self, specifier: &str, referrer: &str, kind: ResolutionKind) -> Result<Url, ModuleLoaderError> {
-        match (kind, Url::parse(referrer)) {
-            (ResolutionKind::MainModule, _) | (_, Err(_)) => {
-                resolve_import(specifier, referrer).map_err(JsErrorBox::from_err)
-            }
-            (_, Ok(referrer)) => {
-                let graph = self.0.graph.borrow();
-                match graph.resolve_dependency(specifier, &referrer, false) {
-                    Some(url) => Ok(url.clone()),
-                    None => self.0.resolver.borrow().resolve_specifier(specifier, &referrer),
-                }
-            }
+        if kind == ResolutionKind::MainModule {
+            return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
+        }
+        // What has no URL, as the input of the REPL, imports like the main module.
+        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.fetcher.main_module().clone());
+        let graph = self.0.graph.borrow();
+        match graph.resolve_dependency(specifier, &referrer, false) {
+            Some(url) => Ok(url.clone()),
+            None => self.0.resolver.borrow().resolve_specifier(specifier, &referrer),
         }
     }
 

@@ -1,0 +1,188 @@
+//! Input of the REPL from a terminal: a line editor with history and completion.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use deno_core::futures::poll;
+use deno_core::v8::IsolateHandle;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use tokio::signal::ctrl_c;
+use tokio::sync::{mpsc, oneshot};
+
+use super::input::{Input, Request};
+use super::print;
+
+const HISTORY_SIZE: usize = 1000;
+
+/// How long the Tab key waits for an isolate that is busy.
+const COMPLETION_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Edits lines on a thread of its own, so that the isolate's event loop runs on while the user types. The thread ends,
+/// and with it the requests, when the user has had enough. Input is appended to the history file, if there is one.
+///
+/// # Errors
+/// The terminal cannot be used.
+pub(super) fn edit_lines(
+    requests: mpsc::UnboundedSender<Request>,
+    isolate: IsolateHandle,
+    history: Option<PathBuf>,
+) -> io::Result<()> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let config = Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_SIZE);
+    let config = config.map_err(io::Error::other)?.build();
+    let past = FileHistory::with_config(&config);
+    let mut lines = Editor::with_history(config, past).map_err(io::Error::other)?;
+    lines.set_helper(Some(Assistant { requests: requests.clone() }));
+    if let Some(path) = &history {
+        // There is none before the first session.
+        let _ = lines.load_history(path);
+    }
+    let keyboard = Keyboard { tokio, requests, isolate, history };
+    thread::Builder::new().name("repl-editor".into()).spawn(move || keyboard.run(lines))?;
+    Ok(())
+}
+
+struct Keyboard {
+    tokio: tokio::runtime::Runtime,
+    requests: mpsc::UnboundedSender<Request>,
+    isolate: IsolateHandle,
+    history: Option<PathBuf>,
+}
+
+impl Keyboard {
+    fn run(self, mut lines: Editor<Assistant, FileHistory>) {
+        let mut asked_to_exit = false;
+        loop {
+            match lines.readline("> ") {
+                Ok(text) => {
+                    asked_to_exit = false;
+                    remember(&mut lines, &text, self.history.as_deref());
+                    if !self.evaluate(text) {
+                        return;
+                    }
+                }
+                Err(ReadlineError::Interrupted) if !asked_to_exit => {
+                    asked_to_exit = true;
+                    print("press ctrl+c again to exit");
+                }
+                Err(ReadlineError::Interrupted | ReadlineError::Eof) => break,
+                Err(error) => {
+                    eprintln!("{error}");
+                    break;
+                }
+            }
+        }
+        // Something that never returns, such as a timer's loop, must not keep the process.
+        self.isolate.terminate_execution();
+    }
+
+    /// Lets the isolate evaluate input, and interrupts it each time that the user presses Ctrl-C. Answers whether the
+    /// session goes on.
+    fn evaluate(&self, text: String) -> bool {
+        let (interrupt, interrupts) = mpsc::unbounded_channel();
+        let (done, mut is_done) = oneshot::channel();
+        self.tokio.block_on(async {
+            let mut pressed = Box::pin(ctrl_c());
+            // Listens from now on: before it, the key ends the process.
+            let _ = poll!(&mut pressed);
+            if self.requests.send(Request::Evaluate(Input { text, interrupts, done })).is_err() {
+                return false;
+            }
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut is_done => return done.is_ok(),
+                    Ok(()) = &mut pressed => {
+                        pressed.set(ctrl_c());
+                        // Behind the mark that the terminal makes of the key.
+                        print("");
+                        self.isolate.terminate_execution();
+                        if interrupt.send(()).is_err() {
+                            // It has just ended: what runs next is innocent.
+                            self.isolate.cancel_terminate_execution();
+                        }
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn remember(lines: &mut Editor<Assistant, FileHistory>, text: &str, history: Option<&Path>) {
+    // A history that cannot be kept is no reason to stop.
+    let _ = lines.add_history_entry(text);
+    if let Some(path) = history {
+        let _ = lines.append_history(path);
+    }
+}
+
+/// Answers what the editor asks about the text in it.
+struct Assistant {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Completer for Assistant {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context) -> rustyline::Result<(usize, Vec<String>)> {
+        let (answer, answers) = std::sync::mpsc::channel();
+        let _ = self.requests.send(Request::Complete { typed: line[..at].into(), answer });
+        Ok(answers.recv_timeout(COMPLETION_PATIENCE).unwrap_or_default())
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        Ok(match openkv_transpile::is_incomplete(context.input()) {
+            true => ValidationResult::Incomplete,
+            false => ValidationResult::Valid(None),
+        })
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = String;
+}
+
+impl Highlighter for Assistant {}
+
+impl Helper for Assistant {}
+
+/// How the terminal was set before the editor changed it.
+#[cfg(unix)]
+pub(super) struct Terminal(Option<rustix::termios::Termios>);
+
+#[cfg(unix)]
+impl Terminal {
+    pub fn save() -> Self {
+        Self(rustix::termios::tcgetattr(io::stdin()).ok())
+    }
+
+    /// Sets it again: for a process that ends while the user types.
+    pub fn restore(&self) {
+        if let Some(termios) = &self.0 {
+            let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Drain, termios);
+        }
+    }
+}
+
+/// How the terminal was set before the editor changed it. This system restores it by itself.
+#[cfg(not(unix))]
+pub(super) struct Terminal;
+
+#[cfg(not(unix))]
+impl Terminal {
+    pub fn save() -> Self {
+        Self
+    }
+
+    pub fn restore(&self) {}
+}

@@ -1,0 +1,112 @@
+//! Reads, evaluates and prints, again and again.
+
+mod completion;
+mod editor;
+mod input;
+mod session;
+
+use std::future::poll_fn;
+use std::io::{IsTerminal, Write, stdin, stdout};
+use std::path::PathBuf;
+
+use deno_core::error::{CoreError, CoreErrorKind};
+use deno_os::OpExitCallbacks;
+use tokio::sync::mpsc;
+
+use crate::kv_host::cache_folder;
+use crate::runtime::Runtime;
+use editor::Terminal;
+use input::{Input, Request};
+use session::Session;
+
+/// Where the lines that were typed on a terminal are kept, in the folder of the databases.
+const HISTORY: &str = "openkv_history.txt";
+
+/// A script that the REPL evaluates before it reads input.
+pub struct Preamble {
+    /// Where it comes from, for messages.
+    pub name: String,
+    /// TypeScript or JavaScript, or why there is none.
+    pub text: Result<String, String>,
+}
+
+/// Loads the main module, evaluates the preambles, and then what standard input brings, statement by statement, and
+/// prints the results. Answers the exit code.
+///
+/// On a terminal, the user has a line editor, whose history is kept for the next time; timers and servers run on while
+/// they type. Errors are printed, and the session goes on: it ends with the input, or when the script does.
+///
+/// # Errors
+/// The main module cannot be loaded, or standard input cannot be read.
+pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) -> Result<i32, CoreError> {
+    let mut session = Session::new(runtime).await?;
+    for Preamble { name, text } in preambles {
+        let (_interrupt, mut interrupts) = mpsc::unbounded_channel();
+        let result = match text {
+            Ok(text) => session.evaluate(&text, &mut interrupts).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            print(&format!("Error in {name}: {error}"));
+        }
+    }
+    if !greeting.is_empty() {
+        print(greeting);
+    }
+
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let reads = if stdin().is_terminal() && stdout().is_terminal() {
+        let terminal = Terminal::save();
+        let state = session.runtime.js().op_state();
+        state.borrow_mut().put(exit_callback(move || terminal.restore()));
+        editor::edit_lines(sender, session.handle(), history())
+    } else {
+        input::read_lines(sender)
+    };
+    reads.map_err(|error| CoreErrorKind::Io(error).into_box())?;
+
+    while let Some(request) = next(&mut session, &mut requests).await {
+        match request {
+            Request::Evaluate(Input { text, mut interrupts, done }) => {
+                let (Ok(shown) | Err(shown)) = session.evaluate(&text, &mut interrupts).await;
+                print(&shown);
+                drop(interrupts);
+                let _ = done.send(());
+            }
+            Request::Complete { typed, answer } => {
+                let _ = answer.send(session.complete(&typed));
+            }
+        }
+    }
+    // The editor stopped what ran when the user left.
+    session.handle().cancel_terminate_execution();
+    session.runtime.end()
+}
+
+/// Runs the event loop until there is input; or none any more.
+async fn next(session: &mut Session, requests: &mut mpsc::UnboundedReceiver<Request>) -> Option<Request> {
+    poll_fn(|cx| {
+        // First what has happened already, so that it is printed in order.
+        let _ = session.poll_event_loop(cx);
+        requests.poll_recv(cx)
+    })
+    .await
+}
+
+/// Prints a line. That nobody reads it any more is no reason to stop: the session ends with its input.
+fn print(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
+fn exit_callback(callback: impl FnMut() + 'static) -> OpExitCallbacks {
+    let mut callbacks = OpExitCallbacks::default();
+    callbacks.push(Box::new(callback));
+    callbacks
+}
+
+/// The file of the history. Without a folder for it there is none.
+fn history() -> Option<PathBuf> {
+    let folder = cache_folder().ok()?;
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder.join(HISTORY))
+}
