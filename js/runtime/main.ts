@@ -1,4 +1,4 @@
-import { core, primordials } from "ext:core/mod.js";
+import { core, internals, primordials } from "ext:core/mod.js";
 import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
@@ -20,6 +20,7 @@ export interface Options {
   navigator: Facts;
   noColor: boolean;
   pid: number;
+  quiet: boolean;
   stderrNoColor: boolean;
   stdoutNoColor: boolean;
   target: string;
@@ -59,11 +60,18 @@ function bootstrap(options: Options) {
   event.defineEventHandler(globalThis, "beforeunload");
   event.defineEventHandler(globalThis, "unload");
   event.defineEventHandler(globalThis, "unhandledrejection");
+  internals.log = (level: string, ...args: unknown[]) => log(options, level, args);
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
 
   setNavigatorFacts(options.navigator);
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
+}
+
+/** Shows what an extension has to tell the user. */
+function log({ quiet, stderrNoColor }: Options, level: string, args: unknown[]) {
+  if (level !== "error" && (quiet || (level !== "warn" && level !== "info"))) return;
+  core.print(`${console.inspectArgs(args, { colors: !stderrNoColor })}\n`, true);
 }
 
 /** The text for something thrown that is no error; errors are formatted by the binary. */
