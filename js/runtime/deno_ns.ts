@@ -13,6 +13,7 @@ import { watchFs } from "ext:openkv_runtime/fs_watcher.ts";
 import { lazyProperties, lazyScript, type Module } from "ext:openkv_runtime/lazy.ts";
 import type { Options } from "ext:openkv_runtime/main.ts";
 import { Permissions, permissions, PermissionStatus } from "ext:openkv_runtime/permissions.ts";
+import { bench, inertTest, startTesting } from "ext:openkv_runtime/testing/mod.ts";
 
 const { Float64Array, ObjectAssign, ObjectFreeze, Uint32Array } = primordials;
 const { propWritableLazyLoaded } = core;
@@ -46,6 +47,7 @@ export const deno = {
   KvU64,
   PermissionStatus,
   Permissions,
+  bench,
   build: core.build,
   consoleSize() {
     op_console_size(size);
@@ -83,6 +85,7 @@ export const deno = {
   },
   refTimer: timers.refTimer,
   systemMemoryInfo: os.systemMemoryInfo,
+  test: inertTest,
   uid: os.uid,
   unrefTimer: timers.unrefTimer,
   watchFs,
@@ -153,12 +156,13 @@ core.defineGlobalProperties(deno, {
 });
 
 /** Adds what only the process knows. Called once, when the snapshot has been restored. */
-export function completeDeno({ args, mainModule, noColor, pid, version }: Options) {
+export function completeDeno({ args, mainModule, noColor, pid, testing, version }: Options) {
   ObjectAssign(deno, {
     args,
     mainModule,
     noColor,
     pid,
+    test: testing ? startTesting() : inertTest,
     version: ObjectFreeze({ deno: version.deno, v8: version.v8, typescript: version.typescript }),
   });
 }

@@ -4,6 +4,7 @@ import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
 import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
+import { runner } from "ext:openkv_runtime/testing/mod.ts";
 
 const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
   primordials;
@@ -24,6 +25,8 @@ export interface Options {
   stderrNoColor: boolean;
   stdoutNoColor: boolean;
   target: string;
+  /** Whether the module is run for its tests. */
+  testing: boolean;
   version: { deno: string; v8: string; typescript: string };
 }
 
@@ -88,4 +91,5 @@ globalThis.bootstrap = {
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
   startRepl,
+  testing: runner,
 };

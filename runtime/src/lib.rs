@@ -11,6 +11,7 @@ pub mod permissions;
 mod repl;
 mod report;
 mod runtime;
+pub mod testing;
 
 pub use certificates::Certificates;
 pub use kv_host::{KvHost, StorageKey};

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use deno_core::error::{CoreError, CoreErrorKind, JsError, NoAnsiColors, format_frame};
+use deno_core::error::{CoreError, CoreErrorKind, JsError, JsStackFrame, NoAnsiColors, format_frame};
 
 /// How deep causes and parts of errors are shown: they may refer to each other.
 const DEPTH: usize = 16;
@@ -17,6 +17,16 @@ pub fn report(error: &CoreError) -> String {
         _ => error.to_string(),
     }
 }
+
+/// The text for an error that a test threw. How the test was called is no part of it.
+pub(crate) fn report_caught(error: &JsError) -> String {
+    let mut text = String::new();
+    describe(&mut text, error, true, 0);
+    text.trim_start_matches("Uncaught ").trim_start_matches("(in promise) ").into()
+}
+
+/// The modules that call tests.
+const TESTING: &str = "ext:openkv_runtime/testing/";
 
 fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize) {
     // Only the error that ended the script was uncaught, not its causes and parts.
@@ -40,7 +50,8 @@ fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize)
         if with_source {
             point_at(text, error);
         }
-        for frame in &error.frames {
+        let calls_test = |frame: &&JsStackFrame| frame.file_name.as_ref().is_some_and(|file| file.starts_with(TESTING));
+        for frame in error.frames.iter().filter(|frame| !calls_test(frame)) {
             line_break(text, 4);
             write!(text, "at {}", format_frame::<NoAnsiColors>(frame, None)).expect("a string takes all");
         }

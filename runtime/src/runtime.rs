@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
-use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
+use deno_io::Stdio;
 use deno_os::ExitCode;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
@@ -17,6 +19,7 @@ use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::kv_host::KvHost;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
+use crate::testing::Output;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -62,6 +65,8 @@ pub struct Options {
     pub certificates: Certificates,
     /// What random numbers start from, for scripts that shall do the same each time.
     pub seed: Option<u64>,
+    /// Where a module prints to that is run for its tests. See [`TestRun`](crate::testing::TestRun).
+    pub output: Option<Output>,
 }
 
 /// An isolate with a script in it.
@@ -78,6 +83,8 @@ struct Hooks {
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
+    /// Runs tests. See `js/runtime/testing/mod.ts`.
+    testing: v8::Global<v8::Object>,
 }
 
 /// What the bootstrap script is told. See `js/runtime/main.ts`.
@@ -95,6 +102,7 @@ struct Bootstrap {
     stderr_no_color: bool,
     stdout_no_color: bool,
     target: &'static str,
+    testing: bool,
     version: Version,
 }
 
@@ -152,6 +160,11 @@ impl Runtime {
         })?;
 
         let exit_code = ExitCode::default();
+        let testing = options.output.is_some();
+        let stdio = match options.output {
+            Some(output) => output.stdio().map_err(JsErrorBox::from_err)?,
+            None => Stdio::default(),
+        };
         let kv: Rc<dyn Host> = Rc::new(options.kv);
         let broadcast = InMemoryBroadcastChannel::default();
         let fetch = deno_fetch::Options {
@@ -171,7 +184,7 @@ impl Runtime {
             deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
             deno_tls::deno_tls::args(),
             deno_http::deno_http::args(Default::default()),
-            deno_io::deno_io::args(Some(Default::default())),
+            deno_io::deno_io::args(Some(stdio)),
             deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
@@ -197,6 +210,7 @@ impl Runtime {
             stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
             stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
             target: env!("OPENKV_TARGET"),
+            testing,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
@@ -209,6 +223,27 @@ impl Runtime {
     /// What the script did not catch, or why it could not be loaded.
     pub async fn run(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
+        self.evaluate(module).await?;
+        loop {
+            self.js.run_event_loop(PollEventLoopOptions::default()).await?;
+            if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
+                break;
+            }
+        }
+        self.end()
+    }
+
+    /// Loads the main module and all that it imports, and runs nothing.
+    ///
+    /// # Errors
+    /// Why one of them could not be loaded.
+    pub async fn load(&mut self) -> Result<(), CoreError> {
+        self.js.load_side_es_module(&self.main_module).await?;
+        Ok(())
+    }
+
+    /// Runs a module up to its end, whatever it started.
+    pub(crate) async fn evaluate(&mut self, module: ModuleId) -> Result<(), CoreError> {
         let mut evaluated = Box::pin(self.js.mod_evaluate(module));
         tokio::select! {
             // The result of the module first: it may be there already.
@@ -220,12 +255,12 @@ impl Runtime {
             }
         }
         self.dispatch(|hooks| &hooks.dispatch_load)?;
-        loop {
-            self.js.run_event_loop(PollEventLoopOptions::default()).await?;
-            if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
-                break;
-            }
-        }
+        Ok(())
+    }
+
+    /// Ends a module, whatever still runs. Answers the exit code.
+    pub(crate) fn unload(&mut self) -> Result<i32, CoreError> {
+        self.dispatch(|hooks| &hooks.dispatch_before_unload)?;
         self.end()
     }
 
@@ -240,6 +275,18 @@ impl Runtime {
     pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
         self.js.load_main_es_module(&self.main_module).await?;
         self.dispatch(|hooks| &hooks.start_repl).map(drop)
+    }
+
+    pub(crate) fn main_module(&self) -> &Url {
+        &self.main_module
+    }
+
+    /// Gets a function that runs tests. See `js/runtime/testing/mod.ts`.
+    pub(crate) fn test_function(&mut self, name: &'static str) -> v8::Global<v8::Function> {
+        deno_core::scope!(scope, &mut self.js);
+        let testing = v8::Local::new(scope, &self.hooks.testing);
+        let function = property::<v8::Function>(scope, testing, name);
+        v8::Global::new(scope, function)
     }
 
     pub(crate) fn js(&mut self) -> &mut JsRuntime {
@@ -281,12 +328,14 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
             let function = property::<v8::Function>(scope, bootstrap, name);
             v8::Global::new(scope, function)
         });
+    let testing = property::<v8::Object>(scope, bootstrap, "testing");
+    let testing = v8::Global::new(scope, testing);
     let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
     let start = v8::Local::new(scope, start);
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl }),
+        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, testing }),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }

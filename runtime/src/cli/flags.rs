@@ -136,11 +136,10 @@ pub(super) fn declare(command: Command) -> Command {
                 .help("Fail where the lock file would change"),
         )
         .next_help_heading(None::<&str>);
-    command
+    refuse(command, &REFUSED)
         .args(UNSTABLE.map(|name| switch(name).hide(true)))
         .args(ACCEPTED.map(optional))
         .args(ACCEPTED_WITH_VALUE.map(|(name, letter)| one(name, "VALUE").short(letter).hide(true)))
-        .args(REFUSED.map(|(name, letter, _)| optional(name).short(letter)))
 }
 
 impl RuntimeFlags {
@@ -149,9 +148,7 @@ impl RuntimeFlags {
     /// # Errors
     /// A flag that is known, but cannot be honoured.
     pub(super) fn read(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
-        if let Some((name, _, why)) = REFUSED.iter().find(|(name, ..)| matches.contains_id(name)) {
-            return Err(refusal(&format!("'--{name}' is not supported: {why}")));
-        }
+        check_refused(matches, &REFUSED)?;
         let config = match matches.remove_one("config") {
             Some(path) => Config::Path(path),
             None if matches.get_flag("no-config") => Config::None,
@@ -199,9 +196,19 @@ pub(super) fn ext() -> Arg {
     Arg::new("ext").long("ext").value_name("TYPE").value_parser(media_type).help("What the script is written in")
 }
 
-/// The error for a command line that is understood, and refused.
-pub(super) fn refusal(message: &str) -> clap::Error {
-    clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n"))
+/// Declares flags that are known, and cannot be honoured: name, letter, and why or what to do instead.
+pub(super) fn refuse(command: Command, flags: &[(&'static str, Option<char>, &str)]) -> Command {
+    command.args(flags.iter().map(|(name, letter, _)| optional(name).short(*letter)))
+}
+
+/// Refuses those of them that are there.
+pub(super) fn check_refused(matches: &ArgMatches, flags: &[(&str, Option<char>, &str)]) -> Result<(), clap::Error> {
+    match flags.iter().find(|(name, ..)| matches.contains_id(name)) {
+        Some((name, _, why)) => {
+            Err(clap::Error::raw(ErrorKind::InvalidValue, format!("'--{name}' is not supported: {why}\n")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A flag that is there or not.

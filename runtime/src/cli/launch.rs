@@ -1,5 +1,7 @@
 //! What the commands that run scripts have in common.
 
+use std::path::PathBuf;
+
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::{KvHost, Options, Project, Runtime, StorageKey, permissions, report};
@@ -31,8 +33,12 @@ pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
 
 /// The URL of a file, which the user named by its path in the current folder, or by its URL.
 pub(super) fn url(file: &str) -> Result<Url, String> {
-    let folder = std::env::current_dir().map_err(|error| format!("there is no current folder: {error}"))?;
-    deno_core::resolve_url_or_path(file, &folder).map_err(|error| error.to_string())
+    deno_core::resolve_url_or_path(file, &current_folder()?).map_err(|error| error.to_string())
+}
+
+/// The folder that relative paths start from.
+pub(super) fn current_folder() -> Result<PathBuf, String> {
+    std::env::current_dir().map_err(|error| format!("there is no current folder: {error}"))
 }
 
 /// What a runtime with these flags is made with.
@@ -58,6 +64,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         kv: KvHost::new(storage_key),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
+        output: None,
     })
 }
 

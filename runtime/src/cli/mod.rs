@@ -8,6 +8,7 @@ mod launch;
 mod permissions;
 mod repl;
 mod run;
+mod test;
 mod types;
 
 use std::io::{ErrorKind, Write};
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Run(run::Run),
     Eval(eval::Eval),
     Repl(repl::Repl),
+    Test(Box<test::Test>),
     Types,
     Completions(Shell),
 }
@@ -35,6 +37,7 @@ impl Command {
             Self::Run(run) => run.execute(),
             Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
+            Self::Test(test) => test.execute(),
             Self::Types => types::execute(),
             Self::Completions(shell) => completions::execute(shell),
         }
@@ -60,6 +63,7 @@ fn declare() -> clap::Command {
         .subcommand(run::declare())
         .subcommand(eval::declare())
         .subcommand(repl::declare())
+        .subcommand(test::declare())
         .subcommand(types::declare())
         .subcommand(completions::declare())
 }
@@ -70,6 +74,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "run" => Command::Run(run::read(&mut matches)?),
         "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
+        "test" => Command::Test(Box::new(test::read(&mut matches)?)),
         "types" => Command::Types,
         "completions" => Command::Completions(completions::read(&mut matches)),
         _ => unreachable!("all commands are listed"),

@@ -4,6 +4,7 @@
 mod fs_watch;
 mod permissions;
 mod terminal;
+pub(crate) mod testing;
 
 use deno_core::{Extension, op2};
 
@@ -30,6 +31,8 @@ deno_core::extension!(
         permissions::op_permission,
         terminal::op_console_size,
         terminal::op_set_raw,
+        testing::op_test_event,
+        testing::op_test_permissions,
     ],
     esm_entry_point = "ext:openkv_runtime/main.ts",
     esm = [
@@ -44,6 +47,10 @@ deno_core::extension!(
         "permissions.ts",
         "prompts.ts",
         "repl.ts",
+        "testing/context.ts",
+        "testing/definition.ts",
+        "testing/each.ts",
+        "testing/mod.ts",
     ],
     docs = "The global scope and the Deno namespace."
 );

@@ -1,0 +1,187 @@
+use std::num::NonZeroUsize;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use deno_core::url::Url;
+use openkv::testing::{Filter, ReporterKind, TestOptions, TestRun, Verdict, discover};
+use openkv::{Options, Runtime, report};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+
+use super::Outcome;
+use super::flags::{self, RuntimeFlags};
+use super::launch;
+
+/// `openkv test`: runs modules for their tests.
+pub(crate) struct Test {
+    /// Files, folders and patterns.
+    paths: Vec<String>,
+    /// Files, folders and patterns to leave out.
+    ignored: Vec<String>,
+    /// `Deno.args`.
+    args: Vec<String>,
+    /// Whether the modules are only loaded.
+    no_run: bool,
+    /// Whether it is no error that there are no modules.
+    permit_no_files: bool,
+    options: TestOptions,
+    flags: RuntimeFlags,
+}
+
+/// Flags of the reference for tests that cannot be honoured. See those of all runs in [`flags`].
+const REFUSED: [(&str, Option<char>, &str); 9] = [
+    ("changed", None, "name the modules"),
+    ("clean", None, "coverage is not collected"),
+    ("coverage-threshold", None, "coverage is not collected"),
+    ("doc", None, "examples in comments are not run"),
+    ("hide-stacktraces", None, "stacks are always shown"),
+    ("junit-path", None, "reporters are pretty and dot"),
+    ("related", None, "name the modules"),
+    ("shard", None, "name the modules"),
+    ("update-snapshots", Some('u'), "there are no snapshots"),
+];
+
+pub(super) fn declare() -> Command {
+    let paths = Arg::new("paths").value_name("PATHS").num_args(0..).help(
+        "Files, and folders in which to look for modules that are named test.ts, *_test.ts or *.test.ts (or .tsx, .js, \
+         .jsx, .mts, .mjs), or lie in __tests__; by default the current folder",
+    );
+    let count = |name, help| {
+        Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32)).default_value("0").help(help)
+    };
+    let command = flags::declare(Command::new("test"))
+        .about("Runs modules for their tests")
+        .override_usage("openkv test [FLAGS] [PATHS]... [-- ARGS]...")
+        .arg(paths)
+        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("What the tests find in Deno.args"))
+        .next_help_heading("Tests")
+        .arg(
+            flags::one("filter", "TEXT")
+                .value_parser(value_parser!(Filter))
+                .help("Run the tests whose names contain a text or match a /regular expression/"),
+        )
+        .arg(
+            optional("fail-fast", "NUMBER")
+                .value_parser(value_parser!(NonZeroUsize))
+                .default_missing_value("1")
+                .help("Stop after some failures, or the first"),
+        )
+        .arg(
+            optional("shuffle", "SEED")
+                .value_parser(value_parser!(u64))
+                .help("Mix the order of modules and tests, the same for the same seed"),
+        )
+        .arg(count("retry", "Try tests that fail again, so often at most"))
+        .arg(count("repeats", "Run tests that pass again, so often"))
+        .arg(
+            flags::switch("sanitize-ops")
+                .help("Fail tests that leave operations or timers behind [env: DENO_TEST_SANITIZE_OPS=1]"),
+        )
+        .arg(
+            flags::switch("sanitize-resources")
+                .help("Fail tests that leave files, sockets or databases open [env: DENO_TEST_SANITIZE_RESOURCES=1]"),
+        )
+        .arg(flags::list("ignore".into(), "PATH").help("Files and folders to leave out"))
+        .arg(flags::switch("no-run").help("Load the modules, and run nothing"))
+        .arg(flags::switch("permit-no-files").help("Succeed where there are no modules to test"))
+        .arg(
+            Arg::new("reporter")
+                .long("reporter")
+                .value_name("KIND")
+                .value_parser(["pretty", "dot"])
+                .default_value("pretty")
+                .help("How results are shown"),
+        )
+        .arg(flags::switch("parallel").help("Accepted for compatibility: modules run one after the other"))
+        .arg(flags::switch("trace-leaks").hide(true));
+    flags::refuse(command, &REFUSED)
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
+    flags::check_refused(matches, &REFUSED)?;
+    let is_on = |matches: &ArgMatches, flag: &str, variable| {
+        matches.get_flag(flag) || std::env::var(variable).is_ok_and(|value| value == "1")
+    };
+    let flags = RuntimeFlags::read(matches)?;
+    let shuffle = matches.contains_id("shuffle").then(|| matches.remove_one("shuffle").unwrap_or_else(random_seed));
+    let options = TestOptions {
+        filter: matches.remove_one("filter"),
+        fail_fast: matches.remove_one("fail-fast"),
+        shuffle,
+        retry: matches.remove_one("retry").unwrap_or_default(),
+        repeats: matches.remove_one("repeats").unwrap_or_default(),
+        sanitize_ops: is_on(matches, "sanitize-ops", "DENO_TEST_SANITIZE_OPS"),
+        sanitize_resources: is_on(matches, "sanitize-resources", "DENO_TEST_SANITIZE_RESOURCES"),
+        reporter: match matches.remove_one::<String>("reporter").as_deref() {
+            Some("dot") => ReporterKind::Dot,
+            _ => ReporterKind::Pretty,
+        },
+    };
+    Ok(Test {
+        paths: matches.remove_many("paths").into_iter().flatten().collect(),
+        ignored: flags::maybe_list(matches, "ignore").unwrap_or_default(),
+        args: matches.remove_many("args").into_iter().flatten().collect(),
+        no_run: matches.get_flag("no-run"),
+        permit_no_files: matches.get_flag("permit-no-files"),
+        options,
+        flags,
+    })
+}
+
+fn optional(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).num_args(0..=1).require_equals(true)
+}
+
+/// A seed that is short enough to be typed again.
+fn random_seed() -> u64 {
+    rand::random::<u32>().into()
+}
+
+impl Test {
+    pub(super) fn execute(self) -> Outcome {
+        launch::prepare(&self.flags)?;
+        let folder = launch::current_folder()?;
+        let mut modules = discover(&folder, &self.paths, &self.ignored).map_err(|error| error.to_string())?;
+        if modules.is_empty() && !self.permit_no_files {
+            return Err("No test modules found".into());
+        }
+        if let Some(seed) = self.options.shuffle {
+            modules.shuffle(&mut StdRng::seed_from_u64(seed));
+            if !self.flags.quiet {
+                eprintln!("The order is that of --shuffle={seed}");
+            }
+        }
+        let modules = modules.into_iter().map(|module| self.module(module)).collect::<Result<Vec<_>, _>>()?;
+        if self.no_run {
+            return launch::block_on(load(modules))?;
+        }
+        match launch::block_on(run(self.options, modules))?? {
+            Verdict::Passed => Ok(0),
+            Verdict::PassedWithOnly => Err("Test failed because the \"only\" option was used".into()),
+            Verdict::Failed => Err("Test failed".into()),
+        }
+    }
+
+    fn module(&self, module: Url) -> Result<Options, String> {
+        launch::options(&self.flags, module, self.args.clone())
+    }
+}
+
+async fn load(modules: Vec<Options>) -> Outcome {
+    for options in modules {
+        let mut runtime = Runtime::new(options).map_err(|error| report(&error))?;
+        runtime.load().await.map_err(|error| report(&error))?;
+    }
+    Ok(0)
+}
+
+async fn run(options: TestOptions, modules: Vec<Options>) -> Result<Verdict, String> {
+    let mut run = TestRun::new(options).map_err(|error| format!("tests cannot print: {error}"))?;
+    for options in modules {
+        run.module(options).await;
+        if run.is_over() {
+            break;
+        }
+    }
+    Ok(run.end())
+}

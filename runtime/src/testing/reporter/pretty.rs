@@ -1,0 +1,158 @@
+use std::io::Write;
+use std::time::Duration;
+
+use deno_terminal::colors;
+
+use super::summary::shown;
+use super::{Item, Outcome, Reporter, escape};
+
+/// A line for each test and step. What tests print stands between lines that say so.
+#[derive(Default)]
+pub(super) struct Pretty {
+    phase: Phase,
+    /// What the line begins with that the cursor is on: a test or step that waits for its result.
+    waiting: Option<String>,
+    /// What scripts printed last, where nothing was shown since.
+    printed: Option<Printed>,
+}
+
+struct Printed {
+    phase: Phase,
+    ended_line: bool,
+}
+
+/// When something is printed.
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    #[default]
+    BeforeTests,
+    Testing,
+    AfterTests,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BeforeTests => "pre-test output",
+            Self::Testing => "output",
+            Self::AfterTests => "post-test output",
+        }
+    }
+}
+
+impl Reporter for Pretty {
+    fn module(&mut self, module: &str, tests: usize) {
+        self.break_line();
+        self.phase = Phase::BeforeTests;
+        let tests = if tests == 1 { "1 test".into() } else { format!("{tests} tests") };
+        println!("{}", colors::gray(format!("running {tests} from {module}")));
+    }
+
+    fn module_failed(&mut self, module: &str) {
+        self.break_line();
+        println!("Uncaught error from {module} {}", colors::red("FAILED"));
+    }
+
+    fn test_started(&mut self, test: &Item) {
+        self.phase = Phase::Testing;
+        self.begin(test);
+    }
+
+    fn test_retried(&mut self, test: &Item, attempt: u32, error: &str) {
+        let result = colors::yellow("retrying");
+        self.conclude(test, &format!("{result} {}", colors::gray(format!("(attempt {attempt} failed) ({error})"))));
+    }
+
+    fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration) {
+        // Tests may be short.
+        let elapsed = match outcome {
+            Outcome::Ok | Outcome::Failed(_) if elapsed < Duration::from_millis(1) => {
+                format!("{}µs", elapsed.as_micros())
+            }
+            _ => shown(elapsed),
+        };
+        self.conclude(test, &result(outcome, &elapsed));
+    }
+
+    fn tests_ended(&mut self) {
+        self.break_line();
+        self.phase = Phase::AfterTests;
+    }
+
+    fn step_started(&mut self, step: &Item) {
+        self.begin(step);
+    }
+
+    fn step_ended(&mut self, step: &Item, outcome: &Outcome, elapsed: Duration) {
+        self.conclude(step, &result(outcome, &shown(elapsed)));
+    }
+
+    fn output(&mut self, printed: &[u8]) {
+        if self.printed.is_none() {
+            self.break_line();
+            println!("{}", colors::gray(format!("------- {} -------", self.phase.name())));
+        }
+        let phase = self.printed.take().map_or(self.phase, |printed| printed.phase);
+        self.printed = Some(Printed { phase, ended_line: printed.ends_with(b"\n") });
+        let mut stdout = std::io::stdout().lock();
+        // Where nobody reads what is shown, the tests still run.
+        let _ = stdout.write_all(printed).and_then(|()| stdout.flush());
+    }
+
+    fn end(&mut self) {
+        self.break_line();
+    }
+}
+
+impl Pretty {
+    /// Begins the line of a test or step.
+    fn begin(&mut self, item: &Item) {
+        self.break_line();
+        let label = label(item);
+        print!("{label} ...");
+        let _ = std::io::stdout().flush();
+        self.waiting = Some(label);
+    }
+
+    /// Ends the line of a test or step, or, where something came in between, shows all of it.
+    fn conclude(&mut self, item: &Item, result: &str) {
+        let label = label(item);
+        if self.waiting.as_ref() == Some(&label) {
+            println!(" {result}");
+            self.waiting = None;
+        } else {
+            self.break_line();
+            println!("{label} ... {result}");
+        }
+    }
+
+    /// Leaves the cursor at the beginning of a line, behind what scripts printed.
+    fn break_line(&mut self) {
+        if self.waiting.take().is_some() {
+            println!();
+        }
+        if let Some(Printed { phase, ended_line }) = self.printed.take() {
+            let end = colors::gray(format!("----- {} end -----", phase.name()));
+            println!("{}{end}", if ended_line { "" } else { "\n" });
+        }
+    }
+}
+
+fn label(item: &Item) -> String {
+    format!("{:indent$}{}", "", escape(&item.name), indent = 2 * item.path.len())
+}
+
+fn result(outcome: &Outcome, elapsed: &str) -> String {
+    let elapsed = colors::gray(format!("({elapsed})"));
+    match outcome {
+        Outcome::Ok => format!("{} {elapsed}", colors::green("ok")),
+        Outcome::Ignored => format!("{} {elapsed}", colors::yellow("ignored")),
+        Outcome::Cancelled => format!("{} {elapsed}", colors::gray("cancelled")),
+        Outcome::Incomplete => colors::gray("INCOMPLETE").to_string(),
+        Outcome::Failed(failure) => {
+            let reason = failure.reason();
+            let space = if reason.is_empty() { "" } else { " " };
+            format!("{}{space}{reason} {elapsed}", colors::red("FAILED"))
+        }
+    }
+}

@@ -1,0 +1,325 @@
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::process;
+use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use deno_core::error::{CoreError, CoreErrorKind};
+use deno_core::serde_json::{self, Value, json};
+use deno_core::{JsRuntime, PollEventLoopOptions, serde_v8, v8};
+use deno_terminal::colors;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use serde::de::DeserializeOwned;
+
+use super::leaks::LeakCheck;
+use super::output::Output;
+use super::plan::{Event, JsOutcome, Test};
+use super::reporter::{Failure, Item, Outcome, Report};
+use super::{Shared, TestOptions, is_over};
+use crate::extensions::testing::EventSink;
+use crate::report::{report, report_caught};
+use crate::runtime::Runtime;
+
+/// What is told below an error that no test caught.
+const UNCAUGHT: &str = "\nNo test caught this error: it ended its module. It comes from the top level of the module or a hook of\n\
+    it, or from a timer, a listener or a promise that nobody awaits.";
+
+/// Runs the tests of one module.
+pub(super) struct Runner<'a> {
+    runtime: Runtime,
+    /// The module, as the user sees it.
+    module: String,
+    options: &'a TestOptions,
+    report: Shared,
+    output: Output,
+    /// With which code something outside of the tests called `Deno.exit`.
+    exited: Rc<Cell<Option<i32>>>,
+}
+
+/// A test that shall run, with its index in the module.
+struct Planned {
+    index: usize,
+    test: Test,
+    item: Item,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(mut runtime: Runtime, module: String, options: &'a TestOptions, report: Shared, output: Output) -> Self {
+        let exited = Rc::new(Cell::new(None));
+        let isolate = runtime.js().v8_isolate().thread_safe_handle();
+        let sink = {
+            let (exited, report, output) = (exited.clone(), report.clone(), output.clone());
+            move |event| {
+                output.drain();
+                let event = serde_json::from_value(event).expect("the module tells events that are known");
+                if let Some(code) = take(event, &mut report.lock()) {
+                    exited.set(Some(code));
+                    isolate.terminate_execution();
+                }
+            }
+        };
+        runtime.js().op_state().borrow_mut().put(EventSink(Box::new(sink)));
+        Self { runtime, module, options, report, output, exited }
+    }
+
+    pub async fn run(mut self) {
+        if let Err(error) = self.try_run().await {
+            self.fail(&error);
+        }
+        self.output.drain();
+    }
+
+    /// Reports an error that no test caught.
+    fn fail(&self, error: &CoreError) {
+        let mut text = report(error).trim_start_matches("Uncaught ").to_owned();
+        if let Some(code) = self.exited.get() {
+            text = format!("Deno.exit({code}) was called outside of the tests of the module, and ended it.");
+        } else if let CoreErrorKind::Js(_) = error.as_kind() {
+            text.push_str(UNCAUGHT);
+        }
+        self.with_report(|report, module| report.module_failed(module, text));
+    }
+
+    async fn try_run(&mut self) -> Result<(), CoreError> {
+        let main = self.runtime.main_module().clone();
+        let module = self.runtime.js().load_side_es_module(&main).await?;
+        self.runtime.evaluate(module).await?;
+        // What the module threw comes up in the event loop.
+        turn(self.runtime.js()).await?;
+
+        let tests: Vec<Test> = self.call("tests", &[]).await?;
+        let total = tests.len();
+        let with_only = tests.iter().any(|test| test.only);
+        let planned = self.plan(tests, with_only);
+        let filtered_out = total - planned.len();
+        self.with_report(|report, module| {
+            // A module of which the filter leaves nothing is not worth a line.
+            if planned.is_empty() && total > 0 {
+                report.filtered_out(filtered_out);
+            } else {
+                report.module(module, planned.len(), filtered_out, with_only);
+            }
+        });
+        if !planned.is_empty() {
+            match self.call("beforeAll", &[]).await {
+                Ok(()) => self.run_tests(&planned).await,
+                Err(error) => self.fail(&error),
+            }
+            self.with_report(|report, _| report.tests_ended());
+            // What was set up is taken down, whatever happened.
+            self.call::<()>("afterAll", &[]).await?;
+        }
+        self.runtime.unload().map(drop)
+    }
+
+    fn plan(&self, tests: Vec<Test>, with_only: bool) -> Vec<Planned> {
+        let is_wanted = |test: &Test| {
+            (test.only || !with_only) && self.options.filter.as_ref().is_none_or(|filter| filter.matches(&test.name))
+        };
+        let mut planned: Vec<_> = tests
+            .into_iter()
+            .enumerate()
+            .filter(|(_, test)| is_wanted(test))
+            .map(|(index, test)| {
+                let item = Item { name: test.name.clone(), path: vec![], location: test.location.shown() };
+                Planned { index, test, item }
+            })
+            .collect();
+        if let Some(seed) = self.options.shuffle {
+            planned.shuffle(&mut StdRng::seed_from_u64(seed));
+        }
+        planned
+    }
+
+    async fn run_tests(&mut self, planned: &[Planned]) {
+        for (i, Planned { index, test, item }) in planned.iter().enumerate() {
+            if test.ignore {
+                self.with_report(|report, _| report.test_ended(item, Outcome::Ignored, false));
+                continue;
+            }
+            self.with_report(|report, _| report.test_started(item));
+            match self.repeat(*index, test, item).await {
+                Ok((outcome, flaky)) => self.with_report(|report, _| report.test_ended(item, outcome, flaky)),
+                Err(error) => {
+                    // The line of the module comes first: it tells why.
+                    self.fail(&error);
+                    self.with_report(|report, _| {
+                        for Planned { item, .. } in &planned[i..] {
+                            report.test_ended(item, Outcome::Cancelled, false);
+                        }
+                    });
+                    break;
+                }
+            }
+            if is_over(self.options, &self.report.lock()) {
+                break;
+            }
+        }
+    }
+
+    /// Runs a test as often as it shall run. Answers how it ended, and whether it failed before it passed.
+    async fn repeat(&mut self, index: usize, test: &Test, item: &Item) -> Result<(Outcome, bool), CoreError> {
+        let mut flaky = false;
+        for _ in 0..=test.repeats.unwrap_or(self.options.repeats) {
+            let mut attempt = 1;
+            loop {
+                let Some(failure) = self.attempt(index, test).await? else { break };
+                if attempt > test.retry.unwrap_or(self.options.retry) {
+                    return Ok((Outcome::Failed(failure), false));
+                }
+                flaky = true;
+                self.with_report(|report, _| report.test_retried(item, attempt, &failure));
+                attempt += 1;
+            }
+        }
+        Ok((Outcome::Ok, flaky))
+    }
+
+    /// Runs a test once. Answers why it failed, if it did.
+    async fn attempt(&mut self, index: usize, test: &Test) -> Result<Option<Failure>, CoreError> {
+        let leaks = LeakCheck::begin(
+            self.runtime.js(),
+            test.sanitize_ops.unwrap_or(self.options.sanitize_ops),
+            test.sanitize_resources.unwrap_or(self.options.sanitize_resources),
+        );
+        let arguments = [json!(index), json!(self.runtime.main_module())];
+        let limit = test.timeout.filter(|limit| *limit > 0.0).map(|limit| Duration::from_secs_f64(limit / 1000.0));
+        let outcome = match limit {
+            None => self.call("run", &arguments).await,
+            Some(limit) => {
+                let watchdog = Watchdog::start(self.runtime.js().v8_isolate().thread_safe_handle(), limit);
+                let outcome = tokio::time::timeout(limit, self.call("run", &arguments)).await;
+                let terminated = watchdog.stop();
+                self.runtime.js().v8_isolate().cancel_terminate_execution();
+                match outcome {
+                    Ok(outcome) if !terminated => outcome,
+                    _ => {
+                        return Ok(Some(Failure::Error(format!(
+                            "The test ran for longer than {}ms.",
+                            limit.as_millis()
+                        ))));
+                    }
+                }
+            }
+        };
+        let outcome = match outcome {
+            Err(error) if matches!(error.as_kind(), CoreErrorKind::PendingPromiseResolution) => {
+                return Ok(Some(Failure::Error(
+                    "The test waits for a promise that nothing can resolve any more.".into(),
+                )));
+            }
+            outcome => outcome?,
+        };
+        match (failure(outcome), leaks) {
+            (None, Some(leaks)) => Ok(leaks.end(self.runtime.js()).await?.map(Failure::Error)),
+            (failure, _) => Ok(failure),
+        }
+    }
+
+    /// Calls a function of the module's runner, and waits for what it answers.
+    async fn call<T: DeserializeOwned>(&mut self, name: &'static str, arguments: &[Value]) -> Result<T, CoreError> {
+        let function = self.runtime.test_function(name);
+        let js = self.runtime.js();
+        let arguments: Vec<_> = {
+            deno_core::scope!(scope, js);
+            let global = |argument| {
+                let argument = serde_v8::to_v8(scope, argument).expect("the arguments are plain data");
+                v8::Global::new(scope, argument)
+            };
+            arguments.iter().map(global).collect()
+        };
+        let answer = Box::pin(js.call_with_args(&function, &arguments));
+        let answer = js.with_event_loop_promise(answer, PollEventLoopOptions::default()).await?;
+        deno_core::scope!(scope, js);
+        let answer = v8::Local::new(scope, answer);
+        Ok(serde_v8::from_v8(scope, answer).expect("the module's runner answers plain data"))
+    }
+
+    /// Reports, behind everything that was printed so far.
+    fn with_report(&self, tell: impl FnOnce(&mut Report, &str)) {
+        self.output.drain();
+        tell(&mut self.report.lock(), &self.module);
+    }
+}
+
+/// Turns the event loop once.
+///
+/// # Errors
+/// What a script did not catch.
+pub(super) async fn turn(js: &mut JsRuntime) -> Result<(), CoreError> {
+    let mut result = Ok(());
+    poll_fn(|context| {
+        if let Poll::Ready(done) = js.poll_event_loop(context, PollEventLoopOptions::default()) {
+            result = done;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    // Lets sockets and other threads come through.
+    tokio::task::yield_now().await;
+    result
+}
+
+/// Takes an event. Answers the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.
+fn take(event: Event, report: &mut Report) -> Option<i32> {
+    match event {
+        Event::StepStarted { id, name, path, location } => {
+            report.step_started(id, Item { name, path, location: location.shown() });
+        }
+        Event::StepEnded { id, outcome } => {
+            let outcome = match outcome {
+                JsOutcome::Ignored => Outcome::Ignored,
+                JsOutcome::Incomplete => Outcome::Incomplete,
+                outcome => failure(outcome).map_or(Outcome::Ok, Outcome::Failed),
+            };
+            report.step_ended(id, outcome);
+        }
+        Event::Exited { code } => {
+            let Some(Item { name, location, .. }) = report.running() else { return Some(code) };
+            let warning = colors::yellow("Warning");
+            eprintln!(
+                "\n{warning} The test \"{name}\" ({location}) called Deno.exit({code}), as its options allow: the run ends."
+            );
+            process::exit(code);
+        }
+    }
+    None
+}
+
+fn failure(outcome: JsOutcome) -> Option<Failure> {
+    match outcome {
+        JsOutcome::Ok | JsOutcome::Ignored => None,
+        JsOutcome::Failed { error } => Some(Failure::Error(report_caught(&error))),
+        JsOutcome::FailedSteps { count } => Some(Failure::FailedSteps(count)),
+        JsOutcome::IncompleteSteps | JsOutcome::Incomplete => Some(Failure::IncompleteSteps),
+    }
+}
+
+/// Stops a script that does not come back to the event loop in time.
+struct Watchdog {
+    stop: Sender<()>,
+    thread: Option<JoinHandle<bool>>,
+}
+
+impl Watchdog {
+    fn start(isolate: v8::IsolateHandle, limit: Duration) -> Self {
+        let (stop, stopped) = channel();
+        let thread = thread::Builder::new().name("openkv-test-watchdog".into()).spawn(move || {
+            let late = stopped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            late && isolate.terminate_execution()
+        });
+        // Without a thread, a test that never awaits runs on.
+        Self { stop, thread: thread.ok() }
+    }
+
+    /// Answers whether the script was stopped.
+    fn stop(self) -> bool {
+        drop(self.stop);
+        self.thread.is_some_and(|thread| thread.join().unwrap_or(false))
+    }
+}
