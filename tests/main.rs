@@ -8,3 +8,4 @@ mod modules;
 mod processes;
 mod repl;
 mod support;
+mod testing;

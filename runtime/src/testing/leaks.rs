@@ -52,32 +52,21 @@ impl LeakCheck {
 }
 
 fn describe(difference: &RuntimeActivityDiff) -> String {
-    let mut text = String::from("The test left something behind:");
-    for left in &difference.appeared {
-        text.push_str("\n  - ");
-        text.push_str(&match left {
-            RuntimeActivity::AsyncOp(_, _, op) => {
-                format!("The operation {op} was started, and not awaited to its end.")
-            }
-            RuntimeActivity::Resource(_, _, name) => format!("{} was opened, and not closed.", noun(name)),
-            RuntimeActivity::Timer(..) => "A timer was started, and neither fired nor was cleared.".into(),
-            RuntimeActivity::Interval(..) => "An interval was started, and not cleared.".into(),
-        });
-    }
-    for gone in &difference.disappeared {
-        text.push_str("\n  - ");
-        text.push_str(&match gone {
-            RuntimeActivity::AsyncOp(_, _, op) => {
-                format!("The operation {op}, which is not the test's own, ended in it.")
-            }
-            RuntimeActivity::Resource(_, _, name) => {
-                format!("{}, which is not the test's own, was closed.", noun(name))
-            }
-            RuntimeActivity::Timer(..) => "A timer that is not the test's own ended in it.".into(),
-            RuntimeActivity::Interval(..) => "An interval that is not the test's own was cleared.".into(),
-        });
-    }
-    text
+    let left = difference.appeared.iter().map(|left| match left {
+        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op} was started, and not awaited to its end."),
+        RuntimeActivity::Resource(_, _, name) => format!("{} was opened, and not closed.", noun(name)),
+        RuntimeActivity::Timer(..) => "A timer was started, and neither fired nor was cleared.".into(),
+        RuntimeActivity::Interval(..) => "An interval was started, and not cleared.".into(),
+    });
+    let taken = difference.disappeared.iter().map(|taken| match taken {
+        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op}, which is not the test's own, ended in it."),
+        RuntimeActivity::Resource(_, _, name) => format!("{}, which is not the test's own, was closed.", noun(name)),
+        RuntimeActivity::Timer(..) => "A timer that is not the test's own ended in it.".into(),
+        RuntimeActivity::Interval(..) => "An interval that is not the test's own was cleared.".into(),
+    });
+    let mut lines: Vec<_> = left.chain(taken).map(|line| format!("\n  - {line}")).collect();
+    lines.sort();
+    format!("The test did not leave everything as it was:{}", lines.concat())
 }
 
 /// What a kind of resource is for the user.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::serde_json::{self, Value, json};
@@ -55,9 +55,10 @@ impl<'a> Runner<'a> {
         let sink = {
             let (exited, report, output) = (exited.clone(), report.clone(), output.clone());
             move |event| {
+                let now = Instant::now();
                 output.drain();
                 let event = serde_json::from_value(event).expect("the module tells events that are known");
-                if let Some(code) = take(event, &mut report.lock()) {
+                if let Some(code) = take(event, now, &mut report.lock()) {
                     exited.set(Some(code));
                     isolate.terminate_execution();
                 }
@@ -139,18 +140,21 @@ impl<'a> Runner<'a> {
     async fn run_tests(&mut self, planned: &[Planned]) {
         for (i, Planned { index, test, item }) in planned.iter().enumerate() {
             if test.ignore {
-                self.with_report(|report, _| report.test_ended(item, Outcome::Ignored, false));
+                self.with_report(|report, _| report.test_ended(item, Outcome::Ignored, Duration::ZERO, false));
                 continue;
             }
             self.with_report(|report, _| report.test_started(item));
-            match self.repeat(*index, test, item).await {
-                Ok((outcome, flaky)) => self.with_report(|report, _| report.test_ended(item, outcome, flaky)),
+            let started = Instant::now();
+            let result = self.repeat(*index, test, item).await;
+            let elapsed = started.elapsed();
+            match result {
+                Ok((outcome, flaky)) => self.with_report(|report, _| report.test_ended(item, outcome, elapsed, flaky)),
                 Err(error) => {
                     // The line of the module comes first: it tells why.
                     self.fail(&error);
                     self.with_report(|report, _| {
                         for Planned { item, .. } in &planned[i..] {
-                            report.test_ended(item, Outcome::Cancelled, false);
+                            report.test_ended(item, Outcome::Cancelled, Duration::ZERO, false);
                         }
                     });
                     break;
@@ -266,10 +270,10 @@ pub(super) async fn turn(js: &mut JsRuntime) -> Result<(), CoreError> {
 }
 
 /// Takes an event. Answers the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.
-fn take(event: Event, report: &mut Report) -> Option<i32> {
+fn take(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
     match event {
         Event::StepStarted { id, name, path, location } => {
-            report.step_started(id, Item { name, path, location: location.shown() });
+            report.step_started(id, Item { name, path, location: location.shown() }, at);
         }
         Event::StepEnded { id, outcome } => {
             let outcome = match outcome {
@@ -277,7 +281,7 @@ fn take(event: Event, report: &mut Report) -> Option<i32> {
                 JsOutcome::Incomplete => Outcome::Incomplete,
                 outcome => failure(outcome).map_or(Outcome::Ok, Outcome::Failed),
             };
-            report.step_ended(id, outcome);
+            report.step_ended(id, outcome, at);
         }
         Event::Exited { code } => {
             let Some(Item { name, location, .. }) = report.running() else { return Some(code) };

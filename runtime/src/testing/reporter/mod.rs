@@ -77,7 +77,8 @@ trait Reporter: Send {
 pub(super) struct Report {
     reporter: Box<dyn Reporter>,
     summary: Summary,
-    test: Option<(Item, Instant)>,
+    /// The test that runs.
+    running: Option<Item>,
     steps: HashMap<u32, (Item, Instant)>,
 }
 
@@ -87,7 +88,7 @@ impl Report {
             ReporterKind::Pretty => Box::new(pretty::Pretty::default()),
             ReporterKind::Dot => Box::new(dot::Dot::default()),
         };
-        Self { reporter, summary: Summary::default(), test: None, steps: HashMap::new() }
+        Self { reporter, summary: Summary::default(), running: None, steps: HashMap::new() }
     }
 
     /// How many tests and modules failed.
@@ -114,7 +115,7 @@ impl Report {
 
     pub fn test_started(&mut self, test: &Item) {
         self.reporter.test_started(test);
-        self.test = Some((test.clone(), Instant::now()));
+        self.running = Some(test.clone());
     }
 
     pub fn test_retried(&mut self, test: &Item, attempt: u32, failure: &Failure) {
@@ -126,9 +127,8 @@ impl Report {
     }
 
     /// With `flaky`, the test failed before it passed.
-    pub fn test_ended(&mut self, test: &Item, outcome: Outcome, flaky: bool) {
-        let elapsed = self.test.take().map_or(Duration::ZERO, |(_, started)| started.elapsed());
-        let elapsed = if matches!(outcome, Outcome::Cancelled) { Duration::ZERO } else { elapsed };
+    pub fn test_ended(&mut self, test: &Item, outcome: Outcome, elapsed: Duration, flaky: bool) {
+        self.running = None;
         self.reporter.test_ended(test, &outcome, elapsed);
         self.summary.test(test, outcome, flaky);
     }
@@ -137,20 +137,19 @@ impl Report {
         self.reporter.tests_ended();
     }
 
-    /// The test that runs.
     pub fn running(&self) -> Option<&Item> {
-        self.test.as_ref().map(|(test, _)| test)
+        self.running.as_ref()
     }
 
-    pub fn step_started(&mut self, id: u32, step: Item) {
+    pub fn step_started(&mut self, id: u32, step: Item, at: Instant) {
         self.reporter.step_started(&step);
-        self.steps.insert(id, (step, Instant::now()));
+        self.steps.insert(id, (step, at));
     }
 
-    pub fn step_ended(&mut self, id: u32, outcome: Outcome) {
+    pub fn step_ended(&mut self, id: u32, outcome: Outcome, at: Instant) {
         // A step of a test that ran out of time may end when another test runs.
         let Some((step, started)) = self.steps.remove(&id) else { return };
-        self.reporter.step_ended(&step, &outcome, started.elapsed());
+        self.reporter.step_ended(&step, &outcome, at - started);
         self.summary.step(&step, outcome);
     }
 

@@ -1,0 +1,256 @@
+//! `openkv test`: what it prints for the modules of `tests/testing`, and which modules it runs.
+
+use std::path::Path;
+
+use crate::support::{Output, Sandbox, repository};
+
+/// Runs `openkv test` in `tests/testing`.
+fn test(args: &[&str]) -> Output {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(["test"].iter().chain(args));
+    let output = command.current_dir(repository("tests/testing")).output().expect("openkv starts");
+    let text = |bytes| stable(&String::from_utf8(bytes).expect("results are UTF-8"));
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A text without what differs from run to run and from release to release: durations, the folder, and frames of
+/// extensions.
+fn stable(text: &str) -> String {
+    let folder = format!("file://{}/", repository("tests/testing").display());
+    let lines = text.lines().filter(|line| !(line.starts_with("    at ") && line.contains("(ext:")));
+    lines.map(|line| without_duration(line).replace(&folder, "") + "\n").collect()
+}
+
+/// A line without the duration at its end, such as "(12ms)".
+fn without_duration(line: &str) -> String {
+    let duration = line.rsplit_once(" (").filter(|(_, end)| {
+        let number = end.strip_suffix("s)").map(|end| end.trim_end_matches(['m', 'µ']));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    });
+    duration.map_or(line, |(line, _)| line).into()
+}
+
+/// Runs a module, and compares what it prints with the file beside it.
+#[track_caller]
+fn prints(name: &str, args: &[&str], code: i32) {
+    let output = test(&[args, &["-A", &format!("{name}_test.ts")]].concat());
+    let expected = std::fs::read_to_string(repository("tests/testing").join(format!("{name}.out"))).unwrap();
+    assert_eq!(output.stdout, expected, "{}", output.stderr);
+    assert_eq!(output.code, Some(code));
+}
+
+macro_rules! modules {
+    ($($name:ident $args:expr, $code:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                prints(stringify!($name), &$args, $code);
+            }
+        )*
+    };
+}
+
+modules! {
+    forms [], 0;
+    steps [], 1;
+    hooks [], 1;
+    hooks_fail [], 1;
+    failures [], 1;
+    uncaught [], 1;
+    rejected [], 1;
+    throws [], 1;
+    exits [], 1;
+    broken [], 1;
+    sanitizers ["--sanitize-ops", "--sanitize-resources"], 1;
+    retry [], 1;
+    only [], 1;
+    kv [], 0;
+}
+
+#[test]
+fn nothing_is_left_to_sanitizers_that_were_not_asked_for() {
+    let output = test(&["-A", "sanitizers_test.ts"]);
+    assert!(output.stdout().ends_with("\nok | 7 passed | 0 failed\n\n"));
+}
+
+#[test]
+fn the_last_line_says_why_it_failed() {
+    assert_eq!(test(&["steps_test.ts"]).stderr, "error: Test failed\n");
+    assert_eq!(test(&["only_test.ts"]).stderr, "error: Test failed because the \"only\" option was used\n");
+}
+
+#[test]
+fn a_test_that_may_exit_ends_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", "Deno.test('leaves', { sanitizeExit: false }, () => Deno.exit(7));");
+    let output = sandbox.openkv(["test", "a_test.ts"]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(7), "running 1 test from ./a_test.ts\nleaves ..."));
+    assert!(output.stderr.contains("called Deno.exit(7)"), "{}", output.stderr);
+}
+
+/// A module of four tests, of which two fail.
+const FOUR: &str = "Deno.test('one', () => { throw 1; }); Deno.test('two', () => { throw 2; });
+    Deno.test('three', () => {}); Deno.test('one/four', () => {});";
+
+#[test]
+fn flags_choose_tests() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", FOUR);
+    sandbox.write("b_test.ts", FOUR);
+    for (args, expected) in [
+        (&[][..], "FAILED | 4 passed | 4 failed"),
+        (&["--filter=one"], "FAILED | 2 passed | 2 failed | 4 filtered out"),
+        (&["--filter", "/^t/"], "FAILED | 2 passed | 2 failed | 4 filtered out"),
+        (&["--filter=/four"], "ok | 2 passed | 0 failed | 6 filtered out"),
+        (&["--filter=none of them"], "ok | 0 passed | 0 failed | 8 filtered out"),
+        (&["--fail-fast"], "FAILED | 0 passed | 1 failed"),
+        (&["--fail-fast=3"], "FAILED | 2 passed | 3 failed"),
+        (&["--ignore=a_test.ts"], "FAILED | 2 passed | 2 failed"),
+        (&["--retry=1", "--repeats=1", "--parallel", "--trace-leaks", "--no-check"], "FAILED | 4 passed | 4 failed"),
+        (&["--reporter=dot", "--shuffle"], "FAILED | 4 passed | 4 failed"),
+    ] {
+        let output = sandbox.openkv(["test"].iter().chain(args));
+        let summary = stable(&output.stdout).lines().rfind(|line| !line.is_empty()).unwrap().to_owned();
+        assert_eq!(summary, expected, "{args:?}: {}{}", output.stdout, output.stderr);
+        assert_eq!(output.code, Some(i32::from(expected.starts_with("FAILED"))), "{args:?}");
+    }
+}
+
+#[test]
+fn a_seed_is_an_order() {
+    let sandbox = Sandbox::new();
+    let tests: String = (0..20).map(|i| format!("Deno.test('{i}', () => {{}});\n")).collect();
+    sandbox.write("a_test.ts", tests);
+    let order = |seed: &str| stable(&sandbox.openkv(["test", seed]).stdout);
+    let plain = stable(&sandbox.openkv(["test"]).stdout());
+    assert_eq!(order("--shuffle=1"), order("--shuffle=1"));
+    assert_ne!(order("--shuffle=1"), order("--shuffle=2"));
+    assert_ne!(order("--shuffle=1"), plain);
+    let told = sandbox.openkv(["test", "--shuffle"]);
+    let seed = told.stderr.strip_prefix("The order is that of ").expect("the seed is told").trim_end();
+    assert_eq!(order(seed), stable(&told.stdout));
+}
+
+#[test]
+fn modules_are_found_by_their_names() {
+    let sandbox = Sandbox::new();
+    for file in [
+        "a_test.ts",
+        "b.test.js",
+        "c_test.tsx",
+        "test.mjs",
+        "folder/test.ts",
+        "folder/.hidden/_test.mts",
+        "__tests__/any.jsx",
+        "a_tests.ts",
+        "test_a.ts",
+        "atest.ts",
+        "a_test.json",
+        "a_test.d.ts",
+        "a_test.ts.bak",
+        "other.ts",
+        "node_modules/x_test.ts",
+        ".git/x_test.ts",
+    ] {
+        let text = if file.contains("json") { "{}" } else { "Deno.test('x', () => {});" };
+        sandbox.write(file, text);
+    }
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    let found = |args: &[&str]| {
+        let output = sandbox.openkv(["test"].iter().chain(args)).stdout();
+        let modules = output.lines().filter_map(|line| line.strip_prefix("running 1 test from ./").map(Into::into));
+        modules.collect::<Vec<String>>().join(" ")
+    };
+    let all = "__tests__/any.jsx a_test.ts b.test.js c_test.tsx folder/.hidden/_test.mts folder/test.ts test.mjs";
+    assert_eq!(found(&[]), all);
+    assert_eq!(found(&["."]), all);
+    assert_eq!(
+        found(&["folder", "other.ts", "./b.test.js"]),
+        "other.ts b.test.js folder/.hidden/_test.mts folder/test.ts"
+    );
+    assert_eq!(found(&["b.test.js", "./b.test.js", "folder/../b.test.js"]), "b.test.js");
+    assert_eq!(found(&["node_modules"]), "node_modules/x_test.ts");
+    assert_eq!(found(&["folder/*.ts", "*.js*"]), "b.test.js folder/test.ts");
+    assert_eq!(found(&["**/*test.ts"]), "a_test.ts atest.ts folder/test.ts");
+    assert_eq!(found(&["--ignore=folder,__tests__,**/*.mjs"]), "a_test.ts b.test.js c_test.tsx");
+    let url = format!("file://{}", sandbox.path("other.ts").display());
+    assert_eq!(found(&[&url]), "other.ts");
+    assert_eq!(found(&["--permit-no-files", "empty"]), "");
+
+    for (args, message) in [
+        (&["empty"][..], "error: No test modules found\n"),
+        (&["missing.ts"], "error: \"missing.ts\" is no file and no folder\n"),
+        (&["***.ts"], "error: \"***.ts\" is no pattern of paths: "),
+    ] {
+        let stderr = sandbox.openkv(["test"].iter().chain(args)).stderr();
+        assert!(stderr.starts_with(message), "{stderr}");
+    }
+}
+
+#[test]
+fn modules_can_be_loaded_only() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", "import './b.ts'; console.log('not run');");
+    sandbox.write("b.ts", "");
+    assert_eq!(sandbox.openkv(["test", "--no-run"]).stdout(), "");
+    sandbox.write("b.ts", "let a b;");
+    assert!(sandbox.openkv(["test", "--no-run"]).stderr().starts_with("error: SyntaxError: "));
+}
+
+#[test]
+fn tests_have_arguments_permissions_and_a_database_of_their_module() {
+    let sandbox = Sandbox::new();
+    let script = |set: bool| {
+        format!(
+            "Deno.test('x', async () => {{
+                const kv = await Deno.openKv();
+                console.log(Deno.args, import.meta.main, (await kv.get(['a'])).value);
+                if ({set}) await kv.set(['a'], 1);
+                kv.close();
+                Deno.env.get('HOME');
+            }});"
+        )
+    };
+    sandbox.write("a_test.ts", script(true));
+    sandbox.write("b_test.ts", script(false));
+    for value in ["null", "1"] {
+        let output = sandbox.openkv(["test", "--allow-env=HOME", "--", "--flag", "b"]).stdout();
+        assert_eq!(
+            output.matches(&format!("[ \"--flag\", \"b\" ] false {value}\n")).count(),
+            1 + usize::from(value == "null")
+        );
+    }
+    let output = sandbox.openkv(["test", "a_test.ts"]);
+    assert!(output.stdout.contains("NotCapable: Requires env access to \"HOME\""), "{}", output.stdout);
+}
+
+#[test]
+fn what_programs_of_tests_print_stands_in_its_place() {
+    let sandbox = Sandbox::new();
+    let script = "Deno.test('x', async () => {
+        console.log('before');
+        const { success } = await new Deno.Command('echo', { args: ['from a program'], stdout: 'inherit' }).spawn().status;
+        console.error('after', success);
+    });";
+    sandbox.write("a_test.ts", script);
+    let expected = "running 1 test from ./a_test.ts\nx ...\n------- output -------\nbefore\nfrom a program\nafter true\n\
+                    ----- output end -----\nx ... ok\n\nok | 1 passed | 0 failed\n\n";
+    assert_eq!(stable(&sandbox.openkv(["test", "-A"]).stdout()), expected);
+}
+
+#[test]
+fn other_commands_run_no_tests() {
+    let script =
+        "Deno.test('x', () => console.log('run')); Deno.test.only.each([1])('y', () => {}); Deno.bench('z', () => {});
+        Deno.test.beforeAll(() => console.log('run')); Deno.test.sanitizer({ ops: true }); console.log('done');";
+    assert_eq!(Sandbox::new().run(script).stdout(), "done\n");
+}
+
+#[test]
+fn every_module_has_its_results() {
+    let modules = std::fs::read_dir(repository("tests/testing")).unwrap().map(|entry| entry.unwrap().path());
+    for module in modules.filter(|path| path.to_string_lossy().ends_with("_test.ts")) {
+        let results = Path::new(module.to_str().unwrap().strip_suffix("_test.ts").unwrap()).with_extension("out");
+        assert!(results.exists(), "{}", results.display());
+    }
+}

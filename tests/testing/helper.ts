@@ -1,0 +1,3 @@
+export function helper() {
+  throw new RangeError("from the helper");
+}

@@ -1,0 +1,5 @@
+Deno.test("left out", () => {
+  throw new Error("not run");
+});
+Deno.test.only("only this", () => {});
+Deno.test({ name: "and this", only: true, fn: () => {} });
