@@ -1,0 +1,267 @@
+//! The flags of the command line, and the commands besides `run`, `repl` and `test`.
+
+use crate::support::{PATIENCE, Sandbox};
+
+#[test]
+fn environment_files_set_what_is_not_set() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "A=default\nB='default'\nA=twice\n");
+    sandbox.write("more.env", "B=more\nC=\"$A ${B}\"\nHOME=never\n");
+    sandbox.write("latin.env", b"B=\xff\n");
+    sandbox.write(
+        "main.ts",
+        "console.log(['A', 'B', 'C'].map((name) => Deno.env.get(name)), Deno.env.get('HOME') !== 'never');",
+    );
+    let run = |args: &[&str]| sandbox.openkv(["run", "-E"].iter().chain(args).chain(&["main.ts"]));
+    assert_eq!(run(&[]).stdout(), "[ undefined, undefined, undefined ] true\n");
+    assert_eq!(run(&["--env-file"]).stdout(), "[ \"default\", \"default\", undefined ] true\n");
+    assert_eq!(run(&["--env-file=more.env"]).stdout(), "[ undefined, \"more\", \" more\" ] true\n");
+    // Later files win.
+    assert_eq!(run(&["--env-file", "--env-file=more.env"]).stdout(), "[ \"default\", \"more\", \" more\" ] true\n");
+    assert_eq!(
+        run(&["--env-file=more.env", "--env-file"]).stdout(),
+        "[ \"default\", \"default\", \"default default\" ] true\n"
+    );
+
+    for file in ["missing.env", "latin.env"] {
+        let flag = format!("--env-file={file}");
+        let output = run(&[&flag]);
+        assert_eq!(output.code, Some(0));
+        assert!(
+            output.stderr.starts_with(&format!("Warning The environment file \"{file}\" was not read: ")),
+            "{output:?}"
+        );
+        assert_eq!(run(&[&flag, "--quiet"]).stdout(), "[ undefined, undefined, undefined ] true\n");
+    }
+}
+
+#[test]
+fn eval_runs_code_that_may_do_everything() {
+    let sandbox = Sandbox::new();
+    let eval = |args: &[&str]| sandbox.openkv(["eval"].iter().chain(args));
+    assert_eq!(eval(&["console.log(Deno.args, 1 as number)", "a", "-p"]).stdout(), "[ \"a\", \"-p\" ] 1\n");
+    assert_eq!(eval(&["-p", "await Promise.resolve({ a: 1 }) // a comment"]).stdout(), "{ a: 1 }\n");
+    assert_eq!(
+        eval(&["console.log(import.meta.url.endsWith('/$deno$eval.mts'), import.meta.main)"]).stdout(),
+        "true true\n"
+    );
+    assert_eq!(
+        eval(&["--ext=tsx", "const React = { createElement: (tag) => tag }; console.log(<a/>)"]).stdout(),
+        "a\n"
+    );
+    assert_eq!(
+        eval(&["-p", "Deno.readTextFileSync('/dev/null').length + Deno.env.get('HOME').length > 0"]).stdout(),
+        "true\n"
+    );
+    assert!(eval(&["--deny-env", "Deno.env.get('HOME')"]).stderr().contains("Requires env access"));
+    assert!(eval(&["--ext=js", "const a: number = 1"]).stderr().contains("SyntaxError: "));
+    assert!(eval(&["throw new Error('x')"]).stderr().starts_with("error: Uncaught (in promise) Error: x\n"));
+
+    // As in the reference, all code of one folder has one database.
+    eval(&["(await Deno.openKv()).set(['a'], 1)"]).stdout();
+    assert_eq!(eval(&["-p", "(await (await Deno.openKv()).get(['a'])).value"]).stdout(), "1\n");
+}
+
+#[test]
+fn a_script_may_come_from_the_standard_input() {
+    let sandbox = Sandbox::new();
+    let script = "console.log(Deno.args, import.meta.url.endsWith('/$deno$stdin.mts'), 1 as number);";
+    assert_eq!(sandbox.openkv_reading(script, ["run", "-", "a"]).stdout(), "[ \"a\" ] true 1\n");
+    assert!(sandbox.openkv_reading(script, ["run", "--ext=js", "-"]).stderr().contains("SyntaxError: "));
+}
+
+#[test]
+fn ext_says_what_a_script_is_written_in() {
+    let sandbox = Sandbox::new();
+    for file in ["script", "script.txt", "script.js"] {
+        sandbox.write(file, "console.log(1 as number);");
+    }
+    assert_eq!(sandbox.openkv(["run", "script"]).stdout(), "1\n", "without an extension, it is TypeScript");
+    for file in ["script", "script.txt", "script.js"] {
+        assert_eq!(sandbox.openkv(["run", "--ext=ts", file]).stdout(), "1\n", "{file}");
+        let stderr = sandbox.openkv(["run", "--ext", "js", file]).stderr();
+        assert!(stderr.contains("SyntaxError: "), "{stderr}");
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_random_numbers() {
+    let sandbox = Sandbox::new();
+    let draw = |seed| sandbox.openkv(["eval", seed, "-p", "[Math.random(), crypto.randomUUID()]"]).stdout();
+    assert_eq!(draw("--seed=1"), draw("--seed=1"));
+    assert_ne!(draw("--seed=1"), draw("--seed=2"));
+}
+
+#[test]
+fn v8_has_flags_of_its_own() {
+    let sandbox = Sandbox::new();
+    let gc = "typeof gc";
+    assert_eq!(sandbox.openkv(["eval", "-p", gc]).stdout(), "undefined\n");
+    assert_eq!(sandbox.openkv(["eval", "--v8-flags=--expose-gc,--no-opt", "-p", gc]).stdout(), "function\n");
+    let mut command = sandbox.command(["eval", "-p", gc]);
+    let output = command.env("DENO_V8_FLAGS", "--expose-gc").output().unwrap();
+    assert_eq!(output.stdout, b"function\n");
+    let stderr = sandbox.openkv(["eval", "--v8-flags=--no-such-flag", ""]).stderr();
+    assert_eq!(stderr, "error: V8 does not know the flag '--no-such-flag': --v8-flags=--help lists those it knows\n");
+    assert!(sandbox.openkv(["run", "--v8-flags=--help", "-"]).stdout.contains("--expose-gc"));
+}
+
+#[test]
+fn what_is_ignored_seems_not_to_be_there() {
+    let sandbox = Sandbox::new();
+    let script = "let error; try { Deno.readTextFileSync('main.ts') } catch (e) { error = e.name }
+        console.log(Deno.env.get('HOME'), error);";
+    sandbox.write("main.ts", script);
+    assert_eq!(sandbox.openkv(["--ignore-env", "--ignore-read", "main.ts"]).stdout(), "undefined NotFound\n");
+    assert_eq!(sandbox.openkv(["-A", "--ignore-env=HOME", "main.ts"]).stdout(), "undefined undefined\n");
+}
+
+#[test]
+fn location_is_a_url_of_http_without_a_password() {
+    let sandbox = Sandbox::new();
+    let location = |url: &str| sandbox.openkv(["eval", "--location", url, "-p", "location.href"]);
+    assert_eq!(location("https://user:secret@example.com/a?b#c").stdout(), "https://example.com/a?b#c\n");
+    for url in ["ftp://example.com", "example", "data:,a"] {
+        let output = location(url);
+        assert_eq!(output.code, Some(2));
+        assert!(
+            output.stderr.starts_with(&format!("error: invalid value '{url}' for '--location <URL>'")),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn flags_that_change_nothing_are_accepted() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log(Deno.args);");
+    for flags in [
+        &["--check", "--check=all", "--no-check", "--no-check=remote"][..],
+        &["--unstable", "--unstable-kv", "--unstable-cron", "--unstable-temporal", "--unstable-sloppy-imports"],
+        &["--node-modules-dir", "--node-modules-linker", "hoisted", "--no-npm", "--allow-scripts=npm:a,npm:b"],
+        &["--no-code-cache", "--use-env-proxy", "-L", "debug", "-q"],
+        &[
+            "--cached-only",
+            "--no-remote",
+            "--no-lock",
+            "--frozen",
+            "--no-config",
+            "--no-prompt",
+            "--reload=https://a.b/",
+        ],
+    ] {
+        let args = flags.iter().chain(&["main.ts", "--check"]);
+        assert_eq!(sandbox.openkv(["run"].iter().chain(args)).stdout(), "[ \"--check\" ]\n", "{flags:?}");
+    }
+}
+
+#[test]
+fn flags_that_cannot_be_honoured_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log('runs');");
+    for (command, flag) in [
+        ("run", "--watch"),
+        ("run", "--watch=folder"),
+        ("run", "--inspect"),
+        ("run", "--inspect-brk=127.0.0.1:9229"),
+        ("run", "--coverage=folder"),
+        ("run", "--preload=main.ts"),
+        ("run", "--vendor"),
+        ("run", "-P"),
+        ("eval", "--inspect-wait"),
+        ("test", "--watch"),
+        ("test", "--doc"),
+        ("test", "-u"),
+        ("test", "--shard=1/2"),
+    ] {
+        let output = sandbox.openkv([command, flag, "main.ts"]);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{flag}");
+        assert!(
+            output.stderr.starts_with("error: '--") && output.stderr.contains("' is not supported: "),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_flags_are_one_message() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log('runs');");
+    for (args, code, message) in [
+        (&["run", "--no-such-flag", "main.ts"][..], 2, "error: unexpected argument '--no-such-flag' found"),
+        (&["run", "--unstable-nothing", "main.ts"], 2, "error: unexpected argument '--unstable-nothing' found"),
+        (&["run", "--ext=txt", "main.ts"], 2, "error: invalid value 'txt' for '--ext <TYPE>'"),
+        (&["run", "--seed=a", "main.ts"], 2, "error: invalid value 'a' for '--seed <NUMBER>'"),
+        (
+            &["run", "--config=a", "--no-config", "main.ts"],
+            2,
+            "error: the argument '--config <FILE>' cannot be used with",
+        ),
+        (&["run", "--allow-read=", "main.ts"], 1, "error: Empty path is not allowed"),
+        (&["run", "--allow-net=http://a", "main.ts"], 1, "error: invalid value 'http://a': URLs are not supported"),
+        (&["run", "--allow-sys=nothing", "main.ts"], 1, "error: unknown system info kind \"nothing\""),
+        (&["eval"], 2, "error: the following required arguments were not provided:\n  <CODE>"),
+        (&["completions", "nosh"], 2, "error: invalid value 'nosh' for '<SHELL>'"),
+        (&["test", "--filter=/[/"], 2, "error: invalid value '/[/' for '--filter <TEXT>': regex parse error"),
+        (&["test", "--fail-fast=0"], 2, "error: invalid value '0' for '--fail-fast[=<NUMBER>]'"),
+        (&["test", "--reporter=tap"], 2, "error: invalid value 'tap' for '--reporter <KIND>'"),
+    ] {
+        let output = sandbox.openkv(args);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(code), ""), "{args:?}: {output:?}");
+        assert!(output.stderr.starts_with(message), "{output:?}");
+        assert!(!output.stderr.contains("panicked"), "{output:?}");
+    }
+}
+
+#[test]
+fn the_version_names_what_is_inside() {
+    let sandbox = Sandbox::new();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(sandbox.openkv(["-V"]).stdout(), format!("openkv {version}\n"));
+    let long = sandbox.openkv(["--version"]).stdout();
+    let lines: Vec<_> = long.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(lines, ["openkv", "deno", "v8", "typescript"]);
+    let inside =
+        sandbox.openkv(["eval", "-p", "`v8 ${Deno.version.v8}\\ntypescript ${Deno.version.typescript}`"]).stdout();
+    assert!(long.ends_with(&inside), "{long}{inside}");
+}
+
+#[test]
+fn help_is_there_for_every_command() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.openkv(["--help"]).stdout();
+    assert_eq!(sandbox.openkv(["help"]).stdout(), help);
+    for command in ["run", "eval", "repl", "test", "types", "completions"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        let own = sandbox.openkv(["help", command]).stdout();
+        assert!(own.contains("Usage: openkv ") && own.contains(command), "{own}");
+    }
+}
+
+#[test]
+fn types_declares_deno_kv() {
+    let sandbox = Sandbox::new();
+    let types = sandbox.openkv(["types"]).stdout();
+    assert!(types.contains("export function openKv(path?: string): Promise<Kv>;"), "{types}");
+}
+
+#[test]
+fn completions_know_commands_and_flags() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = sandbox.openkv(["completions", shell]).stdout();
+        for word in ["openkv", "eval", "allow-read", "env-file", "sanitize-ops"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    // Bash itself takes the script, and completes with it.
+    let script = "source <(\"$0\" completions bash); COMP_WORDS=(openkv run --allow-r); COMP_CWORD=2;
+        _openkv openkv --allow-r run; echo \"${COMPREPLY[@]}\"";
+    let mut command = std::process::Command::new("bash");
+    let mut command = assert_cmd::Command::from_std({
+        command.args(["-c", script, env!("CARGO_BIN_EXE_openkv")]);
+        command
+    });
+    let output = command.timeout(PATIENCE).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "--allow-read --allow-run\n");
+}
