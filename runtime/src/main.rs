@@ -5,7 +5,12 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse(std::env::args()).execute() {
+    let args = std::env::args_os().map(|arg| arg.into_string());
+    let outcome = match args.collect::<Result<Vec<_>, _>>() {
+        Ok(args) => cli::parse(args).execute(),
+        Err(arg) => Err(format!("{arg:?} is not UTF-8: openkv takes no such argument")),
+    };
+    match outcome {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
             eprintln!("{}: {}", deno_terminal::colors::red_bold("error"), message.trim_end());

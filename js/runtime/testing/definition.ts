@@ -1,7 +1,9 @@
 import { primordials } from "ext:core/mod.js";
 import type { TestContext } from "ext:openkv_runtime/testing/context.ts";
 
-const { TypeError } = primordials;
+const { NumberIsInteger, TypeError } = primordials;
+
+const MAX_NUMBER = 2 ** 32 - 1;
 
 /** What a test may be given besides its name and function. */
 export interface TestOptions {
@@ -36,8 +38,20 @@ export function readTest(first: unknown, second: unknown, third: unknown): Defin
     : typeof first === "function"
     ? byFunction(first as Body, second)
     : described(first, second);
-  if (definition.name === "") throw new TypeError("A test needs a name that is not empty");
+  if (typeof definition.name !== "string" || definition.name === "") {
+    throw new TypeError("A test needs a name that is not empty");
+  }
+  checkNumber(definition, "repeats");
+  checkNumber(definition, "retry");
+  checkNumber(definition, "timeout");
   return definition;
+}
+
+function checkNumber(definition: Definition, option: "repeats" | "retry" | "timeout") {
+  const value = definition[option];
+  if (value !== undefined && !(NumberIsInteger(value) && value >= 0 && value <= MAX_NUMBER)) {
+    throw new TypeError(`The option '${option}' of the test "${definition.name}" must be a whole number, not ${value}`);
+  }
 }
 
 function named(name: string, second: unknown, third: unknown): Definition {

@@ -96,13 +96,13 @@ export const runner = {
     closed = true;
     return ArrayPrototypeMap(tests, (test: Registered) => ({
       name: test.name,
-      ignore: test.ignore === true,
-      only: test.only === true,
+      ignore: !!test.ignore,
+      only: !!test.only,
       location: test.location,
       repeats: test.repeats,
       retry: test.retry,
-      sanitizeOps: test.sanitizeOps,
-      sanitizeResources: test.sanitizeResources,
+      sanitizeOps: maybeBoolean(test.sanitizeOps),
+      sanitizeResources: maybeBoolean(test.sanitizeResources),
       timeout: test.timeout,
     }));
   },
@@ -125,6 +125,10 @@ export const runner = {
     }
   },
 };
+
+function maybeBoolean(value: unknown): boolean | undefined {
+  return value === undefined ? undefined : !!value;
+}
 
 async function withHooks({ fn }: Definition, t: TestContext) {
   const failures: unknown[] = [];
@@ -149,7 +153,7 @@ async function callAll(hooks: Hook[]) {
 
 /** `Deno.exit` where no test forbids it: ends the module, or the run. */
 function exit(code: number) {
-  op_test_event({ kind: "exited", code });
+  op_test_event({ kind: "exited", code: code | 0 });
 }
 
 function refuseExit(code: number) {

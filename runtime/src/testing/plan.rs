@@ -17,7 +17,7 @@ pub(super) struct Test {
     pub sanitize_ops: Option<bool>,
     pub sanitize_resources: Option<bool>,
     /// In milliseconds. Zero stands for none.
-    pub timeout: Option<f64>,
+    pub timeout: Option<u32>,
 }
 
 /// A place in a source.

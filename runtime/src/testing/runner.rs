@@ -192,7 +192,7 @@ impl<'a> Runner<'a> {
             test.sanitize_resources.unwrap_or(self.options.sanitize_resources),
         );
         let arguments = [json!(index), json!(self.runtime.main_module())];
-        let limit = test.timeout.filter(|limit| *limit > 0.0).map(|limit| Duration::from_secs_f64(limit / 1000.0));
+        let limit = test.timeout.filter(|limit| *limit > 0).map(|limit| Duration::from_millis(limit.into()));
         let outcome = match limit {
             None => self.call("run", &arguments).await,
             Some(limit) => {

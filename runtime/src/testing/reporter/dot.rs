@@ -1,9 +1,9 @@
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use deno_terminal::colors;
 
-use super::{Item, Outcome, Reporter};
+use super::{Item, Outcome, Reporter, show};
 
 /// How many characters a line holds.
 const WIDTH: usize = 80;
@@ -16,37 +16,36 @@ pub(super) struct Dot {
 
 impl Reporter for Dot {
     fn module_failed(&mut self, _module: &str) {
-        self.show(&colors::red("!").to_string());
+        self.append(&colors::red("!").to_string());
     }
 
     fn test_ended(&mut self, _test: &Item, outcome: &Outcome, _elapsed: Duration) {
-        self.show(&mark(outcome));
+        self.append(&mark(outcome));
     }
 
     fn step_ended(&mut self, _step: &Item, outcome: &Outcome, _elapsed: Duration) {
-        self.show(&mark(outcome));
+        self.append(&mark(outcome));
     }
 
     fn end(&mut self) {
         if self.column > 0 {
-            println!();
+            show("\n");
         }
     }
 }
 
 impl Dot {
-    fn show(&mut self, mark: &str) {
+    fn append(&mut self, mark: &str) {
         // In a log, a line that grows would not be seen.
         if !std::io::stdout().is_terminal() {
-            println!("{mark}");
+            show(format_args!("{mark}\n"));
             return;
         }
         if self.column == WIDTH {
-            println!();
+            show("\n");
             self.column = 0;
         }
-        print!("{mark}");
-        let _ = std::io::stdout().flush();
+        show(format_args!("{mark}"));
         self.column += 1;
     }
 }

@@ -5,6 +5,8 @@ mod pretty;
 mod summary;
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use super::Verdict;
@@ -176,6 +178,12 @@ impl Failure {
             Self::IncompleteSteps => "(due to incomplete steps)".into(),
         }
     }
+}
+
+/// Shows something at once. Where nobody reads it, the tests still run.
+fn show(text: impl Display) {
+    let mut stdout = io::stdout().lock();
+    let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
 /// A name in one line.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use deno_terminal::colors;
 
 use super::summary::shown;
-use super::{Item, Outcome, Reporter, escape};
+use super::{Item, Outcome, Reporter, escape, show};
 
 /// A line for each test and step. What tests print stands between lines that say so.
 #[derive(Default)]
@@ -45,12 +45,12 @@ impl Reporter for Pretty {
         self.break_line();
         self.phase = Phase::BeforeTests;
         let tests = if tests == 1 { "1 test".into() } else { format!("{tests} tests") };
-        println!("{}", colors::gray(format!("running {tests} from {module}")));
+        show(format_args!("{}\n", colors::gray(format!("running {tests} from {module}"))));
     }
 
     fn module_failed(&mut self, module: &str) {
         self.break_line();
-        println!("Uncaught error from {module} {}", colors::red("FAILED"));
+        show(format_args!("Uncaught error from {module} {}\n", colors::red("FAILED")));
     }
 
     fn test_started(&mut self, test: &Item) {
@@ -90,7 +90,7 @@ impl Reporter for Pretty {
     fn output(&mut self, printed: &[u8]) {
         if self.printed.is_none() {
             self.break_line();
-            println!("{}", colors::gray(format!("------- {} -------", self.phase.name())));
+            show(format_args!("{}\n", colors::gray(format!("------- {} -------", self.phase.name()))));
         }
         let phase = self.printed.take().map_or(self.phase, |printed| printed.phase);
         self.printed = Some(Printed { phase, ended_line: printed.ends_with(b"\n") });
@@ -109,8 +109,7 @@ impl Pretty {
     fn begin(&mut self, item: &Item) {
         self.break_line();
         let label = label(item);
-        print!("{label} ...");
-        let _ = std::io::stdout().flush();
+        show(format_args!("{label} ..."));
         self.waiting = Some(label);
     }
 
@@ -118,22 +117,22 @@ impl Pretty {
     fn conclude(&mut self, item: &Item, result: &str) {
         let label = label(item);
         if self.waiting.as_ref() == Some(&label) {
-            println!(" {result}");
+            show(format_args!(" {result}\n"));
             self.waiting = None;
         } else {
             self.break_line();
-            println!("{label} ... {result}");
+            show(format_args!("{label} ... {result}\n"));
         }
     }
 
     /// Leaves the cursor at the beginning of a line, behind what scripts printed.
     fn break_line(&mut self) {
         if self.waiting.take().is_some() {
-            println!();
+            show("\n");
         }
         if let Some(Printed { phase, ended_line }) = self.printed.take() {
             let end = colors::gray(format!("----- {} end -----", phase.name()));
-            println!("{}{end}", if ended_line { "" } else { "\n" });
+            show(format_args!("{}{end}\n", if ended_line { "" } else { "\n" }));
         }
     }
 }

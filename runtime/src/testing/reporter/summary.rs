@@ -3,7 +3,7 @@ use std::time::Duration;
 use deno_terminal::colors;
 
 use super::super::Verdict;
-use super::{Failure, Item, Outcome};
+use super::{Failure, Item, Outcome, show};
 
 /// What a run came to.
 #[derive(Default)]
@@ -74,14 +74,14 @@ impl Summary {
 
     pub fn show(&self, elapsed: Duration) {
         if !self.failures.is_empty() {
-            println!("\n{}\n", colors::white_bold_on_red(" ERRORS "));
+            show(format_args!("\n{}\n\n", colors::white_bold_on_red(" ERRORS ")));
             for failure in &self.failures {
-                println!("{}", failure.heading());
-                println!("{}: {}\n", colors::red_bold("error"), failure.error);
+                show(format_args!("{}\n", failure.heading()));
+                show(format_args!("{}: {}\n\n", colors::red_bold("error"), failure.error));
             }
-            println!("{}\n", colors::white_bold_on_red(" FAILURES "));
+            show(format_args!("{}\n\n", colors::white_bold_on_red(" FAILURES ")));
             for failure in &self.failures {
-                println!("{}", failure.heading());
+                show(format_args!("{}\n", failure.heading()));
             }
         }
         let result = match self.failed {
@@ -98,7 +98,7 @@ impl Summary {
         let counts = counts.iter().filter(|(tests, steps, _, always)| *always || *tests + *steps > 0);
         let counts: String =
             counts.map(|(tests, steps, what, _)| format!(" | {tests} {what}{}", in_steps(*steps))).collect();
-        println!("\n{result}{counts} {}\n", colors::gray(format!("({})", shown(elapsed))));
+        show(format_args!("\n{result}{counts} {}\n\n", colors::gray(format!("({})", shown(elapsed)))));
     }
 }
 
