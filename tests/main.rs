@@ -6,6 +6,7 @@ mod documents;
 mod flags;
 mod interop;
 mod modules;
+mod permissions;
 mod processes;
 mod repl;
 mod support;
