@@ -1,0 +1,232 @@
+// Files by their paths: what is read, written, made, moved, removed and told.
+
+import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+
+const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
+Deno.chdir(folder);
+
+/** The names in a folder, in order. */
+function names(path: string): string[] {
+  return [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
+}
+
+await test("a text is written and read", async () => {
+  await Deno.writeTextFile("text", "grün\n");
+  equal(await Deno.readTextFile("text"), "grün\n");
+  equal(await Deno.readFile("text"), new TextEncoder().encode("grün\n"));
+  Deno.writeTextFileSync("text", "less");
+  equal([Deno.readTextFileSync("text"), Deno.readFileSync("text")], ["less", new TextEncoder().encode("less")]);
+});
+
+await test("bytes are written and read", async () => {
+  const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => i * 7);
+  await Deno.writeFile("bytes", bytes);
+  equal((await Deno.readFile("bytes")).every((byte, i) => byte === bytes[i]), true);
+  Deno.writeFileSync("bytes", new Uint8Array([0, 255]));
+  equal(Deno.readFileSync("bytes"), new Uint8Array([0, 255]));
+});
+
+await test("bytes that are no text are read as replacements", () => {
+  Deno.writeFileSync("bytes", new Uint8Array([97, 255, 98]));
+  equal(Deno.readTextFileSync("bytes"), "a\ufffdb");
+});
+
+await test("a path may be a URL", async () => {
+  const url = new URL(`file://${folder}/by%20url`);
+  await Deno.writeTextFile(url, "here");
+  equal([Deno.readTextFileSync("by url"), (await Deno.stat(url)).size], ["here", 4]);
+  await throws(() => Deno.readFile(new URL("https://a.example/")), "TypeError", "Must be a file URL");
+});
+
+await test("a text is appended", async () => {
+  await Deno.writeTextFile("log", "a", { append: true });
+  Deno.writeTextFileSync("log", "b", { append: true });
+  equal(Deno.readTextFileSync("log"), "ab");
+});
+
+await test("a file is made only where asked to", async () => {
+  const missing = "No such file or directory (os error 2): writefile 'absent'";
+  await throws(() => Deno.writeTextFile("absent", "", { create: false }), "NotFound", missing);
+  const exists = "File exists (os error 17): writefile 'text'";
+  throwsAtOnce(() => Deno.writeTextFileSync("text", "", { createNew: true }), "AlreadyExists", exists);
+  await Deno.writeTextFile("private", "", { mode: 0o600 });
+  equal(Deno.statSync("private").mode! & 0o777, 0o600);
+});
+
+await test("a stream is written", async () => {
+  await Deno.writeTextFile("stream", ReadableStream.from(["a", "bc"]));
+  await Deno.writeFile("stream", ReadableStream.from([new Uint8Array([100]), new Uint8Array([101])]), { append: true });
+  equal(Deno.readTextFileSync("stream"), "abcde");
+});
+
+await test("reading and writing end with their signal", async () => {
+  const signal = AbortSignal.abort();
+  await throws(() => Deno.readTextFile("text", { signal }), "DOMException", "The signal has been aborted");
+  await throws(() => Deno.writeTextFile("text", "x", { signal }), "DOMException", "The signal has been aborted");
+  await throws(
+    () => Deno.readFile("text", { signal: AbortSignal.abort(new RangeError("mine")) }),
+    "RangeError",
+    "mine",
+  );
+});
+
+await test("errors name the function and the path", async () => {
+  const missing = "No such file or directory (os error 2)";
+  await throws(() => Deno.readTextFile("absent"), "NotFound", `${missing}: readfile 'absent'`);
+  throwsAtOnce(() => Deno.readFileSync("absent"), "NotFound", `${missing}: readfile 'absent'`);
+  throwsAtOnce(() => Deno.statSync("absent"), "NotFound", `${missing}: stat 'absent'`);
+  throwsAtOnce(() => Deno.openSync("absent"), "NotFound", `${missing}: open 'absent'`);
+  throwsAtOnce(() => Deno.removeSync("absent"), "NotFound", `${missing}: remove 'absent'`);
+  throwsAtOnce(() => Deno.renameSync("absent", "b"), "NotFound", `${missing}: rename 'absent' -> 'b'`);
+  throwsAtOnce(() => Deno.copyFileSync("absent", "b"), "NotFound", `${missing}: copy 'absent' -> 'b'`);
+  throwsAtOnce(() => Deno.realPathSync("absent"), "NotFound", `${missing}: realpath 'absent'`);
+  throwsAtOnce(() => Deno.mkdirSync("absent/a"), "NotFound", `${missing}: mkdir 'absent/a'`);
+  throwsAtOnce(() => Deno.readTextFileSync("."), "IsADirectory", "Is a directory (os error 21): readfile '.'");
+  throwsAtOnce(() => Deno.statSync("text/a"), "NotADirectory", "Not a directory (os error 20): stat 'text/a'");
+  const error = await Deno.readTextFile("absent").catch((error) => error);
+  equal([error.code, error.name, error instanceof Deno.errors.NotFound], ["ENOENT", "NotFound", true]);
+});
+
+await test("a folder is made, with those above it if asked to", async () => {
+  await Deno.mkdir("one");
+  await throws(() => Deno.mkdir("one"), "AlreadyExists", "File exists (os error 17): mkdir 'one'");
+  await Deno.mkdir("one/two/three", { recursive: true });
+  Deno.mkdirSync("one/two/three", { recursive: true });
+  Deno.mkdirSync("one/private", { mode: 0o700 });
+  equal([names("one"), Deno.statSync("one/private").mode! & 0o777], [["private", "two"], 0o700]);
+});
+
+await test("a folder is listed", async () => {
+  Deno.mkdirSync("list/folder", { recursive: true });
+  Deno.writeTextFileSync("list/file", "");
+  Deno.symlinkSync("file", "list/link");
+  const entries = await Array.fromAsync(Deno.readDir("list"));
+  const told = entries.map(({ name, isFile, isDirectory, isSymlink }) => [name, isFile, isDirectory, isSymlink]);
+  equal(told.sort(), [["file", true, false, false], ["folder", false, true, false], ["link", false, false, true]]);
+  equal(names("list"), ["file", "folder", "link"]);
+  const missing = "No such file or directory (os error 2): readdir 'absent'";
+  await throws(() => Array.fromAsync(Deno.readDir("absent")), "NotFound", missing);
+  throwsAtOnce(() => Deno.readDirSync("absent"), "NotFound", missing);
+});
+
+await test("files and folders are removed", async () => {
+  Deno.mkdirSync("gone/inner", { recursive: true });
+  Deno.writeTextFileSync("gone/file", "");
+  const full = "Directory not empty (os error 39): remove 'gone'";
+  await throws(() => Deno.remove("gone"), "Error", full);
+  await Deno.remove("gone/file");
+  Deno.removeSync("gone/inner");
+  Deno.writeTextFileSync("gone/file", "");
+  await Deno.remove("gone", { recursive: true });
+  equal(names(".").includes("gone"), false);
+});
+
+await test("a file is told about", async () => {
+  Deno.writeTextFileSync("told", "12345");
+  Deno.chmodSync("told", 0o640);
+  const info = await Deno.stat("told");
+  equal([info.isFile, info.isDirectory, info.isSymlink, info.size], [true, false, false, 5]);
+  equal([info.mode! & 0o777, info.nlink, info.uid, info.gid], [0o640, 1, Deno.uid(), Deno.gid()]);
+  equal([info.isBlockDevice, info.isCharDevice, info.isFifo, info.isSocket], [false, false, false, false]);
+  equal([info.mtime instanceof Date, info.atime instanceof Date, info.ctime instanceof Date], [true, true, true]);
+  equal([typeof info.dev, typeof info.ino, typeof info.blksize, typeof info.blocks], Array(4).fill("number"));
+  equal(Object.keys(info).sort(), Object.keys(Deno.lstatSync("told")).sort());
+  equal(Deno.statSync("/dev/null").isCharDevice, true);
+});
+
+await test("times are set", async () => {
+  await Deno.utime("told", 1000, new Date(2_000_500));
+  const { atime, mtime } = Deno.statSync("told");
+  equal([atime, mtime], [new Date(1_000_000), new Date(2_000_500)]);
+  Deno.utimeSync("told", 3, 4);
+  equal(Deno.statSync("told").mtime, new Date(4000));
+});
+
+await test("modes and owners are set", async () => {
+  await Deno.chmod("told", 0o604);
+  equal(Deno.statSync("told").mode! & 0o777, 0o604);
+  await Deno.chown("told", Deno.uid(), null);
+  Deno.chownSync("told", null, Deno.gid());
+  equal([Deno.statSync("told").uid, Deno.statSync("told").gid], [Deno.uid(), Deno.gid()]);
+});
+
+await test("a file is cut and extended", async () => {
+  Deno.writeTextFileSync("cut", "abcdef");
+  await Deno.truncate("cut", 2);
+  equal(Deno.readTextFileSync("cut"), "ab");
+  Deno.truncateSync("cut", 4);
+  equal(Deno.readFileSync("cut"), new Uint8Array([97, 98, 0, 0]));
+  await Deno.truncate("cut");
+  equal(Deno.statSync("cut").size, 0);
+});
+
+await test("a file is copied with its mode, over another", async () => {
+  Deno.writeTextFileSync("original", "original", { mode: 0o640 });
+  Deno.writeTextFileSync("copy", "something longer");
+  await Deno.copyFile("original", "copy");
+  equal(Deno.readTextFileSync("copy"), "original");
+  Deno.copyFileSync("original", "new copy");
+  equal(Deno.statSync("new copy").mode! & 0o777, 0o640);
+});
+
+await test("a file is renamed, over another", async () => {
+  Deno.writeTextFileSync("before", "before");
+  await Deno.rename("before", "after");
+  Deno.renameSync("after", "copy");
+  equal([Deno.readTextFileSync("copy"), names(".").includes("before")], ["before", false]);
+});
+
+await test("a symbolic link leads to a file", async () => {
+  await Deno.symlink("original", "soft");
+  Deno.symlinkSync("nowhere", "dangling");
+  equal([await Deno.readLink("soft"), Deno.readLinkSync("dangling")], ["original", "nowhere"]);
+  equal([Deno.statSync("soft").isFile, (await Deno.lstat("soft")).isSymlink], [true, true]);
+  equal([await Deno.realPath("soft"), Deno.realPathSync(".")], [`${folder}/original`, folder]);
+  throwsAtOnce(() => Deno.statSync("dangling"), "NotFound", "No such file or directory (os error 2): stat 'dangling'");
+  throwsAtOnce(() => Deno.readLinkSync("original"), "TypeError", "Invalid argument (os error 22): readlink 'original'");
+  const exists = "File exists (os error 17): symlink 'original' -> 'soft'";
+  throwsAtOnce(() => Deno.symlinkSync("original", "soft"), "AlreadyExists", exists);
+});
+
+await test("a hard link is the file", async () => {
+  await Deno.link("original", "hard");
+  Deno.linkSync("original", "harder");
+  Deno.writeTextFileSync("hard", "changed");
+  equal([Deno.readTextFileSync("original"), Deno.statSync("harder").nlink], ["changed", 3]);
+});
+
+await test("temporary files and folders have names of their own", async () => {
+  const made = [
+    await Deno.makeTempDir(),
+    Deno.makeTempDirSync({ dir: folder, prefix: "before_", suffix: "_after" }),
+    await Deno.makeTempFile({ dir: folder, prefix: "before_", suffix: ".txt" }),
+    Deno.makeTempFileSync(),
+  ];
+  equal(made.map((path) => Deno.statSync(path).isDirectory), [true, true, false, false]);
+  equal([made[1], made[2]].map((path) => path.startsWith(`${folder}/before_`)), [true, true]);
+  equal([made[1].endsWith("_after"), made[2].endsWith(".txt"), new Set(made).size], [true, true, 4]);
+  equal(made.map((path) => Deno.statSync(path).mode! & 0o077), [0, 0, 0, 0]);
+  for (const path of made) await Deno.remove(path);
+});
+
+await test("the working folder changes", () => {
+  Deno.mkdirSync("inner");
+  Deno.chdir("inner");
+  equal(Deno.cwd(), `${folder}/inner`);
+  Deno.chdir(new URL(`file://${folder}`));
+  equal(Deno.cwd(), folder);
+  throwsAtOnce(() => Deno.chdir("absent"), "NotFound", "No such file or directory (os error 2): chdir 'absent'");
+});
+
+await test("changes of a folder are watched", async () => {
+  Deno.mkdirSync("watched");
+  using watcher = Deno.watchFs("watched");
+  Deno.writeTextFileSync("watched/file", "");
+  for await (const event of watcher) {
+    equal([event.kind, event.paths], ["create", [`${folder}/watched/file`]]);
+    break;
+  }
+});
+
+Deno.chdir("/");
+Deno.removeSync(folder, { recursive: true });

@@ -1,0 +1,231 @@
+// Sockets: TCP, TLS, UDP, and those of the file system.
+
+import { caCerts, cert, key } from "../certificate.ts";
+import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+
+const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
+const hostname = "127.0.0.1";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+/** Reads all that comes until the other side ends. */
+async function all(connection: { readable: ReadableStream<Uint8Array> }): Promise<string> {
+  return await new Response(connection.readable as ReadableStream<Uint8Array<ArrayBuffer>>).text();
+}
+
+/** Two ends of a connection. */
+async function pair(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
+  using listener = Deno.listen({ hostname, port: 0 });
+  return await Promise.all([Deno.connect({ hostname, port: listener.addr.port }), listener.accept()]);
+}
+
+await test("a listener has a port, and accepts connections", async () => {
+  using listener = Deno.listen({ hostname, port: 0 });
+  equal([listener.addr.transport, listener.addr.hostname, listener.addr.port > 0], ["tcp", hostname, true]);
+  const [client, server] = await Promise.all([Deno.connect({ port: listener.addr.port }), listener.accept()]);
+  equal([client.remoteAddr, server.localAddr], [listener.addr, listener.addr]);
+  equal(server.remoteAddr, client.localAddr);
+  client.close();
+  server.close();
+});
+
+await test("what is written is read", async () => {
+  const [client, server] = await pair();
+  equal(await client.write(encode("ping")), 4);
+  const piece = new Uint8Array(10);
+  equal([await server.read(piece), decode(piece.subarray(0, 4))], [4, "ping"]);
+  await server.write(encode("pong"));
+  equal([await client.read(piece), decode(piece.subarray(0, 4))], [4, "pong"]);
+  client.close();
+  equal(await server.read(piece), null);
+  server.close();
+});
+
+await test("connections come one after another from a listener", async () => {
+  const listener = Deno.listen({ hostname, port: 0 });
+  const served = (async () => {
+    let count = 0;
+    for await (const connection of listener) {
+      count++;
+      await connection.readable.pipeTo(connection.writable);
+    }
+    return count;
+  })();
+  const echo = async (text: string) => {
+    const connection = await Deno.connect({ hostname, port: listener.addr.port });
+    await connection.write(encode(text));
+    await connection.closeWrite();
+    return await all(connection);
+  };
+  equal([await echo("a"), await echo("b"), await echo("c".repeat(100_000))], ["a", "b", "c".repeat(100_000)]);
+  listener.close();
+  equal(await served, 3);
+});
+
+await test("a side that ends writing still reads", async () => {
+  const [client, server] = await pair();
+  await client.write(encode("question"));
+  await client.closeWrite();
+  const piece = new Uint8Array(10);
+  equal([await server.read(piece), await server.read(piece)], [8, null]);
+  await server.write(encode("answer"));
+  equal([await client.read(piece), decode(piece.subarray(0, 6))], [6, "answer"]);
+  await throws(() => client.write(piece), "BrokenPipe", "Broken pipe (os error 32)");
+  client.close();
+  server.close();
+});
+
+await test("streams of a connection carry much", async () => {
+  const [client, server] = await pair();
+  const bytes = new Uint8Array(2_000_000).fill(7);
+  const sent = ReadableStream.from([bytes]).pipeTo(client.writable);
+  let received = 0;
+  for await (const piece of server.readable) received += piece.length;
+  await sent;
+  equal(received, bytes.length);
+});
+
+await test("a connection has settings", async () => {
+  const [client, server] = await pair();
+  client.setNoDelay(true);
+  client.setNoDelay(false);
+  server.setKeepAlive(true);
+  client.unref();
+  client.ref();
+  client.close();
+  server.close();
+});
+
+await test("a closed connection does nothing", async () => {
+  const [client, server] = await pair();
+  const reading = client.read(new Uint8Array(1)).catch((error) => error);
+  client.close();
+  equal((await reading).name, "Interrupted");
+  await throws(() => client.write(new Uint8Array(1)), "BadResource", "Bad resource ID");
+  throwsAtOnce(() => client.close(), "BadResource", "Bad resource ID");
+  server[Symbol.dispose]();
+  server[Symbol.dispose]();
+});
+
+await test("a closed listener accepts nothing", async () => {
+  const listener = Deno.listen({ hostname, port: 0 });
+  const accepting = listener.accept().catch((error) => [error.name, error.message]);
+  await throws(() => listener.accept(), "Busy", "Another accept task is ongoing");
+  listener.close();
+  equal(await accepting, ["BadResource", "Listener has been closed"]);
+  await throws(() => listener.accept(), "BadResource", "Listener has been closed");
+  equal(await listener[Symbol.asyncIterator]().next(), { value: undefined, done: true });
+});
+
+await test("a port that is in use, or that nobody listens on, is an error", async () => {
+  const listener = Deno.listen({ hostname, port: 0 });
+  const { port } = listener.addr;
+  throwsAtOnce(() => Deno.listen({ hostname, port }), "AddrInUse", "Address already in use (os error 98)");
+  listener.close();
+  await throws(() => Deno.connect({ hostname, port }), "ConnectionRefused", "Connection refused (os error 111)");
+});
+
+await test("wrong ports and hosts are told at once", async () => {
+  throwsAtOnce(() => Deno.listen({ hostname, port: -1 }), "RangeError", "Invalid port (out of range): -1");
+  await throws(() => Deno.connect({ hostname, port: 70000 }), "RangeError", "Invalid port (out of range): 70000");
+  const port = "a" as unknown as number;
+  await throws(() => Deno.connect({ hostname, port }), "TypeError", "Invalid port: 'a'");
+});
+
+await test("connecting ends with its signal", async () => {
+  using listener = Deno.listen({ hostname, port: 0 });
+  const options = { hostname, port: listener.addr.port, signal: AbortSignal.abort() } as Deno.ConnectOptions;
+  await throws(() => Deno.connect(options), "DOMException", "The signal has been aborted");
+});
+
+await test("a socket of the file system connects", async () => {
+  const path = `${folder}/socket`;
+  const listener = Deno.listen({ transport: "unix", path });
+  equal([listener.addr, Deno.statSync(path).isSocket], [{ transport: "unix", path }, true]);
+  const [client, server] = await Promise.all([Deno.connect({ transport: "unix", path }), listener.accept()]);
+  equal([client.remoteAddr, server.localAddr], [{ transport: "unix", path }, { transport: "unix", path }]);
+  await client.write(encode("hi"));
+  await client.closeWrite();
+  equal(await all(server), "hi");
+  client.close();
+  throwsAtOnce(() => Deno.listen({ transport: "unix", path }), "AddrInUse", "Address already in use (os error 98)");
+  listener.close();
+  await throws(
+    () => Deno.connect({ transport: "unix", path: `${folder}/no` }),
+    "NotFound",
+    "No such file or directory (os error 2)",
+  );
+});
+
+await test("TLS connects to who has a certificate that is trusted", async () => {
+  using listener = Deno.listenTls({ hostname: "localhost", port: 0, cert, key });
+  const { port } = listener.addr;
+  const served = (async () => {
+    for await (const connection of listener) {
+      await connection.readable.pipeTo(connection.writable).catch(() => {});
+      return;
+    }
+  })();
+  const client = await Deno.connectTls({ hostname: "localhost", port, caCerts });
+  equal((await client.handshake()).alpnProtocol, null);
+  await client.write(encode("secret"));
+  await client.closeWrite();
+  equal(await all(client), "secret");
+  await served;
+});
+
+await test("TLS agrees on a protocol", async () => {
+  using listener = Deno.listenTls({ hostname, port: 0, cert, key, alpnProtocols: ["a", "b"] });
+  const { port } = listener.addr;
+  const accepted = listener.accept();
+  const client = await Deno.connectTls({ hostname, port, caCerts, alpnProtocols: ["b"] });
+  const server = await accepted;
+  const handshakes = await Promise.all([client.handshake(), server.handshake()]);
+  equal(handshakes.map((handshake) => handshake.alpnProtocol), ["b", "b"]);
+  client.close();
+  server.close();
+});
+
+await test("TLS refuses who has no certificate that is trusted", async () => {
+  using listener = Deno.listenTls({ hostname, port: 0, cert, key });
+  const { port } = listener.addr;
+  const accepted = listener.accept();
+  const client = await Deno.connectTls({ hostname, port });
+  const server = await accepted;
+  const refused = server.handshake().catch((error) => error.name);
+  await throws(() => client.handshake(), "InvalidData", "invalid peer certificate: UnknownIssuer");
+  equal(await refused, "InvalidData");
+  client.close();
+  server.close();
+});
+
+await test("a connection becomes a TLS connection", async () => {
+  using listener = Deno.listenTls({ hostname, port: 0, cert, key });
+  const client = await Deno.connect({ hostname, port: listener.addr.port });
+  const server = await listener.accept();
+  const secured = await Deno.startTls(client, { hostname: "localhost", caCerts });
+  await throws(() => client.write(new Uint8Array(1)), "BadResource", "Bad resource ID");
+  await secured.write(encode("secret"));
+  await secured.closeWrite();
+  equal(await all(server), "secret");
+  secured.close();
+});
+
+await test("a certificate or key that is none is told", () => {
+  const wrong = (pem: { cert: string; key: string }) => () => Deno.listenTls({ hostname, port: 0, ...pem });
+  throwsAtOnce(wrong({ cert: "", key }), "InvalidData", "No certificates found in certificate data");
+  throwsAtOnce(wrong({ cert, key: "" }), "InvalidData", "No keys found in key data");
+});
+
+await test("a name is looked up to connect", async () => {
+  using listener = Deno.listen({ hostname: "localhost", port: 0 });
+  const [client, server] = await Promise.all([
+    Deno.connect({ hostname: "localhost", port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  client.close();
+  server.close();
+});
+
+Deno.removeSync(folder, { recursive: true });
