@@ -9,5 +9,6 @@ mod modules;
 mod permissions;
 mod processes;
 mod repl;
+mod stdio;
 mod support;
 mod testing;
