@@ -29,7 +29,7 @@ pub enum Error {
         /// The configuration file.
         file: Url,
         /// What is wrong.
-        source: ConfigFileError,
+        source: Box<ConfigFileError>,
     },
     /// Its entry "lock" is wrong.
     #[error("the entry \"lock\" of {file} is not valid: {source}")]
@@ -37,7 +37,7 @@ pub enum Error {
         /// The configuration file.
         file: Url,
         /// What is wrong.
-        source: ToLockConfigError,
+        source: Box<ToLockConfigError>,
     },
     /// Its compiler options are wrong.
     #[error("the entry \"compilerOptions\" of {file} is not valid: {message}")]
@@ -110,9 +110,11 @@ impl Project {
         let url = config.specifier.clone();
         let import_map = config
             .to_import_map(&RealSys)
-            .map_err(|source| Error::ImportMap { file: url.clone(), source })?
+            .map_err(|source| Error::ImportMap { file: url.clone(), source: Box::new(source) })?
             .map(|ImportMapWithDiagnostics { import_map, .. }| import_map);
-        let lockfile = config.resolve_lockfile_path().map_err(|source| Error::Lock { file: url.clone(), source })?;
+        let lockfile = config
+            .resolve_lockfile_path()
+            .map_err(|source| Error::Lock { file: url.clone(), source: Box::new(source) })?;
         let options = match &config.json.compiler_options {
             Some(options) => CompilerOptions::deserialize(options)
                 .map_err(|error| Error::CompilerOptions { file: url.clone(), message: error.to_string() })?,
