@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...` and `cargo xtask test`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `cargo xtask test` and `cargo xtask bench`.
 
+mod bench;
 mod v8;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
@@ -12,7 +13,12 @@ Usage: cargo xtask COMMAND
 
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
-  test [FILTER]                checks the format, the lints, and runs all tests";
+  test [FILTER]                checks the format, the lints, and runs all tests
+  bench [FLAGS] [MEASURES...]  measures openkv beside Deno, all or some measures; see benches/README.md
+    --rounds N                 how often, 5 by default
+    --deno PATH                the Deno to compare with, if it is not the one on the PATH
+    --openkv PATH              the binary to measure, instead of building one
+    --alone                    without Deno";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -21,6 +27,7 @@ fn main() -> ExitCode {
     let result = match command.to_str() {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
+        Some("bench") => bench::bench(&rest),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -89,6 +96,11 @@ fn check_c_compiler() -> Result<(), String> {
 /// The folder of the workspace.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}
+
+/// The folder that cargo builds into.
+fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn cargo(args: &[&str]) -> Command {

@@ -39,7 +39,7 @@ pub fn make_available(root: &Path) -> Result<(), String> {
     }
     match unreachable_host(&base) {
         None => Ok(()),
-        Some(_) if is_built(root) => Ok(()),
+        Some(_) if is_built() => Ok(()),
         Some((host, error)) => Err(format!(
             "V8 is not here, and {host}, from where it is downloaded, could not be reached: {error}.\n\
              Ways out:\n  \
@@ -123,8 +123,8 @@ fn unreachable_host(base: &str) -> Option<(String, String)> {
 }
 
 /// Whether an earlier build has left V8 in the target folder.
-fn is_built(root: &Path) -> bool {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+fn is_built() -> bool {
+    let target = crate::target_folder();
     let library = if cfg!(windows) { "rusty_v8.lib" } else { "librusty_v8.a" };
     ["debug", "release"].iter().all(|profile| target.join(profile).join("gn_out/obj").join(library).is_file())
 }

@@ -1,0 +1,1 @@
+// Does nothing. Measured as a process: its time, and its peak memory.

@@ -1,0 +1,278 @@
+//! The engine beside raw SQLite that does the same work: the same file format, settings and data, by prepared statements
+//! through `rusqlite`. Each group has both; the ratio of their medians is what the engine adds.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::slice;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use futures_executor::block_on;
+use futures_util::future::try_join_all;
+use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::{AtomicWrite, Database, Key, KeyPart, Limits, Mutation, Read, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use tempfile::TempDir;
+
+fn main() {
+    divan::main();
+}
+
+/// How many entries the file has.
+const ENTRIES: u64 = 50_000;
+
+/// How many writes are in flight together.
+const IN_FLIGHT: u64 = 500;
+
+/// A file with entries, each of which has its turn. It lies in the folder of the build: the system's folder for temporary
+/// files may be in memory, where a sync costs nothing.
+struct File {
+    folder: TempDir,
+    next: u64,
+}
+
+impl File {
+    fn new() -> Self {
+        let file = Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), next: 0 };
+        let database = file.engine();
+        for first in (0..ENTRIES).step_by(500) {
+            let write = AtomicWrite { mutations: (first..first + 500).map(set).collect(), ..AtomicWrite::new() };
+            database.write_blocking(write).unwrap();
+        }
+        file
+    }
+
+    fn engine(&self) -> Sqlite {
+        let path = self.folder.path().join("kv.sqlite3");
+        let limits = Limits { read_entries: ENTRIES as usize, ..Limits::default() };
+        Sqlite::open(Location::File { path, follow_links: true }, Options { limits, ..Options::default() }).unwrap()
+    }
+
+    /// A connection of the settings that the engine's connections have.
+    fn raw(&self) -> Connection {
+        let connection = Connection::open(self.folder.path().join("kv.sqlite3")).unwrap();
+        connection.pragma_update(None, "journal_mode", "wal").unwrap();
+        connection.pragma_update(None, "synchronous", "full").unwrap();
+        connection
+    }
+
+    /// The number of another entry: each once, then again.
+    fn turn(&mut self) -> u64 {
+        // Prime to the number of entries, so that neighbours do not follow each other.
+        self.next = (self.next + 7919) % ENTRIES;
+        self.next
+    }
+}
+
+fn key(i: u64) -> Key {
+    Key::from_parts(&[KeyPart::from("users"), KeyPart::from(&*format!("user-{i:08}"))]).unwrap()
+}
+
+/// A key that has no value, between two that have.
+fn missing_key(i: u64) -> Key {
+    Key::from_parts(&[KeyPart::from("users"), KeyPart::from(&*format!("user-{i:08}-missing"))]).unwrap()
+}
+
+/// As many bytes as a small object takes in V8's format. The engine does not look into them.
+fn value(i: u64) -> Vec<u8> {
+    let mut bytes = vec![b'v'; 90];
+    bytes[..8].copy_from_slice(&i.to_le_bytes());
+    bytes
+}
+
+fn size_of_value(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes.len(),
+        ValueRef::U64(_) => 8,
+    }
+}
+
+fn set(i: u64) -> Mutation {
+    Mutation::set(key(i), Value::V8(value(i)))
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// How many gets are timed at once: enough that they run warm, and that the clock does not count.
+const GETS: u32 = 1000;
+
+mod get_hit {
+    use super::*;
+
+    #[divan::bench(sample_size = GETS)]
+    fn engine(bencher: Bencher) {
+        get_with_engine(bencher, key, true);
+    }
+
+    #[divan::bench(sample_size = GETS)]
+    fn raw(bencher: Bencher) {
+        get_with_raw(bencher, key, true);
+    }
+}
+
+mod get_miss {
+    use super::*;
+
+    #[divan::bench(sample_size = GETS)]
+    fn engine(bencher: Bencher) {
+        get_with_engine(bencher, missing_key, false);
+    }
+
+    #[divan::bench(sample_size = GETS)]
+    fn raw(bencher: Bencher) {
+        get_with_raw(bencher, missing_key, false);
+    }
+}
+
+fn get_with_engine(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
+    let mut file = File::new();
+    let database = file.engine();
+    bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
+        let mut size = None;
+        let read = database.read(&[Read::Key(key)], &mut |_, entry| {
+            size = entry.value.map(size_of_value);
+            ControlFlow::Continue(())
+        });
+        read.unwrap();
+        assert_eq!(size.is_some(), found);
+        size
+    });
+}
+
+const GET: &str = "select v, v_encoding, version from kv where k = ?1 and (expiration_ms < 0 or expiration_ms > ?2)";
+
+fn get_with_raw(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
+    let mut file = File::new();
+    let connection = file.raw();
+    bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
+        let mut statement = connection.prepare_cached(GET).unwrap();
+        let size = statement
+            .query_row((key.as_bytes(), now()), |row| {
+                black_box((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+                Ok(row.get_ref(0)?.as_blob()?.len())
+            })
+            .optional()
+            .unwrap();
+        assert_eq!(size.is_some(), found);
+        size
+    });
+}
+
+/// All entries, in order.
+mod scan {
+    use super::*;
+
+    #[divan::bench]
+    fn engine(bencher: Bencher) {
+        let file = File::new();
+        let database = file.engine();
+        bencher.counter(ItemsCount::new(ENTRIES)).bench_local(|| {
+            let range = Read::Range { start: &[0], end: &[0xff], limit: ENTRIES as u32, reverse: false, values: true };
+            let (mut count, mut size) = (0, 0);
+            let read = database.read(&[range], &mut |_, entry| {
+                count += 1;
+                size += entry.key.len() + entry.value.map_or(0, size_of_value);
+                black_box(entry.versionstamp);
+                ControlFlow::Continue(())
+            });
+            read.unwrap();
+            assert_eq!(count, ENTRIES);
+            size
+        });
+    }
+
+    const SCAN: &str = "select k, v, v_encoding, version from kv
+        where k >= ?1 and k < ?2 and (expiration_ms < 0 or expiration_ms > ?3) order by k limit ?4";
+
+    #[divan::bench]
+    fn raw(bencher: Bencher) {
+        let file = File::new();
+        let connection = file.raw();
+        bencher.counter(ItemsCount::new(ENTRIES)).bench_local(|| {
+            let mut statement = connection.prepare_cached(SCAN).unwrap();
+            let mut rows = statement.query((&[0u8][..], &[0xffu8][..], now(), ENTRIES as i64)).unwrap();
+            let (mut count, mut size) = (0, 0);
+            while let Some(row) = rows.next().unwrap() {
+                count += 1;
+                size += row.get_ref(0).unwrap().as_blob().unwrap().len();
+                size += row.get_ref(1).unwrap().as_blob().unwrap().len();
+                black_box((row.get::<_, i64>(2).unwrap(), row.get::<_, i64>(3).unwrap()));
+            }
+            assert_eq!(count, ENTRIES);
+            size
+        });
+    }
+}
+
+/// One commit for each write, and the next one only after it: a disk sync each.
+mod set_awaited {
+    use super::*;
+
+    #[divan::bench(min_time = 1)]
+    fn engine(bencher: Bencher) {
+        let mut file = File::new();
+        let database = file.engine();
+        bencher
+            .with_inputs(|| AtomicWrite::new().mutate(set(file.turn())))
+            .bench_local_values(|write| database.write_blocking(write).unwrap());
+    }
+
+    #[divan::bench(min_time = 1)]
+    fn raw(bencher: Bencher) {
+        let mut file = File::new();
+        let connection = file.raw();
+        bencher.with_inputs(|| row(file.turn())).bench_local_refs(|row| commit(&connection, slice::from_ref(row)));
+    }
+}
+
+/// Writes that come while others wait, against the best there can be: all in one commit.
+mod set_500_in_flight {
+    use super::*;
+
+    #[divan::bench]
+    fn engine(bencher: Bencher) {
+        let mut file = File::new();
+        let database = file.engine();
+        bencher
+            .counter(ItemsCount::new(IN_FLIGHT))
+            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| AtomicWrite::new().mutate(set(file.turn())))))
+            .bench_local_values(|writes| {
+                block_on(try_join_all(writes.into_iter().map(|write| database.write(write)))).unwrap()
+            });
+    }
+
+    #[divan::bench]
+    fn raw(bencher: Bencher) {
+        let mut file = File::new();
+        let connection = file.raw();
+        bencher
+            .counter(ItemsCount::new(IN_FLIGHT))
+            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| row(file.turn()))))
+            .bench_local_refs(|rows| commit(&connection, rows));
+    }
+}
+
+/// A key and a value.
+fn row(i: u64) -> (Key, Vec<u8>) {
+    (key(i), value(i))
+}
+
+const GET_VERSION: &str = "select version from data_version where k = 0";
+const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
+const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
+    on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5";
+
+/// Stores rows in one commit, with a version for each.
+fn commit(connection: &Connection, rows: &[(Key, Vec<u8>)]) {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).unwrap();
+    let mut version: i64 = transaction.prepare_cached(GET_VERSION).unwrap().query_row([], |row| row.get(0)).unwrap();
+    for (key, value) in rows {
+        version += 1;
+        transaction.prepare_cached(SET).unwrap().execute((key.as_bytes(), value, 1, version, -1)).unwrap();
+    }
+    transaction.prepare_cached(SET_VERSION).unwrap().execute([version]).unwrap();
+    transaction.commit().unwrap();
+}

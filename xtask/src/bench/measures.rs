@@ -1,0 +1,119 @@
+//! What is measured, and what is to be reached.
+
+/// A measure.
+pub struct Measure {
+    /// Its name, for the script and on the command line.
+    pub name: &'static str,
+    /// What it is, for the table.
+    pub title: &'static str,
+    pub source: Source,
+    /// The ratio of OpenKV to Deno that is to be reached, if any.
+    pub target: Option<f64>,
+}
+
+/// Where a measure's value comes from, and with that its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The script `kv.ts`: operations in a second.
+    Script,
+    /// The time of a process that runs an empty script, in milliseconds.
+    Startup,
+    /// The peak of resident memory of a process that runs this script, in MiB.
+    PeakMemory(&'static str),
+}
+
+impl Source {
+    /// How many runs make the value of a round. The script does a thing many times in one run; a process is one.
+    pub fn runs(self) -> usize {
+        match self {
+            Source::Script => 1,
+            Source::Startup => 20,
+            Source::PeakMemory(_) => 3,
+        }
+    }
+
+    /// How the values of OpenKV and Deno compare: how many times faster, or how many times the memory.
+    pub fn ratio(self, ours: f64, theirs: f64) -> f64 {
+        match self {
+            Source::Script | Source::PeakMemory(_) => ours / theirs,
+            Source::Startup => theirs / ours,
+        }
+    }
+
+    /// Whether less is better, in ratios.
+    pub fn is_cost(self) -> bool {
+        matches!(self, Source::PeakMemory(_))
+    }
+}
+
+impl Measure {
+    /// Whether a ratio reaches the target. None where there is no target.
+    pub fn is_met(&self, ratio: f64) -> Option<bool> {
+        self.target.map(|target| if self.source.is_cost() { ratio <= target } else { ratio >= target })
+    }
+}
+
+/// All measures, in the order of the table.
+pub const MEASURES: &[Measure] = &[
+    script("get-hit", "get of a stored key", 18.0),
+    script("get-miss", "get of a missing key", 20.0),
+    script("get-100-in-flight", "get, 100 in flight", 5.0),
+    script("get-many-10", "getMany of 10 keys", 7.0),
+    script("list", "list of 50,000", 3.5),
+    script("list-batch-1000", "list of 50,000, batches of 1000", 3.0),
+    script("list-reverse", "list of 50,000, reverse", 3.5),
+    script("list-limit-10", "list, limit 10", 8.0),
+    script("set", "set, one by one", 1.3),
+    script("sum", "sum, one by one", 1.3),
+    script("atomic-10-sets", "atomic of 10 sets", 1.3),
+    script("set-500-in-flight", "set, 500 in flight", 15.0),
+    script("bulk-load", "bulk load by atomics of 500", 1.7),
+    script("memory-get", "get in :memory:", 18.0),
+    script("memory-set", "set in :memory:", 8.0),
+    script("queue", "queue, one by one", 2.0),
+    script("queue-1000-ready", "queue, 1000 ready", 20.0),
+    script("watch", "watch round trip", 1.4),
+    script("open-close", "open and close", 3.0),
+    Measure { name: "startup", title: "startup, empty script", source: Source::Startup, target: Some(1.3) },
+    Measure {
+        name: "memory-empty",
+        title: "peak memory, empty script",
+        source: Source::PeakMemory("empty.ts"),
+        target: Some(0.8),
+    },
+    Measure {
+        name: "memory-list",
+        title: "peak memory, list of 50,000",
+        source: Source::PeakMemory("list.ts"),
+        target: None,
+    },
+];
+
+const fn script(name: &'static str, title: &'static str, target: f64) -> Measure {
+    Measure { name, title, source: Source::Script, target: Some(target) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_measures_the_same() {
+        let script = std::fs::read_to_string(crate::root().join("benches/kv.ts")).unwrap();
+        let (_, table) = script.split_once("const measures").unwrap();
+        let (table, _) = table.split_once("};").unwrap();
+        let names: Vec<_> = table.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+        let expected = MEASURES.iter().filter(|measure| measure.source == Source::Script);
+        assert_eq!(names, expected.map(|measure| measure.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn more_speed_and_less_memory_meet_a_target() {
+        let measure = |name| MEASURES.iter().find(|measure| measure.name == name).unwrap();
+        let met = |name, ours, theirs| measure(name).is_met(measure(name).source.ratio(ours, theirs));
+        assert_eq!([met("get-hit", 180.0, 10.0), met("get-hit", 170.0, 10.0)], [Some(true), Some(false)]);
+        assert_eq!([met("startup", 10.0, 13.0), met("startup", 13.0, 10.0)], [Some(true), Some(false)]);
+        assert_eq!([met("memory-empty", 8.0, 10.0), met("memory-empty", 9.0, 10.0)], [Some(true), Some(false)]);
+        assert_eq!(met("memory-list", 8.0, 10.0), None);
+    }
+}

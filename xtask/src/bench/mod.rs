@@ -1,0 +1,157 @@
+//! `cargo xtask bench`: the same scripts under OpenKV and under Deno, in turns. See `benches/README.md`.
+
+mod chart;
+mod machine;
+mod measures;
+mod results;
+mod runtime;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use machine::Condition;
+use measures::{MEASURES, Measure, Source};
+use results::{Results, Row, median};
+use runtime::Runtime;
+
+/// What is measured, and how often.
+struct Options {
+    rounds: usize,
+    /// The binary of OpenKV; none to build it.
+    openkv: Option<PathBuf>,
+    deno: PathBuf,
+    /// Whether to measure without Deno.
+    alone: bool,
+    /// In the order of [`MEASURES`].
+    measures: Vec<&'static Measure>,
+}
+
+/// Measures, prints a table, and keeps it with a chart in `benches` if it is complete.
+pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
+    let options = parse(args)?;
+    let deno = match options.alone {
+        true => None,
+        false => Some(Runtime::deno(&options.deno)?),
+    };
+    let openkv = match &options.openkv {
+        Some(path) => Runtime::openkv(path)?,
+        None => {
+            crate::prepare()?;
+            if !crate::succeeds(&mut crate::cargo(&["build", "--release", "--package", "openkv"]))? {
+                return Ok(ExitCode::FAILURE);
+            }
+            Runtime::openkv(&crate::target_folder().join("release").join("openkv"))?
+        }
+    };
+    let runtimes: Vec<Runtime> = [Some(openkv), deno].into_iter().flatten().collect();
+
+    let results = measure(&options, &runtimes)?;
+    let complete = !options.alone && options.measures.len() == MEASURES.len();
+    println!("{}\n\n{}", results.circumstances(), results.table());
+    match complete {
+        true => keep(&results)?,
+        false => eprintln!("xtask: benches/results.md is left as it is: this was not everything, with both runtimes"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse(args: &[OsString]) -> Result<Options, String> {
+    let mut options = Options { rounds: 5, openkv: None, deno: "deno".into(), alone: false, measures: Vec::new() };
+    let mut names = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg:?} needs a value"));
+        match arg.to_str() {
+            Some("--rounds") => {
+                let rounds = value()?.to_str().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
+                options.rounds = rounds.ok_or("--rounds needs a number above 0")?;
+            }
+            Some("--openkv") => options.openkv = Some(value()?.into()),
+            Some("--deno") => options.deno = value()?.into(),
+            Some("--alone") => options.alone = true,
+            Some(name) if !name.starts_with('-') => names.push(name),
+            _ => return Err(format!("there is no option {arg:?}\n\n{}", crate::USAGE)),
+        }
+    }
+    if let Some(name) = names.iter().find(|name| !MEASURES.iter().any(|measure| measure.name == **name)) {
+        let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
+        return Err(format!("there is no measure {name:?}. There are: {}", known.join(", ")));
+    }
+    options.measures = MEASURES.iter().filter(|measure| names.is_empty() || names.contains(&measure.name)).collect();
+    Ok(options)
+}
+
+/// Measures in rounds. Within one, the runtimes take turns at each measure, so that both meet the same machine; who comes
+/// first changes from round to round.
+fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
+    let scratch = Scratch::new()?;
+    let lists = options.measures.iter().any(|measure| measure.source == Source::PeakMemory("list.ts"));
+    if lists {
+        scratch.run(&runtimes[0], "store.ts")?;
+    }
+    let mut rows: Vec<Row> = options.measures.iter().map(|measure| Row::new(measure, runtimes.len())).collect();
+    let mut conditions = Vec::new();
+    for round in 0..options.rounds {
+        eprintln!("xtask: round {} of {}", round + 1, options.rounds);
+        conditions.push(Condition::look(&scratch.0)?);
+        for row in &mut rows {
+            let mut samples = vec![Vec::new(); runtimes.len()];
+            for _ in 0..row.measure.source.runs() {
+                for i in 0..runtimes.len() {
+                    let i = (i + round) % runtimes.len();
+                    samples[i].push(sample(row.measure, &runtimes[i], &scratch)?);
+                }
+            }
+            for (values, samples) in row.values.iter_mut().zip(&samples) {
+                values.push(median(samples));
+            }
+        }
+    }
+    let versions: Vec<_> = runtimes.iter().map(|runtime| runtime.version.as_str()).collect();
+    Ok(Results { rows, versions: versions.join(" and "), conditions })
+}
+
+/// Measures once.
+fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64, String> {
+    match measure.source {
+        Source::Script => runtime.rate(measure.name, &scratch.0),
+        Source::Startup => Ok(scratch.run(runtime, "empty.ts")?.milliseconds),
+        Source::PeakMemory(script) => Ok(scratch.run(runtime, script)?.peak_mebibytes),
+    }
+}
+
+/// A folder for databases, on the disk that holds the build: the system's folder for temporary files may be in memory,
+/// where a sync costs nothing.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, String> {
+        let path = crate::target_folder().join(format!("bench-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(|error| format!("{path:?} could not be created: {error}"))?;
+        Ok(Self(path))
+    }
+
+    /// Runs one of the scripts that are measured as processes, with the database they share.
+    fn run(&self, runtime: &Runtime, script: &str) -> Result<runtime::Process, String> {
+        runtime.run(script, &self.0.join("kv.sqlite3"), &self.0)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left lies in the folder of the build, where it does no harm.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn keep(results: &Results) -> Result<(), String> {
+    let folder = crate::root().join("benches");
+    for (name, content) in [("results.md", results.page()), ("results.svg", chart::draw(&results.rows))] {
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(|error| format!("{path:?} could not be written: {error}"))?;
+        eprintln!("xtask: wrote {}", path.strip_prefix(crate::root()).unwrap_or(Path::new(name)).display());
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! What was measured, as a table.
+
+use super::machine::{self, Condition};
+use super::measures::{Measure, Source};
+
+/// All that was measured.
+pub struct Results {
+    pub rows: Vec<Row>,
+    /// The names and versions of the runtimes.
+    pub versions: String,
+    /// How the machine was before each round.
+    pub conditions: Vec<Condition>,
+}
+
+/// The values of a measure.
+pub struct Row {
+    pub measure: &'static Measure,
+    /// For each runtime, OpenKV's first, one value of each round.
+    pub values: Vec<Vec<f64>>,
+}
+
+impl Row {
+    pub fn new(measure: &'static Measure, runtimes: usize) -> Self {
+        Self { measure, values: vec![Vec::new(); runtimes] }
+    }
+
+    /// The ratio of the medians. None where OpenKV was measured alone.
+    pub fn ratio(&self) -> Option<f64> {
+        let [ours, theirs] = &*self.values else { return None };
+        Some(self.measure.source.ratio(median(ours), median(theirs)))
+    }
+
+    /// The least and the greatest ratio of a round; of OpenKV alone, the least and the greatest value.
+    fn spread(&self) -> String {
+        let source = self.measure.source;
+        match &*self.values {
+            [ours, theirs] => {
+                let ratios: Vec<_> =
+                    ours.iter().zip(theirs).map(|(ours, theirs)| source.ratio(*ours, *theirs)).collect();
+                let (least, greatest) = extremes(&ratios);
+                format!("{}–{}", times(least), times(greatest))
+            }
+            values => {
+                let (least, greatest) = extremes(&values[0]);
+                format!("{}–{}", with_unit(source, least), with_unit(source, greatest))
+            }
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Measure { title, source, target, .. } = *self.measure;
+        let mut cells = vec![title.to_owned()];
+        cells.extend(self.values.iter().map(|values| with_unit(source, median(values))));
+        let Some(ratio) = self.ratio() else {
+            cells.push(self.spread());
+            return cells;
+        };
+        let bound = if source.is_cost() { "≤" } else { "≥" };
+        cells.push(times(ratio));
+        cells.push(self.spread());
+        cells.push(target.map_or("–".into(), |target| format!("{bound} {}", times(target))));
+        cells.push(self.measure.is_met(ratio).map_or("–", |met| if met { "yes" } else { "no" }).into());
+        cells
+    }
+}
+
+impl Results {
+    /// The table, in Markdown whose columns are aligned.
+    pub fn table(&self) -> String {
+        let alone = self.rows.iter().all(|row| row.ratio().is_none());
+        let head: &[&str] = match alone {
+            true => &["measure", "OpenKV", "spread"],
+            false => &["measure", "OpenKV", "Deno", "ratio", "spread", "target", "met"],
+        };
+        let mut lines = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
+        lines.extend(self.rows.iter().map(Row::cells));
+        let widths: Vec<usize> = (0..head.len())
+            .map(|i| lines.iter().map(|cells: &Vec<String>| cells[i].chars().count()).max().unwrap_or_default())
+            .collect();
+        let mut table = String::new();
+        for (i, cells) in lines.iter().enumerate() {
+            for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+                table += &if column == 0 { format!("| {cell:width$} ") } else { format!("| {cell:>width$} ") };
+            }
+            table += "|\n";
+            if i == 0 {
+                let rules = widths.iter().enumerate().map(|(column, width)| match column {
+                    0 => format!("| {} ", "-".repeat(*width)),
+                    _ => format!("| {}: ", "-".repeat(width - 1)),
+                });
+                table += &format!("{}|\n", rules.collect::<String>());
+            }
+        }
+        table
+    }
+
+    /// How, when and with what was measured.
+    pub fn circumstances(&self) -> String {
+        format!(
+            "{}, medians of {} rounds, {}. {}.",
+            self.versions,
+            self.conditions.len(),
+            machine::today(),
+            Condition::describe(&self.conditions)
+        )
+    }
+
+    /// The page that keeps the table.
+    pub fn page(&self) -> String {
+        format!(
+            "# Results\n\nWritten by `cargo xtask bench`; [how to read it](README.md).\n\n{}\n\n{}\n\
+             ![The ratios as a chart](results.svg)\n",
+            self.circumstances(),
+            self.table(),
+        )
+    }
+}
+
+/// The middle of some values.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        _ => sorted[middle],
+    }
+}
+
+/// The least and the greatest of some values.
+pub fn extremes(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, 0.0), |(least, greatest), value| (value.min(least), value.max(greatest)))
+}
+
+/// A ratio: "0.8×", "1.36×", "18.1×", "213×".
+pub fn times(ratio: f64) -> String {
+    let text = match ratio {
+        ..9.995 => format!("{ratio:.2}"),
+        ..99.95 => format!("{ratio:.1}"),
+        _ => return format!("{ratio:.0}×"),
+    };
+    format!("{}×", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn with_unit(source: Source, value: f64) -> String {
+    match source {
+        Source::Script => format!("{}/s", thousands(value)),
+        Source::Startup => format!("{value:.1} ms"),
+        Source::PeakMemory(_) => format!("{value:.1} MiB"),
+    }
+}
+
+/// A number with its thousands apart, and a decimal where it is small.
+fn thousands(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::measures::MEASURES;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([12.34, 123.4, 1234.5, 1_234_567.0].map(thousands), ["12.3", "123", "1,234", "1,234,567"]);
+        assert_eq!([0.8, 1.364, 10.0, 18.14, 200.4].map(times), ["0.8×", "1.36×", "10×", "18.1×", "200×"]);
+        assert_eq!([median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])], [2.0, 2.5]);
+    }
+
+    #[test]
+    fn a_table_has_the_ratio_of_medians_and_the_spread_of_rounds() {
+        let values = vec![vec![180.0, 200.0, 190.0], vec![10.0, 10.0, 5.0]];
+        let rows = vec![Row { measure: &MEASURES[0], values }];
+        let results = Results { rows, versions: String::new(), conditions: Vec::new() };
+        let table = "\
+| measure             | OpenKV |   Deno | ratio |  spread | target | met |
+| ------------------- | -----: | -----: | ----: | ------: | -----: | --: |
+| get of a stored key |  190/s | 10.0/s |   19× | 18×–38× |  ≥ 18× | yes |
+";
+        assert_eq!(results.table(), table);
+    }
+}

@@ -1,0 +1,111 @@
+//! A runtime, and its processes.
+
+use std::io::{Error, ErrorKind, Result as IoResult};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+/// A binary that runs the scripts.
+pub struct Runtime {
+    path: PathBuf,
+    /// What stands before the script.
+    args: &'static [&'static str],
+    /// Its name and version.
+    pub version: String,
+}
+
+/// What a process took.
+pub struct Process {
+    /// From before it is started until after its end.
+    pub milliseconds: f64,
+    /// The peak of its resident memory.
+    pub peak_mebibytes: f64,
+}
+
+impl Runtime {
+    pub fn openkv(path: &Path) -> Result<Self, String> {
+        let version = first_line(Command::new(path).arg("--version"))
+            .map_err(|error| format!("{path:?}, which is to be measured, does not run: {error}"))?;
+        Ok(Self { path: path.to_owned(), args: &["run", "-A"], version })
+    }
+
+    pub fn deno(path: &Path) -> Result<Self, String> {
+        let fail = |error: Error| match error.kind() {
+            ErrorKind::NotFound => format!(
+                "there is no {path:?} to compare with. Install Deno, or give its binary by --deno PATH; or measure \
+                 OpenKV alone, by --alone"
+            ),
+            _ => format!("{path:?}, which is to be compared with, does not run: {error}"),
+        };
+        let version = first_line(Command::new(path).arg("--version")).map_err(fail)?;
+        // What is found by its name may be a script that finds the binary, which takes its time.
+        let binary = first_line(Command::new(path).args(["eval", "console.log(Deno.execPath())"])).map_err(fail)?;
+        Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], version })
+    }
+
+    /// Runs one measure of `kv.ts`, with its databases in a folder. Answers its operations in a second.
+    pub fn rate(&self, measure: &str, folder: &Path) -> Result<f64, String> {
+        let fail = |what: String| format!("{measure} under {}: {what}", self.version);
+        let mut command = self.command("kv.ts", folder);
+        let line = first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
+        let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
+        json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
+    }
+
+    /// Runs a script with the path of a database.
+    pub fn run(&self, script: &str, database: &Path, folder: &Path) -> Result<Process, String> {
+        let fail = |what: String| format!("{script} under {}: {what}", self.version);
+        let mut command = self.command(script, folder);
+        command.arg(database).stdin(Stdio::null());
+        let start = Instant::now();
+        let (status, peak) = run_to_end(&mut command).map_err(|error| fail(error.to_string()))?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+        match status.success() {
+            true => Ok(Process { milliseconds, peak_mebibytes: peak as f64 / (1024.0 * 1024.0) }),
+            false => Err(fail(status.to_string())),
+        }
+    }
+
+    fn command(&self, script: &str, folder: &Path) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(self.args).arg(crate::root().join("benches").join(script));
+        // Deno asks the network for a newer version now and then.
+        command.env("TMPDIR", folder).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
+        command
+    }
+}
+
+/// The first line that a command prints, if it succeeds.
+fn first_line(command: &mut Command) -> IoResult<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()),
+        false => Err(Error::other(output.status.to_string())),
+    }
+}
+
+/// Runs a command to its end. Answers the peak of its resident memory in bytes, too.
+#[cfg(unix)]
+fn run_to_end(command: &mut Command) -> IoResult<(ExitStatus, u64)> {
+    use std::mem::MaybeUninit;
+    use std::os::unix::process::ExitStatusExt;
+
+    // The kernel counts from what this process had, from which it comes: far less than a runtime takes.
+    let child = command.spawn()?;
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are valid for the call. The child was not waited for, so its id is its own.
+    if unsafe { libc::wait4(child.id() as libc::pid_t, &mut status, 0, usage.as_mut_ptr()) } < 0 {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: wait4 has filled it in, and all zeros are a value too.
+    let usage = unsafe { usage.assume_init() };
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    Ok((ExitStatus::from_raw(status), usage.ru_maxrss as u64 * unit))
+}
+
+/// Runs a command to its end. Its memory is not known here.
+#[cfg(not(unix))]
+fn run_to_end(command: &mut Command) -> IoResult<(ExitStatus, u64)> {
+    Ok((command.status()?, 0))
+}
