@@ -74,7 +74,7 @@ fn mutate(transaction: &Transaction<'_>, mutation: &Mutation, version: i64) -> R
         MutationKind::Delete => {
             let key = mutation.key.as_bytes();
             transaction.connection().prepare_cached(DELETE)?.execute([key])?;
-            transaction.touch(key.to_vec());
+            transaction.touch(key);
             Ok(())
         }
         MutationKind::Combine { operand, value } => combine(transaction, &mutation.key, *operand, value, version),
@@ -92,7 +92,7 @@ fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i
     };
     let mut statement = transaction.connection().prepare_cached(SET)?;
     statement.execute((key.as_bytes(), bytes, value.encoding() as i64, version, expiry))?;
-    transaction.touch(key.as_bytes().to_vec());
+    transaction.touch(key.as_bytes());
     Ok(())
 }
 
@@ -155,7 +155,7 @@ pub(super) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u
     let mut rows = statement.query((start, end, transaction.now as i64, limit))?;
     let mut deleted = 0;
     while let Some(row) = rows.next()? {
-        transaction.touch(row.get(0)?);
+        transaction.touch(row.get_ref(0)?.as_blob().unwrap_or_default());
         deleted += 1;
     }
     if deleted > 0 {

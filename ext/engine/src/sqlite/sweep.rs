@@ -47,7 +47,7 @@ impl Sweep {
         let mut statement = transaction.connection().prepare_cached(DELETE)?;
         let mut rows = statement.query((transaction.now as i64, BATCH))?;
         while let Some(row) = rows.next()? {
-            transaction.touch(row.get(0)?);
+            transaction.touch(row.get_ref(0)?.as_blob().unwrap_or_default());
         }
         self.look(transaction.connection())
     }

@@ -1,9 +1,12 @@
 use std::cell::{Cell, RefCell};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 use crate::{Random, Result};
 
+const BEGIN: &str = "begin immediate";
+const COMMIT: &str = "commit";
+const ROLLBACK: &str = "rollback";
 const GET_VERSION: &str = "select version from data_version where k = 0";
 const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
 
@@ -30,7 +33,11 @@ impl Durability {
 
 /// A transaction of the writer, with what its operations share. Rolled back when it is dropped.
 pub(super) struct Transaction<'a> {
-    inner: rusqlite::Transaction<'a>,
+    connection: &'a Connection,
+    /// Whether one operation is all that it does.
+    alone: bool,
+    /// Whether someone wants to know which keys are touched.
+    watched: bool,
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
     /// The time of the transaction, in milliseconds since the Unix epoch.
@@ -41,10 +48,22 @@ pub(super) struct Transaction<'a> {
     effects: RefCell<Effects>,
 }
 
+/// What a transaction is begun with.
+pub(super) struct Options<'a> {
+    /// Randomness, for the ids of messages.
+    pub random: &'a dyn Random,
+    /// The time of the transaction, in milliseconds since the Unix epoch.
+    pub now: u64,
+    /// Whether one operation is all that it does: what undoes it may undo the transaction.
+    pub alone: bool,
+    /// Whether someone wants to know which keys are touched.
+    pub watched: bool,
+}
+
 /// What a transaction did that concerns others.
 #[derive(Default)]
 pub(super) struct Effects {
-    /// The keys that it changed.
+    /// The keys that it changed, where someone watches.
     pub touched: Vec<Vec<u8>>,
     /// When the first of the values that it stored expires, in milliseconds since the Unix epoch.
     pub expires: Option<u64>,
@@ -54,45 +73,52 @@ pub(super) struct Effects {
 
 impl<'a> Transaction<'a> {
     /// Begins a transaction. Waits for another process that is writing.
-    pub fn begin(connection: &'a Connection, random: &'a dyn Random, now: u64) -> Result<Self> {
-        let inner = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let version = inner.prepare_cached(GET_VERSION)?.query_row([], |row| row.get(0))?;
-        Ok(Self {
-            inner,
+    pub fn begin(connection: &'a Connection, options: Options<'a>) -> Result<Self> {
+        let Options { random, now, alone, watched } = options;
+        run(connection, BEGIN)?;
+        let mut transaction = Self {
+            connection,
+            alone,
+            watched,
             random,
             now,
-            first_version: version,
-            version: Cell::new(version),
+            first_version: 0,
+            version: Cell::default(),
             effects: RefCell::default(),
-        })
+        };
+        transaction.first_version = connection.prepare_cached(GET_VERSION)?.query_row([], |row| row.get(0))?;
+        transaction.version.set(transaction.first_version);
+        Ok(transaction)
     }
 
     /// Runs an operation under a savepoint: where it fails, what it did is undone. The inner result is that of the
-    /// operation, the outer error the end of the transaction.
+    /// operation, the outer error the end of the transaction: that of an operation which is alone.
     pub fn attempt<T>(&self, operation: impl FnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
-        let run = |sql| self.inner.prepare_cached(sql)?.execute([]).map(drop);
+        if self.alone {
+            return operation(self).map(Ok);
+        }
         let version = self.version.get();
         let touched = self.effects.borrow().touched.len();
-        run("savepoint one")?;
+        run(self.connection, "savepoint one")?;
         let result = operation(self);
         if let Err(error) = &result {
             // Where the disk is full or fails, SQLite itself rolls back all of the transaction. Then there is no savepoint
             // to return to, and what was done before is lost as well.
-            if self.inner.is_autocommit() {
+            if self.connection.is_autocommit() {
                 return Err(error.clone());
             }
-            run("rollback to one")?;
+            run(self.connection, "rollback to one")?;
             self.version.set(version);
             // That something expires or was enqueued is only a reason to look.
             self.effects.borrow_mut().touched.truncate(touched);
         }
-        run("release one")?;
+        run(self.connection, "release one")?;
         Ok(result)
     }
 
     /// The connection, for the statements of operations.
     pub fn connection(&self) -> &Connection {
-        &self.inner
+        self.connection
     }
 
     /// Gives an operation its version.
@@ -103,8 +129,10 @@ impl<'a> Transaction<'a> {
     }
 
     /// Notes that a key was changed.
-    pub fn touch(&self, key: Vec<u8>) {
-        self.effects.borrow_mut().touched.push(key);
+    pub fn touch(&self, key: &[u8]) {
+        if self.watched {
+            self.effects.borrow_mut().touched.push(key.to_vec());
+        }
     }
 
     /// Notes that a value expires.
@@ -122,9 +150,23 @@ impl<'a> Transaction<'a> {
     pub fn commit(self) -> Result<Effects> {
         let version = self.version.get();
         if version != self.first_version {
-            self.inner.prepare_cached(SET_VERSION)?.execute([version])?;
+            self.connection.prepare_cached(SET_VERSION)?.execute([version])?;
         }
-        self.inner.commit()?;
-        Ok(self.effects.into_inner())
+        run(self.connection, COMMIT)?;
+        Ok(self.effects.take())
     }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.connection.is_autocommit() {
+            // A failure comes back with the next transaction: it cannot begin.
+            let _ = run(self.connection, ROLLBACK);
+        }
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }

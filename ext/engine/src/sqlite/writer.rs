@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Queue, Taken};
 use super::sweep::Sweep;
-use super::transaction::{Durability, Transaction};
+use super::transaction::{self, Durability, Transaction};
 use super::watchers::Watchers;
 use super::{Options, SharedConnection, apply};
 use crate::{AtomicWrite, Clock, Commit, Error, Random, Result};
@@ -311,7 +311,8 @@ impl Thread {
         }
         let synced = operations.iter().any(|operation| operation.durability() == Durability::Synced);
         let durability = if synced { Durability::Synced } else { Durability::Deferred };
-        let committed = self.commit(connection, durability, |thread, transaction| {
+        let alone = operations.len() == 1;
+        let committed = self.commit(connection, durability, alone, |thread, transaction| {
             operations.iter_mut().try_for_each(|operation| operation.run(&mut thread.queue, transaction))
         });
         for operation in operations {
@@ -357,13 +358,14 @@ impl Thread {
         connection: &Connection,
         operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.commit(connection, Durability::Deferred, operation)
+        self.commit(connection, Durability::Deferred, false, operation)
     }
 
     fn commit(
         &mut self,
         connection: &Connection,
         durability: Durability,
+        alone: bool,
         operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
     ) -> Result<()> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
@@ -374,7 +376,9 @@ impl Thread {
             self.durability = durability;
         }
         let random = self.random.clone();
-        let transaction = Transaction::begin(connection, &*random, self.clock.now())?;
+        let watched = !self.watchers.is_empty();
+        let options = transaction::Options { random: &*random, now: self.clock.now(), alone, watched };
+        let transaction = Transaction::begin(connection, options)?;
         operation(self, &transaction)?;
         let effects = transaction.commit()?;
         if let Some(at) = effects.expires {
@@ -383,7 +387,11 @@ impl Thread {
         if effects.enqueued {
             self.queue.changed();
         }
-        self.watchers.tell(&effects.touched);
+        match watched {
+            true => self.watchers.tell(&effects.touched),
+            // Who began to watch meanwhile may have looked too early.
+            false => self.watchers.tell_all(),
+        }
         Ok(())
     }
 }
