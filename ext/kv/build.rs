@@ -4,17 +4,18 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "atomic.ts",
     "describe.ts",
     "kv.ts",
     "list.ts",
+    "message.ts",
     "mod.ts",
+    "mutation.ts",
     "open.ts",
     "queue.ts",
     "selector.ts",
     "u64.ts",
-    "value.ts",
     "watch.ts",
     "write.ts",
 ];

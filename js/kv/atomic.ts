@@ -1,16 +1,15 @@
 import { primordials } from "ext:core/mod.js";
+import { op_kv_mutations } from "ext:core/ops";
 import { describe } from "ext:openkv/describe.ts";
+import { combine, remove, set } from "ext:openkv/mutation.ts";
 import { type Inspect, KvU64 } from "ext:openkv/u64.ts";
-import { serialize } from "ext:openkv/value.ts";
 import {
   type Check,
   commit,
   enqueue,
   type EnqueueOptions,
   type Key,
-  type Mutation,
   type Result,
-  set,
   type Write,
 } from "ext:openkv/write.ts";
 
@@ -19,7 +18,7 @@ const { ArrayPrototypePush, ObjectHasOwn, SymbolFor, TypeError } = primordials;
 /** Checks, mutations and messages to commit as a whole or not at all. */
 export class AtomicOperation {
   #rid: number;
-  #write: Write = { checks: [], mutations: [], enqueues: [] };
+  #write: Write = { checks: [], mutations: op_kv_mutations(), enqueues: [] };
 
   constructor(rid: number) {
     this.#rid = rid;
@@ -52,9 +51,9 @@ export class AtomicOperation {
           }
           if (type === "set") {
             const { expireIn } = mutation;
-            this.#mutate(set(key, value, typeof expireIn === "number" ? expireIn : undefined));
+            set(this.#write.mutations, key, value, typeof expireIn === "number" ? expireIn : undefined);
           } else {
-            this.#mutate({ type, key, value: serialize(value) });
+            combine(this.#write.mutations, type, key, value);
           }
           break;
         default:
@@ -65,23 +64,28 @@ export class AtomicOperation {
   }
 
   sum(key: Key, n: bigint): this {
-    return this.#mutate({ type: "sum", key, value: serialize(new KvU64(n)) });
+    combine(this.#write.mutations, "sum", key, new KvU64(n));
+    return this;
   }
 
   min(key: Key, n: bigint): this {
-    return this.#mutate({ type: "min", key, value: serialize(new KvU64(n)) });
+    combine(this.#write.mutations, "min", key, new KvU64(n));
+    return this;
   }
 
   max(key: Key, n: bigint): this {
-    return this.#mutate({ type: "max", key, value: serialize(new KvU64(n)) });
+    combine(this.#write.mutations, "max", key, new KvU64(n));
+    return this;
   }
 
   set(key: Key, value: unknown, options?: { expireIn?: number }): this {
-    return this.#mutate(set(key, value, options?.expireIn));
+    set(this.#write.mutations, key, value, options?.expireIn);
+    return this;
   }
 
   delete(key: Key): this {
-    return this.#mutate({ type: "delete", key });
+    remove(this.#write.mutations, key);
+    return this;
   }
 
   enqueue(message: unknown, options?: EnqueueOptions): this {
@@ -95,11 +99,6 @@ export class AtomicOperation {
 
   then(): never {
     throw new TypeError("'Deno.AtomicOperation' is not a promise: did you forget to call 'commit()'");
-  }
-
-  #mutate(mutation: Mutation): this {
-    ArrayPrototypePush(this.#write.mutations, mutation);
-    return this;
   }
 
   [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown): string {

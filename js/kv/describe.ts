@@ -1,7 +1,8 @@
 import { primordials } from "ext:core/mod.js";
 import type { Inspect } from "ext:openkv/u64.ts";
-import { deserialize, deserializeMessage } from "ext:openkv/value.ts";
-import type { Check, Enqueue, Mutation, Write } from "ext:openkv/write.ts";
+import { list, type Mutation } from "ext:openkv/mutation.ts";
+import { deserializeMessage } from "ext:openkv/message.ts";
+import type { Check, Enqueue, Write } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeJoin, ArrayPrototypeMap, ArrayPrototypePush, SafeArrayIterator } = primordials;
 
@@ -10,7 +11,7 @@ export function describe({ checks, mutations, enqueues }: Write, inspect: Inspec
   const show = (value: unknown) => inspect(value, options);
   const lines = [
     ...new SafeArrayIterator(ArrayPrototypeMap(checks, (check: Check) => describeCheck(check, show))),
-    ...new SafeArrayIterator(ArrayPrototypeMap(mutations, (mutation: Mutation) => describeMutation(mutation, show))),
+    ...new SafeArrayIterator(ArrayPrototypeMap(list(mutations), (mutation: Mutation) => describeMutation(mutation, show))),
     ...new SafeArrayIterator(ArrayPrototypeMap(enqueues, (message: Enqueue) => describeEnqueue(message, show))),
   ];
   return lines.length === 0 ? "AtomicOperation (empty)" : `AtomicOperation\n${ArrayPrototypeJoin(lines, "\n")}`;
@@ -23,10 +24,11 @@ function describeCheck({ key, versionstamp }: Check, show: Show): string {
   return `  check({ key: ${show(key)}, versionstamp: ${shown} })`;
 }
 
-function describeMutation({ type, key, value, expireIn }: Mutation, show: Show): string {
-  if (value === undefined) return `  ${type}(${show(key)})`;
+function describeMutation({ name, key, hasValue, value, expireIn }: Mutation, show: Show): string {
+  const shown = key === undefined ? "[invalid key]" : show(key);
+  if (!hasValue) return `  ${name}(${shown})`;
   const options = expireIn === undefined ? "" : `, { expireIn: ${expireIn} }`;
-  return `  ${type}(${show(key)}, ${show(deserialize(value))}${options})`;
+  return `  ${name}(${shown}, ${show(value)}${options})`;
 }
 
 function describeEnqueue({ message, delay, keysIfUndelivered, backoffSchedule }: Enqueue, show: Show): string {

@@ -1,11 +1,12 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_kv_count, op_kv_delete_range, op_kv_get, op_kv_get_many, op_kv_turn } from "ext:core/ops";
+import { op_kv_count, op_kv_delete_range, op_kv_get, op_kv_get_many, op_kv_mutations, op_kv_turn } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
+import { remove, set } from "ext:openkv/mutation.ts";
 import { listen } from "ext:openkv/queue.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
-import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key, set } from "ext:openkv/write.ts";
+import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeMap, Error, SymbolDispose, TypeError } = primordials;
 
@@ -52,12 +53,15 @@ export class Kv {
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    const mutation = set(key, value, options?.expireIn);
-    return await commit(this.#rid, { checks: [], mutations: [mutation], enqueues: [] });
+    const mutations = op_kv_mutations();
+    set(mutations, key, value, options?.expireIn);
+    return await commit(this.#rid, { checks: [], mutations, enqueues: [] });
   }
 
   async delete(key: Key): Promise<void> {
-    await commit(this.#rid, { checks: [], mutations: [{ type: "delete", key }], enqueues: [] });
+    const mutations = op_kv_mutations();
+    remove(mutations, key);
+    await commit(this.#rid, { checks: [], mutations, enqueues: [] });
   }
 
   list(selector: Selector & ListOptions, options: ListOptions = { __proto__: null } as ListOptions): KvListIterator {
@@ -73,7 +77,7 @@ export class Kv {
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
-    return await commit(this.#rid, { checks: [], mutations: [], enqueues: [enqueue(message, options)] });
+    return await commit(this.#rid, { checks: [], mutations: op_kv_mutations(), enqueues: [enqueue(message, options)] });
   }
 
   async listenQueue(handler: (message: unknown) => unknown): Promise<void> {

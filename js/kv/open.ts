@@ -5,6 +5,6 @@ import { KvU64 } from "ext:openkv/u64.ts";
 
 /** Opens a database: the one of the script, in a file, or, as ":memory:", in memory. */
 export async function openKv(path?: string): Promise<Kv> {
-  op_kv_set_classes(KvU64, core.getCloneableDeserializers());
+  op_kv_set_classes(KvU64, core.hostObjectBrand, core.getCloneableDeserializers());
   return new Kv(await op_kv_open(path), token);
 }

@@ -1,6 +1,6 @@
 import { core, primordials } from "ext:core/mod.js";
 import { op_kv_dequeue, op_kv_finish } from "ext:core/ops";
-import { deserializeMessage } from "ext:openkv/value.ts";
+import { deserializeMessage } from "ext:openkv/message.ts";
 
 const { PromisePrototypeThen, SafeSet, SafeSetIterator, SetPrototypeAdd, SetPrototypeDelete, String } = primordials;
 

@@ -1,11 +1,11 @@
 import { primordials } from "ext:core/mod.js";
 import { op_kv_write } from "ext:core/ops";
-import { serialize, serializeMessage, type Stored } from "ext:openkv/value.ts";
+import { serializeMessage } from "ext:openkv/message.ts";
+import type { Mutations } from "ext:openkv/mutation.ts";
 
 const {
   ArrayPrototypeMap,
   ArrayPrototypeSlice,
-  NumberIsInteger,
   NumberIsNaN,
   ObjectDefineProperty,
   Symbol,
@@ -17,13 +17,6 @@ export type Key = readonly unknown[];
 export interface Check {
   key: Key;
   versionstamp: string | null;
-}
-
-export interface Mutation {
-  type: "set" | "setVersionstamped" | "delete" | "sum" | "min" | "max";
-  key: Key;
-  value?: Stored;
-  expireIn?: number;
 }
 
 export interface EnqueueOptions {
@@ -42,7 +35,7 @@ export interface Enqueue {
 /** What a commit checks and changes. */
 export interface Write {
   checks: Check[];
-  mutations: Mutation[];
+  mutations: Mutations;
   enqueues: Enqueue[];
 }
 
@@ -54,14 +47,6 @@ export const commitVersionstamp = Symbol("KvCommitVersionstamp");
 const MAX_DELAY = 30 * 24 * 60 * 60 * 1000;
 const MAX_BACKOFF_INTERVALS = 5;
 const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
-
-/** A mutation that stores a value. */
-export function set(key: Key, value: unknown, expireIn?: number): Mutation {
-  if (expireIn !== undefined && (!NumberIsInteger(expireIn) || expireIn < 0)) {
-    throw new TypeError(`expireIn must be a non-negative integer: received ${expireIn}`);
-  }
-  return { type: "set", key, value: serialize(value), expireIn };
-}
 
 /** A message for the queue. */
 export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
@@ -78,19 +63,11 @@ export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
 
 /** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
 export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
-  const write = { checks, mutations: ArrayPrototypeMap(mutations, versionstamped), enqueues };
-  const answer: string | number[] = await op_kv_write(rid, write);
+  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues);
   if (typeof answer === "string") return { ok: true, versionstamp: answer };
   // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
   const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));
   return ObjectDefineProperty({ ok: false }, "failedChecks", { __proto__: null, value: failedChecks });
-}
-
-function versionstamped(mutation: Mutation): Mutation {
-  const { type, key, value, expireIn } = mutation;
-  const last = key.length - 1;
-  if (type !== "set" || key[last] !== commitVersionstamp) return mutation;
-  return { type: "setVersionstamped", key: ArrayPrototypeSlice(key, 0, last), value, expireIn };
 }
 
 function checkDelay(delay: number): void {

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use deno_core::error::ResourceError;
 use deno_error::{JsErrorBox, JsErrorClass, PropertyValue};
@@ -28,6 +29,9 @@ pub enum KvError {
     /// A consistency that is none.
     #[error("unknown variant `{0}`, expected `strong` or `eventual`")]
     UnknownConsistency(String),
+    /// A mutation without a key. The text is that of the reference, which asks for the key's length.
+    #[error("Cannot read properties of {0} (reading 'length')")]
+    MissingKey(&'static str),
     /// A key part of a kind that no key has.
     #[error("expected string, number, bigint, ArrayBufferView, boolean")]
     NotAKeyPart,
@@ -37,9 +41,9 @@ pub enum KvError {
     /// The versionstamp of a check is not one, or its key has no stored form.
     #[error("Invalid check")]
     InvalidCheck,
-    /// The key of a mutation has no stored form.
-    #[error("Invalid mutation: {0}")]
-    InvalidMutation(#[source] KeyError),
+    /// The key of a mutation is wrong.
+    #[error("{}", mutation_message(.0))]
+    Mutation(#[source] Arc<KvError>),
     /// A key of a message that is to be written when it cannot be delivered has no stored form.
     #[error("Invalid enqueue")]
     InvalidEnqueue,
@@ -70,6 +74,7 @@ impl JsErrorClass for KvError {
         let class = match self {
             KvError::Host(error) => return error.get_class(),
             KvError::Resource(error) => return error.get_class(),
+            KvError::Mutation(error) => return error.get_class(),
             KvError::Engine(Error::Closed) => "BadResource",
             KvError::Engine(Error::Busy) => "Busy",
             KvError::Engine(
@@ -96,5 +101,13 @@ impl JsErrorClass for KvError {
 
     fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
         self
+    }
+}
+
+/// The reference says that it is a mutation whose key has no stored form, and of what type other keys must be.
+fn mutation_message(error: &KvError) -> String {
+    match error {
+        KvError::Key(_) => format!("Invalid mutation: {error}"),
+        _ => error.to_string(),
     }
 }

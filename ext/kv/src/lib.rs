@@ -6,6 +6,7 @@
 
 mod error;
 mod key;
+mod mutation;
 mod open;
 mod queue;
 mod read;
@@ -25,6 +26,9 @@ deno_core::extension!(
     openkv,
     ops = [
         open::op_kv_open,
+        mutation::op_kv_list_mutations,
+        mutation::op_kv_mutate,
+        mutation::op_kv_mutations,
         queue::op_kv_dequeue,
         queue::op_kv_finish,
         read::op_kv_count,
@@ -56,4 +60,4 @@ deno_core::extension!(
 );
 
 /// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 12] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+const SHIM: [ExtensionFileSource; 13] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));

@@ -11,7 +11,7 @@ use openkv_engine::{EntryRef, Key, KeyError, Read, Selector, Versionstamp};
 use crate::error::KvError;
 use crate::key;
 use crate::open::database;
-use crate::turn::Turn;
+use crate::turn::database_and_turn;
 use crate::value::Decoder;
 
 /// Reads the entry of a key: `[key, value, versionstamp]`, or `null`.
@@ -201,10 +201,7 @@ fn read<'s>(
     reads: &[Read<'_>],
 ) -> Result<Option<Vec<(usize, Decoded<'s>)>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
-    let (resource, turn) = {
-        let state = state.borrow();
-        (database(&state, rid)?, state.borrow::<Rc<Turn>>().clone())
-    };
+    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
     if turn.is_due() {
         return Ok(None);
     }

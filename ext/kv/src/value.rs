@@ -1,30 +1,131 @@
-//! Stored values as JavaScript values. The other direction is the shim's: it is done when an atomic operation is built,
-//! long before it is committed.
+//! JavaScript values as stored values, and back.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use deno_core::v8::ValueDeserializerHelper;
+use deno_core::v8::{ValueDeserializerHelper, ValueSerializerHelper};
 use deno_core::{OpState, op2, v8};
-use openkv_engine::ValueRef;
+use openkv_engine::{Value, ValueRef};
 
 use crate::error::KvError;
-use crate::key::bytes_to_v8;
+use crate::key::{bytes_from_v8, bytes_to_v8};
 
 /// What a value may become, besides what V8 knows by itself.
 pub(crate) struct Classes {
     u64: v8::Global<v8::Function>,
+    brand: v8::Global<v8::Symbol>,
     deserializers: v8::Global<v8::Object>,
 }
 
-/// Tells the class of 64-bit unsigned integers, and the functions that restore objects of the host, by their type.
+/// Tells the class of 64-bit unsigned integers, the symbol of the function by which an object of the host says what is to
+/// be stored of it, and the functions that restore such objects, by their type.
 #[op2]
 pub(crate) fn op_kv_set_classes(
     state: &mut OpState,
     #[scoped] u64: v8::Global<v8::Function>,
+    #[scoped] brand: v8::Global<v8::Symbol>,
     #[scoped] deserializers: v8::Global<v8::Object>,
 ) {
-    state.put(Rc::new(Classes { u64, deserializers }));
+    state.put(Rc::new(Classes { u64, brand, deserializers }));
+}
+
+/// Encodes a value: bytes as they are, a bigint as a `u64` where it is said to be one, and everything else in V8's
+/// serialization format. Answers none where the value cannot be stored, after V8 has thrown why.
+pub(crate) fn encode<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &RefCell<OpState>,
+    value: v8::Local<'s, v8::Value>,
+    u64: bool,
+) -> Result<Option<Value>, KvError> {
+    if u64 {
+        return match v8::Local::<v8::BigInt>::try_from(value).map(|int| int.u64_value()) {
+            Ok((int, true)) => Ok(Some(Value::U64(int))),
+            _ => Err(KvError::Argument("a KvU64 holds a bigint of 64 bits without a sign")),
+        };
+    }
+    if let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(value) {
+        // Others may be writing to bytes that are shared.
+        return match view.buffer(scope) {
+            Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => {
+                Err(KvError::Type { expected: "buffer", got: value.type_repr() })
+            }
+            _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
+        };
+    }
+    let brand = state.borrow().borrow::<Rc<Classes>>().clone();
+    let brand = v8::Local::new(scope, &brand.brand);
+    let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand }));
+    serializer.write_header();
+    v8::tc_scope!(let scope, scope);
+    let written = serializer.write_value(scope.get_current_context(), value);
+    if scope.has_caught() || scope.has_terminated() {
+        scope.rethrow();
+        return Ok(None);
+    }
+    match written {
+        Some(true) => Ok(Some(Value::V8(serializer.release()))),
+        _ => Err(KvError::Argument("the value could not be serialized")),
+    }
+}
+
+/// Stores objects of the host, as deno_core does: a number with all bits set, then the plain object that the function
+/// answers which the object has by its brand.
+struct Branded<'s> {
+    brand: v8::Local<'s, v8::Symbol>,
+}
+
+impl v8::ValueSerializerImpl for Branded<'_> {
+    fn throw_data_clone_error<'s, 'i>(&self, scope: &mut v8::PinScope<'s, 'i>, message: v8::Local<'s, v8::String>) {
+        let error = v8::Exception::type_error(scope, message);
+        scope.throw_exception(error);
+    }
+
+    fn has_custom_host_object(&self, _isolate: &v8::Isolate) -> bool {
+        true
+    }
+
+    fn is_host_object<'s, 'i>(
+        &self,
+        scope: &mut v8::PinScope<'s, 'i>,
+        object: v8::Local<'s, v8::Object>,
+    ) -> Option<bool> {
+        object.has(scope, self.brand.into())
+    }
+
+    fn write_host_object<'s, 'i>(
+        &self,
+        scope: &mut v8::PinScope<'s, 'i>,
+        object: v8::Local<'s, v8::Object>,
+        serializer: &dyn v8::ValueSerializerHelper,
+    ) -> Option<bool> {
+        let describe = object.get(scope, self.brand.into())?;
+        let Ok(describe) = v8::Local::<v8::Function>::try_from(describe) else {
+            let message = v8::String::new(scope, "Unsupported object type")?;
+            self.throw_data_clone_error(scope, message);
+            return None;
+        };
+        let data = describe.call(scope, object.into(), &[])?;
+        serializer.write_uint32(u32::MAX);
+        serializer.write_value(scope.get_current_context(), data)
+    }
+
+    fn get_shared_array_buffer_id<'s, 'i>(
+        &self,
+        _scope: &mut v8::PinScope<'s, 'i>,
+        _buffer: v8::Local<'s, v8::SharedArrayBuffer>,
+    ) -> Option<u32> {
+        None
+    }
+
+    fn get_wasm_module_transfer_id<'s, 'i>(
+        &self,
+        scope: &mut v8::PinScope<'s, 'i>,
+        _module: v8::Local<v8::WasmModuleObject>,
+    ) -> Option<u32> {
+        let message = v8::String::new(scope, "Wasm modules cannot be stored")?;
+        self.throw_data_clone_error(scope, message);
+        None
+    }
 }
 
 /// Decodes values, straight from the database's memory.

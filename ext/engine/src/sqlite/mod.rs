@@ -16,6 +16,7 @@ mod sweep;
 mod tests;
 mod transaction;
 mod watchers;
+mod worker;
 mod writer;
 
 use std::ops::ControlFlow;
@@ -86,9 +87,9 @@ pub struct Sqlite {
 type SharedConnection = Arc<ReentrantMutex<Connection>>;
 
 struct Open {
-    writer: Arc<Writer>,
-    /// Opened by the first read.
+    /// Opened by the first read. Closed before the writer, which has the time that the last one to close may need.
     reader: Option<SharedConnection>,
+    writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
     /// As many permits as messages may still be delivered.
@@ -108,7 +109,7 @@ impl Sqlite {
     /// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
-            Location::Memory => Arc::new(Writer::start(connection::open_memory()?, &options, false)?),
+            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, false)?),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         let shared = Arc::strong_count(&writer) > 1;
@@ -207,7 +208,7 @@ impl Database for Sqlite {
         let (watcher, changes) = mpsc::channel(1);
         let watcher = Arc::new(watcher);
         open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()), &watcher);
-        open.writer.watch();
+        open.writer.look()?;
         open.watches.retain(|watch| !watch.is_closed());
         open.watches.push(watcher);
         Ok(Watch::new(changes))

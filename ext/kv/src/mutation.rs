@@ -1,0 +1,159 @@
+//! The mutations of an atomic operation. Keys and values are stored in the form that they have when the script names them:
+//! what it does to its objects afterwards, until the operation is committed, does not matter.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{GarbageCollected, OpState, op2, v8};
+use openkv_engine::{Key, Mutation, MutationKind, Operand, Value};
+
+use crate::error::KvError;
+use crate::key;
+use crate::value::{Decoder, encode};
+
+/// The last millisecond that the reference can compute with, counted from the Unix epoch.
+const LAST_TIME: u64 = 8_210_266_876_799_999;
+
+/// Mutations, in the order in which the script named them.
+pub(crate) struct Mutations(RefCell<Vec<Staged>>);
+
+// SAFETY: it holds nothing that V8's garbage collector knows of.
+unsafe impl GarbageCollected for Mutations {
+    fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
+
+    fn get_name(&self) -> &'static CStr {
+        c"KvMutations"
+    }
+}
+
+#[derive(Clone)]
+struct Staged {
+    kind: Kind,
+    /// A key that is wrong is an error of the commit.
+    key: Result<Key, Arc<KvError>>,
+    value: Option<Value>,
+    /// In milliseconds from the commit. None for a value that does not expire.
+    expire_in: Option<u64>,
+}
+
+/// What the shim calls a mutation: see `js/kv/mutation.ts`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Set,
+    SetVersionstamped,
+    Delete,
+    Sum,
+    Min,
+    Max,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Kind::Set, Kind::SetVersionstamped, Kind::Delete, Kind::Sum, Kind::Min, Kind::Max];
+
+    fn from_shim(kind: u32) -> Result<Self, KvError> {
+        Self::ALL.get(kind as usize).copied().ok_or(KvError::Argument("no kind of mutation has this number"))
+    }
+}
+
+/// Begins a list of mutations.
+#[op2]
+#[cppgc]
+pub(crate) fn op_kv_mutations() -> Mutations {
+    Mutations(RefCell::default())
+}
+
+/// Adds a mutation. Its value is a bigint of 64 bits where `u64` says so, and `undefined` for a deletion. It expires in so
+/// many milliseconds; a negative number is for never.
+#[op2(fast, reentrant)]
+pub(crate) fn op_kv_mutate<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[cppgc] mutations: &Mutations,
+    #[smi] kind: u32,
+    key: v8::Local<'s, v8::Value>,
+    value: v8::Local<'s, v8::Value>,
+    u64: bool,
+    expire_in: f64,
+) -> Result<(), KvError> {
+    let kind = Kind::from_shim(kind)?;
+    let value = match kind {
+        Kind::Delete => None,
+        _ => match encode(scope, &state, value, u64)? {
+            Some(value) => Some(value),
+            // The script sees the exception that was thrown.
+            None => return Ok(()),
+        },
+    };
+    let key = match key.is_null_or_undefined() {
+        true => Err(KvError::MissingKey(key.type_repr())),
+        false => key::from_v8(scope, key),
+    };
+    let key = key.map_err(Arc::new);
+    // The shim passes integers, some beyond what 64 bits hold: those saturate.
+    let expire_in = (expire_in >= 0.0).then_some(expire_in as u64);
+    mutations.0.borrow_mut().push(Staged { kind, key, value, expire_in });
+    Ok(())
+}
+
+/// What was added: an array of kind, key, value and time to live of each mutation, one after the other. A key that is wrong
+/// is `undefined`.
+#[op2(reentrant)]
+pub(crate) fn op_kv_list_mutations<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[cppgc] mutations: &Mutations,
+) -> Result<v8::Local<'s, v8::Array>, KvError> {
+    let decoder = Decoder::new(scope, &state);
+    let staged = mutations.0.borrow().clone();
+    let mut elements = Vec::with_capacity(staged.len() * 4);
+    for mutation in staged {
+        let undefined = v8::undefined(scope).into();
+        elements.push(v8::Integer::new(scope, mutation.kind as i32).into());
+        elements.push(match mutation.key {
+            Ok(key) => key::to_v8(scope, key.as_bytes())?,
+            Err(_) => undefined,
+        });
+        elements.push(match &mutation.value {
+            Some(value) => decoder.decode(scope, value.as_ref())?,
+            None => undefined,
+        });
+        elements.push(match mutation.expire_in {
+            Some(time) => v8::Number::new(scope, time as f64).into(),
+            None => undefined,
+        });
+    }
+    Ok(v8::Array::new_with_elements(scope, &elements))
+}
+
+impl Mutations {
+    /// The mutations of a commit at a time.
+    pub fn at(&self, now: u64) -> Result<Vec<Mutation>, KvError> {
+        self.0.borrow().iter().map(|mutation| mutation.clone().at(now)).collect()
+    }
+}
+
+impl Staged {
+    fn at(self, now: u64) -> Result<Mutation, KvError> {
+        let key = self.key.map_err(KvError::Mutation)?;
+        let set = |value, versionstamped| {
+            let expire_at = self.expire_in.map(|delay| expiry(now, delay)).transpose()?;
+            Ok::<_, KvError>(MutationKind::Set { value, expire_at, versionstamped })
+        };
+        let kind = match (self.kind, self.value) {
+            (Kind::Delete, _) => MutationKind::Delete,
+            (_, None) => return Err(KvError::Argument("a mutation that stores a value needs one")),
+            (Kind::Set, Some(value)) => set(value, false)?,
+            (Kind::SetVersionstamped, Some(value)) => set(value, true)?,
+            (Kind::Sum, Some(value)) => MutationKind::Combine { operand: Operand::Sum, value },
+            (Kind::Min, Some(value)) => MutationKind::Combine { operand: Operand::Min, value },
+            (Kind::Max, Some(value)) => MutationKind::Combine { operand: Operand::Max, value },
+        };
+        Ok(Mutation { key, kind })
+    }
+}
+
+fn expiry(now: u64, delay: u64) -> Result<u64, KvError> {
+    now.checked_add(delay).filter(|time| *time <= LAST_TIME).ok_or(KvError::ExpiresTooLate(delay))
+}
