@@ -13,7 +13,7 @@ use crate::{
 const LIVE_VERSION: &str = concat!("select version from kv where k = ?1 and ", live!("?2"));
 const LIVE_VALUE: &str = concat!("select v, v_encoding, expiration_ms from kv where k = ?1 and ", live!("?2"));
 /// Stores an entry, but leaves one alone that expires at another time.
-const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
+pub(super) const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4 where expiration_ms = ?5";
 const SET_EXPIRY: &str = "update kv set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5 where k = ?1";
 const DELETE: &str = "delete from kv where k = ?1";
@@ -92,13 +92,10 @@ fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i
             &number
         }
     };
-    let run = |sql| {
-        let mut statement = transaction.connection().prepare_cached(sql)?;
-        statement.execute((key.as_bytes(), bytes, value.encoding() as i64, version, expiry))
-    };
+    let parameters = (key.as_bytes(), bytes, value.encoding() as i64, version, expiry);
     // A statement that could change the expiry writes the page of its index as well: one page in three of most commits.
-    if run(SET)? == 0 {
-        run(SET_EXPIRY)?;
+    if transaction.set(parameters)? == 0 {
+        transaction.connection().prepare_cached(SET_EXPIRY)?.execute(parameters)?;
     }
     transaction.touch(key.as_bytes());
     Ok(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema;
 use super::transaction::Durability;
+use super::{checkpoint, schema};
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -28,6 +28,7 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
         use_log(&connection)?;
+        checkpoint::take_over(&connection);
         Durability::Synced.apply(&connection)?;
         schema::migrate(&connection)
     };
@@ -42,6 +43,14 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
 pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
     let connection = open(path, follow_links)?;
     connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Opens a connection for checkpoints, to a file that a writer has open.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
+    // The writer found the path to be as it is to be.
+    let connection = open(path, true)?;
+    Durability::Synced.apply(&connection)?;
     Ok(connection)
 }
 

@@ -5,6 +5,7 @@
 //! other processes is the thread's work, not the caller's.
 
 mod apply;
+mod checkpoint;
 mod connection;
 mod open_files;
 mod queue;

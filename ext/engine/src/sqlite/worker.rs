@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpoints;
 use super::queue::{Queue, Taken};
 use super::sweep::Sweep;
 use super::transaction::{self, Durability, Transaction};
@@ -112,11 +113,13 @@ pub(super) struct Worker {
     sweep: Sweep,
     /// None where there are no other processes.
     others: Option<Others>,
+    /// None where there is no log.
+    checkpoints: Option<Checkpoints>,
 }
 
 impl Worker {
-    /// Looks at what is there already. Another process can change a database only where it is `shared`, in a file.
-    pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, shared: bool) -> Self {
+    /// Looks at what is there already. Another process can change a database only where it is a `file`, and only that has a log.
+    pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, file: bool) -> Self {
         let mut worker = Self {
             watchers,
             random: options.random.clone(),
@@ -124,7 +127,8 @@ impl Worker {
             durability: Durability::Synced,
             queue: Queue::default(),
             sweep: Sweep::default(),
-            others: shared.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
+            others: file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
+            checkpoints: connection.path().filter(|_| file).map(|path| Checkpoints::new(path.into())),
         };
         // A failure here comes back where it matters, in what is asked for.
         let _ = worker.sweep.look(connection);
@@ -176,6 +180,9 @@ impl Worker {
             && let Err(error) = self.deliver(connection, now)
         {
             self.queue.fail(&error);
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.look(connection);
         }
     }
 

@@ -42,8 +42,9 @@ pub(super) struct Writer {
 
 /// What callers and the thread share. The connection is locked before the worker.
 struct Shared {
-    connection: SharedConnection,
+    /// Dropped first: a checkpoint that runs ends before the file is closed.
     worker: Mutex<Worker>,
+    connection: SharedConnection,
     /// How many operations wait for the thread.
     queued: AtomicUsize,
 }
@@ -58,7 +59,7 @@ impl Writer {
         let worker = Worker::new(&connection, watchers.clone(), options, file);
         let is_due = worker.due().is_some();
         let connection = Arc::new(ReentrantMutex::new(connection));
-        let shared = Shared { connection, worker: Mutex::new(worker), queued: AtomicUsize::new(0) };
+        let shared = Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let unstarted = Mutex::new(Some(waiting));
         let writer = Self { shared: Arc::new(shared), jobs, unstarted, inline: !file, watchers };
