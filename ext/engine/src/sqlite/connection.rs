@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::transaction::Durability;
@@ -57,7 +58,7 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
 /// Opens a database in memory, for reads and writes.
 pub(super) fn open_memory() -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(&connection)?;
     schema::migrate(&connection)?;
     Ok(connection)
 }
@@ -67,9 +68,17 @@ fn open(path: &Path, follow_links: bool) -> Result<Connection> {
     flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(&connection)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
+}
+
+/// Keeps statements prepared, once and for all. Without the guarantee of a stable plan, SQLite plans each statement anew
+/// whose limit is a parameter, for each value of it.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Switches a file to the log. While others do the same, SQLite refuses at once, without asking the handler.
