@@ -110,7 +110,7 @@ impl Sqlite {
     /// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
-            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, false)?),
+            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, false)),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         let shared = Arc::strong_count(&writer) > 1;

@@ -25,7 +25,7 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
         return Ok(writer);
     }
     let connection = connection::open_writer(path, follow_links)?;
-    let writer = Arc::new(Writer::new(connection, options, true)?);
+    let writer = Arc::new(Writer::new(connection, options, true));
     let id = FileId::of(path, follow_links)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;

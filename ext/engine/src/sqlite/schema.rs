@@ -85,12 +85,17 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
 
 /// The version of a file, 0 for an empty one.
 fn version(connection: &Connection) -> Result<i64> {
-    // By a statement, which sees what others did to the schema. SQLite's own look-up of a table may not.
+    const VERSION: &str = "select version from migration_state where k = 0";
+    if let Ok(version) = connection.query_row(VERSION, [], |row| row.get(0)) {
+        return Ok(version);
+    }
+    // Without the table, for instance. Whether it is there says a statement, which sees what others did to the schema:
+    // SQLite's own look-up of a table may not.
     let table = "select 1 from sqlite_schema where type = 'table' and name = 'migration_state'";
     if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(0);
     }
-    let version = connection.query_row("select version from migration_state where k = 0", [], |row| row.get(0));
+    let version = connection.query_row(VERSION, [], |row| row.get(0));
     Ok(version.optional()?.unwrap_or(0))
 }
 

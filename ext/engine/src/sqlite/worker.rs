@@ -118,9 +118,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Looks at what is there already. Another process can change a database only where it is a `file`, and only that has a log.
+    /// Another process can change a database only where it is a `file`, and only that has a log.
     pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, file: bool) -> Self {
-        let mut worker = Self {
+        Self {
             watchers,
             random: options.random.clone(),
             clock: options.clock.clone(),
@@ -129,10 +129,13 @@ impl Worker {
             sweep: Sweep::default(),
             others: file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
             checkpoints: connection.path().filter(|_| file).map(|path| Checkpoints::new(path.into())),
-        };
+        }
+    }
+
+    /// Looks at what is there already, before the first step.
+    pub fn begin(&mut self, connection: &Connection) {
         // A failure here comes back where it matters, in what is asked for.
-        let _ = worker.sweep.look(connection);
-        worker
+        let _ = self.sweep.look(connection);
     }
 
     /// When there is something to do without being asked, in milliseconds since the Unix epoch.

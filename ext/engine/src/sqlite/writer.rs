@@ -51,22 +51,14 @@ struct Shared {
 
 impl Writer {
     /// Another process can change a database only where it is a `file`.
-    ///
-    /// # Errors
-    /// [`Error::Thread`] where there is something to do already, and the thread cannot be started.
-    pub fn new(connection: Connection, options: &Options, file: bool) -> Result<Self> {
+    pub fn new(connection: Connection, options: &Options, file: bool) -> Self {
         let watchers = Arc::new(Watchers::default());
         let worker = Worker::new(&connection, watchers.clone(), options, file);
-        let is_due = worker.due().is_some();
         let connection = Arc::new(ReentrantMutex::new(connection));
         let shared = Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let unstarted = Mutex::new(Some(waiting));
-        let writer = Self { shared: Arc::new(shared), jobs, unstarted, inline: !file, watchers };
-        if is_due {
-            writer.start()?;
-        }
-        Ok(writer)
+        Self { shared: Arc::new(shared), jobs, unstarted, inline: !file, watchers }
     }
 
     /// Starts the thread, if it was not yet.
@@ -173,6 +165,12 @@ impl Shared {
         is_earlier.then_some(Job::Look)
     }
 
+    /// Looks at what is there already.
+    fn begin(&self) {
+        let connection = self.connection.lock();
+        self.worker.lock().begin(&connection);
+    }
+
     /// Does what the thread was asked for, and what is due.
     fn step(&self, jobs: &mut Vec<Job>) {
         let operations = jobs.iter().filter(|job| matches!(job, Job::Do(_))).count();
@@ -225,6 +223,7 @@ fn start(shared: Arc<Shared>, waiting: mpsc::Receiver<Job>) -> Result<()> {
 }
 
 async fn run(shared: &Shared, mut waiting: mpsc::Receiver<Job>) {
+    shared.begin();
     let mut jobs = Vec::with_capacity(QUEUE);
     loop {
         let open = match shared.wait() {
