@@ -71,9 +71,15 @@ pub(crate) async fn op_kv_open(
         let location = locate(state, path)?;
         (location, state.borrow::<Options>().clone())
     };
-    // Opening waits for the disk, and for other processes.
-    let opened = deno_core::unsync::spawn_blocking(move || Sqlite::open(location, options)).await;
-    let database = Arc::new(opened.map_err(JsErrorBox::from_err)??);
+    let database = match Sqlite::open_at_once(&location, &options) {
+        Some(database) => database,
+        // Opening waits for the disk, and for other processes.
+        None => {
+            let opened = deno_core::unsync::spawn_blocking(move || Sqlite::open(location, options)).await;
+            opened.map_err(JsErrorBox::from_err)??
+        }
+    };
+    let database = Arc::new(database);
     Ok(state.borrow_mut().resource_table.add(DatabaseResource { database }))
 }
 

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -40,6 +40,26 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
     }
 }
 
+/// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
+/// nobody has it locked, and no log is left to be read. None for any other file, and any failure.
+pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if !path.exists() || fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return None;
+    }
+    let connection = open_without_waiting(path, follow_links).ok()?;
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).ok()?;
+    if mode != "wal" || connection.is_readonly(rusqlite::MAIN_DB).ok()? {
+        return None;
+    }
+    schema::check(&connection).ok()?;
+    connection.busy_handler(Some(wait_for_lock)).ok()?;
+    checkpoint::take_over(&connection);
+    Durability::Synced.apply(&connection).ok()?;
+    Some(connection)
+}
+
 /// Opens a connection for reads, to a file that a writer has open.
 pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
     let connection = open(path, follow_links)?;
@@ -64,12 +84,19 @@ pub(super) fn open_memory() -> Result<Connection> {
 }
 
 fn open(path: &Path, follow_links: bool) -> Result<Connection> {
+    let connection = open_without_waiting(path, follow_links)?;
+    connection.busy_handler(Some(wait_for_lock))?;
+    Ok(connection)
+}
+
+fn open_without_waiting(path: &Path, follow_links: bool) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
+    // The binding sets a handler of its own.
+    connection.busy_handler(None)?;
     keep_statements(&connection)?;
-    connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 

@@ -11,25 +11,42 @@ use super::writer::Writer;
 use super::{Options, connection};
 use crate::{Error, Result};
 
-static OPEN: LazyLock<Mutex<HashMap<FileId, Weak<Writer>>>> = LazyLock::new(Default::default);
+type OpenFiles = HashMap<FileId, Weak<Writer>>;
+
+static OPEN: LazyLock<Mutex<OpenFiles>> = LazyLock::new(Default::default);
 
 /// The writer of a file, started where this process has none.
 ///
 /// The writer keeps the clock and the randomness of the first database opened on the file.
 pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Result<Arc<Writer>> {
     let mut open = OPEN.lock();
-    open.retain(|_, writer| writer.strong_count() > 0);
-    if let Ok(id) = FileId::of(path, follow_links)
-        && let Some(writer) = open.get(&id).and_then(Weak::upgrade)
-    {
+    if let Some(writer) = find(&open, path, follow_links) {
         return Ok(writer);
     }
     let connection = connection::open_writer(path, follow_links)?;
-    let writer = Arc::new(Writer::new(connection, options, true));
-    let id = FileId::of(path, follow_links)
+    add(&mut open, path, follow_links, Writer::new(connection, options, true))
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
-    open.insert(id, Arc::downgrade(&writer));
+        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })
+}
+
+/// The writer of a file, as [`writer`] answers it, where nothing is to be waited for.
+pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
+    let mut open = OPEN.try_lock()?;
+    if let Some(writer) = find(&open, path, follow_links) {
+        return Some(writer);
+    }
+    let connection = connection::open_writer_at_once(path, follow_links)?;
+    add(&mut open, path, follow_links, Writer::new(connection, options, true)).ok()
+}
+
+fn find(open: &OpenFiles, path: &Path, follow_links: bool) -> Option<Arc<Writer>> {
+    open.get(&FileId::of(path, follow_links).ok()?)?.upgrade()
+}
+
+fn add(open: &mut OpenFiles, path: &Path, follow_links: bool, writer: Writer) -> std::io::Result<Arc<Writer>> {
+    let writer = Arc::new(writer);
+    open.retain(|_, writer| writer.strong_count() > 0);
+    open.insert(FileId::of(path, follow_links)?, Arc::downgrade(&writer));
     Ok(writer)
 }
 
