@@ -13,6 +13,7 @@ use openkv_transpile::transpile_extension;
 
 #[path = "src/extensions/mod.rs"]
 mod extensions;
+mod startup;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -36,6 +37,7 @@ fn main() {
 
     let evaluated: HashSet<_> = snapshot.consumed_lazy_specifiers.into_iter().collect();
     write_lazy(&out, &evaluated);
+    startup::lay_out(&out);
 }
 
 /// Writes the table of sources that are loaded on first use.

@@ -1,6 +1,7 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `cargo xtask test` and `cargo xtask bench`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench` and `startup`.
 
 mod bench;
+mod startup;
 mod v8;
 
 use std::env;
@@ -18,7 +19,8 @@ Commands:
     --rounds N                 how often, 5 by default
     --deno PATH                the Deno to compare with, if it is not the one on the PATH
     --openkv PATH              the binary to measure, instead of building one
-    --alone                    without Deno";
+    --alone                    without Deno
+  startup                      finds the functions that run at startup, which the linker puts together";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
         Some("bench") => bench::bench(&rest),
+        Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
