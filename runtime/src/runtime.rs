@@ -155,6 +155,8 @@ impl Runtime {
             // Without them, structuredClone transfers nothing.
             shared_array_buffer_store: Some(Default::default()),
             compiled_wasm_module_store: Some(Default::default()),
+            // The snapshot has them. Their fast variants are made when the first script is loaded that it lacks.
+            skip_op_registration: true,
             is_main: true,
             ..RuntimeOptions::default()
         })?;

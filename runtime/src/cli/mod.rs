@@ -46,8 +46,9 @@ impl Command {
 
 /// Reads the command line. Exits where it is wrong, or asks for help.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
-    let args = with_command(args.into_iter().collect());
-    read(declare().get_matches_from(args)).unwrap_or_else(|error| error.exit())
+    let declared = declare();
+    let args = with_command(args.into_iter().collect(), &declared);
+    read(declared.get_matches_from(args)).unwrap_or_else(|error| error.exit())
 }
 
 fn declare() -> clap::Command {
@@ -83,8 +84,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
 
 /// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`
 /// where everything is allowed.
-fn with_command(mut args: Vec<String>) -> Vec<String> {
-    let declared = declare();
+fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Vec<String> {
     let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
     match args.get(1).map(String::as_str) {
         None => args.extend(["repl".into(), "--allow-all".into()]),
