@@ -20,7 +20,10 @@ export interface ListOptions {
 const DEFAULT_BATCH = 100;
 const DEFAULT_BATCH_MAX = 500;
 
-/** An entry's elements in a batch: key, value and versionstamp, one entry after the other. */
+/**
+ * An entry's elements in a batch: key, value and versionstamp, one entry after the other. Last in the batch stands whether
+ * there may be more.
+ */
 const STRIDE = 3;
 
 /** The entries of a selector, read in batches. */
@@ -38,6 +41,8 @@ export class KvListIterator {
   #lastKey: Key | undefined;
   #batch: unknown[] = [];
   #next = 0;
+  /** Where the entries of the batch end. */
+  #end = 0;
   #count = 0;
   /** Whether the batch is the last one. */
   #last = false;
@@ -78,10 +83,10 @@ export class KvListIterator {
     if (this.#exhausted || this.#count >= this.#limit) {
       return { done: true, value: undefined };
     }
-    if (this.#next === this.#batch.length && !this.#last) {
+    if (this.#next === this.#end && !this.#last) {
       await this.#read();
     }
-    if (this.#next === this.#batch.length) {
+    if (this.#next === this.#end) {
       this.#exhausted = true;
       return { done: true, value: undefined };
     }
@@ -107,7 +112,8 @@ export class KvListIterator {
     while ((batch = op_kv_list(this.#rid, this.#selector, range)) === undefined) await op_kv_turn();
     this.#batch = batch;
     this.#next = 0;
-    this.#last = batch.length < this.#batchSize * STRIDE;
+    this.#end = batch.length - 1;
+    this.#last = !batch[this.#end];
   }
 
   [SymbolAsyncIterator](): this {

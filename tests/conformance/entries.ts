@@ -1,4 +1,4 @@
-import { equal, memory, test, throws } from "./harness.ts";
+import { difference, equal, memory, test, throws } from "./harness.ts";
 
 await test("a missing entry has no value and no versionstamp", async () => {
   using kv = await memory();
@@ -57,6 +57,43 @@ await test("a loop of reads lets timers have their turn", async () => {
   const interval = setInterval(() => turns++, 1);
   while (turns < 5) await kv.get(["a"]);
   clearInterval(interval);
+});
+
+await test("a loop of writes in memory lets timers have their turn", async () => {
+  using kv = await memory();
+  let turns = 0;
+  const interval = setInterval(() => turns++, 1);
+  while (turns < 5) await kv.set(["a"], turns);
+  clearInterval(interval);
+});
+
+await difference("a list of large values lets timers have their turn within a batch", "no turn within a batch", async () => {
+  using kv = await memory();
+  const value = new Uint8Array(65_000);
+  for (let i = 0; i < 1000; i++) await kv.set(["a", i], value);
+  let turns = 0;
+  let turnsAtFirst: number | undefined;
+  const interval = setInterval(() => turns++, 0);
+  let next = 0;
+  for await (const entry of kv.list({ prefix: ["a"] }, { batchSize: 1000 })) {
+    turnsAtFirst ??= turns;
+    equal([entry.key, (entry.value as Uint8Array).length], [["a", next++], 65_000]);
+  }
+  clearInterval(interval);
+  equal([next, turns - turnsAtFirst! > 1], [1000, true]);
+});
+
+await difference("reads do not wait for the writes that are in flight", "reads queue behind them", async () => {
+  const file = await Deno.makeTempFile();
+  using kv = await Deno.openKv(file);
+  let written = 0;
+  const writes = Array.from({ length: 5000 }, (_, i) => kv.set(["a", i], i).then(() => written++));
+  const reads = [];
+  while (written < writes.length) reads.push((await kv.get(["a", 0])).versionstamp);
+  await Promise.all(writes);
+  equal(reads.length > 100, true);
+  kv.close();
+  await Deno.remove(file);
 });
 
 await test("reads and writes of a closed database reject", async () => {

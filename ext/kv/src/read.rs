@@ -23,7 +23,7 @@ pub(crate) fn op_kv_get<'s>(
     key: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let key = key_to_read(scope, key)?;
-    let Some(entries) = read(scope, &state, rid, &[Read::Key(&key)])? else {
+    let Some(Found { entries, .. }) = read(scope, &state, rid, &[Read::Key(&key)], usize::MAX)? else {
         return Ok(v8::undefined(scope).into());
     };
     Ok(match entries.into_iter().next() {
@@ -47,7 +47,7 @@ pub(crate) fn op_kv_get_many<'s>(
     });
     let keys: Vec<_> = keys.collect::<Result<_, KvError>>()?;
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let Some(entries) = read(scope, &state, rid, &reads)? else {
+    let Some(Found { entries, .. }) = read(scope, &state, rid, &reads, usize::MAX)? else {
         return Ok(v8::undefined(scope).into());
     };
     let mut answers = vec![v8::null(scope).into(); reads.len()];
@@ -74,7 +74,11 @@ pub(crate) struct Batch {
     cursor: Option<StringArgument>,
 }
 
-/// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other.
+/// How many entries of a listing are read before it is asked again whether the event loop must go round.
+const ENTRIES_A_TURN: usize = 16;
+
+/// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
+/// may be more. A batch ends early where the event loop must go round, as with many large values.
 #[op2(reentrant)]
 pub(crate) fn op_kv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -86,10 +90,13 @@ pub(crate) fn op_kv_list<'s>(
     let (start, end) = selector.parse()?.range(batch.cursor.as_ref().map(|cursor| &*cursor.0), batch.reverse)?;
     let range =
         Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse, values: batch.values };
-    let Some(entries) = read(scope, &state, rid, &[range])? else {
+    let Some(Found { entries, is_cut }) = read(scope, &state, rid, &[range], ENTRIES_A_TURN)? else {
         return Ok(v8::undefined(scope).into());
     };
-    let elements: Vec<_> = entries.into_iter().flat_map(|(_, entry)| entry).collect();
+    let may_be_more = is_cut || entries.len() == batch.limit as usize;
+    let mut elements = Vec::with_capacity(entries.len() * 3 + 1);
+    elements.extend(entries.into_iter().flat_map(|(_, entry)| entry));
+    elements.push(v8::Boolean::new(scope, may_be_more).into());
     Ok(v8::Array::new_with_elements(scope, &elements).into())
 }
 
@@ -193,13 +200,23 @@ impl<'s> FromV8<'s> for KeysArgument {
 
 type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
 
-/// Reads and decodes entries, with the positions of their reads. None where the event loop must go round first.
+/// What a read found.
+struct Found<'s> {
+    /// The entries, with the positions of their reads.
+    entries: Vec<(usize, Decoded<'s>)>,
+    /// Whether the read was ended early.
+    is_cut: bool,
+}
+
+/// Reads and decodes entries. None where the event loop must go round first. The read is ended early where it must after as
+/// many entries as in `a_turn`, or a multiple.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
     rid: ResourceId,
     reads: &[Read<'_>],
-) -> Result<Option<Vec<(usize, Decoded<'s>)>>, KvError> {
+    a_turn: usize,
+) -> Result<Option<Found<'s>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
     if turn.is_due() {
@@ -207,11 +224,13 @@ fn read<'s>(
     }
     let decoder = Decoder::new(scope, state);
     let mut entries = Vec::new();
+    let mut is_cut = false;
     let mut failure = None;
     resource.database.read(reads, &mut |i, entry| match decode(scope, &decoder, entry) {
         Ok(decoded) => {
             entries.push((i, decoded));
-            ControlFlow::Continue(())
+            is_cut = entries.len().is_multiple_of(a_turn) && turn.is_due();
+            if is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
         Err(error) => {
             failure = Some(error);
@@ -219,7 +238,7 @@ fn read<'s>(
         }
     })?;
     match failure {
-        None => Ok(Some(entries)),
+        None => Ok(Some(Found { entries, is_cut })),
         Some(error) => Err(error),
     }
 }

@@ -16,7 +16,8 @@ pub struct Key(Vec<u8>);
 impl Key {
     /// A key without parts, to push parts to.
     pub fn new() -> Self {
-        Self::default()
+        // Most keys need not grow it.
+        Self(Vec::with_capacity(64))
     }
 
     /// Encodes parts.

@@ -91,3 +91,61 @@ impl Drop for Checkpoints {
 fn merge(connection: &Connection) -> Result<()> {
     Ok(connection.query_row(CHECKPOINT, [], |_| Ok(()))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::sqlite::{Location, Options, Sqlite};
+    use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, Value};
+
+    /// How many bytes a page of the log takes, with its header.
+    const PAGE: u64 = 4096 + 24;
+
+    #[test]
+    fn the_log_stays_bounded_while_entries_are_written_and_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.sqlite3");
+        let location = Location::File { path: path.clone(), follow_links: true };
+        let open = || Sqlite::open(location.clone(), Options::default()).unwrap();
+        let (writer, reader) = (open(), open());
+
+        let write = |i: u64| {
+            let set = |j: u64| {
+                let key = Key::from_parts(&[KeyPart::from("a"), KeyPart::from(j as f64)]).unwrap();
+                Mutation::set(key, Value::Bytes(vec![i as u8; 60_000]))
+            };
+            AtomicWrite { mutations: (0..12).map(set).collect(), ..AtomicWrite::new() }
+        };
+        let log = || std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
+        let done = AtomicBool::new(false);
+        let (written, longest) = thread::scope(|scope| {
+            let reads = scope.spawn(|| {
+                let mut reads = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let range = Read::Range { start: &[], end: &[255], limit: 12, reverse: false, values: true };
+                    let entries = reader.read_entries(&[range]).unwrap();
+                    // Each read sees one write as a whole.
+                    let first = &entries[0].first().map(|entry| entry.value.clone());
+                    assert!(entries[0].iter().all(|entry| Some(&entry.value) == first.as_ref()));
+                    reads += 1;
+                }
+                reads
+            });
+            let (mut written, mut longest) = (0, 0);
+            // Twice as much as the log may hold.
+            while written < 2 * u64::from(MOST_PAGES) * PAGE {
+                writer.write_blocking(write(written)).unwrap();
+                written += 12 * 60_000;
+                longest = longest.max(log());
+            }
+            done.store(true, Ordering::Relaxed);
+            assert!(reads.join().unwrap() > 0);
+            (written, longest)
+        });
+        // A write more may be added before the next checkpoint, and one more while it waits.
+        let most = (u64::from(MOST_PAGES) + 1000) * PAGE;
+        assert!(longest < most, "of {written} bytes, {longest} stood in the log");
+    }
+}
