@@ -94,7 +94,7 @@ export class AtomicOperation {
   }
 
   async commit(): Promise<Result> {
-    return await commit(this.#rid, this.#write);
+    return await commit(this.#rid, this.#write, false);
   }
 
   then(): never {

@@ -2,11 +2,11 @@ import { core, primordials } from "ext:core/mod.js";
 import { op_kv_count, op_kv_delete_range, op_kv_get, op_kv_get_many, op_kv_mutations, op_kv_turn } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
-import { remove, set } from "ext:openkv/mutation.ts";
+import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
 import { listen } from "ext:openkv/queue.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
-import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
+import { commit, commitVersionstamp, type Enqueue, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeMap, Error, SymbolDispose, TypeError } = primordials;
 
@@ -24,6 +24,8 @@ type ReadOptions = { consistency?: "strong" | "eventual" };
 export class Kv {
   #rid: number;
   #closed = false;
+  /** For writes that are committed at once. */
+  #mutations: Mutations = op_kv_mutations();
 
   constructor(rid?: number, secret?: unknown) {
     if (secret !== token) {
@@ -53,15 +55,13 @@ export class Kv {
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    const mutations = op_kv_mutations();
-    set(mutations, key, value, options?.expireIn);
-    return await commit(this.#rid, { checks: [], mutations, enqueues: [] });
+    set(this.#mutations, key, value, options?.expireIn);
+    return await this.#commit([]);
   }
 
   async delete(key: Key): Promise<void> {
-    const mutations = op_kv_mutations();
-    remove(mutations, key);
-    await commit(this.#rid, { checks: [], mutations, enqueues: [] });
+    remove(this.#mutations, key);
+    await this.#commit([]);
   }
 
   list(selector: Selector & ListOptions, options: ListOptions = { __proto__: null } as ListOptions): KvListIterator {
@@ -77,7 +77,7 @@ export class Kv {
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
-    return await commit(this.#rid, { checks: [], mutations: op_kv_mutations(), enqueues: [enqueue(message, options)] });
+    return await this.#commit([enqueue(message, options)]);
   }
 
   async listenQueue(handler: (message: unknown) => unknown): Promise<void> {
@@ -96,6 +96,10 @@ export class Kv {
 
   [SymbolDispose](): void {
     core.tryClose(this.#rid);
+  }
+
+  async #commit(enqueues: Enqueue[]) {
+    return await commit(this.#rid, { checks: [], mutations: this.#mutations, enqueues }, true);
   }
 }
 

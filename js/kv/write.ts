@@ -61,9 +61,12 @@ export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
   };
 }
 
-/** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
-export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
-  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues);
+/**
+ * Commits a write. Rejects, and writes nothing, where any part of it is refused. What is committed `once` leaves no
+ * mutations behind.
+ */
+export async function commit(rid: number, { checks, mutations, enqueues }: Write, once: boolean): Promise<Result> {
+  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues, once);
   if (typeof answer === "string") return { ok: true, versionstamp: answer };
   // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
   const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));

@@ -53,6 +53,7 @@ deno_core::extension!(
         state.put(options.host);
         state.put(options.engine);
         state.put(Rc::new(turn::Turn::default()));
+        state.put(Rc::new(mutation::Memory::default()));
         state.put(queue::Deliveries::default());
     },
     customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend_from_slice(&SHIM),

@@ -1,7 +1,7 @@
 //! The mutations of an atomic operation. Keys and values are stored in the form that they have when the script names them:
 //! what it does to its objects afterwards, until the operation is committed, does not matter.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,24 @@ use crate::value::{Decoder, encode};
 const LAST_TIME: u64 = 8_210_266_876_799_999;
 
 /// Mutations, in the order in which the script named them.
-pub(crate) struct Mutations(RefCell<Vec<Staged>>);
+pub(crate) struct Mutations {
+    staged: RefCell<Vec<Staged>>,
+    /// How many bytes V8 was told that it would free with them.
+    size: Cell<usize>,
+    memory: Rc<Memory>,
+}
+
+/// The memory of mutations that V8 has found to be garbage, and was not told of yet, in bytes.
+#[derive(Default)]
+pub(crate) struct Memory {
+    freed: Cell<usize>,
+}
+
+impl Drop for Mutations {
+    fn drop(&mut self) {
+        self.memory.freed.set(self.memory.freed.get() + self.size.get());
+    }
+}
 
 // SAFETY: it holds nothing that V8's garbage collector knows of.
 unsafe impl GarbageCollected for Mutations {
@@ -60,8 +77,8 @@ impl Kind {
 /// Begins a list of mutations.
 #[op2]
 #[cppgc]
-pub(crate) fn op_kv_mutations() -> Mutations {
-    Mutations(RefCell::default())
+pub(crate) fn op_kv_mutations(state: &OpState) -> Mutations {
+    Mutations { staged: RefCell::default(), size: Cell::default(), memory: state.borrow::<Rc<Memory>>().clone() }
 }
 
 /// Adds a mutation. Its value is a bigint of 64 bits where `u64` says so, and `undefined` for a deletion. It expires in so
@@ -93,7 +110,9 @@ pub(crate) fn op_kv_mutate<'s>(
     let key = key.map_err(Arc::new);
     // The shim passes integers, some beyond what 64 bits hold: those saturate.
     let expire_in = (expire_in >= 0.0).then_some(expire_in as u64);
-    mutations.0.borrow_mut().push(Staged { kind, key, value, expire_in });
+    let staged = Staged { kind, key, value, expire_in };
+    mutations.tell(scope, staged.size());
+    mutations.staged.borrow_mut().push(staged);
     Ok(())
 }
 
@@ -106,7 +125,7 @@ pub(crate) fn op_kv_list_mutations<'s>(
     #[cppgc] mutations: &Mutations,
 ) -> Result<v8::Local<'s, v8::Array>, KvError> {
     let decoder = Decoder::new(scope, &state);
-    let staged = mutations.0.borrow().clone();
+    let staged = mutations.staged.borrow().clone();
     let mut elements = Vec::with_capacity(staged.len() * 4);
     for mutation in staged {
         let undefined = v8::undefined(scope).into();
@@ -128,13 +147,45 @@ pub(crate) fn op_kv_list_mutations<'s>(
 }
 
 impl Mutations {
-    /// The mutations of a commit at a time.
-    pub fn at(&self, now: u64) -> Result<Vec<Mutation>, KvError> {
-        self.0.borrow().iter().map(|mutation| mutation.clone().at(now)).collect()
+    /// Tells V8 of memory that it will free with this, so that it does so in time.
+    fn tell(&self, scope: &mut v8::PinScope<'_, '_>, size: usize) {
+        self.size.set(self.size.get() + size);
+        let freed = self.memory.freed.take();
+        scope.adjust_amount_of_external_allocated_memory(size as i64 - freed as i64);
+    }
+
+    /// What was added. It is left to be committed again, unless that happens `once`.
+    pub fn staged(&self, once: bool) -> StagedMutations {
+        StagedMutations(if once {
+            self.memory.freed.set(self.memory.freed.get() + self.size.take());
+            self.staged.take()
+        } else {
+            self.staged.borrow().clone()
+        })
+    }
+}
+
+/// The mutations of a commit.
+pub(crate) struct StagedMutations(Vec<Staged>);
+
+impl StagedMutations {
+    /// As they are at the time of the commit.
+    pub fn at(self, now: u64) -> Result<Vec<Mutation>, KvError> {
+        self.0.into_iter().map(|mutation| mutation.at(now)).collect()
     }
 }
 
 impl Staged {
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, |key| key.as_bytes().len());
+        let value = match &self.value {
+            Some(Value::V8(bytes) | Value::Bytes(bytes)) => bytes.len(),
+            Some(Value::U64(_)) | None => 0,
+        };
+        size_of::<Self>() + key + value
+    }
+
     fn at(self, now: u64) -> Result<Mutation, KvError> {
         let key = self.key.map_err(KvError::Mutation)?;
         let set = |value, versionstamped| {

@@ -11,7 +11,8 @@ use crate::mutation::Mutations;
 use crate::read::{KeyArgument, KeysArgument, SelectorArgument, StringArgument, versionstamp_to_v8};
 use crate::turn::database_and_turn;
 
-/// Commits an atomic operation. Answers the versionstamp, or the positions of the checks that did not hold.
+/// Commits an atomic operation, whose mutations are not left behind where it happens `once`. Answers the versionstamp, or the
+/// positions of the checks that did not hold.
 #[op2]
 pub(crate) fn op_kv_write(
     state: Rc<RefCell<OpState>>,
@@ -19,13 +20,15 @@ pub(crate) fn op_kv_write(
     #[cppgc] mutations: &Mutations,
     #[scoped] checks: Vec<CheckArgument>,
     #[scoped] enqueues: Vec<EnqueueArgument>,
+    once: bool,
 ) -> impl Future<Output = Result<CommitAnswer, KvError>> + use<> {
+    let staged = mutations.staged(once);
     let queue = || {
         let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
         let now = resource.database.now();
         let write = AtomicWrite {
             checks: checks.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
-            mutations: mutations.at(now)?,
+            mutations: staged.at(now)?,
             enqueues: enqueues.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
         };
         Ok::<_, KvError>((turn, resource.database.write(write)))
