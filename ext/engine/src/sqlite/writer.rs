@@ -138,18 +138,24 @@ impl Writer {
         job: Option<Job>,
         answered: oneshot::Receiver<Result<T>>,
     ) -> impl Future<Output = Result<T>> + Send {
-        let queued = job.map(|job| self.start().map(|()| self.jobs.try_send(job)));
+        let left = job.map_or(Ok(None), |job| self.queue(job));
         async move {
-            match queued.transpose()? {
-                None | Some(Ok(())) => {}
-                Some(Err(mpsc::error::TrySendError::Full(job))) => {
-                    self.jobs.send(job).await.map_err(|_| Error::Closed)?;
-                }
-                Some(Err(mpsc::error::TrySendError::Closed(_))) => return Err(Error::Closed),
+            if let Some(job) = left? {
+                self.jobs.send(job).await.map_err(|_| Error::Closed)?;
             }
             // The file is not kept open for an answer.
             drop(self);
             answered.await.map_err(|_| Error::Closed)?
+        }
+    }
+
+    /// Queues work. Answers it where there is no room.
+    fn queue(&self, job: Job) -> Result<Option<Job>> {
+        self.start()?;
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(job)) => Ok(Some(job)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Closed),
         }
     }
 }
@@ -190,7 +196,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // What other processes left in the log is merged into the file by who closes it last. That takes its time, so
         // that it is work for the thread.
-        if !log_is_empty(&self.shared.connection.lock()) {
+        if !self.inline && has_log(&self.shared.connection.lock()) {
             let _ = self.start();
         }
         // A thread that runs takes work.
@@ -201,10 +207,10 @@ impl Drop for Writer {
     }
 }
 
-/// Whether nothing in the log is to be merged into the file.
-fn log_is_empty(connection: &Connection) -> bool {
+/// Whether something in the log may have to be merged into the file.
+fn has_log(connection: &Connection) -> bool {
     let log = connection.path().map(|path| fs::metadata(format!("{path}-wal")));
-    log.is_none_or(|log| log.is_ok_and(|log| log.len() == 0))
+    log.is_some_and(|log| log.is_ok_and(|log| log.len() > 0))
 }
 
 /// Starts the thread.
