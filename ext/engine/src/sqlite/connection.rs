@@ -13,6 +13,10 @@ use crate::{Error, Result};
 /// Statements that a connection keeps prepared: all that the engine has.
 const STATEMENTS: usize = 32;
 
+/// How much of a file a connection keeps in memory, in KiB. With SQLite's own 2 MiB, gets of one in 50,000 small entries take
+/// half as long again.
+const CACHE: i32 = 8 * 1024;
+
 /// How long to sleep between two attempts to take a lock that another process holds, and how many attempts to make.
 /// A commit holds the lock for about as long as a disk sync; SQLite's own waiting sleeps up to 100 ms at once, which
 /// starves a process among many.
@@ -29,6 +33,7 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
         use_log(&connection)?;
+        keep_pages(&connection)?;
         checkpoint::take_over(&connection);
         Durability::Synced.apply(&connection)?;
         schema::migrate(&connection)
@@ -55,6 +60,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
     }
     schema::check(&connection).ok()?;
     connection.busy_handler(Some(wait_for_lock)).ok()?;
+    keep_pages(&connection).ok()?;
     checkpoint::take_over(&connection);
     Durability::Synced.apply(&connection).ok()?;
     Some(connection)
@@ -64,6 +70,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
 pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
     let connection = open(path, follow_links)?;
     connection.pragma_update(None, "query_only", true)?;
+    keep_pages(&connection)?;
     Ok(connection)
 }
 
@@ -98,6 +105,11 @@ fn open_without_waiting(path: &Path, follow_links: bool) -> Result<Connection> {
     connection.busy_handler(None)?;
     keep_statements(&connection)?;
     Ok(connection)
+}
+
+/// Keeps pages in memory. Reads the file for that.
+fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -CACHE)
 }
 
 /// Keeps statements prepared, once and for all. Without the guarantee of a stable plan, SQLite plans each statement anew
