@@ -245,3 +245,35 @@ async fn run(shared: &Shared, mut waiting: mpsc::Receiver<Job>) {
         shared.step(&mut jobs);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use futures_executor::block_on;
+
+    use crate::sqlite::{Location, Options, Sqlite};
+    use crate::{AtomicWrite, Database, Key, KeyPart, Mutation, Read, Value, ValueRef};
+
+    #[test]
+    fn a_write_from_within_a_read_in_memory_waits_for_its_end_and_keeps_its_turn() {
+        let database = Sqlite::open(Location::Memory, Options::default()).unwrap();
+        let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
+        let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
+        database.write_blocking(set(1)).unwrap();
+
+        let mut pending = Vec::new();
+        let read = database.read(&[Read::Key(&key)], &mut |_, entry| {
+            pending.push(database.write(set(2)));
+            assert_eq!(entry.value, Some(ValueRef::U64(1)));
+            ControlFlow::Continue(())
+        });
+        read.unwrap();
+        pending.push(database.write(set(3)));
+
+        let versions = pending.into_iter().map(|write| block_on(write).unwrap().versionstamp().unwrap());
+        assert!(versions.collect::<Vec<_>>().is_sorted());
+        let entries = database.read_entries(&[Read::Key(&key)]).unwrap();
+        assert_eq!(entries[0][0].value, Some(Value::U64(3)));
+    }
+}
