@@ -33,12 +33,9 @@ impl Value {
         }
     }
 
-    /// The size that counts against the limits, in bytes.
+    /// See [`ValueRef::len`].
     pub fn len(&self) -> usize {
-        match self {
-            Value::V8(bytes) | Value::Bytes(bytes) => bytes.len(),
-            Value::U64(_) => size_of::<u64>(),
-        }
+        self.as_ref().len()
     }
 
     /// Whether [`Value::len`] is zero.
@@ -59,6 +56,19 @@ pub enum ValueRef<'a> {
 }
 
 impl<'a> ValueRef<'a> {
+    /// The size that counts against the limits, in bytes.
+    pub fn len(self) -> usize {
+        match self {
+            ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes.len(),
+            ValueRef::U64(_) => size_of::<u64>(),
+        }
+    }
+
+    /// Whether [`ValueRef::len`] is zero.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// Reads the two columns of a stored value.
     ///
     /// # Errors

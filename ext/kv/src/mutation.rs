@@ -179,10 +179,7 @@ impl Staged {
     /// About how many bytes it takes.
     fn size(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.as_bytes().len());
-        let value = match &self.value {
-            Some(Value::V8(bytes) | Value::Bytes(bytes)) => bytes.len(),
-            Some(Value::U64(_)) | None => 0,
-        };
+        let value = self.value.as_ref().map_or(0, Value::len);
         size_of::<Self>() + key + value
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use deno_core::{FromV8, OpState, ResourceId, op2, v8};
 use deno_error::JsErrorBox;
-use openkv_engine::{EntryRef, Key, KeyError, Read, Selector, Versionstamp};
+use openkv_engine::{EntryRef, Key, KeyError, Read, Selector, ValueRef, Versionstamp};
 
 use crate::error::KvError;
 use crate::key;
@@ -74,11 +74,11 @@ pub(crate) struct Batch {
     cursor: Option<StringArgument>,
 }
 
-/// How many entries of a listing are read before it is asked again whether the event loop must go round.
-const ENTRIES_A_TURN: usize = 16;
+/// How many bytes of values a batch of a listing has at most, but for the last value.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
-/// may be more. A batch ends early where the event loop must go round, as with many large values.
+/// may be more. A batch of large values ends early, so that the event loop can go round before the next one.
 #[op2(reentrant)]
 pub(crate) fn op_kv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -90,7 +90,7 @@ pub(crate) fn op_kv_list<'s>(
     let (start, end) = selector.parse()?.range(batch.cursor.as_ref().map(|cursor| &*cursor.0), batch.reverse)?;
     let range =
         Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse, values: batch.values };
-    let Some(Found { entries, is_cut }) = read(scope, &state, rid, &[range], ENTRIES_A_TURN)? else {
+    let Some(Found { entries, is_cut }) = read(scope, &state, rid, &[range], BATCH_BYTES)? else {
         return Ok(v8::undefined(scope).into());
     };
     let may_be_more = is_cut || entries.len() == batch.limit as usize;
@@ -208,14 +208,14 @@ struct Found<'s> {
     is_cut: bool,
 }
 
-/// Reads and decodes entries. None where the event loop must go round first. The read is ended early where it must after as
-/// many entries as in `a_turn`, or a multiple.
+/// Reads and decodes entries. None where the event loop must go round first. The read is ended early after so many bytes of
+/// values. That depends on nothing but the data: who writes where it lists finds the same batches each time.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
     rid: ResourceId,
     reads: &[Read<'_>],
-    a_turn: usize,
+    most_bytes: usize,
 ) -> Result<Option<Found<'s>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
@@ -224,21 +224,21 @@ fn read<'s>(
     }
     let decoder = Decoder::new(scope, state);
     let mut entries = Vec::new();
-    let mut is_cut = false;
+    let mut bytes = 0;
     let mut failure = None;
-    resource.database.read(reads, &mut |i, entry| match decode(scope, &decoder, entry) {
-        Ok(decoded) => {
-            entries.push((i, decoded));
-            is_cut = entries.len().is_multiple_of(a_turn) && turn.is_due();
-            if is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    resource.database.read(reads, &mut |i, entry| {
+        bytes += entry.value.map_or(0, ValueRef::len);
+        match decode(scope, &decoder, entry) {
+            Ok(decoded) => entries.push((i, decoded)),
+            Err(error) => failure = Some(error),
         }
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
+        match failure.is_none() && bytes < most_bytes {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
     })?;
     match failure {
-        None => Ok(Some(Found { entries, is_cut })),
+        None => Ok(Some(Found { entries, is_cut: bytes >= most_bytes })),
         Some(error) => Err(error),
     }
 }
