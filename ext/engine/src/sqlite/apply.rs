@@ -2,6 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
+use super::reader::blob;
 use super::schema::live;
 use super::sum;
 use super::transaction::Transaction;
@@ -107,10 +108,7 @@ fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &V
     let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
     let (stored, expiry) = match rows.next()? {
         None => (None, NEVER),
-        Some(row) => {
-            let bytes = row.get_ref(0)?.as_blob().unwrap_or_default();
-            (Some(ValueRef::from_stored(bytes, row.get(1)?)?), row.get(2)?)
-        }
+        Some(row) => (Some(ValueRef::from_stored(blob(row, 0)?, row.get(1)?)?), row.get(2)?),
     };
     let combined = match (operand, value, stored) {
         (_, Value::U64(value), None) => Value::U64(*value),

@@ -65,7 +65,8 @@ fn entry<'a>(row: &'a Row<'_>, values: bool) -> Result<EntryRef<'a>> {
     Ok(EntryRef { key: blob(row, 0)?, value, versionstamp })
 }
 
-fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
+/// The bytes of a column. One that holds none is damage.
+pub(super) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
     let value = row.get_ref(column)?;
     let damaged = |_| rusqlite::Error::InvalidColumnType(column, "blob".into(), value.data_type());
     Ok(value.as_blob().map_err(damaged)?)

@@ -137,6 +137,23 @@ fn combines_numbers() {
 }
 
 #[test]
+fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap();
+    let damaged = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    damaged.execute("update kv set v = 'text'", []).unwrap();
+
+    assert!(matches!(database.read_entries(&[Read::Key(&key("n"))]), Err(Error::Storage(_))));
+    for operand in [Operand::Sum, Operand::Min, Operand::Max] {
+        let write = set("b", text("1")).mutate(combine("n", operand, 1));
+        assert!(matches!(database.write_blocking(write), Err(Error::Storage(_))));
+    }
+    let kind: String = damaged.query_row("select typeof(v) from kv", [], |row| row.get(0)).unwrap();
+    assert_eq!(kind, "text");
+}
+
+#[test]
 fn takes_back_a_write_that_fails() {
     let database = memory();
     database.write_blocking(set("text", text("a"))).unwrap();
