@@ -61,16 +61,10 @@ export function list(mutations: Mutations): Mutation[] {
   const list: Mutation[] = [];
   for (let i = 0; i < elements.length; i += 4) {
     const kind = elements[i];
-    const key = kind === SET_VERSIONSTAMPED && elements[i + 1] !== undefined
-      ? appended(elements[i + 1], commitVersionstamp)
-      : elements[i + 1];
+    const key = elements[i + 1];
+    if (kind === SET_VERSIONSTAMPED && key !== undefined) ArrayPrototypePush(key, commitVersionstamp);
     const mutation = { name: NAMES[kind], key, hasValue: kind !== DELETE, value: elements[i + 2], expireIn: elements[i + 3] };
     ArrayPrototypePush(list, mutation);
   }
   return list;
-}
-
-function appended(key: unknown[], part: unknown): Key {
-  ArrayPrototypePush(key, part);
-  return key;
 }

@@ -4,10 +4,10 @@ mod bench;
 mod startup;
 mod v8;
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::{env, io};
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -116,4 +116,13 @@ fn succeeds(command: &mut Command) -> Result<bool, String> {
     let line: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
     eprintln!("xtask: cargo {}", line.join(" "));
     command.status().map(|status| status.success()).map_err(|error| format!("cargo could not be run: {error}"))
+}
+
+/// The first line that a command prints, if it succeeds.
+fn first_line(command: &mut Command) -> io::Result<String> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()),
+        false => Err(io::Error::other(output.status.to_string())),
+    }
 }

@@ -15,12 +15,12 @@ const FILES: [(&str, &[&str]); 2] = [
 
 /// Builds openkv for release, and writes the names of the functions that it runs. The binary is to be built again then.
 pub fn startup() -> Result<ExitCode, String> {
-    first_line(Command::new("valgrind").arg("--version")).map_err(|_| {
+    crate::first_line(Command::new("valgrind").arg("--version")).map_err(|_| {
         "valgrind, which tells the functions that run, does not run: install it (Debian and Ubuntu: the package valgrind)"
     })?;
     // What the names depend on: those of functions in Rust have hashes.
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = first_line(Command::new(&rustc).arg("--version"))
+    let version = crate::first_line(Command::new(&rustc).arg("--version"))
         .map_err(|error| format!("{rustc:?} does not tell its version: {error}"))?;
     crate::prepare()?;
     // Valgrind does not see the names of functions in sections that a linker script adds.
@@ -42,14 +42,6 @@ pub fn startup() -> Result<ExitCode, String> {
         known.extend(names);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn first_line(command: &mut Command) -> std::io::Result<String> {
-    let output = command.output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()),
-        false => Err(std::io::Error::other(output.status.to_string())),
-    }
 }
 
 /// The functions of the binary that run with a script.

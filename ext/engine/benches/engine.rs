@@ -81,13 +81,6 @@ fn value(i: u64) -> Vec<u8> {
     bytes
 }
 
-fn size_of_value(value: ValueRef<'_>) -> usize {
-    match value {
-        ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes.len(),
-        ValueRef::U64(_) => 8,
-    }
-}
-
 fn set(i: u64) -> Mutation {
     Mutation::set(key(i), Value::V8(value(i)))
 }
@@ -133,7 +126,7 @@ fn get_with_engine(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
     bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
         let mut size = None;
         let read = database.read(&[Read::Key(key)], &mut |_, entry| {
-            size = entry.value.map(size_of_value);
+            size = entry.value.map(ValueRef::len);
             ControlFlow::Continue(())
         });
         read.unwrap();
@@ -174,7 +167,7 @@ mod scan {
             let (mut count, mut size) = (0, 0);
             let read = database.read(&[range], &mut |_, entry| {
                 count += 1;
-                size += entry.key.len() + entry.value.map_or(0, size_of_value);
+                size += entry.key.len() + entry.value.map_or(0, ValueRef::len);
                 black_box(entry.versionstamp);
                 ControlFlow::Continue(())
             });

@@ -32,7 +32,7 @@ pub(crate) struct Memory {
 
 impl Drop for Mutations {
     fn drop(&mut self) {
-        self.memory.freed.set(self.memory.freed.get() + self.size.get());
+        self.free();
     }
 }
 
@@ -45,8 +45,9 @@ unsafe impl GarbageCollected for Mutations {
     }
 }
 
+/// A mutation that waits for its commit.
 #[derive(Clone)]
-struct Staged {
+pub(crate) struct Staged {
     kind: Kind,
     /// A key that is wrong is an error of the commit.
     key: Result<Key, Arc<KvError>>,
@@ -125,7 +126,7 @@ pub(crate) fn op_kv_list_mutations<'s>(
     #[cppgc] mutations: &Mutations,
 ) -> Result<v8::Local<'s, v8::Array>, KvError> {
     let decoder = Decoder::new(scope, &state);
-    let staged = mutations.staged.borrow().clone();
+    let staged = mutations.staged(false);
     let mut elements = Vec::with_capacity(staged.len() * 4);
     for mutation in staged {
         let undefined = v8::undefined(scope).into();
@@ -154,24 +155,19 @@ impl Mutations {
         scope.adjust_amount_of_external_allocated_memory(size as i64 - freed as i64);
     }
 
+    /// Notes that the memory is freed.
+    fn free(&self) {
+        self.memory.freed.set(self.memory.freed.get() + self.size.take());
+    }
+
     /// What was added. It is left to be committed again, unless that happens `once`.
-    pub fn staged(&self, once: bool) -> StagedMutations {
-        StagedMutations(if once {
-            self.memory.freed.set(self.memory.freed.get() + self.size.take());
+    pub fn staged(&self, once: bool) -> Vec<Staged> {
+        if once {
+            self.free();
             self.staged.take()
         } else {
             self.staged.borrow().clone()
-        })
-    }
-}
-
-/// The mutations of a commit.
-pub(crate) struct StagedMutations(Vec<Staged>);
-
-impl StagedMutations {
-    /// As they are at the time of the commit.
-    pub fn at(self, now: u64) -> Result<Vec<Mutation>, KvError> {
-        self.0.into_iter().map(|mutation| mutation.at(now)).collect()
+        }
     }
 }
 
@@ -183,7 +179,8 @@ impl Staged {
         size_of::<Self>() + key + value
     }
 
-    fn at(self, now: u64) -> Result<Mutation, KvError> {
+    /// The mutation of a commit at a time.
+    pub fn at(self, now: u64) -> Result<Mutation, KvError> {
         let key = self.key.map_err(KvError::Mutation)?;
         let set = |value, versionstamped| {
             let expire_at = self.expire_in.map(|delay| expiry(now, delay)).transpose()?;

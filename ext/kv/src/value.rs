@@ -10,7 +10,7 @@ use openkv_engine::{Value, ValueRef};
 use crate::error::KvError;
 use crate::key::{bytes_from_v8, bytes_to_v8};
 
-/// What a value may become, besides what V8 knows by itself.
+/// What a value may be, besides what V8 knows by itself.
 pub(crate) struct Classes {
     u64: v8::Global<v8::Function>,
     brand: v8::Global<v8::Symbol>,
@@ -52,8 +52,8 @@ pub(crate) fn encode<'s>(
             _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
         };
     }
-    let brand = state.borrow().borrow::<Rc<Classes>>().clone();
-    let brand = v8::Local::new(scope, &brand.brand);
+    let classes = state.borrow().borrow::<Rc<Classes>>().clone();
+    let brand = v8::Local::new(scope, &classes.brand);
     let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand }));
     serializer.write_header();
     v8::tc_scope!(let scope, scope);

@@ -28,7 +28,7 @@ pub(crate) fn op_kv_write(
         let now = resource.database.now();
         let write = AtomicWrite {
             checks: checks.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
-            mutations: staged.at(now)?,
+            mutations: staged.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
             enqueues: enqueues.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
         };
         Ok::<_, KvError>((turn, resource.database.write(write)))

@@ -24,7 +24,7 @@ pub struct Process {
 
 impl Runtime {
     pub fn openkv(path: &Path) -> Result<Self, String> {
-        let version = first_line(Command::new(path).arg("--version"))
+        let version = crate::first_line(Command::new(path).arg("--version"))
             .map_err(|error| format!("{path:?}, which is to be measured, does not run: {error}"))?;
         Ok(Self { path: path.to_owned(), args: &["run", "-A"], version })
     }
@@ -37,9 +37,10 @@ impl Runtime {
             ),
             _ => format!("{path:?}, which is to be compared with, does not run: {error}"),
         };
-        let version = first_line(Command::new(path).arg("--version")).map_err(fail)?;
+        let version = crate::first_line(Command::new(path).arg("--version")).map_err(fail)?;
         // What is found by its name may be a script that finds the binary, which takes its time.
-        let binary = first_line(Command::new(path).args(["eval", "console.log(Deno.execPath())"])).map_err(fail)?;
+        let binary =
+            crate::first_line(Command::new(path).args(["eval", "console.log(Deno.execPath())"])).map_err(fail)?;
         Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], version })
     }
 
@@ -47,7 +48,7 @@ impl Runtime {
     pub fn rate(&self, measure: &str, folder: &Path) -> Result<f64, String> {
         let fail = |what: String| format!("{measure} under {}: {what}", self.version);
         let mut command = self.command("kv.ts", folder);
-        let line = first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
+        let line = crate::first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
         let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
         json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
     }
@@ -72,15 +73,6 @@ impl Runtime {
         // Deno asks the network for a newer version now and then.
         command.env("TMPDIR", folder).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         command
-    }
-}
-
-/// The first line that a command prints, if it succeeds.
-fn first_line(command: &mut Command) -> IoResult<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()),
-        false => Err(Error::other(output.status.to_string())),
     }
 }
 

@@ -33,9 +33,7 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
         use_log(&connection)?;
-        keep_pages(&connection)?;
-        checkpoint::take_over(&connection);
-        Durability::Synced.apply(&connection)?;
+        prepare_to_write(&connection)?;
         schema::migrate(&connection)
     };
     match prepare() {
@@ -60,9 +58,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
     }
     schema::check(&connection).ok()?;
     connection.busy_handler(Some(wait_for_lock)).ok()?;
-    keep_pages(&connection).ok()?;
-    checkpoint::take_over(&connection);
-    Durability::Synced.apply(&connection).ok()?;
+    prepare_to_write(&connection).ok()?;
     Some(connection)
 }
 
@@ -105,6 +101,12 @@ fn open_without_waiting(path: &Path, follow_links: bool) -> Result<Connection> {
     connection.busy_handler(None)?;
     keep_statements(&connection)?;
     Ok(connection)
+}
+
+fn prepare_to_write(connection: &Connection) -> Result<()> {
+    keep_pages(connection)?;
+    checkpoint::take_over(connection);
+    Durability::Synced.apply(connection)
 }
 
 /// Keeps pages in memory. Reads the file for that.
