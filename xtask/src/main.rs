@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench` and `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture` and `startup`.
 
 mod bench;
 mod startup;
@@ -20,6 +20,7 @@ Commands:
     --deno PATH                the Deno to compare with, if it is not the one on the PATH
     --openkv PATH              the binary to measure, instead of building one
     --alone                    without Deno
+  torture [ARGS]               tries to make openkv lose data; without arguments, says in which ways
   startup                      finds the functions that run at startup, which the linker puts together";
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
         Some("bench") => bench::bench(&rest),
+        Some("torture") => torture(&rest),
         Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");
@@ -52,8 +54,22 @@ fn run(args: &[OsString]) -> Result<ExitCode, String> {
     if !succeeds(&mut command)? {
         return Ok(ExitCode::FAILURE);
     }
-    // Run by cargo, which knows where the binary is, but in the caller's folder.
-    let mut command = cargo(&["run", "--quiet", "--release", "--package", "openkv", "--"]);
+    run_release("openkv", args)
+}
+
+fn torture(args: &[OsString]) -> Result<ExitCode, String> {
+    prepare()?;
+    let mut command = cargo(&["build", "--release", "--package", "openkv", "--package", "openkv_torture"]);
+    if !succeeds(&mut command)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let openkv = target_folder().join("release/openkv").into_os_string();
+    run_release("openkv_torture", &[&["--openkv".into(), openkv], args].concat())
+}
+
+/// Runs a program that was built. Run by cargo, which knows where the binary is, but in the caller's folder.
+fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--"]);
     let status = command.args(args).status().map_err(|error| format!("cargo could not be run: {error}"))?;
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
 }

@@ -1,0 +1,42 @@
+//! `torture`: the long runs. `cargo xtask torture` builds what it needs, and runs it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use openkv_torture::{Outcome, Programs};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
+struct Cli {
+    /// The openkv binary.
+    #[arg(long, default_value = "openkv")]
+    openkv: PathBuf,
+    /// The Deno to compare with.
+    #[arg(long, default_value = "deno")]
+    deno: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let programs = Programs { openkv: cli.openkv, deno: cli.deno };
+    match run(&programs, cli.command) {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            eprintln!("torture: {broken}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(_programs: &Programs, command: Command) -> Outcome {
+    match command {}
+}
