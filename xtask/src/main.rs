@@ -49,25 +49,27 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[OsString]) -> Result<ExitCode, String> {
-    prepare()?;
-    let mut command = cargo(&["build", "--release", "--package", "openkv"]);
-    if !succeeds(&mut command)? {
-        return Ok(ExitCode::FAILURE);
+    match build_release()? {
+        true => run_release("openkv", args),
+        false => Ok(ExitCode::FAILURE),
     }
-    run_release("openkv", args)
 }
 
 fn torture(args: &[OsString]) -> Result<ExitCode, String> {
-    prepare()?;
-    let mut command = cargo(&["build", "--release", "--package", "openkv", "--package", "openkv_torture"]);
-    if !succeeds(&mut command)? {
+    if !build_release()? {
         return Ok(ExitCode::FAILURE);
     }
     let openkv = target_folder().join("release/openkv").into_os_string();
     run_release("openkv_torture", &[&["--openkv".into(), openkv], args].concat())
 }
 
-/// Runs a program that was built. Run by cargo, which knows where the binary is, but in the caller's folder.
+/// Builds openkv for release. Answers whether that succeeded.
+fn build_release() -> Result<bool, String> {
+    prepare()?;
+    succeeds(&mut cargo(&["build", "--release", "--package", "openkv"]))
+}
+
+/// Runs a program by cargo, which knows where the binary is, but in the caller's folder.
 fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
     let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--"]);
     let status = command.args(args).status().map_err(|error| format!("cargo could not be run: {error}"))?;
