@@ -1,11 +1,19 @@
 //! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
 //! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
 
+pub mod disk;
+pub mod ledger;
+pub mod power;
+
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a run found: a report to print, or the promise that was broken.
 pub type Outcome = Result<String, String>;
+
+/// How long to wait for what takes no time unless something hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The programs that run scripts.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs};
+use openkv_torture::{Outcome, Programs, power};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -20,7 +20,10 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Plays power failures, on a disk that forgets what was not synced
+    Power(power::Args),
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,5 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(_programs: &Programs, command: Command) -> Outcome {
-    match command {}
+    match command {
+        Command::Power(args) => power::run(&args),
+    }
 }

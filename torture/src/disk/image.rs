@@ -1,0 +1,251 @@
+//! What a power failure leaves of files: all that was synced, and of the rest what chance decides.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::{fs, io};
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+/// What a disk writes as a whole, in bytes.
+const SECTOR: u64 = 512;
+
+/// Something done to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was created.
+    Create,
+    /// Bytes were written to it.
+    Write {
+        /// Where, in bytes from its start.
+        at: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// It was cut to a length in bytes.
+    Truncate(u64),
+    /// It was deleted.
+    Delete {
+        /// Whether the folder was synced then.
+        folder: bool,
+    },
+    /// It was synced.
+    Sync {
+        /// Whether the folder was synced as well.
+        folder: bool,
+    },
+}
+
+/// The files of a folder. What a file holds and what it is called are synced each for itself, as POSIX has it.
+#[derive(Default)]
+pub struct Files {
+    contents: Vec<Content>,
+    /// The files by name: what the folder says now, what it says on the disk, and how one came from the other.
+    folder: Folder,
+    durable: Folder,
+    pending: Vec<(OsString, Option<usize>)>,
+}
+
+/// The position of its content for each name.
+type Folder = BTreeMap<OsString, usize>;
+
+/// The content of a file.
+#[derive(Default)]
+struct Content {
+    durable: Vec<u8>,
+    /// What was done to it since it was synced: writes and cuts.
+    pending: Vec<Change>,
+}
+
+/// The files that a power failure leaves.
+#[derive(Default)]
+pub struct Image(Vec<(OsString, Vec<u8>)>);
+
+impl Files {
+    /// The files that are in a folder. They count as synced.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        for (name, durable) in Image::of(folder)?.0 {
+            files.durable.insert(name, files.contents.len());
+            files.contents.push(Content { durable, pending: Vec::new() });
+        }
+        files.folder.clone_from(&files.durable);
+        Ok(files)
+    }
+
+    /// Notes what was done to a file.
+    pub fn apply(&mut self, name: &OsStr, change: Change) {
+        match change {
+            Change::Create => {
+                let position = self.contents.len();
+                self.contents.push(Content::default());
+                self.folder.insert(name.to_owned(), position);
+                self.pending.push((name.to_owned(), Some(position)));
+            }
+            Change::Delete { folder } => {
+                self.folder.remove(name);
+                self.pending.push((name.to_owned(), None));
+                self.sync_folder(folder);
+            }
+            Change::Sync { folder } => {
+                if let Some(content) = self.content(name) {
+                    for change in std::mem::take(&mut content.pending) {
+                        change.apply(&mut content.durable);
+                    }
+                }
+                self.sync_folder(folder);
+            }
+            Change::Write { .. } | Change::Truncate(_) => {
+                if let Some(content) = self.content(name) {
+                    content.pending.push(change);
+                }
+            }
+        }
+    }
+
+    fn content(&mut self, name: &OsStr) -> Option<&mut Content> {
+        self.contents.get_mut(*self.folder.get(name)?)
+    }
+
+    fn sync_folder(&mut self, synced: bool) {
+        if synced {
+            self.durable.clone_from(&self.folder);
+            self.pending.clear();
+        }
+    }
+
+    /// What a power failure leaves now. Changes that were not synced may be lost, each for itself, and a write may reach the
+    /// disk in parts.
+    pub fn image(&self, random: &mut impl Rng) -> Image {
+        // All are lost, all are kept but for what is torn, or anything between.
+        let kept = *[0.0, 0.3, 0.7, 0.95, 1.0].choose(random).expect("there are several");
+        let mut folder = self.durable.clone();
+        for (name, position) in &self.pending {
+            if random.random_bool(kept) {
+                match position {
+                    Some(position) => folder.insert(name.clone(), *position),
+                    None => folder.remove(name),
+                };
+            }
+        }
+        let left = |(name, position): (_, usize)| {
+            let Content { durable, pending } = &self.contents[position];
+            let mut content = durable.clone();
+            for change in pending {
+                if random.random_bool(kept) {
+                    let torn = random.random_bool(0.2);
+                    if torn { change.tear(&mut content, random) } else { change.apply(&mut content) }
+                }
+            }
+            (name, content)
+        };
+        Image(folder.into_iter().map(left).collect())
+    }
+}
+
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Change::Write { at, bytes } => write(content, *at, bytes),
+            Change::Truncate(length) => content.resize(*length as usize, 0),
+            Change::Create | Change::Delete { .. } | Change::Sync { .. } => {}
+        }
+    }
+
+    /// Applies some sectors of a write. Other changes are made as a whole.
+    fn tear(&self, content: &mut Vec<u8>, random: &mut impl Rng) {
+        let Change::Write { at, bytes } = self else { return self.apply(content) };
+        let mut start = 0;
+        while start < bytes.len() {
+            let sector_end = (at + start as u64) / SECTOR * SECTOR + SECTOR;
+            let end = bytes.len().min((sector_end - at) as usize);
+            if random.random_bool(0.5) {
+                write(content, at + start as u64, &bytes[start..end]);
+            }
+            start = end;
+        }
+    }
+}
+
+fn write(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
+    let end = at as usize + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[at as usize..end].copy_from_slice(bytes);
+}
+
+impl Image {
+    /// The files of a folder, as they are.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                files.push((entry.file_name(), fs::read(entry.path())?));
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// Makes the files the only ones in a folder.
+    pub fn restore(&self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            fs::remove_file(entry?.path())?;
+        }
+        self.0.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn written(byte: u8) -> Change {
+        Change::Write { at: 100, bytes: vec![byte; 1000] }
+    }
+
+    /// What is left of a file, over many failures.
+    fn left(files: &Files) -> Vec<Option<Vec<u8>>> {
+        let mut random = StdRng::seed_from_u64(1);
+        let content = |image: Image| image.0.into_iter().next().map(|(_, content)| content);
+        (0..200).map(|_| content(files.image(&mut random))).collect()
+    }
+
+    #[test]
+    fn what_was_synced_stays_and_the_rest_may_go() {
+        let mut files = Files::default();
+        let name = OsStr::new("file");
+        files.apply(name, Change::Create);
+        files.apply(name, written(1));
+        files.apply(name, Change::Sync { folder: false });
+        assert!(left(&files).contains(&None));
+
+        files.apply(name, Change::Sync { folder: true });
+        let synced = [vec![0; 100], vec![1; 1000]].concat();
+        assert!(left(&files).iter().all(|content| content.as_deref() == Some(&synced)));
+
+        files.apply(name, written(2));
+        let left = left(&files);
+        let torn = |content: &Vec<u8>| content[100..].contains(&1) && content[100..].contains(&2);
+        assert!(left.contains(&Some(synced)) && left.iter().flatten().any(torn));
+        assert!(left.iter().flatten().all(|content| content[..100] == [0; 100] && content.len() == 1100));
+    }
+
+    #[test]
+    fn a_deletion_may_be_forgotten() {
+        let mut files = Files::default();
+        let name = OsStr::new("file");
+        files.apply(name, Change::Create);
+        files.apply(name, Change::Sync { folder: true });
+        files.apply(name, Change::Delete { folder: false });
+        let left = left(&files);
+        assert!(left.contains(&None) && left.iter().any(Option::is_some));
+        files.apply(name, Change::Delete { folder: true });
+        assert_eq!(self::left(&files), vec![None; 200]);
+    }
+}
