@@ -164,6 +164,11 @@ impl Ledger {
         self.lanes.values().map(|done| done.number).sum()
     }
 
+    /// How many messages were delivered.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.len() as u64
+    }
+
     /// How many messages must not come back.
     pub fn finished(&self) -> u64 {
         self.finished.len() as u64

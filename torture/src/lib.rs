@@ -1,12 +1,13 @@
 //! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
 //! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
 
+pub mod crash;
 pub mod disk;
 pub mod ledger;
 pub mod power;
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a run found: a report to print, or the promise that was broken.
@@ -22,6 +23,11 @@ pub struct Programs {
     pub openkv: PathBuf,
     /// The reference, for what is compared with it.
     pub deno: PathBuf,
+}
+
+/// A script of this crate.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
 }
 
 /// An error for [`Outcome`], with what was being done.

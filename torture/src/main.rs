@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, power};
+use openkv_torture::{Outcome, Programs, crash, power};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -21,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Kills processes that write, at random moments
+    Crash(crash::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
 }
@@ -40,8 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(_programs: &Programs, command: Command) -> Outcome {
+fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
+        Command::Crash(args) => crash::run(programs, &args),
         Command::Power(args) => power::run(&args),
     }
 }

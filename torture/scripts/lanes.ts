@@ -1,0 +1,48 @@
+// Does steps in lanes, as `torture/src/ledger.rs` describes them, until the process is killed. Prints a line for what is
+// acknowledged ("a LANE NUMBER VERSIONSTAMP"), for each message that is delivered ("d MESSAGE"), and for each that was finished
+// before a write began that is acknowledged ("f MESSAGE").
+const [path, first, count] = Deno.args;
+const kv = await Deno.openKv(path);
+
+/** The messages that are finished, as far as is not yet told. */
+const finished: string[] = [];
+
+kv.listenQueue((message: string) => {
+  console.log(`d ${message}`);
+  // The message is finished once this function is left. A timer fires later than that.
+  setTimeout(() => finished.push(message));
+});
+
+async function work(lane: number): Promise<void> {
+  let { value, versionstamp } = await kv.get<Deno.KvU64>(["lane", lane]);
+  for (let number = Number(value?.value ?? 0n) + 1;; number++) {
+    const u64 = new Deno.KvU64(BigInt(number));
+    const atomic = kv.atomic()
+      .check({ key: ["lane", lane], versionstamp })
+      .set(["lane", lane], u64)
+      .set(["filler", lane, number % 8], new Uint8Array(number * 997 % 6000).fill(number))
+      .set(["log", lane, number % 16], u64)
+      .delete(["tick", lane, number - 1])
+      .set(["tick", lane, number], u64)
+      .sum(["total"], 1n);
+    if (number % 4 === 0) atomic.enqueue(`${lane}:${number}`);
+    const told = finished.splice(0);
+    const result = await atomic.commit();
+    if (!result.ok) throw new Error(`lane ${lane} lost a race, and has no rival`);
+    versionstamp = result.versionstamp;
+    console.log(`a ${lane} ${number} ${versionstamp}`);
+    for (const message of told) console.log(`f ${message}`);
+    if (number % 5 === 0) await poison(lane, number);
+  }
+}
+
+/** Writes what must be rejected, as it sums up bytes. */
+async function poison(lane: number, number: number): Promise<void> {
+  const atomic = kv.atomic().set(["poison", lane], number).sum(["filler", lane, number % 8], 1n);
+  const rejected = await atomic.commit().then(() => false, () => true);
+  if (!rejected) throw new Error("a sum of bytes was accepted");
+}
+
+await Promise.all(Array.from({ length: Number(count) }, (_, i) => work(Number(first) + i)));
+// Without lanes, only messages are taken.
+await new Promise(() => setInterval(() => {}, 1000));
