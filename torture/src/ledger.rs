@@ -71,7 +71,7 @@ impl Step {
         let versionstamp = (before.number > 0).then_some(before.versionstamp);
         let sum = MutationKind::Combine { operand: Operand::Sum, value: Value::U64(1) };
         let mutations = vec![
-            Mutation::set(key("lane", &[lane.into()]), Value::U64(number)),
+            Mutation::set(lane_key(lane), Value::U64(number)),
             Mutation::set(self.filler_key(), Value::Bytes(self.filler())),
             Mutation::set(key("log", &[lane.into(), number % LOG]), Value::U64(number)),
             Mutation::delete(key("tick", &[lane.into(), number - 1])),
@@ -84,7 +84,7 @@ impl Step {
             backoff_schedule: None,
             keys_if_undelivered: Vec::new(),
         };
-        let checks = vec![Check { key: key("lane", &[lane.into()]), versionstamp }];
+        let checks = vec![Check { key: lane_key(lane), versionstamp }];
         let enqueues = if self.enqueues() { vec![message] } else { Vec::new() };
         AtomicWrite { checks, mutations, enqueues }
     }
@@ -111,7 +111,8 @@ impl Step {
         Some(Self { lane: lane.parse().ok()?, number: number.parse().ok()? })
     }
 
-    fn filler_key(self) -> Key {
+    /// The key that the step stores bytes under.
+    pub fn filler_key(self) -> Key {
         key("filler", &[self.lane.into(), self.number % FILLERS])
     }
 
@@ -222,9 +223,7 @@ impl Ledger {
     /// Checks that the steps of a lane are all there up to one, the last acknowledged or the one after, and nothing of others.
     fn check_lane(&self, database: &Sqlite, lane: u32) -> Result<Done, String> {
         let promised = self.done(lane);
-        let lane_key = || key("lane", &[lane.into()]);
-        let done = number(database, lane_key())?
-            .map_or(Done::default(), |(number, versionstamp)| Done { number, versionstamp });
+        let done = lane_state(database, lane).map_err(failed("reading a lane"))?.unwrap_or_default();
         let kept = done == promised || done.number == promised.number + 1 && done.versionstamp > promised.versionstamp;
         if !kept {
             return Err(format!("lane {lane} is at {done:?}, and {promised:?} was promised"));
@@ -297,6 +296,22 @@ pub fn decode_message(data: &[u8]) -> Option<&str> {
         [0xff, _, b'"', _, text @ ..] => std::str::from_utf8(text).ok(),
         _ => None,
     }
+}
+
+/// How far a lane is, as a database says; none where it has not begun.
+///
+/// # Errors
+/// Those of [`Database::read`].
+pub fn lane_state(database: &Sqlite, lane: u32) -> openkv_engine::Result<Option<Done>> {
+    let entry = database.read_entries(&[Read::Key(&lane_key(lane))])?.remove(0).pop();
+    Ok(entry.and_then(|entry| match entry.value {
+        Some(Value::U64(number)) => Some(Done { number, versionstamp: entry.versionstamp }),
+        _ => None,
+    }))
+}
+
+fn lane_key(lane: u32) -> Key {
+    key("lane", &[lane.into()])
 }
 
 fn key(name: &str, numbers: &[u64]) -> Key {

@@ -3,9 +3,11 @@
 
 pub mod crash;
 pub mod disk;
+pub mod faults;
 pub mod ledger;
 pub mod power;
 
+use std::env;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +25,13 @@ pub struct Programs {
     pub openkv: PathBuf,
     /// The reference, for what is compared with it.
     pub deno: PathBuf,
+}
+
+/// A folder in memory, if there is one: the disk beneath need not keep anything.
+fn scratch() -> Result<tempfile::TempDir, String> {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
+    tempfile::tempdir_in(folder).map_err(failed("creating a folder"))
 }
 
 /// A script of this crate.

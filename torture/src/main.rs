@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, crash, power};
+use openkv_torture::{Outcome, Programs, crash, faults, power};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// Kills processes that write, at random moments
     Crash(crash::Args),
+    /// Lets the disk fail, at one call after the other
+    Faults(faults::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Crash(args) => crash::run(programs, &args),
+        Command::Faults(args) => faults::run(&args),
         Command::Power(args) => power::run(&args),
     }
 }

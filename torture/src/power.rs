@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::{env, thread};
+use std::thread;
 
 use futures_executor::block_on;
 use openkv_engine::Database;
@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::disk::{Change, Disk, Image};
 use crate::ledger::{Ledger, Step, decode_message};
-use crate::{Outcome, PATIENCE, failed};
+use crate::{Outcome, PATIENCE, failed, scratch};
 
 /// How many images to take before one of them is written on.
 const CUTS: u64 = 20;
@@ -92,13 +92,6 @@ pub fn run(args: &Args) -> Outcome {
         "{cuts} power failures in {generation} runs, during {moments}: nothing lost of {written} writes that were \
          acknowledged; none of {finished} finished messages came back"
     ))
-}
-
-/// A folder in memory, if there is one: the disk beneath need not keep anything.
-fn scratch() -> Result<tempfile::TempDir, String> {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
-    tempfile::tempdir_in(folder).map_err(failed("creating a folder"))
 }
 
 /// Writes to the database of a folder until some images were taken and checked. Answers what was promised in the end.

@@ -63,7 +63,8 @@ pub struct Disk {
 struct State {
     files: Files,
     fault: Option<Fault>,
-    /// How many calls failed since the fault was injected.
+    /// How many calls there were since the fault was injected that it could have let fail, and how many it did.
+    calls: u64,
     failed: u64,
     /// Called after each change, with all the files.
     observer: Option<Box<Observer>>,
@@ -76,7 +77,7 @@ impl Disk {
     pub fn mount(folder: &Path) -> std::io::Result<Arc<Self>> {
         vfs::install();
         let folder = folder.canonicalize()?;
-        let state = State { files: Files::read(&folder)?, fault: None, failed: 0, observer: None };
+        let state = State { files: Files::read(&folder)?, fault: None, calls: 0, failed: 0, observer: None };
         let disk = Arc::new(Self { folder, state: Mutex::new(state) });
         let mut mounted = MOUNTED.write();
         mounted.retain(|disk| disk.strong_count() > 0);
@@ -87,14 +88,14 @@ impl Disk {
     /// Lets calls fail, instead of those that were to fail before.
     pub fn inject(&self, fault: Fault) {
         let mut state = self.state.lock();
-        (state.fault, state.failed) = (Some(fault), 0);
+        (state.fault, state.calls, state.failed) = (Some(fault), 0, 0);
     }
 
-    /// Lets no more calls fail. Answers how many did.
-    pub fn heal(&self) -> u64 {
+    /// Lets no more calls fail. Answers how many there were since the injection, and how many did.
+    pub fn heal(&self) -> (u64, u64) {
         let mut state = self.state.lock();
         state.fault = None;
-        state.failed
+        (state.calls, state.failed)
     }
 
     /// Calls a function after each change, with all files, and the name of the one that was changed. It must not use the disk.
@@ -117,17 +118,15 @@ impl Disk {
     /// Answers the error that a call fails with, if it is to fail.
     fn fails(&self, call: Call) -> Option<i32> {
         let mut state = self.state.lock();
-        let fault = state.fault.as_mut()?;
-        let needs_space = matches!(call, Call::Write | Call::Map);
-        if fault.full && !needs_space {
+        let Fault { nth, times, full } = state.fault?;
+        if full && !matches!(call, Call::Write | Call::Map) {
             return None;
         }
-        if fault.nth > 0 {
-            fault.nth -= 1;
+        let position = state.calls;
+        state.calls += 1;
+        if position < nth || position - nth >= times {
             return None;
         }
-        fault.times = fault.times.checked_sub(1)?;
-        let full = fault.full;
         state.failed += 1;
         Some(match call {
             Call::Write if full => ffi::SQLITE_FULL,
