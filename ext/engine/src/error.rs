@@ -1,5 +1,8 @@
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rusqlite::ErrorCode;
 
 use crate::KeyError;
 
@@ -171,6 +174,18 @@ pub enum Error {
         /// What SQLite or the operating system answered.
         source: Arc<rusqlite::Error>,
     },
+    /// What is stored contradicts itself: something else than the engine wrote to the file, or the disk lost some of it.
+    #[error("the database is damaged: {0}: check it, and restore it from a backup")]
+    Damaged(#[source] Arc<rusqlite::Error>),
+    /// There is no space for what was to be written. Nothing of it was stored.
+    #[error("the disk is full: {0}")]
+    Full(#[source] Arc<rusqlite::Error>),
+    /// The file was deleted, or moved, or replaced by another while it was open. What is written would be lost.
+    #[error("the database file was deleted or moved while it was open: {}", path.display())]
+    Moved {
+        /// The file that was opened.
+        path: PathBuf,
+    },
     /// SQLite or the disk failed.
     #[error("the database failed: {0}")]
     Storage(#[source] Arc<rusqlite::Error>),
@@ -182,16 +197,61 @@ pub enum Error {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Error::Busy,
-            Some(rusqlite::ErrorCode::ReadOnly) => Error::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy,
+            Some(ErrorCode::ReadOnly) => Error::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Damaged(Arc::new(error)),
+            Some(ErrorCode::DiskFull) => Error::Full(Arc::new(error)),
             _ => Error::Storage(Arc::new(error)),
         }
     }
 }
 
-/// SQLite names the path where it could not open the file, but not where the file is no database.
+impl Error {
+    /// The error of opening a file as a database, where it is one that the file is the cause of.
+    pub(crate) fn opening(path: &Path, error: Self) -> Self {
+        match error {
+            Error::Storage(source) | Error::Damaged(source) | Error::Full(source) => {
+                Error::Open { path: path.to_owned(), source }
+            }
+            Error::ReadOnly => {
+                let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+                Error::Open { path: path.to_owned(), source: Arc::new(rusqlite::Error::SqliteFailure(source, None)) }
+            }
+            error => error,
+        }
+    }
+}
+
+/// SQLite names the path where it could not open the file, but not where the file is no database. It never says why a file
+/// cannot be opened.
 fn open_text(path: &Path, source: &rusqlite::Error) -> String {
-    let text = source.to_string();
-    let path = path.display().to_string();
-    if text.contains(&path) { text } else { format!("{text}: {path}") }
+    let mut text = source.to_string();
+    let name = path.display().to_string();
+    if !text.contains(&name) {
+        text = format!("{text}: {name}");
+    }
+    match hindrance(path, source) {
+        Some(hindrance) => format!("{text}: {hindrance}"),
+        None => text,
+    }
+}
+
+/// Why a file cannot be opened, as far as the file system tells.
+fn hindrance(path: &Path, source: &rusqlite::Error) -> Option<String> {
+    match source.sqlite_error_code()? {
+        ErrorCode::DatabaseCorrupt => Some("it is damaged: check it, and restore it from a backup".into()),
+        ErrorCode::ReadOnly => Some("both the file and its folder must be writable".into()),
+        ErrorCode::CannotOpen if path.is_dir() => Some("it is a folder".into()),
+        ErrorCode::CannotOpen => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+            let name = folder.display();
+            match folder.metadata() {
+                Ok(metadata) if metadata.is_dir() => Some("it may not be opened, or created, by this user".into()),
+                Ok(_) => Some(format!("{name} is no folder")),
+                Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("there is no folder {name}")),
+                Err(_) => None,
+            }
+        }
+        _ => None,
+    }
 }

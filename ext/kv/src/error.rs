@@ -79,6 +79,9 @@ impl JsErrorClass for KvError {
             KvError::Engine(Error::Busy) => "Busy",
             KvError::Engine(
                 Error::Open { .. }
+                | Error::Damaged(_)
+                | Error::Full(_)
+                | Error::Moved { .. }
                 | Error::Storage(_)
                 | Error::Thread(_)
                 | Error::NewerFormat { .. }

@@ -14,10 +14,14 @@ use crate::Result;
 /// How long the log grows before it is merged, in pages.
 const PAGES: u32 = 1000;
 
-/// How long the log may grow while it is merged, in pages: commits wait then.
+/// How long the log may grow while it is merged, in pages: commits wait then, for the checkpoint and for readers.
 const MOST_PAGES: u32 = 8 * PAGES;
 
+/// Merges what no reader needs to find in the log.
 const CHECKPOINT: &str = "pragma wal_checkpoint(passive)";
+
+/// Merges all of the log, and waits for the readers that look into it: a log that is always read would never begin anew.
+const RESTART: &str = "pragma wal_checkpoint(restart)";
 
 thread_local! {
     /// The length of the log after the last commit of this thread, in pages.
@@ -64,14 +68,18 @@ impl Checkpoints {
     fn begin(&self) -> std::io::Result<JoinHandle<()>> {
         let path = self.path.clone();
         // A failure comes back with the rest, or is made up for by the next checkpoint.
-        let run = move || drop(connection::open_checkpointer(&path).and_then(|connection| merge(&connection)));
+        let run =
+            move || drop(connection::open_checkpointer(&path).and_then(|connection| merge(&connection, CHECKPOINT)));
         thread::Builder::new().name("openkv-checkpoint".into()).spawn(run)
     }
 
     fn end(&mut self, connection: &Connection, pages: u32) {
         self.wait();
-        // What fails here is made up for by the next one. So is what a reader keeps from being merged: it needs the log.
-        let _ = merge(connection);
+        // What fails here is made up for by the next one. So is what a reader keeps from being merged for long.
+        let _ = match pages < MOST_PAGES {
+            true => merge(connection, CHECKPOINT),
+            false => connection::waiting_briefly(connection, || merge(connection, RESTART)),
+        };
         self.next = pages + PAGES;
     }
 
@@ -88,8 +96,8 @@ impl Drop for Checkpoints {
     }
 }
 
-fn merge(connection: &Connection) -> Result<()> {
-    Ok(connection.query_row(CHECKPOINT, [], |_| Ok(()))?)
+fn merge(connection: &Connection, checkpoint: &str) -> Result<()> {
+    Ok(connection.query_row(checkpoint, [], |_| Ok(()))?)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const LOCK_ATTEMPTS: i32 = 60_000;
 
 /// Opens a connection for reads and writes, and brings the file to the present format.
 pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links)?;
+    let connection = open(path, follow_links, true)?;
     let prepare = || -> Result<()> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return schema::check(&connection);
@@ -36,11 +36,8 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         prepare_to_write(&connection)?;
         schema::migrate(&connection)
     };
-    match prepare() {
-        Ok(()) => Ok(connection),
-        Err(Error::Storage(source)) => Err(Error::Open { path: path.to_owned(), source }),
-        Err(error) => Err(error),
-    }
+    prepare().map_err(|error| Error::opening(path, error))?;
+    Ok(connection)
 }
 
 /// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
@@ -48,10 +45,10 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
 pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    if !path.exists() || fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         return None;
     }
-    let connection = open_without_waiting(path, follow_links).ok()?;
+    let connection = open_without_waiting(path, follow_links, false).ok()?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).ok()?;
     if mode != "wal" || connection.is_readonly(rusqlite::MAIN_DB).ok()? {
         return None;
@@ -64,7 +61,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
 
 /// Opens a connection for reads, to a file that a writer has open.
 pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links)?;
+    let connection = open(path, follow_links, false)?;
     connection.pragma_update(None, "query_only", true)?;
     keep_pages(&connection)?;
     Ok(connection)
@@ -73,7 +70,7 @@ pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection>
 /// Opens a connection for checkpoints, to a file that a writer has open.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
     // The writer found the path to be as it is to be.
-    let connection = open(path, true)?;
+    let connection = open(path, true, false)?;
     Durability::Synced.apply(&connection)?;
     Ok(connection)
 }
@@ -86,14 +83,15 @@ pub(super) fn open_memory() -> Result<Connection> {
     Ok(connection)
 }
 
-fn open(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open_without_waiting(path, follow_links)?;
+fn open(path: &Path, follow_links: bool, create: bool) -> Result<Connection> {
+    let connection = open_without_waiting(path, follow_links, create)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 
-fn open_without_waiting(path: &Path, follow_links: bool) -> Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+fn open_without_waiting(path: &Path, follow_links: bool, create: bool) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
@@ -131,6 +129,15 @@ fn use_log(connection: &Connection) -> Result<()> {
             result => return result,
         }
     }
+}
+
+/// Runs something that gives up on a lock after a tenth of a second.
+pub(super) fn waiting_briefly<T>(connection: &Connection, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    const ATTEMPTS: i32 = 100;
+    connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < ATTEMPTS))?;
+    let result = run();
+    connection.busy_handler(Some(wait_for_lock))?;
+    result
 }
 
 /// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.

@@ -110,7 +110,7 @@ impl Sqlite {
     /// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
-            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, false)),
+            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         Self::with(writer, location, options)
@@ -121,7 +121,7 @@ impl Sqlite {
     /// [`Sqlite::open`] opens it, or says why not.
     pub fn open_at_once(location: &Location, options: &Options) -> Option<Self> {
         let writer = match location {
-            Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, false)),
+            Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
         Self::with(writer, location.clone(), options.clone()).ok()

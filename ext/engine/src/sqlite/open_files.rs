@@ -2,10 +2,12 @@
 //! writers of one process would only wait for each other.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use super::writer::Writer;
 use super::{Options, connection};
@@ -24,7 +26,7 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
         return Ok(writer);
     }
     let connection = connection::open_writer(path, follow_links)?;
-    add(&mut open, path, follow_links, Writer::new(connection, options, true))
+    add(&mut open, path, follow_links, connection, options)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })
 }
@@ -36,25 +38,50 @@ pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options)
         return Some(writer);
     }
     let connection = connection::open_writer_at_once(path, follow_links)?;
-    add(&mut open, path, follow_links, Writer::new(connection, options, true)).ok()
+    add(&mut open, path, follow_links, connection, options).ok()
 }
 
 fn find(open: &OpenFiles, path: &Path, follow_links: bool) -> Option<Arc<Writer>> {
     open.get(&FileId::of(path, follow_links).ok()?)?.upgrade()
 }
 
-fn add(open: &mut OpenFiles, path: &Path, follow_links: bool, writer: Writer) -> std::io::Result<Arc<Writer>> {
-    let writer = Arc::new(writer);
+fn add(
+    open: &mut OpenFiles,
+    path: &Path,
+    follow_links: bool,
+    connection: Connection,
+    options: &Options,
+) -> io::Result<Arc<Writer>> {
+    let id = FileId::of(path, follow_links)?;
+    let file = OpenFile { path: path.to_owned(), follow_links, id: id.clone() };
+    let writer = Arc::new(Writer::new(connection, options, Some(file)));
     open.retain(|_, writer| writer.strong_count() > 0);
-    open.insert(FileId::of(path, follow_links)?, Arc::downgrade(&writer));
+    open.insert(id, Arc::downgrade(&writer));
     Ok(writer)
+}
+
+/// A file that a writer has open.
+pub(super) struct OpenFile {
+    path: PathBuf,
+    follow_links: bool,
+    id: FileId,
+}
+
+impl OpenFile {
+    /// Checks that the path still leads to the file. What is written to one that was deleted is lost.
+    pub fn check(&self) -> Result<()> {
+        match FileId::of(&self.path, self.follow_links) {
+            Ok(id) if id == self.id => Ok(()),
+            _ => Err(Error::Moved { path: self.path.clone() }),
+        }
+    }
 }
 
 /// What makes two paths one file.
 ///
 /// Found without opening the file: where a process closes any descriptor of a file, POSIX drops all the locks that the
 /// process has on it, and SQLite's are among them.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct FileId {
     #[cfg(unix)]
     device: u64,
@@ -66,14 +93,14 @@ struct FileId {
 
 impl FileId {
     #[cfg(unix)]
-    fn of(path: &Path, follow_links: bool) -> std::io::Result<Self> {
+    fn of(path: &Path, follow_links: bool) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let metadata = if follow_links { path.metadata()? } else { path.symlink_metadata()? };
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 
     #[cfg(not(unix))]
-    fn of(path: &Path, _follow_links: bool) -> std::io::Result<Self> {
+    fn of(path: &Path, _follow_links: bool) -> io::Result<Self> {
         Ok(Self { path: path.canonicalize()? })
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
+use super::open_files::OpenFile;
 use super::queue::{Queue, Taken};
 use super::sweep::Sweep;
 use super::transaction::{self, Durability, Transaction};
@@ -111,6 +112,8 @@ pub(super) struct Worker {
     durability: Durability,
     queue: Queue,
     sweep: Sweep,
+    /// None where the database is in memory.
+    file: Option<OpenFile>,
     /// None where there are no other processes.
     others: Option<Others>,
     /// None where there is no log.
@@ -118,8 +121,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Another process can change a database only where it is a `file`, and only that has a log.
-    pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, file: bool) -> Self {
+    /// Another process can change a database only where it is a file, and only that has a log.
+    pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, file: Option<OpenFile>) -> Self {
+        let is_file = file.is_some();
         Self {
             watchers,
             random: options.random.clone(),
@@ -127,8 +131,9 @@ impl Worker {
             durability: Durability::Synced,
             queue: Queue::default(),
             sweep: Sweep::default(),
-            others: file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
-            checkpoints: connection.path().filter(|_| file).map(|path| Checkpoints::new(path.into())),
+            others: is_file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
+            checkpoints: connection.path().filter(|_| is_file).map(|path| Checkpoints::new(path.into())),
+            file,
         }
     }
 
@@ -264,6 +269,7 @@ impl Worker {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
+        self.file.as_ref().map_or(Ok(()), OpenFile::check)?;
         if self.durability != durability {
             durability.apply(connection)?;
             self.durability = durability;

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::open_files::OpenFile;
 use super::queue::Taken;
 use super::watchers::Watchers;
 use super::worker::{Answer, Job, Operation, Reply, Worker};
@@ -50,15 +51,16 @@ struct Shared {
 }
 
 impl Writer {
-    /// Another process can change a database only where it is a `file`.
-    pub fn new(connection: Connection, options: &Options, file: bool) -> Self {
+    /// The writer of a file, or of a database in memory.
+    pub fn new(connection: Connection, options: &Options, file: Option<OpenFile>) -> Self {
         let watchers = Arc::new(Watchers::default());
+        let inline = file.is_none();
         let worker = Worker::new(&connection, watchers.clone(), options, file);
         let connection = Arc::new(ReentrantMutex::new(connection));
         let shared = Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let unstarted = Mutex::new(Some(waiting));
-        Self { shared: Arc::new(shared), jobs, unstarted, inline: !file, watchers }
+        Self { shared: Arc::new(shared), jobs, unstarted, inline, watchers }
     }
 
     /// Starts the thread, if it was not yet.
