@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod documents;
+mod faults;
 mod flags;
 mod interop;
 mod modules;

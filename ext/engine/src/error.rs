@@ -2,7 +2,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::KeyError;
 
@@ -214,8 +214,9 @@ impl Error {
                 Error::Open { path: path.to_owned(), source }
             }
             Error::ReadOnly => {
-                let source = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
-                Error::Open { path: path.to_owned(), source: Arc::new(rusqlite::Error::SqliteFailure(source, None)) }
+                let text = Some("attempt to write a readonly database".into());
+                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), text);
+                Error::Open { path: path.to_owned(), source: Arc::new(source) }
             }
             error => error,
         }

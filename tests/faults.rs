@@ -1,0 +1,194 @@
+//! Storage that fails, as scripts see it. `torture faults` lets each call of SQLite to the disk fail, beneath the engine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rusqlite::Connection;
+
+use crate::support::{Output, Sandbox, repository};
+
+/// Tries what one can do with a database: see `tests/faults/probe.ts`.
+fn probe(sandbox: &Sandbox, path: &str) -> String {
+    sandbox.openkv(["-A", script("probe.ts").as_str(), path]).stdout()
+}
+
+fn script(name: &str) -> String {
+    repository("tests/faults").join(name).to_str().unwrap().to_owned()
+}
+
+/// A database of 300 entries, in a file of that name.
+fn database(sandbox: &Sandbox, name: &str) -> Vec<u8> {
+    sandbox.openkv(["-A", script("make.ts").as_str(), name]).stdout();
+    fs::read(sandbox.path(name)).unwrap()
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
+    let sandbox = Sandbox::new();
+    let good = database(&sandbox, "good.sqlite3");
+    fs::create_dir(sandbox.path("folder")).unwrap();
+    sandbox.write("text", "This is no database, but a text. ".repeat(200));
+    sandbox.write("short", "short");
+    sandbox.write("truncated", &good[..20_000]);
+    sandbox.write("empty pages", [&good[..4096], &vec![0; good.len() - 4096]].concat());
+    sandbox.write("newer", &good);
+    let newer = Connection::open(sandbox.path("newer")).unwrap();
+    newer.execute("update migration_state set version = 9", []).unwrap();
+    drop(newer);
+
+    let damaged = "it is damaged: check it, and restore it from a backup";
+    for (path, error) in [
+        ("folder", "unable to open database file: folder: it is a folder".to_owned()),
+        ("missing/kv", "unable to open database file: missing/kv: there is no folder missing".into()),
+        ("text/kv", "unable to open database file: text/kv: text is no folder".into()),
+        ("text", "file is not a database: text".into()),
+        ("short", "file is not a database: short".into()),
+        ("truncated", format!("database disk image is malformed: truncated: {damaged}")),
+        ("empty pages", format!("database disk image is malformed: empty pages: {damaged}")),
+        (
+            "newer",
+            "the database file has format version 9, and this program knows versions up to 3: use a newer one".into(),
+        ),
+    ] {
+        assert_eq!(probe(&sandbox, path), format!("open: Error: {error}\n"), "{path}");
+    }
+
+    // Once the fault is gone, all is well.
+    fs::create_dir(sandbox.path("missing")).unwrap();
+    fs::write(sandbox.path("truncated"), &good).unwrap();
+    for path in ["missing/kv", "truncated"] {
+        assert!(!probe(&sandbox, path).contains("Error"), "{path}");
+    }
+}
+
+#[test]
+fn flipped_bits_are_told_or_harmless_but_never_the_end_of_the_process() {
+    let sandbox = Sandbox::new();
+    let good = database(&sandbox, "good.sqlite3");
+    // A pattern that meets headers of pages, pointers to cells, keys and values.
+    let files = (0..120).map(|i: usize| {
+        let mut bad = good.clone();
+        for j in 0..1 + i % 8 {
+            let at = (i * 7919 + j * 104_729 + (i % 5) * 4096) % bad.len();
+            bad[at] ^= 1 << ((i + j) % 8);
+            // The start of a page says the most about it.
+            let at = at / 4096 * 4096 + (i + j) % 16;
+            bad[at] ^= 0x55;
+        }
+        let name = format!("{i}.sqlite3");
+        sandbox.write(&name, bad);
+        name
+    });
+    let files: Vec<_> = files.collect();
+    let args = ["-A".to_owned(), script("probe.ts")].into_iter().chain(files);
+    let told = sandbox.openkv(args).stdout();
+    let errors: Vec<_> = told.lines().filter(|line| line.contains("Error: ")).collect();
+    assert!(errors.len() > 20, "{told}");
+    for error in errors {
+        let known = [
+            "malformed",
+            "is not a database",
+            "is damaged",
+            "could not deserialize value",
+            "invalid type",
+            "format version",
+            "read-only",
+            "the database failed: ",
+            "unable to open database file",
+            "a stored value",
+            "stored key",
+        ];
+        assert!(known.iter().any(|known| error.contains(known)), "{error}");
+    }
+}
+
+/// `openkv` as a user who is not allowed everything.
+fn as_another_user(sandbox: &Sandbox, path: &str) -> Output {
+    const NOBODY: u32 = 65_534;
+    let mut command = sandbox.command(["-A", script("probe.ts").as_str(), path]);
+    if fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn what_may_only_be_read_is_read_but_not_written() {
+    let sandbox = Sandbox::new();
+    let allow = |name: &str, mode| fs::set_permissions(sandbox.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    database(&sandbox, "kv.sqlite3");
+    fs::create_dir(sandbox.path("folder")).unwrap();
+    fs::copy(sandbox.path("kv.sqlite3"), sandbox.path("folder/kv.sqlite3")).unwrap();
+    allow("", 0o777);
+    allow("kv.sqlite3", 0o444);
+    allow("folder/kv.sqlite3", 0o666);
+    allow("folder", 0o555);
+
+    let refused = "TypeError: Can not write to a read-only database.";
+    let told = as_another_user(&sandbox, "kv.sqlite3").stdout();
+    let expected = format!(
+        "open: ok\nget: ok 1\nlist: ok 301\nset: {refused}\nsum: {refused}\nenqueue: {refused}\nwatch: ok 1\nclose: ok\n"
+    );
+    assert_eq!(told, expected);
+
+    let told = as_another_user(&sandbox, "folder/kv.sqlite3").stdout();
+    let reason = "folder/kv.sqlite3: both the file and its folder must be writable";
+    assert_eq!(told, format!("open: Error: attempt to write a readonly database: {reason}\n"));
+    let told = as_another_user(&sandbox, "folder/new.sqlite3").stdout();
+    let reason = "folder/new.sqlite3: it may not be opened, or created, by this user";
+    assert_eq!(told, format!("open: Error: unable to open database file: {reason}\n"));
+
+    allow("folder", 0o777);
+    assert!(!as_another_user(&sandbox, "folder/kv.sqlite3").stdout().contains("Error"));
+}
+
+#[test]
+fn a_full_disk_is_told_and_writes_go_on_once_there_is_space() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("disk")).unwrap();
+    let run = format!(
+        "mount -t tmpfs -o size=4M none disk && head -c 1000000 /dev/zero > disk/ballast && exec '{}' -A '{}'",
+        env!("CARGO_BIN_EXE_openkv"),
+        script("full.ts")
+    );
+    // A small disk can be mounted in a namespace of one's own. Where a system does not allow that, nothing can be tried here.
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &run]).current_dir(sandbox.path("")).env("NO_COLOR", "1");
+    let output = match command.output() {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).starts_with("unshare: ") => output,
+        other => return eprintln!("no small disk can be mounted: {other:?}"),
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let full = "Error: the disk is full: database or disk is full";
+    let expected = format!(
+        "set: {full}\nentries are as many as were stored: true\nget: ok 60000\nset: {full}\nlarge set: {full}\nspace\nset: \
+         ok\nlarge set: ok\nentries are as many as were stored: true\n"
+    );
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_file_that_is_gone_takes_no_writes_and_a_new_one_does() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.openkv(["-A", script("gone.ts").as_str()]).stdout();
+    let gone = "Error: the database file was deleted or moved while it was open: kv.sqlite3";
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            &format!("set of a deleted file: {gone}"),
+            &format!("enqueue to a deleted file: {gone}"),
+            "set of a new file: ok",
+            &format!("set of a replaced file: {gone}"),
+            "get of the file in its place: ok 1",
+        ]
+    );
+}
