@@ -9,7 +9,7 @@ use std::thread;
 
 use futures_executor::block_on;
 use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
-use openkv_engine::{Commit, Database, Error, Key, Read, Result};
+use openkv_engine::{AtomicWrite, Commit, Database, Error, Key, Mutation, Read, Result, Value};
 
 use crate::disk::{Disk, Fault};
 use crate::ledger::{Done, Ledger, Step, decode_message, lane_state};
@@ -26,6 +26,9 @@ pub struct Args {
     /// Of how many calls to let one fail.
     #[arg(long, default_value_t = 1)]
     pub every: usize,
+    /// Whether to write so much that the log is merged in between.
+    #[arg(long)]
+    pub bulk: bool,
 }
 
 /// What the disk does wrong, from the nth call on.
@@ -40,11 +43,12 @@ enum Kind {
 pub fn run(args: &Args) -> Outcome {
     let mut report = Vec::new();
     for kind in [Kind::Once, Kind::FromThenOn, Kind::Full] {
-        let (calls, _) = try_with(kind.fault(u64::MAX)).map_err(|broken| format!("without a fault: {broken}"))?;
+        let (calls, _) =
+            try_with(kind.fault(u64::MAX), args.bulk).map_err(|broken| format!("without a fault: {broken}"))?;
         let (mut runs, mut errors) = (0, 0);
         for nth in (0..calls).step_by(args.every) {
-            let (_, told) =
-                try_with(kind.fault(nth)).map_err(|broken| format!("{kind:?}, call {nth} of {calls}: {broken}"))?;
+            let (_, told) = try_with(kind.fault(nth), args.bulk)
+                .map_err(|broken| format!("{kind:?}, call {nth} of {calls}: {broken}"))?;
             runs += 1;
             errors += told;
         }
@@ -61,10 +65,10 @@ impl Kind {
 }
 
 /// Plays the scenario with a fault. Answers how many calls there were, and how many errors it told.
-fn try_with(fault: Fault) -> Result<(u64, u64), String> {
+fn try_with(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     let (answer, answered) = mpsc::channel();
     let scenario = thread::spawn(move || {
-        let result = play(fault);
+        let result = play(fault, bulk);
         let _ = answer.send(());
         result
     });
@@ -74,12 +78,13 @@ fn try_with(fault: Fault) -> Result<(u64, u64), String> {
     }
 }
 
-fn play(fault: Fault) -> Result<(u64, u64), String> {
+fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     let folder = scratch()?;
     let mut scenario = Scenario {
         disk: Disk::mount(folder.path()).map_err(failed("reading the folder"))?,
         path: folder.path().join("kv.sqlite3"),
         ledger: Ledger::default(),
+        bulk,
         errors: 0,
         broken: None,
     };
@@ -120,10 +125,17 @@ fn open(path: &Path) -> Result<Sqlite> {
     Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default())
 }
 
+/// A write of some 180 pages.
+fn bulk() -> AtomicWrite {
+    let set = |number| Mutation::set(Step { lane: LANE + 1, number }.filler_key(), Value::Bytes(vec![1; 60_000]));
+    AtomicWrite { mutations: (0..12).map(set).collect(), ..AtomicWrite::new() }
+}
+
 struct Scenario {
     disk: Arc<Disk>,
     path: PathBuf,
     ledger: Ledger,
+    bulk: bool,
     /// How many errors were told.
     errors: u64,
     /// What was wrong with one of them.
@@ -142,7 +154,7 @@ impl Scenario {
             Ok(value) => Some(value),
             Err(error) => {
                 self.errors += 1;
-                let caused = matches!(error, Error::Open { .. } | Error::Storage(_) | Error::Busy | Error::ReadOnly);
+                let caused = matches!(error, Error::Open { .. } | Error::Storage(_) | Error::Full(_) | Error::Busy);
                 if !caused {
                     self.broken.get_or_insert(format!("the fault is told as {error:?}"));
                 }
@@ -154,6 +166,9 @@ impl Scenario {
     /// Does everything that a database can.
     fn work(&mut self, database: &Sqlite) {
         for _ in 0..STEPS {
+            if self.bulk {
+                self.told(database.write_blocking(bulk()));
+            }
             self.step(database);
         }
         let bounds: [&[u8]; 2] = [&[], &[0xff]];
@@ -215,6 +230,6 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_disk_is_told_and_takes_nothing_with_it() {
-        run(&Args { every: 37 }).unwrap();
+        run(&Args { every: 37, bulk: false }).unwrap();
     }
 }

@@ -87,6 +87,7 @@ impl JsErrorClass for KvError {
                 | Error::NewerFormat { .. }
                 | Error::DamagedValue { .. },
             ) => "Error",
+            KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
             KvError::Undecodable => "RangeError",
             KvError::Remote(_) => "NotSupported",
             _ => "TypeError",

@@ -144,10 +144,10 @@ fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
     let damaged = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     damaged.execute("update kv set v = 'text'", []).unwrap();
 
-    assert!(matches!(database.read_entries(&[Read::Key(&key("n"))]), Err(Error::Storage(_))));
+    assert!(matches!(database.read_entries(&[Read::Key(&key("n"))]), Err(Error::Damaged(_))));
     for operand in [Operand::Sum, Operand::Min, Operand::Max] {
         let write = set("b", text("1")).mutate(combine("n", operand, 1));
-        assert!(matches!(database.write_blocking(write), Err(Error::Storage(_))));
+        assert!(matches!(database.write_blocking(write), Err(Error::Damaged(_))));
     }
     let kind: String = damaged.query_row("select typeof(v) from kv", [], |row| row.get(0)).unwrap();
     assert_eq!(kind, "text");
