@@ -125,10 +125,10 @@ fn open(path: &Path) -> Result<Sqlite> {
     Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default())
 }
 
-/// A write of some 180 pages.
+/// A write of some 120 pages: those of a scenario reach the length at which the log is merged.
 fn bulk() -> AtomicWrite {
     let set = |number| Mutation::set(Step { lane: LANE + 1, number }.filler_key(), Value::Bytes(vec![1; 60_000]));
-    AtomicWrite { mutations: (0..12).map(set).collect(), ..AtomicWrite::new() }
+    AtomicWrite { mutations: (0..8).map(set).collect(), ..AtomicWrite::new() }
 }
 
 struct Scenario {
