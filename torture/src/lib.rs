@@ -5,6 +5,7 @@ pub mod crash;
 pub mod disk;
 pub mod faults;
 pub mod ledger;
+pub mod model;
 pub mod power;
 
 use std::env;

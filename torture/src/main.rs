@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, crash, faults, power};
+use openkv_torture::{Outcome, Programs, crash, faults, model, power};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -25,6 +25,8 @@ enum Command {
     Crash(crash::Args),
     /// Lets the disk fail, at one call after the other
     Faults(faults::Args),
+    /// Runs random histories, and compares every answer to that of a simple model
+    Model(model::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
 }
@@ -48,6 +50,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Crash(args) => crash::run(programs, &args),
         Command::Faults(args) => faults::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Power(args) => power::run(&args),
     }
 }

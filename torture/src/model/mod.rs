@@ -1,0 +1,68 @@
+//! Random histories of all that the engine can do, on a database in memory and on a file, with every answer compared to that
+//! of a simple model: a map, a queue and a clock that stands still. A history that goes wrong is shrunk to a short one.
+
+mod history;
+mod reference;
+mod replay;
+
+use std::time::Instant;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use crate::Outcome;
+use replay::{Place, replay};
+
+/// How many histories to run, and which.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How many histories to run in memory. On a file, whose every write is synced, it is a fifth of them.
+    #[arg(long, default_value_t = 20_000)]
+    pub histories: u32,
+    /// How many steps a history has at most.
+    #[arg(long, default_value_t = 60)]
+    pub steps: usize,
+    /// What the histories are made from: the same ones for the same number.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Runs histories in memory and on files.
+///
+/// # Errors
+/// The shortest history found with a wrong answer, and that answer.
+pub fn run(args: &Args) -> Outcome {
+    let begin = Instant::now();
+    let files = args.histories.div_ceil(5);
+    run_histories(Place::Memory, args.histories, args)?;
+    run_histories(Place::File, files, args)?;
+    let Args { histories, steps, seed } = args;
+    Ok(format!(
+        "model: {histories} histories in memory and {files} on files of up to {steps} steps, seed {seed}: every answer as the \
+         model's, in {:.0?}",
+        begin.elapsed()
+    ))
+}
+
+fn run_histories(place: Place, count: u32, args: &Args) -> Result<(), String> {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&args.seed.to_le_bytes());
+    let config = Config { cases: count, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let result =
+        runner.run(&history::histories(args.steps), |history| replay(place, &history).map_err(TestCaseError::fail));
+    result.map_err(|error| match error {
+        TestError::Fail(reason, history) => format!("model: {place:?}: {reason}, in {history:#?}"),
+        TestError::Abort(reason) => format!("model: {reason}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_that_of_the_model() {
+        let args = Args { histories: 300, steps: 30, seed: 1 };
+        run(&args).unwrap_or_else(|broken| panic!("{broken}"));
+    }
+}

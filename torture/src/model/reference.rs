@@ -1,0 +1,228 @@
+//! What a database is to do, in the simplest way: a map, a queue and a number.
+
+use std::collections::BTreeMap;
+
+use openkv_engine::{Commit, Operand, Value, Versionstamp};
+
+use super::history::{Change, Message, Part, Parts, Selection, Stamp, Write, key, number};
+
+/// The waits before further deliveries of a message that names none, in milliseconds.
+const DEFAULT_BACKOFF: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
+
+/// An entry as it is read.
+pub type Row = (Parts, Value, Versionstamp);
+
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    /// In milliseconds since the Unix epoch.
+    pub now: u64,
+    entries: BTreeMap<Parts, Entry>,
+    /// The messages to deliver, by their time and number.
+    queue: BTreeMap<(u64, u64), Queued>,
+    /// The messages in delivery, by their number.
+    taken: BTreeMap<u64, Queued>,
+    /// The number of the last commit.
+    version: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    value: Value,
+    version: u64,
+    expire_at: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Queued {
+    backoff: Vec<u32>,
+    undelivered: Vec<Parts>,
+}
+
+impl Reference {
+    /// An empty database, at a time.
+    pub fn new(now: u64) -> Self {
+        Self { now, ..Self::default() }
+    }
+
+    /// The versionstamp that a check names.
+    pub fn stamp(&self, key: &Parts, stamp: &Stamp) -> Option<Versionstamp> {
+        match stamp {
+            Stamp::Current => self.live(key).map(|entry| Versionstamp::from_version(entry.version)),
+            Stamp::Absent => None,
+            Stamp::Before(commits) => Some(Versionstamp::from_version(self.version.saturating_sub(*commits))),
+        }
+    }
+
+    /// Writes, with the versionstamps that its checks name and the numbers of its messages. The error is its text.
+    pub fn write(
+        &mut self,
+        write: &Write,
+        stamps: &[Option<Versionstamp>],
+        messages: &[u64],
+    ) -> Result<Commit, String> {
+        let holds =
+            |i: &usize| self.stamp(&write.checks[*i].0, &Stamp::Current).is_some_and(|now| stamps[*i] == Some(now));
+        let absent = |i: &usize| stamps[*i].is_none() && self.live(&write.checks[*i].0).is_none();
+        let failed: Vec<usize> = (0..stamps.len()).filter(|i| !holds(i) && !absent(i)).collect();
+        if !failed.is_empty() {
+            return Ok(Commit::Conflict { failed });
+        }
+        let mut after = self.clone();
+        after.version += 1;
+        for (key, change) in &write.mutations {
+            after.change(key, change)?;
+        }
+        for (Message { delay, backoff, undelivered }, id) in write.messages.iter().zip(messages) {
+            let backoff = backoff.clone().unwrap_or(DEFAULT_BACKOFF.to_vec());
+            after.queue.insert((self.now + delay, *id), Queued { backoff, undelivered: undelivered.clone() });
+        }
+        *self = after;
+        Ok(Commit::Done(Versionstamp::from_version(self.version)))
+    }
+
+    fn change(&mut self, key: &Parts, change: &Change) -> Result<(), String> {
+        let version = self.version;
+        match change {
+            Change::Set { value, expire_in, versionstamped } => {
+                let expire_at = expire_in.map(|time| self.now.saturating_add_signed(time));
+                let mut key = key.clone();
+                if *versionstamped {
+                    key.push(Part::Text(Versionstamp::from_version(version).to_string().into()));
+                }
+                self.entries.insert(key, Entry { value: value.clone(), version, expire_at });
+            }
+            Change::Delete => drop(self.entries.remove(key)),
+            Change::Combine { operand, value } => {
+                let stored = self.live(key);
+                let combined = combine(*operand, stored.map(|entry| &entry.value), value)?;
+                let expire_at = stored.and_then(|entry| entry.expire_at);
+                self.entries.insert(key.clone(), Entry { value: combined, version, expire_at });
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the first entries of a range, up to so many. Answers how many.
+    pub fn delete_range(&mut self, selection: &Selection, limit: usize) -> u64 {
+        let rows = self.list(selection);
+        let deleted = rows.iter().take(limit).filter_map(|(key, ..)| self.entries.remove(key)).count();
+        self.version += u64::from(deleted > 0);
+        deleted as u64
+    }
+
+    /// The entry of a key.
+    pub fn get(&self, key: &Parts) -> Option<Row> {
+        self.live(key).map(|entry| (key.clone(), entry.value.clone(), Versionstamp::from_version(entry.version)))
+    }
+
+    /// The entries of a range.
+    pub fn list(&self, selection: &Selection) -> Vec<Row> {
+        self.entries.keys().filter(|key| selection.selects(key)).filter_map(|key| self.get(key)).collect()
+    }
+
+    fn live(&self, key: &Parts) -> Option<&Entry> {
+        self.entries.get(key).filter(|entry| entry.expire_at.is_none_or(|time| time > self.now))
+    }
+
+    /// Whether there is any message that was not taken.
+    pub fn has_messages(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether there is a message to deliver now.
+    pub fn is_ready(&self) -> bool {
+        self.queue.first_key_value().is_some_and(|((time, _), _)| *time <= self.now)
+    }
+
+    /// Takes the next messages to deliver, up to so many. Answers their numbers.
+    pub fn take(&mut self, limit: usize) -> Vec<u64> {
+        let ready: Vec<_> = self.queue.range(..=(self.now, u64::MAX)).take(limit).map(|(place, _)| *place).collect();
+        for place in &ready {
+            let message = self.queue.remove(place).expect("the place is one of the queue's");
+            self.taken.insert(place.1, message);
+        }
+        ready.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Finishes a message in delivery.
+    pub fn finish(&mut self, id: u64, success: bool) {
+        let mut message = self.taken.remove(&id).expect("the message is in delivery");
+        if success {
+            return;
+        }
+        if !message.backoff.is_empty() {
+            let wait = message.backoff.remove(0);
+            self.queue.insert((self.now + u64::from(wait), id), message);
+        } else if !message.undelivered.is_empty() {
+            self.version += 1;
+            for key in message.undelivered {
+                let entry = Entry { value: number(id as f64), version: self.version, expire_at: None };
+                self.entries.insert(key, entry);
+            }
+        }
+    }
+}
+
+/// Sum, min or max.
+fn combine(operand: Operand, stored: Option<&Value>, value: &Value) -> Result<Value, String> {
+    let name = operand.name();
+    match (stored, value) {
+        (None, Value::U64(_)) => Ok(value.clone()),
+        (Some(Value::U64(stored)), Value::U64(value)) => Ok(Value::U64(match operand {
+            Operand::Sum => stored.wrapping_add(*value),
+            Operand::Min => *stored.min(value),
+            Operand::Max => *stored.max(value),
+        })),
+        (Some(_), Value::U64(_)) => {
+            Err(format!("Failed to perform '{name}' mutation on a non-U64 value in the database"))
+        }
+        _ if operand != Operand::Sum => Err(format!("Failed to perform '{name}' mutation on a non-U64 operand")),
+        _ => {
+            let operand = as_number(value).ok_or("Some of the parameters are not valid V8 values")?;
+            match stored {
+                None => Ok(number(operand)),
+                Some(Value::U64(_)) => Err("Cannot sum KvU64 with Number".into()),
+                Some(stored) => Ok(number(as_number(stored).ok_or("unsupported value type")? + operand)),
+            }
+        }
+    }
+}
+
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::V8(bytes) if bytes.get(2) == Some(&b'N') => Some(f64::from_le_bytes(bytes[3..].try_into().ok()?)),
+        _ => None,
+    }
+}
+
+impl Selection {
+    /// Why the selection is refused.
+    pub fn error(&self) -> Option<&'static str> {
+        let outside = |bound: &Option<Parts>| match (bound, &self.prefix) {
+            // By the stored form, as in Deno: the text "a\0" passes for one below the prefix "a", and selects nothing.
+            (Some(bound), Some(prefix)) => {
+                bound == prefix || !key(bound).as_bytes().starts_with(key(prefix).as_bytes())
+            }
+            _ => false,
+        };
+        match (&self.start, &self.end) {
+            (start, _) if outside(start) => Some("Start key is not in the keyspace defined by prefix"),
+            (_, end) if outside(end) => Some("End key is not in the keyspace defined by prefix"),
+            (Some(start), Some(end)) if start > end => Some("Start key is greater than end key"),
+            (None, _) if self.prefix.is_none() => Some("Invalid range"),
+            _ => None,
+        }
+    }
+
+    fn selects(&self, key: &Parts) -> bool {
+        let has_prefix = |prefix: &Parts| key.len() > prefix.len() && key.starts_with(prefix);
+        match (&self.prefix, &self.start, &self.end) {
+            (None, Some(start), None) => key == start,
+            (prefix, start, end) => {
+                prefix.as_ref().is_none_or(has_prefix)
+                    && start.as_ref().is_none_or(|start| key >= start)
+                    && end.as_ref().is_none_or(|end| key < end)
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Does what a history says to a database and to the reference, and compares every answer.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_executor::block_on;
+use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::{
+    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Entry, Error, Key, Limits, Mutation, MutationKind, Read,
+    Selector, Value,
+};
+use tempfile::TempDir;
+
+use super::history::{Change, Message, Op, Parts, Portion, Selection, Step, Write, key, number};
+use super::reference::{Reference, Row};
+use crate::failed;
+
+/// How many entries a deletion of a range deletes at most: few, so that some leave a rest.
+const DELETIONS: u32 = 5;
+
+/// How many messages are taken at once.
+const BATCH: usize = 16;
+
+/// How long after its last renewal a message in delivery counts as lost, at least, in milliseconds.
+const LOST: u64 = 6000;
+
+/// How many messages may be in delivery at once, less a batch.
+const ROOM: usize = 100 - BATCH;
+
+/// Longer than any delay or wait of a message, in milliseconds.
+const LONG: u64 = 100_000;
+
+/// A range of all keys, and the limit of a read.
+const ALL: Selection = Selection { prefix: Some(Vec::new()), start: None, end: None };
+const MANY: u32 = 1000;
+
+/// A clock that stands still.
+#[derive(Default)]
+struct ManualClock(AtomicU64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the database is.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    Memory,
+    File,
+}
+
+/// Runs a history. The error says which answer was wrong.
+pub fn replay(place: Place, history: &[Step]) -> Result<(), String> {
+    let mut world = World::new(place)?;
+    for (i, step) in history.iter().enumerate() {
+        world.step(step).map_err(|error| format!("step {i}, {:?}: {error}", step.op))?;
+    }
+    world.end().map_err(|error| format!("at the end: {error}"))
+}
+
+struct World {
+    reference: Reference,
+    /// At least one.
+    handles: Vec<Sqlite>,
+    /// The messages in delivery.
+    held: Vec<(u64, Delivery)>,
+    /// How many messages were made.
+    messages: u64,
+    clock: Arc<ManualClock>,
+    /// The folder of the file. None in memory. Dropped after what is in it.
+    folder: Option<TempDir>,
+}
+
+impl World {
+    fn new(place: Place) -> Result<Self, String> {
+        let folder = match place {
+            Place::Memory => None,
+            Place::File => Some(tempfile::tempdir().map_err(failed("a folder"))?),
+        };
+        let clock = Arc::new(ManualClock::default());
+        let mut world =
+            Self { reference: Reference::new(0), handles: vec![], held: vec![], messages: 0, clock, folder };
+        world.wait(LONG);
+        world.open()?;
+        Ok(world)
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        let location = match &self.folder {
+            None => Location::Memory,
+            Some(folder) => Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false },
+        };
+        let limits = Limits { deletions: DELETIONS, ..Limits::default() };
+        let options = Options { clock: self.clock.clone(), limits, ..Options::default() };
+        self.handles.push(Sqlite::open(location, options).map_err(failed("open"))?);
+        Ok(())
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        self.reference.now += milliseconds;
+        self.clock.0.store(self.reference.now, Ordering::Relaxed);
+    }
+
+    fn step(&mut self, Step { handle, op }: &Step) -> Result<(), String> {
+        let handle = handle % self.handles.len();
+        match op {
+            Op::Write(writes) => self.write(handle, writes),
+            Op::DeleteRange(selection) => self.delete_range(handle, selection),
+            Op::Read(portions) => self.read(handle, portions),
+            Op::Pages { selection, page, reverse } => self.pages(handle, selection, *page, *reverse),
+            Op::Count(selection) => self.count(handle, selection),
+            Op::Receive => self.receive(handle),
+            Op::Finish { which, success } => match self.held.len() {
+                0 => Ok(()),
+                held => self.finish(which % held, *success),
+            },
+            Op::Forget { reopen } => self.forget(handle, *reopen),
+            Op::Wait(milliseconds) => {
+                self.wait(*milliseconds);
+                Ok(())
+            }
+            Op::Open if self.folder.is_some() && self.handles.len() < 3 => self.open(),
+            Op::Close if self.handles.len() > 1 => close(self.handles.remove(handle)),
+            Op::Open | Op::Close => Ok(()),
+            Op::Reopen => self.reopen(),
+        }
+    }
+
+    fn write(&mut self, handle: usize, writes: &[Write]) -> Result<(), String> {
+        let mut answers = Vec::new();
+        let mut expected = Vec::new();
+        for write in writes {
+            let stamps: Vec<_> = write.checks.iter().map(|(key, stamp)| self.reference.stamp(key, stamp)).collect();
+            let messages: Vec<_> = (self.messages..).take(write.messages.len()).collect();
+            self.messages += write.messages.len() as u64;
+            let checks = write.checks.iter().zip(&stamps);
+            answers.push(self.handles[handle].write(AtomicWrite {
+                checks: checks.map(|((parts, _), stamp)| Check { key: key(parts), versionstamp: *stamp }).collect(),
+                mutations: write.mutations.iter().map(|(key, change)| self.mutation(key, change)).collect(),
+                enqueues: write.messages.iter().zip(&messages).map(|(one, id)| self.enqueue(one, *id)).collect(),
+            }));
+            expected.push(self.reference.write(write, &stamps, &messages));
+        }
+        let answers: Vec<_> = answers.into_iter().map(|answer| block_on(answer).map_err(text)).collect();
+        same(answers, expected)
+    }
+
+    fn mutation(&self, parts: &Parts, change: &Change) -> Mutation {
+        let kind = match change.clone() {
+            Change::Set { value, expire_in, versionstamped } => {
+                let expire_at = expire_in.map(|time| self.reference.now.saturating_add_signed(time));
+                MutationKind::Set { value, expire_at, versionstamped }
+            }
+            Change::Delete => MutationKind::Delete,
+            Change::Combine { operand, value } => MutationKind::Combine { operand, value },
+        };
+        Mutation { key: key(parts), kind }
+    }
+
+    fn enqueue(&self, message: &Message, id: u64) -> Enqueue {
+        Enqueue {
+            message: content(id),
+            deliver_at: self.reference.now + message.delay,
+            backoff_schedule: message.backoff.clone(),
+            keys_if_undelivered: message.undelivered.iter().map(key).collect(),
+        }
+    }
+
+    fn delete_range(&mut self, handle: usize, selection: &Selection) -> Result<(), String> {
+        let Some(selector) = selector(selection)? else { return Ok(()) };
+        let (start, end) = selector.range(None, false).map_err(text)?;
+        let deleted = block_on(self.handles[handle].delete_range(start, end)).map_err(text)?;
+        same(deleted, self.reference.delete_range(selection, DELETIONS as usize))
+    }
+
+    fn read(&self, handle: usize, portions: &[Portion]) -> Result<(), String> {
+        /// What a [`Read`] borrows.
+        enum Owned {
+            Key(Key),
+            Range(Vec<u8>, Vec<u8>),
+        }
+        let mut asked = Vec::new();
+        let mut expected = Vec::new();
+        for portion in portions {
+            match portion {
+                Portion::Key(parts) => {
+                    expected.push(self.reference.get(parts).map(|row| entry(row, true)).into_iter().collect());
+                    asked.push((Owned::Key(key(parts)), portion));
+                }
+                Portion::Range { selection, limit, reverse, values } => {
+                    let Some(selector) = selector(selection)? else { continue };
+                    let (start, end) = selector.range(None, *reverse).map_err(text)?;
+                    let rows = self.list(selection, *reverse).into_iter().take(*limit as usize);
+                    expected.push(rows.map(|row| entry(row, *values)).collect::<Vec<_>>());
+                    asked.push((Owned::Range(start, end), portion));
+                }
+            }
+        }
+        let reads = asked.iter().map(|(owned, portion)| match (owned, portion) {
+            (Owned::Range(start, end), Portion::Range { limit, reverse, values, .. }) => {
+                Read::Range { start, end, limit: *limit, reverse: *reverse, values: *values }
+            }
+            (Owned::Range(start, end), Portion::Key(_)) => range(start, end, MANY, false),
+            (Owned::Key(key), _) => Read::Key(key),
+        });
+        let reads: Vec<_> = reads.collect();
+        same(self.handles[handle].read_entries(&reads).map_err(text)?, expected)
+    }
+
+    /// The entries of a selection, by the reference.
+    fn list(&self, selection: &Selection, reverse: bool) -> Vec<Row> {
+        let mut rows = self.reference.list(selection);
+        if reverse {
+            rows.reverse();
+        }
+        rows
+    }
+
+    fn pages(&self, handle: usize, selection: &Selection, page: u32, reverse: bool) -> Result<(), String> {
+        let Some(selector) = selector(selection)? else { return Ok(()) };
+        let mut listed: Vec<Entry> = Vec::new();
+        let mut cursor = None;
+        loop {
+            let (start, end) = selector.range(cursor.as_deref(), reverse).map_err(text)?;
+            let read = range(&start, &end, page, reverse);
+            let mut entries = self.handles[handle].read_entries(&[read]).map_err(text)?.remove(0);
+            let Some(last) = entries.last() else { break };
+            cursor = Some(selector.cursor(last.key.as_bytes()).map_err(text)?);
+            listed.append(&mut entries);
+        }
+        let expected = self.list(selection, reverse).into_iter().map(|row| entry(row, true));
+        same(listed, expected.collect())
+    }
+
+    fn count(&self, handle: usize, selection: &Selection) -> Result<(), String> {
+        let Some(selector) = selector(selection)? else { return Ok(()) };
+        let (start, end) = selector.range(None, false).map_err(text)?;
+        let count = self.handles[handle].count(&start, &end).map_err(text)?;
+        same(count, self.reference.list(selection).len() as u64)
+    }
+
+    fn receive(&mut self, handle: usize) -> Result<(), String> {
+        if self.held.len() > ROOM {
+            return Ok(());
+        }
+        let pending = self.handles[handle].dequeue();
+        if !self.reference.is_ready() {
+            // Nothing else is to be delivered with it.
+            let message = Message { delay: 0, backoff: Some(vec![]), undelivered: vec![] };
+            self.write(handle, &[Write { checks: vec![], mutations: vec![], messages: vec![message] }])?;
+        }
+        let deliveries = block_on(pending).map_err(text)?;
+        let ids = self.reference.take(BATCH);
+        let messages: Vec<_> = deliveries.iter().map(|delivery| delivery.message.clone()).collect();
+        same(messages, ids.iter().map(|id| content(*id)).collect())?;
+        self.held.extend(ids.into_iter().zip(deliveries));
+        Ok(())
+    }
+
+    fn finish(&mut self, which: usize, success: bool) -> Result<(), String> {
+        let (id, delivery) = self.held.remove(which);
+        block_on(delivery.finish(success)).map_err(text)?;
+        self.reference.finish(id, success);
+        Ok(())
+    }
+
+    fn forget(&mut self, handle: usize, reopen: bool) -> Result<(), String> {
+        // Now the deadlines of all messages in delivery are renewed, if they were not lately.
+        self.receive(handle)?;
+        while self.held.len() > 1 {
+            self.finish(1, true)?;
+        }
+        let Some((id, delivery)) = self.held.pop() else { return Ok(()) };
+        drop(delivery);
+        if reopen && self.folder.is_some() {
+            self.reopen()?;
+        }
+        self.wait(LOST);
+        // Who waits for messages finds those that are lost before it takes any.
+        self.reference.finish(id, false);
+        self.receive(0)
+    }
+
+    fn reopen(&mut self) -> Result<(), String> {
+        self.handles.drain(..).try_for_each(close)?;
+        if self.folder.is_none() {
+            self.held.clear();
+            self.reference = Reference::new(self.reference.now);
+        }
+        self.open()
+    }
+
+    /// Compares all that is left.
+    fn end(&mut self) -> Result<(), String> {
+        self.pages(0, &ALL, MANY, false)?;
+        self.count(0, &ALL)?;
+        while !self.held.is_empty() {
+            self.finish(0, true)?;
+        }
+        self.wait(LONG);
+        while self.reference.has_messages() {
+            self.receive(0)?;
+            while !self.held.is_empty() {
+                self.finish(0, true)?;
+            }
+        }
+        // Had there been more messages than the reference has, they would come with this one.
+        self.receive(0)?;
+        self.pages(0, &ALL, MANY, true)
+    }
+}
+
+/// Closes a database, which answers nothing then.
+fn close(database: Sqlite) -> Result<(), String> {
+    database.close();
+    match database.count(&[], &[0xff]) {
+        Err(Error::Closed) => Ok(()),
+        answer => Err(format!("a closed database answered {answer:?}")),
+    }
+}
+
+/// The selector of a selection; none where it is refused, as it should be.
+fn selector(selection: &Selection) -> Result<Option<Selector>, String> {
+    let [prefix, start, end] =
+        [&selection.prefix, &selection.start, &selection.end].map(|parts| parts.as_ref().map(key));
+    let selector = Selector::new(prefix.as_ref(), start.as_ref(), end.as_ref());
+    same(selector.as_ref().map_err(ToString::to_string).err().as_deref(), selection.error())?;
+    Ok(selector.ok())
+}
+
+fn range<'a>(start: &'a [u8], end: &'a [u8], limit: u32, reverse: bool) -> Read<'a> {
+    Read::Range { start, end, limit, reverse, values: true }
+}
+
+fn entry((parts, value, versionstamp): Row, values: bool) -> Entry {
+    Entry { key: key(&parts), value: values.then_some(value), versionstamp }
+}
+
+/// What the message with this number says.
+fn content(id: u64) -> Vec<u8> {
+    match number(id as f64) {
+        Value::V8(bytes) => bytes,
+        other => unreachable!("{other:?} is no number in V8's format"),
+    }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+/// Compares an answer with the expected one.
+fn same<T: PartialEq + Debug>(answer: T, expected: T) -> Result<(), String> {
+    if answer == expected { Ok(()) } else { Err(format!("answered {answer:?}, expected {expected:?}")) }
+}
