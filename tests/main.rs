@@ -13,3 +13,4 @@ mod repl;
 mod stdio;
 mod support;
 mod testing;
+mod torture;

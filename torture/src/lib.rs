@@ -5,8 +5,10 @@ pub mod crash;
 pub mod disk;
 pub mod faults;
 pub mod ledger;
+pub mod linear;
 pub mod model;
 pub mod power;
+pub mod processes;
 
 use std::env;
 use std::fmt::Display;

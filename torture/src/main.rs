@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, crash, faults, model, power};
+use openkv_torture::{Outcome, Programs, crash, faults, linear, model, power, processes};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -25,10 +25,17 @@ enum Command {
     Crash(crash::Args),
     /// Lets the disk fail, at one call after the other
     Faults(faults::Args),
+    /// Runs concurrent histories, and searches for one order that explains the answers of each
+    Linear(linear::Args),
+    /// Works as one of the processes of `linear`
+    #[command(hide = true)]
+    LinearWorker(linear::Worker),
     /// Runs random histories, and compares every answer to that of a simple model
     Model(model::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
+    /// Runs processes that do everything at once on one file, and counts what they were promised
+    Processes(processes::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,7 +57,10 @@ fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Crash(args) => crash::run(programs, &args),
         Command::Faults(args) => faults::run(&args),
+        Command::Linear(args) => linear::run(&args),
+        Command::LinearWorker(args) => linear::run_worker(&args),
         Command::Model(args) => model::run(&args),
         Command::Power(args) => power::run(&args),
+        Command::Processes(args) => processes::run(programs, &args),
     }
 }

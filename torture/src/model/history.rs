@@ -150,8 +150,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (selection(), 1..5u32, any::<bool>())
             .prop_map(|(selection, page, reverse)| Op::Pages { selection, page, reverse }),
         2 => selection().prop_map(Op::Count),
-        3 => Just(Op::Receive),
-        3 => (0..8usize, any::<bool>()).prop_map(|(which, success)| Op::Finish { which, success }),
+        4 => Just(Op::Receive),
+        5 => (0..8usize, prop::bool::weighted(0.3)).prop_map(|(which, success)| Op::Finish { which, success }),
         1 => any::<bool>().prop_map(|reopen| Op::Forget { reopen }),
         4 => select(vec![1, 49, 50, 100, 950, 1000, 7000, 70_000]).prop_map(Op::Wait),
         1 => Just(Op::Open),

@@ -51,7 +51,7 @@ fn run_histories(place: Place, count: u32, args: &Args) -> Result<(), String> {
     let result =
         runner.run(&history::histories(args.steps), |history| replay(place, &history).map_err(TestCaseError::fail));
     result.map_err(|error| match error {
-        TestError::Fail(reason, history) => format!("model: {place:?}: {reason}, in {history:#?}"),
+        TestError::Fail(reason, history) => format!("model: {place:?}: {reason}, in {history:?}"),
         TestError::Abort(reason) => format!("model: {reason}"),
     })
 }

@@ -177,37 +177,35 @@ impl World {
     }
 
     fn read(&self, handle: usize, portions: &[Portion]) -> Result<(), String> {
-        /// What a [`Read`] borrows.
+        /// A [`Read`] that owns its keys.
         enum Owned {
             Key(Key),
-            Range(Vec<u8>, Vec<u8>),
+            Range { start: Vec<u8>, end: Vec<u8>, limit: u32, reverse: bool, values: bool },
         }
-        let mut asked = Vec::new();
+        let mut reads = Vec::new();
         let mut expected = Vec::new();
         for portion in portions {
             match portion {
                 Portion::Key(parts) => {
                     expected.push(self.reference.get(parts).map(|row| entry(row, true)).into_iter().collect());
-                    asked.push((Owned::Key(key(parts)), portion));
+                    reads.push(Owned::Key(key(parts)));
                 }
                 Portion::Range { selection, limit, reverse, values } => {
                     let Some(selector) = selector(selection)? else { continue };
-                    let (start, end) = selector.range(None, *reverse).map_err(text)?;
                     let rows = self.list(selection, *reverse).into_iter().take(*limit as usize);
                     expected.push(rows.map(|row| entry(row, *values)).collect::<Vec<_>>());
-                    asked.push((Owned::Range(start, end), portion));
+                    let (start, end) = selector.range(None, *reverse).map_err(text)?;
+                    reads.push(Owned::Range { start, end, limit: *limit, reverse: *reverse, values: *values });
                 }
             }
         }
-        let reads = asked.iter().map(|(owned, portion)| match (owned, portion) {
-            (Owned::Range(start, end), Portion::Range { limit, reverse, values, .. }) => {
+        let reads = reads.iter().map(|read| match read {
+            Owned::Key(key) => Read::Key(key),
+            Owned::Range { start, end, limit, reverse, values } => {
                 Read::Range { start, end, limit: *limit, reverse: *reverse, values: *values }
             }
-            (Owned::Range(start, end), Portion::Key(_)) => range(start, end, MANY, false),
-            (Owned::Key(key), _) => Read::Key(key),
         });
-        let reads: Vec<_> = reads.collect();
-        same(self.handles[handle].read_entries(&reads).map_err(text)?, expected)
+        same(self.handles[handle].read_entries(&reads.collect::<Vec<_>>()).map_err(text)?, expected)
     }
 
     /// The entries of a selection, by the reference.
@@ -221,18 +219,19 @@ impl World {
 
     fn pages(&self, handle: usize, selection: &Selection, page: u32, reverse: bool) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
+        let expected: Vec<_> = self.list(selection, reverse).into_iter().map(|row| entry(row, true)).collect();
         let mut listed: Vec<Entry> = Vec::new();
         let mut cursor = None;
-        loop {
+        // A listing that does not end is wrong as well.
+        while listed.len() <= expected.len() {
             let (start, end) = selector.range(cursor.as_deref(), reverse).map_err(text)?;
-            let read = range(&start, &end, page, reverse);
+            let read = Read::Range { start: &start, end: &end, limit: page, reverse, values: true };
             let mut entries = self.handles[handle].read_entries(&[read]).map_err(text)?.remove(0);
             let Some(last) = entries.last() else { break };
             cursor = Some(selector.cursor(last.key.as_bytes()).map_err(text)?);
             listed.append(&mut entries);
         }
-        let expected = self.list(selection, reverse).into_iter().map(|row| entry(row, true));
-        same(listed, expected.collect())
+        same(listed, expected)
     }
 
     fn count(&self, handle: usize, selection: &Selection) -> Result<(), String> {
@@ -249,8 +248,7 @@ impl World {
         let pending = self.handles[handle].dequeue();
         if !self.reference.is_ready() {
             // Nothing else is to be delivered with it.
-            let message = Message { delay: 0, backoff: Some(vec![]), undelivered: vec![] };
-            self.write(handle, &[Write { checks: vec![], mutations: vec![], messages: vec![message] }])?;
+            self.send(handle, 0)?;
         }
         let deliveries = block_on(pending).map_err(text)?;
         let ids = self.reference.take(BATCH);
@@ -258,6 +256,12 @@ impl World {
         same(messages, ids.iter().map(|id| content(*id)).collect())?;
         self.held.extend(ids.into_iter().zip(deliveries));
         Ok(())
+    }
+
+    /// Puts a message into the queue.
+    fn send(&mut self, handle: usize, delay: u64) -> Result<(), String> {
+        let message = Message { delay, backoff: Some(vec![]), undelivered: vec![] };
+        self.write(handle, &[Write { checks: vec![], mutations: vec![], messages: vec![message] }])
     }
 
     fn finish(&mut self, which: usize, success: bool) -> Result<(), String> {
@@ -278,9 +282,11 @@ impl World {
         if reopen && self.folder.is_some() {
             self.reopen()?;
         }
+        // From the moment that the message is lost, the database may give it to its keys: nothing else is written then.
+        self.send(0, LOST)?;
         self.wait(LOST);
-        // Who waits for messages finds those that are lost before it takes any.
         self.reference.finish(id, false);
+        // Who waits for messages finds those that are lost before it takes any.
         self.receive(0)
     }
 
@@ -300,11 +306,12 @@ impl World {
         while !self.held.is_empty() {
             self.finish(0, true)?;
         }
-        self.wait(LONG);
+        // Each of the messages left fails until its schedule ends, and its keys have it.
         while self.reference.has_messages() {
+            self.wait(LONG);
             self.receive(0)?;
             while !self.held.is_empty() {
-                self.finish(0, true)?;
+                self.finish(0, false)?;
             }
         }
         // Had there been more messages than the reference has, they would come with this one.
@@ -329,10 +336,6 @@ fn selector(selection: &Selection) -> Result<Option<Selector>, String> {
     let selector = Selector::new(prefix.as_ref(), start.as_ref(), end.as_ref());
     same(selector.as_ref().map_err(ToString::to_string).err().as_deref(), selection.error())?;
     Ok(selector.ok())
-}
-
-fn range<'a>(start: &'a [u8], end: &'a [u8], limit: u32, reverse: bool) -> Read<'a> {
-    Read::Range { start, end, limit, reverse, values: true }
 }
 
 fn entry((parts, value, versionstamp): Row, values: bool) -> Entry {

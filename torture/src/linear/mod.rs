@@ -1,0 +1,269 @@
+//! Random operations of several threads, and of several processes, on a few keys of one file, recorded with the times they
+//! were asked for and answered. Each short history must be linearizable: as if every operation had happened at one moment.
+
+mod checker;
+
+use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::{AtomicWrite, Check, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::{Outcome, failed};
+use checker::{Cell, Change, Event, KEYS, Record};
+
+/// How many histories to run, and how many operations of how many workers each has.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How many histories to run with threads, and how many with processes.
+    #[arg(long, default_value_t = 2000)]
+    pub histories: u64,
+    /// How many threads or processes work at once.
+    #[arg(long, default_value_t = 4)]
+    pub workers: usize,
+    /// How many operations each does in a history: 64 of all at most.
+    #[arg(long, default_value_t = 10)]
+    pub operations: usize,
+    /// What the operations are made from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A process among those that run histories.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Worker {
+    /// The database file.
+    pub path: PathBuf,
+    /// The number of the worker.
+    pub worker: usize,
+    /// See [`Args::operations`].
+    pub operations: usize,
+    /// See [`Args::seed`].
+    pub seed: u64,
+}
+
+/// Runs histories with threads, then with processes, which are this program with the arguments of [`Worker`].
+///
+/// # Errors
+/// A history that is not linearizable, or an operation that failed.
+pub fn run(args: &Args) -> Outcome {
+    let threads = with_threads(args)?;
+    let processes = with_processes(args)?;
+    Ok(format!("{threads}\n{processes}"))
+}
+
+/// Runs histories with threads, each with a database of its own on one file.
+///
+/// # Errors
+/// See [`run`].
+pub fn with_threads(args: &Args) -> Outcome {
+    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
+    let path = folder.path().join("kv.sqlite3");
+    let databases: Vec<_> = (0..args.workers).map(|_| open(&path)).collect::<Result<_, _>>()?;
+    let barrier = Barrier::new(args.workers);
+    run_histories("threads", args, |history| {
+        thread::scope(|scope| {
+            let work = databases.iter().enumerate().map(|(worker, database)| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    work(database, history, worker, args.operations, args.seed)
+                })
+            });
+            let working: Vec<_> = work.collect();
+            working.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")?).collect()
+        })
+    })
+}
+
+fn with_processes(args: &Args) -> Outcome {
+    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
+    let path = folder.path().join("kv.sqlite3");
+    let mut processes: Vec<_> =
+        (0..args.workers).map(|worker| Process::start(&path, worker, args)).collect::<Result<_, _>>()?;
+    run_histories("processes", args, |history| {
+        processes.iter_mut().try_for_each(|process| process.ask(history))?;
+        processes.iter_mut().map(Process::answer).collect()
+    })
+}
+
+/// A process that works, and is ended when this is dropped.
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(path: &Path, worker: usize, args: &Args) -> Result<Self, String> {
+        let program = env::current_exe().map_err(failed("the path of this program"))?;
+        let mut command = Command::new(program);
+        command.arg("linear-worker").arg(path).args([worker.to_string(), args.operations.to_string()]);
+        command.arg(args.seed.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(failed("a worker"))?;
+        let input = child.stdin.take().ok_or("a worker has no input")?;
+        let output = BufReader::new(child.stdout.take().ok_or("a worker has no output")?).lines();
+        Ok(Self { child, input, output })
+    }
+
+    fn ask(&mut self, history: u64) -> Result<(), String> {
+        writeln!(self.input, "{history}").map_err(failed("asking a worker"))
+    }
+
+    fn answer(&mut self) -> Result<Vec<Record>, String> {
+        let line = self.output.next().ok_or("a worker ended")?.map_err(failed("the answer of a worker"))?;
+        serde_json::from_str(&line).map_err(failed("the answer of a worker"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that ended already is what an error says.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does its part of every history whose number it is given on the standard input.
+///
+/// # Errors
+/// An operation that failed.
+pub fn run_worker(args: &Worker) -> Outcome {
+    let database = open(&args.path)?;
+    for line in io::stdin().lines() {
+        let history = line.map_err(failed("the input"))?.parse().map_err(failed("the input"))?;
+        let records = work(&database, history, args.worker, args.operations, args.seed)?;
+        println!("{}", serde_json::to_string(&records).map_err(failed("the records"))?);
+    }
+    Ok(String::new())
+}
+
+/// Runs histories, each by a function of its number, and checks them.
+fn run_histories(kind: &str, args: &Args, mut run: impl FnMut(u64) -> Result<Vec<Vec<Record>>, String>) -> Outcome {
+    let begin = Instant::now();
+    let (mut operations, mut overlapping, mut states, mut searching) = (0, 0, 0, Duration::ZERO);
+    for number in 0..args.histories {
+        let history = run(number)?.concat();
+        let before = Instant::now();
+        states += checker::check(&history).map_err(|error| format!("linear: {error}, with {kind}: {history:?}"))?;
+        searching += before.elapsed();
+        operations += history.len();
+        overlapping += history.iter().filter(|one| history.iter().any(|other| overlap(one, other))).count();
+    }
+    let Args { histories, workers, operations: each, seed } = args;
+    Ok(format!(
+        "linear: {histories} histories of {workers} {kind} with {each} operations each, seed {seed}: linearizable; \
+         {overlapping} of {operations} operations overlap with a write, {states} states searched in {searching:.1?} of {:.1?}",
+        begin.elapsed()
+    ))
+}
+
+/// Whether two operations, one of them a write, were under way at once.
+fn overlap(one: &Record, other: &Record) -> bool {
+    !std::ptr::eq(one, other)
+        && one.begin <= other.end
+        && other.begin <= one.end
+        && matches!(other.event, Event::Write { .. })
+}
+
+fn open(path: &Path) -> Result<Sqlite, String> {
+    let location = Location::File { path: path.to_owned(), follow_links: false };
+    Sqlite::open(location, Options::default()).map_err(failed("open"))
+}
+
+/// Does the part of one worker of a history, on keys of its own.
+fn work(database: &Sqlite, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
+    let mut random = StdRng::seed_from_u64(seed.wrapping_add(history << 8).wrapping_add(worker as u64));
+    let keys: Vec<_> = (0..KEYS as i64)
+        .map(|key| Key::from_parts(&[KeyPart::from(history as i64), KeyPart::from(key)]))
+        .collect::<Result<_, _>>()
+        .map_err(failed("a key"))?;
+    // The versionstamps last seen, for checks that may hold.
+    let mut seen: [Option<_>; KEYS] = [None; KEYS];
+    let mut records = Vec::new();
+    for _ in 0..operations {
+        let [one, other] = *[0, 1, 2].choose_multiple(&mut random, 2).copied().collect::<Vec<_>>() else {
+            unreachable!("two of three keys are two")
+        };
+        let number = random.random_range(1..100);
+        let (read, check, changes) = match random.random_range(0..16) {
+            0..3 => (vec![one], None, vec![]),
+            3..6 => (vec![one, other], None, vec![]),
+            6..9 => (vec![], None, vec![(one, Change::Add(number))]),
+            9..11 => (vec![], None, vec![(one, Change::Add(number)), (other, Change::Add(number))]),
+            11..15 => (vec![], Some(one), vec![(one, Change::Set(number))]),
+            _ => (vec![], None, vec![(one, Change::Delete)]),
+        };
+
+        let begin = now();
+        let event = if changes.is_empty() {
+            let reads: Vec<_> = read.iter().map(|key| Read::Key(&keys[*key])).collect();
+            let lists = database.read_entries(&reads).map_err(failed("read"))?;
+            let cells = read.iter().zip(lists).map(|(key, mut list)| {
+                let entry = list.pop();
+                seen[*key] = entry.as_ref().map(|entry| entry.versionstamp);
+                let cell: Cell = entry.map(|entry| match entry.value {
+                    Some(Value::U64(number)) => (number, entry.versionstamp.to_string()),
+                    other => unreachable!("{other:?} was not written"),
+                });
+                (*key, cell)
+            });
+            Event::Read(cells.collect())
+        } else {
+            let checks = check.map(|key| Check { key: keys[key].clone(), versionstamp: seen[key] });
+            let mutations = changes.iter().map(|(key, change)| mutation(&keys[*key], *change));
+            let write = AtomicWrite {
+                checks: checks.into_iter().collect(),
+                mutations: mutations.collect(),
+                ..AtomicWrite::default()
+            };
+            let check = check.map(|key| (key, seen[key].map(|stamp| stamp.to_string())));
+            let committed = database.write_blocking(write).map_err(failed("write"))?;
+            let committed = committed.versionstamp();
+            for (key, change) in committed.map(|_| &changes).into_iter().flatten() {
+                seen[*key] = committed.filter(|_| !matches!(change, Change::Delete));
+            }
+            Event::Write { check, changes, committed: committed.map(|stamp| stamp.to_string()) }
+        };
+        records.push(Record { begin, end: now(), event });
+    }
+    Ok(records)
+}
+
+fn mutation(key: &Key, change: Change) -> Mutation {
+    match change {
+        Change::Set(number) => Mutation::set(key.clone(), Value::U64(number)),
+        Change::Add(number) => {
+            let kind = MutationKind::Combine { operand: Operand::Sum, value: Value::U64(number) };
+            Mutation { key: key.clone(), kind }
+        }
+        Change::Delete => Mutation::delete(key.clone()),
+    }
+}
+
+/// The time of a clock that does not go back and that all processes share, in nanoseconds.
+fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a value of the type that is written.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    assert_eq!(result, 0, "the clock can be read");
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histories_of_threads_are_linearizable() {
+        let args = Args { histories: 30, workers: 4, operations: 8, seed: 1 };
+        with_threads(&args).unwrap_or_else(|broken| panic!("{broken}"));
+    }
+}
