@@ -4,6 +4,7 @@
 mod checker;
 
 use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Barrier;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use openkv_engine::sqlite::{Location, Options, Sqlite};
-use openkv_engine::{AtomicWrite, Check, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value};
+use openkv_engine::{
+    AtomicWrite, Check, Database, EntryRef, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value,
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -202,10 +205,18 @@ fn work(database: &Sqlite, history: u64, worker: usize, operations: usize, seed:
             _ => (vec![], None, vec![(one, Change::Delete)]),
         };
 
+        let pause = Duration::from_micros(if read.len() > 1 { random.random_range(0..2000) } else { 0 });
         let begin = now();
         let event = if changes.is_empty() {
             let reads: Vec<_> = read.iter().map(|key| Read::Key(&keys[*key])).collect();
-            let lists = database.read_entries(&reads).map_err(failed("read"))?;
+            let mut lists = vec![Vec::new(); reads.len()];
+            let mut visit = |i: usize, entry: EntryRef<'_>| {
+                lists[i].push(entry.to_owned());
+                // Others write between the keys of a read, if it lets them.
+                thread::sleep(pause);
+                ControlFlow::Continue(())
+            };
+            database.read(&reads, &mut visit).map_err(failed("read"))?;
             let cells = read.iter().zip(lists).map(|(key, mut list)| {
                 let entry = list.pop();
                 seen[*key] = entry.as_ref().map(|entry| entry.versionstamp);
