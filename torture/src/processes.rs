@@ -2,9 +2,10 @@
 //! at the end: nothing is lost, nothing is seen by halves, no operation fails.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -74,35 +75,32 @@ struct Report {
 pub fn run(args: &Args, programs: &Programs) -> Outcome {
     let folder = tempfile::tempdir().map_err(failed("a folder"))?;
     let path = folder.path().join("kv.sqlite3");
-    let start = |script: &str, numbers: &[u64]| start(&programs.openkv, script, &path, numbers);
-    finish(start("setup.ts", &[ACCOUNTS])?)?;
+    let start = |script: &str, numbers: &[u64]| Script::start(&programs.openkv, script, &path, numbers);
+    start("setup.ts", &[ACCOUNTS])?.finish()?;
 
     let [workers, seconds] = [args.workers as u64, args.seconds];
-    let workers: Vec<_> =
+    let mut workers: Vec<_> =
         (0..workers).map(|i| start("worker.ts", &[i, workers, seconds, ACCOUNTS])).collect::<Result<_, _>>()?;
-    let visitors: Vec<_> = (0..args.visitors).map(|_| start("visitor.ts", &[seconds])).collect::<Result<_, _>>()?;
-    // The outputs are read as they come: a process whose output is full waits.
-    let reading = |children: Vec<Child>| -> Vec<_> {
-        children.into_iter().map(|child| thread::spawn(|| finish(child))).collect()
-    };
-    let (workers, visitors) = (reading(workers), reading(visitors));
-    let mut visits = 0;
-    let mut processes = 0;
+    let mut visitors: Vec<_> = (0..args.visitors).map(|_| start("visitor.ts", &[seconds])).collect::<Result<_, _>>()?;
+    let (mut visits, mut processes) = (0, 0);
     let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
-        visits += number(&finish(start("visitor.ts", &[0])?)?)?;
-        processes += 1;
+    while are_running(&mut workers)? | are_running(&mut visitors)? {
+        if Instant::now() < end {
+            visits += number(&start("visitor.ts", &[0])?.finish()?)?;
+            processes += 1;
+        } else {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
     for visitor in visitors {
-        visits += number(&visitor.join().map_err(|_| "a thread panicked")??)?;
+        visits += number(&visitor.finish()?)?;
     }
     let mut works: Vec<Work> = Vec::new();
     for worker in workers {
-        let output = worker.join().map_err(|_| "a thread panicked")??;
-        works.push(serde_json::from_str(&output).map_err(failed("the output of a worker"))?);
+        works.push(serde_json::from_str(&worker.finish()?).map_err(failed("the output of a worker"))?);
     }
 
-    let report: Report = serde_json::from_str(&finish(start("report.ts", &[])?)?).map_err(failed("the report"))?;
+    let report: Report = serde_json::from_str(&start("report.ts", &[])?.finish()?).map_err(failed("the report"))?;
     let sum = |count: fn(&Counts) -> u64| works.iter().map(|work| count(&work.counts)).sum::<u64>();
     let greatest = works.iter().map(|work| work.counts.greatest).max().unwrap_or_default();
     same("increments by check and set", report.increments, sum(|counts| counts.increments))?;
@@ -154,23 +152,73 @@ fn table(works: Vec<Work>, seconds: f64) -> String {
     lines.join("\n")
 }
 
-/// Starts a script.
-fn start(openkv: &Path, script: &str, path: &Path, numbers: &[u64]) -> Result<Child, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/processes").join(script);
-    let mut command = Command::new(openkv);
-    command.args(["run", "-A"]).arg(script).arg(path).args(numbers.iter().map(u64::to_string));
-    command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(failed("openkv"))
+/// A script that runs, and is ended when this is dropped.
+struct Script {
+    child: Child,
+    /// What it prints, read as it comes: a process whose output is full waits.
+    output: Option<JoinHandle<io::Result<String>>>,
+    errors: Option<JoinHandle<io::Result<String>>>,
 }
 
-/// Waits for a script to succeed. Answers what it printed.
-fn finish(child: Child) -> Outcome {
-    let output = child.wait_with_output().map_err(failed("openkv"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() || !errors.is_empty() {
-        return Err(format!("processes: one ended with {}: {errors}", output.status));
+impl Script {
+    fn start(openkv: &Path, script: &str, path: &Path, numbers: &[u64]) -> Result<Self, String> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/processes").join(script);
+        let mut command = Command::new(openkv);
+        command.args(["run", "-A"]).arg(script).arg(path).args(numbers.iter().map(u64::to_string));
+        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed("openkv"))?;
+        let (output, errors) = (child.stdout.take().map(read), child.stderr.take().map(read));
+        Ok(Self { child, output, errors })
     }
-    String::from_utf8(output.stdout).map_err(failed("the output of openkv"))
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// It failed.
+    fn is_running(&mut self) -> Result<bool, String> {
+        let status = self.child.try_wait().map_err(failed("openkv"))?;
+        if status.is_some_and(|status| !status.success()) {
+            return Err(self.end().err().unwrap_or_default());
+        }
+        Ok(status.is_none())
+    }
+
+    /// Waits for it to succeed. Answers what it printed.
+    fn finish(mut self) -> Outcome {
+        self.end()
+    }
+
+    fn end(&mut self) -> Outcome {
+        let status = self.child.wait().map_err(failed("openkv"))?;
+        let [output, errors] = [&mut self.output, &mut self.errors].map(|reader| {
+            let reader = reader.take().ok_or("the output was read already")?;
+            reader.join().map_err(|_| "a thread panicked")?.map_err(failed("the output of openkv"))
+        });
+        match (status.success(), errors?) {
+            (true, errors) if errors.is_empty() => output,
+            (_, errors) => Err(format!("processes: one ended with {status}: {errors}")),
+        }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        // One that ended needs neither.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(mut output: impl Read + Send + 'static) -> JoinHandle<io::Result<String>> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        output.read_to_string(&mut text)?;
+        Ok(text)
+    })
+}
+
+fn are_running(scripts: &mut [Script]) -> Result<bool, String> {
+    scripts.iter_mut().try_fold(false, |any, script| Ok(script.is_running()? | any))
 }
 
 fn number(output: &str) -> Result<u64, String> {

@@ -14,7 +14,18 @@ const watchdog = setTimeout(() => {
 }, (seconds + 120) * 1000);
 
 const kv = await Deno.openKv(path);
-const counts = { increments: 0, lost: 0, sums: 0, greatest: 0, logged: 0, moves: 0, snapshots: 0, sent: 0, received: 0, watched: 0 };
+const counts = {
+  increments: 0,
+  lost: 0,
+  sums: 0,
+  greatest: 0,
+  logged: 0,
+  moves: 0,
+  snapshots: 0,
+  sent: 0,
+  received: 0,
+  watched: 0,
+};
 const times: Record<string, number[]> = {};
 /** What this process stored under its own keys. */
 const own = new Map<number, { value: unknown; versionstamp: string }>();
@@ -122,7 +133,11 @@ const operations: [number, () => Promise<void>][] = [
     if (result.ok) counts.moves++;
     else counts.lost++;
   }],
-  [2, async () => isWhole(await timed("list of the accounts", () => Array.fromAsync(kv.list<number>({ prefix: ["account"] }))))],
+  [
+    2,
+    async () =>
+      isWhole(await timed("list of the accounts", () => Array.fromAsync(kv.list<number>({ prefix: ["account"] })))),
+  ],
   [2, async () => {
     const keys = Array.from({ length: accounts }, (_, i) => ["account", i]);
     isWhole(await timed("getMany of the accounts", () => kv.getMany<number[]>(keys)));
