@@ -199,7 +199,7 @@ impl Selection {
     /// Why the selection is refused.
     pub fn error(&self) -> Option<&'static str> {
         let outside = |bound: &Option<Parts>| match (bound, &self.prefix) {
-            // By the stored form, as in Deno: the text "a\0" passes for one below the prefix "a", and selects nothing.
+            // By the stored form, as in Deno: there the text "a\0" begins with the text "a".
             (Some(bound), Some(prefix)) => {
                 bound == prefix || !key(bound).as_bytes().starts_with(key(prefix).as_bytes())
             }
