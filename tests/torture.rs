@@ -9,5 +9,5 @@ fn programs() -> Programs {
 #[test]
 fn processes_that_mix_all_operations_lose_nothing() {
     let args = processes::Args { workers: 8, visitors: 1, seconds: 2 };
-    processes::run(&args, &programs()).unwrap_or_else(|broken| panic!("{broken}"));
+    processes::run(&programs(), &args).unwrap_or_else(|broken| panic!("{broken}"));
 }

@@ -72,7 +72,7 @@ struct Report {
 ///
 /// # Errors
 /// An operation that failed, an answer that was wrong, or a count at the end that is not what the processes were promised.
-pub fn run(args: &Args, programs: &Programs) -> Outcome {
+pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let folder = tempfile::tempdir().map_err(failed("a folder"))?;
     let path = folder.path().join("kv.sqlite3");
     let start = |script: &str, numbers: &[u64]| Script::start(&programs.openkv, script, &path, numbers);
@@ -162,7 +162,7 @@ struct Script {
 
 impl Script {
     fn start(openkv: &Path, script: &str, path: &Path, numbers: &[u64]) -> Result<Self, String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/processes").join(script);
+        let script = crate::script("processes").join(script);
         let mut command = Command::new(openkv);
         command.args(["run", "-A"]).arg(script).arg(path).args(numbers.iter().map(u64::to_string));
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -15,7 +15,7 @@ use replay::{Place, replay};
 /// How many histories to run, and which.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How many histories to run in memory. On a file, whose every write is synced, it is a fifth of them.
+    /// How many histories to run in memory. On a file, which takes longer, it is a fifth of them.
     #[arg(long, default_value_t = 20_000)]
     pub histories: u32,
     /// How many steps a history has at most.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::history::{Change, Message, Op, Parts, Portion, Selection, Step, Write, key, number};
 use super::reference::{Reference, Row};
-use crate::failed;
+use crate::{failed, scratch};
 
 /// How many entries a deletion of a range deletes at most: few, so that some leave a rest.
 const DELETIONS: u32 = 5;
@@ -78,7 +78,7 @@ impl World {
     fn new(place: Place) -> Result<Self, String> {
         let folder = match place {
             Place::Memory => None,
-            Place::File => Some(tempfile::tempdir().map_err(failed("a folder"))?),
+            Place::File => Some(scratch()?),
         };
         let clock = Arc::new(ManualClock::default());
         let mut world =
