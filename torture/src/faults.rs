@@ -12,7 +12,7 @@ use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
 use openkv_engine::{AtomicWrite, Commit, Database, Error, Key, Mutation, Read, Result, Value};
 
 use crate::disk::{Disk, Fault};
-use crate::ledger::{Done, Ledger, Step, decode_message, lane_state};
+use crate::ledger::{Done, Ledger, Since, Step, decode_message, lane_state};
 use crate::{Outcome, PATIENCE, failed, scratch};
 
 const LANE: u32 = 0;
@@ -117,7 +117,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
         return Err("there are errors without a fault".into());
     }
     wait_closed(PATIENCE);
-    scenario.ledger.check(&scenario.path, 1)?;
+    scenario.ledger.check(&scenario.path, 1, Since::Now)?;
     Ok((calls, errors))
 }
 

@@ -1,9 +1,11 @@
 //! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
 //! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
 
+pub mod backup;
 pub mod crash;
 pub mod disk;
 pub mod faults;
+pub mod lanes;
 pub mod ledger;
 pub mod linear;
 pub mod model;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, crash, faults, linear, model, power, processes};
+use openkv_torture::{Outcome, Programs, backup, crash, faults, linear, model, power, processes};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -21,6 +21,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Backs a database up while it is written to, and restores it
+    Backup(backup::Args),
     /// Kills processes that write, at random moments
     Crash(crash::Args),
     /// Lets the disk fail, at one call after the other
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
 
 fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
+        Command::Backup(args) => backup::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),

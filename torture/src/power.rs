@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::disk::{Change, Disk, Image};
-use crate::ledger::{Ledger, Step, decode_message};
+use crate::ledger::{Ledger, Since, Step, decode_message};
 use crate::{Outcome, PATIENCE, failed, scratch};
 
 /// How many images to take before one of them is written on.
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Outcome {
         let begun = ledger.clone();
         let taken = generate(work.path(), ledger, StdRng::seed_from_u64(random.random()), |cut| {
             cut.image.restore(left.path()).map_err(failed("restoring an image"))?;
-            let check = || cut.ledger.check(&left.path().join(FILE), LANES);
+            let check = || cut.ledger.check(&left.path().join(FILE), LANES, Since::Now);
             let found = check().map_err(|broken| format!("after {cuts} cuts, during {}: {broken}", cut.during))?;
             cuts += 1;
             during.insert(cut.during.clone());
