@@ -2,6 +2,7 @@
 
 mod cli;
 mod conformance;
+mod damage;
 mod documents;
 mod faults;
 mod flags;

@@ -1,6 +1,5 @@
 import { core } from "ext:core/mod.js";
-
-const deserializers = core.getCloneableDeserializers();
+import { op_kv_message } from "ext:core/ops";
 
 /** Serializes a message for the queue. Unlike a value, a message is always in V8's serialization format. */
 export function serializeMessage(message: unknown): Uint8Array {
@@ -9,5 +8,5 @@ export function serializeMessage(message: unknown): Uint8Array {
 
 /** The message that was serialized. */
 export function deserializeMessage(bytes: Uint8Array): unknown {
-  return core.deserialize(bytes, { forStorage: true, deserializers });
+  return op_kv_message(bytes);
 }

@@ -31,6 +31,7 @@ deno_core::extension!(
         mutation::op_kv_mutations,
         queue::op_kv_dequeue,
         queue::op_kv_finish,
+        queue::op_kv_message,
         read::op_kv_count,
         read::op_kv_encode_cursor,
         read::op_kv_get,

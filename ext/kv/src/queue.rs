@@ -3,11 +3,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use deno_core::convert::Uint8Array;
-use deno_core::{OpState, ResourceId, op2};
+use deno_core::{OpState, ResourceId, op2, v8};
 use openkv_engine::Delivery;
 
 use crate::error::KvError;
+use crate::key::bytes_from_v8;
 use crate::open::database;
+use crate::value::Decoder;
 
 /// The messages that handlers have. They outlive their database: a handler may finish after it was closed.
 #[derive(Default)]
@@ -39,6 +41,17 @@ pub(crate) async fn op_kv_dequeue(
     });
     let messages: Vec<_> = messages.collect();
     Ok(if messages.is_empty() { None } else { Some(messages) })
+}
+
+/// Decodes a message. deno_core's own op aborts the process where a message holds an object that it does not know.
+#[op2(reentrant)]
+pub(crate) fn op_kv_message<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    message: v8::Local<'s, v8::Uint8Array>,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let message = bytes_from_v8(message.into());
+    Decoder::new(scope, &state).deserialize(scope, &message)
 }
 
 /// Tells whether a message was handled.

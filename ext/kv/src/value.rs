@@ -157,7 +157,12 @@ impl<'s> Decoder<'s> {
         }
     }
 
-    fn deserialize(&self, scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    /// Decodes a value in V8's serialization format.
+    pub fn deserialize(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        bytes: &[u8],
+    ) -> Result<v8::Local<'s, v8::Value>, KvError> {
         let host_objects = Box::new(HostObjects { deserializers: self.deserializers });
         let context = scope.get_current_context();
         let deserializer = v8::ValueDeserializer::new(scope, host_objects, bytes);
@@ -186,12 +191,14 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
             return None;
         }
         let data = deserializer.read_value(scope.get_current_context())?;
+        // V8 aborts the process where code of the script runs without this. Any step may run some: a type may be an object,
+        // whose name it is asked for.
+        let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
+        let scope = &mut scope.init();
         let name = v8::String::new(scope, "type")?;
         let ty = data.to_object(scope)?.get(scope, name.into())?;
         let restore = self.deserializers.get(scope, ty)?;
         let restore = v8::Local::<v8::Function>::try_from(restore).ok()?;
-        let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
-        let scope = &mut scope.init();
         let receiver = v8::null(scope).into();
         restore.call(scope, receiver, &[data])?.to_object(scope)
     }

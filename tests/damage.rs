@@ -1,0 +1,63 @@
+//! Database files that hold what no program writes on purpose: scripts get an error for it, and go on.
+
+use rusqlite::Connection;
+
+use crate::support::Sandbox;
+
+/// An object of the host in V8's format: what names its type, which `type` is the serialized value of.
+fn host_object(ty: &[u8]) -> Vec<u8> {
+    [b"\xff\x0f\\\xff\xff\xff\xff\x0fo\"\x04type", ty, b"{\x01"].concat()
+}
+
+/// Objects of types that no one knows: by a name, and by a value that is none.
+fn unknown_objects() -> [Vec<u8>; 2] {
+    [host_object(b"\"\x04None"), host_object(b"o{\x00")]
+}
+
+/// Makes a database, and changes its file.
+fn database(sandbox: &Sandbox, script: &str, change: impl FnOnce(&Connection)) {
+    let script = format!(r#"const kv = await Deno.openKv("db"); {script}; kv.close();"#);
+    sandbox.run(&script).stdout();
+    change(&Connection::open(sandbox.path("db")).unwrap());
+}
+
+#[test]
+fn a_stored_object_of_an_unknown_type_is_an_error() {
+    for bytes in unknown_objects() {
+        let sandbox = Sandbox::new();
+        database(&sandbox, r#"await kv.set(["a"], 1); await kv.set(["b"], 2)"#, |file| {
+            assert_eq!(file.execute("update kv set v = ?1 where version = 1", [&bytes]).unwrap(), 1);
+        });
+        let script = r#"
+            const kv = await Deno.openKv("db");
+            await kv.get(["a"]).catch((error) => console.log(error.name, error.message));
+            console.log((await kv.get(["b"])).value);
+            kv.close();
+        "#;
+        assert_eq!(sandbox.run(script).stdout(), "RangeError could not deserialize value\n2\n", "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_message_with_an_object_of_an_unknown_type_is_an_error_of_its_handler() {
+    for bytes in unknown_objects() {
+        let sandbox = Sandbox::new();
+        let enqueue = r#"await kv.enqueue(1, { backoffSchedule: [], keysIfUndelivered: [["undelivered"]] })"#;
+        database(&sandbox, enqueue, |file| {
+            assert_eq!(file.execute("update queue set data = ?1", [&bytes]).unwrap(), 1);
+        });
+        let script = r#"
+            const kv = await Deno.openKv("db");
+            const handled = kv.listenQueue((message) => console.log("handled", message));
+            const watched = kv.watch([["undelivered"]], { raw: true }).getReader();
+            await watched.read().catch(() => {});
+            await watched.read().catch((error) => console.log("undelivered:", error.name));
+            kv.close();
+            await handled;
+        "#;
+        let output = sandbox.run(script);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(0), "undelivered: RangeError\n"), "{}", output.stderr);
+        let told = "Exception in queue handler RangeError: could not deserialize value\n";
+        assert!(output.stderr.starts_with(told), "{}", output.stderr);
+    }
+}
