@@ -163,6 +163,9 @@ pub enum Error {
         /// The length of the value in bytes.
         len: usize,
     },
+    /// The last commit has the greatest version there is, as no file has that programs wrote.
+    #[error("the database has no version left for another commit: the file is damaged")]
+    NoVersionLeft,
     /// Another process held the database for longer than the engine waits.
     #[error("the database is locked by another process")]
     Busy,

@@ -85,7 +85,8 @@ impl JsErrorClass for KvError {
                 | Error::Storage(_)
                 | Error::Thread(_)
                 | Error::NewerFormat { .. }
-                | Error::DamagedValue { .. },
+                | Error::DamagedValue { .. }
+                | Error::NoVersionLeft,
             ) => "Error",
             KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
             KvError::Undecodable => "RangeError",

@@ -44,7 +44,7 @@ pub(super) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Resul
     if !failed.is_empty() {
         return Ok(Commit::Conflict { failed });
     }
-    let version = transaction.next_version();
+    let version = transaction.next_version()?;
     write.mutations.iter().try_for_each(|mutation| mutate(transaction, mutation, version))?;
     for (i, message) in write.enqueues.iter().enumerate() {
         enqueue(transaction, message, message_id(transaction, version, i))?;
@@ -148,7 +148,7 @@ pub(super) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>,
     if keys.is_empty() {
         return Ok(());
     }
-    let version = transaction.next_version();
+    let version = transaction.next_version()?;
     keys.into_iter().try_for_each(|key| set(transaction, &Key::from_stored(key), ValueRef::V8(message), version, NEVER))
 }
 
@@ -162,7 +162,7 @@ pub(super) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u
         deleted += 1;
     }
     if deleted > 0 {
-        transaction.next_version();
+        transaction.next_version()?;
     }
     Ok(deleted)
 }

@@ -3,7 +3,7 @@ use std::cell::{Cell, RefCell};
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::apply::SET;
-use crate::{Random, Result};
+use crate::{Error, Random, Result};
 
 const BEGIN: &str = "begin immediate";
 const COMMIT: &str = "commit";
@@ -127,10 +127,10 @@ impl<'a> Transaction<'a> {
     }
 
     /// Gives an operation its version.
-    pub fn next_version(&self) -> i64 {
-        let version = self.version.get() + 1;
+    pub fn next_version(&self) -> Result<i64> {
+        let version = self.version.get().checked_add(1).ok_or(Error::NoVersionLeft)?;
         self.version.set(version);
-        version
+        Ok(version)
     }
 
     /// Runs the statement that stores an entry. Answers how many it stored.
@@ -184,4 +184,31 @@ impl Drop for Transaction<'_> {
 fn run(connection: &Connection, sql: &str) -> Result<()> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+
+    use crate::sqlite::{Location, Options, Sqlite};
+    use crate::{AtomicWrite, Database, Error, Key, KeyPart, Mutation, Read, Value};
+
+    #[test]
+    fn behind_the_last_version_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.sqlite3");
+        let database =
+            Sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
+        let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
+        let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
+        database.write_blocking(set(1)).unwrap();
+
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute("update data_version set version = ?1", [i64::MAX - 1]).unwrap();
+        let last = database.write_blocking(set(2)).unwrap().versionstamp();
+        assert!(matches!(database.write_blocking(set(3)), Err(Error::NoVersionLeft)));
+        assert!(matches!(block_on(database.delete_range(vec![], vec![0xff])), Err(Error::NoVersionLeft)));
+        let entries = database.read_entries(&[Read::Key(&key)]).unwrap();
+        assert_eq!((entries[0][0].value.clone(), Some(entries[0][0].versionstamp)), (Some(Value::U64(2)), last));
+    }
 }
