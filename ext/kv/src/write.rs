@@ -18,8 +18,8 @@ pub(crate) fn op_kv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[cppgc] mutations: &Mutations,
-    #[scoped] checks: Vec<CheckArgument>,
-    #[scoped] enqueues: Vec<EnqueueArgument>,
+    #[scoped] checks: ListArgument<CheckArgument>,
+    #[scoped] enqueues: ListArgument<EnqueueArgument>,
     once: bool,
 ) -> impl Future<Output = Result<CommitAnswer, KvError>> + use<> {
     let staged = mutations.staged(once);
@@ -27,9 +27,9 @@ pub(crate) fn op_kv_write(
         let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
         let now = resource.database.now();
         let write = AtomicWrite {
-            checks: checks.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
+            checks: checks.0.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
             mutations: staged.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
-            enqueues: enqueues.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
+            enqueues: enqueues.0.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
         };
         Ok::<_, KvError>((turn, resource.database.write(write)))
     };
@@ -68,6 +68,25 @@ impl<'s> ToV8<'s> for CommitAnswer {
                 v8::Array::new_with_elements(scope, &failed).into()
             }
         })
+    }
+}
+
+/// A list as the shim passes it. Its elements may lie behind getters that a script gave to all arrays, and may throw.
+pub(crate) struct ListArgument<T>(Vec<T>);
+
+impl<'s, T: FromV8<'s>> FromV8<'s> for ListArgument<T>
+where
+    KvError: From<T::Error>,
+{
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        let array = array(value)?;
+        let elements = (0..array.length()).map(|i| {
+            let element = array.get_index(scope, i).ok_or(KvError::Argument("an element cannot be read"))?;
+            Ok(T::from_v8(scope, element)?)
+        });
+        Ok(Self(elements.collect::<Result<_, KvError>>()?))
     }
 }
 
