@@ -6,6 +6,7 @@ mod damage;
 mod documents;
 mod faults;
 mod flags;
+mod hostile;
 mod interop;
 mod modules;
 mod permissions;

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod crash;
 pub mod disk;
 pub mod faults;
+pub mod fuzz;
 pub mod lanes;
 pub mod ledger;
 pub mod linear;

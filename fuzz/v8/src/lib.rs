@@ -1,0 +1,86 @@
+//! A bare host of the extension, made once for a process.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use deno_core::{JsRuntime, OpState, PollEventLoopOptions, RuntimeOptions, v8};
+use deno_error::JsErrorBox;
+use openkv_engine::sqlite::{Location, Options};
+use openkv_ext::{Host, Place};
+
+/// How long a script may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+deno_core::extension!(fuzz_host, deps = [openkv], esm_entry_point = "ext:fuzz_host/host.js", esm = [dir "src", "host.js"]);
+
+struct Trusting;
+
+impl Host for Trusting {
+    fn locate(&self, _state: &mut OpState, path: Option<String>) -> Result<Place, JsErrorBox> {
+        let file = path.filter(|path| path.starts_with('/'));
+        Ok(Place::Trusted(match file {
+            Some(path) => Location::File { path: path.into(), follow_links: true },
+            None => Location::Memory,
+        }))
+    }
+
+    fn check_path(&self, _state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
+        Ok(path.to_owned())
+    }
+}
+
+struct Scripts {
+    js: JsRuntime,
+    tokio: tokio::runtime::Runtime,
+}
+
+thread_local! {
+    static SCRIPTS: RefCell<Option<Scripts>> = const { RefCell::new(None) };
+}
+
+/// Evaluates an asynchronous function, given as text, until it has answered a string. It finds the extension in `host`.
+///
+/// # Panics
+/// It does not answer in time, or something else.
+pub fn run(function: &str) -> String {
+    SCRIPTS.with_borrow_mut(|scripts| scripts.get_or_insert_with(Scripts::new).run(function))
+}
+
+impl Scripts {
+    fn new() -> Self {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
+        let _entered = tokio.enter();
+        let mut js = JsRuntime::new(RuntimeOptions {
+            extensions: vec![openkv_ext::openkv::init(Rc::new(Trusting), Options::default()), fuzz_host::init()],
+            ..RuntimeOptions::default()
+        });
+        js.execute_script("prelude.js", openkv_torture::fuzz::PRELUDE).expect("the prelude can be evaluated");
+        drop(_entered);
+        Self { js, tokio }
+    }
+
+    fn run(&mut self, function: &str) -> String {
+        let script =
+            format!("globalThis.answer = undefined; ({function})().then((answer) => globalThis.answer = answer); 0");
+        let _entered = self.tokio.enter();
+        self.js.execute_script("script.js", script).unwrap_or_else(|error| panic!("{error}: {function}"));
+        loop {
+            let turn = tokio::time::timeout(PATIENCE, self.js.run_event_loop(PollEventLoopOptions::default()));
+            // A promise that was rejected and that no one has looked at ends the turn.
+            let ended = self.tokio.block_on(turn).unwrap_or_else(|_| panic!("no end in {PATIENCE:?}: {function}"));
+            if let Some(answer) = self.answer() {
+                return answer;
+            }
+            assert!(ended.is_err(), "nothing is left to be done, and there is no answer: {function}");
+        }
+    }
+
+    fn answer(&mut self) -> Option<String> {
+        let answer = self.js.execute_script("answer.js", "answer").expect("the answer can be read");
+        deno_core::scope!(scope, &mut self.js);
+        let answer = v8::Local::<v8::String>::try_from(v8::Local::new(scope, answer)).ok()?;
+        Some(answer.to_rust_string_lossy(scope))
+    }
+}

@@ -1,0 +1,154 @@
+// What generated scripts use. `torture` runs one, and answers the promises that were broken: none, it is to be hoped.
+
+const fail = () => { throw new Error("thrown by a script"); };
+
+/** Values that are hard to take, by their names. */
+const hard = (t) => {
+  const traps = (trap) => {
+    const names = ["get", "has", "ownKeys", "getOwnPropertyDescriptor", "getPrototypeOf", "set", "apply", "construct"];
+    return Object.fromEntries(names.map((name) => [name, trap(name)]));
+  };
+  const after = (effect) => (name) => (...args) => (effect(), Reflect[name](...args));
+  const withGetter = (object, name, get) => Object.defineProperty(object, name, { enumerable: true, configurable: true, get });
+  const detached = () => {
+    const buffer = new ArrayBuffer(16);
+    const view = new Uint8Array(buffer);
+    buffer.transfer();
+    return view;
+  };
+  const outOfBounds = (Class) => {
+    const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
+    const view = new Class(buffer, 16, 4);
+    buffer.resize(8);
+    return view;
+  };
+  const tracking = () => {
+    const buffer = new ArrayBuffer(8, { maxByteLength: 1 << 16 });
+    const view = new Uint8Array(buffer);
+    buffer.resize(1 << 12);
+    return view;
+  };
+  const cyclic = () => {
+    const object = { list: [], map: new Map() };
+    object.list.push(object);
+    object.map.set(object, object.list);
+    return object;
+  };
+  const deep = () => {
+    let object = {};
+    for (let i = 0; i < 20_000; i++) object = i % 2 ? [object] : { object };
+    return object;
+  };
+  const shrinking = () => {
+    const list = ["a", 1, 2, 3];
+    return withGetter(list, 1, () => (list.length = 0, "b"));
+  };
+  const growing = () => {
+    const list = ["a", 1];
+    return withGetter(list, 1, () => (list.length < 99 && list.push("b", new Uint8Array(9)), 7));
+  };
+  const holes = () => Object.assign([], { length: 1_000_000, 5: "a" });
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable([], {});
+    revoke();
+    return proxy;
+  };
+  const branded = (data) => ({ [t.brand]: data });
+  const resizing = () => {
+    const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
+    return withGetter({ view: new Uint8Array(buffer) }, "a", () => (buffer.resize(0), new Uint8Array(buffer)));
+  };
+  return {
+    branded, cyclic, deep, detached, fail, growing, holes, outOfBounds, resizing, revoked, shrinking, tracking,
+    closing: (value) => new Proxy(value, traps(after(t.close))),
+    closingGetter: (name, value) => withGetter({}, name, () => (t.close(), value)),
+    closingKey: () => withGetter(["a", "b"], 1, () => (t.close(), "b")),
+    reading: (name) => withGetter({}, name, () => (t.kv.get(["t", 1]).catch(() => {}), 1)),
+    throwing: (value) => new Proxy(value, traps(() => fail)),
+    throwingGetter: (name) => withGetter({}, name, fail),
+    throwingKey: () => withGetter(["a", "b"], 1, fail),
+  };
+};
+
+/** Which entries there are that checked writes may have made. */
+async function versions(kv) {
+  const versions = new Set();
+  for await (const { key, versionstamp } of kv.list({ prefix: ["t"] }, { values: false })) {
+    versions.add(`${key.map(String).join()} ${versionstamp}`);
+  }
+  return versions;
+}
+
+async function torture({ openKv, KvU64, ops, path }, script) {
+  const opened = [];
+  const rids = [];
+  const pending = [];
+  const endless = [];
+  const broken = [];
+  const keep = (list, answer) => {
+    // Whatever a script is told is fine, as long as it is told.
+    if (answer instanceof Promise) list.push(answer.catch(() => {}));
+  };
+  const t = {
+    KvU64,
+    ops,
+    brand: ops?.brand ?? Object.getOwnPropertySymbols(globalThis.Blob?.prototype ?? {}).at(-1) ?? Symbol("brand"),
+    broken,
+    /** Opens a database, in the file or in memory, which calls go to from now on. */
+    async open(inFile) {
+      t.kv = await openKv(inFile ? path : ":memory:");
+      opened.push(t.kv);
+      if (!ops) return;
+      rids.push(t.rid = await ops.op_kv_open(inFile ? path : ":memory:"));
+      t.mutations = ops.op_kv_mutations();
+    },
+    close() {
+      try { t.kv.close(); } catch { /* It was closed. */ }
+    },
+    /** Does something that ends by itself. */
+    act(act) {
+      try { keep(pending, act()); } catch { /* It may throw. */ }
+    },
+    /** Does something that may go on until the database is closed. */
+    begin(act) {
+      try { keep(endless, act()); } catch { /* It may throw. */ }
+    },
+    settle: () => Promise.all(pending.splice(0)),
+    /** Reads some of a listing. */
+    async list(...args) {
+      const entries = t.kv.list(...args);
+      for (let i = 0; i < 9; i++) {
+        const { done, value } = await entries.next();
+        if (done) break;
+        value.cursor, entries.cursor;
+      }
+    },
+    /** Reads what a watch tells. */
+    async watch(...args) {
+      for await (const entries of t.kv.watch(...args)) entries.length;
+    },
+    /** Commits a write alone: where it is rejected, it wrote nothing. */
+    async checked(build) {
+      await t.settle();
+      const before = await versions(t.kv).catch(() => undefined);
+      let told;
+      try {
+        const write = t.kv.atomic();
+        build(write);
+        told = (await write.commit()).ok ? undefined : "a failed check";
+      } catch (error) {
+        told = (() => { try { return String(error); } catch { return "an error"; } })();
+      }
+      if (before === undefined || told === undefined) return;
+      const after = await versions(t.kv).catch(() => new Set());
+      for (const version of after) if (!before.has(version)) broken.push(`${told} wrote ${version}`);
+    },
+  };
+  t.hard = hard(t);
+  try { await script(t); } catch { /* It may throw. */ }
+  await t.settle();
+  for (const kv of opened) try { kv.close(); } catch { /* It was closed. */ }
+  rids.forEach((rid) => Deno.core.tryClose(rid));
+  await Promise.all(endless);
+  return broken;
+}

@@ -1,0 +1,286 @@
+//! Hostile files: any values in the columns, any bytes in the pages, and an engine that opens what they make.
+
+use std::fs;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use futures_executor::block_on;
+use futures_util::FutureExt;
+use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::{
+    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Pending,
+    Read, Value, Versionstamp,
+};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params_from_iter};
+
+/// The time at first, in milliseconds since the Unix epoch.
+const NOW: u64 = 1_700_000_000_000;
+
+/// How long a database may take to close.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The tables, and their columns.
+const TABLES: [(&str, usize); 5] =
+    [("kv", 6), ("queue", 5), ("queue_running", 5), ("data_version", 3), ("migration_state", 2)];
+
+/// The same tables, for values that the declared types and conditions would refuse or convert.
+const LOOSE: &str = "
+    drop table kv; drop table queue; drop table queue_running; drop table data_version; drop table migration_state;
+    create table kv (k primary key, v, v_encoding, version, seq, expiration_ms);
+    create table queue (ts, id, data, backoff_schedule, keys_if_undelivered);
+    create table queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered);
+    create table data_version (k primary key, version, seq);
+    create table migration_state (k primary key, version);
+    insert into data_version values (0, 5, 0);
+    insert into migration_state values (0, 3);
+";
+
+/// Stores hostile rows or bytes in a file, opens it as a database, and uses that.
+pub fn stored(data: &[u8]) {
+    let folder = folder();
+    let path = folder.path().join("kv.sqlite3");
+    let mut u = Unstructured::new(data);
+    // The bytes may end anywhere: what they give is enough.
+    let _ = damage(&mut u, &path);
+    let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
+    let _ = use_file(&mut u, path, &clock);
+    wait_closed(PATIENCE);
+}
+
+/// A folder for files, in memory where there is such a place.
+pub fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("the folder for temporary files is writable")
+}
+
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The bytes of a sound file, with some of everything in it.
+static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = folder();
+    let path = folder.path().join("kv.sqlite3");
+    let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
+    let database = open(&path, &clock).expect("a new file can be opened");
+    let value = |i: u64| match i % 3 {
+        0 => Value::V8(vec![0xff, 0x0f, b'I', i as u8]),
+        1 => Value::U64(i),
+        _ => Value::Bytes(vec![i as u8; 2000]),
+    };
+    for i in 0..8 {
+        let expire_at = (i > 5).then_some(NOW + i);
+        let kind = MutationKind::Set { value: value(i), expire_at, versionstamped: false };
+        let write = AtomicWrite::new().mutate(Mutation { key: key(i as u8), kind }).enqueue(message(NOW - 5 + i));
+        database.write_blocking(write).expect("the write is allowed");
+    }
+    let taken = block_on(database.dequeue()).expect("messages can be taken");
+    assert!(!taken.is_empty(), "some messages are ready");
+    drop((taken, database));
+    wait_closed(PATIENCE);
+    fs::read(&path).expect("the file is there")
+});
+
+/// One of a few keys, so that they meet.
+fn key(i: u8) -> Key {
+    Key::from_parts(&[KeyPart::from("k"), KeyPart::from(f64::from(i % 8))]).expect("the parts are short")
+}
+
+fn message(deliver_at: u64) -> Enqueue {
+    let backoff_schedule = (deliver_at.is_multiple_of(2)).then(|| vec![1, 2]);
+    let message = vec![0xff, 0x0f, b'I', 2];
+    Enqueue { message, deliver_at, backoff_schedule, keys_if_undelivered: vec![key(deliver_at as u8)] }
+}
+
+fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Sqlite> {
+    let location = Location::File { path: path.to_owned(), follow_links: true };
+    let options = Options { clock: clock.clone(), ..Options::default() };
+    match Sqlite::open_at_once(&location, &options) {
+        Some(database) => Ok(database),
+        None => Sqlite::open(location, options),
+    }
+}
+
+/// Writes a file: of hostile rows, or of hostile bytes.
+fn damage(u: &mut Unstructured<'_>, path: &Path) -> Result<()> {
+    let mut image = SOUND.clone();
+    let (rows, loose): (bool, bool) = u.arbitrary()?;
+    if !rows {
+        for _ in 0..u.int_in_range(1..=16)? {
+            let at = u.choose_index(image.len())?;
+            let bytes = u.arbitrary::<&[u8]>()?;
+            let end = image.len().min(at + bytes.len());
+            image[at..end].copy_from_slice(&bytes[..end - at]);
+        }
+        if u.ratio(1, 8)? {
+            image.truncate(u.choose_index(image.len())?);
+        }
+        if u.ratio(1, 4)? {
+            write_file(path.with_extension("sqlite3-wal"), u.arbitrary()?);
+        }
+    }
+    write_file(path.to_owned(), &image);
+    if rows {
+        let file = Connection::open(path).expect("the file is sound");
+        file.execute_batch("pragma synchronous = off; begin").expect("the file is sound");
+        if loose {
+            file.execute_batch(LOOSE).expect("the tables are there");
+        }
+        let inserted = insert(u, &file);
+        file.execute_batch("commit").expect("the file is writable");
+        inserted?;
+    }
+    Ok(())
+}
+
+fn write_file(path: PathBuf, bytes: &[u8]) {
+    let written: io::Result<()> = fs::File::create(path).and_then(|mut file| file.write_all(bytes));
+    written.expect("there is room for a small file");
+}
+
+fn insert(u: &mut Unstructured<'_>, file: &Connection) -> Result<()> {
+    for _ in 0..u.int_in_range(1..=8)? {
+        let (table, columns) = *u.choose(&TABLES)?;
+        let values = (0..columns).map(|column| column_value(u, table, column)).collect::<Result<Vec<_>>>()?;
+        let parameters = vec!["?"; columns].join(", ");
+        // What the table refuses is not stored.
+        let _ = file.execute(&format!("replace into {table} values ({parameters})"), params_from_iter(values));
+    }
+    Ok(())
+}
+
+/// A value: one that the column may have, or any.
+fn column_value<'a>(u: &mut Unstructured<'a>, table: &str, column: usize) -> Result<ToSqlOutput<'a>> {
+    let usual: ToSqlOutput<'a> = match (table, column) {
+        ("data_version" | "migration_state", 0) | ("kv", 4) => 0.into(),
+        ("migration_state", 1) => 3.into(),
+        ("kv", 0) => key(u.arbitrary()?).into_bytes().into(),
+        ("kv", 1) => ToSqlOutput::Borrowed(ValueRef::Blob(u.arbitrary()?)),
+        ("kv", 2) => (*u.choose(&[1, 2, 3])?).into(),
+        ("kv", 5) => (*u.choose(&[-1, NOW as i64, NOW as i64 + 2000])?).into(),
+        ("queue" | "queue_running", 0) => (NOW as i64 + u.int_in_range(-2..=2)? * 1000).into(),
+        ("queue" | "queue_running", 1) => (*u.choose(&["a", "b", ""])?).into(),
+        ("queue" | "queue_running", 2) => ToSqlOutput::Borrowed(ValueRef::Blob(u.arbitrary()?)),
+        ("queue" | "queue_running", 3) => {
+            (*u.choose(&["[1,2]", "null", "[]", "[18446744073709551615]", "[-1]", "{"])?).into()
+        }
+        ("queue" | "queue_running", 4) => (*u.choose(&["[[2,97,0]]", "[]", "[[]]", "[[256]]", "null"])?).into(),
+        _ => u.int_in_range(1..=9_i64)?.into(),
+    };
+    if u.ratio(2, 3)? {
+        return Ok(usual);
+    }
+    Ok(ToSqlOutput::Borrowed(match u.int_in_range(0..=5)? {
+        0 => ValueRef::Null,
+        1 => ValueRef::Integer(u.arbitrary()?),
+        2 => ValueRef::Integer(*u.choose(&[i64::MIN, -1, 0, 4, 1 << 32, i64::MAX])?),
+        3 => ValueRef::Real(u.arbitrary()?),
+        // Not always UTF-8.
+        4 => ValueRef::Text(u.arbitrary()?),
+        _ => ValueRef::Blob(u.arbitrary()?),
+    }))
+}
+
+/// Opens a file, and calls whatever the engine has.
+fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Result<()> {
+    let Some(mut database) = told(open(&path, clock)) else { return Ok(()) };
+    let mut dequeued: Vec<Pending<Vec<Delivery>>> = Vec::new();
+    let mut deliveries = Vec::new();
+    for _ in 0..24 {
+        match u.int_in_range(0..=9)? {
+            0 | 1 => read(u, &database)?,
+            2 => drop(told(database.count(&[], &[0xff]))),
+            3..=5 => drop(told(database.write_blocking(write(u)?))),
+            6 => drop(told(block_on(database.delete_range(key(0).into_bytes(), key(u.arbitrary()?).into_bytes())))),
+            7 => dequeued.push(database.dequeue()),
+            8 => drop(clock.0.fetch_add(u.int_in_range(0..=10_000)?, Ordering::Relaxed)),
+            _ => {
+                let watch = told(database.watch(&[key(0)]));
+                database.close();
+                drop(watch);
+                wait_closed(PATIENCE);
+                let Some(again) = told(open(&path, clock)) else { break };
+                database = again;
+            }
+        }
+        dequeued.retain_mut(|taking| match taking.now_or_never() {
+            Some(taken) => {
+                deliveries.extend(told(taken).into_iter().flatten());
+                false
+            }
+            None => true,
+        });
+        if let Some(delivery) = deliveries.pop() {
+            told(block_on(delivery.finish(u.arbitrary()?)));
+        }
+    }
+    database.close();
+    assert!(matches!(database.count(&[], &[]), Err(openkv_engine::Error::Closed)));
+    for taking in dequeued {
+        deliveries.extend(told(block_on(taking)).into_iter().flatten());
+    }
+    for delivery in deliveries {
+        told(block_on(delivery.finish(false)));
+    }
+    Ok(())
+}
+
+/// What was answered. An error has a text.
+fn told<T>(answer: openkv_engine::Result<T>) -> Option<T> {
+    answer.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
+}
+
+fn read(u: &mut Unstructured<'_>, database: &Sqlite) -> Result<()> {
+    let key = key(u.arbitrary()?);
+    let range = |reverse, values, limit| Read::Range { start: &[], end: &[0xff], limit, reverse, values };
+    let reads = [range(u.arbitrary()?, u.arbitrary()?, u.int_in_range(0..=500)?), Read::Key(&key)];
+    told(database.read(&reads[u.int_in_range(0..=1)?..], &mut |_, entry| {
+        let entry = entry.to_owned();
+        assert!(!format!("{entry:?}{}", entry.versionstamp).is_empty());
+        ControlFlow::Continue(())
+    }));
+    Ok(())
+}
+
+fn write(u: &mut Unstructured<'_>) -> Result<AtomicWrite> {
+    let mut write = AtomicWrite::new();
+    for _ in 0..u.int_in_range(1..=3)? {
+        let key = key(u.arbitrary()?);
+        let value = match u.int_in_range(0..=3)? {
+            0 => Value::U64(u.arbitrary()?),
+            1 => Value::Bytes(u.arbitrary()?),
+            2 => Value::V8(u.arbitrary()?),
+            // A number or a bigint, which only a sum looks into.
+            _ => Value::V8([&[0xff, 0x0f, *u.choose(b"IUNZ")?], u.arbitrary::<&[u8]>()?].concat()),
+        };
+        let expire_at = u.arbitrary::<Option<u16>>()?.map(|wait| NOW + u64::from(wait));
+        let kind = match u.int_in_range(0..=5)? {
+            0 => MutationKind::Set { value, expire_at, versionstamped: u.arbitrary()? },
+            1 => MutationKind::Delete,
+            2 => {
+                write.enqueues.push(message(NOW + u64::from(u.arbitrary::<u8>()?)));
+                continue;
+            }
+            3 => {
+                let versionstamp =
+                    u.arbitrary::<Option<u8>>()?.map(|version| Versionstamp::from_version(version.into()));
+                write.checks.push(Check { key, versionstamp });
+                continue;
+            }
+            _ => MutationKind::Combine { operand: *u.choose(&[Operand::Sum, Operand::Min, Operand::Max])?, value },
+        };
+        write.mutations.push(Mutation { key, kind });
+    }
+    Ok(write)
+}
