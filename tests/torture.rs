@@ -1,19 +1,31 @@
-//! Short forms of what tries to make a database lose data. See the crate `openkv_torture`.
+//! Short forms of the ways to make a database lose data, which `cargo xtask torture` has at full length.
 
-use openkv_torture::{Programs, crash, processes};
+use openkv_torture::{Outcome, Programs, crash, processes};
 
+/// The binary under test, alone.
 fn programs() -> Programs {
     Programs { openkv: env!("CARGO_BIN_EXE_openkv").into(), deno: "deno".into() }
 }
 
+#[track_caller]
+fn holds(outcome: Outcome) {
+    outcome.unwrap_or_else(|broken| panic!("{broken}"));
+}
+
 #[test]
 fn processes_that_mix_all_operations_lose_nothing() {
-    let args = processes::Args { workers: 8, visitors: 1, seconds: 2 };
-    processes::run(&programs(), &args).unwrap_or_else(|broken| panic!("{broken}"));
+    holds(processes::run(&programs(), &processes::Args { workers: 8, visitors: 1, seconds: 2 }));
 }
 
 #[test]
 fn killed_processes_lose_nothing_that_they_were_promised() {
-    let args = crash::Args { rounds: 6, seed: 1 };
-    crash::run(&programs(), &args).unwrap_or_else(|broken| panic!("{broken}"));
+    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1 }));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_grows_and_nothing_gets_lost() {
+    use openkv_torture::soak;
+
+    holds(soak::run(&programs(), &soak::Args { minutes: 0.1, plot: None }));
 }

@@ -12,6 +12,7 @@ pub mod linear;
 pub mod model;
 pub mod power;
 pub mod processes;
+pub mod soak;
 
 use std::env;
 use std::fmt::Display;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, crash, faults, linear, model, power, processes};
+use openkv_torture::{Outcome, Programs, backup, crash, faults, linear, model, power, processes, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -38,6 +38,8 @@ enum Command {
     Power(power::Args),
     /// Runs processes that do everything at once on one file, and counts what they were promised
     Processes(processes::Args),
+    /// Uses everything of a database for a long time, and checks that nothing grows
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +67,6 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Model(args) => model::run(&args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
+        Command::Soak(args) => soak::run(programs, &args),
     }
 }

@@ -1,0 +1,114 @@
+//! A runtime, and the scripts that it runs.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::{Programs, failed};
+
+/// What runs scripts.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    program: PathBuf,
+    /// What stands before the script.
+    args: &'static [&'static str],
+}
+
+impl Runtime {
+    /// OpenKV.
+    pub fn openkv(programs: &Programs) -> Self {
+        Self { program: programs.openkv.clone(), args: &["run", "-A"] }
+    }
+
+    /// The reference.
+    ///
+    /// # Errors
+    /// Says that it does not run.
+    pub fn deno(programs: &Programs) -> Result<Self, String> {
+        // What is found by its name may be a script that starts the binary, and to kill it would not end that.
+        let mut find = Command::new(&programs.deno);
+        let found = find.args(["eval", "console.log(Deno.execPath())"]).output().map_err(failed("Deno"))?;
+        let program = String::from_utf8_lossy(&found.stdout).trim().into();
+        Ok(Self { program, args: &["run", "-A", "--unstable-kv"] })
+    }
+
+    /// Its name and version, in the first line that it prints for `--version`.
+    ///
+    /// # Errors
+    /// Says that it does not run.
+    pub fn version(&self) -> Result<String, String> {
+        let output = Command::new(&self.program).arg("--version").output().map_err(failed("a version"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// A script of the folder `scripts`, to be run in a folder. Its output is piped.
+    pub fn script(&self, script: &str, folder: &Path) -> Command {
+        self.within(&[], script, folder)
+    }
+
+    /// A script as [`Runtime::script`] gives it, run by another program, which is given its command line.
+    pub fn within(&self, program: &[&str], script: &str, folder: &Path) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+        let mut command = match program {
+            [] => Command::new(&self.program),
+            [program, args @ ..] => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&self.program);
+                command
+            }
+        };
+        // Deno asks the network for a newer version now and then.
+        command.args(self.args).arg(script).current_dir(folder).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+/// Waits for a process to end by itself. None where it did not in time, and was killed. What it prints must fit into pipes.
+///
+/// # Errors
+/// Says why it could not be waited for.
+pub fn wait(mut child: Child, patience: Duration) -> Result<Option<Output>, String> {
+    let begin = Instant::now();
+    while child.try_wait().map_err(failed("a process"))?.is_none() {
+        if begin.elapsed() > patience {
+            child.kill().and_then(|()| child.wait()).map_err(failed("a process"))?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().map(Some).map_err(failed("a process"))
+}
+
+/// Waits for a process to succeed, and answers what it printed.
+///
+/// # Errors
+/// Says how it failed.
+pub fn finish(child: Child, patience: Duration) -> Result<String, String> {
+    let Some(output) = wait(child, patience)? else { return Err(format!("no end within {patience:?}")) };
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// Waits for a line that a process prints.
+///
+/// # Errors
+/// Says that it ended before.
+pub fn wait_for_line(child: &mut Child, line: &str) -> Result<(), String> {
+    let stdout = child.stdout.as_mut().ok_or("no output")?;
+    // Byte by byte, as what follows is for others to read.
+    let (mut read, mut byte) = (Vec::new(), [0]);
+    while stdout.read(&mut byte).map_err(failed("a process"))? > 0 {
+        match byte {
+            [b'\n'] if read == line.as_bytes() => return Ok(()),
+            [b'\n'] => read.clear(),
+            [byte] => read.push(byte),
+        }
+    }
+    let status = child.wait().map_err(failed("a process"))?;
+    Err(format!("{status} before it printed {line:?}"))
+}

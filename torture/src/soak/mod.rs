@@ -1,0 +1,281 @@
+//! One process that uses everything of a database at a steady rate, for a long time: nothing may grow, and nothing may get
+//! lost. Linux alone, which tells what a process has.
+
+mod plot;
+mod sample;
+
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::runtime::Runtime;
+use crate::{Outcome, Programs, failed};
+use sample::{MIB, Sample};
+
+/// How long, and what to draw.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// How long to run, in minutes.
+    #[arg(long, default_value_t = 30.0)]
+    pub minutes: f64,
+    /// Where to draw what was measured, as an SVG.
+    #[arg(long)]
+    pub plot: Option<PathBuf>,
+}
+
+/// The database, in the folder of a run.
+const DATABASE: &str = "kv.sqlite3";
+
+/// How often to look at the process.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long the space of expired entries may take to be reclaimed at the end, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The shortest run whose memory says something: a heap that warms up grows.
+const WARM: Duration = Duration::from_secs(60);
+
+/// What a handler throws that is to fail, as it is reported.
+const PLANNED: &str = "Exception in queue handler planned";
+
+/// What the script printed.
+#[derive(Default)]
+struct Printed {
+    /// What it counted so far.
+    counts: Value,
+    done: bool,
+}
+
+/// Runs the script for some time, and checks that what it takes does not grow.
+///
+/// # Errors
+/// Says what grew or got lost.
+pub fn run(programs: &Programs, args: &Args) -> Outcome {
+    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
+    let seconds = args.minutes * 60.0;
+    let mut command = Runtime::openkv(programs).script("soak.ts", folder.path());
+    command.arg(DATABASE).arg(seconds.to_string()).stdin(Stdio::piped());
+    let mut child = command.spawn().map_err(failed("openkv"))?;
+    let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+
+    let printed = Mutex::new(Printed::default());
+    let (samples, errors) = thread::scope(|scope| {
+        scope.spawn(|| follow(BufReader::new(stdout).lines(), &printed));
+        let errors = scope.spawn(|| read_errors(stderr));
+        let samples = watch(&mut child, folder.path(), &printed);
+        // What went wrong stands in the errors. The process ends without its input, if it did not end already.
+        drop(child.stdin.take());
+        (samples, errors.join().expect("a thread that reads"))
+    });
+    let status = child.wait().map_err(failed("openkv"))?;
+    let (planned, errors) = errors.map_err(failed("the errors of openkv"))?;
+    if !status.success() || !errors.is_empty() {
+        return Err(format!("openkv ended with {status}: {errors}"));
+    }
+    let samples = samples?;
+    if let Some(file) = &args.plot {
+        std::fs::write(file, plot::draw(&samples)).map_err(failed("the plot"))?;
+    }
+    let counts = printed.into_inner().counts;
+    check_counts(&counts, planned)?;
+    check_closed(folder.path())?;
+    let table = check_growth(&samples, Duration::from_secs_f64(seconds) >= WARM)?;
+    Ok(format!("{} minutes. {}\n\n{table}", args.minutes, describe(&counts)))
+}
+
+/// Reads what the script prints.
+fn follow(lines: Lines<impl BufRead>, printed: &Mutex<Printed>) {
+    for line in lines.map_while(Result::ok) {
+        let mut printed = printed.lock();
+        match serde_json::from_str(&line) {
+            Ok(counts) => printed.counts = counts,
+            Err(_) => printed.done = line == "done",
+        }
+    }
+}
+
+/// Reads what is reported as an error. Answers how often a handler failed as planned, and the rest.
+fn read_errors(stderr: impl Read) -> std::io::Result<(u64, String)> {
+    let (mut planned, mut rest) = (0, String::new());
+    for line in BufReader::new(stderr).lines() {
+        match line?.as_str() {
+            PLANNED => planned += 1,
+            line => rest = rest + line + "\n",
+        }
+    }
+    Ok((planned, rest))
+}
+
+/// Looks at the process until the script is done, and then until the space of expired entries was reclaimed.
+fn watch(child: &mut Child, folder: &Path, printed: &Mutex<Printed>) -> Result<Vec<Sample>, String> {
+    let start = Instant::now();
+    let database = folder.join(DATABASE);
+    let mut samples = Vec::new();
+    while !printed.lock().done {
+        thread::sleep(INTERVAL);
+        if child.try_wait().map_err(failed("openkv"))?.is_some() {
+            return Err("openkv ended early".into());
+        }
+        let heap = printed.lock().counts["heap"].as_u64().unwrap_or_default();
+        samples.push(Sample::look(child.id(), &database, start.elapsed(), heap).map_err(failed("/proc"))?);
+    }
+    let file = Connection::open(&database).map_err(failed("the database"))?;
+    let done = Instant::now();
+    loop {
+        let kept = "select count(*) from kv where expiration_ms >= 0";
+        let kept: i64 = file.query_row(kept, [], |row| row.get(0)).map_err(failed("the database"))?;
+        match kept {
+            0 => return Ok(samples),
+            _ if done.elapsed() > PATIENCE => return Err(format!("{kept} expired entries still take up space")),
+            _ => thread::sleep(INTERVAL),
+        }
+    }
+}
+
+/// Checks that every message and every entry went the way that was planned for it.
+fn check_counts(counts: &Value, planned: u64) -> Result<(), String> {
+    let count = |name: &str| counts[name].as_u64().unwrap_or_default();
+    // Of forty messages, one is given up, and three fail at first: once, twice, and three times.
+    let (rounds, rest) = (count("enqueued") / 40, count("enqueued") % 40);
+    let retries = rounds * 10 + (36..rest).map(|number| number - 35).sum::<u64>();
+    let expected = [
+        ("enqueued", count("deliveries") - count("retries") + count("undelivered")),
+        ("undelivered", rounds),
+        ("retries", retries),
+        ("retries", planned),
+        ("expired", count("expiring")),
+    ];
+    for (name, expected) in expected {
+        if count(name) != expected || expected == 0 {
+            return Err(format!("{name} is not {expected}: {counts}"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the file that was left.
+fn check_closed(folder: &Path) -> Result<(), String> {
+    let names = std::fs::read_dir(folder).map_err(failed("the folder"))?;
+    let names: Vec<_> = names.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    if names != [DATABASE] {
+        return Err(format!("beside the closed database stand {names:?}"));
+    }
+    let file = Connection::open(folder.join(DATABASE)).map_err(failed("the database"))?;
+    let check: String =
+        file.query_row("pragma integrity_check", [], |row| row.get(0)).map_err(failed("the database"))?;
+    let left = "select (select count(*) from queue) + (select count(*) from queue_running)";
+    let left: i64 = file.query_row(left, [], |row| row.get(0)).map_err(failed("the database"))?;
+    if check != "ok" || left != 0 {
+        return Err(format!("the closed database is {check}, with {left} messages"));
+    }
+    Ok(())
+}
+
+/// What may not grow, beside the rule for it.
+struct Measure {
+    name: &'static str,
+    value: fn(&Sample) -> u64,
+    unit: u64,
+    /// The greatest median of the last fifth, from that of the second.
+    rule: fn(u64) -> u64,
+    /// Whether a process that was just started grows in it.
+    warms: bool,
+}
+
+const MEASURES: [Measure; 5] = [
+    Measure { name: "memory, MiB", value: |s| s.memory, unit: MIB, rule: |m| m + m / 5 + 8 * MIB, warms: true },
+    Measure { name: "open files", value: |s| s.files, unit: 1, rule: |m| m + 2, warms: false },
+    Measure { name: "threads", value: |s| s.threads, unit: 1, rule: |m| m + 2, warms: false },
+    Measure { name: "log, MiB", value: |s| s.log, unit: MIB, rule: |_| sample::MOST_LOG, warms: false },
+    Measure { name: "file, MiB", value: |s| s.file, unit: MIB, rule: |m| m + m / 5 + 8 * MIB, warms: false },
+];
+
+/// Checks that the median of the last fifth of the run is compatible with that of the second, the first being to warm up;
+/// and that the log never grew over its bound. Answers a table.
+fn check_growth(samples: &[Sample], warm: bool) -> Outcome {
+    let fifth = samples.len() / 5;
+    let parts = [&samples[fifth..2 * fifth], &samples[4 * fifth..]];
+    let mut table = "| | median, second fifth | median, last fifth | most |\n| --- | --- | --- | --- |\n".to_owned();
+    for Measure { name, value, unit, rule, warms } in MEASURES {
+        let most = samples.iter().map(value).max().unwrap_or_default();
+        let [before, after] = parts.map(|part| median(part.iter().map(value).collect()));
+        let grew = after > rule(before) && (warm || !warms);
+        if grew || (name.starts_with("log") && most > sample::MOST_LOG) {
+            return Err(format!("{name} grew from {before} to {after}, and to {most} at most"));
+        }
+        let show = |value: u64| match unit {
+            1 => value.to_string(),
+            _ => format!("{:.1}", value as f64 / unit as f64),
+        };
+        table += &format!("| {name} | {} | {} | {} |\n", show(before), show(after), show(most));
+    }
+    Ok(table)
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn describe(counts: &Value) -> String {
+    let count = |name: &str| counts[name].as_u64().unwrap_or_default();
+    format!(
+        "{} operations. {} messages: {} deliveries, {} of which failed as planned, {} given up as planned, none lost, none \
+         twice; the latest came after {} ms. {} entries expired, none was read afterwards. A watch saw {} of {} changes, and \
+         the last; it was behind by {} ms at most. {} databases were opened and closed.",
+        count("operations"),
+        count("enqueued"),
+        count("deliveries"),
+        count("retries"),
+        count("undelivered"),
+        count("late"),
+        count("expired"),
+        count("watched"),
+        count("changes"),
+        count("behind"),
+        count("handles"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose samples differ in one value, from its first to its last.
+    fn run(change: fn(&mut Sample, u64)) -> Outcome {
+        let samples: Vec<_> = (0..100)
+            .map(|i| {
+                let at = Duration::from_secs(i);
+                let mut sample =
+                    Sample { at, memory: 100 * MIB, heap: 0, files: 20, threads: 5, file: 3 * MIB, log: 4 * MIB };
+                change(&mut sample, i);
+                sample
+            })
+            .collect();
+        check_growth(&samples, true)
+    }
+
+    #[test]
+    fn what_grows_is_found() {
+        let grew = |change| run(change).unwrap_err().split(" grew").next().unwrap().to_owned();
+        assert_eq!(grew(|sample, i| sample.memory += i * MIB), "memory, MiB");
+        assert_eq!(grew(|sample, i| sample.files += i / 20), "open files");
+        assert_eq!(grew(|sample, i| sample.threads += i / 20), "threads");
+        assert_eq!(grew(|sample, i| sample.file += i * MIB), "file, MiB");
+        // Once is too often.
+        assert_eq!(grew(|sample, i| sample.log += (i == 50) as u64 * sample::MOST_LOG), "log, MiB");
+    }
+
+    #[test]
+    fn what_warms_up_or_goes_up_and_down_does_not_grow() {
+        run(|_, _| {}).unwrap();
+        run(|sample, i| sample.memory -= 20_u64.saturating_sub(i) * MIB).unwrap();
+        run(|sample, i| sample.files += i % 7).unwrap();
+    }
+}
