@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, crash, faults, linear, model, power, processes, soak};
+use openkv_torture::{Outcome, Programs, backup, compare, crash, faults, linear, model, power, processes, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// Backs a database up while it is written to, and restores it
     Backup(backup::Args),
+    /// Counts under OpenKV and Deno what is promised
+    Compare(compare::Args),
     /// Kills processes that write, at random moments
     Crash(crash::Args),
     /// Lets the disk fail, at one call after the other
@@ -67,6 +69,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Model(args) => model::run(&args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
+        Command::Compare(args) => compare::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
     }
 }

@@ -1,0 +1,21 @@
+// How long a message that is ready waits for its delivery.
+import { figure, median, sleep } from "./figure.ts";
+
+const [path, times] = Deno.args;
+const kv = await Deno.openKv(path);
+const delays: number[] = [];
+let received = Promise.withResolvers<void>();
+const listening = kv.listenQueue((sent: number) => {
+  delays.push(performance.now() - sent);
+  received.resolve();
+});
+for (let i = 0; i < Number(times); i++) {
+  received = Promise.withResolvers();
+  await kv.enqueue(performance.now());
+  await received.promise;
+  await sleep(Math.random() * 20);
+}
+kv.close();
+await listening;
+figure("from `enqueue` to its delivery, median", `${median(delays).toFixed(1)} ms`);
+figure("from `enqueue` to its delivery, longest", `${Math.max(...delays).toFixed(1)} ms`);

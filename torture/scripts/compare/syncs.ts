@@ -1,0 +1,5 @@
+// Commits, all of them in flight at once.
+const [path, times] = Deno.args;
+const kv = await Deno.openKv(path);
+await Promise.all(Array.from({ length: Number(times) }, (_, i) => kv.set(["number", i], i)));
+kv.close();
