@@ -13,6 +13,7 @@ pub mod linear;
 pub mod model;
 pub mod power;
 pub mod processes;
+mod runtime;
 pub mod soak;
 
 use std::env;

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
 fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Backup(args) => backup::run(programs, &args),
+        Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),
@@ -69,7 +70,6 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Model(args) => model::run(&args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
-        Command::Compare(args) => compare::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
     }
 }

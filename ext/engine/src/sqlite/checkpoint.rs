@@ -14,14 +14,14 @@ use crate::Result;
 /// How long the log grows before it is merged, in pages.
 const PAGES: u32 = 1000;
 
-/// How long the log may grow while it is merged, in pages: commits wait then, for the checkpoint and for readers.
+/// How long the log may grow while it is merged, in pages: commits wait then, for the merge and for those that read the log.
 const MOST_PAGES: u32 = 8 * PAGES;
 
-/// Merges what no reader needs to find in the log.
-const CHECKPOINT: &str = "pragma wal_checkpoint(passive)";
+const MERGE: &str = "pragma wal_checkpoint(passive)";
 
-/// Merges all of the log, and waits for the readers that look into it: a log that is always read would never begin anew.
-const RESTART: &str = "pragma wal_checkpoint(restart)";
+/// Waits for those that read the log, too: a log that is read at any time never begins anew. Who begins to read meanwhile
+/// needs the file alone.
+const MERGE_AND_WAIT: &str = "pragma wal_checkpoint(restart)";
 
 thread_local! {
     /// The length of the log after the last commit of this thread, in pages.
@@ -68,19 +68,21 @@ impl Checkpoints {
     fn begin(&self) -> std::io::Result<JoinHandle<()>> {
         let path = self.path.clone();
         // A failure comes back with the rest, or is made up for by the next checkpoint.
-        let run =
-            move || drop(connection::open_checkpointer(&path).and_then(|connection| merge(&connection, CHECKPOINT)));
+        let run = move || drop(connection::open_checkpointer(&path).and_then(|connection| merge(&connection, MERGE)));
         thread::Builder::new().name("openkv-checkpoint".into()).spawn(run)
     }
 
     fn end(&mut self, connection: &Connection, pages: u32) {
         self.wait();
-        // What fails here is made up for by the next one. So is what a reader keeps from being merged for long.
-        let _ = match pages < MOST_PAGES {
-            true => merge(connection, CHECKPOINT),
-            false => connection::waiting_briefly(connection, || merge(connection, RESTART)),
-        };
-        self.next = pages + PAGES;
+        // What fails here is made up for by the next one. So is what a reader keeps from being merged: it needs the log.
+        if pages < MOST_PAGES {
+            let _ = merge(connection, MERGE);
+            self.next = MOST_PAGES.min(pages + PAGES);
+        } else {
+            let _ = connection::wait_briefly(connection, |connection| merge(connection, MERGE_AND_WAIT));
+            // Should someone read for long, commits do not wait for it all the time.
+            self.next = pages + MOST_PAGES;
+        }
     }
 
     fn wait(&mut self) {
@@ -96,8 +98,8 @@ impl Drop for Checkpoints {
     }
 }
 
-fn merge(connection: &Connection, checkpoint: &str) -> Result<()> {
-    Ok(connection.query_row(checkpoint, [], |_| Ok(()))?)
+fn merge(connection: &Connection, statement: &str) -> Result<()> {
+    Ok(connection.query_row(statement, [], |_| Ok(()))?)
 }
 
 #[cfg(test)]
@@ -111,14 +113,13 @@ mod tests {
     /// How many bytes a page of the log takes, with its header.
     const PAGE: u64 = 4096 + 24;
 
-    #[test]
-    fn the_log_stays_bounded_while_entries_are_written_and_read() {
+    /// Writes three times as much as the log may hold, while another thread reads until it is told that all is done. Checks
+    /// that the log stays bounded.
+    fn write_while(read: impl FnOnce(Location, &AtomicBool) + Send) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kv.sqlite3");
         let location = Location::File { path: path.clone(), follow_links: true };
-        let open = || Sqlite::open(location.clone(), Options::default()).unwrap();
-        let (writer, reader) = (open(), open());
-
+        let writer = Sqlite::open(location.clone(), Options::default()).unwrap();
         let write = |i: u64| {
             let set = |j: u64| {
                 let key = Key::from_parts(&[KeyPart::from("a"), KeyPart::from(j as f64)]).unwrap();
@@ -129,31 +130,53 @@ mod tests {
         let log = || std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
         let done = AtomicBool::new(false);
         let (written, longest) = thread::scope(|scope| {
-            let reads = scope.spawn(|| {
-                let mut reads = 0;
-                while !done.load(Ordering::Relaxed) {
-                    let range = Read::Range { start: &[], end: &[255], limit: 12, reverse: false, values: true };
-                    let entries = reader.read_entries(&[range]).unwrap();
-                    // Each read sees one write as a whole.
-                    let first = &entries[0].first().map(|entry| entry.value.clone());
-                    assert!(entries[0].iter().all(|entry| Some(&entry.value) == first.as_ref()));
-                    reads += 1;
-                }
-                reads
-            });
+            let reads = scope.spawn(|| read(location, &done));
             let (mut written, mut longest) = (0, 0);
-            // Twice as much as the log may hold.
-            while written < 2 * u64::from(MOST_PAGES) * PAGE {
+            while written < 3 * u64::from(MOST_PAGES) * PAGE {
                 writer.write_blocking(write(written)).unwrap();
                 written += 12 * 60_000;
                 longest = longest.max(log());
             }
             done.store(true, Ordering::Relaxed);
-            assert!(reads.join().unwrap() > 0);
+            reads.join().unwrap();
             (written, longest)
         });
         // A write more may be added before the next checkpoint, and one more while it waits.
         let most = (u64::from(MOST_PAGES) + 1000) * PAGE;
         assert!(longest < most, "of {written} bytes, {longest} stood in the log");
+    }
+
+    #[test]
+    fn the_log_stays_bounded_while_entries_are_written_and_read() {
+        write_while(|location, done| {
+            let reader = Sqlite::open(location, Options::default()).unwrap();
+            let mut reads = 0;
+            while !done.load(Ordering::Relaxed) {
+                let range = Read::Range { start: &[], end: &[255], limit: 12, reverse: false, values: true };
+                let entries = reader.read_entries(&[range]).unwrap();
+                // Each read sees one write as a whole.
+                let first = &entries[0].first().map(|entry| entry.value.clone());
+                assert!(entries[0].iter().all(|entry| Some(&entry.value) == first.as_ref()));
+                reads += 1;
+            }
+            assert!(reads > 0);
+        });
+    }
+
+    #[test]
+    fn the_log_stays_bounded_where_someone_reads_at_any_time() {
+        write_while(|location, done| {
+            let Location::File { path, .. } = location else { unreachable!("a file") };
+            let [one, other] = [(); 2].map(|()| connection::open_reader(&path, true).unwrap());
+            let begin = |reader: &Connection| reader.execute_batch("begin; select count(*) from kv").unwrap();
+            begin(&one);
+            for (now, next) in [(&one, &other), (&other, &one)].into_iter().cycle() {
+                begin(next);
+                now.execute_batch("commit").unwrap();
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
     }
 }

@@ -23,9 +23,16 @@ const CACHE: i32 = 8 * 1024;
 const LOCK_INTERVAL: Duration = Duration::from_millis(1);
 const LOCK_ATTEMPTS: i32 = 60_000;
 
+/// How many attempts to make for a lock that can be done without.
+const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
+
+/// Does not create a file. One that is moved away while it is open may come back: an empty file in its place would make SQLite
+/// delete the log.
+const EXISTING: OpenFlags = OpenFlags::empty();
+
 /// Opens a connection for reads and writes, and brings the file to the present format.
 pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links, true)?;
+    let connection = open(path, follow_links, OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepare = || -> Result<()> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return schema::check(&connection);
@@ -48,7 +55,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
     if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         return None;
     }
-    let connection = open_without_waiting(path, follow_links, false).ok()?;
+    let connection = open_without_waiting(path, follow_links, EXISTING).ok()?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).ok()?;
     if mode != "wal" || connection.is_readonly(rusqlite::MAIN_DB).ok()? {
         return None;
@@ -61,7 +68,7 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
 
 /// Opens a connection for reads, to a file that a writer has open.
 pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links, false)?;
+    let connection = open(path, follow_links, EXISTING)?;
     connection.pragma_update(None, "query_only", true)?;
     keep_pages(&connection)?;
     Ok(connection)
@@ -70,7 +77,7 @@ pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection>
 /// Opens a connection for checkpoints, to a file that a writer has open.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
     // The writer found the path to be as it is to be.
-    let connection = open(path, true, false)?;
+    let connection = open(path, true, EXISTING)?;
     Durability::Synced.apply(&connection)?;
     Ok(connection)
 }
@@ -83,15 +90,14 @@ pub(super) fn open_memory() -> Result<Connection> {
     Ok(connection)
 }
 
-fn open(path: &Path, follow_links: bool, create: bool) -> Result<Connection> {
-    let connection = open_without_waiting(path, follow_links, create)?;
+fn open(path: &Path, follow_links: bool, more: OpenFlags) -> Result<Connection> {
+    let connection = open_without_waiting(path, follow_links, more)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 
-fn open_without_waiting(path: &Path, follow_links: bool, create: bool) -> Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+fn open_without_waiting(path: &Path, follow_links: bool, more: OpenFlags) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
@@ -131,11 +137,10 @@ fn use_log(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Runs something that gives up on a lock after a tenth of a second.
-pub(super) fn waiting_briefly<T>(connection: &Connection, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    const ATTEMPTS: i32 = 100;
-    connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < ATTEMPTS))?;
-    let result = run();
+/// Does what waits for a lock, but for a second or so: it can do without.
+pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < BRIEF_LOCK_ATTEMPTS))?;
+    let result = operation(connection);
     connection.busy_handler(Some(wait_for_lock))?;
     result
 }

@@ -273,6 +273,24 @@ fn databases_of_one_file_see_each_other() {
 }
 
 #[test]
+fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (folder.path().join("kv.sqlite3"), folder.path().join("elsewhere"));
+    let database = Sqlite::open(file(&folder), Options::default()).unwrap();
+    commit(&database, set("a", text("1")));
+
+    std::fs::rename(&path, &elsewhere).unwrap();
+    let range = Read::Range { start: &[], end: &[255], limit: 1, reverse: false, values: true };
+    assert!(matches!(database.read_entries(&[range]), Err(Error::Open { .. })));
+    assert!(matches!(database.count(&[], &[255]), Err(Error::Open { .. })));
+    // An empty file would take the log with it, and what was written so far.
+    assert!(!path.exists() && folder.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
+
+    std::fs::rename(&elsewhere, &path).unwrap();
+    assert_eq!(get(&database, "a"), Some(text("1")));
+}
+
+#[test]
 fn a_closed_database_answers_so_and_keeps_what_was_queued() {
     let folder = tempfile::tempdir().unwrap();
     let database = Sqlite::open(file(&folder), options().0).unwrap();
