@@ -189,12 +189,116 @@ pub enum Error {
         /// The file that was opened.
         path: PathBuf,
     },
+    /// A file is not what the call needs.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
     /// SQLite or the disk failed.
     #[error("the database failed: {0}")]
     Storage(#[source] Arc<rusqlite::Error>),
     /// The operating system refused to start the writer's thread.
     #[error("unable to start the database's writer thread: {0}")]
     Thread(#[source] Arc<std::io::Error>),
+}
+
+/// Why a file cannot be worked on, or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// Nothing has the name.
+    #[error("there is no such file")]
+    Missing,
+    /// A folder has the name.
+    #[error("this is a folder, not a file")]
+    Folder,
+    /// A file that is to be made is there already.
+    #[error("there is a file already")]
+    Exists,
+    /// The file to write is the one to read.
+    #[error("this is the file to read from")]
+    Same,
+    /// A log stands beside a file that is to be made or replaced. It would be taken for a part of the new one.
+    #[error(
+        "the log {} stands beside it, so a program has it open or left it unfinished: choose another name",
+        log.display()
+    )]
+    LogBeside {
+        /// The log.
+        log: PathBuf,
+    },
+    /// The log holds commits, but cannot be read where it is.
+    #[error("its log cannot be read in a folder that is not writable: copy the file and its log elsewhere")]
+    LogUnreadable,
+    /// Another process has the file open.
+    #[error("another process has it open: stop it first")]
+    InUse,
+    /// The file may be read only.
+    #[error("this file may not be written")]
+    ReadOnly,
+    /// Something else than a SQLite database, or one whose first page is damaged.
+    #[error("this is not a SQLite database, or its first page is damaged")]
+    NotADatabase,
+    /// A SQLite database with other tables.
+    #[error("this is a SQLite database, but not one of Deno KV")]
+    NotKv,
+    /// An early version of the format, which opening brings to the present one.
+    #[error("this file has format version {found} instead of {known}: open it once in a script, which updates it")]
+    OlderFormat {
+        /// The version in the file.
+        found: i64,
+        /// The present version.
+        known: i64,
+    },
+    /// What was found in the file is not what was written there.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
+    /// The disk has no room for the file.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(#[source] Arc<std::io::Error>),
+}
+
+impl Error {
+    /// The error that says of which file it is, where it is one that files have.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        let problem = match &self {
+            Error::ReadOnly => FileProblem::ReadOnly,
+            Error::Damaged(source) => match source.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => FileProblem::NotADatabase,
+                _ => FileProblem::Damaged(source.to_string()),
+            },
+            Error::Full(_) => FileProblem::DiskFull,
+            _ => return self,
+        };
+        problem.of(path)
+    }
+}
+
+impl FileProblem {
+    /// The problem of a file.
+    pub(crate) fn of(self, path: &Path) -> Error {
+        Error::File { path: path.to_owned(), problem: self }
+    }
+
+    /// What the operating system answered about a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_owned();
+        move |error| {
+            let problem = match error.kind() {
+                ErrorKind::NotFound => FileProblem::Missing,
+                ErrorKind::AlreadyExists => FileProblem::Exists,
+                ErrorKind::StorageFull => FileProblem::DiskFull,
+                _ => FileProblem::Io(Arc::new(error)),
+            };
+            problem.of(&path)
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Error {

@@ -8,7 +8,8 @@
 //! - [`Read`] and [`AtomicWrite`]: what to read in one snapshot, and what to commit as a whole or not at all.
 //! - [`Selector`]: a set of keys to list, and the cursors that continue such a listing.
 //!
-//! [`sqlite::Sqlite`] is the database over one SQLite file, or in memory. Time and randomness come from the
+//! [`sqlite::Sqlite`] is the database over one SQLite file, or in memory, and [`sqlite::maintenance`] is what an operator
+//! does with such a file. Time and randomness come from the
 //! [`Clock`] and the [`Random`] in its options, so that a test controls both.
 //!
 //! ```
@@ -42,7 +43,7 @@ mod write;
 
 pub use clock::{Clock, SystemClock};
 pub use database::{Database, Delivery, Pending, Watch};
-pub use error::{Error, Result};
+pub use error::{Error, FileProblem, Result};
 pub use key::{Key, KeyError, KeyPart, KeyParts};
 pub use limits::Limits;
 pub use random::{Random, SystemRandom};

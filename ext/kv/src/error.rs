@@ -82,6 +82,7 @@ impl JsErrorClass for KvError {
                 | Error::Damaged(_)
                 | Error::Full(_)
                 | Error::Moved { .. }
+                | Error::File { .. }
                 | Error::Storage(_)
                 | Error::Thread(_)
                 | Error::NewerFormat { .. }

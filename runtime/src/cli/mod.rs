@@ -1,6 +1,7 @@
 //! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
 
 mod completions;
+mod db;
 mod env_file;
 mod eval;
 mod flags;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Eval(eval::Eval),
     Repl(repl::Repl),
     Test(Box<test::Test>),
+    Db(db::Db),
     Types,
     Completions(Shell),
 }
@@ -38,6 +40,7 @@ impl Command {
             Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
             Self::Test(test) => test.execute(),
+            Self::Db(db) => db.execute(),
             Self::Types => types::execute(),
             Self::Completions(shell) => completions::execute(shell),
         }
@@ -65,6 +68,7 @@ fn declare() -> clap::Command {
         .subcommand(eval::declare())
         .subcommand(repl::declare())
         .subcommand(test::declare())
+        .subcommand(db::declare())
         .subcommand(types::declare())
         .subcommand(completions::declare())
 }
@@ -76,6 +80,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
         "test" => Command::Test(Box::new(test::read(&mut matches)?)),
+        "db" => Command::Db(db::read(&mut matches)),
         "types" => Command::Types,
         "completions" => Command::Completions(completions::read(&mut matches)),
         _ => unreachable!("all commands are listed"),

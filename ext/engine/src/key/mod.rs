@@ -98,8 +98,41 @@ impl Key {
     }
 }
 
+/// The parts in brackets. Bytes that are not a stored key are shown as a SQL literal.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(parts) = self.parts().map(|part| part.map(|part| part.to_string())).collect::<Result<Vec<_>, _>>()
+        else {
+            f.write_str("x'")?;
+            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            return f.write_str("'");
+        };
+        write!(f, "[{}]", parts.join(", "))
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.parts().map(|part| part.ok())).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_shown_as_a_script_writes_it() {
+        let parts = [
+            KeyPart::from("a \"b\""),
+            KeyPart::from(-7),
+            KeyPart::from(1.5),
+            KeyPart::from(f64::NEG_INFINITY),
+            KeyPart::from(&[1, 255][..]),
+            KeyPart::from(true),
+        ];
+        let shown = r#"["a \"b\"", -7n, 1.5, -Infinity, Uint8Array [1, 255], true]"#;
+        assert_eq!(Key::from_parts(&parts).unwrap().to_string(), shown);
+        assert_eq!(Key::from_stored(vec![2, b'a']).to_string(), "x'0261'");
     }
 }

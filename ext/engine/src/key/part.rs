@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use num_bigint::BigInt;
 
@@ -15,6 +16,22 @@ pub enum KeyPart<'a> {
     Number(f64),
     /// False, then true.
     Bool(bool),
+}
+
+/// Nearly as a script would write it.
+impl fmt::Display for KeyPart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyPart::Bytes(bytes) => write!(f, "Uint8Array {bytes:?}"),
+            KeyPart::String(string) => write!(f, "{string:?}"),
+            KeyPart::Int(int) => write!(f, "{int}n"),
+            KeyPart::Number(number) if number.is_infinite() => {
+                f.write_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
+            KeyPart::Number(number) => write!(f, "{number}"),
+            KeyPart::Bool(bool) => write!(f, "{bool}"),
+        }
+    }
 }
 
 impl<'a> From<&'a [u8]> for KeyPart<'a> {

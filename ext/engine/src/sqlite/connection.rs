@@ -146,7 +146,7 @@ pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
 }
 
 /// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
-fn wait_for_lock(attempts: i32) -> bool {
+pub(super) fn wait_for_lock(attempts: i32) -> bool {
     thread::sleep(LOCK_INTERVAL);
     attempts < LOCK_ATTEMPTS
 }

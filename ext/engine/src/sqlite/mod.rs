@@ -7,6 +7,7 @@
 mod apply;
 mod checkpoint;
 mod connection;
+pub mod maintenance;
 mod open_files;
 mod queue;
 mod reader;

@@ -82,7 +82,7 @@ impl OpenFile {
 /// Found without opening the file: where a process closes any descriptor of a file, POSIX drops all the locks that the
 /// process has on it, and SQLite's are among them.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct FileId {
+pub(super) struct FileId {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]
@@ -93,14 +93,14 @@ struct FileId {
 
 impl FileId {
     #[cfg(unix)]
-    fn of(path: &Path, follow_links: bool) -> io::Result<Self> {
+    pub fn of(path: &Path, follow_links: bool) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let metadata = if follow_links { path.metadata()? } else { path.symlink_metadata()? };
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 
     #[cfg(not(unix))]
-    fn of(path: &Path, _follow_links: bool) -> io::Result<Self> {
+    pub fn of(path: &Path, _follow_links: bool) -> io::Result<Self> {
         Ok(Self { path: path.canonicalize()? })
     }
 }

@@ -48,7 +48,8 @@ macro_rules! live {
 }
 pub(super) use live;
 
-const KNOWN: i64 = MIGRATIONS.len() as i64;
+/// The present version of the format.
+pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
 
 /// Brings a file to the present version.
 pub(super) fn migrate(connection: &Connection) -> Result<()> {
@@ -84,7 +85,7 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
 }
 
 /// The version of a file, 0 for an empty one.
-fn version(connection: &Connection) -> Result<i64> {
+pub(super) fn version(connection: &Connection) -> Result<i64> {
     const VERSION: &str = "select version from migration_state where k = 0";
     if let Ok(version) = connection.query_row(VERSION, [], |row| row.get(0)) {
         return Ok(version);

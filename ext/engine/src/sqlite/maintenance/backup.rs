@@ -1,0 +1,67 @@
+use std::path::Path;
+
+use rusqlite::backup::StepResult;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{OnProgress, Progress, source, target};
+use crate::{Error, Result};
+
+/// How many pages to copy at once.
+const STEP: i32 = 1000;
+
+/// What a backup made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// The size of the new file in bytes.
+    pub size: u64,
+}
+
+/// Copies a database into a new file, as it is at one moment, while others go on writing. The new file is there as a whole,
+/// on the disk, or not at all, and has no log. Free pages are copied, too.
+///
+/// # Errors
+/// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
+pub fn backup(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Backup> {
+    source::require_file(file)?;
+    target::require_free(to, file, overwrite)?;
+    let connection = source::open_reader(file)?;
+    // SQLite copies page by page, and would begin anew whenever it finds that another process wrote meanwhile: with
+    // constant writers, for ever. A read transaction around all of the copy keeps its pages as they were when it began.
+    // Writers are not kept waiting; only their log grows until the copy is done.
+    let snapshot = source::snapshot(&connection).map_err(|error| error.of(file))?;
+    source::require_present(&snapshot, file).map_err(|error| error.of(file))?;
+    let stage = target::Stage::beside(to)?;
+    copy(&snapshot, &stage.file(), progress).map_err(|error| error.of(to))?;
+    Ok(Backup { size: stage.put(to, file, overwrite)? })
+}
+
+/// Copies the snapshot of a connection into a file of which nobody else knows.
+pub(super) fn copy(from: &Connection, to: &Path, progress: &mut OnProgress<'_>) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = Connection::open_with_flags(to, flags)?;
+    // The whole file is synced once it is complete, and thrown away where it does not come to that.
+    connection.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
+    copy_into(from, &mut connection, progress)?;
+    connection.close().map_err(|(_, error)| Error::from(error))
+}
+
+/// Copies the snapshot of a connection over the database of another, in one transaction.
+pub(super) fn copy_into(from: &Connection, to: &mut Connection, progress: &mut OnProgress<'_>) -> Result<()> {
+    let copy = rusqlite::backup::Backup::new(from, to)?;
+    loop {
+        let result = copy.step(STEP)?;
+        let pages = copy.progress();
+        let (total, left) = (pages.pagecount as u64, pages.remaining as u64);
+        progress(Progress { doing: "copying pages", done: total - left, total });
+        match result {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {}
+            _ => return Err(Error::Busy),
+        }
+    }
+}
+
+/// The number of the last commit.
+pub(super) fn last_version(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("select version from data_version where k = 0", [], |row| row.get(0))?)
+}

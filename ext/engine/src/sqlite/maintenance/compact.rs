@@ -1,0 +1,68 @@
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{OnProgress, Progress, source};
+use crate::{Error, Result};
+
+const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expiration_ms <= ?1";
+
+/// What a database takes up on the disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The file.
+    pub file: u64,
+    /// Its log.
+    pub log: u64,
+}
+
+impl Size {
+    pub(super) fn of(path: &Path) -> Self {
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        Self { file: size(path), log: size(&source::beside(path, "-wal")) }
+    }
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// The size before.
+    pub before: Size,
+    /// The size after.
+    pub after: Size,
+    /// How many expired entries were removed.
+    pub expired: u64,
+    /// Whether the log was merged into the file and cut. Not where others went on reading from it.
+    pub log_merged: bool,
+}
+
+/// Removes expired entries, as of a time in milliseconds since the Unix epoch, and lays the rest out anew without free
+/// pages. Others may have the file open: their reads go on, their writes wait. Needs as much room again in the folder for
+/// temporary files, and in the log.
+///
+/// # Errors
+/// [`Error::File`], [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
+pub fn compact(file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<Compaction> {
+    let connection = source::open_writer(file)?;
+    let before = Size::of(file);
+    let (expired, log_merged) = run(&connection, file, now, progress).map_err(|error| error.of(file))?;
+    Ok(Compaction { before, after: Size::of(file), expired, log_merged })
+}
+
+fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<(u64, bool)> {
+    source::require_present(connection, file)?;
+    progress(Progress { doing: "removing expired entries", done: 0, total: 0 });
+    let expired = connection.execute(DELETE_EXPIRED, [now as i64])?;
+    progress(Progress { doing: "laying out pages", done: 0, total: 0 });
+    connection.execute_batch("vacuum")?;
+    progress(Progress { doing: "merging the log", done: 0, total: 0 });
+    // Waits for the readers of the old state.
+    let busy = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));
+    let log_merged = match busy.map_err(Error::from) {
+        Ok(busy) => !busy,
+        Err(Error::Busy) => false,
+        Err(error) => return Err(error),
+    };
+    Ok((expired as u64, log_merged))
+}

@@ -1,0 +1,122 @@
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::compact::Size;
+use super::{backup, source};
+use crate::sqlite::schema::{self, live};
+use crate::{Encoding, Result, Versionstamp};
+
+const ENTRIES: &str = concat!(
+    "select v_encoding, count(*), sum(length(k)), sum(length(v)) from kv where ",
+    live!("?1"),
+    " group by v_encoding"
+);
+const EXPIRED: &str = "select count(*) from kv where expiration_ms >= 0 and expiration_ms <= ?1";
+const NEXT_EXPIRY: &str = "select min(expiration_ms) from kv where expiration_ms > ?1";
+const WAITING: &str = "select count(*), count(*) filter (where ts <= ?1) from queue";
+const RUNNING: &str = "select count(*) from queue_running";
+
+/// What is in a database, and what it takes up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The version of the format.
+    pub format: i64,
+    /// What the file and its log take up.
+    pub size: Size,
+    /// The size of a page in bytes.
+    pub page_size: u64,
+    /// How many pages the database has.
+    pub pages: u64,
+    /// How many of them are free, for entries to come.
+    pub free_pages: u64,
+    /// How many entries there are that have not expired.
+    pub entries: u64,
+    /// How many there are of each encoding.
+    pub encodings: Encodings,
+    /// What their keys take up, in stored form, in bytes.
+    pub key_bytes: u64,
+    /// What their values take up, in bytes.
+    pub value_bytes: u64,
+    /// How many entries have expired, and are not removed yet.
+    pub expired: u64,
+    /// When the next entry expires, in milliseconds since the Unix epoch.
+    pub next_expiry: Option<u64>,
+    /// How many messages wait for delivery.
+    pub waiting: u64,
+    /// How many of them could be delivered now.
+    pub ready: u64,
+    /// How many messages are in delivery.
+    pub running: u64,
+    /// The versionstamp of the last commit.
+    pub last_versionstamp: Versionstamp,
+}
+
+/// How many entries have which encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encodings {
+    /// See [`Encoding::V8`].
+    pub v8: u64,
+    /// See [`Encoding::U64`].
+    pub u64: u64,
+    /// See [`Encoding::Bytes`].
+    pub bytes: u64,
+    /// Those that no version of the format writes.
+    pub unknown: u64,
+}
+
+/// Looks at a database, as of a time in milliseconds since the Unix epoch. Reads all of its keys. Changes neither the file
+/// nor its log, and keeps no writer waiting.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File), [`Error::NewerFormat`](crate::Error::NewerFormat),
+/// [`Error::Busy`](crate::Error::Busy) or [`Error::Storage`](crate::Error::Storage).
+pub fn info(file: &Path, now: u64) -> Result<Info> {
+    let connection = source::open_reader(file)?;
+    read(&connection, file, now).map_err(|error| error.of(file))
+}
+
+fn read(connection: &Connection, file: &Path, now: u64) -> Result<Info> {
+    let snapshot = source::snapshot(connection)?;
+    source::require_present(&snapshot, file)?;
+    let now = now as i64;
+    let pragma = |name| snapshot.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|value| value as u64);
+    let count = |sql| snapshot.query_row(sql, [now], |row| row.get::<_, i64>(0)).map(|count| count as u64);
+
+    let mut encodings = Encodings::default();
+    let (mut entries, mut key_bytes, mut value_bytes) = (0, 0, 0);
+    let mut statement = snapshot.prepare(ENTRIES)?;
+    let mut rows = statement.query([now])?;
+    while let Some(row) = rows.next()? {
+        let (encoding, count, keys, values): (rusqlite::types::Value, i64, i64, i64) = row.try_into()?;
+        let group = match encoding {
+            rusqlite::types::Value::Integer(e) if e == Encoding::V8 as i64 => &mut encodings.v8,
+            rusqlite::types::Value::Integer(e) if e == Encoding::U64 as i64 => &mut encodings.u64,
+            rusqlite::types::Value::Integer(e) if e == Encoding::Bytes as i64 => &mut encodings.bytes,
+            _ => &mut encodings.unknown,
+        };
+        *group += count as u64;
+        entries += count as u64;
+        key_bytes += keys as u64;
+        value_bytes += values as u64;
+    }
+    let (waiting, ready) = snapshot.query_row(WAITING, [now], |row| <(i64, i64)>::try_from(row))?;
+    let next_expiry: Option<i64> = snapshot.query_row(NEXT_EXPIRY, [now], |row| row.get(0))?;
+    Ok(Info {
+        format: schema::KNOWN,
+        size: Size::of(file),
+        page_size: pragma("page_size")?,
+        pages: pragma("page_count")?,
+        free_pages: pragma("freelist_count")?,
+        entries,
+        encodings,
+        key_bytes,
+        value_bytes,
+        expired: count(EXPIRED)?,
+        next_expiry: next_expiry.map(|time| time as u64),
+        waiting: waiting as u64,
+        ready: ready as u64,
+        running: snapshot.query_row(RUNNING, [], |row| row.get::<_, i64>(0))? as u64,
+        last_versionstamp: Versionstamp::from_version(backup::last_version(&snapshot)? as u64),
+    })
+}

@@ -1,0 +1,40 @@
+//! What an operator does with the file of a database, while programs use it or while none does.
+//!
+//! Each call opens the file by its path, follows symbolic links, and closes it again. None of them creates the file that it
+//! reads. The process that calls must not have the same file open by other means than this crate: where a process closes
+//! a file, POSIX drops all of its locks on it.
+
+mod backup;
+mod check;
+mod compact;
+mod info;
+mod pages;
+mod restore;
+mod salvage;
+mod source;
+mod tables;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use backup::{Backup, backup};
+pub use check::{Report, check};
+pub use compact::{Compaction, Size, compact};
+pub use info::{Encodings, Info, info};
+pub use restore::{Restoration, restore};
+pub use salvage::{Salvage, salvage};
+pub use tables::{Place, Problem};
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it does at present: "copying", for instance.
+    pub doing: &'static str,
+    /// How many pages or rows it has done.
+    pub done: u64,
+    /// How many there are. 0 where that is not known.
+    pub total: u64,
+}
+
+/// Is told how far a call has come, many times a second.
+pub type OnProgress<'a> = dyn FnMut(Progress) + 'a;

@@ -1,0 +1,238 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef as Column};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::pages::Pages;
+use super::tables::{Place, Problem, TABLES, Table};
+use super::{OnProgress, Progress, backup, source, target};
+use crate::sqlite::schema;
+use crate::{Error, FileProblem, Key, Result};
+
+/// How often to tell how far it has come, in rows.
+const INTERVAL: u64 = 1000;
+
+/// A message whose table is not known is delivered again, unless it was saved already.
+const SAVE_MESSAGE: &str = "insert or ignore into queue (ts, id, data, backoff_schedule, keys_if_undelivered)
+    select ?1, ?2, ?3, ?4, ?5 where not exists (select 1 from queue_running where deadline = ?1 and id = ?2)";
+const HAS_ENTRY: &str = "select 1 from kv where k = ?1";
+const HAS_MESSAGE: &str = "select 1 from queue where ts = ?1 and id = ?2 union all select 1 from queue_running where deadline = ?1 and id = ?2";
+const SET_VERSION: &str =
+    "update data_version set version = max(?1, (select coalesce(max(version), 0) from kv)) where k = 0";
+
+/// What could be saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Salvage {
+    /// How many entries were saved, expired ones among them.
+    pub entries: u64,
+    /// How many messages were saved, waiting and in delivery.
+    pub messages: u64,
+    /// What is damaged, and what was left behind: entries and messages by name, where an index still names them.
+    pub lost: Vec<Problem>,
+    /// Whether the last versionstamp could not be read. That of the new file is the greatest among its entries.
+    pub forgot_versionstamps: bool,
+}
+
+/// Copies every entry and message of a damaged file that can still be read into a new one. Changes the damaged file in
+/// nothing. SQLite reads the rows of each table from the first on up to the first damage, and from the last back. Where it
+/// finds damage, all pages are searched for what it could not reach.
+///
+/// # Errors
+/// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
+pub fn salvage(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Salvage> {
+    source::require_file(file)?;
+    target::require_free(to, file, overwrite)?;
+    let stage = target::Stage::beside(to)?;
+    let saved = Rescue::begin(&stage, progress).map_err(|error| error.of(to))?.run(file, to, &stage)?;
+    stage.put(to, file, overwrite)?;
+    Ok(saved)
+}
+
+/// The rows of a damaged file, on their way to a new one.
+struct Rescue<'a, 'b> {
+    target: Connection,
+    saved: Salvage,
+    lost: BTreeMap<Place, String>,
+    /// The number of the last commit, where it was found.
+    version: Option<i64>,
+    progress: &'a mut OnProgress<'b>,
+}
+
+impl<'a, 'b> Rescue<'a, 'b> {
+    fn begin(stage: &target::Stage, progress: &'a mut OnProgress<'b>) -> Result<Self> {
+        let target = Connection::open(stage.file())?;
+        // The whole file is synced once it is complete, and thrown away where it does not come to that.
+        target.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
+        schema::migrate(&target)?;
+        target.execute_batch("begin")?;
+        Ok(Self { target, saved: Salvage::default(), lost: BTreeMap::new(), version: None, progress })
+    }
+
+    fn run(mut self, file: &Path, to: &Path, stage: &target::Stage) -> Result<Salvage> {
+        let image = stage.beside_file();
+        let unreadable = match self.read_tables(file, &image) {
+            Ok(()) => None,
+            // SQLite reads nothing of it. So the pages of the file itself are searched, without its log.
+            Err(Error::File {
+                problem: problem @ (FileProblem::NotADatabase | FileProblem::Damaged(_) | FileProblem::LogUnreadable),
+                ..
+            }) => Some(problem),
+            Err(error) => return Err(error),
+        };
+        if unreadable.is_some() || !self.lost.is_empty() {
+            let image = if unreadable.is_some() { file } else { &image };
+            self.search(image).map_err(|error| error.of(to))?;
+        }
+        if let Some(problem) = unreadable {
+            if self.saved.entries + self.saved.messages == 0 {
+                return Err(problem.of(file));
+            }
+            self.lost.insert(Place::File, problem.to_string());
+        }
+        self.finish().map_err(|error| error.of(to))
+    }
+
+    /// Saves what SQLite reads. Leaves an image of the file, its log included, where that is not all.
+    fn read_tables(&mut self, file: &Path, image: &Path) -> Result<()> {
+        let connection = source::open_reader(file)?;
+        // With this, SQLite reads a file that lacks pages.
+        connection.pragma_update(None, "writable_schema", true)?;
+        let snapshot = source::snapshot(&connection).map_err(|error| error.of(file))?;
+        match schema::version(&snapshot) {
+            Ok(found) if found > schema::KNOWN => {
+                return Err(Error::NewerFormat { found, known: schema::KNOWN });
+            }
+            _ => {}
+        }
+        let table = "select 1 from sqlite_schema where name = 'kv'";
+        if snapshot.query_row(table, [], |_| Ok(())).optional().map_err(|error| Error::from(error).of(file))?.is_none()
+        {
+            return Err(FileProblem::NotKv.of(file));
+        }
+        self.version = backup::last_version(&snapshot).ok();
+        for table in &TABLES {
+            for order in ["asc", "desc"] {
+                let Some(damage) = self.walk(&snapshot, table, order)? else {
+                    break;
+                };
+                self.lost.insert(Place::Table(table.name), format!("it is damaged: {damage}"));
+            }
+        }
+        match self.lost.is_empty() {
+            true => Ok(()),
+            false => backup::copy(&snapshot, image, self.progress).map_err(|error| error.of(file)),
+        }
+    }
+
+    /// Saves the rows of a table in an order, up to the end or to damage, which it answers.
+    fn walk(&mut self, source: &Connection, table: &Table, order: &str) -> Result<Option<rusqlite::Error>> {
+        let Table { name, key, columns, .. } = table;
+        let sql = format!("select {key}, {columns} from {name} order by {key} {order}");
+        let mut statement = match source.prepare(&sql) {
+            Ok(statement) => statement,
+            Err(damage) => return Ok(Some(damage)),
+        };
+        let mut rows = statement.query([])?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(None),
+                Err(damage) => return Ok(Some(damage)),
+            };
+            let row = table.row(row)?;
+            match (table.fault)(&row) {
+                Some(fault) => {
+                    self.lost.insert(table.place(row[0]), fault);
+                }
+                None => {
+                    let values = vec!["?"; row.len()].join(", ");
+                    self.save(&format!("insert or ignore into {name} ({key}, {columns}) values ({values})"), &row)?;
+                }
+            }
+        }
+    }
+
+    /// Saves the rows that stand on any page, and then names those that an index knows and nobody found.
+    fn search(&mut self, image: &Path) -> Result<()> {
+        let io = |error| FileProblem::io(image)(error);
+        let mut pages = Pages::open(image).map_err(io)?;
+        let total = 2 * u64::from(pages.count());
+        let passes = [Self::save_record, Self::name_record];
+        for (pass, what) in passes.into_iter().enumerate() {
+            for page in 1..=pages.count() {
+                for record in pages.records(page).map_err(io)? {
+                    what(self, record)?;
+                }
+                let done = pass as u64 * u64::from(pages.count()) + u64::from(page);
+                (self.progress)(Progress { doing: "searching pages", done, total });
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves a record that is a row. What it is a row of shows its columns.
+    fn save_record(&mut self, mut record: Vec<Value>) -> Result<()> {
+        if let [Value::Blob(_), Value::Blob(_), Value::Integer(_), Value::Integer(_)] = record[..] {
+            // Written before the format had the last two.
+            record.extend([Value::Integer(0), Value::Integer(-1)]);
+        }
+        let [entries, queue, _] = &TABLES;
+        let columns: Vec<Column<'_>> = record.iter().map(Column::from).collect();
+        match columns[..] {
+            [Column::Blob(_), Column::Blob(_), _, _, _, _] if (entries.fault)(&columns).is_none() => {
+                let Table { columns: names, .. } = entries;
+                self.save(&format!("insert or ignore into kv (k, {names}) values (?, ?, ?, ?, ?, ?)"), &columns)
+            }
+            [_, Column::Text(_), _, _, _] if (queue.fault)(&[&[Column::Null], &columns[..]].concat()).is_none() => {
+                self.save(SAVE_MESSAGE, &columns)
+            }
+            [Column::Null, Column::Integer(version), Column::Integer(_)] => {
+                self.version = self.version.max(Some(version));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a record of an index whose row was not found.
+    fn name_record(&mut self, record: Vec<Value>) -> Result<()> {
+        let (place, is_saved) = match record.as_slice() {
+            [Value::Integer(_), Value::Blob(key)] => {
+                (Place::Entry(Key::from_stored(key.clone())), self.target.prepare_cached(HAS_ENTRY)?.exists([key])?)
+            }
+            [Value::Integer(time), Value::Text(id), Value::Integer(_)] if uuid::Uuid::try_parse(id).is_ok() => (
+                Place::Message { table: "queue", id: id.clone() },
+                self.target.prepare_cached(HAS_MESSAGE)?.exists((time, id))?,
+            ),
+            _ => return Ok(()),
+        };
+        if !is_saved {
+            self.lost.entry(place).or_insert_with(|| "it cannot be read".into());
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, sql: &str, row: &[Column<'_>]) -> Result<()> {
+        let row = row.iter().map(|column| ToSqlOutput::Borrowed(*column));
+        let saved = self.target.prepare_cached(sql)?.execute(params_from_iter(row))? as u64;
+        match sql.contains(" into kv ") {
+            true => self.saved.entries += saved,
+            false => self.saved.messages += saved,
+        }
+        let done = self.saved.entries + self.saved.messages;
+        if done.is_multiple_of(INTERVAL) {
+            (self.progress)(Progress { doing: "saving entries", done, total: 0 });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Salvage> {
+        self.target.execute(SET_VERSION, [self.version.unwrap_or_default()])?;
+        self.target.execute_batch("commit")?;
+        self.target.close().map_err(|(_, error)| error)?;
+        self.saved.forgot_versionstamps = self.version.is_none();
+        self.saved.lost = self.lost.into_iter().map(|(place, what)| Problem { place, what }).collect();
+        Ok(self.saved)
+    }
+}

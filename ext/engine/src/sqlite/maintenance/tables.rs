@@ -1,0 +1,162 @@
+//! What rows of the tables must be like: see `docs/file-format.md`.
+
+use std::fmt;
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef as Column;
+
+use crate::{Key, ValueRef};
+
+/// The last version of V8's serialization format.
+const V8_FORMAT: u8 = 15;
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Where a problem is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In the pages of the file.
+    File,
+    /// In a table.
+    Table(&'static str),
+    /// In an entry.
+    Entry(Key),
+    /// In a message of a table.
+    Message {
+        /// `queue` or `queue_running`.
+        table: &'static str,
+        /// The id of the message, or of its row where that cannot be read.
+        id: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File => write!(f, "file"),
+            Place::Table(table) => write!(f, "table {table}"),
+            Place::Entry(key) => write!(f, "entry {key}"),
+            Place::Message { table, id } => write!(f, "message {id} of {table}"),
+        }
+    }
+}
+
+/// A table whose rows can be read one by one.
+pub(super) struct Table {
+    pub name: &'static str,
+    /// What its rows are ordered by and found by: a column, or SQLite's number for a row.
+    pub key: &'static str,
+    /// The other columns.
+    pub columns: &'static str,
+    /// What is wrong with a row: the key and the columns.
+    pub fault: fn(&[Column<'_>]) -> Option<String>,
+}
+
+pub(super) const TABLES: [Table; 3] = [
+    Table { name: "kv", key: "k", columns: "v, v_encoding, version, seq, expiration_ms", fault: entry_fault },
+    Table {
+        name: "queue",
+        key: "rowid",
+        columns: "ts, id, data, backoff_schedule, keys_if_undelivered",
+        fault: message_fault,
+    },
+    Table {
+        name: "queue_running",
+        key: "rowid",
+        columns: "deadline, id, data, backoff_schedule, keys_if_undelivered",
+        fault: message_fault,
+    },
+];
+
+impl Table {
+    /// The key and the columns of a row.
+    pub fn row<'a>(&self, row: &'a Row<'_>) -> rusqlite::Result<Vec<Column<'a>>> {
+        (0..=self.columns.split(',').count()).map(|i| row.get_ref(i)).collect()
+    }
+
+    /// Where a row is, by its key.
+    pub fn place(&self, key: Column<'_>) -> Place {
+        match key {
+            Column::Blob(key) => Place::Entry(Key::from_stored(key.to_vec())),
+            Column::Integer(row) => Place::Message { table: self.name, id: format!("in row {row}") },
+            _ => Place::Table(self.name),
+        }
+    }
+}
+
+fn entry_fault(row: &[Column<'_>]) -> Option<String> {
+    let &[Column::Blob(key), Column::Blob(value), ref rest @ ..] = row else {
+        return Some("its key or its value is not bytes".into());
+    };
+    let &[Column::Integer(encoding), Column::Integer(version), Column::Integer(_), Column::Integer(_)] = rest else {
+        return Some("its encoding, version or expiry is not a number".into());
+    };
+    key_fault(key).or_else(|| value_fault(value, encoding)).or_else(|| version_fault(version))
+}
+
+fn message_fault(row: &[Column<'_>]) -> Option<String> {
+    let &[_, Column::Integer(_), Column::Text(id), Column::Blob(data), schedule, keys] = row else {
+        return Some("its time is not a number, its id no text, or its data not bytes".into());
+    };
+    if uuid::Uuid::try_parse_ascii(id).is_err() {
+        return Some(format!("its id {:?} is not a UUID", String::from_utf8_lossy(id)));
+    }
+    if json::<Option<Vec<u64>>>(schedule).is_none() {
+        return Some("its backoff_schedule is not an array of milliseconds in JSON".into());
+    }
+    let Some(keys) = json::<Vec<Vec<u8>>>(keys) else {
+        return Some("its keys_if_undelivered is not an array of keys in JSON".into());
+    };
+    v8_fault(data).or_else(|| keys.iter().find_map(|key| key_fault(key)))
+}
+
+fn key_fault(key: &[u8]) -> Option<String> {
+    if key.is_empty() {
+        return Some("its key has no parts".into());
+    }
+    Key::from_stored(key.to_vec()).parts().find_map(|part| part.err()).map(|error| error.to_string())
+}
+
+fn value_fault(value: &[u8], encoding: i64) -> Option<String> {
+    match ValueRef::from_stored(value, encoding) {
+        Err(_) => Some(format!(
+            "its value of {} bytes has encoding {encoding}, which is unknown or does not fit",
+            value.len()
+        )),
+        Ok(ValueRef::V8(bytes)) => v8_fault(bytes),
+        Ok(_) => None,
+    }
+}
+
+/// Only the header is looked at: the rest could be of any depth, and only V8 knows what it takes.
+fn v8_fault(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [0xff, 1..=V8_FORMAT, _, ..] => None,
+        [0xff, format, _, ..] => Some(format!("its value has V8's format {format}; {V8_FORMAT} is the last one known")),
+        _ => Some("its value does not begin as one in V8's format".into()),
+    }
+}
+
+fn version_fault(version: i64) -> Option<String> {
+    (version < 0).then(|| format!("its version {version} is negative"))
+}
+
+fn json<T: serde::de::DeserializeOwned>(column: Column<'_>) -> Option<T> {
+    match column {
+        Column::Text(text) | Column::Blob(text) => serde_json::from_slice(text).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,450 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::sqlite::{Location, Options, Sqlite};
+use crate::{AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Value};
+
+/// Larger than a page has room for, some of them: those go on in pages of their own.
+const VALUE_SIZES: [usize; 4] = [10, 100, 1000, 6000];
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn open(path: &Path) -> Sqlite {
+    Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default()).unwrap()
+}
+
+fn key(i: usize) -> Key {
+    Key::from_parts(&[KeyPart::from("entry"), KeyPart::from(i as f64)]).unwrap()
+}
+
+fn set(i: usize, size: usize) -> Mutation {
+    Mutation::set(key(i), Value::Bytes(vec![i as u8; size]))
+}
+
+fn message(i: usize) -> Enqueue {
+    Enqueue {
+        message: vec![0xff, 15, b'I', i as u8],
+        deliver_at: 5_000_000_000_000,
+        keys_if_undelivered: vec![key(i)],
+        backoff_schedule: None,
+    }
+}
+
+/// Makes a file with entries and a message, and closes it.
+fn fill(path: &Path, entries: usize) {
+    let database = open(path);
+    for first in (0..entries).step_by(100) {
+        let mutations = (first..entries.min(first + 100)).map(|i| set(i, VALUE_SIZES[i % 4])).collect();
+        database.write_blocking(AtomicWrite { mutations, ..AtomicWrite::new() }).unwrap();
+    }
+    database.write_blocking(AtomicWrite { enqueues: vec![message(1)], ..AtomicWrite::new() }).unwrap();
+    // The last to close the file merges its log.
+    database.close();
+    crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
+    assert!(!source::beside(path, "-wal").exists());
+}
+
+fn quiet(_: Progress) {}
+
+fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> FileProblem {
+    match result.unwrap_err() {
+        Error::File { problem, .. } => problem,
+        error => panic!("{error}"),
+    }
+}
+
+/// Changes the bytes of a file.
+fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+/// A leaf of the table of entries, by its number from 0.
+fn leaf(path: &Path) -> usize {
+    let leaves: Vec<usize> = fs::read(path)
+        .unwrap()
+        .chunks(4096)
+        .enumerate()
+        .filter(|(_, page)| page[0] == 0x0a && page.windows(5).any(|window| window == b"entry") && page.len() == 4096)
+        .map(|(i, _)| i)
+        .collect();
+    leaves[leaves.len() / 2]
+}
+
+#[test]
+fn counts_what_is_there() {
+    let folder = Folder::new();
+    let file = folder.path("kv.sqlite3");
+    let database = open(&file);
+    let expiring = |i, time| Mutation {
+        key: key(i),
+        kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(time), versionstamped: false },
+    };
+    let now = 4_000_000_000_000;
+    let write = AtomicWrite {
+        mutations: vec![
+            set(1, 100),
+            Mutation::set(key(2), Value::V8(vec![255, 15, b'T'])),
+            expiring(3, now + 5),
+            expiring(4, now),
+        ],
+        enqueues: vec![message(1), Enqueue { deliver_at: now, ..message(2) }],
+        ..AtomicWrite::new()
+    };
+    let versionstamp = database.write_blocking(write).unwrap().versionstamp().unwrap();
+    let info = info(&file, now).unwrap();
+    assert_eq!((info.entries, info.expired, info.next_expiry), (3, 1, Some(now + 5)));
+    assert_eq!(info.encodings, Encodings { v8: 1, u64: 1, bytes: 1, unknown: 0 });
+    assert_eq!((info.key_bytes, info.value_bytes), (3 * key(1).as_bytes().len() as u64, 100 + 3 + 8));
+    assert_eq!((info.waiting, info.ready, info.running), (2, 1, 0));
+    assert_eq!(info.last_versionstamp, versionstamp);
+    assert_eq!((info.format, info.page_size), (3, 4096));
+    assert!(info.size.log > 0);
+}
+
+#[test]
+fn a_look_changes_nothing() {
+    let folder = Folder::new();
+    let file = folder.path("kv.sqlite3");
+    let database = open(&file);
+    database.write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() }).unwrap();
+    // As a crash would leave them.
+    let copy = folder.path("copy.sqlite3");
+    for suffix in ["", "-wal"] {
+        fs::copy(source::beside(&file, suffix), source::beside(&copy, suffix)).unwrap();
+    }
+    let bytes = || ["", "-wal"].map(|suffix| fs::read(source::beside(&copy, suffix)).unwrap());
+    let before = bytes();
+    assert_eq!(info(&copy, 0).unwrap().entries, 1);
+    assert_eq!(check(&copy, &mut quiet).unwrap(), Report { entries: 1, ..Report::default() });
+    backup(&copy, &folder.path("backup.sqlite3"), false, &mut quiet).unwrap();
+    assert!(bytes() == before);
+    // Without a log, none is left behind.
+    assert_eq!(info(&folder.path("backup.sqlite3"), 0).unwrap().entries, 1);
+    assert_eq!(folder.names().iter().filter(|name| name.starts_with("backup")).count(), 1);
+}
+
+#[test]
+fn a_check_names_rows_that_no_version_writes() {
+    let folder = Folder::new();
+    let file = folder.path("kv.sqlite3");
+    fill(&file, 5);
+    assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 5, messages: 1, problems: vec![] });
+    let connection = Connection::open(&file).unwrap();
+    for damage in [
+        "update kv set v_encoding = 9 where k = ?1 and v_encoding = 3",
+        "insert into kv (k, v, v_encoding, version) values (x'0261', x'00', 3, 1)",
+        "insert into kv (k, v, v_encoding, version) values (x'026100', x'00', 1, 1)",
+        "insert into kv (k, v, v_encoding, version) values (x'026200', x'00', 3, 1000)",
+        "update queue set keys_if_undelivered = '[[255]]'",
+        "insert into queue select ts + 1, 'id', data, backoff_schedule, '[]' from queue",
+        "drop index kv_expiration_ms_idx",
+    ] {
+        let mut statement = connection.prepare(damage).unwrap();
+        match statement.parameter_count() {
+            0 => statement.execute([]).unwrap(),
+            _ => statement.execute([key(3).as_bytes()]).unwrap(),
+        };
+    }
+    drop(connection);
+    let problems = check(&file, &mut quiet).unwrap().problems;
+    let lines: Vec<_> = problems.iter().map(|problem| problem.to_string()).collect();
+    assert_eq!(
+        lines,
+        [
+            "file: there is no index kv_expiration_ms_idx",
+            "entry x'0261': a stored key is damaged: it ends within a part",
+            "entry [\"a\"]: its value does not begin as one in V8's format",
+            "entry [\"b\"]: its version 1000 is above that of the last commit, 2",
+            "entry [\"entry\", 3]: its value of 6000 bytes has encoding 9, which is unknown or does not fit",
+            "message in row 1 of queue: a stored key is damaged: no part of a key begins with byte 0xff",
+            "message in row 2 of queue: its id \"id\" is not a UUID",
+        ]
+    );
+}
+
+#[test]
+fn flipped_bytes_are_found_or_do_no_harm() {
+    let folder = Folder::new();
+    let file = folder.path("kv.sqlite3");
+    fill(&file, 60);
+    let bytes = fs::read(&file).unwrap();
+    let copy = folder.path("copy.sqlite3");
+    let mut found = 0;
+    for offset in (0..bytes.len()).step_by(997).chain(0..100) {
+        let mut bytes = bytes.clone();
+        bytes[offset] ^= 1 << (offset % 8);
+        fs::write(&copy, &bytes).unwrap();
+        // Any answer will do, and any error but a panic.
+        found += usize::from(check(&copy, &mut quiet).map_or(true, |report| !report.problems.is_empty()));
+        let _ = info(&copy, 0);
+        let _ = salvage(&copy, &folder.path("saved.sqlite3"), true, &mut quiet);
+        assert!(fs::read(&copy).unwrap() == bytes, "changed with offset {offset}");
+        for suffix in ["-wal", "-shm"] {
+            assert!(!source::beside(&copy, suffix).exists(), "left with offset {offset}");
+        }
+    }
+    assert!(found > 0);
+}
+
+#[test]
+fn a_compaction_gives_pages_and_the_log_back() {
+    let folder = Folder::new();
+    let file = folder.path("kv.sqlite3");
+    fill(&file, 400);
+    let database = open(&file);
+    let expiring = Mutation {
+        key: key(1000),
+        kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(4_000_000_000_000), versionstamped: false },
+    };
+    database.write_blocking(AtomicWrite { mutations: vec![expiring], ..AtomicWrite::new() }).unwrap();
+    let deleted = database.delete_range(key(0).into_bytes(), key(390).into_bytes());
+    assert_eq!(futures_executor::block_on(deleted).unwrap(), 390);
+
+    // While it is open.
+    let Compaction { before, after, expired, log_merged } = compact(&file, 4_000_000_000_000, &mut quiet).unwrap();
+    assert_eq!((expired, log_merged, after.log), (1, true, 0));
+    assert!(before.log > 0 && after.file < before.file / 4, "{before:?} {after:?}");
+    assert_eq!(fs::metadata(&file).unwrap().len(), after.file);
+    assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 10, messages: 1, problems: vec![] });
+    // And the database that was open meanwhile goes on.
+    database.write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() }).unwrap();
+    assert_eq!(info(&file, 0).unwrap().entries, 11);
+}
+
+#[test]
+fn versionstamps_go_on_behind_those_of_the_replaced_file() {
+    let folder = Folder::new();
+    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+    fill(&file, 100);
+    backup(&file, &saved, false, &mut quiet).unwrap();
+    fill(&file, 1000);
+    let last = info(&file, 0).unwrap().last_versionstamp;
+    assert!(last > info(&saved, 0).unwrap().last_versionstamp);
+
+    assert!(matches!(problem(restore(&saved, &file, false, &mut quiet)), FileProblem::Exists));
+    let restored = restore(&saved, &file, true, &mut quiet).unwrap();
+    assert_eq!((restored.last_versionstamp, restored.forgot_versionstamps), (last, false));
+    let now = info(&file, 0).unwrap();
+    assert_eq!((now.entries, now.last_versionstamp), (100, last));
+    assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"]);
+    assert_eq!(restored.size, fs::metadata(&file).unwrap().len());
+
+    // A new file has those of the backup.
+    let new = folder.path("new.sqlite3");
+    let restored = restore(&saved, &new, false, &mut quiet).unwrap();
+    assert_eq!(restored.last_versionstamp, info(&saved, 0).unwrap().last_versionstamp);
+    assert_eq!(check(&new, &mut quiet).unwrap(), Report { entries: 100, messages: 1, problems: vec![] });
+}
+
+#[test]
+fn a_backup_takes_the_place_of_any_damaged_file() {
+    let folder = Folder::new();
+    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+    fill(&saved, 100);
+    let whole = fs::read(&saved).unwrap();
+    type Change = fn(&mut Vec<u8>);
+    let damages: [(&str, Change); 7] = [
+        ("no header", |bytes| bytes[..100].fill(7)),
+        ("no page 1", |bytes| bytes[..4096].fill(0)),
+        ("truncated", |bytes| bytes.truncate(20_000)),
+        ("truncated within the header", |bytes| bytes.truncate(50)),
+        ("empty", Vec::clear),
+        ("no database", |bytes| *bytes = b"a text that is longer than the header of a database ".repeat(20)),
+        ("a zeroed page", |bytes| bytes[8192..12288].fill(0)),
+    ];
+    for (name, damage) in damages {
+        for with_log in [false, true] {
+            let mut bytes = whole.clone();
+            damage(&mut bytes);
+            fs::write(&file, bytes).unwrap();
+            if with_log {
+                fs::write(source::beside(&file, "-wal"), [7; 10_000]).unwrap();
+            }
+            restore(&saved, &file, true, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let report = check(&file, &mut quiet).unwrap();
+            assert_eq!(report, Report { entries: 100, messages: 1, problems: vec![] }, "{name}");
+            assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"], "{name}");
+        }
+    }
+    // Pages of another size are in nobody's way.
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch("pragma journal_mode = delete; pragma page_size = 8192; vacuum; pragma journal_mode = wal")
+        .unwrap();
+    assert_eq!(info(&file, 0).unwrap().page_size, 8192);
+    restore(&saved, &file, true, &mut quiet).unwrap();
+    assert_eq!(info(&file, 0).unwrap().page_size, 4096);
+}
+
+#[test]
+fn a_damaged_backup_is_not_put_in_place() {
+    let folder = Folder::new();
+    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+    fill(&file, 100);
+    fill(&saved, 1000);
+    let page = leaf(&saved);
+    damage(&saved, |bytes| bytes[page * 4096..][..4096].fill(0));
+    let before = fs::read(&file).unwrap();
+    assert!(matches!(problem(restore(&saved, &file, true, &mut quiet)), FileProblem::Damaged(_)));
+    assert_eq!(info(&file, 0).unwrap().entries, 100);
+    assert_eq!(fs::read(&file).unwrap().len(), before.len());
+    assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"]);
+}
+
+#[test]
+fn what_can_be_read_is_saved_and_the_rest_is_named() {
+    let folder = Folder::new();
+    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("saved.sqlite3"));
+    const ENTRIES: usize = 3000;
+    fill(&file, ENTRIES);
+    let page = leaf(&file);
+    // Three places, with rows between them.
+    damage(&file, |bytes| [page - 30, page, page + 30].iter().for_each(|page| bytes[page * 4096..][..4096].fill(0)));
+    let Salvage { entries, messages, lost, forgot_versionstamps } = salvage(&file, &saved, false, &mut quiet).unwrap();
+    assert_eq!((messages, forgot_versionstamps), (1, false));
+    let named = lost.iter().filter(|problem| matches!(problem.place, Place::Entry(_))).count();
+    assert!(named > 0 && named < 100, "{lost:?}");
+    assert_eq!(entries as usize + named, ENTRIES, "{lost:?}");
+    assert_eq!(check(&saved, &mut quiet).unwrap(), Report { entries, messages, problems: vec![] });
+    assert_eq!(info(&saved, 0).unwrap().last_versionstamp, crate::Versionstamp::from_version(ENTRIES as u64 / 100 + 1));
+}
+
+#[test]
+fn rows_behind_a_break_are_found_on_their_pages() {
+    let folder = Folder::new();
+    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("saved.sqlite3"));
+    const ENTRIES: u64 = 3000;
+    fill(&file, ENTRIES as usize);
+    // What was deleted stands on free pages, and is not to come back.
+    let database = open(&file);
+    let deleted = database.delete_range(key(100).into_bytes(), key(1100).into_bytes());
+    futures_executor::block_on(deleted).unwrap();
+    database.close();
+    crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
+    let (whole, last) = (fs::read(&file).unwrap(), info(&file, 0).unwrap().last_versionstamp);
+    let root: i64 = Connection::open(&file)
+        .unwrap()
+        .query_row("select rootpage from sqlite_schema where name = 'kv'", [], |row| row.get(0))
+        .unwrap();
+
+    // The top of the tree: with it, a few entries that stand on it.
+    damage(&file, |bytes| bytes[(root as usize - 1) * 4096..][..4096].fill(0));
+    let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
+    let named = salvaged.lost.iter().filter(|problem| matches!(problem.place, Place::Entry(_))).count() as u64;
+    assert!(named < 10, "{:?}", salvaged.lost);
+    assert_eq!((salvaged.entries + named, salvaged.messages), (ENTRIES - 1000, 1));
+
+    // The header of the file, without which SQLite reads nothing.
+    fs::write(&file, &whole).unwrap();
+    damage(&file, |bytes| bytes[0] ^= 1);
+    let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
+    assert_eq!((salvaged.entries, salvaged.messages), (ENTRIES - 1000, 1));
+    assert!(matches!(&salvaged.lost[..], [Problem { place: Place::File, .. }]), "{:?}", salvaged.lost);
+    assert_eq!(info(&saved, 0).unwrap().last_versionstamp, last);
+    assert!(check(&saved, &mut quiet).unwrap().problems.is_empty());
+
+    // The end.
+    fs::write(&file, &whole).unwrap();
+    damage(&file, |bytes| bytes.truncate(bytes.len() / 2));
+    let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
+    assert!(salvaged.entries > 400 && salvaged.entries < ENTRIES - 1000, "{}", salvaged.entries);
+    let report = check(&saved, &mut quiet).unwrap();
+    assert_eq!((report.entries, report.problems), (salvaged.entries, vec![]));
+}
+
+#[test]
+fn files_that_are_no_databases_are_refused_by_name() {
+    let folder = Folder::new();
+    let (missing, to) = (folder.path("missing"), folder.path("to"));
+    let (text, empty, other, older, newer) =
+        (folder.path("text"), folder.path("empty"), folder.path("other"), folder.path("older"), folder.path("newer"));
+    fs::write(&text, "a text that is longer than the header of a database ".repeat(20)).unwrap();
+    fs::write(&empty, "").unwrap();
+    Connection::open(&other).unwrap().execute_batch("create table t (c)").unwrap();
+    for (path, version) in [(&older, 2), (&newer, 99)] {
+        fill(path, 1);
+        Connection::open(path).unwrap().execute("update migration_state set version = ?1", [version]).unwrap();
+    }
+    let before = folder.names();
+    let all = |path: &Path| -> Vec<Error> {
+        vec![
+            info(path, 0).unwrap_err(),
+            backup(path, &to, false, &mut quiet).unwrap_err(),
+            restore(path, &to, false, &mut quiet).unwrap_err(),
+            compact(path, 0, &mut quiet).unwrap_err(),
+        ]
+    };
+    let file_problem = |error: &Error| match error {
+        Error::File { problem, .. } => problem.to_string(),
+        error => error.to_string(),
+    };
+    for (path, text) in [
+        (&missing, "there is no such file"),
+        (&folder.0.path().to_owned(), "this is a folder, not a file"),
+        (&text, "this is not a SQLite database, or its first page is damaged"),
+        (&empty, "this is a SQLite database, but not one of Deno KV"),
+        (&other, "this is a SQLite database, but not one of Deno KV"),
+        (&older, "this file has format version 2 instead of 3: open it once in a script, which updates it"),
+        (&newer, "the database file has format version 99, and this program knows versions up to 3: use a newer one"),
+    ] {
+        for (i, error) in all(path).iter().enumerate() {
+            // A check says where a backup is damaged.
+            assert!(file_problem(error).contains(text), "{i}: {error}");
+        }
+        // What an older file holds can be saved.
+        let salvaged = salvage(path, &to, false, &mut quiet);
+        assert!(path == &older || salvaged.unwrap_err().to_string().contains(text));
+        let _ = fs::remove_file(&to);
+    }
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn a_new_file_takes_no_place_that_is_taken() {
+    let folder = Folder::new();
+    let (file, to) = (folder.path("kv.sqlite3"), folder.path("to.sqlite3"));
+    fill(&file, 10);
+    assert!(matches!(problem(backup(&file, &file, true, &mut quiet)), FileProblem::Same));
+    assert!(matches!(problem(restore(&file, &file, true, &mut quiet)), FileProblem::Same));
+    #[cfg(unix)]
+    {
+        let link = folder.path("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(matches!(problem(backup(&file, &link, true, &mut quiet)), FileProblem::Same));
+        assert!(matches!(problem(backup(&link, &file, true, &mut quiet)), FileProblem::Same));
+    }
+    fs::write(&to, "precious").unwrap();
+    assert!(matches!(problem(backup(&file, &to, false, &mut quiet)), FileProblem::Exists));
+    assert_eq!(fs::read(&to).unwrap(), b"precious");
+    backup(&file, &to, true, &mut quiet).unwrap();
+    assert_eq!(info(&to, 0).unwrap().entries, 10);
+
+    // Neither is the log of another database to be taken for that of a backup.
+    fs::write(source::beside(&to, "-wal"), "").unwrap();
+    assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::LogBeside { .. }));
+    assert!(matches!(problem(backup(&file, &folder.path("no/to"), true, &mut quiet)), FileProblem::Missing));
+}

@@ -1,0 +1,38 @@
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command};
+use indicatif::HumanBytes;
+use openkv_engine::sqlite::maintenance;
+
+use super::Outcome;
+
+/// `openkv db backup`: copies a database while it is used.
+pub(crate) struct Backup {
+    file: PathBuf,
+    to: PathBuf,
+    force: bool,
+}
+
+pub(super) fn declare() -> Command {
+    Command::new("backup")
+        .about("Copies a database as it is at one moment, while programs use it")
+        .arg(super::file("file", "The file of the database"))
+        .arg(super::file("to", "The file to make: it is there as a whole, or not at all"))
+        .arg(super::force())
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Backup {
+    Backup {
+        file: super::read_file(matches, "file"),
+        to: super::read_file(matches, "to"),
+        force: matches.get_flag("force"),
+    }
+}
+
+impl Backup {
+    pub(super) fn execute(self) -> Outcome {
+        let backup = super::with_bar(|progress| maintenance::backup(&self.file, &self.to, self.force, progress));
+        let backup = backup.map_err(|error| super::explain(&self.file, &error))?;
+        crate::cli::print(&format!("{}: {}\n", self.to.display(), HumanBytes(backup.size)))
+    }
+}

@@ -1,0 +1,45 @@
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command};
+use indicatif::{HumanBytes, HumanCount};
+use openkv_engine::sqlite::maintenance::{self, Size};
+
+use super::Outcome;
+
+/// `openkv db compact`: gives free space back to the disk.
+pub(crate) struct Compact {
+    file: PathBuf,
+}
+
+pub(super) fn declare() -> Command {
+    Command::new("compact")
+        .about("Removes expired entries, and gives free space back to the disk")
+        .after_help(
+            "Programs may have the file open: their writes wait. While it runs, it needs as much room again in the folder \
+             for temporary files, and beside the file.",
+        )
+        .arg(super::file("file", "The file of the database"))
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Compact {
+    Compact { file: super::read_file(matches, "file") }
+}
+
+impl Compact {
+    pub(super) fn execute(self) -> Outcome {
+        let done = super::with_bar(|progress| maintenance::compact(&self.file, super::now(), progress));
+        let done = done.map_err(|error| super::explain(&self.file, &error))?;
+        if !done.log_merged {
+            eprintln!(
+                "Other processes read from the log all the time: it is merged by the next of their writes, or later."
+            );
+        }
+        let size = |Size { file, log }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));
+        crate::cli::print(&format!(
+            "expired entries removed: {}\nbefore: {}\nafter:  {}\n",
+            HumanCount(done.expired),
+            size(done.before),
+            size(done.after)
+        ))
+    }
+}

@@ -1,0 +1,45 @@
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command};
+use indicatif::HumanBytes;
+use openkv_engine::sqlite::maintenance;
+
+use super::Outcome;
+
+/// `openkv db restore`: puts a backup in place.
+pub(crate) struct Restore {
+    backup: PathBuf,
+    file: PathBuf,
+    force: bool,
+}
+
+pub(super) fn declare() -> Command {
+    Command::new("restore")
+        .about("Checks a backup, and puts it in the place of a database that no program has open")
+        .arg(super::file("backup", "The backup"))
+        .arg(super::file("file", "The file of the database: it is the old one or the new one as a whole"))
+        .arg(super::force())
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Restore {
+    Restore {
+        backup: super::read_file(matches, "backup"),
+        file: super::read_file(matches, "file"),
+        force: matches.get_flag("force"),
+    }
+}
+
+impl Restore {
+    pub(super) fn execute(self) -> Outcome {
+        let restored = super::with_bar(|progress| maintenance::restore(&self.backup, &self.file, self.force, progress));
+        let restored = restored.map_err(|error| super::explain(&self.file, &error))?;
+        if restored.forgot_versionstamps {
+            eprintln!(
+                "The last versionstamp of the old file cannot be read: versionstamps after that of the backup may be \
+                 given again."
+            );
+        }
+        let (size, last) = (HumanBytes(restored.size), restored.last_versionstamp);
+        crate::cli::print(&format!("{}: {size}, last versionstamp {last}\n", self.file.display()))
+    }
+}
