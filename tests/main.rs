@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod damage;
+mod db;
 mod documents;
 mod faults;
 mod flags;

@@ -39,14 +39,10 @@ pub struct Report {
 pub fn check(file: &Path, progress: &mut OnProgress<'_>) -> Result<Report> {
     let connection = source::open_reader(file)?;
     let mut report = Report::default();
-    let checked = Check { connection: &connection, file, report: &mut report, progress }.run();
-    match checked.map_err(|error| error.of(file)) {
-        Err(Error::File { problem: problem @ (FileProblem::NotADatabase | FileProblem::Damaged(_)), .. }) => {
-            report.problems.push(Problem { place: Place::File, what: problem.to_string() });
-            Ok(report)
-        }
-        checked => checked.map(|()| report),
-    }
+    let mut check = Check { connection: &connection, file, report: &mut report, progress };
+    let checked = check.run();
+    check.note_damage(checked)?;
+    Ok(report)
 }
 
 struct Check<'a, 'b> {
@@ -62,8 +58,9 @@ impl Check<'_, '_> {
         let snapshot = source::snapshot(connection)?;
         source::require_present(&snapshot, self.file)?;
         (self.progress)(Progress { doing: "checking pages", done: 0, total: 0 });
-        self.pages()?;
-        self.schema()?;
+        let (pages, schema) = (self.pages(), self.schema());
+        self.note_damage(pages)?;
+        self.note_damage(schema)?;
         let last = backup::last_version(&snapshot).unwrap_or_else(|error| {
             self.found(Place::Table("data_version"), format!("the number of the last commit cannot be read: {error}"));
             i64::MAX
@@ -77,6 +74,17 @@ impl Check<'_, '_> {
 
     fn found(&mut self, place: Place, what: String) {
         self.report.problems.push(Problem { place, what });
+    }
+
+    /// Notes damage, which keeps nothing else from being looked at. What is none stays an error.
+    fn note_damage(&mut self, result: Result<()>) -> Result<()> {
+        match result.map_err(|error| error.of(self.file)) {
+            Err(Error::File { problem: problem @ (FileProblem::NotADatabase | FileProblem::Damaged(_)), .. }) => {
+                self.found(Place::File, problem.to_string());
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     fn pages(&mut self) -> Result<()> {

@@ -44,13 +44,14 @@ pub fn salvage(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgres
     source::require_file(file)?;
     target::require_free(to, file, overwrite)?;
     let stage = target::Stage::beside(to)?;
-    let saved = Rescue::begin(&stage, progress).map_err(|error| error.of(to))?.run(file, to, &stage)?;
+    let saved = Rescue::begin(to, &stage, progress).map_err(|error| error.of(to))?.run(file, &stage)?;
     stage.put(to, file, overwrite)?;
     Ok(saved)
 }
 
 /// The rows of a damaged file, on their way to a new one.
 struct Rescue<'a, 'b> {
+    to: &'a Path,
     target: Connection,
     saved: Salvage,
     lost: BTreeMap<Place, String>,
@@ -60,16 +61,16 @@ struct Rescue<'a, 'b> {
 }
 
 impl<'a, 'b> Rescue<'a, 'b> {
-    fn begin(stage: &target::Stage, progress: &'a mut OnProgress<'b>) -> Result<Self> {
+    fn begin(to: &'a Path, stage: &target::Stage, progress: &'a mut OnProgress<'b>) -> Result<Self> {
         let target = Connection::open(stage.file())?;
         // The whole file is synced once it is complete, and thrown away where it does not come to that.
         target.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
         schema::migrate(&target)?;
         target.execute_batch("begin")?;
-        Ok(Self { target, saved: Salvage::default(), lost: BTreeMap::new(), version: None, progress })
+        Ok(Self { to, target, saved: Salvage::default(), lost: BTreeMap::new(), version: None, progress })
     }
 
-    fn run(mut self, file: &Path, to: &Path, stage: &target::Stage) -> Result<Salvage> {
+    fn run(mut self, file: &Path, stage: &target::Stage) -> Result<Salvage> {
         let image = stage.beside_file();
         let unreadable = match self.read_tables(file, &image) {
             Ok(()) => None,
@@ -82,7 +83,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         };
         if unreadable.is_some() || !self.lost.is_empty() {
             let image = if unreadable.is_some() { file } else { &image };
-            self.search(image).map_err(|error| error.of(to))?;
+            self.search(image)?;
         }
         if let Some(problem) = unreadable {
             if self.saved.entries + self.saved.messages == 0 {
@@ -90,6 +91,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
             }
             self.lost.insert(Place::File, problem.to_string());
         }
+        let to = self.to;
         self.finish().map_err(|error| error.of(to))
     }
 
@@ -215,7 +217,8 @@ impl<'a, 'b> Rescue<'a, 'b> {
 
     fn save(&mut self, sql: &str, row: &[Column<'_>]) -> Result<()> {
         let row = row.iter().map(|column| ToSqlOutput::Borrowed(*column));
-        let saved = self.target.prepare_cached(sql)?.execute(params_from_iter(row))? as u64;
+        let save = || self.target.prepare_cached(sql)?.execute(params_from_iter(row));
+        let saved = save().map_err(|error| Error::from(error).of(self.to))? as u64;
         match sql.contains(" into kv ") {
             true => self.saved.entries += saved,
             false => self.saved.messages += saved,

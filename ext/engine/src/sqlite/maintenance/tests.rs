@@ -322,6 +322,12 @@ fn what_can_be_read_is_saved_and_the_rest_is_named() {
     const ENTRIES: usize = 3000;
     fill(&file, ENTRIES);
     let page = leaf(&file);
+    // A check goes on behind a damaged page.
+    let copy = folder.path("copy.sqlite3");
+    fs::copy(&file, &copy).unwrap();
+    damage(&copy, |bytes| bytes[page * 4096..][..4096].fill(0));
+    let report = check(&copy, &mut quiet).unwrap();
+    assert!(report.entries > 100 && report.messages == 1 && report.problems.len() > 1, "{report:?}");
     // Three places, with rows between them.
     damage(&file, |bytes| [page - 30, page, page + 30].iter().for_each(|page| bytes[page * 4096..][..4096].fill(0)));
     let Salvage { entries, messages, lost, forgot_versionstamps } = salvage(&file, &saved, false, &mut quiet).unwrap();

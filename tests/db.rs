@@ -1,0 +1,261 @@
+//! `openkv db`.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use rusqlite::Connection;
+
+use crate::support::{Output, Sandbox, repository};
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a script, and waits for the line that says that it has begun.
+fn start(sandbox: &Sandbox, script: &Path, args: &[&str]) -> Running {
+    let mut command = sandbox.command(["run", "-A"]);
+    let mut running = Running(command.arg(script).args(args).stdout(Stdio::piped()).spawn().expect("openkv starts"));
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "writing\n");
+    running
+}
+
+fn db<const N: usize>(sandbox: &Sandbox, args: [&str; N]) -> Output {
+    sandbox.openkv(["db"].into_iter().chain(args))
+}
+
+/// Writes entries of every encoding, one that expires, and messages.
+fn fill(sandbox: &Sandbox, file: &str) {
+    let script = "
+        const kv = await Deno.openKv(Deno.args[0]);
+        for (let i = 0; i < 300; i++) await kv.set(['text', i], 'x'.repeat(1000));
+        await kv.atomic().sum(['number'], 5n).set(['bytes'], new Uint8Array(10)).commit();
+        await kv.set(['soon'], 1, { expireIn: 3_600_000 });
+        await kv.enqueue('later', { delay: 3_600_000 });
+        await kv.enqueue('now');
+        kv.close();
+    ";
+    sandbox.write("fill.ts", script);
+    assert_eq!(sandbox.openkv(["run", "-A", "fill.ts", file]).stdout(), "");
+}
+
+fn numbers(file: &Path) -> [i64; 2] {
+    let file = Connection::open(file).unwrap();
+    [&b"\x02first\0"[..], b"\x02second\0"].map(|key| {
+        let value = file.query_row("select v from kv where k = ?1", [key], |row| row.get::<_, [u8; 8]>(0));
+        i64::from_le_bytes(value.unwrap())
+    })
+}
+
+#[test]
+fn backups_are_whole_while_others_write() {
+    let sandbox = Sandbox::new();
+    let script = repository("tests/processes/pairs.ts");
+    let _writers = [0, 1].map(|_| start(&sandbox, &script, &["kv.sqlite3"]));
+    let mut last = 0;
+    for i in 0..8 {
+        let name = format!("backup{i}.sqlite3");
+        let printed = db(&sandbox, ["backup", "kv.sqlite3", &name]).stdout();
+        assert!(printed.starts_with(&format!("{name}: ")), "{printed}");
+        let [first, second] = numbers(&sandbox.path(&name));
+        assert_eq!(first, second, "backup {i}");
+        assert!(first >= last, "backup {i}");
+        last = first;
+        let checked = db(&sandbox, ["check", &name]).stdout();
+        assert!(checked.starts_with("ok: "), "{checked}");
+        // The writers go on.
+        while numbers(&sandbox.path("kv.sqlite3"))[0] <= last {}
+    }
+    assert!(db(&sandbox, ["check", "kv.sqlite3"]).stdout().starts_with("ok: "));
+    assert!(!sandbox.path("backup0.sqlite3-wal").exists());
+    let script = "const kv = await Deno.openKv('backup0.sqlite3'); console.log((await kv.get(['first'])).value > 0n);";
+    assert_eq!(sandbox.run(script).stdout(), "true\n");
+}
+
+#[test]
+fn info_counts_what_a_script_wrote() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    let before = std::fs::read(sandbox.path("kv.sqlite3")).unwrap();
+    let shown = db(&sandbox, ["info", "kv.sqlite3"]).stdout();
+    for line in [
+        "format version        3",
+        "entries               303",
+        "  V8 values           301",
+        "  64-bit integers     1",
+        "  bytes               1",
+        "expired entries       0, to be removed",
+        "messages waiting      2, 1 of them ready",
+        "messages in delivery  0",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    assert!(shown.contains("next expiry           in "), "{shown}");
+
+    let json = db(&sandbox, ["info", "kv.sqlite3", "--json"]).stdout();
+    sandbox.write("info.json", json);
+    let script = "
+        const info = JSON.parse(Deno.readTextFileSync('info.json'));
+        const { formatVersion, entries, encodings, messagesWaiting, messagesReady } = info;
+        console.log(JSON.stringify({ formatVersion, entries, encodings, messagesWaiting, messagesReady }));
+        const kv = await Deno.openKv('kv.sqlite3');
+        console.log(Math.abs(info.nextExpiry - Date.now() - 3_600_000) < 600_000);
+        const { versionstamp } = await kv.get(['soon']);
+        console.log(info.lastVersionstamp > versionstamp, info.fileBytes === Deno.statSync('kv.sqlite3').size);
+    ";
+    let expected = "{\"formatVersion\":3,\"entries\":303,\"encodings\":{\"v8\":301,\"u64\":1,\"bytes\":1,\"unknown\":0},\
+        \"messagesWaiting\":2,\"messagesReady\":1}\ntrue\ntrue true\n";
+    assert!(std::fs::read(sandbox.path("kv.sqlite3")).unwrap() == before);
+    assert_eq!(sandbox.run(script).stdout(), expected);
+}
+
+#[test]
+fn a_restoration_waits_for_nobody_and_takes_no_versionstamp_back() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    db(&sandbox, ["backup", "kv.sqlite3", "backup.sqlite3"]).stdout();
+    let script = "
+        const kv = await Deno.openKv('kv.sqlite3');
+        const { versionstamp } = await kv.set(['lost'], 1);
+        console.log(versionstamp);
+    ";
+    let seen = sandbox.run(script).stdout();
+
+    // Someone has the file open, and does nothing with it.
+    sandbox.write(
+        "idle.ts",
+        "const kv = await Deno.openKv('kv.sqlite3'); await kv.get(['a']); console.log('writing'); setInterval(() => kv, 1e6);",
+    );
+    let idle = start(&sandbox, Path::new("idle.ts"), &[]);
+    let refused = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stderr();
+    assert_eq!(refused, "error: kv.sqlite3: another process has it open: stop it first\n");
+    drop(idle);
+
+    let refused = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3"]).stderr();
+    assert_eq!(refused, "error: kv.sqlite3: there is a file already: --force overwrites it\n");
+    db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stdout();
+    sandbox.write("seen", seen);
+    let script = "
+        const kv = await Deno.openKv('kv.sqlite3');
+        console.log((await kv.get(['lost'])).value, (await kv.get(['number'])).value);
+        const { versionstamp } = await kv.set(['next'], 1);
+        console.log(versionstamp > Deno.readTextFileSync('seen').trim());
+    ";
+    assert_eq!(sandbox.run(script).stdout(), "null [Deno.KvU64: 5n]\ntrue\n");
+
+    db(&sandbox, ["restore", "backup.sqlite3", "new.sqlite3"]).stdout();
+    assert_eq!(db(&sandbox, ["check", "new.sqlite3"]).stdout(), "ok: 303 entries, 2 messages\n");
+}
+
+#[test]
+fn a_compaction_shrinks_a_file_that_is_open() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    let script = "
+        const kv = await Deno.openKv('kv.sqlite3');
+        for (let i = 0; i < 300; i++) await kv.delete(['text', i]);
+        const compact = new Deno.Command(Deno.execPath(), { args: ['db', 'compact', 'kv.sqlite3'] });
+        const size = () => Deno.statSync('kv.sqlite3').size;
+        const before = size();
+        const { code, stdout } = await compact.output();
+        console.log(code, size() < before / 4, new TextDecoder().decode(stdout).split('\\n')[0]);
+        console.log((await kv.set(['more'], 1)).ok, (await kv.get(['number'])).value);
+    ";
+    let expected = "0 true expired entries removed: 0\ntrue [Deno.KvU64: 5n]\n";
+    assert_eq!(sandbox.run(script).stdout(), expected);
+    assert_eq!(db(&sandbox, ["check", "kv.sqlite3"]).stdout(), "ok: 4 entries, 2 messages\n");
+}
+
+#[test]
+fn damage_is_named_and_what_is_left_is_saved() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    let whole = std::fs::read(sandbox.path("kv.sqlite3")).unwrap();
+    for offset in (0..whole.len()).step_by(whole.len() / 15) {
+        let mut bytes = whole.clone();
+        bytes[offset] ^= 0x55;
+        sandbox.write("damaged.sqlite3", bytes);
+        let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+        assert!(matches!(checked.code, Some(0 | 1)), "{offset}: {checked:?}");
+        assert_eq!(checked.code == Some(0), checked.stdout.starts_with("ok: "), "{offset}: {checked:?}");
+        assert!(!checked.stderr.contains("panicked"), "{offset}: {checked:?}");
+    }
+
+    let mut bytes = whole;
+    let middle = bytes.len() / 8192 * 4096;
+    bytes[middle..][..4096].fill(0);
+    sandbox.write("damaged.sqlite3", bytes);
+    let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(1), ""));
+    assert!(checked.stdout.contains("; restore a backup, or salvage\n"), "{}", checked.stdout);
+    assert!(checked.stdout.ends_with("What to do says docs/recovery.md.\n"), "{}", checked.stdout);
+    let refused = db(&sandbox, ["restore", "damaged.sqlite3", "new.sqlite3"]).stderr();
+    assert!(refused.starts_with("error: damaged.sqlite3: the file is damaged: "), "{refused}");
+    assert!(!sandbox.path("new.sqlite3").exists());
+
+    let saved = db(&sandbox, ["salvage", "damaged.sqlite3", "saved.sqlite3"]);
+    assert_eq!((saved.code, saved.stderr.as_str()), (Some(1), ""));
+    let lost = saved.stdout.lines().filter(|line| line.starts_with("entry [\"text\", ")).count();
+    assert!(lost > 0, "{}", saved.stdout);
+    let last = format!("saved.sqlite3: {} entries, 2 messages saved\n", 303 - lost);
+    assert!(saved.stdout.ends_with(&last), "{}", saved.stdout);
+    let expected = format!("ok: {} entries, 2 messages\n", 303 - lost);
+    assert_eq!(db(&sandbox, ["check", "saved.sqlite3"]).stdout(), expected);
+}
+
+#[test]
+fn errors_name_the_file_and_make_none() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    sandbox.write("folder/file", "");
+    sandbox.write("text", "A text that is longer than the header of a database. ".repeat(20));
+    for command in ["info", "check", "compact"] {
+        let error = |file| db(&sandbox, [command, file]);
+        assert_eq!(error("missing").stderr(), "error: missing: there is no such file\n");
+        assert_eq!(error("folder").stderr(), "error: folder: this is a folder, not a file\n");
+        let text = error("text");
+        assert_eq!(text.code, Some(1), "{text:?}");
+        let said = format!("{}{}", text.stdout, text.stderr);
+        assert!(said.contains("this is not a SQLite database, or its first page is damaged"), "{said}");
+    }
+    for command in ["backup", "restore", "salvage"] {
+        assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: there is no such file\n");
+        let same = db(&sandbox, [command, "kv.sqlite3", "kv.sqlite3", "--force"]).stderr();
+        assert_eq!(same, "error: kv.sqlite3: this is the file to read from\n");
+        let folder = db(&sandbox, [command, "kv.sqlite3", "folder", "--force"]).stderr();
+        assert_eq!(folder, "error: folder: this is a folder, not a file\n");
+        let exists = db(&sandbox, [command, "kv.sqlite3", "text"]).stderr();
+        assert_eq!(exists, "error: text: there is a file already: --force overwrites it\n");
+    }
+    assert!(!sandbox.path("missing").exists() && !sandbox.path("to").exists());
+    let connection = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
+    connection.execute("update migration_state set version = 4", []).unwrap();
+    let newer = "error: kv.sqlite3: the database file has format version 4, and this program knows versions up to 3: use a \
+        newer one\n";
+    assert_eq!(db(&sandbox, ["info", "kv.sqlite3"]).stderr(), newer);
+    assert_eq!(db(&sandbox, ["backup", "kv.sqlite3", "to"]).stderr(), newer);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_backup_that_finds_no_room_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    // The shell's limit for files, in blocks of 512 bytes or 1 KiB, stands for a full disk.
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" db backup kv.sqlite3 to.sqlite3";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_openkv")]).current_dir(sandbox.path(""));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "), "{output:?}");
+    let names = std::fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("to.sqlite3")));
+}
