@@ -35,7 +35,7 @@ impl Check {
         }
         writeln!(
             text,
-            "{} problems; {} entries and {} messages could be read. What to do says docs/recovery.md.",
+            "problems: {}; read: {} entries, {} messages. What to do says docs/recovery.md.",
             report.problems.len(),
             report.entries,
             report.messages

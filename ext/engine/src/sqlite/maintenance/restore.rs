@@ -44,7 +44,7 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
 
     let report = check(from, progress)?;
     if let Some(problem) = report.problems.first() {
-        let text = format!("{} problems were found, the first: {problem}", report.problems.len());
+        let text = format!("problems found: {}, the first: {problem}", report.problems.len());
         return Err(FileProblem::Damaged(text).of(from));
     }
     let stage = target::Stage::beside(file)?;
@@ -89,6 +89,8 @@ fn take(file: &Path) -> Result<(Connection, Option<i64>)> {
             _ => "pragma journal_mode = memory; begin exclusive; rollback; pragma journal_mode = delete",
         })?;
         with_any_content(&connection, false)?;
+        // With this, SQLite reads a file that lacks pages.
+        connection.pragma_update(None, "writable_schema", true)?;
         let last = backup::last_version(&connection).ok();
         // Merges the log, where it can be read. A file with a log takes no pages of another size.
         let _ = connection.pragma_update(None, "journal_mode", "delete");

@@ -274,7 +274,7 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
         ("truncated within the header", |bytes| bytes.truncate(50)),
         ("empty", Vec::clear),
         ("no database", |bytes| *bytes = b"a text that is longer than the header of a database ".repeat(20)),
-        ("a zeroed page", |bytes| bytes[8192..12288].fill(0)),
+        ("a zeroed page", |bytes| bytes[12288..16384].fill(0)),
     ];
     for (name, damage) in damages {
         for with_log in [false, true] {
@@ -284,7 +284,9 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
             if with_log {
                 fs::write(source::beside(&file, "-wal"), [7; 10_000]).unwrap();
             }
-            restore(&saved, &file, true, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let restored = restore(&saved, &file, true, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let forgot = !matches!(name, "truncated" | "a zeroed page");
+            assert_eq!(restored.forgot_versionstamps, forgot, "{name}");
             let report = check(&file, &mut quiet).unwrap();
             assert_eq!(report, Report { entries: 100, messages: 1, problems: vec![] }, "{name}");
             assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"], "{name}");
