@@ -97,13 +97,13 @@ fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut counted = false;
     let result = work(&mut |Progress { doing, done, total }| {
+        bar.set_message(doing);
+        bar.set_length(total);
+        bar.set_position(done);
         if counted != (total > 0) {
             counted = total > 0;
             bar.set_style(if counted { moving.clone() } else { spinner.clone() });
         }
-        bar.set_message(doing);
-        bar.set_length(total);
-        bar.set_position(done);
     });
     bar.finish_and_clear();
     result

@@ -71,7 +71,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
     }
 
     fn run(mut self, file: &Path, stage: &target::Stage) -> Result<Salvage> {
-        let image = stage.beside_file();
+        let image = stage.image();
         let unreadable = match self.read_tables(file, &image) {
             Ok(()) => None,
             // SQLite reads nothing of it. So the pages of the file itself are searched, without its log.

@@ -58,8 +58,8 @@ impl Stage {
         self.folder.path().join("database")
     }
 
-    /// Another file, which goes with the folder.
-    pub fn beside_file(&self) -> PathBuf {
+    /// An image of the damaged file, which goes with the folder.
+    pub fn image(&self) -> PathBuf {
         self.folder.path().join("image")
     }
 
