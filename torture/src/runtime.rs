@@ -34,13 +34,16 @@ impl Runtime {
         Ok(Self { program, args: &["run", "-A", "--unstable-kv"] })
     }
 
-    /// Its name and version, in the first line that it prints for `--version`.
+    /// Its name and version.
     ///
     /// # Errors
     /// Says that it does not run.
     pub fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.program).arg("--version").output().map_err(failed("a version"))?;
-        Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+        let printed = String::from_utf8_lossy(&output.stdout);
+        // How it was built stands behind, in parentheses.
+        let line = printed.lines().next().unwrap_or_default();
+        Ok(line.split_once(" (").map_or(line, |(version, _)| version).to_owned())
     }
 
     /// A script of the folder `scripts`, to be run in a folder. Its output is piped.

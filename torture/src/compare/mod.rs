@@ -149,7 +149,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
 const PAGE: &str = "\
 # Compared with Deno
 
-The same scripts under VERSIONS, and what came of them. The command that counts it all again, and writes this page:
+The same scripts under VERSIONS, and what came of them. The command that counts it all again, and
+writes this page:
 
 ```sh
 cargo xtask torture compare --write docs/compared.md
