@@ -274,8 +274,14 @@ mod terminal {
 
     #[test]
     fn a_timer_that_never_returns_does_not_keep_the_session() {
-        let mut terminal = Terminal::open(&Sandbox::new());
-        terminal.press("setTimeout(() => { console.log('runs'); while (true); }, 1); 'set'\r");
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::open(&sandbox);
+        // Once the next line is being read: only then does the terminal hand on each key.
+        let is_read = "new Deno.Command('stty', { args: ['-a'], stdin: 'inherit' }).outputSync().stdout";
+        let is_read = format!("new TextDecoder().decode({is_read}).includes('-icanon')");
+        terminal.press(&format!(
+            "setInterval(() => {{ if (!{is_read}) return; console.log('runs'); while (true); }}); 'set'\r"
+        ));
         terminal.expect("runs\r\n");
         terminal.press_ctrl('d');
         let rest = terminal.ends(0);

@@ -14,6 +14,8 @@ await attempt("enqueue to a deleted file", () => deleted.enqueue(2));
 const created = await Deno.openKv("kv.sqlite3");
 await attempt("set of a new file", async () => void await created.set(["a"], 0));
 
+await attempt("get of a deleted file", async () => (await deleted.get(["a"])).value);
+
 const other = await Deno.openKv("other.sqlite3");
 await other.set(["a"], 1);
 other.close();

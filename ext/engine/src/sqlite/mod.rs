@@ -180,7 +180,7 @@ impl Sqlite {
             // A database in memory is its one connection.
             Location::Memory => open.writer.connection(),
             Location::File { path, follow_links } => {
-                Arc::new(ReentrantMutex::new(connection::open_reader(path, *follow_links)?))
+                Arc::new(ReentrantMutex::new(open.writer.open_reader(path, *follow_links)?))
             }
         };
         Ok(open.reader.insert(reader).clone())
@@ -201,8 +201,7 @@ impl Database for Sqlite {
             Location::Memory => reader::count(&self.reader()?.lock(), now, start, end),
             Location::File { path, follow_links } => {
                 // A connection of its own: the reads of this database do not wait for a count.
-                self.writer()?;
-                reader::count(&connection::open_reader(path, *follow_links)?, now, start, end)
+                reader::count(&self.writer()?.open_reader(path, *follow_links)?, now, start, end)
             }
         }
     }

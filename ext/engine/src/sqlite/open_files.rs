@@ -54,7 +54,7 @@ fn add(
 ) -> io::Result<Arc<Writer>> {
     let id = FileId::of(path, follow_links)?;
     let file = OpenFile { path: path.to_owned(), follow_links, id: id.clone() };
-    let writer = Arc::new(Writer::new(connection, options, Some(file)));
+    let writer = Arc::new(Writer::new(connection, options, Some(Arc::new(file))));
     open.retain(|_, writer| writer.strong_count() > 0);
     open.insert(id, Arc::downgrade(&writer));
     Ok(writer)
@@ -68,11 +68,16 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Checks that the path still leads to the file. What is written to one that was deleted is lost.
+    /// Checks that its path still leads to the file. What is written to one that was deleted is lost.
     pub fn check(&self) -> Result<()> {
-        match FileId::of(&self.path, self.follow_links) {
+        self.check_path(&self.path, self.follow_links)
+    }
+
+    /// Checks that a path leads to the file. Another may be in its place.
+    pub fn check_path(&self, path: &Path, follow_links: bool) -> Result<()> {
+        match FileId::of(path, follow_links) {
             Ok(id) if id == self.id => Ok(()),
-            _ => Err(Error::Moved { path: self.path.clone() }),
+            _ => Err(Error::Moved { path: path.to_owned() }),
         }
     }
 }

@@ -113,7 +113,7 @@ pub(super) struct Worker {
     queue: Queue,
     sweep: Sweep,
     /// None where the database is in memory.
-    file: Option<OpenFile>,
+    file: Option<Arc<OpenFile>>,
     /// None where there are no other processes.
     others: Option<Others>,
     /// None where there is no log.
@@ -122,7 +122,12 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Another process can change a database only where it is a file, and only that has a log.
-    pub fn new(connection: &Connection, watchers: Arc<Watchers>, options: &Options, file: Option<OpenFile>) -> Self {
+    pub fn new(
+        connection: &Connection,
+        watchers: Arc<Watchers>,
+        options: &Options,
+        file: Option<Arc<OpenFile>>,
+    ) -> Self {
         let is_file = file.is_some();
         Self {
             watchers,
@@ -269,7 +274,7 @@ impl Worker {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
-        self.file.as_ref().map_or(Ok(()), OpenFile::check)?;
+        self.file.as_ref().map_or(Ok(()), |file| file.check())?;
         if self.durability != durability {
             durability.apply(connection)?;
             self.durability = durability;

@@ -2,6 +2,7 @@
 //! processes, is the thread's work, not the caller's. A database in memory waits for neither, so its writes are done by
 //! whoever asks for them. The thread is started by the first work for it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::open_files::OpenFile;
 use super::queue::Taken;
 use super::watchers::Watchers;
 use super::worker::{Answer, Job, Operation, Reply, Worker};
-use super::{Options, SharedConnection};
+use super::{Options, SharedConnection, connection};
 use crate::{AtomicWrite, Commit, Error, Result};
 
 /// How much work may wait. Callers of more wait for room.
@@ -36,8 +37,8 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     /// Where the thread takes work from, until it is started.
     unstarted: Mutex<Option<mpsc::Receiver<Job>>>,
-    /// Whether operations are done by the caller.
-    inline: bool,
+    /// None for a database in memory, whose operations are done by the caller.
+    file: Option<Arc<OpenFile>>,
     pub watchers: Arc<Watchers>,
 }
 
@@ -52,15 +53,14 @@ struct Shared {
 
 impl Writer {
     /// The writer of a file, or of a database in memory.
-    pub fn new(connection: Connection, options: &Options, file: Option<OpenFile>) -> Self {
+    pub fn new(connection: Connection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
         let watchers = Arc::new(Watchers::default());
-        let inline = file.is_none();
-        let worker = Worker::new(&connection, watchers.clone(), options, file);
+        let worker = Worker::new(&connection, watchers.clone(), options, file.clone());
         let connection = Arc::new(ReentrantMutex::new(connection));
         let shared = Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let unstarted = Mutex::new(Some(waiting));
-        Self { shared: Arc::new(shared), jobs, unstarted, inline, watchers }
+        Self { shared: Arc::new(shared), jobs, unstarted, file, watchers }
     }
 
     /// Starts the thread, if it was not yet.
@@ -74,6 +74,13 @@ impl Writer {
     /// The connection, for the reads of a database in memory.
     pub fn connection(&self) -> SharedConnection {
         self.shared.connection.clone()
+    }
+
+    /// Opens a connection for reads to the file, by a path that led to it.
+    pub fn open_reader(&self, path: &Path, follow_links: bool) -> Result<Connection> {
+        let reader = connection::open_reader(path, follow_links)?;
+        self.file.as_ref().map_or(Ok(()), |file| file.check_path(path, follow_links))?;
+        Ok(reader)
     }
 
     /// See [`Database::write`](crate::Database::write).
@@ -122,7 +129,7 @@ impl Writer {
         // A write from within a visit of a read would change what the visit borrows. It is left to the thread, and so are
         // those after it, to keep their order.
         let shared = &self.shared;
-        let job = if self.inline
+        let job = if self.file.is_none()
             && !shared.connection.is_owned_by_current_thread()
             && shared.queued.load(Ordering::Acquire) == 0
         {
@@ -198,7 +205,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // What other processes left in the log is merged into the file by who closes it last. That takes its time, so
         // that it is work for the thread.
-        if !self.inline && has_log(&self.shared.connection.lock()) {
+        if self.file.is_some() && has_log(&self.shared.connection.lock()) {
             let _ = self.start();
         }
         // A thread that runs takes work.
