@@ -48,6 +48,19 @@ pub fn run(function: &str) -> String {
     SCRIPTS.with_borrow_mut(|scripts| scripts.get_or_insert_with(Scripts::new).run(function))
 }
 
+/// Closes what scripts left open.
+pub fn close_all() {
+    SCRIPTS.with_borrow_mut(|scripts| {
+        let Some(scripts) = scripts else { return };
+        let state = scripts.js.op_state();
+        let open: Vec<_> = state.borrow().resource_table.names().map(|(rid, _)| rid).collect();
+        for rid in open {
+            let resource = state.borrow_mut().resource_table.take_any(rid);
+            resource.expect("the resource is open").close();
+        }
+    });
+}
+
 impl Scripts {
     fn new() -> Self {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
