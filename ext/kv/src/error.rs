@@ -53,6 +53,9 @@ pub enum KvError {
     /// An argument is not of the type that the shim passes.
     #[error("{0}")]
     Argument(&'static str),
+    /// A string of a stored key is longer than those of V8, of some 500 MB: no program writes such a key.
+    #[error("a stored key is damaged: a string in it is too long")]
+    LongKey,
     /// The stored bytes are not a value in V8's serialization format, or hold an object that this host cannot restore.
     #[error("could not deserialize value")]
     Undecodable,
@@ -90,7 +93,7 @@ impl JsErrorClass for KvError {
                 | Error::NoVersionLeft,
             ) => "Error",
             KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
-            KvError::Undecodable => "RangeError",
+            KvError::LongKey | KvError::Undecodable => "RangeError",
             KvError::Remote(_) => "NotSupported",
             _ => "TypeError",
         };

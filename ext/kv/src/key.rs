@@ -48,15 +48,15 @@ pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, stored: &[u8]) -> Resu
     let mut parts = Vec::with_capacity(4);
     for part in KeyParts::new(stored) {
         let part = part?;
-        parts.push(part_to_v8(scope, &part));
+        parts.push(part_to_v8(scope, &part)?);
     }
     Ok(v8::Array::new_with_elements(scope, &parts).into())
 }
 
-fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> v8::Local<'s, v8::Value> {
-    match part {
+fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    Ok(match part {
         KeyPart::Bytes(bytes) => bytes_to_v8(scope, bytes),
-        KeyPart::String(string) => v8::String::new(scope, string).expect("a stored key is short").into(),
+        KeyPart::String(string) => v8::String::new(scope, string).ok_or(KvError::LongKey)?.into(),
         KeyPart::Int(int) => {
             let (sign, words) = int.to_u64_digits();
             let negative = sign == num_bigint::Sign::Minus;
@@ -64,7 +64,7 @@ fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> v8::L
         }
         KeyPart::Number(number) => v8::Number::new(scope, *number).into(),
         KeyPart::Bool(bool) => v8::Boolean::new(scope, *bool).into(),
-    }
+    })
 }
 
 /// Copies the bytes of a view.
