@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::oneshot;
 
 use super::apply::{ENQUEUE, json, set_undelivered};
@@ -137,15 +137,8 @@ impl Queue {
         while let Some(row) = rows.next()? {
             times.push(row.get::<_, i64>(0)?);
             let id: String = row.get(1)?;
-            let message: Vec<u8> = row.get(2)?;
-            add.execute((
-                (transaction.now + DEADLINE) as i64,
-                &id,
-                &message,
-                row.get_ref(3)?.as_str().unwrap_or("[]"),
-                // The reference declares the column a blob and stores a text.
-                row.get_ref(4)?.as_str().unwrap_or("[]"),
-            ))?;
+            let message = bytes(row, 2)?;
+            add.execute(((transaction.now + DEADLINE) as i64, &id, &message, text(row, 3)?, text(row, 4)?))?;
             taken.push(Taken { id, message, alive: Arc::new(()) });
         }
         for (time, message) in times.iter().zip(&taken) {
@@ -229,8 +222,9 @@ fn requeue(
 ) -> Result<()> {
     let connection = transaction.connection();
     let mut running = connection.prepare_cached(RUNNING)?;
-    type Columns = (Vec<u8>, String, String);
-    let Some((message, schedule, keys)) = running.query_row([id], |row| Columns::try_from(row)).optional()? else {
+    let columns =
+        running.query_row([id], |row| Ok((bytes(row, 0)?, text(row, 1)?.to_owned(), text(row, 2)?.to_owned())));
+    let Some((message, schedule, keys)) = columns.optional()? else {
         return Ok(());
     };
     // The reference writes null for no schedule. What is no JSON at all is damage, and not worth losing a message.
@@ -245,4 +239,40 @@ fn requeue(
     }
     connection.prepare_cached(REMOVE_RUNNING)?.execute([id])?;
     Ok(())
+}
+
+/// The bytes of a message. Where the column holds none, the message is none, and its handler finds that out: others must not
+/// wait behind it.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
+}
+
+/// A column of JSON, or an empty list where it is damaged. The reference declares one of them a blob, and stores a text.
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    Ok(row.get_ref(column)?.as_str().unwrap_or("[]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::Database;
+    use crate::sqlite::{Location, Options, Sqlite};
+
+    #[tokio::test]
+    async fn a_damaged_message_does_not_keep_others_from_being_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.sqlite3");
+        let database =
+            Sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let columns = "(deadline, id, data, backoff_schedule, keys_if_undelivered)";
+        let damaged = "values (0, 'a', x'ff', x'00', x'00'), (0, 'b', 'text', '[]', '[]')";
+        file.execute_batch(&format!("insert into queue_running {columns} {damaged}, (0, 'c', x'01', '[0]', '[]')"))
+            .unwrap();
+
+        let taken = tokio::time::timeout(Duration::from_secs(60), database.dequeue()).await;
+        let messages: Vec<_> = taken.unwrap().unwrap().iter().map(|delivery| delivery.message.clone()).collect();
+        assert_eq!(messages, [[1]]);
+    }
 }
