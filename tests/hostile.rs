@@ -112,3 +112,38 @@ fn a_getter_that_all_arrays_have_may_throw() {
     assert_eq!(output.lines().last(), Some("null"), "{output}");
     assert_eq!(output.lines().count(), 3, "{output}");
 }
+
+#[test]
+fn a_getter_may_close_the_database_within_any_call() {
+    let script = r#"
+        let kv;
+        const close = (object, name) => Object.defineProperty(object, name, {
+            configurable: true,
+            get() {
+                if (object === Array.prototype) delete object[name];
+                kv.close();
+                return "b";
+            },
+        });
+        const calls = {
+            check: () => kv.atomic().check({ key: close(["a"], 0), versionstamp: null }).commit(),
+            count: () => (close(Array.prototype, 0), kv.count({ prefix: [,] })),
+            async cursor() {
+                await kv.set(["a", "b"], 1);
+                const { value: entry } = await kv.list({ prefix: ["a"] }).next();
+                close(entry.key, 1);
+                return entry.cursor;
+            },
+            deleteRange: () => (close(Array.prototype, 0), kv.deleteRange({ prefix: [,] })),
+            undelivered: () => kv.enqueue(1, { keysIfUndelivered: [close(["a"], 0)] }),
+            watch: async () => kv.watch([close(["a"], 0)]).getReader().read(),
+        };
+        for (const [name, call] of Object.entries(calls)) {
+            kv = await Deno.openKv(":memory:");
+            console.log(name, await call().catch((error) => error.name));
+        }
+    "#;
+    let told = "check BadResource\ncount BadResource\ncursor AmIA\ndeleteRange BadResource\n\
+        undelivered BadResource\nwatch BadResource\n";
+    assert_eq!(Sandbox::new().run(script).stdout(), told);
+}

@@ -127,7 +127,7 @@ impl<'s> FromV8<'s> for StringArgument {
 }
 
 /// Counts the entries of a selector.
-#[op2]
+#[op2(reentrant)]
 #[number]
 pub(crate) async fn op_kv_count(
     state: Rc<RefCell<OpState>>,
@@ -142,7 +142,7 @@ pub(crate) async fn op_kv_count(
 }
 
 /// The cursor that continues a listing after a key.
-#[op2]
+#[op2(reentrant)]
 #[string]
 pub(crate) fn op_kv_encode_cursor(
     #[scoped] selector: SelectorArgument,

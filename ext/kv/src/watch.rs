@@ -25,7 +25,7 @@ impl Resource for WatchResource {
 }
 
 /// Watches keys. Answers a resource.
-#[op2]
+#[op2(reentrant)]
 #[smi]
 pub(crate) fn op_kv_watch(
     state: &mut OpState,

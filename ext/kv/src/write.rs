@@ -13,7 +13,7 @@ use crate::turn::database_and_turn;
 
 /// Commits an atomic operation, whose mutations are not left behind where it happens `once`. Answers the versionstamp, or the
 /// positions of the checks that did not hold.
-#[op2]
+#[op2(reentrant)]
 pub(crate) fn op_kv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -42,7 +42,7 @@ pub(crate) fn op_kv_write(
 }
 
 /// Deletes the first entries of a selector. Answers how many.
-#[op2]
+#[op2(reentrant)]
 pub(crate) fn op_kv_delete_range(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
