@@ -64,3 +64,33 @@ fn a_message_with_an_object_of_an_unknown_type_is_an_error_of_its_handler() {
         assert!(output.stderr.starts_with(told), "{}", output.stderr);
     }
 }
+
+#[test]
+fn what_the_schema_of_a_file_wants_to_be_done_is_not_done() {
+    let sandbox = Sandbox::new();
+    database(&sandbox, r#"await kv.set(["a"], 1); await kv.set(["b"], 2)"#, |file| {
+        let trigger = "create trigger forget after update on data_version begin delete from kv; end";
+        file.execute_batch(trigger).unwrap();
+    });
+    let script = r#"
+        const kv = await Deno.openKv("db");
+        await kv.set(["a"], 3);
+        console.log((await kv.get(["a"])).value, (await kv.get(["b"])).value);
+    "#;
+    assert_eq!(sandbox.run(script).stdout(), "3 2\n");
+
+    let sandbox = Sandbox::new();
+    database(&sandbox, r#"await kv.set(["a"], 1)"#, |file| {
+        file.execute_batch("alter table kv rename to hidden; create view kv as select * from hidden").unwrap();
+    });
+    let script = r#"
+        const kv = await Deno.openKv("db");
+        await kv.get(["a"]).catch((error) => console.log(error.name, error.message));
+        await kv.set(["a"], 1).catch((error) => console.log(error.name, error.message));
+    "#;
+    let told = sandbox.run(script).stdout();
+    assert!(
+        told.lines().count() == 2 && told.lines().all(|line| line.starts_with("Error the database failed: ")),
+        "{told}"
+    );
+}

@@ -85,7 +85,7 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
 /// Opens a database in memory, for reads and writes.
 pub(super) fn open_memory() -> Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    keep_statements(&connection)?;
+    configure(&connection)?;
     schema::migrate(&connection)?;
     Ok(connection)
 }
@@ -103,7 +103,7 @@ fn open_without_waiting(path: &Path, follow_links: bool, more: OpenFlags) -> Res
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
     // The binding sets a handler of its own.
     connection.busy_handler(None)?;
-    keep_statements(&connection)?;
+    configure(&connection)?;
     Ok(connection)
 }
 
@@ -120,9 +120,14 @@ fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Keeps statements prepared, once and for all. Without the guarantee of a stable plan, SQLite plans each statement anew
 /// whose limit is a parameter, for each value of it.
-fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+///
+/// A file may come from anyone: what its schema wants to be done is not done.
+fn configure(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     Ok(())
 }
 
