@@ -1,6 +1,6 @@
 //! Short forms of the ways to make a database lose data, which `cargo xtask torture` has at full length.
 
-use openkv_torture::{Outcome, Programs, compare, crash, processes};
+use openkv_torture::{Outcome, Programs, backup, compare, crash, processes};
 
 /// The binary under test, alone.
 fn programs() -> Programs {
@@ -20,6 +20,11 @@ fn processes_that_mix_all_operations_lose_nothing() {
 #[test]
 fn killed_processes_lose_nothing_that_they_were_promised() {
     holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1 }));
+}
+
+#[test]
+fn backups_that_are_taken_while_processes_write_are_whole() {
+    holds(backup::run(&programs(), &backup::Args { databases: 1, seed: 1 }));
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Programs, failed, script};
+use crate::runtime::Runtime;
+use crate::{Programs, failed};
 
 /// A process that writes in lanes, takes messages, and tells what it was promised. Killed when it is dropped.
 pub struct Lanes {
@@ -22,9 +23,9 @@ impl Lanes {
     pub fn start(programs: &Programs, path: &Path, first: u32, lanes: u32) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(failed("creating a folder"))?;
         let file = |name| File::create(folder.path().join(name)).map_err(failed("creating a file"));
-        let mut command = Command::new(&programs.openkv);
-        command.arg("-A").arg(script("lanes.ts")).arg(path).args([first.to_string(), lanes.to_string()]);
-        command.env("NO_COLOR", "1").stdout(file("told")?).stderr(file("complaints")?);
+        let mut command = Runtime::openkv(programs).script("lanes.ts", folder.path());
+        command.arg(path).args([first.to_string(), lanes.to_string()]);
+        command.stdout(file("told")?).stderr(file("complaints")?);
         Ok(Self { process: command.spawn().map_err(failed("starting openkv"))?, folder })
     }
 

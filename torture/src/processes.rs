@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde::Deserialize;
 
+use crate::runtime::Runtime;
 use crate::{Outcome, Programs, failed};
 
 const ACCOUNTS: u64 = 10;
@@ -75,7 +76,7 @@ struct Report {
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let folder = tempfile::tempdir().map_err(failed("a folder"))?;
     let path = folder.path().join("kv.sqlite3");
-    let start = |script: &str, numbers: &[u64]| Script::start(&programs.openkv, script, &path, numbers);
+    let start = |script: &str, numbers: &[u64]| Script::start(programs, script, &path, numbers);
     start("setup.ts", &[ACCOUNTS])?.finish()?;
 
     let [workers, seconds] = [args.workers as u64, args.seconds];
@@ -161,11 +162,10 @@ struct Script {
 }
 
 impl Script {
-    fn start(openkv: &Path, script: &str, path: &Path, numbers: &[u64]) -> Result<Self, String> {
-        let script = crate::script("processes").join(script);
-        let mut command = Command::new(openkv);
-        command.args(["run", "-A"]).arg(script).arg(path).args(numbers.iter().map(u64::to_string));
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(programs: &Programs, script: &str, path: &Path, numbers: &[u64]) -> Result<Self, String> {
+        let folder = path.parent().ok_or("a file has a folder")?;
+        let mut command = Runtime::openkv(programs).script(&format!("processes/{script}"), folder);
+        command.arg(path).args(numbers.iter().map(u64::to_string));
         let mut child = command.spawn().map_err(failed("openkv"))?;
         let (output, errors) = (child.stdout.take().map(read), child.stderr.take().map(read));
         Ok(Self { child, output, errors })

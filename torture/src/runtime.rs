@@ -53,7 +53,7 @@ impl Runtime {
 
     /// A script as [`Runtime::script`] gives it, run by another program, which is given its command line.
     pub fn within(&self, program: &[&str], script: &str, folder: &Path) -> Command {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+        let script = crate::script(script);
         let mut command = match program {
             [] => Command::new(&self.program),
             [program, args @ ..] => {
