@@ -11,6 +11,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
 use futures_util::FutureExt;
+use openkv_engine::sqlite::maintenance::{self, Place, Progress};
 use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
 use openkv_engine::{
     AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Pending,
@@ -48,9 +49,23 @@ pub fn stored(data: &[u8]) {
     let mut u = Unstructured::new(data);
     // The bytes may end anywhere: what they give is enough.
     let _ = damage(&mut u, &path);
+    maintain(&path);
     let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
     let _ = use_file(&mut u, path, &clock);
     wait_closed(PATIENCE);
+}
+
+/// Does what an operator does with a damaged file. A file that was salvaged is sound.
+fn maintain(path: &Path) {
+    let nothing = &mut |_: Progress| {};
+    // Errors are what a hostile file deserves.
+    let _ = maintenance::info(path, NOW);
+    let _ = maintenance::check(path, nothing);
+    let salvaged = path.with_extension("salvaged");
+    if maintenance::salvage(path, &salvaged, false, nothing).is_ok() {
+        let problems = maintenance::check(&salvaged, nothing).expect("a new file can be read").problems;
+        assert!(problems.iter().all(|problem| problem.place != Place::File), "{problems:?}");
+    }
 }
 
 /// A folder for files, in memory where there is such a place.

@@ -122,7 +122,7 @@ fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
 /// whose limit is a parameter, for each value of it.
 ///
 /// A file may come from anyone: what its schema wants to be done is not done.
-fn configure(connection: &Connection) -> Result<()> {
+pub(super) fn configure(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;

@@ -86,6 +86,7 @@ fn connect(path: &Path, name: &OsStr, flags: OpenFlags) -> Result<Connection> {
             Ok(_) => Error::from(error),
         }
     })?;
+    connection::configure(&connection)?;
     connection.busy_handler(Some(connection::wait_for_lock))?;
     Ok(connection)
 }
