@@ -157,7 +157,7 @@ cargo xtask torture compare --write docs/compared.md
 ```
 
 The scripts are in [torture/scripts/compare](../torture/scripts/compare). Where OpenKV does not keep what it promises, the
-command fails; a short form of it is part of the tests. Counts are exact for OpenKV, and vary a little for Deno; times are
+command fails; a short form of it is part of the tests. Counts are exact for OpenKV, and vary from run to run for Deno; times are
 of a machine that did other things too.
 ";
 
