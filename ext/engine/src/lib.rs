@@ -30,6 +30,8 @@
 
 mod clock;
 mod database;
+#[cfg(feature = "denokv")]
+pub mod denokv;
 mod error;
 mod key;
 mod limits;

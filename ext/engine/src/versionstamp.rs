@@ -16,6 +16,11 @@ impl Versionstamp {
         Self(bytes)
     }
 
+    /// The versionstamp of these bytes. One that no commit gave equals that of no entry.
+    pub fn from_bytes(bytes: [u8; 10]) -> Self {
+        Self(bytes)
+    }
+
     /// The ten bytes.
     pub fn as_bytes(&self) -> &[u8; 10] {
         &self.0

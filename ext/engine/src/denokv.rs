@@ -1,0 +1,388 @@
+//! The engine under Deno's own extension: [`DenoKv`] is a [`denokv_proto::Database`], which is what `deno_kv` asks of a
+//! database. Needs the feature `denokv`.
+//!
+//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours:
+//!
+//! ```ignore
+//! struct OpenKv;
+//!
+//! #[async_trait(?Send)]
+//! impl deno_kv::DatabaseHandler for OpenKv {
+//!     type DB = DenoKv<Sqlite>;
+//!
+//!     async fn open(&self, _state: Rc<RefCell<OpState>>, path: Option<String>) -> Result<Self::DB, JsErrorBox> {
+//!         // A host with permissions asks the state for its `PermissionsContainer` here, before it opens the file.
+//!         // Opening waits for the disk, which is not for the thread of the scripts.
+//!         spawn_blocking(move || open(path)).await.map_err(|error| JsErrorBox::generic(error.to_string()))?
+//!     }
+//! }
+//!
+//! let extension = deno_kv::deno_kv::init(Box::new(OpenKv), deno_kv::KvConfig::builder().build());
+//! ```
+//!
+//! where `open` is
+//!
+//! ```
+//! use deno_error::JsErrorBox;
+//! use openkv_engine::denokv::DenoKv;
+//! use openkv_engine::sqlite::{Location, Options, Sqlite};
+//!
+//! fn open(path: Option<String>) -> Result<DenoKv<Sqlite>, JsErrorBox> {
+//!     let location = match path {
+//!         Some(path) if path != ":memory:" => Location::File { path: path.into(), follow_links: false },
+//!         _ => Location::Memory,
+//!     };
+//!     Sqlite::open(location, Options::default()).map(DenoKv::new).map_err(JsErrorBox::from_err)
+//! }
+//!
+//! assert!(open(None).is_ok());
+//! let error = open(Some("no folder/kv.sqlite3".into())).err().unwrap();
+//! assert!(error.to_string().contains("no folder"));
+//! ```
+//!
+//! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). The defaults of the
+//! two are the same. A host that raises the ones raises the others, or else scripts see the engine's.
+//!
+//! Keys are taken as they are, in the stored form, which is the same on both sides. What differs from the database that
+//! comes with `deno_kv`:
+//!
+//! - A versionstamp is one greater than that of the commit before.
+//! - An expired value is absent at once, not only once it was removed.
+//! - A sum, min or max leaves the expiry of the stored value as it is.
+//! - A sum whose result is to stay between bounds is refused. Scripts of `deno_kv` cannot ask for one.
+//! - A watch answers only when one of its keys changed, and sees the changes of other processes too.
+//! - Only a failure of the storage is an `Error`; a `TypeError` is the fault of who called. See [`JsErrorClass`].
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deno_error::{AdditionalProperties, JsErrorBox, JsErrorClass, builtin_classes};
+use denokv_proto::{
+    CommitResult, KvEntry, KvValue, QueueMessageHandle, ReadRange, ReadRangeOutput, SnapshotReadOptions,
+    WatchKeyOutput, WatchStream,
+};
+use futures_util::stream;
+use parking_lot::Mutex;
+
+use crate::{
+    AtomicWrite, Check, Database, Delivery, Enqueue, EntryRef, Error, Key, KeyError, Mutation, MutationKind, Operand,
+    Read, Result, Value, ValueRef, Versionstamp, Watch,
+};
+
+/// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
+pub struct DenoKv<D>(Arc<Shared<D>>);
+
+struct Shared<D> {
+    database: D,
+    /// Held by who waits for messages, so that others wait for those that come with the first.
+    turn: tokio::sync::Mutex<()>,
+    /// Messages that were taken from the queue with one before. None once closed: they are delivered again then.
+    taken: Mutex<Option<VecDeque<Delivery>>>,
+}
+
+impl<D> DenoKv<D> {
+    /// A database that is open.
+    pub fn new(database: D) -> Self {
+        let taken = Mutex::new(Some(VecDeque::new()));
+        Self(Arc::new(Shared { database, turn: tokio::sync::Mutex::default(), taken }))
+    }
+
+    /// The database itself.
+    pub fn database(&self) -> &D {
+        &self.0.database
+    }
+}
+
+impl<D> Clone for DenoKv<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// A read completes at once, and so does a write in memory. A script that awaits one after the other would never let timers
+/// and sockets have their turn, so the event loop goes round before each answer.
+#[async_trait(?Send)]
+impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
+    type QMH = Message;
+
+    /// Reads on the caller's thread. Every read is strongly consistent.
+    ///
+    /// # Errors
+    /// See [`Database::read`].
+    async fn snapshot_read(
+        &self,
+        requests: Vec<ReadRange>,
+        _options: SnapshotReadOptions,
+    ) -> Result<Vec<ReadRangeOutput>, JsErrorBox> {
+        let outputs = read(&self.0.database, &requests);
+        tokio::task::yield_now().await;
+        outputs.map_err(JsErrorBox::from_err)
+    }
+
+    /// Answers none where a check does not hold.
+    ///
+    /// # Errors
+    /// See [`Database::write`]. A sum that gives bounds for its result is a `TypeError`.
+    async fn atomic_write(&self, write: denokv_proto::AtomicWrite) -> Result<Option<CommitResult>, JsErrorBox> {
+        let answer = self.0.database.write(atomic_write(write)?);
+        tokio::task::yield_now().await;
+        let commit = answer.await.map_err(JsErrorBox::from_err)?;
+        Ok(commit.versionstamp().map(|versionstamp| CommitResult { versionstamp: *versionstamp.as_bytes() }))
+    }
+
+    /// Waits for a message. Answers none only once the database was closed.
+    ///
+    /// # Errors
+    /// A failure of the storage.
+    async fn dequeue_next_message(&self) -> Result<Option<Message>, JsErrorBox> {
+        let _turn = self.0.turn.lock().await;
+        let next = self.0.taken.lock().as_mut().and_then(VecDeque::pop_front);
+        if next.is_some() {
+            return Ok(next.map(Message::new));
+        }
+        let more = self.0.database.dequeue().await.map_err(JsErrorBox::from_err)?;
+        let mut taken = self.0.taken.lock();
+        let next = taken.as_mut().and_then(|taken| {
+            taken.extend(more);
+            taken.pop_front()
+        });
+        Ok(next.map(Message::new))
+    }
+
+    /// Answers the entries of all keys at first, and again after each change of any. Ends once the database was closed, or
+    /// after an error; without keys, after the first answer.
+    fn watch(&self, keys: Vec<Vec<u8>>) -> WatchStream {
+        let keys: Vec<_> = keys.into_iter().map(Key::from_stored).collect();
+        // Changes count from now on, not only once the stream is asked.
+        let state = match self.0.database.watch(&keys) {
+            Ok(watch) => Watching::Began { watch, keys },
+            Err(error) => Watching::Failed(error),
+        };
+        let shared = self.0.clone();
+        Box::pin(stream::unfold(state, move |state| {
+            let shared = shared.clone();
+            async move { state.next(&shared.database).await }
+        }))
+    }
+
+    /// Messages that were handed out can still be finished. Closing twice is allowed.
+    fn close(&self) {
+        self.0.taken.lock().take();
+        self.0.database.close();
+    }
+}
+
+/// A message being delivered. One that is dropped without being finished is delivered again.
+pub struct Message {
+    payload: Option<Vec<u8>>,
+    /// None once finished.
+    delivery: Cell<Option<Delivery>>,
+}
+
+impl Message {
+    fn new(mut delivery: Delivery) -> Self {
+        let payload = std::mem::take(&mut delivery.message);
+        Self { payload: Some(payload), delivery: Cell::new(Some(delivery)) }
+    }
+}
+
+#[async_trait(?Send)]
+impl QueueMessageHandle for Message {
+    /// The message, in V8's serialization format.
+    ///
+    /// # Errors
+    /// A `TypeError` where it was taken already.
+    async fn take_payload(&mut self) -> Result<Vec<u8>, JsErrorBox> {
+        self.payload.take().ok_or_else(|| JsErrorBox::type_error("the message was taken already"))
+    }
+
+    /// Tells whether the message was handled, as [`Delivery::finish`] does. Only the first time counts.
+    ///
+    /// # Errors
+    /// A failure of the storage.
+    async fn finish(&self, success: bool) -> Result<(), JsErrorBox> {
+        match self.delivery.take() {
+            Some(delivery) => delivery.finish(success).await.map_err(JsErrorBox::from_err),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a watch does next.
+enum Watching {
+    Began { watch: Watch, keys: Vec<Key> },
+    Answered { watch: Watch, keys: Vec<Key>, seen: Vec<Option<Versionstamp>> },
+    Failed(Error),
+    Ended,
+}
+
+impl Watching {
+    /// What the stream answers next, and what it does then.
+    async fn next(self, database: &impl Database) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Self)> {
+        let (mut watch, keys, seen) = match self {
+            Watching::Began { watch, keys } => (watch, keys, None),
+            Watching::Answered { watch, keys, seen } => (watch, keys, Some(seen)),
+            Watching::Failed(error) => return failed(error),
+            Watching::Ended => return None,
+        };
+        loop {
+            if seen.is_some() && !watch.changed().await {
+                return None;
+            }
+            let entries = match read_keys(database, &keys) {
+                Ok(entries) => entries,
+                Err(error) => return failed(error),
+            };
+            let versions = entries.iter().map(|entry| entry.as_ref().map(|(_, versionstamp)| *versionstamp));
+            let versions: Vec<_> = versions.collect();
+            if seen.as_ref() == Some(&versions) {
+                continue;
+            }
+            let next = match keys.is_empty() {
+                true => Watching::Ended,
+                false => Watching::Answered { watch, keys, seen: versions },
+            };
+            // deno_kv shows scripts an unchanged key as one without a value, so each is given as changed.
+            let outputs = entries.into_iter().map(|entry| WatchKeyOutput::Changed { entry: entry.map(|entry| entry.0) });
+            return Some((Ok(outputs.collect()), next));
+        }
+    }
+}
+
+/// The last answer of a watch, if any: that the database was closed is the end of a watch, and no error.
+fn failed(error: Error) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Watching)> {
+    match error {
+        Error::Closed => None,
+        error => Some((Err(JsErrorBox::from_err(error)), Watching::Ended)),
+    }
+}
+
+fn read(database: &impl Database, requests: &[ReadRange]) -> Result<Vec<ReadRangeOutput>> {
+    let reads = requests.iter().map(|request| Read::Range {
+        start: &request.start,
+        end: &request.end,
+        limit: request.limit.get(),
+        reverse: request.reverse,
+        values: true,
+    });
+    let reads: Vec<_> = reads.collect();
+    let mut outputs: Vec<_> = requests.iter().map(|_| ReadRangeOutput { entries: Vec::new() }).collect();
+    database.read(&reads, &mut |i, entry| {
+        outputs[i].entries.extend(kv_entry(entry));
+        ControlFlow::Continue(())
+    })?;
+    Ok(outputs)
+}
+
+/// The entries of keys, and their versions. A key may be given twice.
+fn read_keys(database: &impl Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
+    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+    let mut entries: Vec<_> = keys.iter().map(|_| None).collect();
+    database.read(&reads, &mut |i, entry| {
+        entries[i] = kv_entry(entry).map(|kv_entry| (kv_entry, entry.versionstamp));
+        ControlFlow::Continue(())
+    })?;
+    Ok(entries)
+}
+
+/// An entry that was read with its value.
+fn kv_entry(entry: EntryRef<'_>) -> Option<KvEntry> {
+    let value = match entry.value? {
+        ValueRef::V8(bytes) => KvValue::V8(bytes.to_vec()),
+        ValueRef::U64(number) => KvValue::U64(number),
+        ValueRef::Bytes(bytes) => KvValue::Bytes(bytes.to_vec()),
+    };
+    Some(KvEntry { key: entry.key.to_vec(), value, versionstamp: *entry.versionstamp.as_bytes() })
+}
+
+fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsErrorBox> {
+    let checks = write.checks.into_iter().map(|check| Check {
+        key: Key::from_stored(check.key),
+        versionstamp: check.versionstamp.map(Versionstamp::from_bytes),
+    });
+    let enqueues = write.enqueues.into_iter().map(|enqueue| Enqueue {
+        message: enqueue.payload,
+        deliver_at: since_epoch(enqueue.deadline.timestamp_millis()),
+        backoff_schedule: enqueue.backoff_schedule,
+        keys_if_undelivered: enqueue.keys_if_undelivered.into_iter().map(Key::from_stored).collect(),
+    });
+    Ok(AtomicWrite {
+        checks: checks.collect(),
+        mutations: write.mutations.into_iter().map(mutation).collect::<Result<_, _>>()?,
+        enqueues: enqueues.collect(),
+    })
+}
+
+fn mutation(mutation: denokv_proto::Mutation) -> Result<Mutation, JsErrorBox> {
+    let expire_at = mutation.expire_at.map(|time| since_epoch(time.timestamp_millis()));
+    let set = |value, versionstamped| MutationKind::Set { value: engine_value(value), expire_at, versionstamped };
+    let combine = |operand, value| MutationKind::Combine { operand, value: engine_value(value) };
+    let kind = match mutation.kind {
+        denokv_proto::MutationKind::Set(value) => set(value, false),
+        denokv_proto::MutationKind::SetSuffixVersionstampedKey(value) => set(value, true),
+        denokv_proto::MutationKind::Delete => MutationKind::Delete,
+        // Whether to clamp matters only where there are bounds.
+        denokv_proto::MutationKind::Sum { value, min_v8, max_v8, clamp: _ } => {
+            if !min_v8.is_empty() || !max_v8.is_empty() {
+                return Err(JsErrorBox::type_error("a sum cannot have bounds for its result"));
+            }
+            combine(Operand::Sum, value)
+        }
+        denokv_proto::MutationKind::Min(value) => combine(Operand::Min, value),
+        denokv_proto::MutationKind::Max(value) => combine(Operand::Max, value),
+    };
+    Ok(Mutation { key: Key::from_stored(mutation.key), kind })
+}
+
+fn engine_value(value: KvValue) -> Value {
+    match value {
+        KvValue::V8(bytes) => Value::V8(bytes),
+        KvValue::U64(number) => Value::U64(number),
+        KvValue::Bytes(bytes) => Value::Bytes(bytes),
+    }
+}
+
+/// Milliseconds since the Unix epoch. What was before it counts as it.
+fn since_epoch(millis: i64) -> u64 {
+    millis.try_into().unwrap_or(0)
+}
+
+/// Only classes that every host has: a `TypeError` where the call is wrong, or the database cannot be used so, as in
+/// `deno_kv`; an `Error` where the storage failed or is damaged.
+impl JsErrorClass for Error {
+    fn get_class(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Error::Open { .. }
+            | Error::Busy
+            | Error::Damaged(_)
+            | Error::Full(_)
+            | Error::Moved { .. }
+            | Error::File { .. }
+            | Error::Storage(_)
+            | Error::Thread(_)
+            | Error::NewerFormat { .. }
+            | Error::DamagedValue { .. }
+            | Error::NoVersionLeft
+            | Error::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => {
+                builtin_classes::GENERIC_ERROR
+            }
+            _ => builtin_classes::TYPE_ERROR,
+        })
+    }
+
+    fn get_message(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+
+    fn get_additional_properties(&self) -> AdditionalProperties {
+        Box::new(std::iter::empty())
+    }
+
+    fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+}
