@@ -59,6 +59,13 @@ pub trait Database: Send + Sync {
     /// A failure of the storage.
     fn dequeue(&self) -> Pending<Vec<Delivery>>;
 
+    /// Takes one message as [`Database::dequeue`] does, for a host that would only keep others from being delivered if it
+    /// had more.
+    ///
+    /// # Errors
+    /// See [`Database::dequeue`].
+    fn dequeue_one(&self) -> Pending<Option<Delivery>>;
+
     /// The time by the database's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 

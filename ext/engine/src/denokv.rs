@@ -55,7 +55,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -66,7 +65,6 @@ use denokv_proto::{
     WatchKeyOutput, WatchStream,
 };
 use futures_util::stream;
-use parking_lot::Mutex;
 
 use crate::{
     AtomicWrite, Check, Database, Delivery, Enqueue, EntryRef, Error, Key, KeyError, Mutation, MutationKind, Operand,
@@ -74,26 +72,17 @@ use crate::{
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
-pub struct DenoKv<D>(Arc<Shared<D>>);
-
-struct Shared<D> {
-    database: D,
-    /// Held by who waits for messages, so that others wait for those that come with the first.
-    turn: tokio::sync::Mutex<()>,
-    /// Messages that were taken from the queue with one before. None once closed: they are delivered again then.
-    taken: Mutex<Option<VecDeque<Delivery>>>,
-}
+pub struct DenoKv<D>(Arc<D>);
 
 impl<D> DenoKv<D> {
     /// A database that is open.
     pub fn new(database: D) -> Self {
-        let taken = Mutex::new(Some(VecDeque::new()));
-        Self(Arc::new(Shared { database, turn: tokio::sync::Mutex::default(), taken }))
+        Self(Arc::new(database))
     }
 
     /// The database itself.
     pub fn database(&self) -> &D {
-        &self.0.database
+        &self.0
     }
 }
 
@@ -118,7 +107,7 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
         requests: Vec<ReadRange>,
         _options: SnapshotReadOptions,
     ) -> Result<Vec<ReadRangeOutput>, JsErrorBox> {
-        let outputs = read(&self.0.database, &requests);
+        let outputs = read(&*self.0, &requests);
         tokio::task::yield_now().await;
         outputs.map_err(JsErrorBox::from_err)
     }
@@ -128,7 +117,7 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
     /// # Errors
     /// See [`Database::write`]. A sum that gives bounds for its result is a `TypeError`.
     async fn atomic_write(&self, write: denokv_proto::AtomicWrite) -> Result<Option<CommitResult>, JsErrorBox> {
-        let answer = self.0.database.write(atomic_write(write)?);
+        let answer = self.0.write(atomic_write(write)?);
         tokio::task::yield_now().await;
         let commit = answer.await.map_err(JsErrorBox::from_err)?;
         Ok(commit.versionstamp().map(|versionstamp| CommitResult { versionstamp: *versionstamp.as_bytes() }))
@@ -139,18 +128,8 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
     /// # Errors
     /// A failure of the storage.
     async fn dequeue_next_message(&self) -> Result<Option<Message>, JsErrorBox> {
-        let _turn = self.0.turn.lock().await;
-        let next = self.0.taken.lock().as_mut().and_then(VecDeque::pop_front);
-        if next.is_some() {
-            return Ok(next.map(Message::new));
-        }
-        let more = self.0.database.dequeue().await.map_err(JsErrorBox::from_err)?;
-        let mut taken = self.0.taken.lock();
-        let next = taken.as_mut().and_then(|taken| {
-            taken.extend(more);
-            taken.pop_front()
-        });
-        Ok(next.map(Message::new))
+        let delivery = self.0.dequeue_one().await.map_err(JsErrorBox::from_err)?;
+        Ok(delivery.map(Message::new))
     }
 
     /// Answers the entries of all keys at first, and again after each change of any. Ends once the database was closed, or
@@ -158,21 +137,20 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
     fn watch(&self, keys: Vec<Vec<u8>>) -> WatchStream {
         let keys: Vec<_> = keys.into_iter().map(Key::from_stored).collect();
         // Changes count from now on, not only once the stream is asked.
-        let state = match self.0.database.watch(&keys) {
+        let state = match self.0.watch(&keys) {
             Ok(watch) => Watching::Began { watch, keys },
             Err(error) => Watching::Failed(error),
         };
-        let shared = self.0.clone();
+        let database = self.0.clone();
         Box::pin(stream::unfold(state, move |state| {
-            let shared = shared.clone();
-            async move { state.next(&shared.database).await }
+            let database = database.clone();
+            async move { state.next(&*database).await }
         }))
     }
 
     /// Messages that were handed out can still be finished. Closing twice is allowed.
     fn close(&self) {
-        self.0.taken.lock().take();
-        self.0.database.close();
+        self.0.close();
     }
 }
 
@@ -247,7 +225,8 @@ impl Watching {
                 false => Watching::Answered { watch, keys, seen: versions },
             };
             // deno_kv shows scripts an unchanged key as one without a value, so each is given as changed.
-            let outputs = entries.into_iter().map(|entry| WatchKeyOutput::Changed { entry: entry.map(|entry| entry.0) });
+            let outputs =
+                entries.into_iter().map(|entry| WatchKeyOutput::Changed { entry: entry.map(|entry| entry.0) });
             return Some((Ok(outputs.collect()), next));
         }
     }

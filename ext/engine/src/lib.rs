@@ -12,6 +12,8 @@
 //! does with such a file. Time and randomness come from the
 //! [`Clock`] and the [`Random`] in its options, so that a test controls both.
 //!
+//! With the feature `denokv`, the module `denokv` puts the engine under Deno's own extension, `deno_kv`.
+//!
 //! ```
 //! use openkv_engine::sqlite::{Location, Options, Sqlite};
 //! use openkv_engine::{AtomicWrite, Database, Key, KeyPart, Mutation, Read, Value};

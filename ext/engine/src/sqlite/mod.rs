@@ -185,6 +185,32 @@ impl Sqlite {
         };
         Ok(open.reader.insert(reader).clone())
     }
+
+    fn dequeue_up_to(&self, count: usize) -> Pending<Vec<Delivery>> {
+        let state = self.open.lock();
+        let Some(open) = &*state else {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        };
+        let (writer, room, mut closed) = (open.writer.clone(), open.room.clone(), open.closed.subscribe());
+        let taking = match room.clone().try_acquire_owned() {
+            // With room, the listener waits from now on.
+            Ok(permit) => Either::Left(take(writer, room, permit, count)),
+            Err(_) => Either::Right(async move {
+                match room.clone().acquire_owned().await {
+                    Ok(permit) => take(writer, room, permit, count).await,
+                    Err(_) => Err(Error::Closed),
+                }
+            }),
+        };
+        Box::pin(async move {
+            tokio::select! {
+                // What was taken is handed out even as the database is closed.
+                biased;
+                taken = taking => taken,
+                _ = closed.changed() => Ok(Vec::new()),
+            }
+        })
+    }
 }
 
 impl Database for Sqlite {
@@ -231,29 +257,12 @@ impl Database for Sqlite {
     }
 
     fn dequeue(&self) -> Pending<Vec<Delivery>> {
-        let state = self.open.lock();
-        let Some(open) = &*state else {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        };
-        let (writer, room, mut closed) = (open.writer.clone(), open.room.clone(), open.closed.subscribe());
-        let taking = match room.clone().try_acquire_owned() {
-            // With room, the listener waits from now on.
-            Ok(permit) => Either::Left(take(writer, room, permit)),
-            Err(_) => Either::Right(async move {
-                match room.clone().acquire_owned().await {
-                    Ok(permit) => take(writer, room, permit).await,
-                    Err(_) => Err(Error::Closed),
-                }
-            }),
-        };
-        Box::pin(async move {
-            tokio::select! {
-                // What was taken is handed out even as the database is closed.
-                biased;
-                taken = taking => taken,
-                _ = closed.changed() => Ok(Vec::new()),
-            }
-        })
+        self.dequeue_up_to(DELIVERY_BATCH)
+    }
+
+    fn dequeue_one(&self) -> Pending<Option<Delivery>> {
+        let taken = self.dequeue_up_to(1);
+        Box::pin(async move { Ok(taken.await?.pop()) })
     }
 
     fn now(&self) -> u64 {
@@ -265,14 +274,15 @@ impl Database for Sqlite {
     }
 }
 
-/// Takes messages from the queue, as many as there is room for beside the one permit.
+/// Takes messages from the queue: at most so many, and as many as there is room for beside the one permit.
 fn take(
     writer: Arc<Writer>,
     room: Arc<Semaphore>,
     permit: OwnedSemaphorePermit,
+    count: usize,
 ) -> impl Future<Output = Result<Vec<Delivery>>> + Send {
     let more = std::iter::from_fn(move || room.clone().try_acquire_owned().ok());
-    let permits: Vec<_> = std::iter::once(permit).chain(more).take(DELIVERY_BATCH).collect();
+    let permits: Vec<_> = std::iter::once(permit).chain(more).take(count).collect();
     let taken = writer.clone().dequeue(permits.len());
     async move {
         let taken = taken.await?;
