@@ -100,7 +100,8 @@ async fn several_listeners_get_each_message_once() {
     let received = std::cell::RefCell::new(Vec::new());
     let listen = async |listener: &DenoKv<Sqlite>| {
         while let Some(mut message) = soon(listener.dequeue_next_message()).await.unwrap() {
-            received.borrow_mut().push(String::from_utf8(message.take_payload().await.unwrap()).unwrap());
+            let payload = message.take_payload().await.unwrap();
+            received.borrow_mut().push(String::from_utf8(payload).unwrap());
             message.finish(true).await.unwrap();
             if received.borrow().len() == MESSAGES {
                 listeners.iter().for_each(|listener| listener.close());
