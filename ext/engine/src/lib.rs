@@ -41,6 +41,8 @@ mod random;
 mod read;
 mod selector;
 pub mod sqlite;
+#[cfg(feature = "serde")]
+pub mod v8;
 mod value;
 mod versionstamp;
 mod write;
