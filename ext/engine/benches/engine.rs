@@ -45,8 +45,9 @@ impl File {
 
     fn engine(&self) -> Sqlite {
         let path = self.folder.path().join("kv.sqlite3");
-        let limits = Limits { read_entries: ENTRIES as usize, ..Limits::default() };
-        Sqlite::open(Location::File { path, follow_links: true }, Options { limits, ..Options::default() }).unwrap()
+        let mut limits = Limits::default();
+        limits.read_entries = ENTRIES as usize;
+        Sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
     }
 
     /// A connection of the settings that the engine's connections have.

@@ -3,7 +3,18 @@ use crate::{AtomicWrite, Error, Key, Read, Result};
 /// How much one call may ask for. The defaults are those of the reference.
 ///
 /// Sizes of keys are those of their stored form, in bytes.
+///
+/// ```
+/// use openkv_engine::Limits;
+/// use openkv_engine::sqlite::Options;
+///
+/// let mut limits = Limits::default();
+/// limits.value_size = 1024 * 1024;
+/// let options = Options::default().limits(limits);
+/// # assert_eq!(options.limits.value_size, 1 << 20);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// The size of a key to write.
     pub write_key_size: usize,
@@ -55,7 +66,7 @@ impl Limits {
     ///
     /// # Errors
     /// The first limit that it exceeds.
-    pub fn check_reads(&self, reads: &[Read<'_>]) -> Result<()> {
+    pub(crate) fn check_reads(&self, reads: &[Read<'_>]) -> Result<()> {
         if reads.len() > self.read_ranges {
             return Err(Error::TooManyRanges { max: self.read_ranges });
         }
@@ -81,7 +92,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`Error::KeyTooLargeToRead`].
-    pub fn check_range(&self, start: &[u8], end: &[u8]) -> Result<()> {
+    pub(crate) fn check_range(&self, start: &[u8], end: &[u8]) -> Result<()> {
         self.check_read_key_size(start.len().max(end.len()))
     }
 
@@ -89,7 +100,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`Error::TooManyKeys`] or [`Error::KeyTooLargeToRead`].
-    pub fn check_watch(&self, keys: &[Key]) -> Result<()> {
+    pub(crate) fn check_watch(&self, keys: &[Key]) -> Result<()> {
         if keys.len() > self.watched_keys {
             return Err(Error::TooManyKeys { max: self.watched_keys });
         }
@@ -109,7 +120,7 @@ impl Limits {
     ///
     /// # Errors
     /// The first limit that it exceeds, or [`Error::EmptyKey`].
-    pub fn check_write(&self, write: &AtomicWrite) -> Result<()> {
+    pub(crate) fn check_write(&self, write: &AtomicWrite) -> Result<()> {
         if write.checks.len() > self.checks {
             return Err(Error::TooManyChecks { max: self.checks });
         }

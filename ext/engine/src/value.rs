@@ -3,7 +3,7 @@ use crate::{Error, Result};
 /// How a stored value is to be read. The numbers are those of the file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// V8's serialization format, with its header.
     V8 = 1,
     /// An unsigned integer of 64 bits, little-endian.
@@ -73,7 +73,7 @@ impl<'a> ValueRef<'a> {
     ///
     /// # Errors
     /// [`Error::DamagedValue`] when no version of the format writes such columns.
-    pub fn from_stored(bytes: &'a [u8], encoding: i64) -> Result<Self> {
+    pub(crate) fn from_stored(bytes: &'a [u8], encoding: i64) -> Result<Self> {
         match encoding {
             e if e == Encoding::V8 as i64 => Ok(ValueRef::V8(bytes)),
             e if e == Encoding::Bytes as i64 => Ok(ValueRef::Bytes(bytes)),
@@ -95,7 +95,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The encoding to store the value with.
-    pub fn encoding(self) -> Encoding {
+    pub(crate) fn encoding(self) -> Encoding {
         match self {
             ValueRef::V8(_) => Encoding::V8,
             ValueRef::U64(_) => Encoding::U64,

@@ -1,6 +1,27 @@
-use crate::{Key, Value, Versionstamp};
+use crate::{Entry, Key, Value, Versionstamp};
 
 /// A group of checks, mutations and queue messages, committed as a whole or not at all.
+///
+/// ```
+/// use openkv_engine::sqlite::{Location, Options, Sqlite};
+/// use openkv_engine::{AtomicWrite, Check, Commit, Key, Mutation, Operand, Value};
+///
+/// let database = Sqlite::open(Location::Memory, Options::default())?;
+/// let alice = Key::from(["users", "alice"]);
+/// database.set(alice.clone(), Value::U64(1))?;
+///
+/// // Of two programs that read the entry and then write it, the second is told that it came too late.
+/// let read = database.get(&alice)?.expect("it was set");
+/// let write = AtomicWrite::new()
+///     .check(Check::unchanged(&read))
+///     .mutate(Mutation::set(alice, Value::U64(2)))
+///     .mutate(Mutation::combine(Key::from(["writes"]), Operand::Sum, 1))
+///     .mutate(Mutation::combine(Key::from(["highest"]), Operand::Max, 2))
+///     .mutate(Mutation::combine(Key::from(["lowest"]), Operand::Min, 2));
+/// assert!(matches!(database.write_blocking(write.clone())?, Commit::Done(_)));
+/// assert_eq!(database.write_blocking(write)?, Commit::Conflict { failed: vec![0] });
+/// # Ok::<(), openkv_engine::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AtomicWrite {
     /// What must hold for the write to be committed.
@@ -79,6 +100,18 @@ pub struct Mutation {
     pub kind: MutationKind,
 }
 
+impl Check {
+    /// A check that nobody wrote the key since it was read.
+    pub fn unchanged(entry: &Entry) -> Self {
+        Self { key: entry.key.clone(), versionstamp: Some(entry.versionstamp) }
+    }
+
+    /// A check that the key has no value.
+    pub fn absent(key: Key) -> Self {
+        Self { key, versionstamp: None }
+    }
+}
+
 impl Mutation {
     /// Stores a value that does not expire.
     pub fn set(key: Key, value: Value) -> Self {
@@ -89,6 +122,21 @@ impl Mutation {
     /// Removes a value.
     pub fn delete(key: Key) -> Self {
         Self { key, kind: MutationKind::Delete }
+    }
+
+    /// Combines the stored integer with another one: see [`MutationKind::Combine`].
+    pub fn combine(key: Key, operand: Operand, number: u64) -> Self {
+        Self { key, kind: MutationKind::Combine { operand, value: Value::U64(number) } }
+    }
+
+    /// Lets the value that a mutation sets cease to exist at a time, in milliseconds since the Unix epoch. Others have no
+    /// time of their own, and stay as they are.
+    #[must_use]
+    pub fn expire_at(mut self, time: u64) -> Self {
+        if let MutationKind::Set { expire_at, .. } = &mut self.kind {
+            *expire_at = Some(time);
+        }
+        self
     }
 }
 
@@ -170,4 +218,11 @@ pub struct Enqueue {
     pub backoff_schedule: Option<Vec<u32>>,
     /// The keys that are given the message when the last delivery failed.
     pub keys_if_undelivered: Vec<Key>,
+}
+
+impl Enqueue {
+    /// A message to deliver at once, with the default schedule, and to forget when the last delivery failed.
+    pub fn new(message: Vec<u8>) -> Self {
+        Self { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() }
+    }
 }

@@ -120,7 +120,7 @@ fn message(deliver_at: u64) -> Enqueue {
 
 fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Sqlite> {
     let location = Location::File { path: path.to_owned(), follow_links: true };
-    let options = Options { clock: clock.clone(), ..Options::default() };
+    let options = Options::default().clock(clock.clone());
     match Sqlite::open_at_once(&location, &options) {
         Some(database) => Ok(database),
         None => Sqlite::open(location, options),

@@ -93,8 +93,9 @@ impl World {
             None => Location::Memory,
             Some(folder) => Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false },
         };
-        let limits = Limits { deletions: DELETIONS, ..Limits::default() };
-        let options = Options { clock: self.clock.clone(), limits, ..Options::default() };
+        let mut limits = Limits::default();
+        limits.deletions = DELETIONS;
+        let options = Options::default().clock(self.clock.clone()).limits(limits);
         self.handles.push(Sqlite::open(location, options).map_err(failed("open"))?);
         Ok(())
     }

@@ -10,8 +10,31 @@ pub use part::KeyPart;
 ///
 /// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`Key::from_parts`], or part by
 /// part with the `push_*` methods, which encode straight into the key's buffer.
+///
+/// ```
+/// use openkv_engine::{Key, KeyPart};
+///
+/// let alice = Key::from(["users", "alice"]);
+/// // In a script: ["scores", 7.5, 42n, true]
+/// let score = Key::from_parts(&["scores".into(), 7.5.into(), 42.into(), true.into()])?;
+/// assert!(alice > score, "scores come before users");
+///
+/// let parts = alice.parts().collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(parts, [KeyPart::from("users"), KeyPart::from("alice")]);
+/// assert_eq!(score.to_string(), r#"["scores", 7.5, 42n, true]"#);
+/// # Ok::<(), openkv_engine::KeyError>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
+
+impl<const N: usize> From<[&str; N]> for Key {
+    /// A key of strings.
+    fn from(parts: [&str; N]) -> Self {
+        let mut key = Self::new();
+        parts.iter().for_each(|part| key.push_string(part));
+        key
+    }
+}
 
 impl Key {
     /// A key without parts, to push parts to.

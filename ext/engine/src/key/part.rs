@@ -4,6 +4,9 @@ use std::fmt;
 use num_bigint::BigInt;
 
 /// A part of a key. Parts of different kinds are ordered as the variants are.
+///
+/// A number of a script is a [`KeyPart::Number`], whether it has a fraction or not: `1` in a script is `1.0` here, and `1n`
+/// is `1`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart<'a> {
     /// Bytes (`Uint8Array`), in the order of their values.

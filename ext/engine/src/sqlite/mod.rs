@@ -7,6 +7,7 @@
 mod apply;
 mod checkpoint;
 mod connection;
+mod list;
 pub mod maintenance;
 mod open_files;
 mod queue;
@@ -32,15 +33,17 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::{
-    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Pending, Random, Read, Result,
-    SystemClock, SystemRandom, Visit, Watch,
+    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
+    Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
+pub use list::List;
 use queue::Taken;
 use watchers::Watcher;
 use writer::Writer;
 
 /// Where a database lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Location {
     /// In memory: private, and gone once closed.
     Memory,
@@ -53,8 +56,48 @@ pub enum Location {
     },
 }
 
+impl Location {
+    /// In a file, whose path may have symbolic links in it.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Location::File { path: path.into(), follow_links: true }
+    }
+}
+
 /// What a database is opened with.
+///
+/// A test brings its own clock:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use openkv_engine::sqlite::{Location, Options, Sqlite};
+/// use openkv_engine::{AtomicWrite, Clock, Key, Mutation, Value};
+///
+/// #[derive(Default)]
+/// struct TestClock(AtomicU64);
+///
+/// impl Clock for TestClock {
+///     fn now(&self) -> u64 {
+///         self.0.load(Ordering::Relaxed)
+///     }
+/// }
+///
+/// let clock = Arc::new(TestClock::default());
+/// let database = Sqlite::open(Location::Memory, Options::default().clock(clock.clone()))?;
+///
+/// let session = Key::from(["sessions", "alice"]);
+/// let set = Mutation::set(session.clone(), Value::U64(1)).expire_at(1000);
+/// database.write_blocking(AtomicWrite::new().mutate(set))?;
+///
+/// clock.0.store(999, Ordering::Relaxed);
+/// assert!(database.get(&session)?.is_some());
+/// clock.0.store(1000, Ordering::Relaxed);
+/// assert!(database.get(&session)?.is_none());
+/// # Ok::<(), openkv_engine::Error>(())
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// How much one call may ask for.
     pub limits: Limits,
@@ -67,6 +110,26 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { limits: Limits::default(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
+}
+
+impl Options {
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets the clock.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Sets the randomness.
+    #[must_use]
+    pub fn random(self, random: Arc<dyn Random>) -> Self {
+        Self { random, ..self }
     }
 }
 
@@ -143,6 +206,27 @@ impl Sqlite {
             database.reader()?;
         }
         Ok(database)
+    }
+
+    /// Reads the entry of a key; none where there is no value.
+    ///
+    /// # Errors
+    /// See [`Database::read`].
+    pub fn get(&self, key: &Key) -> Result<Option<Entry>> {
+        Ok(self.read_entries(&[Read::Key(key)])?.into_iter().flatten().next())
+    }
+
+    /// Lists the entries of a selector, a batch at a time. See [`List`].
+    pub fn list(&self, selector: Selector) -> List<'_> {
+        List::new(self, selector)
+    }
+
+    /// Stores a value that does not expire, and waits until it is durable. Not for use in asynchronous code.
+    ///
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn set(&self, key: Key, value: Value) -> Result<()> {
+        self.write_blocking(AtomicWrite::new().mutate(Mutation::set(key, value))).map(drop)
     }
 
     /// Reads as [`Database::read`] does, and copies the entries: one list for each read.

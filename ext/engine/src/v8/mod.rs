@@ -1,7 +1,7 @@
 //! Rust's own types in V8's serialization format, through serde: what a script stores, Rust reads, and the other way round.
 //!
 //! [`Value::encode`] makes a value to store of anything that is [`Serialize`], and [`Value::decode`] reads a stored value as
-//! anything that is [`Deserialize`](serde::Deserialize). [`to_vec`] and [`from_slice`] do the same with the bytes alone, as
+//! anything that is [`Deserialize`]. [`to_vec`] and [`from_slice`] do the same with the bytes alone, as
 //! the messages of the queue are.
 //!
 //! ```

@@ -47,8 +47,8 @@ impl Check {
 
 fn remedy(problem: &Problem) -> &'static str {
     match problem.place {
-        Place::File | Place::Table(_) => "restore a backup, or salvage",
         Place::Entry(_) => "set it again from a backup; salvage leaves it out",
         Place::Message { .. } => "salvage leaves it out",
+        _ => "restore a backup, or salvage",
     }
 }

@@ -34,7 +34,7 @@ impl Compact {
                 "Other processes read from the log all the time: it is merged by the next of their writes, or later."
             );
         }
-        let size = |Size { file, log }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));
+        let size = |Size { file, log, .. }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));
         crate::cli::print(&format!(
             "expired entries removed: {}\nbefore: {}\nafter:  {}\n",
             HumanCount(done.expired),

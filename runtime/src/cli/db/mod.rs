@@ -96,7 +96,7 @@ fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     let bar = ProgressBar::new_spinner().with_style(spinner.clone());
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut counted = false;
-    let result = work(&mut |Progress { doing, done, total }| {
+    let result = work(&mut |Progress { doing, done, total, .. }| {
         bar.set_message(doing);
         bar.set_length(total);
         bar.set_position(done);

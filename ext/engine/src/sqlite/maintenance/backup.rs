@@ -11,6 +11,7 @@ const STEP: i32 = 1000;
 
 /// What a backup made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backup {
     /// The size of the new file in bytes.
     pub size: u64,

@@ -22,6 +22,7 @@ const INTERVAL: u64 = 1000;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// How many entries were looked at, expired ones among them.
     pub entries: u64,

@@ -10,6 +10,7 @@ const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expira
 
 /// What a database takes up on the disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Size {
     /// The file.
     pub file: u64,
@@ -26,6 +27,7 @@ impl Size {
 
 /// What a compaction did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Compaction {
     /// The size before.
     pub before: Size,

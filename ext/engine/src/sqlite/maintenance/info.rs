@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::compact::Size;
 use super::{backup, source};
 use crate::sqlite::schema::{self, live};
-use crate::{Encoding, Result, Versionstamp};
+use crate::value::Encoding;
+use crate::{Result, Versionstamp};
 
 const ENTRIES: &str = concat!(
     "select v_encoding, count(*), sum(length(k)), sum(length(v)) from kv where ",
@@ -19,6 +20,7 @@ const RUNNING: &str = "select count(*) from queue_running";
 
 /// What is in a database, and what it takes up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Info {
     /// The version of the format.
     pub format: i64,
@@ -54,12 +56,13 @@ pub struct Info {
 
 /// How many entries have which encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Encodings {
-    /// See [`Encoding::V8`].
+    /// See [`Value::V8`](crate::Value::V8).
     pub v8: u64,
-    /// See [`Encoding::U64`].
+    /// See [`Value::U64`](crate::Value::U64).
     pub u64: u64,
-    /// See [`Encoding::Bytes`].
+    /// See [`Value::Bytes`](crate::Value::Bytes).
     pub bytes: u64,
     /// Those that no version of the format writes.
     pub unknown: u64,

@@ -3,6 +3,26 @@
 //! Each call opens the file by its path, follows symbolic links, and closes it again. None of them creates the file that it
 //! reads. The process that calls must not have the same file open by other means than this crate: where a process closes
 //! a file, POSIX drops all of its locks on it.
+//!
+//! ```
+//! use openkv_engine::sqlite::{Location, Options, Sqlite, maintenance};
+//! use openkv_engine::{Key, Value};
+//!
+//! # let folder = tempfile::tempdir().expect("a folder");
+//! # let (path, copy) = (folder.path().join("kv.sqlite3"), folder.path().join("copy.sqlite3"));
+//! let database = Sqlite::open(Location::file(&path), Options::default())?;
+//! database.set(Key::from(["a"]), Value::U64(1))?;
+//!
+//! // The database stays in use.
+//! let backup = maintenance::backup(&path, &copy, false, &mut |_progress| {})?;
+//! assert!(backup.size > 0);
+//!
+//! let report = maintenance::check(&copy, &mut |progress| {
+//!     println!("{}: {} of {}", progress.doing, progress.done, progress.total);
+//! })?;
+//! assert_eq!((report.entries, report.problems), (1, vec![]));
+//! # Ok::<(), openkv_engine::Error>(())
+//! ```
 
 mod backup;
 mod check;
@@ -27,6 +47,7 @@ pub use tables::{Place, Problem};
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// What it does at present: "copying", for instance.
     pub doing: &'static str,

@@ -11,6 +11,7 @@ const RAISE: &str = "update data_version set version = max(version, ?1) where k 
 
 /// What a restoration did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Restoration {
     /// The size of the file in bytes.
     pub size: u64,

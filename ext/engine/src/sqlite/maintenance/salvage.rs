@@ -23,6 +23,7 @@ const SET_VERSION: &str =
 
 /// What could be saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Salvage {
     /// How many entries were saved, expired ones among them.
     pub entries: u64,

@@ -9,6 +9,7 @@ use crate::{Key, ValueRef};
 
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// Where.
     pub place: Place,
@@ -24,6 +25,7 @@ impl fmt::Display for Problem {
 
 /// Where a problem is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Place {
     /// In the pages of the file.
     File,
