@@ -21,7 +21,7 @@ const MODULES: [&str; 13] = [
 ];
 
 fn main() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../js/kv");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
 

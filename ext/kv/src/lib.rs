@@ -1,6 +1,6 @@
 //! A deno_core extension that gives scripts `Deno.openKv`, over [`openkv_engine`].
 //!
-//! The ops here convert, and hand on to the engine; the classes that scripts see are in `js/kv`. A host adds
+//! The ops here convert, and hand on to the engine; the classes that scripts see are in `js`. A host adds
 //! [`openkv::init`] to its extensions, tells by its [`Host`] where databases live and who may open them, and takes what
 //! it wants to expose from the module `ext:openkv/mod.ts`.
 
@@ -63,3 +63,6 @@ deno_core::extension!(
 
 /// The classes that scripts see, transpiled by the build script.
 const SHIM: [ExtensionFileSource; 13] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+
+/// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
+pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");

@@ -1,8 +1,7 @@
 use clap::Command;
+use openkv_ext::DECLARATIONS;
 
 use super::Outcome;
-
-const DECLARATIONS: &str = include_str!("../../../js/kv/openkv.d.ts");
 
 /// `openkv types`: prints declarations.
 pub(super) fn declare() -> Command {
