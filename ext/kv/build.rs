@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 15] = [
     "atomic.ts",
     "describe.ts",
+    "errors.ts",
+    "global.ts",
     "kv.ts",
     "list.ts",
     "message.ts",

@@ -1,7 +1,7 @@
-import { core, primordials } from "ext:core/mod.js";
+import { core } from "ext:core/mod.js";
+import { errorClass } from "ext:openkv/errors.ts";
 
 const { BadResource, Interrupted, NotCapable } = core;
-const { Error, ObjectDefineProperty } = primordials;
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
 /** The classes of `Deno.errors`, besides those that deno_core defines itself. */
@@ -44,17 +44,6 @@ const DOM_NAMES = [
   "SyntaxError",
   "TypeMismatchError",
 ] as const;
-
-function errorClass(name: string): ErrorConstructor {
-  const constructor = class extends Error {
-    constructor(message?: string, options?: ErrorOptions) {
-      super(message, options);
-      this.name = name;
-    }
-  };
-  ObjectDefineProperty(constructor, "name", { __proto__: null, value: name, configurable: true });
-  return constructor as unknown as ErrorConstructor;
-}
 
 /** `Deno.errors`. */
 export const errors: Record<string, ErrorConstructor> = { BadResource, Interrupted, NotCapable };

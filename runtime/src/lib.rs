@@ -5,7 +5,7 @@
 
 mod certificates;
 mod extensions;
-mod kv_host;
+mod kv;
 mod modules;
 pub mod permissions;
 mod repl;
@@ -14,7 +14,7 @@ mod runtime;
 pub mod testing;
 
 pub use certificates::Certificates;
-pub use kv_host::{KvHost, StorageKey};
+pub use kv::{StorageKey, kv_options};
 pub use modules::{Config, Lock, ModuleOptions, Project, ProjectError};
 pub use repl::{Preamble, repl};
 pub use report::report;

@@ -11,13 +11,11 @@ use deno_io::Stdio;
 use deno_os::ExitCode;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
-use openkv_ext::Host;
 use openkv_transpile::MediaType;
 use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
-use crate::kv_host::KvHost;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
 use crate::testing::Output;
 
@@ -59,8 +57,8 @@ pub struct Options {
     pub permissions: PermissionsContainer,
     /// `location`, if there shall be one.
     pub location: Option<Url>,
-    /// Where databases live.
-    pub kv: KvHost,
+    /// Where databases live, as [`kv_options`](crate::kv_options) say for one.
+    pub kv: openkv_ext::Options,
     /// Whom TLS connections trust.
     pub certificates: Certificates,
     /// What random numbers start from, for scripts that shall do the same each time.
@@ -167,7 +165,6 @@ impl Runtime {
             Some(output) => output.stdio().map_err(JsErrorBox::from_err)?,
             None => Stdio::default(),
         };
-        let kv: Rc<dyn Host> = Rc::new(options.kv);
         let broadcast = InMemoryBroadcastChannel::default();
         let fetch = deno_fetch::Options {
             user_agent: user_agent.clone(),
@@ -190,7 +187,7 @@ impl Runtime {
             deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
-            openkv_ext::openkv::args(kv, Default::default()),
+            openkv_ext::openkv::args(options.kv),
             extensions::openkv_runtime::args(),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);

@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_kv_watch, op_kv_watch_next } from "ext:core/ops";
+import { op_kv_refuse_watch, op_kv_watch, op_kv_watch_next } from "ext:core/ops";
 import { type Entry, readMany } from "ext:openkv/kv.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -7,7 +7,7 @@ const { ArrayPrototypeMap, ArrayPrototypeSlice, ArrayPrototypeSome, ObjectProtot
 
 /** A stream of the entries of keys: as they are, and then whenever one of them changes. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
-  const { ReadableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+  const { ReadableStream } = streams();
   const watch = op_kv_watch(rid, keys);
   const watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
   /** The versionstamps that the stream has told. */
@@ -44,4 +44,13 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
       core.tryClose(watch);
     },
   });
+}
+
+/** The streams of deno_web. Throws where the host lacks them. */
+function streams() {
+  try {
+    return core.loadExtScript("ext:deno_web/06_streams.js");
+  } catch {
+    op_kv_refuse_watch();
+  }
 }

@@ -69,6 +69,9 @@ pub enum KvError {
     /// The path is that of a remote database.
     #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
     Remote(String),
+    /// `watch` in a host without streams.
+    #[error("watch answers a ReadableStream, which this host lacks: it must add the extension deno_web")]
+    NoStreams,
 }
 
 impl JsErrorClass for KvError {
@@ -94,7 +97,7 @@ impl JsErrorClass for KvError {
             ) => "Error",
             KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
             KvError::LongKey | KvError::Undecodable => "RangeError",
-            KvError::Remote(_) => "NotSupported",
+            KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",
         };
         Cow::Borrowed(class)

@@ -50,3 +50,9 @@ pub(crate) async fn op_kv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: Re
     };
     next.try_or_cancel(closed).await.unwrap_or(false)
 }
+
+/// Says why there is no watch in a host without streams.
+#[op2(fast)]
+pub(crate) fn op_kv_refuse_watch() -> Result<(), KvError> {
+    Err(KvError::NoStreams)
+}

@@ -1,34 +1,23 @@
 //! A bare host of the extension, made once for a process.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
-use deno_core::{JsRuntime, OpState, PollEventLoopOptions, RuntimeOptions, v8};
-use deno_error::JsErrorBox;
-use openkv_engine::sqlite::{Location, Options};
-use openkv_ext::{Host, Place};
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
+use openkv_ext::engine::sqlite::Location;
+use openkv_ext::{Options, Place};
 
 /// How long a script may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 deno_core::extension!(fuzz_host, deps = [openkv], esm_entry_point = "ext:fuzz_host/host.js", esm = [dir "src", "host.js"]);
 
-struct Trusting;
-
-impl Host for Trusting {
-    fn locate(&self, _state: &mut OpState, path: Option<String>) -> Result<Place, JsErrorBox> {
-        let file = path.filter(|path| path.starts_with('/'));
-        Ok(Place::Trusted(match file {
-            Some(path) => Location::File { path: path.into(), follow_links: true },
-            None => Location::Memory,
-        }))
-    }
-
-    fn check_path(&self, _state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
-        Ok(path.to_owned())
-    }
+/// Databases are in memory, or in the files that a script names from the root.
+fn locate(path: Option<String>) -> Place {
+    Place::Trusted(match path.filter(|path| path.starts_with('/')) {
+        Some(path) => Location::File { path: path.into(), follow_links: true },
+        None => Location::Memory,
+    })
 }
 
 struct Scripts {
@@ -66,7 +55,7 @@ impl Scripts {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
         let _entered = tokio.enter();
         let mut js = JsRuntime::new(RuntimeOptions {
-            extensions: vec![openkv_ext::openkv::init(Rc::new(Trusting), Options::default()), fuzz_host::init()],
+            extensions: vec![openkv_ext::init(Options::locate(|_, path| Ok(locate(path)))), fuzz_host::init()],
             ..RuntimeOptions::default()
         });
         js.execute_script("prelude.js", openkv_torture::fuzz::PRELUDE).expect("the prelude can be evaluated");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
-use openkv::{KvHost, Options, Project, Runtime, StorageKey, permissions, report};
+use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report};
 
 use super::Outcome;
 use super::env_file;
@@ -61,7 +61,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         permissions,
         location: flags.location.clone(),
         seed: flags.seed,
-        kv: KvHost::new(storage_key),
+        kv: kv_options(storage_key),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,

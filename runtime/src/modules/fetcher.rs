@@ -25,7 +25,7 @@ use sys_traits::impls::RealSys;
 use super::ModuleOptions;
 use super::http_client::ModuleClient;
 use crate::certificates::Certificates;
-use crate::kv_host::cache_folder;
+use crate::kv::cache_folder;
 
 const MAX_REDIRECTS: usize = 10;
 

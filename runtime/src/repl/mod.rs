@@ -13,7 +13,7 @@ use deno_core::error::{CoreError, CoreErrorKind};
 use deno_os::OpExitCallbacks;
 use tokio::sync::mpsc;
 
-use crate::kv_host::cache_folder;
+use crate::kv::cache_folder;
 use crate::runtime::Runtime;
 use editor::Terminal;
 use input::{Input, Request};

@@ -1,0 +1,134 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::OpState;
+use deno_error::JsErrorBox;
+use openkv_engine::sqlite::{self, Location};
+use openkv_engine::{Clock, Limits};
+use sha2::{Digest, Sha256};
+
+use crate::permissions;
+
+/// What a host tells the extension: where databases live, who may open them, and what the engine goes by.
+///
+/// It begins with the database that `Deno.openKv()` opens without a path: [`Options::memory`], [`Options::file`],
+/// [`Options::folder`] or, for a rule of the host's own, [`Options::locate`]. Unless [`Options::permissions`] allow more,
+/// scripts can open this one, and databases in memory, and no other.
+///
+/// ```
+/// use openkv_ext::engine::Limits;
+/// use openkv_ext::{Options, permissions};
+///
+/// let options = Options::file("data/app.sqlite3")
+///     .permissions(permissions::below("data/scripts"))
+///     .limits(Limits { value_size: 1024 * 1024, write_size: 8 * 1024 * 1024, ..Limits::default() });
+/// let extension = openkv_ext::init(options);
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    locate: Rc<Locate>,
+    permit: Rc<Permit>,
+    pub(crate) engine: sqlite::Options,
+}
+
+type Locate = dyn Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox>;
+type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox>;
+
+/// Where a host says that a database lives.
+pub enum Place {
+    /// The path that a script or a user gave, by the rules of `Deno.openKv`: the permissions are asked.
+    Path(String),
+    /// A place that the host answers for: no permission is asked.
+    Trusted(Location),
+}
+
+impl Options {
+    /// The default database is in memory: each call of `Deno.openKv()` opens one of its own, which is gone once closed.
+    pub fn memory() -> Self {
+        Self::with_default(|| Ok(Location::Memory))
+    }
+
+    /// The default database is this file. Its folder is created when it is first opened.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::with_default(move || default_file(path.clone()))
+    }
+
+    /// The default database is a file in this folder: one for each key, such as the URL of the main module. Deno keeps its
+    /// default databases like this, in the folder `location_data`.
+    pub fn folder(folder: impl AsRef<Path>, key: &str) -> Self {
+        Self::file(file_of_key(folder.as_ref(), key))
+    }
+
+    /// The host says at each call of `Deno.openKv` where the database lives, by what the script gave: a path, or none.
+    ///
+    /// An error that the rule answers is what the script sees.
+    pub fn locate(rule: impl Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox> + 'static) -> Self {
+        Self { locate: Rc::new(rule), permit: Rc::new(permissions::none), engine: sqlite::Options::default() }
+    }
+
+    fn with_default(default: impl Fn() -> Result<Location, JsErrorBox> + 'static) -> Self {
+        Self::locate(move |_, path| match path {
+            Some(path) => Ok(Place::Path(path)),
+            None => default().map(Place::Trusted),
+        })
+    }
+
+    /// Who may open which files: one of [`permissions`], or a rule of the host's own. It gets the path that the script
+    /// gave, and answers the path to open, or the error that the script sees, as by [`permissions::refused`]. No part of
+    /// the answered path may be a symbolic link: the rule did not see where it leads.
+    ///
+    /// Paths with which nothing can be opened, such as `""` and URLs, are refused before.
+    pub fn permissions(mut self, rule: impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static) -> Self {
+        self.permit = Rc::new(rule);
+        self
+    }
+
+    /// How much one call may ask for. By default, what Deno allows.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.engine.limits = limits;
+        self
+    }
+
+    /// The time, for expiry and delays. By default, that of the system.
+    ///
+    /// Databases that a process has open on one file share the clock of the first.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.engine.clock = Arc::new(clock);
+        self
+    }
+
+    /// All that the engine goes by, in place of what was said before.
+    pub fn engine(mut self, options: sqlite::Options) -> Self {
+        self.engine = options;
+        self
+    }
+
+    pub(crate) fn place(&self, state: &mut OpState, path: Option<String>) -> Result<Place, JsErrorBox> {
+        (self.locate)(state, path)
+    }
+
+    pub(crate) fn permit(&self, state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
+        (self.permit)(state, path)
+    }
+}
+
+/// The file of the default database of a key, in a folder: `HASH/kv.sqlite3` with the SHA-256 of the key, as on Deno.
+pub fn file_of_key(folder: &Path, key: &str) -> PathBuf {
+    let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    folder.join(hash).join("kv.sqlite3")
+}
+
+/// A default database in a file, whose folder is created.
+///
+/// # Errors
+/// The folder cannot be created.
+pub fn default_file(path: PathBuf) -> Result<Location, JsErrorBox> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(folder).map_err(|error| {
+        JsErrorBox::generic(format!("unable to create the folder of the default database, {folder:?}: {error}"))
+    })?;
+    Ok(Location::File { path, follow_links: true })
+}

@@ -1,0 +1,108 @@
+//! Who may open which files, for [`Options::permissions`](crate::Options::permissions).
+
+use std::path::{Component, Path, PathBuf};
+
+use deno_core::OpState;
+use deno_error::JsErrorBox;
+
+/// No file besides the default database. So it is where a host says nothing.
+///
+/// # Errors
+/// Always [`refused`].
+pub fn none(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
+    Err(refused(path))
+}
+
+/// Every file that the process can open.
+///
+/// # Errors
+/// None.
+pub fn all(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
+    Ok(without_links(path))
+}
+
+/// Files in a folder and below it. A relative path starts from there. No link leads out of the folder: a path with one in it
+/// cannot be opened. The folder must exist by then, and so must the folders that a path names.
+pub fn below(folder: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static {
+    let folder = folder.into();
+    move |_, path| {
+        let root = folder.canonicalize().map_err(|_| refused(path))?;
+        let inside = match path.is_absolute() {
+            true => path.strip_prefix(&folder).or_else(|_| path.strip_prefix(&root)).map_err(|_| refused(path))?,
+            false => path,
+        };
+        let descends =
+            inside.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+        match descends && inside.file_name().is_some() {
+            true => Ok(root.join(inside)),
+            false => Err(refused(path)),
+        }
+    }
+}
+
+/// What the `PermissionsContainer` in the runtime's state allows, as in Deno: a file that may be read and written.
+///
+/// # Errors
+/// That the permission is missing.
+///
+/// # Panics
+/// The host has put no `PermissionsContainer` into the state.
+#[cfg(feature = "deno_permissions")]
+pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
+    use deno_permissions::{OpenAccessKind, PermissionsContainer};
+
+    let permissions = state.borrow::<PermissionsContainer>();
+    let checked = permissions
+        .check_open(path.into(), OpenAccessKind::ReadWriteNoFollow, Some("Deno.openKv"))
+        .map_err(JsErrorBox::from_err)?;
+    Ok(checked.to_path_buf())
+}
+
+/// The error, of the class `NotCapable`, that a script sees which may not open a file.
+pub fn refused(path: &Path) -> JsErrorBox {
+    JsErrorBox::new("NotCapable", format!("this host does not let scripts open the database {path:?}"))
+}
+
+/// The path without links, as far as it exists.
+fn without_links(path: &Path) -> PathBuf {
+    let resolved = path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if folder.as_os_str().is_empty() => Ok(Path::new(".").canonicalize()?.join(name)),
+        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
+        _ => Err(error),
+    });
+    // The engine says what is wrong with a path that leads nowhere.
+    resolved.unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn below_a_folder_is_what_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("sub")).unwrap();
+        let rule = below(folder.path());
+        let mut state = OpState::new(None);
+        let mut open = |path: &Path| rule(&mut state, path).ok();
+
+        assert_eq!(open(Path::new("a.db")), Some(root.join("a.db")));
+        assert_eq!(open(Path::new("./sub/a.db")), Some(root.join("sub/a.db")));
+        assert_eq!(open(&root.join("sub/a.db")), Some(root.join("sub/a.db")));
+        for outside in ["../a.db", "sub/../../a.db", "/etc/a.db", ".", ""] {
+            assert_eq!(open(Path::new(outside)), None, "{outside}");
+        }
+        assert_eq!(open(&root), None);
+        assert_eq!(open(&root.with_extension("other").join("a.db")), None);
+    }
+
+    #[test]
+    fn below_a_folder_that_is_not_there_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let rule = below(folder.path().join("missing"));
+        assert!(rule(&mut OpState::new(None), Path::new("a.db")).is_err());
+    }
+}
