@@ -1,7 +1,8 @@
 //! The engine under Deno's own extension: [`DenoKv`] is a [`denokv_proto::Database`], which is what `deno_kv` asks of a
 //! database. Needs the feature `denokv`.
 //!
-//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours:
+//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours. The folder `examples/deno_kv`
+//! of the repository has such a host, and scripts that test it. In short:
 //!
 //! ```ignore
 //! struct OpenKv;
