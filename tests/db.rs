@@ -2,21 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use rusqlite::Connection;
 
-use crate::support::{Output, Sandbox, repository};
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::support::{Output, Running, Sandbox, repository};
 
 /// Starts a script, and waits for the line that says that it has begun.
 fn start(sandbox: &Sandbox, script: &Path, args: &[&str]) -> Running {

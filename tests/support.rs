@@ -20,6 +20,16 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// A process that ends with the test.
+pub struct Running(pub std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Sandbox {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("the folder for temporary files is writable") }

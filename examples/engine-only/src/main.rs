@@ -1,0 +1,107 @@
+//! Works on a file together with `script.ts`, which runs in another process: reads what the script stores, greets whom it asks
+//! to greet, and ends when the script is done. In either order:
+//!
+//! ```sh
+//! cargo run --package engine-only -- kv.sqlite3
+//! openkv -A examples/engine-only/script.ts kv.sqlite3
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::v8::{self, Date};
+use openkv_engine::{AtomicWrite, Database, Key, Mutation, Operand, Selector, Value};
+use serde::{Deserialize, Serialize};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What the script knows of someone.
+#[derive(Debug, Deserialize)]
+struct User {
+    name: String,
+    age: u32,
+    born: Date,
+    /// A `Set` in the script.
+    languages: Vec<String>,
+    /// A `Map` in the script.
+    scores: HashMap<String, f64>,
+    nickname: Option<String>,
+}
+
+/// A message of the script.
+#[derive(Deserialize)]
+struct Task {
+    greet: String,
+}
+
+/// What the script is waiting for.
+#[derive(Serialize)]
+struct Greeting {
+    text: String,
+    at: Date,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let path = std::env::args_os().nth(1).ok_or("usage: engine-only FILE")?;
+    let database = Sqlite::open(Location::file(path), Options::default())?;
+
+    // The user is the last that the script stores: all else is there.
+    let user: User = wait_for(&database, &Key::from(["users", "alice"])).await?.decode()?;
+    let User { name, age, born, mut languages, scores, nickname } = user;
+    languages.sort();
+    println!("{name} is {age}, born {} ms after 1970, speaks {}", born.0, languages.join(" and "));
+    println!("scores {} in go, has {}", scores["go"], nickname.as_deref().unwrap_or("no nickname"));
+
+    for entry in database.list(Selector::new(Some(&Key::from(["visits"])), None, None)?) {
+        let entry = entry?;
+        println!("{}: {:?}", entry.key, entry.value);
+    }
+
+    let done = Key::from(["done"]);
+    tokio::select! {
+        served = serve(&database) => served?,
+        value = wait_for(&database, &done) => println!("{}", value?.decode::<String>()?),
+    }
+    database.close();
+    Ok(())
+}
+
+/// Waits until a key has a value.
+async fn wait_for(database: &Sqlite, key: &Key) -> Result<Value> {
+    // Watched before it is read: no change is missed.
+    let mut watch = database.watch(std::slice::from_ref(key))?;
+    loop {
+        if let Some(value) = database.get(key)?.and_then(|entry| entry.value) {
+            return Ok(value);
+        }
+        if !watch.changed().await {
+            return Err("the database was closed".into());
+        }
+    }
+}
+
+/// Does what messages ask for.
+async fn serve(database: &Sqlite) -> Result<()> {
+    loop {
+        for delivery in database.dequeue().await? {
+            let handled = match v8::from_slice::<Task>(&delivery.message) {
+                Ok(task) => greet(database, &task.greet).await.is_ok(),
+                Err(_) => false,
+            };
+            // What could not be handled comes again.
+            delivery.finish(handled).await?;
+        }
+    }
+}
+
+async fn greet(database: &Sqlite, name: &str) -> Result<()> {
+    let greeting = Greeting { text: format!("Hello, {name}!"), at: Date(database.now() as f64) };
+    let write = AtomicWrite::new()
+        .mutate(Mutation::set(Key::from(["greetings", name]), Value::encode(&greeting)?))
+        .mutate(Mutation::combine(Key::from(["greeted"]), Operand::Sum, 1));
+    database.write(write).await?;
+    println!("greeted {name}");
+    Ok(())
+}
