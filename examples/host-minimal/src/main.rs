@@ -1,0 +1,70 @@
+//! A host with deno_core alone. Its script has `Deno.openKv`; Rust code uses the same database beside it.
+//!
+//! Usage: `host-minimal SCRIPT DATABASE`
+
+use std::env;
+use std::error::Error;
+use std::rc::Rc;
+use std::time::Duration;
+
+use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
+use openkv_ext::Options;
+use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Read, Value};
+use v8_valueserializer::{Heap, StringValue, Value as V8Value, ValueDeserializer, ValueSerializer};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let [script, file] =
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a database")?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(async {
+        let location = Location::File { path: file.clone().into(), follow_links: true };
+        let database = Sqlite::open(location, Default::default())?;
+        let stock = Key::from_parts(&[KeyPart::from("stock"), KeyPart::from("pens")])?;
+        database.write(AtomicWrite::new().mutate(Mutation::set(stock.clone(), Value::U64(10)))).await?;
+
+        tokio::try_join!(run(&script, file), take_order(&database))?;
+
+        println!("rust: stock {:?}", database.read_entries(&[Read::Key(&stock)])?[0][0].value);
+        for delivery in database.dequeue().await? {
+            if let (V8Value::String(message), _) = ValueDeserializer::default().read(&delivery.message)? {
+                println!("rust: message {}", message.into_string());
+            }
+            delivery.finish(true).await?;
+        }
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    // All databases are closed by now. This lets them leave nothing beside the file.
+    wait_closed(Duration::from_secs(10));
+    Ok(())
+}
+
+/// Runs a script until nothing is left to be done.
+async fn run(script: &str, file: String) -> Result<()> {
+    let mut js = JsRuntime::new(RuntimeOptions {
+        extensions: vec![openkv_ext::init(Options::file(file))],
+        module_loader: Some(Rc::new(FsModuleLoader)),
+        ..RuntimeOptions::default()
+    });
+    let main = resolve_path(script, &env::current_dir()?)?;
+    let module = js.load_main_es_module(&main).await?;
+    let evaluated = js.mod_evaluate(module);
+    js.run_event_loop(PollEventLoopOptions::default()).await?;
+    Ok(evaluated.await?)
+}
+
+/// Waits for the order that the script writes, and confirms it by the queue.
+async fn take_order(database: &Sqlite) -> Result<()> {
+    let order = Key::from_parts(&[KeyPart::from("orders"), KeyPart::from(1.0)])?;
+    let mut watch = database.watch(std::slice::from_ref(&order))?;
+    while database.read_entries(&[Read::Key(&order)])?[0].is_empty() {
+        watch.changed().await;
+    }
+    let message = V8Value::String(StringValue::new("confirmed".into()));
+    let message = ValueSerializer::default().finish(&Heap::default(), &message)?;
+    let enqueue = Enqueue { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() };
+    database.write(AtomicWrite::new().enqueue(enqueue)).await?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The host runs its script, and is built of nothing that a bare host does not need.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assert_cmd::Command;
+
+const OUTPUT: &str = r#"stock: 10
+customer: alice Alice
+customer: bob Bob
+ordered: true
+message: confirmed
+NotCapable: this host does not let scripts open the database "other.sqlite3"
+NotSupported: watch answers a ReadableStream, which this host lacks: it must add the extension deno_web
+rust: stock Some(U64(7))
+rust: message thanks
+"#;
+
+#[test]
+fn a_script_and_rust_share_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes a second. One that takes so long hangs.
+    let patience = Duration::from_secs(120);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("order.js");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-minimal"));
+    let output = command.arg(script).arg(folder.path().join("db")).timeout(patience).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((&*String::from_utf8_lossy(&output.stdout), &*told), (OUTPUT, ""));
+    assert!(output.status.success());
+    let left: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["db"]);
+}
+
+#[test]
+fn a_bare_host_needs_no_crate_of_the_web() {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--offline", "--locked", "--package", "host-minimal", "--prefix", "none"]);
+    let output = command.args(["--edges", "normal,build"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.contains("openkv_ext "), "{tree}");
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    let web: Vec<_> = names
+        .filter(|name| {
+            [
+                "deno_fetch",
+                "deno_net",
+                "deno_permissions",
+                "deno_web",
+                "deno_webidl",
+                "http",
+                "hyper",
+                "reqwest",
+                "rustls",
+            ]
+            .contains(name)
+        })
+        .collect();
+    assert!(web.is_empty(), "{web:?}");
+}

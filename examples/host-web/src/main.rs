@@ -1,0 +1,94 @@
+//! A host with Deno's web extensions, that starts from a snapshot. Its scripts may open the databases of one folder whose
+//! names end in `.db`; Rust code uses one of them beside the script.
+//!
+//! Usage: `host-web SCRIPT FOLDER`
+
+mod extensions;
+
+use std::env;
+use std::error::Error;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
+use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Read, Value};
+use openkv_ext::{Options, permissions};
+use v8_valueserializer::{Heap, StringValue, Value as V8Value, ValueDeserializer, ValueSerializer};
+
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let [script, folder] =
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a folder")?;
+    let folder = Path::new(&folder);
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(async {
+        let location = Location::File { path: folder.join("game.db"), follow_links: true };
+        let database = Sqlite::open(location, Default::default())?;
+        tokio::try_join!(run(&script, folder), play(&database))?;
+        for delivery in database.dequeue().await? {
+            if let (V8Value::String(message), _) = ValueDeserializer::default().read(&delivery.message)? {
+                println!("rust: message {}", message.into_string());
+            }
+            delivery.finish(true).await?;
+        }
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    // All databases are closed by now. This lets them leave nothing beside the files.
+    wait_closed(Duration::from_secs(10));
+    Ok(())
+}
+
+/// Where scripts find databases: in the folder, by the names that the host wants them to have.
+fn kv_options(folder: &Path) -> Options {
+    let below = permissions::below(folder);
+    Options::file(folder.join("default.db")).permissions(move |state, path| {
+        match path.extension().is_some_and(|extension| extension == "db") {
+            true => below(state, path),
+            false => Err(permissions::refused(path)),
+        }
+    })
+}
+
+/// Runs a script until nothing is left to be done.
+async fn run(script: &str, folder: &Path) -> Result<()> {
+    let mut js = JsRuntime::new(RuntimeOptions {
+        extensions: extensions::extensions(kv_options(folder)),
+        module_loader: Some(Rc::new(FsModuleLoader)),
+        startup_snapshot: Some(SNAPSHOT),
+        ..RuntimeOptions::default()
+    });
+    let main = resolve_path(script, &env::current_dir()?)?;
+    let module = js.load_main_es_module(&main).await?;
+    let evaluated = js.mod_evaluate(module);
+    js.run_event_loop(PollEventLoopOptions::default()).await?;
+    Ok(evaluated.await?)
+}
+
+/// Answers each ping of the script by a pong with its number, and the last one by a message.
+async fn play(database: &Sqlite) -> Result<()> {
+    let [ping, pong] = ["ping", "pong"].map(|name| Key::from_parts(&[KeyPart::from(name)]));
+    let (ping, pong) = (ping?, pong?);
+    let mut watch = database.watch(std::slice::from_ref(&ping))?;
+    let mut last = 0;
+    while last < 3 {
+        // Read first: a watch tells of what comes after it began.
+        let entries = database.read_entries(&[Read::Key(&ping)])?;
+        match entries[0].first().and_then(|entry| entry.value.clone()) {
+            Some(Value::U64(number)) if number > last => {
+                last = number;
+                database.write(AtomicWrite::new().mutate(Mutation::set(pong.clone(), Value::U64(number)))).await?;
+            }
+            _ => drop(watch.changed().await),
+        }
+    }
+    let message = V8Value::String(StringValue::new("game over".into()));
+    let message = ValueSerializer::default().finish(&Heap::default(), &message)?;
+    let enqueue = Enqueue { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() };
+    database.write(AtomicWrite::new().enqueue(enqueue)).await?;
+    Ok(())
+}
