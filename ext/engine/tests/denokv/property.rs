@@ -93,7 +93,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
-        let options = Options { clock: clock.clone(), ..Options::default() };
+        let options = Options::default().clock(clock.clone());
         let engine = Sqlite::open(Location::Memory, options).unwrap();
         Self { proto: open(Location::Memory, &clock), engine, clock }
     }

@@ -32,7 +32,7 @@ impl Clock for ManualClock {
 }
 
 pub fn open(location: Location, clock: &Arc<ManualClock>) -> DenoKv<Sqlite> {
-    let options = Options { clock: clock.clone(), ..Options::default() };
+    let options = Options::default().clock(clock.clone());
     DenoKv::new(Sqlite::open(location, options).unwrap())
 }
 
