@@ -242,7 +242,7 @@ fn a_backup_that_finds_no_room_leaves_nothing() {
     // The shell's limit for files, in blocks of 512 bytes or 1 KiB, stands for a full disk.
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" db backup kv.sqlite3 to.sqlite3";
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", limited, env!("CARGO_BIN_EXE_openkv")]).current_dir(sandbox.path(""));
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_openkv")]).current_dir(sandbox.path("")).env("NO_COLOR", "1");
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "), "{output:?}");
