@@ -56,9 +56,12 @@ pub enum KvError {
     /// A string of a stored key is longer than those of V8, of some 500 MB: no program writes such a key.
     #[error("a stored key is damaged: a string in it is too long")]
     LongKey,
-    /// The stored bytes are not a value in V8's serialization format, or hold an object that this host cannot restore.
+    /// The stored bytes are not a value in V8's serialization format.
     #[error("could not deserialize value")]
     Undecodable,
+    /// The stored value holds an object of a class that this host has not loaded.
+    #[error("could not deserialize value: this host has no {0:?}")]
+    UnknownObject(String),
 
     /// `Deno.openKv("")`.
     #[error("Filename cannot be empty")]
@@ -96,7 +99,7 @@ impl JsErrorClass for KvError {
                 | Error::NoVersionLeft,
             ) => "Error",
             KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
-            KvError::LongKey | KvError::Undecodable => "RangeError",
+            KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
             KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",
         };

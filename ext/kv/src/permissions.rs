@@ -105,4 +105,44 @@ mod tests {
         let rule = below(folder.path().join("missing"));
         assert!(rule(&mut OpState::new(None), Path::new("a.db")).is_err());
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn all_is_where_links_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::write(root.join("a.db"), "").unwrap();
+        std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
+        std::os::unix::fs::symlink(root.join("a.db"), root.join("b.db")).unwrap();
+        let open = |path: &str| all(&mut OpState::new(None), &root.join(path)).unwrap();
+
+        assert_eq!(open("link/a.db"), root.join("a.db"));
+        assert_eq!(open("link/b.db"), root.join("a.db"));
+        assert_eq!(open("link/new.db"), root.join("new.db"));
+        assert_eq!(open("missing/new.db"), root.join("missing/new.db"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_link_below_a_folder_leads_out_of_it() {
+        use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
+
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("sub")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("a.db"), folder.path().join("a.db")).unwrap();
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _entered = tokio.enter();
+        let options = crate::Options::memory().permissions(below(folder.path()));
+        let mut js = JsRuntime::new(RuntimeOptions { extensions: vec![crate::init(options)], ..Default::default() });
+
+        let mut run = |script| {
+            js.execute_script("main.js", script).unwrap();
+            tokio.block_on(js.run_event_loop(PollEventLoopOptions::default()))
+        };
+        for link in [r#"Deno.openKv("sub/a.db"); 0"#, r#"Deno.openKv("a.db"); 0"#] {
+            assert!(run(link).is_err(), "{link}");
+        }
+        run(r#"Deno.openKv("b.db"); 0"#).unwrap();
+        assert!(outside.path().read_dir().unwrap().next().is_none());
+    }
 }

@@ -132,13 +132,19 @@ impl v8::ValueSerializerImpl for Branded<'_> {
 pub(crate) struct Decoder<'s> {
     u64: v8::Local<'s, v8::Function>,
     deserializers: v8::Local<'s, v8::Object>,
+    /// The type of the object that the host could not restore.
+    unknown: Rc<RefCell<Option<String>>>,
 }
 
 impl<'s> Decoder<'s> {
     /// A decoder with the classes that the shim told.
     pub fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>) -> Self {
         let classes = state.borrow().borrow::<Rc<Classes>>().clone();
-        Self { u64: v8::Local::new(scope, &classes.u64), deserializers: v8::Local::new(scope, &classes.deserializers) }
+        Self {
+            u64: v8::Local::new(scope, &classes.u64),
+            deserializers: v8::Local::new(scope, &classes.deserializers),
+            unknown: Rc::default(),
+        }
     }
 
     /// Decodes a value.
@@ -163,14 +169,14 @@ impl<'s> Decoder<'s> {
         scope: &mut v8::PinScope<'s, '_>,
         bytes: &[u8],
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-        let host_objects = Box::new(HostObjects { deserializers: self.deserializers });
+        let host_objects = Box::new(HostObjects { deserializers: self.deserializers, unknown: self.unknown.clone() });
         let context = scope.get_current_context();
         let deserializer = v8::ValueDeserializer::new(scope, host_objects, bytes);
         let value = match deserializer.read_header(context) {
             Some(true) => deserializer.read_value(context),
             _ => None,
         };
-        value.ok_or(KvError::Undecodable)
+        value.ok_or_else(|| self.unknown.take().map_or(KvError::Undecodable, KvError::UnknownObject))
     }
 }
 
@@ -178,7 +184,11 @@ impl<'s> Decoder<'s> {
 /// all bits set, then a plain object that names its type.
 struct HostObjects<'s> {
     deserializers: v8::Local<'s, v8::Object>,
+    unknown: Rc<RefCell<Option<String>>>,
 }
+
+/// The longest name of a type that an error tells. It comes from the file, and may be anything.
+const MAX_TYPE_NAME: usize = 64;
 
 impl v8::ValueDeserializerImpl for HostObjects<'_> {
     fn read_host_object<'s, 'i>(
@@ -198,7 +208,11 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
         let name = v8::String::new(scope, "type")?;
         let ty = data.to_object(scope)?.get(scope, name.into())?;
         let restore = self.deserializers.get(scope, ty)?;
-        let restore = v8::Local::<v8::Function>::try_from(restore).ok()?;
+        let Ok(restore) = v8::Local::<v8::Function>::try_from(restore) else {
+            let name = v8::Local::<v8::String>::try_from(ty).ok().filter(|name| name.length() <= MAX_TYPE_NAME);
+            *self.unknown.borrow_mut() = name.map(|name| name.to_rust_string_lossy(scope));
+            return None;
+        };
         let receiver = v8::null(scope).into();
         restore.call(scope, receiver, &[data])?.to_object(scope)
     }
