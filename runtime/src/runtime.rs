@@ -81,11 +81,11 @@ struct Hooks {
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
-    /// Runs tests. See `js/runtime/testing/mod.ts`.
+    /// Runs tests. See `js/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
 
-/// What the bootstrap script is told. See `js/runtime/main.ts`.
+/// What the bootstrap script is told. See `js/main.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
@@ -270,7 +270,7 @@ impl Runtime {
         Ok(self.exit_code.get())
     }
 
-    /// Loads the main module, and readies the global scope for the REPL. See `js/runtime/repl.ts`.
+    /// Loads the main module, and readies the global scope for the REPL. See `js/repl.ts`.
     pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
         self.js.load_main_es_module(&self.main_module).await?;
         self.dispatch(|hooks| &hooks.start_repl).map(drop)
@@ -280,7 +280,7 @@ impl Runtime {
         &self.main_module
     }
 
-    /// Gets a function that runs tests. See `js/runtime/testing/mod.ts`.
+    /// Gets a function that runs tests. See `js/testing/mod.ts`.
     pub(crate) fn test_function(&mut self, name: &'static str) -> v8::Global<v8::Function> {
         deno_core::scope!(scope, &mut self.js);
         let testing = v8::Local::new(scope, &self.hooks.testing);

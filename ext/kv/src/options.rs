@@ -21,9 +21,9 @@ use crate::permissions;
 /// use openkv_ext::engine::Limits;
 /// use openkv_ext::{Options, permissions};
 ///
-/// let options = Options::file("data/app.sqlite3")
-///     .permissions(permissions::below("data/scripts"))
-///     .limits(Limits { value_size: 1024 * 1024, write_size: 8 * 1024 * 1024, ..Limits::default() });
+/// let mut limits = Limits::default();
+/// (limits.value_size, limits.write_size) = (1024 * 1024, 8 * 1024 * 1024);
+/// let options = Options::file("data/app.sqlite3").permissions(permissions::below("data/scripts")).limits(limits);
 /// let extension = openkv_ext::init(options);
 /// ```
 #[derive(Clone)]

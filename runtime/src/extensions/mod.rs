@@ -36,7 +36,7 @@ deno_core::extension!(
     ],
     esm_entry_point = "ext:openkv_runtime/main.ts",
     esm = [
-        dir "../js/runtime",
+        dir "js",
         "deno_ns.ts",
         "errors.ts",
         "fs_watcher.ts",
