@@ -10,8 +10,7 @@ use std::time::Duration;
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::Options;
 use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
-use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Read, Value};
-use v8_valueserializer::{Heap, StringValue, Value as V8Value, ValueDeserializer, ValueSerializer};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Value, v8};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -20,18 +19,15 @@ fn main() -> Result<()> {
         env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a database")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        let location = Location::File { path: file.clone().into(), follow_links: true };
-        let database = Sqlite::open(location, Default::default())?;
-        let stock = Key::from_parts(&[KeyPart::from("stock"), KeyPart::from("pens")])?;
+        let database = Sqlite::open(Location::file(&file), Default::default())?;
+        let stock = Key::from(["stock", "pens"]);
         database.write(AtomicWrite::new().mutate(Mutation::set(stock.clone(), Value::U64(10)))).await?;
 
         tokio::try_join!(run(&script, file), take_order(&database))?;
 
-        println!("rust: stock {:?}", database.read_entries(&[Read::Key(&stock)])?[0][0].value);
+        println!("rust: stock {:?}", database.get(&stock)?.and_then(|entry| entry.value));
         for delivery in database.dequeue().await? {
-            if let (V8Value::String(message), _) = ValueDeserializer::default().read(&delivery.message)? {
-                println!("rust: message {}", message.into_string());
-            }
+            println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
             delivery.finish(true).await?;
         }
         Ok::<_, Box<dyn Error>>(())
@@ -59,12 +55,10 @@ async fn run(script: &str, file: String) -> Result<()> {
 async fn take_order(database: &Sqlite) -> Result<()> {
     let order = Key::from_parts(&[KeyPart::from("orders"), KeyPart::from(1.0)])?;
     let mut watch = database.watch(std::slice::from_ref(&order))?;
-    while database.read_entries(&[Read::Key(&order)])?[0].is_empty() {
+    while database.get(&order)?.is_none() {
         watch.changed().await;
     }
-    let message = V8Value::String(StringValue::new("confirmed".into()));
-    let message = ValueSerializer::default().finish(&Heap::default(), &message)?;
-    let enqueue = Enqueue { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() };
-    database.write(AtomicWrite::new().enqueue(enqueue)).await?;
+    let message = v8::to_vec("confirmed")?;
+    database.write(AtomicWrite::new().enqueue(Enqueue::new(message))).await?;
     Ok(())
 }

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
-use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Read, Value};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, Mutation, Value, v8};
 use openkv_ext::{Options, permissions};
-use v8_valueserializer::{Heap, StringValue, Value as V8Value, ValueDeserializer, ValueSerializer};
 
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
 
@@ -27,13 +26,10 @@ fn main() -> Result<()> {
     let folder = Path::new(&folder);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        let location = Location::File { path: folder.join("game.db"), follow_links: true };
-        let database = Sqlite::open(location, Default::default())?;
+        let database = Sqlite::open(Location::file(folder.join("game.db")), Default::default())?;
         tokio::try_join!(run(&script, folder), play(&database))?;
         for delivery in database.dequeue().await? {
-            if let (V8Value::String(message), _) = ValueDeserializer::default().read(&delivery.message)? {
-                println!("rust: message {}", message.into_string());
-            }
+            println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
             delivery.finish(true).await?;
         }
         Ok::<_, Box<dyn Error>>(())
@@ -71,14 +67,12 @@ async fn run(script: &str, folder: &Path) -> Result<()> {
 
 /// Answers each ping of the script by a pong with its number, and the last one by a message.
 async fn play(database: &Sqlite) -> Result<()> {
-    let [ping, pong] = ["ping", "pong"].map(|name| Key::from_parts(&[KeyPart::from(name)]));
-    let (ping, pong) = (ping?, pong?);
+    let [ping, pong] = ["ping", "pong"].map(|name| Key::from([name]));
     let mut watch = database.watch(std::slice::from_ref(&ping))?;
     let mut last = 0;
     while last < 3 {
         // Read first: a watch tells of what comes after it began.
-        let entries = database.read_entries(&[Read::Key(&ping)])?;
-        match entries[0].first().and_then(|entry| entry.value.clone()) {
+        match database.get(&ping)?.and_then(|entry| entry.value) {
             Some(Value::U64(number)) if number > last => {
                 last = number;
                 database.write(AtomicWrite::new().mutate(Mutation::set(pong.clone(), Value::U64(number)))).await?;
@@ -86,9 +80,7 @@ async fn play(database: &Sqlite) -> Result<()> {
             _ => drop(watch.changed().await),
         }
     }
-    let message = V8Value::String(StringValue::new("game over".into()));
-    let message = ValueSerializer::default().finish(&Heap::default(), &message)?;
-    let enqueue = Enqueue { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() };
-    database.write(AtomicWrite::new().enqueue(enqueue)).await?;
+    let message = v8::to_vec("game over")?;
+    database.write(AtomicWrite::new().enqueue(Enqueue::new(message))).await?;
     Ok(())
 }

@@ -68,8 +68,8 @@ use denokv_proto::{
 use futures_util::stream;
 
 use crate::{
-    AtomicWrite, Check, Database, Delivery, Enqueue, EntryRef, Error, Key, KeyError, Mutation, MutationKind, Operand,
-    Read, Result, Value, ValueRef, Versionstamp, Watch,
+    AtomicWrite, Check, Database, Delivery, Enqueue, EntryRef, Error, Key, Mutation, MutationKind, Operand, Read,
+    Result, Value, ValueRef, Versionstamp, Watch,
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
@@ -335,22 +335,9 @@ fn since_epoch(millis: i64) -> u64 {
 /// `deno_kv`; an `Error` where the storage failed or is damaged.
 impl JsErrorClass for Error {
     fn get_class(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Error::Open { .. }
-            | Error::Busy
-            | Error::Damaged(_)
-            | Error::Full(_)
-            | Error::Moved { .. }
-            | Error::File { .. }
-            | Error::Storage(_)
-            | Error::Thread(_)
-            | Error::NewerFormat { .. }
-            | Error::DamagedValue { .. }
-            | Error::NoVersionLeft
-            | Error::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => {
-                builtin_classes::GENERIC_ERROR
-            }
-            _ => builtin_classes::TYPE_ERROR,
+        Cow::Borrowed(match self.is_failure() {
+            true => builtin_classes::GENERIC_ERROR,
+            false => builtin_classes::TYPE_ERROR,
         })
     }
 

@@ -317,6 +317,25 @@ impl From<rusqlite::Error> for Error {
 }
 
 impl Error {
+    /// Whether the storage failed or is damaged, as against a call that asks for what cannot be, or came too late.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Error::Open { .. }
+            | Error::Busy
+            | Error::Damaged(_)
+            | Error::Full(_)
+            | Error::Moved { .. }
+            | Error::File { .. }
+            | Error::Storage(_)
+            | Error::Thread(_)
+            | Error::NewerFormat { .. }
+            | Error::DamagedValue { .. }
+            | Error::NoVersionLeft => true,
+            Error::Key(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+
     /// The error of opening a file as a database, where it is one that the file is the cause of.
     pub(crate) fn opening(path: &Path, error: Self) -> Self {
         match error {

@@ -86,19 +86,8 @@ impl JsErrorClass for KvError {
             KvError::Mutation(error) => return error.get_class(),
             KvError::Engine(Error::Closed) => "BadResource",
             KvError::Engine(Error::Busy) => "Busy",
-            KvError::Engine(
-                Error::Open { .. }
-                | Error::Damaged(_)
-                | Error::Full(_)
-                | Error::Moved { .. }
-                | Error::File { .. }
-                | Error::Storage(_)
-                | Error::Thread(_)
-                | Error::NewerFormat { .. }
-                | Error::DamagedValue { .. }
-                | Error::NoVersionLeft,
-            ) => "Error",
-            KvError::Key(KeyError::UnknownTag { .. } | KeyError::Truncated | KeyError::NotUtf8) => "Error",
+            KvError::Engine(error) if error.is_failure() => "Error",
+            KvError::Key(error) if error.is_damage() => "Error",
             KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
             KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",

@@ -50,6 +50,13 @@ pub enum KeyError {
     NotUtf8,
 }
 
+impl KeyError {
+    /// Whether a stored key is damaged, as against a part that has no stored form.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, KeyError::IntTooLong)
+    }
+}
+
 pub(super) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(BYTES);
     push_escaped(out, bytes);
