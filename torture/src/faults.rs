@@ -122,7 +122,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
 }
 
 fn open(path: &Path) -> Result<Sqlite> {
-    Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default())
+    Sqlite::open(Location::file(path), Options::default())
 }
 
 /// A write of some 120 pages: those of a scenario reach the length at which the log is merged.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
 use openkv_engine::{
-    AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value, Versionstamp,
+    AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, Operand, Read, Value, Versionstamp,
 };
 use rusqlite::Connection;
 
@@ -85,21 +85,15 @@ impl Step {
     pub fn write(self, before: Done) -> AtomicWrite {
         let Step { lane, number } = self;
         let versionstamp = (before.number > 0).then_some(before.versionstamp);
-        let sum = MutationKind::Combine { operand: Operand::Sum, value: Value::U64(1) };
         let mutations = vec![
             Mutation::set(lane_key(lane), Value::U64(number)),
             Mutation::set(self.filler_key(), Value::Bytes(self.filler())),
             Mutation::set(key("log", &[lane.into(), number % LOG]), Value::U64(number)),
             Mutation::delete(key("tick", &[lane.into(), number - 1])),
             Mutation::set(key("tick", &[lane.into(), number]), Value::U64(number)),
-            Mutation { key: key("total", &[]), kind: sum },
+            Mutation::combine(key("total", &[]), Operand::Sum, 1),
         ];
-        let message = Enqueue {
-            message: encode_message(&self.message()),
-            deliver_at: 0,
-            backoff_schedule: None,
-            keys_if_undelivered: Vec::new(),
-        };
+        let message = Enqueue::new(encode_message(&self.message()));
         let checks = vec![Check { key: lane_key(lane), versionstamp }];
         let enqueues = if self.enqueues() { vec![message] } else { Vec::new() };
         AtomicWrite { checks, mutations, enqueues }
@@ -107,9 +101,8 @@ impl Step {
 
     /// A write that fails once the step is done, as it sums up bytes. Nothing of it may be stored.
     pub fn poison(self) -> AtomicWrite {
-        let sum = MutationKind::Combine { operand: Operand::Sum, value: Value::U64(1) };
         let poison = Mutation::set(key("poison", &[self.lane.into()]), Value::U64(self.number));
-        AtomicWrite::new().mutate(poison).mutate(Mutation { key: self.filler_key(), kind: sum })
+        AtomicWrite::new().mutate(poison).mutate(Mutation::combine(self.filler_key(), Operand::Sum, 1))
     }
 
     /// Whether the step enqueues its message.
@@ -224,8 +217,8 @@ impl Ledger {
     /// # Errors
     /// The promise that it does not keep.
     pub fn check(&self, path: &Path, lanes: u32, since: Since) -> Result<Found, String> {
-        let location = Location::File { path: path.to_owned(), follow_links: true };
-        let database = Sqlite::open(location, Options::default()).map_err(failed("opening what is left"))?;
+        let database =
+            Sqlite::open(Location::file(path), Options::default()).map_err(failed("opening what is left"))?;
         let found: BTreeMap<u32, Done> = (0..lanes)
             .map(|lane| Ok((lane, self.check_lane(&database, lane, since)?)))
             .collect::<Result<_, String>>()?;
@@ -354,8 +347,7 @@ pub fn decode_message(data: &[u8]) -> Option<&str> {
 /// # Errors
 /// Those of [`Database::read`].
 pub fn lane_state(database: &Sqlite, lane: u32) -> openkv_engine::Result<Option<Done>> {
-    let entry = database.read_entries(&[Read::Key(&lane_key(lane))])?.remove(0).pop();
-    Ok(entry.and_then(|entry| match entry.value {
+    Ok(database.get(&lane_key(lane))?.and_then(|entry| match entry.value {
         Some(Value::U64(number)) => Some(Done { number, versionstamp: entry.versionstamp }),
         _ => None,
     }))
@@ -372,8 +364,8 @@ fn key(name: &str, numbers: &[u64]) -> Key {
 }
 
 fn entry(database: &Sqlite, key: Key) -> Result<Option<(Value, Versionstamp)>, String> {
-    let mut entries = database.read_entries(&[Read::Key(&key)]).map_err(failed("reading an entry"))?.remove(0);
-    Ok(entries.pop().and_then(|entry| Some((entry.value?, entry.versionstamp))))
+    let entry = database.get(&key).map_err(failed("reading an entry"))?;
+    Ok(entry.and_then(|entry| Some((entry.value?, entry.versionstamp))))
 }
 
 fn number(database: &Sqlite, key: Key) -> Result<Option<(u64, Versionstamp)>, String> {

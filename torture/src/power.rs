@@ -106,8 +106,8 @@ fn generate(
     let (cuts, taken) = mpsc::sync_channel(AHEAD);
     observe(&disk, cuts, ledger.clone(), StdRng::seed_from_u64(random.random()));
 
-    let location = Location::File { path: folder.join(FILE), follow_links: true };
-    let database = Sqlite::open(location, Options::default()).map_err(failed("opening the database"))?;
+    let database =
+        Sqlite::open(Location::file(folder.join(FILE)), Options::default()).map_err(failed("opening the database"))?;
     let stop = AtomicBool::new(false);
     let handled = Mutex::new(Vec::new());
     let checked = thread::scope(|scope| {

@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
@@ -20,11 +19,10 @@ use openkv_engine::{
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
+use crate::PATIENCE;
+
 /// The time at first, in milliseconds since the Unix epoch.
 const NOW: u64 = 1_700_000_000_000;
-
-/// How long a database may take to close.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The tables, and their columns.
 const TABLES: [(&str, usize); 5] =
@@ -70,9 +68,7 @@ fn maintain(path: &Path) {
 
 /// A folder for files, in memory where there is such a place.
 pub fn folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    folder.expect("the folder for temporary files is writable")
+    crate::scratch().expect("the folder for temporary files is writable")
 }
 
 struct Ticking(AtomicU64);
@@ -119,7 +115,7 @@ fn message(deliver_at: u64) -> Enqueue {
 }
 
 fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Sqlite> {
-    let location = Location::File { path: path.to_owned(), follow_links: true };
+    let location = Location::file(path);
     let options = Options::default().clock(clock.clone());
     match Sqlite::open_at_once(&location, &options) {
         Some(database) => Ok(database),

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::runtime::Runtime;
-use crate::{Outcome, Programs, failed};
+use crate::{Outcome, PATIENCE, Programs, failed};
 use sample::{MIB, Sample};
 
 /// How long, and what to draw.
@@ -34,9 +34,6 @@ const DATABASE: &str = "kv.sqlite3";
 
 /// How often to look at the process.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// How long the space of expired entries may take to be reclaimed at the end, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shortest run whose memory says something: a heap that warms up grows.
 const WARM: Duration = Duration::from_secs(60);
