@@ -264,22 +264,6 @@ pub enum FileProblem {
     Io(#[source] Arc<std::io::Error>),
 }
 
-impl Error {
-    /// The error that says of which file it is, where it is one that files have.
-    pub(crate) fn of(self, path: &Path) -> Self {
-        let problem = match &self {
-            Error::ReadOnly => FileProblem::ReadOnly,
-            Error::Damaged(source) => match source.sqlite_error_code() {
-                Some(ErrorCode::NotADatabase) => FileProblem::NotADatabase,
-                _ => FileProblem::Damaged(source.to_string()),
-            },
-            Error::Full(_) => FileProblem::DiskFull,
-            _ => return self,
-        };
-        problem.of(path)
-    }
-}
-
 impl FileProblem {
     /// The problem of a file.
     pub(crate) fn of(self, path: &Path) -> Error {
@@ -336,9 +320,23 @@ impl Error {
         }
     }
 
+    /// The error that says of which file it is, where it is one that files have.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        let problem = match &self {
+            Error::ReadOnly => FileProblem::ReadOnly,
+            Error::Damaged(source) => match source.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => FileProblem::NotADatabase,
+                _ => FileProblem::Damaged(source.to_string()),
+            },
+            Error::Full(_) => FileProblem::DiskFull,
+            _ => return self,
+        };
+        problem.of(path)
+    }
+
     /// The error of opening a file as a database, where it is one that the file is the cause of.
-    pub(crate) fn opening(path: &Path, error: Self) -> Self {
-        match error {
+    pub(crate) fn opening(self, path: &Path) -> Self {
+        match self {
             Error::Storage(source) | Error::Damaged(source) | Error::Full(source) => {
                 Error::Open { path: path.to_owned(), source }
             }

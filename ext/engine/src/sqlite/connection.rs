@@ -43,7 +43,7 @@ pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection>
         prepare_to_write(&connection)?;
         schema::migrate(&connection)
     };
-    prepare().map_err(|error| Error::opening(path, error))?;
+    prepare().map_err(|error| error.opening(path))?;
     Ok(connection)
 }
 
