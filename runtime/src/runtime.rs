@@ -8,7 +8,7 @@ use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_io::Stdio;
-use deno_os::ExitCode;
+use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_transpile::MediaType;
@@ -34,8 +34,13 @@ pub const TYPESCRIPT_VERSION: &str = "6.0.3";
 /// The release of V8 that runs scripts.
 pub const V8_VERSION: &str = v8::VERSION_STRING;
 
-/// How long a script that has ended waits for the databases that it closed.
-const CLOSING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a script that has ended waits for databases that another process keeps from being closed.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Closes all databases before the process is ended at once, as by `Deno.exit`.
+pub(crate) fn close_databases() {
+    openkv_engine::sqlite::close_all(CLOSING_TIMEOUT);
+}
 
 /// What a [`Runtime`] is made with.
 pub struct Options {
@@ -191,6 +196,9 @@ impl Runtime {
             extensions::openkv_runtime::args(),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
+        let mut at_exit = OpExitCallbacks::default();
+        at_exit.push(Box::new(close_databases));
+        js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
 
         let color = deno_terminal::colors::use_color();
@@ -263,10 +271,9 @@ impl Runtime {
         self.end()
     }
 
-    /// Tells the script that it ends, and waits for what it closed. Answers the exit code.
+    /// Tells the script that it ends. Answers the exit code.
     pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
-        openkv_engine::sqlite::wait_closed(CLOSING_PATIENCE);
         Ok(self.exit_code.get())
     }
 
@@ -304,6 +311,14 @@ impl Runtime {
             (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
             (None, None) => Err(CoreErrorKind::ExecutionTerminated.into_box()),
         }
+    }
+}
+
+/// A script leaves its databases closed, however it ended.
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        openkv_ext::close_databases(&mut self.js.op_state().borrow_mut());
+        openkv_engine::sqlite::wait_closed(CLOSING_TIMEOUT);
     }
 }
 

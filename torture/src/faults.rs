@@ -174,7 +174,7 @@ impl Scenario {
         let bounds: [&[u8]; 2] = [&[], &[0xff]];
         let range = Read::Range { start: bounds[0], end: bounds[1], limit: 100, reverse: true, values: true };
         self.told(database.read_entries(&[Read::Key(&Key::new()), range]));
-        self.told(database.count(bounds[0], bounds[1]));
+        self.told(block_on(database.count(bounds[0], bounds[1])));
         self.told(database.watch(&[Step { lane: LANE, number: 1 }.filler_key()]));
         let nothing = [vec![0xf0], vec![0xf1]].map(Vec::from);
         let [start, end] = nothing;

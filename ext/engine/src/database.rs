@@ -2,7 +2,7 @@ use std::pin::Pin;
 
 use tokio::sync::mpsc;
 
-use crate::{AtomicWrite, Commit, Key, Read, Result, Visit};
+use crate::{AtomicWrite, Commit, Entry, Key, Read, Result, Visit};
 
 /// An answer that comes later. Dropping it gives up the answer, not the work.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -11,6 +11,10 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 ///
 /// A database may be used from several threads, but a host that reads a lot opens one for each thread: an engine
 /// keeps what a reader needs, its connection for instance, in the database it opened.
+///
+/// Writes take effect in the order of the calls. [`Database::read`] sees what is committed; a host whose calls are to take
+/// effect in order, though nobody waited for the writes before, asks [`Database::is_pending`] first, and uses
+/// [`Database::read_in_order`].
 pub trait Database: Send + Sync {
     /// Reads keys and ranges in one snapshot. Calls `visit` for every entry, with the position of its read in
     /// `reads`, in the order of the reads and, within a range, of its keys, until it breaks.
@@ -21,13 +25,25 @@ pub trait Database: Send + Sync {
     /// A limit that `reads` exceeds, or a failure of the storage.
     fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Counts the entries of a range, both bounds in stored form, the end not included.
+    /// Returns whether a write that was called before by this database is not committed yet, and may change what `reads`
+    /// find.
+    fn is_pending(&self, reads: &[Read<'_>]) -> bool;
+
+    /// Reads keys and ranges in one snapshot: as they are after the writes that this database called before, and before
+    /// those that it calls afterwards. One list of entries for each read. Reads on the caller's thread, during the call, unless
+    /// [`Database::is_pending`].
     ///
-    /// Runs on the caller's thread, and takes its time: about a second for some million entries.
+    /// # Errors
+    /// See [`Database::read`].
+    fn read_in_order(&self, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>>;
+
+    /// Counts the entries of a range, both bounds in stored form, the end not included: as they are after the writes that this
+    /// database called before, and before those that it calls afterwards. Takes about a second for some million entries, in
+    /// memory on the caller's thread.
     ///
     /// # Errors
     /// A bound longer than the limit, or a failure of the storage.
-    fn count(&self, start: &[u8], end: &[u8]) -> Result<u64>;
+    fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64>;
 
     /// Commits a write as a whole, or not at all. The write is queued when this is called, and the answer comes
     /// once it is durable.
@@ -53,10 +69,10 @@ pub trait Database: Send + Sync {
 
     /// Takes messages from the queue once there are any to deliver. Answers none only when the database was closed.
     ///
-    /// A message that is dropped without being finished, as when the process dies, is delivered again.
+    /// See [`Delivery`] for what becomes of a message that is not finished.
     ///
     /// # Errors
-    /// A failure of the storage.
+    /// A failure of the storage. The next call waits a second before it tries again.
     fn dequeue(&self) -> Pending<Vec<Delivery>>;
 
     /// Takes one message as [`Database::dequeue`] does, for a host that would only keep others from being delivered if it
@@ -69,45 +85,74 @@ pub trait Database: Send + Sync {
     /// The time by the database's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 
-    /// Closes the database: writes already queued are committed and messages in delivery can still be finished, watches
-    /// end, later calls answer [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    /// Closes the database: writes already queued are committed and messages in flight can still be finished, watches
+    /// end, later calls return [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    ///
+    /// Returns once that is done: where nobody else has the database open, one file holds everything. Where another process
+    /// keeps it from that, it is done later, by another thread.
     fn close(&self);
 }
 
 /// Tells when keys change.
-#[derive(Debug)]
-pub struct Watch(mpsc::Receiver<()>);
+pub struct Watch {
+    changes: mpsc::Receiver<()>,
+    /// Ends the watch when it is dropped.
+    _registration: Box<dyn Send + Sync>,
+}
 
 impl Watch {
     /// A watch that ends when the sender is dropped. One message is enough for many changes: the channel need not hold
-    /// more.
-    pub fn new(changes: mpsc::Receiver<()>) -> Self {
-        Self(changes)
+    /// more. The registration is dropped with the watch.
+    pub fn new(changes: mpsc::Receiver<()>, registration: impl Send + Sync + 'static) -> Self {
+        Self { changes, _registration: Box::new(registration) }
     }
 
     /// Waits until a key may have changed since the last call, or since the watch began. Answers false once the database
     /// was closed.
     pub async fn changed(&mut self) -> bool {
-        self.0.recv().await.is_some()
+        self.changes.recv().await.is_some()
     }
 }
 
 /// A message being delivered.
+///
+/// An attempt to handle it counts once [`Delivery::start`] was called. A delivery that is dropped before goes back to the queue as
+/// it was, and so does one whose process dies before. One that is dropped later was not handled, as by
+/// [`Delivery::finish`] with false. If the process dies later, the message is requeued along its schedule some 5 seconds
+/// afterwards. Should it die within milliseconds of the start, that attempt may not count.
 pub struct Delivery {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
-    finish: Box<dyn FnOnce(bool) -> Pending<()> + Send>,
+    claim: Box<dyn Claim>,
+}
+
+/// A database's claim of a message, which is renewed until it is finished or dropped.
+pub trait Claim: Send + Sync {
+    /// See [`Delivery::start`].
+    fn start(&self) -> bool;
+
+    /// See [`Delivery::finish`].
+    fn finish(self: Box<Self>, success: bool) -> Pending<()>;
 }
 
 impl Delivery {
-    /// A message, and what is to be done when it was handled.
-    pub fn new(message: Vec<u8>, finish: impl FnOnce(bool) -> Pending<()> + Send + 'static) -> Self {
-        Self { message, finish: Box::new(finish) }
+    /// A message, and the claim of it.
+    pub fn new(message: Vec<u8>, claim: impl Claim + 'static) -> Self {
+        Self { message, claim: Box::new(claim) }
     }
 
-    /// Tells whether the message was handled. One that was is gone; the others are delivered again along their backoff
+    /// Notes that the message is handled from now on. Returns false where the database was closed meanwhile: the message is
+    /// for others to handle.
+    pub fn start(&self) -> bool {
+        self.claim.start()
+    }
+
+    /// Ends the delivery. A message that was handled is gone; the others are delivered again along their backoff
     /// schedule, and then given to the keys that they name for this.
+    ///
+    /// # Errors
+    /// A failure of the storage. The message is delivered again.
     pub fn finish(self, success: bool) -> Pending<()> {
-        (self.finish)(success)
+        self.claim.finish(success)
     }
 }

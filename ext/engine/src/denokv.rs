@@ -56,7 +56,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -68,8 +67,8 @@ use denokv_proto::{
 use futures_util::stream;
 
 use crate::{
-    AtomicWrite, Check, Database, Delivery, Enqueue, EntryRef, Error, Key, Mutation, MutationKind, Operand, Read,
-    Result, Value, ValueRef, Versionstamp, Watch,
+    AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read, Result,
+    Value, Versionstamp, Watch,
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
@@ -108,9 +107,20 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
         requests: Vec<ReadRange>,
         _options: SnapshotReadOptions,
     ) -> Result<Vec<ReadRangeOutput>, JsErrorBox> {
-        let outputs = read(&*self.0, &requests);
+        let reads = requests.iter().map(|request| Read::Range {
+            start: &request.start,
+            end: &request.end,
+            limit: request.limit.get(),
+            reverse: request.reverse,
+            values: true,
+        });
+        let entries = self.0.read_in_order(&reads.collect::<Vec<_>>());
         tokio::task::yield_now().await;
-        outputs.map_err(JsErrorBox::from_err)
+        let lists = entries.await.map_err(JsErrorBox::from_err)?;
+        Ok(lists
+            .into_iter()
+            .map(|entries| ReadRangeOutput { entries: entries.into_iter().filter_map(kv_entry).collect() })
+            .collect())
     }
 
     /// Answers none where a check does not hold.
@@ -176,7 +186,12 @@ impl QueueMessageHandle for Message {
     /// # Errors
     /// A `TypeError` where it was taken already.
     async fn take_payload(&mut self) -> Result<Vec<u8>, JsErrorBox> {
-        self.payload.take().ok_or_else(|| JsErrorBox::type_error("the message was taken already"))
+        let payload = self.payload.take();
+        if let Some(delivery) = self.delivery.take() {
+            delivery.start();
+            self.delivery.set(Some(delivery));
+        }
+        payload.ok_or_else(|| JsErrorBox::type_error("the message was taken already"))
     }
 
     /// Tells whether the message was handled, as [`Delivery::finish`] does. Only the first time counts.
@@ -212,7 +227,7 @@ impl Watching {
             if seen.is_some() && !watch.changed().await {
                 return None;
             }
-            let entries = match read_keys(database, &keys) {
+            let entries = match read_keys(database, &keys).await {
                 Ok(entries) => entries,
                 Err(error) => return failed(error),
             };
@@ -241,42 +256,26 @@ fn failed(error: Error) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Watc
     }
 }
 
-fn read(database: &impl Database, requests: &[ReadRange]) -> Result<Vec<ReadRangeOutput>> {
-    let reads = requests.iter().map(|request| Read::Range {
-        start: &request.start,
-        end: &request.end,
-        limit: request.limit.get(),
-        reverse: request.reverse,
-        values: true,
-    });
-    let reads: Vec<_> = reads.collect();
-    let mut outputs: Vec<_> = requests.iter().map(|_| ReadRangeOutput { entries: Vec::new() }).collect();
-    database.read(&reads, &mut |i, entry| {
-        outputs[i].entries.extend(kv_entry(entry));
-        ControlFlow::Continue(())
-    })?;
-    Ok(outputs)
-}
-
 /// The entries of keys, and their versions. A key may be given twice.
-fn read_keys(database: &impl Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
+async fn read_keys(database: &impl Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let mut entries: Vec<_> = keys.iter().map(|_| None).collect();
-    database.read(&reads, &mut |i, entry| {
-        entries[i] = kv_entry(entry).map(|kv_entry| (kv_entry, entry.versionstamp));
-        ControlFlow::Continue(())
-    })?;
-    Ok(entries)
+    let lists = database.read_in_order(&reads).await?;
+    let entry = |mut entries: Vec<Entry>| {
+        let entry = entries.pop()?;
+        let versionstamp = entry.versionstamp;
+        Some((kv_entry(entry)?, versionstamp))
+    };
+    Ok(lists.into_iter().map(entry).collect())
 }
 
 /// An entry that was read with its value.
-fn kv_entry(entry: EntryRef<'_>) -> Option<KvEntry> {
+fn kv_entry(entry: Entry) -> Option<KvEntry> {
     let value = match entry.value? {
-        ValueRef::V8(bytes) => KvValue::V8(bytes.to_vec()),
-        ValueRef::U64(number) => KvValue::U64(number),
-        ValueRef::Bytes(bytes) => KvValue::Bytes(bytes.to_vec()),
+        Value::V8(bytes) => KvValue::V8(bytes),
+        Value::U64(number) => KvValue::U64(number),
+        Value::Bytes(bytes) => KvValue::Bytes(bytes),
     };
-    Some(KvEntry { key: entry.key.to_vec(), value, versionstamp: *entry.versionstamp.as_bytes() })
+    Some(KvEntry { key: entry.key.into_bytes(), value, versionstamp: *entry.versionstamp.as_bytes() })
 }
 
 fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsErrorBox> {

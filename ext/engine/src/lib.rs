@@ -133,11 +133,12 @@ mod versionstamp;
 mod write;
 
 pub use clock::{Clock, SystemClock};
-pub use database::{Database, Delivery, Pending, Watch};
+pub use database::{Claim, Database, Delivery, Pending, Watch};
 pub use error::{Error, FileProblem, Result};
 pub use key::{Key, KeyError, KeyPart, KeyParts};
 pub use limits::Limits;
 pub use random::{Random, SystemRandom};
+pub(crate) use read::OwnedRead;
 pub use read::{Entry, EntryRef, Read, Visit};
 pub use selector::Selector;
 pub use value::{Value, ValueRef};

@@ -25,6 +25,35 @@ pub enum Read<'a> {
     },
 }
 
+/// One part of a read, for one that takes place later.
+#[derive(Clone, Debug)]
+pub(crate) enum OwnedRead {
+    Key(Key),
+    Range { start: Vec<u8>, end: Vec<u8>, limit: u32, reverse: bool, values: bool },
+}
+
+impl Read<'_> {
+    pub(crate) fn into_owned(self) -> OwnedRead {
+        match self {
+            Read::Key(key) => OwnedRead::Key(key.clone()),
+            Read::Range { start, end, limit, reverse, values } => {
+                OwnedRead::Range { start: start.to_vec(), end: end.to_vec(), limit, reverse, values }
+            }
+        }
+    }
+}
+
+impl OwnedRead {
+    pub(crate) fn as_read(&self) -> Read<'_> {
+        match self {
+            OwnedRead::Key(key) => Read::Key(key),
+            OwnedRead::Range { start, end, limit, reverse, values } => {
+                Read::Range { start, end, limit: *limit, reverse: *reverse, values: *values }
+            }
+        }
+    }
+}
+
 /// An entry that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -45,6 +74,17 @@ pub struct EntryRef<'a> {
     pub value: Option<ValueRef<'a>>,
     /// The version of the commit that stored the value.
     pub versionstamp: Versionstamp,
+}
+
+impl Entry {
+    /// Borrows the entry, as the database gives it to a visitor.
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef {
+            key: self.key.as_bytes(),
+            value: self.value.as_ref().map(Value::as_ref),
+            versionstamp: self.versionstamp,
+        }
+    }
 }
 
 impl EntryRef<'_> {

@@ -58,6 +58,16 @@ impl AtomicWrite {
         self.enqueues.push(enqueue);
         self
     }
+
+    /// The size of what it stores, in bytes: keys, values and messages.
+    pub(crate) fn size(&self) -> usize {
+        let mutation =
+            |mutation: &Mutation| mutation.key.as_bytes().len() + mutation.kind.value().map_or(0, Value::len);
+        let enqueue = |enqueue: &Enqueue| {
+            enqueue.message.len() + enqueue.keys_if_undelivered.iter().map(|key| key.as_bytes().len()).sum::<usize>()
+        };
+        self.mutations.iter().map(mutation).sum::<usize>() + self.enqueues.iter().map(enqueue).sum::<usize>()
+    }
 }
 
 /// What became of a write.

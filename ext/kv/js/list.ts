@@ -1,5 +1,12 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_encode_cursor, op_kv_list, op_kv_turn } from "ext:core/ops";
+import {
+  op_kv_encode_cursor,
+  op_kv_found,
+  op_kv_list,
+  op_kv_list_in_order,
+  op_kv_turn,
+  op_kv_turn_is_due,
+} from "ext:core/ops";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -108,8 +115,9 @@ export class KvListIterator {
       values: this.#values,
       cursor: this.#lastKey === undefined ? this.#cursor : this.cursor,
     };
-    let batch: unknown[] | undefined;
-    while ((batch = op_kv_list(this.#rid, this.#selector, range)) === undefined) await op_kv_turn();
+    let batch: unknown[] | undefined = op_kv_list(this.#rid, this.#selector, range);
+    if (batch === undefined) batch = op_kv_found(await op_kv_list_in_order(this.#rid, this.#selector, range)) as unknown[];
+    else if (op_kv_turn_is_due()) await op_kv_turn();
     this.#batch = batch;
     this.#next = 0;
     this.#end = batch.length - 1;

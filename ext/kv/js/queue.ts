@@ -1,24 +1,29 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_kv_dequeue, op_kv_finish } from "ext:core/ops";
+import { op_kv_dequeue, op_kv_finish, op_kv_start } from "ext:core/ops";
 import { deserializeMessage } from "ext:openkv/message.ts";
 
-const { PromisePrototypeThen, SafeSet, SafeSetIterator, SetPrototypeAdd, SetPrototypeDelete, String } = primordials;
+const { String } = primordials;
 
 type Handler = (message: unknown) => unknown;
 
-/** Hands messages to a handler until the database is closed, and the handlers that run then are done. */
+/** Hands messages to a handler until the database is closed. Handlers that run then may still finish their messages. */
 export async function listen(rid: number, handler: Handler): Promise<void> {
-  const running = new SafeSet<Promise<void>>();
-  let messages: [Uint8Array, number][] | null;
+  /** The failure that was reported last. */
+  let failure: string | undefined;
+  let messages: [Uint8Array, number][] | string | null;
   while ((messages = await op_kv_dequeue(rid)) !== null) {
+    if (typeof messages === "string") {
+      if (messages !== failure) report("Queue messages could not be delivered, and will be tried again:", messages);
+      failure = messages;
+      continue;
+    }
+    failure = undefined;
     for (let i = 0; i < messages.length; i++) {
       const { 0: message, 1: number } = messages[i];
-      const handled = handle(handler, message, number);
-      SetPrototypeAdd(running, handled);
-      PromisePrototypeThen(handled, () => SetPrototypeDelete(running, handled));
+      // A handler may have closed the database: the rest of the messages are for others to handle.
+      if (op_kv_start(number)) handle(handler, message, number);
     }
   }
-  for (const handled of new SafeSetIterator(running)) await handled;
 }
 
 /** Hands one message to a handler. Never rejects: a message that could not be finished is delivered again. */

@@ -3,21 +3,31 @@ import { op_kv_refuse_watch, op_kv_watch, op_kv_watch_next } from "ext:core/ops"
 import { type Entry, readMany } from "ext:openkv/kv.ts";
 import type { Key } from "ext:openkv/write.ts";
 
-const { ArrayPrototypeMap, ArrayPrototypeSlice, ArrayPrototypeSome, ObjectPrototypeIsPrototypeOf } = primordials;
+const {
+  ArrayPrototypeMap,
+  ArrayPrototypeSlice,
+  ArrayPrototypeSome,
+  ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+} = primordials;
 
 /** A stream of the entries of keys: as they are, and then whenever one of them changes. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
   const { ReadableStream } = streams();
   const watch = op_kv_watch(rid, keys);
   const watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
-  /** The versionstamps that the stream has told. */
+  /** The versionstamps that the stream has answered. */
   let told: (string | null)[] | undefined;
+  // Read now, before what the script calls next. Whoever never asks for it does not want its error either.
+  let first: Promise<Entry[]> | undefined = readMany(rid, watched);
+  PromisePrototypeThen(first, undefined, () => {});
 
   async function next(): Promise<Entry[] | undefined> {
     // Without keys there is nothing to wait for.
     if (watched.length === 0) return undefined;
     while (told === undefined || await op_kv_watch_next(watch)) {
-      const entries = await readMany(rid, watched);
+      const entries = await (first ?? readMany(rid, watched));
+      first = undefined;
       const before = told;
       told = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
       const changed = (entry: Entry, i: number) => entry.versionstamp !== before?.[i];

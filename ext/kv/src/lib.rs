@@ -46,7 +46,7 @@ use std::rc::Rc;
 
 use deno_core::{Extension, ExtensionFileSource};
 
-pub use open::is_remote;
+pub use open::{close_databases, is_remote};
 pub use openkv_engine as engine;
 pub use options::{Options, Place, default_file, file_of_key};
 
@@ -65,13 +65,19 @@ deno_core::extension!(
         queue::op_kv_dequeue,
         queue::op_kv_finish,
         queue::op_kv_message,
+        queue::op_kv_start,
         read::op_kv_count,
         read::op_kv_encode_cursor,
+        read::op_kv_found,
         read::op_kv_get,
+        read::op_kv_get_in_order,
         read::op_kv_get_many,
+        read::op_kv_get_many_in_order,
         read::op_kv_list,
+        read::op_kv_list_in_order,
         read::op_kv_refuse_consistency,
         turn::op_kv_turn,
+        turn::op_kv_turn_is_due,
         value::op_kv_set_classes,
         watch::op_kv_watch,
         watch::op_kv_watch_next,

@@ -11,11 +11,15 @@ use openkv_engine::sqlite::{Location, Sqlite};
 
 use crate::error::KvError;
 use crate::options::{Options, Place};
+use crate::queue::Deliveries;
 
 /// Whether a path is the URL of a remote database.
 pub fn is_remote(path: &str) -> bool {
     path.starts_with("https://") || path.starts_with("http://")
 }
+
+/// What scripts find a database as among their resources.
+const NAME: &str = "database";
 
 pub(crate) struct DatabaseResource {
     pub database: Arc<dyn Database>,
@@ -23,7 +27,7 @@ pub(crate) struct DatabaseResource {
 
 impl Resource for DatabaseResource {
     fn name(&self) -> Cow<'_, str> {
-        "database".into()
+        NAME.into()
     }
 
     fn close(self: Rc<Self>) {
@@ -34,6 +38,17 @@ impl Resource for DatabaseResource {
 /// The open database of a resource.
 pub(crate) fn database(state: &OpState, rid: ResourceId) -> Result<Rc<DatabaseResource>, KvError> {
     Ok(state.resource_table.get(rid)?)
+}
+
+/// Closes the databases that the scripts of a runtime have open, as at its end: messages whose handlers run are requeued.
+pub fn close_databases(state: &mut OpState) {
+    state.put(Deliveries::default());
+    let databases = state.resource_table.names().filter(|(_, name)| *name == NAME).map(|(rid, _)| rid);
+    for rid in databases.collect::<Vec<_>>() {
+        if let Ok(database) = state.resource_table.take::<DatabaseResource>(rid) {
+            database.close();
+        }
+    }
 }
 
 /// Opens a database. Answers its resource.

@@ -1,9 +1,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use deno_core::convert::Uint8Array;
-use deno_core::{OpState, ResourceId, op2, v8};
+use deno_core::{OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::Delivery;
 
 use crate::error::KvError;
@@ -18,29 +19,77 @@ pub(crate) struct Deliveries {
     by_number: HashMap<u32, Delivery>,
 }
 
-/// Waits for messages. Answers each with a number to finish it by, or `null` once the database was closed.
+/// What waiting for messages led to, as the shim takes it.
+pub(crate) enum Dequeued {
+    /// The messages, each with a number to finish it by.
+    Messages(Vec<(Uint8Array, u32)>),
+    /// Why there are none yet. Whoever waits again is answered later.
+    Failed(String),
+    /// The database was closed.
+    Closed,
+}
+
+impl<'s> ToV8<'s> for Dequeued {
+    type Error = Infallible;
+
+    fn to_v8<'i>(self, scope: &mut v8::PinScope<'s, 'i>) -> Result<v8::Local<'s, v8::Value>, Infallible> {
+        Ok(match self {
+            Dequeued::Messages(messages) => {
+                let message = |(message, number): (Uint8Array, u32)| {
+                    let message = message.to_v8(scope).unwrap_or_else(|_| v8::undefined(scope).into());
+                    let number = v8::Integer::new_from_unsigned(scope, number).into();
+                    v8::Array::new_with_elements(scope, &[message, number]).into()
+                };
+                let messages: Vec<_> = messages.into_iter().map(message).collect();
+                v8::Array::new_with_elements(scope, &messages).into()
+            }
+            Dequeued::Failed(why) => match v8::String::new(scope, &why) {
+                Some(why) => why.into(),
+                None => v8::String::empty(scope).into(),
+            },
+            Dequeued::Closed => v8::null(scope).into(),
+        })
+    }
+}
+
+/// Waits for messages.
 #[op2]
-pub(crate) async fn op_kv_dequeue(
-    state: Rc<RefCell<OpState>>,
-    #[smi] rid: ResourceId,
-) -> Result<Option<Vec<(Uint8Array, u32)>>, KvError> {
+pub(crate) async fn op_kv_dequeue(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> Result<Dequeued, KvError> {
     let Ok(resource) = database(&state.borrow(), rid) else {
-        return Ok(None);
+        return Ok(Dequeued::Closed);
     };
     let dequeued = resource.database.dequeue();
     // The resource can be closed meanwhile.
     drop(resource);
-    let mut taken = dequeued.await?;
+    let claimed = match dequeued.await {
+        Ok(claimed) => claimed,
+        Err(error) if error.is_transient() => return Ok(Dequeued::Failed(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if claimed.is_empty() {
+        return Ok(Dequeued::Closed);
+    }
     let mut state = state.borrow_mut();
     let deliveries = state.borrow_mut::<Deliveries>();
-    let messages = taken.drain(..).map(|mut delivery| {
+    let messages = claimed.into_iter().map(|mut delivery| {
         let message = std::mem::take(&mut delivery.message);
         deliveries.last = deliveries.last.wrapping_add(1);
         deliveries.by_number.insert(deliveries.last, delivery);
         (message.into(), deliveries.last)
     });
-    let messages: Vec<_> = messages.collect();
-    Ok(if messages.is_empty() { None } else { Some(messages) })
+    Ok(Dequeued::Messages(messages.collect()))
+}
+
+/// Notes that the handler of a message is called now. Returns false where the message is not to be handled any more: the
+/// database was closed.
+#[op2(fast)]
+pub(crate) fn op_kv_start(state: &mut OpState, number: u32) -> bool {
+    let deliveries = state.borrow_mut::<Deliveries>();
+    let is_open = deliveries.by_number.get(&number).is_some_and(Delivery::start);
+    if !is_open {
+        deliveries.by_number.remove(&number);
+    }
+    is_open
 }
 
 /// Decodes a message. deno_core's own op aborts the process where a message holds an object that it does not know.

@@ -1,12 +1,14 @@
-//! Reads. Each op answers at once, or `undefined` where the event loop must go round first: see [`crate::turn`].
+//! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
+//! order in which they were made, awaited or not. For these an op returns `undefined`, and the shim calls the op `…_in_order`,
+//! which reads after that write.
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use deno_core::{FromV8, OpState, ResourceId, op2, v8};
-use deno_error::JsErrorBox;
-use openkv_engine::{EntryRef, Key, KeyError, Read, Selector, ValueRef, Versionstamp};
+use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
+use openkv_engine::{Entry, EntryRef, Key, KeyError, Read, Selector, ValueRef, Versionstamp};
 
 use crate::error::KvError;
 use crate::key;
@@ -14,7 +16,7 @@ use crate::open::database;
 use crate::turn::database_and_turn;
 use crate::value::Decoder;
 
-/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`.
+/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where a write in flight may change it.
 #[op2(reentrant)]
 pub(crate) fn op_kv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -23,16 +25,27 @@ pub(crate) fn op_kv_get<'s>(
     key: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let key = key_to_read(scope, key)?;
-    let Some(Found { entries, .. }) = read(scope, &state, rid, &[Read::Key(&key)], usize::MAX)? else {
-        return Ok(v8::undefined(scope).into());
-    };
-    Ok(match entries.into_iter().next() {
-        Some((_, entry)) => v8::Array::new_with_elements(scope, &entry).into(),
-        None => v8::null(scope).into(),
-    })
+    match read(scope, &state, rid, &[Read::Key(&key)], usize::MAX)? {
+        Some(entries) => Ok(Shape::Entry.of(scope, entries)),
+        None => Ok(v8::undefined(scope).into()),
+    }
 }
 
-/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers.
+/// Reads the entry of a key in its turn.
+#[op2(reentrant)]
+#[cppgc]
+pub(crate) fn op_kv_get_in_order<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    key: v8::Local<'s, v8::Value>,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+    let key = key_to_read(scope, key)?;
+    read_in_order(&state, rid, &[Read::Key(&key)], Shape::Entry)
+}
+
+/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where a write in
+/// flight may change one of them.
 #[op2(reentrant)]
 pub(crate) fn op_kv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -40,21 +53,35 @@ pub(crate) fn op_kv_get_many<'s>(
     #[smi] rid: ResourceId,
     keys: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let keys = keys_to_read(scope, keys)?;
+    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+    match read(scope, &state, rid, &reads, usize::MAX)? {
+        Some(entries) => Ok(Shape::Entries { count: reads.len() }.of(scope, entries)),
+        None => Ok(v8::undefined(scope).into()),
+    }
+}
+
+/// Reads the entries of several keys in their turn.
+#[op2(reentrant)]
+#[cppgc]
+pub(crate) fn op_kv_get_many_in_order<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    keys: v8::Local<'s, v8::Value>,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+    let keys = keys_to_read(scope, keys)?;
+    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+    read_in_order(&state, rid, &reads, Shape::Entries { count: reads.len() })
+}
+
+fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Value>) -> Result<Vec<Key>, KvError> {
     let keys = key::array(keys)?;
     let keys = (0..keys.length()).map(|i| {
         let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
         key_to_read(scope, key)
     });
-    let keys: Vec<_> = keys.collect::<Result<_, KvError>>()?;
-    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let Some(Found { entries, .. }) = read(scope, &state, rid, &reads, usize::MAX)? else {
-        return Ok(v8::undefined(scope).into());
-    };
-    let mut answers = vec![v8::null(scope).into(); reads.len()];
-    for (i, entry) in entries {
-        answers[i] = v8::Array::new_with_elements(scope, &entry).into();
-    }
-    Ok(v8::Array::new_with_elements(scope, &answers).into())
+    keys.collect()
 }
 
 fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
@@ -78,7 +105,8 @@ pub(crate) struct Batch {
 const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
-/// may be more. A batch of large values ends early, so that the event loop can go round before the next one.
+/// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
+/// where a write in flight may change the batch.
 #[op2(reentrant)]
 pub(crate) fn op_kv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -87,17 +115,34 @@ pub(crate) fn op_kv_list<'s>(
     #[scoped] selector: SelectorArgument,
     #[scoped] batch: Batch,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let (start, end) = selector.parse()?.range(batch.cursor.as_ref().map(|cursor| &*cursor.0), batch.reverse)?;
-    let range =
-        Read::Range { start: &start, end: &end, limit: batch.limit, reverse: batch.reverse, values: batch.values };
-    let Some(Found { entries, is_cut }) = read(scope, &state, rid, &[range], BATCH_BYTES)? else {
-        return Ok(v8::undefined(scope).into());
-    };
-    let may_be_more = is_cut || entries.len() == batch.limit as usize;
-    let mut elements = Vec::with_capacity(entries.len() * 3 + 1);
-    elements.extend(entries.into_iter().flat_map(|(_, entry)| entry));
-    elements.push(v8::Boolean::new(scope, may_be_more).into());
-    Ok(v8::Array::new_with_elements(scope, &elements).into())
+    let (start, end) = batch.range(selector)?;
+    match read(scope, &state, rid, &[batch.read(&start, &end)], BATCH_BYTES)? {
+        Some(entries) => Ok(Shape::Batch { limit: batch.limit as usize }.of(scope, entries)),
+        None => Ok(v8::undefined(scope).into()),
+    }
+}
+
+/// Reads a batch of a listing in its turn.
+#[op2(reentrant)]
+#[cppgc]
+pub(crate) fn op_kv_list_in_order(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[scoped] selector: SelectorArgument,
+    #[scoped] batch: Batch,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+    let (start, end) = batch.range(selector)?;
+    read_in_order(&state, rid, &[batch.read(&start, &end)], Shape::Batch { limit: batch.limit as usize })
+}
+
+impl Batch {
+    fn range(&self, selector: SelectorArgument) -> Result<(Vec<u8>, Vec<u8>), KvError> {
+        Ok(selector.parse()?.range(self.cursor.as_ref().map(|cursor| &*cursor.0), self.reverse)?)
+    }
+
+    fn read<'a>(&self, start: &'a [u8], end: &'a [u8]) -> Read<'a> {
+        Read::Range { start, end, limit: self.limit, reverse: self.reverse, values: self.values }
+    }
 }
 
 /// Says what is wrong with a consistency that the shim does not know.
@@ -128,17 +173,15 @@ impl<'s> FromV8<'s> for StringArgument {
 
 /// Counts the entries of a selector.
 #[op2(reentrant)]
-#[number]
-pub(crate) async fn op_kv_count(
+pub(crate) fn op_kv_count(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
-) -> Result<u64, KvError> {
-    let database = database(&state.borrow(), rid)?.database.clone();
+) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
+    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
     let (start, end) = selector.parse()?.range(None, false)?;
-    // A count may take long.
-    let counted = deno_core::unsync::spawn_blocking(move || database.count(&start, &end)).await;
-    Ok(counted.map_err(JsErrorBox::from_err)??)
+    let count = resource.database.count(&start, &end);
+    Ok(async move { Ok(turn.wait(count).await? as f64) })
 }
 
 /// The cursor that continues a listing after a key.
@@ -198,17 +241,106 @@ impl<'s> FromV8<'s> for KeysArgument {
     }
 }
 
+/// Key, value and versionstamp of an entry.
 type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
 
-/// What a read found.
-struct Found<'s> {
-    /// The entries, with the positions of their reads.
+/// The entries that a read found, with the positions of their reads.
+struct Entries<'s> {
     entries: Vec<(usize, Decoded<'s>)>,
     /// Whether the read was ended early.
     is_cut: bool,
 }
 
-/// Reads and decodes entries. None where the event loop must go round first. The read is ended early after so many bytes of
+/// How the shim takes the entries of a read.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// See [`op_kv_get`].
+    Entry,
+    /// See [`op_kv_get_many`].
+    Entries { count: usize },
+    /// See [`op_kv_list`].
+    Batch { limit: usize },
+}
+
+impl Shape {
+    fn of<'s>(
+        self,
+        scope: &mut v8::PinScope<'s, '_>,
+        Entries { entries, is_cut }: Entries<'s>,
+    ) -> v8::Local<'s, v8::Value> {
+        match self {
+            Shape::Entry => match entries.into_iter().next() {
+                Some((_, entry)) => v8::Array::new_with_elements(scope, &entry).into(),
+                None => v8::null(scope).into(),
+            },
+            Shape::Entries { count } => {
+                let mut answers = vec![v8::null(scope).into(); count];
+                for (i, entry) in entries {
+                    answers[i] = v8::Array::new_with_elements(scope, &entry).into();
+                }
+                v8::Array::new_with_elements(scope, &answers).into()
+            }
+            Shape::Batch { limit } => {
+                let may_be_more = is_cut || entries.len() == limit;
+                let mut elements = Vec::with_capacity(entries.len() * 3 + 1);
+                elements.extend(entries.into_iter().flat_map(|(_, entry)| entry));
+                elements.push(v8::Boolean::new(scope, may_be_more).into());
+                v8::Array::new_with_elements(scope, &elements).into()
+            }
+        }
+    }
+
+    /// After how many bytes of values a read ends early.
+    fn most_bytes(self) -> usize {
+        if matches!(self, Shape::Batch { .. }) { BATCH_BYTES } else { usize::MAX }
+    }
+}
+
+/// What a read in its turn found, to be decoded by [`op_kv_found`].
+pub(crate) struct Found {
+    lists: Vec<Vec<Entry>>,
+    shape: Shape,
+}
+
+// SAFETY: it holds nothing that V8's garbage collector knows of.
+unsafe impl GarbageCollected for Found {
+    fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
+
+    fn get_name(&self) -> &'static CStr {
+        c"KvFound"
+    }
+}
+
+/// Decodes what a read in its turn found.
+#[op2(reentrant)]
+pub(crate) fn op_kv_found<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[cppgc] found: &Found,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let mut collector = Collector::new(scope, &state, found.shape.most_bytes());
+    let entries = found.lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
+    for (i, entry) in entries {
+        if collector.add(scope, i, entry.as_ref()).is_break() {
+            break;
+        }
+    }
+    let entries = collector.end()?;
+    Ok(found.shape.of(scope, entries))
+}
+
+fn read_in_order(
+    state: &RefCell<OpState>,
+    rid: ResourceId,
+    reads: &[Read<'_>],
+    shape: Shape,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
+    let answer = resource.database.read_in_order(reads);
+    Ok(async move { Ok(Found { lists: turn.wait(answer).await?, shape }) })
+}
+
+/// Reads and decodes entries. None where a write in flight may change them. The read is ended early after so many bytes of
 /// values. That depends on nothing but the data: who writes where it lists finds the same batches each time.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -216,30 +348,49 @@ fn read<'s>(
     rid: ResourceId,
     reads: &[Read<'_>],
     most_bytes: usize,
-) -> Result<Option<Found<'s>>, KvError> {
+) -> Result<Option<Entries<'s>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
-    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
-    if turn.is_due() {
+    let resource = database(&state.borrow(), rid)?;
+    if resource.database.is_pending(reads) {
         return Ok(None);
     }
-    let decoder = Decoder::new(scope, state);
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    let mut failure = None;
-    resource.database.read(reads, &mut |i, entry| {
-        bytes += entry.value.map_or(0, ValueRef::len);
-        match decode(scope, &decoder, entry) {
-            Ok(decoded) => entries.push((i, decoded)),
-            Err(error) => failure = Some(error),
+    let mut collector = Collector::new(scope, state, most_bytes);
+    resource.database.read(reads, &mut |i, entry| collector.add(scope, i, entry))?;
+    collector.end().map(Some)
+}
+
+/// Decodes the entries of a read, up to so many bytes of values.
+struct Collector<'s> {
+    decoder: Decoder<'s>,
+    entries: Vec<(usize, Decoded<'s>)>,
+    bytes: usize,
+    most_bytes: usize,
+    failure: Option<KvError>,
+}
+
+impl<'s> Collector<'s> {
+    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, most_bytes: usize) -> Self {
+        Self { decoder: Decoder::new(scope, state), entries: Vec::new(), bytes: 0, most_bytes, failure: None }
+    }
+
+    fn add(&mut self, scope: &mut v8::PinScope<'s, '_>, i: usize, entry: EntryRef<'_>) -> ControlFlow<()> {
+        self.bytes += entry.value.map_or(0, ValueRef::len);
+        match decode(scope, &self.decoder, entry) {
+            Ok(decoded) => self.entries.push((i, decoded)),
+            Err(error) => self.failure = Some(error),
         }
-        match failure.is_none() && bytes < most_bytes {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
+        if self.failure.is_none() && self.bytes < self.most_bytes {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
-    })?;
-    match failure {
-        None => Ok(Some(Found { entries, is_cut: bytes >= most_bytes })),
-        Some(error) => Err(error),
+    }
+
+    fn end(self) -> Result<Entries<'s>, KvError> {
+        match self.failure {
+            None => Ok(Entries { entries: self.entries, is_cut: self.bytes >= self.most_bytes }),
+            Some(error) => Err(error),
+        }
     }
 }
 

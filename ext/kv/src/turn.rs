@@ -56,7 +56,13 @@ pub(crate) fn database_and_turn(state: &OpState, rid: ResourceId) -> Result<(Rc<
     Ok((database(state, rid)?, state.borrow::<Rc<Turn>>().clone()))
 }
 
-/// Completes once the event loop has gone round.
+/// Whether the event loop must have its turn before the next operation.
+#[op2(fast)]
+pub(crate) fn op_kv_turn_is_due(state: &OpState) -> bool {
+    state.borrow::<Rc<Turn>>().is_due()
+}
+
+/// Completes once the event loop has had its turn.
 #[op2(async(deferred), fast)]
 pub(crate) async fn op_kv_turn(state: Rc<RefCell<OpState>>) {
     state.borrow().borrow::<Rc<Turn>>().began.set(None);

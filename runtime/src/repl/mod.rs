@@ -58,7 +58,7 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
     let reads = if stdin().is_terminal() && stdout().is_terminal() {
         let terminal = Terminal::save();
         let state = session.runtime.js().op_state();
-        state.borrow_mut().put(exit_callback(move || terminal.restore()));
+        state.borrow_mut().borrow_mut::<OpExitCallbacks>().push(Box::new(move || terminal.restore()));
         editor::edit_lines(sender, session.handle(), history())
     } else {
         input::read_lines(sender)
@@ -96,12 +96,6 @@ async fn next(session: &mut Session, requests: &mut mpsc::UnboundedReceiver<Requ
 /// Prints a line. That nobody reads it any more is no reason to stop: the session ends with its input.
 fn print(line: &str) {
     let _ = writeln!(stdout(), "{line}");
-}
-
-fn exit_callback(callback: impl FnMut() + 'static) -> OpExitCallbacks {
-    let mut callbacks = OpExitCallbacks::default();
-    callbacks.push(Box::new(callback));
-    callbacks
 }
 
 /// The file of the history. Without a folder for it there is none.

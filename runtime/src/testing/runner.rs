@@ -23,7 +23,7 @@ use super::reporter::{Failure, Item, Outcome, Report};
 use super::{Shared, TestOptions, is_over};
 use crate::extensions::testing::EventSink;
 use crate::report::{report, report_caught};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, close_databases};
 
 /// What is told below an error that no test caught.
 const UNCAUGHT: &str = "\nNo test caught this error: it ended its module. It comes from the top level of the module or a hook of\n\
@@ -289,6 +289,7 @@ fn take(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
             eprintln!(
                 "\n{warning} The test \"{name}\" ({location}) called Deno.exit({code}), as its options allow: the run ends."
             );
+            close_databases();
             process::exit(code);
         }
     }

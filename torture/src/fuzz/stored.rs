@@ -77,6 +77,10 @@ impl Clock for Ticking {
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
 }
 
 /// The bytes of a sound file, with some of everything in it.
@@ -211,7 +215,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
     for _ in 0..24 {
         match u.int_in_range(0..=9)? {
             0 | 1 => read(u, &database)?,
-            2 => drop(told(database.count(&[], &[0xff]))),
+            2 => drop(told(block_on(database.count(&[], &[0xff])))),
             3..=5 => drop(told(database.write_blocking(write(u)?))),
             6 => drop(told(block_on(database.delete_range(key(0).into_bytes(), key(u.arbitrary()?).into_bytes())))),
             7 => dequeued.push(database.dequeue()),
@@ -237,7 +241,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
         }
     }
     database.close();
-    assert!(matches!(database.count(&[], &[]), Err(openkv_engine::Error::Closed)));
+    assert!(matches!(block_on(database.count(&[], &[])), Err(openkv_engine::Error::Closed)));
     for taking in dequeued {
         deliveries.extend(told(block_on(taking)).into_iter().flatten());
     }

@@ -43,6 +43,10 @@ impl Clock for ManualClock {
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
 }
 
 /// Where the database is.
@@ -238,7 +242,7 @@ impl World {
     fn count(&self, handle: usize, selection: &Selection) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
         let (start, end) = selector.range(None, false).map_err(text)?;
-        let count = self.handles[handle].count(&start, &end).map_err(text)?;
+        let count = block_on(self.handles[handle].count(&start, &end)).map_err(text)?;
         same(count, self.reference.list(selection).len() as u64)
     }
 
@@ -324,7 +328,7 @@ impl World {
 /// Closes a database, which answers nothing then.
 fn close(database: Sqlite) -> Result<(), String> {
     database.close();
-    match database.count(&[], &[0xff]) {
+    match block_on(database.count(&[], &[0xff])) {
         Err(Error::Closed) => Ok(()),
         answer => Err(format!("a closed database answered {answer:?}")),
     }

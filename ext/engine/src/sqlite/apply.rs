@@ -24,8 +24,8 @@ const DELETE_RANGE: &str = concat!(
     " order by k limit ?4) returning k"
 );
 /// Adds a message to deliver.
-pub(super) const ENQUEUE: &str =
-    "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
+const ENQUEUE: &str =
+    "insert or ignore into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
 
 /// The `expiration_ms` of a value that does not expire.
 const NEVER: i64 = -1;
@@ -133,12 +133,33 @@ fn message_id(transaction: &Transaction<'_>, version: i64, i: usize) -> String {
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
+/// A UUID for a message that has none.
+pub(super) fn new_message_id(transaction: &Transaction<'_>) -> String {
+    message_id(transaction, transaction.version(), usize::from(u16::MAX))
+}
+
 fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Result<()> {
     let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
     let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
     let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
+    requeue(transaction, deliver_at, id, &enqueue.message, &backoff, &json(&keys)?)
+}
+
+/// Adds a message to deliver at a time, with its schedule and keys as JSON. One whose id is taken, which only damage causes,
+/// gets another.
+pub(super) fn requeue(
+    transaction: &Transaction<'_>,
+    time: i64,
+    id: String,
+    message: &[u8],
+    schedule: &str,
+    keys: &str,
+) -> Result<()> {
     let mut statement = transaction.connection().prepare_cached(ENQUEUE)?;
-    statement.execute((deliver_at, id, &enqueue.message, backoff, json(&keys)?))?;
+    let mut id = id;
+    while statement.execute((time, &id, message, schedule, keys))? == 0 {
+        id = new_message_id(transaction);
+    }
     transaction.enqueued();
     Ok(())
 }

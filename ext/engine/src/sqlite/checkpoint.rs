@@ -23,6 +23,9 @@ const MERGE: &str = "pragma wal_checkpoint(passive)";
 /// needs the file alone.
 const MERGE_AND_WAIT: &str = "pragma wal_checkpoint(restart)";
 
+/// Empties the WAL, once nobody reads it.
+const EMPTY: &str = "pragma wal_checkpoint(truncate)";
+
 thread_local! {
     /// The length of the log after the last commit of this thread, in pages.
     static LOG: Cell<u32> = const { Cell::new(0) };
@@ -83,6 +86,12 @@ impl Checkpoints {
             // Should someone read for long, commits do not wait for it all the time.
             self.next = pages + MOST_PAGES;
         }
+    }
+
+    /// Brings all that is in the WAL into the file, and empties it. A reader that another process has keeps it from that.
+    pub fn empty(&mut self, connection: &Connection) {
+        self.wait();
+        let _ = connection::wait_briefly(connection, |connection| merge(connection, EMPTY));
     }
 
     fn wait(&mut self) {

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::transaction::Durability;
-use super::{checkpoint, schema};
+use super::{checkpoint, lifecycle, schema};
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -152,6 +152,7 @@ pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
 
 /// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
 pub(super) fn wait_for_lock(attempts: i32) -> bool {
+    lifecycle::waits_for_lock(attempts);
     thread::sleep(LOCK_INTERVAL);
     attempts < LOCK_ATTEMPTS
 }

@@ -60,7 +60,7 @@ impl<'d> List<'d> {
 
     fn read(&mut self) -> Result<()> {
         let (start, end) = self.selector.range(self.cursor.as_deref(), self.reverse)?;
-        let size = BATCH.min(self.database.options.limits.read_entries);
+        let size = BATCH.min(self.database.handle.options.limits.read_entries);
         let read = Read::Range { start: &start, end: &end, limit: size as u32, reverse: self.reverse, values: true };
         let entries: Vec<_> = self.database.read_entries(&[read])?.into_iter().flatten().collect();
         match entries.last() {

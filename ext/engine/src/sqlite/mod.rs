@@ -7,6 +7,8 @@
 mod apply;
 mod checkpoint;
 mod connection;
+mod in_flight;
+mod lifecycle;
 mod list;
 pub mod maintenance;
 mod open_files;
@@ -22,22 +24,24 @@ mod watchers;
 mod worker;
 mod writer;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
-    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
-    Selector, SystemClock, SystemRandom, Value, Visit, Watch,
+    AtomicWrite, Claim, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read,
+    Result, Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
+use in_flight::InFlight;
 pub use list::List;
-use queue::Taken;
 use watchers::Watcher;
 use writer::Writer;
 
@@ -133,16 +137,34 @@ impl Options {
     }
 }
 
-/// Waits until the databases that were closed have been left, but no longer than this. A program that ends at once leaves
-/// the log of a database beside its file: nothing is lost, but the file alone is not the database.
-pub fn wait_closed(patience: Duration) {
-    writer::wait_closed(patience);
+/// Waits until the databases that were closed are closed by their threads, but no longer than this. Only one that another process
+/// kept from being closed needs it, see [`Database::close`].
+pub fn wait_closed(timeout: Duration) {
+    lifecycle::wait_closed(timeout);
 }
 
-/// A database over SQLite.
+/// Closes all databases that the process has open, as at its end: messages whose handlers run are requeued. Waits until they
+/// are closed, but no longer than this.
+pub fn close_all(timeout: Duration) {
+    let databases: Vec<_> = OPEN.lock().values().filter_map(Weak::upgrade).collect();
+    databases.iter().for_each(|database| database.close());
+    open_files::writers().iter().for_each(|writer| writer.abandon());
+    wait_closed(timeout);
+}
+
+/// The databases that the process has open, by their addresses.
+static OPEN: LazyLock<Mutex<HashMap<usize, Weak<Handle>>>> = LazyLock::new(Default::default);
+
+/// A database over SQLite. It is closed when it is dropped.
 pub struct Sqlite {
+    handle: Arc<Handle>,
+}
+
+/// What a database is. [`close_all`] finds it as well.
+struct Handle {
     options: Options,
     location: Location,
+    in_flight: Arc<InFlight>,
     /// None once closed.
     open: Mutex<Option<Open>>,
 }
@@ -152,18 +174,18 @@ pub struct Sqlite {
 type SharedConnection = Arc<ReentrantMutex<Connection>>;
 
 struct Open {
-    /// Opened by the first read. Closed before the writer, which has the time that the last one to close may need.
+    /// Opened by the first read. Closed before the writer, which is then the last one, and empties the WAL.
     reader: Option<SharedConnection>,
     writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
     /// As many permits as messages may still be delivered.
-    room: Arc<Semaphore>,
+    capacity: Arc<Semaphore>,
     /// Dropped when the database is closed, for those that wait for messages.
     closed: watch::Sender<()>,
 }
 
-/// How many messages to take from the queue at once. More would leave less to other listeners.
+/// How many messages to claim in one transaction. More would leave less to other listeners.
 const DELIVERY_BATCH: usize = 16;
 
 impl Sqlite {
@@ -196,14 +218,16 @@ impl Sqlite {
         let open = Open {
             reader: None,
             watches: Vec::new(),
-            room: Arc::new(Semaphore::new(options.limits.deliveries)),
+            capacity: Arc::new(Semaphore::new(options.limits.deliveries)),
             closed: watch::Sender::new(()),
             writer,
         };
-        let database = Self { options, location, open: Mutex::new(Some(open)) };
+        let handle = Handle { options, location, in_flight: Arc::default(), open: Mutex::new(Some(open)) };
+        let database = Self { handle: Arc::new(handle) };
+        OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
         if shared {
             // This path was not opened yet, only the file: the reader finds out whether its links allow it.
-            database.reader()?;
+            database.handle.reader()?;
         }
         Ok(database)
     }
@@ -250,6 +274,26 @@ impl Sqlite {
         futures_executor::block_on(self.write(write))
     }
 
+    #[cfg(test)]
+    fn writer(&self) -> Result<Arc<Writer>> {
+        self.handle.writer()
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.handle.close();
+    }
+}
+
+impl Handle {
+    fn close(self: &Arc<Self>) {
+        let Some(Open { reader, writer, watches, closed, .. }) = self.open.lock().take() else { return };
+        OPEN.lock().remove(&(Arc::as_ptr(self) as usize));
+        drop((reader, watches, closed));
+        writer.release();
+    }
+
     fn writer(&self) -> Result<Arc<Writer>> {
         self.open.lock().as_ref().map(|open| open.writer.clone()).ok_or(Error::Closed)
     }
@@ -260,38 +304,48 @@ impl Sqlite {
         if let Some(reader) = &open.reader {
             return Ok(reader.clone());
         }
-        let reader = match &self.location {
-            // A database in memory is its one connection.
-            Location::Memory => open.writer.connection(),
-            Location::File { path, follow_links } => {
-                Arc::new(ReentrantMutex::new(open.writer.open_reader(path, *follow_links)?))
-            }
+        // A database in memory is its one connection.
+        let reader = match open.writer.memory() {
+            Some(memory) => memory,
+            None => Arc::new(ReentrantMutex::new(self.open_reader(&open.writer)?)),
         };
         Ok(open.reader.insert(reader).clone())
     }
 
-    fn dequeue_up_to(&self, count: usize) -> Pending<Vec<Delivery>> {
+    fn open_reader(&self, writer: &Writer) -> Result<Connection> {
+        match &self.location {
+            Location::Memory => Err(Error::Closed),
+            Location::File { path, follow_links } => writer.open_reader(path, *follow_links),
+        }
+    }
+
+    fn dequeue(&self, count: usize) -> Pending<Vec<Delivery>> {
         let state = self.open.lock();
-        let Some(open) = &*state else {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        };
-        let (writer, room, mut closed) = (open.writer.clone(), open.room.clone(), open.closed.subscribe());
-        let taking = match room.clone().try_acquire_owned() {
-            // With room, the listener waits from now on.
-            Ok(permit) => Either::Left(take(writer, room, permit, count)),
+        let Some(open) = &*state else { return ready(Ok(Vec::new())) };
+        let (writer, capacity, mut closed) = (open.writer.clone(), open.capacity.clone(), open.closed.subscribe());
+        let is_closed = open.closed.subscribe();
+        let claiming = match capacity.clone().try_acquire_owned() {
+            // With capacity, the listener waits from now on.
+            Ok(permit) => Either::Left(claim(&writer, capacity, permit, count)),
             Err(_) => Either::Right(async move {
-                match room.clone().acquire_owned().await {
-                    Ok(permit) => take(writer, room, permit, count).await,
+                match capacity.clone().acquire_owned().await {
+                    Ok(permit) => claim(&writer, capacity, permit, count).await,
                     Err(_) => Err(Error::Closed),
                 }
             }),
         };
         Box::pin(async move {
             tokio::select! {
-                // What was taken is handed out even as the database is closed.
+                // What was claimed as the database was closed goes back.
                 biased;
-                taken = taking => taken,
                 _ = closed.changed() => Ok(Vec::new()),
+                claimed = claiming => {
+                    let delivery = |(mut claim, permit): (queue::Claim, _)| {
+                        let message = std::mem::take(&mut claim.message);
+                        Delivery::new(message, Claimed { claim, is_closed: is_closed.clone(), _permit: permit })
+                    };
+                    Ok(claimed?.into_iter().map(delivery).collect())
+                }
             }
         })
     }
@@ -299,99 +353,156 @@ impl Sqlite {
 
 impl Database for Sqlite {
     fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {
-        self.options.limits.check_reads(reads)?;
-        let reader = self.reader()?;
-        reader::read(&reader.lock(), self.options.clock.now(), reads, visit)
+        let Handle { options, .. } = &*self.handle;
+        options.limits.check_reads(reads)?;
+        let reader = self.handle.reader()?;
+        reader::read(&reader.lock(), options.clock.now(), reads, visit)
     }
 
-    fn count(&self, start: &[u8], end: &[u8]) -> Result<u64> {
-        self.options.limits.check_range(start, end)?;
-        let now = self.options.clock.now();
-        match &self.location {
-            Location::Memory => reader::count(&self.reader()?.lock(), now, start, end),
-            Location::File { path, follow_links } => {
-                // A connection of its own: the reads of this database do not wait for a count.
-                reader::count(&self.writer()?.open_reader(path, *follow_links)?, now, start, end)
-            }
+    fn is_pending(&self, reads: &[Read<'_>]) -> bool {
+        self.handle.in_flight.touches(reads)
+    }
+
+    fn read_in_order(&self, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>> {
+        if !self.is_pending(reads) {
+            return ready(self.read_entries(reads));
         }
+        let checked = self.handle.options.limits.check_reads(reads).and_then(|()| self.handle.writer());
+        later(checked, |writer| writer.read(reads.iter().map(|read| read.into_owned()).collect()))
+    }
+
+    fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        let now = options.clock.now();
+        let is_pending = in_flight.touches_range(start, end);
+        let begin = || {
+            options.limits.check_range(start, end)?;
+            let writer = self.handle.writer()?;
+            match writer.memory() {
+                Some(memory) if !is_pending => {
+                    let count = reader::count(&memory.lock(), now, start, end)?;
+                    Ok(ready(Ok(count)))
+                }
+                Some(_) => {
+                    let (start, end) = (start.to_vec(), end.to_vec());
+                    Ok(Box::pin(writer.run(move |connection| reader::count(connection, now, &start, &end)))
+                        as Pending<u64>)
+                }
+                // A connection of its own: the reads of this database do not wait for a count. It counts what there is now.
+                None => {
+                    let reader = self.handle.open_reader(&writer)?;
+                    let snapshot = if is_pending {
+                        Either::Left(writer.run(move |_| reader::begin_snapshot(reader)))
+                    } else {
+                        Either::Right(std::future::ready(reader::begin_snapshot(reader)))
+                    };
+                    let (start, end) = (start.to_vec(), end.to_vec());
+                    Ok(Box::pin(async move {
+                        let snapshot = snapshot.await?;
+                        in_background(move || reader::count(&snapshot, now, &start, &end)).await
+                    }) as Pending<u64>)
+                }
+            }
+        };
+        begin().unwrap_or_else(|error| ready(Err(error)))
     }
 
     fn write(&self, write: AtomicWrite) -> Pending<Commit> {
-        let checked = self.options.limits.check_write(&write).and_then(|()| self.writer());
-        later(checked, |writer| writer.write(write))
+        let checked = self.handle.options.limits.check_write(&write).and_then(|()| self.handle.writer());
+        later(checked, |writer| writer.write(write, &self.handle.in_flight))
     }
 
     fn delete_range(&self, start: Vec<u8>, end: Vec<u8>) -> Pending<u64> {
-        let limits = &self.options.limits;
-        let checked = limits.check_range(&start, &end).and_then(|()| self.writer());
-        later(checked, |writer| writer.delete_range(start, end, limits.deletions))
+        let limits = &self.handle.options.limits;
+        let checked = limits.check_range(&start, &end).and_then(|()| self.handle.writer());
+        later(checked, |writer| writer.delete_range(start, end, limits.deletions, &self.handle.in_flight))
     }
 
     fn watch(&self, keys: &[Key]) -> Result<Watch> {
-        self.options.limits.check_watch(keys)?;
-        let mut state = self.open.lock();
+        self.handle.options.limits.check_watch(keys)?;
+        let mut state = self.handle.open.lock();
         let open = state.as_mut().ok_or(Error::Closed)?;
         let (watcher, changes) = mpsc::channel(1);
         let watcher = Arc::new(watcher);
-        open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()), &watcher);
-        open.writer.look()?;
+        let registration = open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()).collect(), &watcher);
+        open.writer.wake()?;
         open.watches.retain(|watch| !watch.is_closed());
         open.watches.push(watcher);
-        Ok(Watch::new(changes))
+        Ok(Watch::new(changes, registration))
     }
 
     fn dequeue(&self) -> Pending<Vec<Delivery>> {
-        self.dequeue_up_to(DELIVERY_BATCH)
+        self.handle.dequeue(DELIVERY_BATCH)
     }
 
     fn dequeue_one(&self) -> Pending<Option<Delivery>> {
-        let taken = self.dequeue_up_to(1);
-        Box::pin(async move { Ok(taken.await?.pop()) })
+        let claimed = self.handle.dequeue(1);
+        Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
     fn now(&self) -> u64 {
-        self.options.clock.now()
+        self.handle.options.clock.now()
     }
 
     fn close(&self) {
-        self.open.lock().take();
+        self.handle.close();
     }
 }
 
-/// Takes messages from the queue: at most so many, and as many as there is room for beside the one permit.
-fn take(
-    writer: Arc<Writer>,
-    room: Arc<Semaphore>,
+/// Claims messages: at most so many, and as many as there is capacity for beside the one permit.
+fn claim(
+    writer: &Writer,
+    capacity: Arc<Semaphore>,
     permit: OwnedSemaphorePermit,
     count: usize,
-) -> impl Future<Output = Result<Vec<Delivery>>> + Send {
-    let more = std::iter::from_fn(move || room.clone().try_acquire_owned().ok());
+) -> impl Future<Output = Result<Vec<(queue::Claim, OwnedSemaphorePermit)>>> + Send + use<> {
+    let more = std::iter::from_fn(move || capacity.clone().try_acquire_owned().ok());
     let permits: Vec<_> = std::iter::once(permit).chain(more).take(count).collect();
-    let taken = writer.clone().dequeue(permits.len());
-    async move {
-        let taken = taken.await?;
-        let deliveries = taken.into_iter().zip(permits).map(|(Taken { id, message, alive }, permit)| {
-            let writer = writer.clone();
-            Delivery::new(message, move |success| {
-                let finished = writer.finish(id, success);
-                Box::pin(async move {
-                    let finished = finished.await;
-                    drop((alive, permit));
-                    finished
-                })
-            })
-        });
-        Ok(deliveries.collect())
+    let claimed = writer.dequeue(permits.len());
+    async move { Ok(claimed.await?.into_iter().zip(permits).collect()) }
+}
+
+/// A message that a database has claimed.
+struct Claimed {
+    claim: queue::Claim,
+    is_closed: watch::Receiver<()>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Claim for Claimed {
+    fn start(&self) -> bool {
+        // The sender is dropped when the database is closed.
+        let is_open = self.is_closed.has_changed().is_ok();
+        if is_open {
+            self.claim.start();
+        }
+        is_open
     }
+
+    fn finish(self: Box<Self>, success: bool) -> Pending<()> {
+        let Self { claim, _permit: permit, .. } = *self;
+        let finished = claim.finish(success);
+        Box::pin(async move {
+            let finished = finished.await;
+            drop(permit);
+            finished
+        })
+    }
+}
+
+fn ready<T: Send + 'static>(answer: Result<T>) -> Pending<T> {
+    Box::pin(std::future::ready(answer))
 }
 
 /// The answer to what was checked already, or the error that was found.
-fn later<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
-    checked: Result<Arc<Writer>>,
-    ask: impl FnOnce(Arc<Writer>) -> F,
-) -> Pending<T> {
-    match checked {
-        Ok(writer) => Box::pin(ask(writer)),
-        Err(error) => Box::pin(std::future::ready(Err(error))),
-    }
+fn later<T: Send + 'static>(checked: Result<Arc<Writer>>, ask: impl FnOnce(Arc<Writer>) -> Pending<T>) -> Pending<T> {
+    checked.map_or_else(|error| ready(Err(error)), ask)
+}
+
+/// Does what takes long on a thread of its own.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (answer, answered) = oneshot::channel();
+    let run = move || drop(answer.send(work()));
+    thread::Builder::new().name("openkv-reader".into()).spawn(run).map_err(|error| Error::Thread(Arc::new(error)))?;
+    answered.await.map_err(|_| Error::Closed)?
 }

@@ -31,6 +31,11 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
         .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })
 }
 
+/// The writers of all files.
+pub(super) fn writers() -> Vec<Arc<Writer>> {
+    OPEN.lock().values().filter_map(Weak::upgrade).collect()
+}
+
 /// The writer of a file, as [`writer`] answers it, where nothing is to be waited for.
 pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
     let mut open = OPEN.try_lock()?;
@@ -42,7 +47,7 @@ pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options)
 }
 
 fn find(open: &OpenFiles, path: &Path, follow_links: bool) -> Option<Arc<Writer>> {
-    open.get(&FileId::of(path, follow_links).ok()?)?.upgrade()
+    open.get(&FileId::of(path, follow_links).ok()?)?.upgrade().filter(|writer| writer.acquire())
 }
 
 fn add(

@@ -1,61 +1,149 @@
-//! The queue of messages, as the writer's thread runs it. A message that is taken for delivery moves from the table
-//! `queue` to `queue_running`, with a deadline that is put off while its handler runs. One whose deadline has passed was
-//! taken by a process that died, and is delivered again.
+//! The queue of messages, as the writer's thread runs it.
+//!
+//! A message that is claimed for a listener moves from the table `queue` to `queue_running`, with a deadline that is renewed
+//! until it is finished. One whose deadline is no longer renewed was claimed by a process that died, and is requeued along its
+//! schedule.
+//!
+//! An attempt counts once the handler was called. Until then the row has a schedule with a wait of 0 before the waits of the
+//! message: whoever requeues it, Deno included, leaves the message what it was. The true schedule is stored a moment after the
+//! call, so that a process which dies before its handler was entered has not used up an attempt, and most handlers are done
+//! by then anyway.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::apply::{ENQUEUE, json, set_undelivered};
+use super::apply::{self, json, set_undelivered};
 use super::transaction::Transaction;
+use super::worker::{Job, Operation, Reply};
+use crate::clock::Moment;
 use crate::{Error, Result};
 
-const NEXT_READY: &str = "select min(ts) from queue";
-const READY: &str =
-    "select ts, id, data, backoff_schedule, keys_if_undelivered from queue where ts <= ?1 order by ts, id limit ?2";
-const REMOVE_READY: &str = "delete from queue where ts = ?1 and id = ?2";
-const ADD_RUNNING: &str =
-    "insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
-const RENEW: &str = "update queue_running set deadline = ?1 where id = ?2";
-const RUNNING: &str = "select data, backoff_schedule, keys_if_undelivered from queue_running where id = ?1";
-const REMOVE_RUNNING: &str = "delete from queue_running where id = ?1";
-const DEAD: &str = "select id from queue_running where deadline <= ?1 order by deadline";
+/// When the next message is ready. Numbers are less than any text: a time that is none is damage, see [`REPAIR`].
+const NEXT_READY: &str = "select min(ts), exists (select 1 from queue where ts >= '') from queue where ts < ''";
+const REPAIR: &str = "update or ignore queue set ts = ?1 where ts >= ''";
+const READY: &str = "select rowid, ts, id, data, backoff_schedule, keys_if_undelivered from queue
+    where ts <= ?1 order by ts, id limit ?2";
+const REMOVE_READY: &str = "delete from queue where rowid = ?1";
+const ADD_RUNNING: &str = "insert or ignore into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered) values (?1, ?2, ?3, ?4, ?5)";
+const RUNNING: &str = "select rowid, deadline from queue_running";
+const RENEW: &str = "update or ignore queue_running set deadline = ?1 where rowid = ?2 and id = ?3";
+const COUNT_ATTEMPT: &str = "update queue_running set backoff_schedule = ?1 where rowid = ?2 and id = ?3";
+const GET_RUNNING: &str = "select id, data, backoff_schedule, keys_if_undelivered from queue_running where rowid = ?1";
+const REMOVE_RUNNING: &str = "delete from queue_running where rowid = ?1";
+const REMOVE_FINISHED: &str = "delete from queue_running where rowid = ?1 and id = ?2";
 
 /// How long after the last renewal a message counts as dead, in milliseconds.
-const DEADLINE: u64 = 5000;
+const LEASE: u64 = 5000;
 
-/// How often to renew the deadlines of messages in delivery, and to look for dead ones, in milliseconds.
-const TEND_INTERVAL: u64 = 1000;
+/// How often to renew the deadlines of claimed messages, and to look for dead ones, in milliseconds.
+const RENEW_INTERVAL: u64 = 1000;
 
-/// A message that was taken for delivery.
-pub(super) struct Taken {
-    pub id: String,
+/// How long a deadline that has passed must be seen unchanged before its message counts as dead, in milliseconds. The clock may
+/// have stepped over it, or a lock kept its owner from renewing it.
+const GRACE: u64 = 2000;
+
+/// How long after the call of a handler its attempt is stored, in milliseconds.
+const COUNT_DELAY: u64 = 5;
+
+/// How long to wait after a failure, in milliseconds.
+const BACK_OFF: u64 = 1000;
+
+/// What a process calls a message that it has claimed.
+pub(super) type Token = u64;
+
+/// A message that was claimed. Goes back to the queue as it was if it is dropped before [`Claim::start`], and as one that was
+/// not handled if it is dropped afterwards.
+pub(super) struct Claim {
     pub message: Vec<u8>,
-    /// To be kept until the message is finished.
-    pub alive: Arc<()>,
+    token: Token,
+    jobs: mpsc::UnboundedSender<Job>,
+    finished: bool,
+}
+
+impl Claim {
+    /// Notes that its handler is called now.
+    pub fn start(&self) {
+        let _ = self.jobs.send(Job::Start(self.token));
+    }
+
+    /// Ends the claim. A message that was not handled is delivered again along its schedule.
+    pub fn finish(mut self, success: bool) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.finished = true;
+        let (answer, answered) = oneshot::channel();
+        let finish = Operation::Finish { token: self.token, success, reply: Reply::new(answer) };
+        let sent = self.jobs.send(Job::Do(finish));
+        async move {
+            sent.map_err(|_| Error::Closed)?;
+            answered.await.map_err(|_| Error::Closed)?
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = self.jobs.send(Job::Do(Operation::Release { token: self.token }));
+        }
+    }
+}
+
+/// A message of this process in the table `queue_running`.
+pub(super) struct Running {
+    rowid: i64,
+    id: String,
+    /// When it was to be delivered, in milliseconds since the Unix epoch.
+    ready_at: i64,
+    /// The waits before further attempts.
+    schedule: Vec<u64>,
+    attempt: Attempt,
+}
+
+/// How far the attempt to handle a message is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// Nobody called the handler.
+    Claimed,
+    /// The handler was called, at a monotonic time in milliseconds. That is not stored yet.
+    Called(u64),
+    /// That it was called is stored.
+    Counted,
 }
 
 /// A listener that waits for messages.
 struct Waiter {
-    /// How many messages it has room for.
-    room: usize,
-    answer: oneshot::Sender<Result<Vec<Taken>>>,
+    /// How many messages it takes.
+    capacity: usize,
+    answer: oneshot::Sender<Result<Vec<Claim>>>,
+}
+
+/// The deadline of a message of another process, and since when it is unchanged by the monotonic clock.
+#[derive(Clone, Copy)]
+struct Observed {
+    deadline: i64,
+    since: u64,
 }
 
 /// The queue's state in this process.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiter>,
-    /// The messages in delivery. One that is no longer alive was dropped without being finished.
-    running: HashMap<String, Weak<()>>,
-    /// When the next message can be delivered, as far as is known.
+    running: HashMap<Token, Running>,
+    last_token: Token,
+    /// When the next message can be delivered, as far as is known, in milliseconds since the Unix epoch.
     next_ready: Option<u64>,
     /// Whether `next_ready` is to be looked up again.
     stale: bool,
-    /// When to renew deadlines and look for dead messages.
-    tend_at: u64,
+    /// The messages of other processes, by their rows.
+    observed: HashMap<i64, Observed>,
+    /// The monotonic time at which to renew deadlines and look for dead messages.
+    renew_at: u64,
+    /// The monotonic time at which to store which handlers were called.
+    count_at: Option<u64>,
+    /// The monotonic time before which not to claim messages, after a failure.
+    claim_not_before: u64,
 }
 
 impl Queue {
@@ -64,14 +152,19 @@ impl Queue {
         !self.waiting.is_empty()
     }
 
-    /// Adds a waiter.
-    pub fn wait(&mut self, room: usize, answer: oneshot::Sender<Result<Vec<Taken>>>) {
-        self.stale |= self.next_ready.is_none();
-        self.waiting.push_back(Waiter { room, answer });
+    /// Whether messages are claimed or handled.
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
     }
 
-    /// Drops the waiters that no longer wait.
-    pub fn forget_who_left(&mut self) {
+    /// Adds a listener that waits.
+    pub fn wait(&mut self, capacity: usize, answer: oneshot::Sender<Result<Vec<Claim>>>) {
+        self.stale |= self.next_ready.is_none();
+        self.waiting.push_back(Waiter { capacity, answer });
+    }
+
+    /// Drops the listeners that no longer wait.
+    pub fn prune_cancelled(&mut self) {
         self.waiting.retain(|waiter| !waiter.answer.is_closed());
     }
 
@@ -80,165 +173,288 @@ impl Queue {
         self.stale = true;
     }
 
-    /// When to renew deadlines and look for dead messages, in milliseconds since the Unix epoch.
-    pub fn tend_due(&self) -> Option<u64> {
-        (self.is_awaited() || !self.running.is_empty()).then_some(self.tend_at)
+    /// How long until deadlines are to be renewed and dead messages looked for, in milliseconds.
+    pub fn renewal_due(&self, now: Moment) -> Option<u64> {
+        (self.is_awaited() || self.is_running()).then(|| now.until(self.renew_at))
     }
 
-    /// When messages can be delivered, as far as is known, in milliseconds since the Unix epoch.
-    pub fn delivery_due(&self) -> Option<u64> {
-        match (self.is_awaited(), self.stale) {
-            (false, _) => None,
-            (true, true) => Some(0),
-            (true, false) => self.next_ready,
+    /// How long until it is to be stored which handlers were called, in milliseconds.
+    pub fn count_due(&self, now: Moment) -> Option<u64> {
+        self.count_at.map(|at| now.until(at))
+    }
+
+    /// How long until messages can be delivered, as far as is known, in milliseconds.
+    pub fn delivery_due(&self, now: Moment) -> Option<u64> {
+        if !self.is_awaited() {
+            return None;
         }
+        let ready = if self.stale { 0 } else { now.until_wall(self.next_ready?) };
+        Some(ready.max(now.until(self.claim_not_before)))
     }
 
-    /// Renews the deadlines of the messages in delivery, and puts dead ones back.
-    pub fn tend(&mut self, transaction: &Transaction<'_>) -> Result<()> {
-        let now = transaction.now;
-        self.tend_at = now + TEND_INTERVAL;
-        self.running.retain(|_, alive| alive.strong_count() > 0);
-        let mut renew = transaction.connection().prepare_cached(RENEW)?;
-        for id in self.running.keys() {
-            renew.execute(((now + DEADLINE) as i64, id))?;
-        }
-        let mut dead = transaction.connection().prepare_cached(DEAD)?;
-        let dead: Vec<String> = dead.query_map([now as i64], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for id in dead {
-            self.retry(transaction, &id)?;
-        }
-        Ok(())
-    }
-
-    /// Rests after a failure.
-    pub fn rest(&mut self, now: u64) {
-        self.tend_at = now + TEND_INTERVAL;
-    }
-
-    /// Looks up when the next message can be delivered, before a transaction is begun for it.
-    pub fn look(&mut self, connection: &Connection) -> Result<()> {
-        let next: Option<i64> = connection.prepare_cached(NEXT_READY)?.query_row([], |row| row.get(0))?;
-        self.next_ready = next.map(|time| time.max(0) as u64);
+    /// Looks up when the next message can be delivered.
+    pub fn refresh_next_ready(&mut self, connection: &Connection) -> Result<()> {
+        let mut statement = connection.prepare_cached(NEXT_READY)?;
+        self.next_ready = statement.query_row([], |row| {
+            let damaged: bool = row.get(1)?;
+            Ok(if damaged { Some(0) } else { integer(row, 0)?.map(|time| time.max(0) as u64) })
+        })?;
         self.stale = false;
         Ok(())
     }
 
-    /// Takes messages for all that wait, in a transaction. They are to be handed out once it is committed.
-    pub fn take(&mut self, transaction: &Transaction<'_>) -> Result<Vec<Taken>> {
+    /// Claims messages for all that wait, in a transaction. They are to be dispatched once it is committed.
+    pub fn claim(&self, transaction: &Transaction<'_>) -> Result<Vec<(Running, Vec<u8>)>> {
         let connection = transaction.connection();
-        let room: usize = self.waiting.iter().map(|waiter| waiter.room).sum();
+        let capacity: usize = self.waiting.iter().map(|waiter| waiter.capacity).sum();
+        connection.prepare_cached(REPAIR)?.execute([transaction.now as i64])?;
         let mut ready = connection.prepare_cached(READY)?;
-        let mut rows = ready.query((transaction.now as i64, room as i64))?;
-        let mut remove = connection.prepare_cached(REMOVE_READY)?;
+        let mut rows = ready.query((transaction.now as i64, capacity as i64))?;
         let mut add = connection.prepare_cached(ADD_RUNNING)?;
-        let mut taken = Vec::new();
-        let mut times = Vec::new();
+        let mut claimed = Vec::new();
+        let mut old = Vec::new();
         while let Some(row) = rows.next()? {
-            times.push(row.get::<_, i64>(0)?);
-            let id: String = row.get(1)?;
-            let message = bytes(row, 2)?;
-            add.execute(((transaction.now + DEADLINE) as i64, &id, &message, text(row, 3)?, text(row, 4)?))?;
-            taken.push(Taken { id, message, alive: Arc::new(()) });
+            old.push(row.get::<_, i64>(0)?);
+            let ready_at = integer(row, 1)?.unwrap_or_default();
+            let mut id = id(transaction, row, 2)?;
+            let (message, schedule) = (bytes(row, 3)?, schedule(text(row, 4)?));
+            let unchanged = json([&[0], &schedule[..]].concat())?;
+            // Two messages have one id only where the file is damaged.
+            while add.execute((deadline(transaction), &id, &message, &unchanged, text(row, 5)?))? == 0 {
+                id = apply::new_message_id(transaction);
+            }
+            let rowid = connection.last_insert_rowid();
+            claimed.push((Running { rowid, id, ready_at, schedule, attempt: Attempt::Claimed }, message));
         }
-        for (time, message) in times.iter().zip(&taken) {
-            remove.execute((time, &message.id))?;
-        }
-        self.look(connection)?;
-        Ok(taken)
+        drop(rows);
+        let mut remove = connection.prepare_cached(REMOVE_READY)?;
+        old.into_iter().try_for_each(|rowid| remove.execute([rowid]).map(drop))?;
+        Ok(claimed)
     }
 
-    /// Hands messages out evenly to those that wait. Answers those that nobody wanted any more.
-    pub fn hand_out(&mut self, taken: Vec<Taken>) -> Vec<Taken> {
-        for message in &taken {
-            self.running.insert(message.id.clone(), Arc::downgrade(&message.alive));
-        }
-        let mut shares: Vec<Vec<Taken>> = self.waiting.iter().map(|_| Vec::new()).collect();
+    /// Gives claimed messages evenly to those that wait. Those that nobody wants any more come back as jobs.
+    pub fn dispatch(&mut self, claimed: Vec<(Running, Vec<u8>)>, jobs: &mpsc::UnboundedSender<Job>) {
+        let mut shares: Vec<Vec<Claim>> = self.waiting.iter().map(|_| Vec::new()).collect();
         let mut i = 0;
-        for message in taken {
-            // There is room for all of them, so the search ends.
-            while shares[i].len() == self.waiting[i].room {
+        for (running, message) in claimed {
+            self.last_token += 1;
+            self.running.insert(self.last_token, running);
+            let claim = Claim { message, token: self.last_token, jobs: jobs.clone(), finished: false };
+            // There is capacity for all of them, so the search ends.
+            while shares[i].len() == self.waiting[i].capacity {
                 i = (i + 1) % shares.len();
             }
-            shares[i].push(message);
+            shares[i].push(claim);
             i = (i + 1) % shares.len();
         }
-        let mut unwanted = Vec::new();
         for (waiter, share) in std::mem::take(&mut self.waiting).into_iter().zip(shares) {
             if share.is_empty() {
                 self.waiting.push_back(waiter);
-            } else if let Err(Ok(share)) = waiter.answer.send(Ok(share)) {
-                unwanted.extend(share);
+            } else {
+                let _ = waiter.answer.send(Ok(share));
             }
         }
-        unwanted
     }
 
-    /// Puts messages back that nobody wanted, in a transaction.
-    pub fn put_back(&mut self, transaction: &Transaction<'_>, messages: &[Taken]) -> Result<()> {
-        for message in messages {
-            self.running.remove(&message.id);
-            requeue(transaction, &message.id, |_| Some((transaction.now, None)))?;
+    /// Notes that the handler of a message is called.
+    pub fn start(&mut self, token: Token, now: Moment) {
+        if let Some(running) = self.running.get_mut(&token) {
+            running.attempt = Attempt::Called(now.monotonic);
+            self.count_at.get_or_insert(now.monotonic + COUNT_DELAY);
         }
-        self.stale = true;
-        Ok(())
     }
 
-    /// Answers an error to all that wait.
-    pub fn fail(&mut self, error: &Error) {
+    /// Stores which handlers were called, in a transaction. Returns the messages.
+    pub fn count_attempts(&self, transaction: &Transaction<'_>, now: Moment) -> Result<Vec<Token>> {
+        let mut count = transaction.connection().prepare_cached(COUNT_ATTEMPT)?;
+        let mut counted = Vec::new();
+        for (token, running) in &self.running {
+            if let Attempt::Called(at) = running.attempt
+                && at + COUNT_DELAY <= now.monotonic
+            {
+                count.execute((json(&running.schedule)?, running.rowid, &running.id))?;
+                counted.push(*token);
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Notes that attempts were stored, by a transaction that is committed.
+    pub fn counted(&mut self, counted: Vec<Token>) {
+        for token in counted {
+            if let Some(running) = self.running.get_mut(&token) {
+                running.attempt = Attempt::Counted;
+            }
+        }
+        let called = |running: &Running| match running.attempt {
+            Attempt::Called(at) => Some(at + COUNT_DELAY),
+            _ => None,
+        };
+        self.count_at = self.running.values().filter_map(called).min();
+    }
+
+    /// Tries to store attempts again a while after a failure.
+    pub fn back_off_counting(&mut self, now: Moment) {
+        self.count_at = Some(now.monotonic + BACK_OFF);
+    }
+
+    /// Finds the messages of other processes that are dead, by their rows.
+    pub fn observe(&mut self, connection: &Connection, now: Moment) -> Result<Vec<i64>> {
+        self.renew_at = now.monotonic + RENEW_INTERVAL;
+        let own: std::collections::HashSet<i64> = self.running.values().map(|running| running.rowid).collect();
+        let mut observed = HashMap::new();
+        let mut dead = Vec::new();
+        let mut statement = connection.prepare_cached(RUNNING)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (rowid, deadline) = (row.get(0)?, integer(row, 1)?.unwrap_or_default());
+            if own.contains(&rowid) {
+                continue;
+            }
+            let before = self.observed.get(&rowid).filter(|before| before.deadline == deadline);
+            let now_observed = before.copied().unwrap_or(Observed { deadline, since: now.monotonic });
+            let unchanged = now.monotonic.saturating_sub(now_observed.since);
+            let has_passed = deadline <= now.wall as i64;
+            // One that lies in the future for longer than a lease was set before the clock stepped back.
+            if unchanged >= LEASE + RENEW_INTERVAL || has_passed && unchanged >= GRACE {
+                dead.push(rowid);
+            }
+            observed.insert(rowid, now_observed);
+        }
+        self.observed = observed;
+        Ok(dead)
+    }
+
+    /// Renews the deadlines of the messages of this process, and requeues dead ones of others, in a transaction.
+    pub fn renew(&self, transaction: &Transaction<'_>, dead: &[i64]) -> Result<()> {
+        let mut renew = transaction.connection().prepare_cached(RENEW)?;
+        for running in self.running.values() {
+            renew.execute((deadline(transaction), running.rowid, &running.id))?;
+        }
+        dead.iter().try_for_each(|rowid| requeue_dead(transaction, *rowid))
+    }
+
+    /// Waits before messages are claimed again, and tells those that wait of a failure.
+    pub fn fail(&mut self, error: &Error, now: Moment) {
+        self.claim_not_before = now.monotonic + BACK_OFF;
+        self.stale = true;
         for waiter in self.waiting.drain(..) {
             let _ = waiter.answer.send(Err(error.clone()));
         }
     }
 
-    /// Finishes a message, in a transaction.
-    pub fn finish(&mut self, transaction: &Transaction<'_>, id: &str, success: bool) -> Result<()> {
-        if success {
-            self.running.remove(id);
-            transaction.connection().prepare_cached(REMOVE_RUNNING)?.execute([id])?;
-            Ok(())
-        } else {
-            self.retry(transaction, id)
+    /// Removes a message that was handled, or requeues it along its schedule, in a transaction.
+    pub fn finish(&self, transaction: &Transaction<'_>, token: Token, success: bool) -> Result<()> {
+        match self.running.get(&token) {
+            None => Ok(()),
+            Some(Running { rowid, id, .. }) if success => {
+                transaction.connection().prepare_cached(REMOVE_FINISHED)?.execute((rowid, id))?;
+                Ok(())
+            }
+            Some(running) => requeue(transaction, running),
         }
     }
 
-    /// Puts a message that was not handled back for the next delivery of its schedule, or gives it to its keys.
-    fn retry(&mut self, transaction: &Transaction<'_>, id: &str) -> Result<()> {
-        self.running.remove(id);
-        self.stale = true;
-        requeue(transaction, id, |schedule| {
-            let (wait, rest) = schedule.split_first()?;
-            Some((transaction.now.saturating_add(*wait), Some(rest.to_vec())))
-        })
+    /// Puts a message back as it was, or requeues it where its handler was called, in a transaction.
+    pub fn release(&self, transaction: &Transaction<'_>, token: Token) -> Result<()> {
+        match self.running.get(&token) {
+            None => Ok(()),
+            Some(running) if running.attempt == Attempt::Claimed => unclaim(transaction, running),
+            Some(running) => requeue(transaction, running),
+        }
+    }
+
+    /// Forgets a message that was finished or released, whether or not that could be stored: nobody renews its deadline.
+    pub fn forget(&mut self, token: Token) {
+        self.running.remove(&token);
+    }
+
+    /// The messages that nobody handles: all that are claimed, and at the end of the process those whose handlers were called
+    /// as well.
+    pub fn abandoned(&self, all: bool) -> Vec<Token> {
+        let abandoned = self.running.iter().filter(|(_, running)| all || running.attempt == Attempt::Claimed);
+        abandoned.map(|(token, _)| *token).collect()
+    }
+
+    /// Answers those that wait that there will be no more messages.
+    pub fn close(&mut self) {
+        for waiter in self.waiting.drain(..) {
+            let _ = waiter.answer.send(Ok(Vec::new()));
+        }
     }
 }
 
-/// Moves a message from `queue_running` back to `queue`, at a time and with a schedule, or with its old one. With none, it
-/// is given to the keys that it names for this.
-fn requeue(
+/// Until when a claim is valid that is made or renewed now.
+fn deadline(transaction: &Transaction<'_>) -> i64 {
+    (transaction.now + LEASE) as i64
+}
+
+/// Puts a message back as it was.
+fn unclaim(transaction: &Transaction<'_>, running: &Running) -> Result<()> {
+    move_back(transaction, running.rowid, Some(&running.id), |_| Some((running.ready_at, running.schedule.clone())))
+}
+
+/// Puts a message back for the next attempt of its schedule, or gives it to its keys.
+fn requeue(transaction: &Transaction<'_>, running: &Running) -> Result<()> {
+    move_back(transaction, running.rowid, Some(&running.id), |_| next_attempt(transaction, running.schedule.clone()))
+}
+
+/// Puts a message back, by its row, that another process has claimed.
+fn requeue_dead(transaction: &Transaction<'_>, rowid: i64) -> Result<()> {
+    move_back(transaction, rowid, None, |schedule| next_attempt(transaction, schedule))
+}
+
+fn next_attempt(transaction: &Transaction<'_>, mut schedule: Vec<u64>) -> Option<(i64, Vec<u64>)> {
+    if schedule.is_empty() {
+        return None;
+    }
+    let wait = schedule.remove(0);
+    Some((i64::try_from(transaction.now.saturating_add(wait)).unwrap_or(i64::MAX), schedule))
+}
+
+/// Moves a message from `queue_running` back to `queue`, at the time and with the schedule that `next` makes of the stored one.
+/// With none, it is given to the keys that it names for this. Does nothing where the row is gone, or is not of this `id`: another
+/// process took it for dead.
+fn move_back(
     transaction: &Transaction<'_>,
-    id: &str,
-    next: impl FnOnce(&[u64]) -> Option<(u64, Option<Vec<u64>>)>,
+    rowid: i64,
+    expected: Option<&str>,
+    next: impl FnOnce(Vec<u64>) -> Option<(i64, Vec<u64>)>,
 ) -> Result<()> {
     let connection = transaction.connection();
-    let mut running = connection.prepare_cached(RUNNING)?;
-    let columns =
-        running.query_row([id], |row| Ok((bytes(row, 0)?, text(row, 1)?.to_owned(), text(row, 2)?.to_owned())));
-    let Some((message, schedule, keys)) = columns.optional()? else {
+    let mut running = connection.prepare_cached(GET_RUNNING)?;
+    let columns = running.query_row([rowid], |row| {
+        let stored = row.get_ref(0)?.as_str().map(ToOwned::to_owned).ok();
+        Ok((stored, id(transaction, row, 0), bytes(row, 1)?, schedule(text(row, 2)?), text(row, 3)?.to_owned()))
+    });
+    let Some((stored, id, message, schedule, keys)) = columns.optional()? else {
         return Ok(());
     };
-    // The reference writes null for no schedule. What is no JSON at all is damage, and not worth losing a message.
-    let waits: Option<Vec<u64>> = serde_json::from_str(&schedule).unwrap_or_default();
-    match next(&waits.unwrap_or_default()) {
-        Some((time, rest)) => {
-            let schedule = rest.map_or(Ok(schedule), json)?;
-            let time = i64::try_from(time).unwrap_or(i64::MAX);
-            connection.prepare_cached(ENQUEUE)?.execute((time, id, message, schedule, keys))?;
+    if expected.is_some_and(|expected| stored.as_deref() != Some(expected)) {
+        return Ok(());
+    }
+    match next(schedule) {
+        Some((time, schedule)) => {
+            let schedule = json(schedule)?;
+            apply::requeue(transaction, time, id?, &message, &schedule, &keys)?;
         }
         None => set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?,
     }
-    connection.prepare_cached(REMOVE_RUNNING)?.execute([id])?;
+    connection.prepare_cached(REMOVE_RUNNING)?.execute([rowid])?;
     Ok(())
+}
+
+/// The waits of a schedule. Deno writes null for none. What is no JSON at all is damage, and not worth losing a message.
+fn schedule(text: &str) -> Vec<u64> {
+    serde_json::from_str::<Option<Vec<u64>>>(text).ok().flatten().unwrap_or_default()
+}
+
+/// The id of a message. One that is no text is damage, and gets another: the message can be delivered all the same.
+fn id(transaction: &Transaction<'_>, row: &Row<'_>, column: usize) -> Result<String> {
+    match row.get_ref(column)?.as_str() {
+        Ok(id) => Ok(id.to_owned()),
+        Err(_) => Ok(apply::new_message_id(transaction)),
+    }
 }
 
 /// The bytes of a message. Where the column holds none, the message is none, and its handler finds that out: others must not
@@ -247,32 +463,16 @@ fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
 }
 
-/// A column of JSON, or an empty list where it is damaged. The reference declares one of them a blob, and stores a text.
+/// A column of JSON, or an empty list where it is damaged. Deno declares one of them a blob, and stores a text.
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     Ok(row.get_ref(column)?.as_str().unwrap_or("[]"))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use crate::Database;
-    use crate::sqlite::{Location, Options, Sqlite};
-
-    #[tokio::test]
-    async fn a_damaged_message_does_not_keep_others_from_being_delivered() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kv.sqlite3");
-        let database =
-            Sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
-        let file = rusqlite::Connection::open(&path).unwrap();
-        let columns = "(deadline, id, data, backoff_schedule, keys_if_undelivered)";
-        let damaged = "values (0, 'a', x'ff', x'00', x'00'), (0, 'b', 'text', '[]', '[]')";
-        file.execute_batch(&format!("insert into queue_running {columns} {damaged}, (0, 'c', x'01', '[0]', '[]')"))
-            .unwrap();
-
-        let taken = tokio::time::timeout(Duration::from_secs(60), database.dequeue()).await;
-        let messages: Vec<_> = taken.unwrap().unwrap().iter().map(|delivery| delivery.message.clone()).collect();
-        assert_eq!(messages, [[1]]);
-    }
+/// A time. None where there is none, or it is damaged.
+fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(integer) => Some(integer),
+        ValueRef::Real(real) => Some(real as i64),
+        _ => None,
+    })
 }

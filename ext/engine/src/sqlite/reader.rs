@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::schema::live;
-use crate::{EntryRef, Read, Result, ValueRef, Versionstamp, Visit};
+use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visit};
 
 /// A query of the live entries from a key up to another, at a time.
 macro_rules! scan {
@@ -42,13 +42,72 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
             Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
         };
         let values = !matches!(read, Read::Range { values: false, .. });
+        let mut order = Order::of(*read);
         while let Some(row) = rows.next()? {
-            if let ControlFlow::Break(()) = visit(i, entry(row, values)?) {
+            let entry = entry(row, values)?;
+            order.check(entry.key)?;
+            if let ControlFlow::Break(()) = visit(i, entry) {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// Checks that the entries of a range are in order and within its bounds. Those of a damaged file may not be, and a listing that
+/// continued after one of them would never end.
+struct Order<'a> {
+    /// None for a read of one key.
+    range: Option<(&'a [u8], &'a [u8], bool)>,
+    last: Vec<u8>,
+}
+
+impl<'a> Order<'a> {
+    fn of(read: Read<'a>) -> Self {
+        let range = match read {
+            Read::Key(_) => None,
+            Read::Range { start, end, reverse, .. } => Some((start, end, reverse)),
+        };
+        Self { range, last: Vec::new() }
+    }
+
+    fn check(&mut self, key: &[u8]) -> Result<()> {
+        let Some((start, end, reverse)) = self.range else { return Ok(()) };
+        let follows = match self.last.is_empty() {
+            true => true,
+            false if reverse => key < &*self.last,
+            false => key > &*self.last,
+        };
+        if !follows || key < start || key >= end {
+            return Err(out_of_order());
+        }
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        Ok(())
+    }
+}
+
+fn out_of_order() -> Error {
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(corrupt, Some("its entries are out of order".into())).into()
+}
+
+/// Reads in one snapshot, and copies the entries: one list for each read.
+pub(super) fn read_entries(connection: &Connection, now: u64, reads: &[OwnedRead]) -> Result<Vec<Vec<Entry>>> {
+    let reads: Vec<_> = reads.iter().map(OwnedRead::as_read).collect();
+    let mut lists = vec![Vec::new(); reads.len()];
+    read(connection, now, &reads, &mut |i, entry| {
+        lists[i].push(entry.to_owned());
+        ControlFlow::Continue(())
+    })?;
+    Ok(lists)
+}
+
+/// Begins to read one state of a file, whatever is written meanwhile.
+pub(super) fn begin_snapshot(connection: Connection) -> Result<Connection> {
+    connection.execute_batch("begin")?;
+    connection.query_row("select version from data_version where k = 0", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// Counts the entries of a range. See [`Database::count`](crate::Database::count).

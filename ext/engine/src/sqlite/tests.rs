@@ -12,6 +12,10 @@ impl Clock for ManualClock {
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
 }
 
 fn options() -> (Options, Arc<ManualClock>) {
@@ -174,17 +178,20 @@ fn a_failing_write_spares_the_others_of_its_batch() {
     let database = Sqlite::open(file(&folder), options().0).unwrap();
     let before = commit(&database, set("text", text("a")));
 
-    // The writer cannot begin while its connection is taken, so that all four writes wait for it together.
-    let writer = database.writer().unwrap();
-    let connection = writer.connection();
-    let taken = connection.lock();
+    // The writer cannot begin while it waits, so that all four writes wait for it together.
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let waits = database.writer().unwrap().run(move |_| {
+        let _ = gone.recv();
+        Ok(())
+    });
     let answers = [
         database.write(set("first", text("1"))),
         database.write(set("second", text("2")).mutate(combine("text", Operand::Sum, 1))),
         database.write(set("third", text("3")).check(Check { key: key("absent"), versionstamp: Some(before) })),
         database.write(set("fourth", text("4"))),
     ];
-    drop(taken);
+    drop(go);
+    block_on(waits).unwrap();
     let [first, second, third, fourth] = answers.map(block_on);
 
     let [first, fourth] = [first, fourth].map(|answer| answer.unwrap().versionstamp().unwrap());
@@ -282,7 +289,7 @@ fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
     std::fs::rename(&path, &elsewhere).unwrap();
     let range = Read::Range { start: &[], end: &[255], limit: 1, reverse: false, values: true };
     assert!(matches!(database.read_entries(&[range]), Err(Error::Open { .. })));
-    assert!(matches!(database.count(&[], &[255]), Err(Error::Open { .. })));
+    assert!(matches!(block_on(database.count(&[], &[255])), Err(Error::Open { .. })));
     // An empty file would take the log with it, and what was written so far.
     assert!(!path.exists() && folder.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
 
@@ -437,23 +444,125 @@ fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
 }
 
 #[test]
-fn a_message_that_was_dropped_comes_again_after_its_deadline_unless_it_is_renewed() {
+fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let once = |text| Enqueue { backoff_schedule: Some(vec![]), ..message(text) };
+    database.write_blocking(AtomicWrite::new().enqueue(once("a")).enqueue(once("b"))).unwrap();
+    let rows = || rows(&folder, "queue", "ts || id || backoff_schedule || keys_if_undelivered");
+    let before = rows();
+    for _ in 0..3 {
+        drop(block_on(database.dequeue()).unwrap());
+        wake(&database);
+        assert_eq!(rows(), before);
+    }
+    assert_eq!(receive(&database, true), ["a", "b"]);
+}
+
+#[test]
+fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
+    let database = memory();
+    let once = Enqueue { backoff_schedule: Some(vec![]), keys_if_undelivered: vec![key("dead")], ..message("m") };
+    database.write_blocking(AtomicWrite::new().enqueue(once)).unwrap();
+    let mut watch = database.watch(&[key("dead")]).unwrap();
+    let deliveries = block_on(database.dequeue()).unwrap();
+    assert!(deliveries[0].start());
+    drop(deliveries);
+    assert!(block_on(watch.changed()));
+    assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
+}
+
+#[test]
+fn an_attempt_counts_once_the_handler_was_called() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     let database = Sqlite::open(file(&folder), options).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("a")).enqueue(message("b"))).unwrap();
-    let mut deliveries = block_on(database.dequeue()).unwrap();
-    let kept = deliveries.swap_remove(if texts(&deliveries)[0] == "a" { 0 } else { 1 });
-    drop(deliveries);
+    let enqueue = Enqueue { backoff_schedule: Some(vec![7]), ..message("m") };
+    database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap();
+    let schedules = || rows(&folder, "queue_running", "backoff_schedule");
 
-    let waiting = database.dequeue();
-    for second in 1..=20 {
-        clock.0.store(second * 1000, Ordering::Relaxed);
+    let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
+    wake(&database);
+    assert_eq!(schedules(), ["[0,7]"], "whoever requeues it does not take an attempt");
+    assert!(delivery.start());
+    wake(&database);
+    clock.0.store(5, Ordering::Relaxed);
+    wake(&database);
+    wake(&database);
+    assert_eq!(schedules(), ["[7]"]);
+    block_on(delivery.finish(false)).unwrap();
+    assert_eq!(rows(&folder, "queue", "ts || backoff_schedule"), ["12[]"]);
+}
+
+#[test]
+fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, clock) = options();
+    clock.0.store(100_000, Ordering::Relaxed);
+    let database = Sqlite::open(file(&folder), options).unwrap();
+    let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let claim = |deadline: i64, id: &str| {
+        let columns = "(deadline, id, data, backoff_schedule, keys_if_undelivered)";
+        let sql = format!("insert into queue_running {columns} values (?1, ?2, ?2, '[0]', '[]')");
+        other.execute(&sql, (deadline, id)).unwrap()
+    };
+    claim(0, "passed");
+    claim(100_500, "renewed");
+    // Set before the clock stepped back by an hour.
+    claim(3_700_000, "ahead");
+
+    let mut waiting = database.dequeue();
+    let mut delivered = Vec::new();
+    for tick in 1..=8 {
+        let now = 100_000 + tick * 1000;
+        other.execute("update queue_running set deadline = ?1 where id = 'renewed'", [now as i64 - 500]).unwrap();
+        clock.0.store(now, Ordering::Relaxed);
+        // The second finds what the first has put back.
         wake(&database);
+        wake(&database);
+        if let Some(deliveries) = now_or_never(&mut waiting) {
+            for delivery in deliveries.unwrap() {
+                delivered.push((tick, String::from_utf8(delivery.message.clone()).unwrap()));
+                block_on(delivery.finish(true)).unwrap();
+            }
+            waiting = database.dequeue();
+        }
     }
-    assert_eq!(texts(&block_on(waiting).unwrap()), ["b"]);
-    block_on(kept.finish(true)).unwrap();
-    assert_eq!(tables(&folder).0, 0);
+    assert_eq!(delivered, [(2, "passed".into()), (6, "ahead".into())]);
+}
+
+#[test]
+fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, clock) = options();
+    let database = Sqlite::open(file(&folder), options).unwrap();
+    let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let columns = "(ts, id, data, backoff_schedule, keys_if_undelivered)";
+    let damaged =
+        "('x', 'time', 'time', '[]', '[]'), (0, x'00', 'id', '[]', '[]'), (0, cast(x'ff' as text), 'text', '[]', '[]'),
+        (0, 'same', 'one', '[]', '[]'), (-1, 'same', 'two', '[]', '[]'), (0.5, 'real', 'real', x'00', x'00')";
+    other.execute_batch(&format!("insert into queue {columns} values {damaged}")).unwrap();
+    let running =
+        "insert into queue_running values (0, x'00', 'running', '[0]', '[]'), ('x', 'y', 'deadline', '[0]', '[]')";
+    other.execute_batch(running).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("sound"))).unwrap();
+
+    let mut delivered = receive(&database, true);
+    let mut waiting = database.dequeue();
+    for tick in 1..=4 {
+        clock.0.store(tick * 1000, Ordering::Relaxed);
+        wake(&database);
+        wake(&database);
+        if let Some(deliveries) = now_or_never(&mut waiting) {
+            for delivery in deliveries.unwrap() {
+                delivered.push(String::from_utf8(delivery.message.clone()).unwrap());
+                block_on(delivery.finish(true)).unwrap();
+            }
+            waiting = database.dequeue();
+        }
+    }
+    delivered.sort();
+    assert_eq!(delivered, ["deadline", "id", "one", "real", "running", "sound", "text", "time", "two"]);
 }
 
 #[test]
@@ -558,7 +667,7 @@ fn counts_and_deletes_ranges() {
 
     let (start, end) = (key("a").into_bytes(), key("d").into_bytes());
     let mut watch = database.watch(&[key("c")]).unwrap();
-    assert_eq!(database.count(&start, &end).unwrap(), 3);
+    assert_eq!(block_on(database.count(&start, &end)).unwrap(), 3);
     let before = commit(&database, set("z", text("z")));
     assert_eq!(block_on(database.delete_range(start.clone(), end.clone())).unwrap(), 2);
     assert_eq!(names(&database, 10, false), ["c", "d", "z"]);
@@ -576,6 +685,21 @@ fn reads_keys_without_values() {
     let range = Read::Range { start: b"", end: b"\xff", limit: 10, reverse: false, values: false };
     let entries = database.read_entries(&[range]).unwrap().remove(0);
     assert_eq!(entries, [Entry { key: key("a"), value: None, versionstamp }]);
+}
+
+/// A column of each row of a table, as text.
+fn rows(folder: &tempfile::TempDir, table: &str, column: &str) -> Vec<String> {
+    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let mut statement = file.prepare(&format!("select {column} from {table} order by 1")).unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn now_or_never<T>(future: impl Future<Output = T> + Unpin) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(answer) => Some(answer),
+        std::task::Poll::Pending => None,
+    }
 }
 
 fn is_pending<T>(future: impl Future<Output = T>) -> bool {

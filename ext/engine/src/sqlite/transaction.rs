@@ -3,7 +3,7 @@ use std::cell::{Cell, RefCell};
 use rusqlite::{CachedStatement, Connection, Params};
 
 use super::apply::SET;
-use crate::{Error, Random, Result};
+use crate::{Clock, Error, Random, Result};
 
 const BEGIN: &str = "begin immediate";
 const COMMIT: &str = "commit";
@@ -12,13 +12,13 @@ const GET_VERSION: &str = "select version from data_version where k = 0";
 const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
 
 /// When a transaction is on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
-    /// Once it is committed.
-    Synced,
     /// Together with the next one that is synced. For what a power failure may undo: that a message was taken from the
     /// queue, or an expired entry removed.
     Deferred,
+    /// Once it is committed.
+    Synced,
 }
 
 impl Durability {
@@ -36,12 +36,13 @@ impl Durability {
 pub(super) struct Transaction<'a> {
     connection: &'a Connection,
     /// Whether one operation is all that it does.
-    alone: bool,
+    single_op: bool,
     /// Whether someone wants to know which keys are touched.
     watched: bool,
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
-    /// The time of the transaction, in milliseconds since the Unix epoch.
+    /// The time of the transaction, in milliseconds since the Unix epoch: once it has the lock, which it may have waited
+    /// for. What expired meanwhile is gone.
     pub now: u64,
     /// The number of the last commit before the transaction, and with it.
     first_version: i64,
@@ -56,10 +57,10 @@ pub(super) struct Transaction<'a> {
 pub(super) struct Options<'a> {
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
-    /// The time of the transaction, in milliseconds since the Unix epoch.
-    pub now: u64,
+    /// Where to read the time of the transaction.
+    pub clock: &'a dyn Clock,
     /// Whether one operation is all that it does: what undoes it may undo the transaction.
-    pub alone: bool,
+    pub single_op: bool,
     /// Whether someone wants to know which keys are touched.
     pub watched: bool,
 }
@@ -78,14 +79,14 @@ pub(super) struct Effects {
 impl<'a> Transaction<'a> {
     /// Begins a transaction. Waits for another process that is writing.
     pub fn begin(connection: &'a Connection, options: Options<'a>) -> Result<Self> {
-        let Options { random, now, alone, watched } = options;
+        let Options { random, clock, single_op, watched } = options;
         run(connection, BEGIN)?;
         let mut transaction = Self {
             connection,
-            alone,
+            single_op,
             watched,
             random,
-            now,
+            now: clock.now(),
             first_version: 0,
             version: Cell::default(),
             effects: RefCell::default(),
@@ -97,9 +98,9 @@ impl<'a> Transaction<'a> {
     }
 
     /// Runs an operation under a savepoint: where it fails, what it did is undone. The inner result is that of the
-    /// operation, the outer error the end of the transaction: that of an operation which is alone.
-    pub fn attempt<T>(&self, operation: impl FnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
-        if self.alone {
+    /// operation, the outer error the end of the transaction: that of an operation which is the only one.
+    pub fn with_savepoint<T>(&self, operation: impl FnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
+        if self.single_op {
             return operation(self).map(Ok);
         }
         let version = self.version.get();
@@ -124,6 +125,11 @@ impl<'a> Transaction<'a> {
     /// The connection, for the statements of operations.
     pub fn connection(&self) -> &Connection {
         self.connection
+    }
+
+    /// The number of the last commit, or of the last operation of this one.
+    pub fn version(&self) -> i64 {
+        self.version.get()
     }
 
     /// Gives an operation its version.

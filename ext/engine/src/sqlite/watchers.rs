@@ -1,7 +1,7 @@
-//! Who waits for changes of which key. Told by the writer's thread: after each commit of this process, of the keys that it
-//! touched, and after commits of others, of any.
+//! Who waits for changes of which key. Notified by the writer's thread: after each commit of this process, of the keys that it
+//! touched, and after external commits, of any.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -19,47 +19,61 @@ pub(super) struct Watchers {
     by_key: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
 }
 
+/// The keys of one watcher. Nobody polls the file for them any more once this is dropped.
+pub(super) struct Registration {
+    watchers: Arc<Watchers>,
+    keys: Vec<Vec<u8>>,
+    watcher: Registered,
+}
+
 impl Watchers {
     pub fn is_empty(&self) -> bool {
         self.by_key.lock().is_empty()
     }
 
-    /// Adds a watcher of keys.
-    pub fn add(&self, keys: impl IntoIterator<Item = Vec<u8>>, watcher: &Watcher) {
+    /// Adds a watcher of keys, until its registration is dropped.
+    pub fn add(self: &Arc<Self>, keys: Vec<Vec<u8>>, watcher: &Watcher) -> Registration {
+        let watcher = Arc::downgrade(watcher);
         let mut by_key = self.by_key.lock();
-        for key in keys {
-            by_key.entry(key).or_default().push(Arc::downgrade(watcher));
+        for key in &keys {
+            by_key.entry(key.clone()).or_default().push(watcher.clone());
         }
+        Registration { watchers: self.clone(), keys, watcher }
     }
 
-    /// Tells the watchers of keys that changed together, each once.
-    pub fn tell(&self, keys: &[Vec<u8>]) {
-        let mut by_key = self.by_key.lock();
-        let mut told: Vec<Watcher> = Vec::new();
-        for key in keys {
+    /// Notifies the watchers of keys that changed together, each once.
+    pub fn notify(&self, keys: &[Vec<u8>]) {
+        let by_key = self.by_key.lock();
+        notify(keys.iter().filter_map(|key| by_key.get(key)).flatten());
+    }
+
+    /// Notifies all watchers.
+    pub fn notify_all(&self) {
+        notify(self.by_key.lock().values().flatten());
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut by_key = self.watchers.by_key.lock();
+        for key in &self.keys {
             let Some(watchers) = by_key.get_mut(key) else { continue };
-            watchers.retain(|watcher| {
-                let Some(watcher) = watcher.upgrade().filter(|watcher| !watcher.is_closed()) else { return false };
-                if !told.iter().any(|other| Arc::ptr_eq(other, &watcher)) {
-                    told.push(watcher);
-                }
-                true
-            });
+            watchers.retain(|watcher| !watcher.ptr_eq(&self.watcher));
             if watchers.is_empty() {
                 by_key.remove(key);
             }
         }
-        told.iter().for_each(tell);
-    }
-
-    /// Tells all watchers.
-    pub fn tell_all(&self) {
-        let keys: Vec<_> = self.by_key.lock().keys().cloned().collect();
-        self.tell(&keys);
     }
 }
 
-fn tell(watcher: &Watcher) {
-    // A full channel means that the watcher was told, and has not looked yet.
-    let _ = watcher.try_send(());
+fn notify<'a>(watchers: impl Iterator<Item = &'a Registered>) {
+    let mut notified = HashSet::new();
+    for watcher in watchers {
+        if let Some(sender) = watcher.upgrade()
+            && notified.insert(watcher.as_ptr())
+        {
+            // A full channel means that the watcher was notified, and has not looked yet.
+            let _ = sender.try_send(());
+        }
+    }
 }

@@ -1,23 +1,34 @@
 //! What a database does besides reads: it takes the work that waits, does each piece under a savepoint of its own within one
 //! transaction, commits once, and then answers all: one disk sync for as many writes as came in during the last one.
-//! Between them it delivers messages, removes expired entries, and looks whether another process changed the file.
+//! Between them it delivers messages, removes expired entries, and polls for the commits of other processes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
+use super::in_flight::Flight;
 use super::open_files::OpenFile;
-use super::queue::{Queue, Taken};
+use super::queue::{Claim, Queue, Token};
 use super::sweep::Sweep;
 use super::transaction::{self, Durability, Transaction};
 use super::watchers::Watchers;
-use super::{Options, apply};
-use crate::{AtomicWrite, Clock, Commit, Error, Random, Result};
+use super::{Options, apply, reader};
+use crate::clock::Moment;
+use crate::{AtomicWrite, Clock, Commit, Entry, Error, OwnedRead, Random, Result};
 
 /// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
-const LOOK_INTERVAL: u64 = 25;
+const POLL_INTERVAL: u64 = 25;
+
+/// How long to sleep at most until a time of the wall clock, in milliseconds. The clock may step meanwhile.
+const LONGEST_SLEEP: u64 = 1000;
+
+/// How many operations, and how many bytes of them, one transaction takes. It is written to the WAL as a whole, which would
+/// grow without bounds otherwise.
+const GROUP_OPERATIONS: usize = 1024;
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T>>;
 
@@ -25,52 +36,125 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T>>;
 pub(super) enum Job {
     Do(Operation),
     Dequeue {
-        room: usize,
-        answer: Answer<Vec<Taken>>,
+        capacity: usize,
+        answer: Answer<Vec<Claim>>,
     },
+    /// The handler of a claimed message is called.
+    Start(Token),
+    /// Something to run between two transactions: after the jobs before it, and before those after it.
+    Run(Box<dyn FnOnce(&Connection) + Send>),
     /// Something else is due earlier than it was.
-    Look,
+    Wake,
+    /// No database uses the file any more. See [`Closing`].
+    Close(Closing),
+}
+
+/// What becomes of the messages whose handlers run when a file is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// The handlers may still finish them.
+    Finish,
+    /// The process ends, and with it the handlers.
+    Abandon,
 }
 
 /// Work in a transaction.
 pub(super) enum Operation {
-    Write { write: AtomicWrite, reply: Reply<Commit> },
-    DeleteRange { start: Vec<u8>, end: Vec<u8>, limit: u32, reply: Reply<u64> },
-    Finish { id: String, success: bool, reply: Reply<()> },
+    /// The flights end when the writes are committed or have failed, before the answer.
+    Write {
+        write: AtomicWrite,
+        reply: Reply<Commit>,
+        flight: Flight,
+    },
+    DeleteRange {
+        start: Vec<u8>,
+        end: Vec<u8>,
+        limit: u32,
+        reply: Reply<u64>,
+        flight: Flight,
+    },
+    /// A read that takes place after the writes before it, and before those after it.
+    Read {
+        reads: Vec<OwnedRead>,
+        reply: Reply<Vec<Vec<Entry>>>,
+    },
+    Finish {
+        token: Token,
+        success: bool,
+        reply: Reply<()>,
+    },
+    /// Ends the claim of a message that nobody finishes.
+    Release {
+        token: Token,
+    },
 }
 
 impl Operation {
-    /// Whether its answer promises that it is on the disk.
-    fn durability(&self) -> Durability {
+    /// When what it does must be on the disk. None for one that changes nothing.
+    fn durability(&self) -> Option<Durability> {
         match self {
-            Operation::Write { .. } | Operation::DeleteRange { .. } => Durability::Synced,
-            Operation::Finish { .. } => Durability::Deferred,
+            Operation::Write { .. } | Operation::DeleteRange { .. } => Some(Durability::Synced),
+            Operation::Finish { .. } | Operation::Release { .. } => Some(Durability::Deferred),
+            Operation::Read { .. } => None,
+        }
+    }
+
+    /// About how many bytes it adds to the WAL.
+    fn size(&self) -> usize {
+        match self {
+            Operation::Write { write, .. } => write.size(),
+            _ => 0,
         }
     }
 
     /// Runs it. An error is that of the transaction.
-    fn run(&mut self, queue: &mut Queue, transaction: &Transaction<'_>) -> Result<()> {
+    fn run(&mut self, queue: &Queue, transaction: &Transaction<'_>) -> Result<()> {
         match self {
-            Operation::Write { write, reply } => {
-                reply.result = Some(transaction.attempt(|transaction| apply::write(transaction, write))?);
+            Operation::Write { write, reply, .. } => {
+                reply.result = Some(transaction.with_savepoint(|transaction| apply::write(transaction, write))?);
             }
-            Operation::DeleteRange { start, end, limit, reply } => {
+            Operation::DeleteRange { start, end, limit, reply, .. } => {
                 let run = |transaction: &_| apply::delete_range(transaction, start, end, *limit);
-                reply.result = Some(transaction.attempt(run)?);
+                reply.result = Some(transaction.with_savepoint(run)?);
             }
-            Operation::Finish { id, success, reply } => {
-                reply.result = Some(transaction.attempt(|transaction| queue.finish(transaction, id, *success))?);
+            Operation::Read { reads, reply } => {
+                reply.result = Some(reader::read_entries(transaction.connection(), transaction.now, reads));
+            }
+            Operation::Finish { token, success, reply } => {
+                let run = |transaction: &_| queue.finish(transaction, *token, *success);
+                reply.result = Some(transaction.with_savepoint(run)?);
+            }
+            Operation::Release { token } => {
+                // What fails here is delivered again once its deadline has passed.
+                let _ = transaction.with_savepoint(|transaction| queue.release(transaction, *token))?;
             }
         }
         Ok(())
     }
 
     /// Sends its answer, once the transaction was committed or failed.
-    fn answer(self, committed: &Result<()>) {
+    fn answer(self, committed: &Result<()>, queue: &mut Queue, connection: &Connection, clock: &dyn Clock) {
         match self {
-            Operation::Write { reply, .. } => reply.send(committed),
-            Operation::DeleteRange { reply, .. } => reply.send(committed),
-            Operation::Finish { reply, .. } => reply.send(committed),
+            Operation::Write { reply, flight, .. } => {
+                drop(flight);
+                reply.send(committed);
+            }
+            Operation::DeleteRange { reply, flight, .. } => {
+                drop(flight);
+                reply.send(committed);
+            }
+            Operation::Read { reads, mut reply } => {
+                if committed.is_err() {
+                    // What it saw of the writes before it is undone.
+                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads));
+                }
+                reply.send(&Ok(()));
+            }
+            Operation::Finish { token, reply, .. } => {
+                queue.forget(token);
+                reply.send(committed);
+            }
+            Operation::Release { token } => queue.forget(token),
         }
     }
 }
@@ -96,12 +180,12 @@ impl<T> Reply<T> {
     }
 }
 
-/// What other processes do to the file.
-struct Others {
-    /// SQLite's count of their commits.
+/// The commits of other processes.
+struct ExternalCommits {
+    /// SQLite's count of them.
     seen: i64,
-    /// When to look again, in milliseconds since the Unix epoch.
-    look_at: u64,
+    /// The monotonic time at which to look again, in milliseconds.
+    poll_at: u64,
 }
 
 pub(super) struct Worker {
@@ -112,23 +196,27 @@ pub(super) struct Worker {
     durability: Durability,
     queue: Queue,
     sweep: Sweep,
+    /// Where the claims of messages come back to.
+    jobs: mpsc::UnboundedSender<Job>,
     /// None where the database is in memory.
     file: Option<Arc<OpenFile>>,
     /// None where there are no other processes.
-    others: Option<Others>,
-    /// None where there is no log.
+    external_commits: Option<ExternalCommits>,
+    /// None where there is no WAL.
     checkpoints: Option<Checkpoints>,
 }
 
 impl Worker {
-    /// Another process can change a database only where it is a file, and only that has a log.
+    /// Another process can change a database only where it is a file, and only that has a WAL.
     pub fn new(
         connection: &Connection,
         watchers: Arc<Watchers>,
         options: &Options,
         file: Option<Arc<OpenFile>>,
+        jobs: mpsc::UnboundedSender<Job>,
     ) -> Self {
         let is_file = file.is_some();
+        let seen = || count_external_commits(connection).unwrap_or_default();
         Self {
             watchers,
             random: options.random.clone(),
@@ -136,7 +224,8 @@ impl Worker {
             durability: Durability::Synced,
             queue: Queue::default(),
             sweep: Sweep::default(),
-            others: is_file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
+            jobs,
+            external_commits: is_file.then(|| ExternalCommits { seen: seen(), poll_at: 0 }),
             checkpoints: connection.path().filter(|_| is_file).map(|path| Checkpoints::new(path.into())),
             file,
         }
@@ -145,132 +234,198 @@ impl Worker {
     /// Looks at what is there already, before the first step.
     pub fn begin(&mut self, connection: &Connection) {
         // A failure here comes back where it matters, in what is asked for.
-        let _ = self.sweep.look(connection);
+        let _ = self.sweep.refresh(connection);
     }
 
-    /// When there is something to do without being asked, in milliseconds since the Unix epoch.
+    /// How long until there is something to do without being asked, in milliseconds.
     pub fn due(&self) -> Option<u64> {
-        let due = [self.sweep_due(), self.queue.tend_due(), self.queue.delivery_due(), self.look_at()];
+        let now = Moment::now(&*self.clock);
+        let by_wall_clock = [self.sweep_due(now), self.queue.delivery_due(now)].into_iter().flatten().min();
+        let is_awaited = self.queue.is_awaited() || !self.watchers.is_empty();
+        let by_wall_clock = by_wall_clock.map(|due| if is_awaited { due.min(LONGEST_SLEEP) } else { due });
+        let due = [by_wall_clock, self.queue.renewal_due(now), self.queue.count_due(now), self.poll_due(now)];
         due.into_iter().flatten().min()
     }
 
-    /// The time by its clock, in milliseconds since the Unix epoch.
-    pub fn now(&self) -> u64 {
-        self.clock.now()
+    /// How long until expired entries are to be removed, in milliseconds.
+    fn sweep_due(&self, now: Moment) -> Option<u64> {
+        self.sweep.due(now, !self.watchers.is_empty())
     }
 
-    /// When to remove expired entries.
-    fn sweep_due(&self) -> Option<u64> {
-        self.sweep.due(!self.watchers.is_empty())
+    /// How long until to look for the commits of other processes, in milliseconds: as long as someone waits for them.
+    fn poll_due(&self, now: Moment) -> Option<u64> {
+        let external = self.external_commits.as_ref()?;
+        (self.queue.is_awaited() || !self.watchers.is_empty()).then(|| now.until(external.poll_at))
     }
 
-    /// When to look what other processes did: as long as someone waits for it.
-    fn look_at(&self) -> Option<u64> {
-        let others = self.others.as_ref()?;
-        (self.queue.is_awaited() || !self.watchers.is_empty()).then_some(others.look_at)
-    }
-
-    /// Does what is asked for, and what is due.
-    pub fn step(&mut self, connection: &Connection, jobs: &mut Vec<Job>) {
-        self.work(connection, jobs);
-        self.queue.forget_who_left();
-        let now = self.clock.now();
-        let is_due = |due: Option<u64>| due.is_some_and(|due| due <= now);
-        if is_due(self.look_at()) {
-            self.look_at_others(connection, now);
+    /// Does as much of what is asked for as goes into one transaction, and what is due. Returns how the file is to be closed,
+    /// where that was asked for.
+    pub fn step(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
+        let closing = self.work(connection, jobs);
+        self.queue.prune_cancelled();
+        let now = Moment::now(&*self.clock);
+        let is_due = |due: Option<u64>| due == Some(0);
+        if is_due(self.poll_due(now)) {
+            self.poll_external_commits(connection, now);
         }
-        if is_due(self.sweep_due())
-            && self.deferred(connection, |worker, transaction| worker.sweep.run(transaction)).is_err()
-        {
-            self.sweep.rest(now);
+        if is_due(self.sweep_due(now)) {
+            self.sweep(connection, now);
         }
-        if is_due(self.queue.tend_due())
-            && self.deferred(connection, |worker, transaction| worker.queue.tend(transaction)).is_err()
-        {
-            self.queue.rest(now);
+        if is_due(self.queue.renewal_due(now)) {
+            // What fails is tried again at the next renewal, before a lease ends.
+            let _ = self.renew_leases(connection, now);
         }
-        if is_due(self.queue.delivery_due())
+        if is_due(self.queue.count_due(now)) {
+            self.count_attempts(connection, now);
+        }
+        if is_due(self.queue.delivery_due(now))
             && let Err(error) = self.deliver(connection, now)
         {
-            self.queue.fail(&error);
+            self.queue.fail(&error, now);
         }
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.look(connection);
         }
+        closing
     }
 
-    /// Does what is asked for. What fails takes only itself back; a failure of the transaction is the answer to all.
-    pub fn work(&mut self, connection: &Connection, jobs: &mut Vec<Job>) {
-        let mut operations = Vec::with_capacity(jobs.len());
-        for job in jobs.drain(..) {
+    /// Does as much of what is asked for as goes into one transaction.
+    fn work(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
+        let mut operations = Vec::new();
+        let mut size = 0;
+        while let Some(job) = jobs.pop_front() {
             match job {
-                Job::Do(operation) => operations.push(operation),
-                Job::Dequeue { room, answer } => self.queue.wait(room, answer),
-                Job::Look => {}
+                Job::Do(operation) => {
+                    size += operation.size();
+                    operations.push(operation);
+                    if operations.len() == GROUP_OPERATIONS || size >= GROUP_BYTES {
+                        break;
+                    }
+                }
+                Job::Dequeue { capacity, answer } => self.queue.wait(capacity, answer),
+                Job::Start(token) => self.queue.start(token, Moment::now(&*self.clock)),
+                Job::Wake => {}
+                // These come after what was asked for before them.
+                job if !operations.is_empty() => {
+                    jobs.push_front(job);
+                    break;
+                }
+                Job::Run(run) => run(connection),
+                Job::Close(closing) => return Some(closing),
             }
         }
-        if operations.is_empty() {
-            return;
-        }
-        let synced = operations.iter().any(|operation| operation.durability() == Durability::Synced);
-        let durability = if synced { Durability::Synced } else { Durability::Deferred };
-        let alone = operations.len() == 1;
-        let committed = self.commit(connection, durability, alone, |worker, transaction| {
-            operations.iter_mut().try_for_each(|operation| operation.run(&mut worker.queue, transaction))
-        });
+        self.commit_group(connection, operations);
+        None
+    }
+
+    /// Commits operations together. What fails takes only itself back; a failure of the transaction is the answer to all.
+    pub fn commit_group(&mut self, connection: &Connection, mut operations: Vec<Operation>) {
+        let durabilities = operations.iter().filter_map(Operation::durability);
+        let committed = match durabilities.max() {
+            // Reads need no transaction: what they are to see was committed by now.
+            None => Err(Error::Closed),
+            Some(durability) => {
+                let single_op = operations.len() == 1;
+                self.commit(connection, durability, single_op, |worker, transaction| {
+                    operations.iter_mut().try_for_each(|operation| operation.run(&worker.queue, transaction))
+                })
+            }
+        };
         for operation in operations {
-            operation.answer(&committed);
+            operation.answer(&committed, &mut self.queue, connection, &*self.clock);
         }
     }
 
-    /// Takes messages for those that wait, and hands them out.
-    fn deliver(&mut self, connection: &Connection, now: u64) -> Result<()> {
-        self.queue.look(connection)?;
-        if self.queue.delivery_due().is_none_or(|due| due > now) {
+    /// Ends the claims of messages that nobody handles any more, and answers those that wait for some.
+    pub fn close(&mut self, connection: &Connection, closing: Closing) {
+        self.queue.close();
+        let abandoned = self.queue.abandoned(closing == Closing::Abandon);
+        if !abandoned.is_empty() {
+            let release = abandoned.into_iter().map(|token| Operation::Release { token });
+            self.commit_group(connection, release.collect());
+        }
+    }
+
+    /// Whether handlers still have messages to finish.
+    pub fn is_handling(&self) -> bool {
+        self.queue.is_running()
+    }
+
+    /// Brings all that is in the WAL into the file.
+    pub fn checkpoint(&mut self, connection: &Connection) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.empty(connection);
+        }
+    }
+
+    /// Claims messages for those that wait, and hands them over.
+    fn deliver(&mut self, connection: &Connection, now: Moment) -> Result<()> {
+        self.queue.refresh_next_ready(connection)?;
+        if self.queue.delivery_due(now) != Some(0) {
             return Ok(());
         }
-        let mut taken = Vec::new();
-        self.deferred(connection, |worker, transaction| {
-            taken = worker.queue.take(transaction)?;
-            Ok(())
-        })?;
-        let unwanted = self.queue.hand_out(taken);
-        if !unwanted.is_empty() {
-            self.deferred(connection, |worker, transaction| worker.queue.put_back(transaction, &unwanted))?;
+        let claimed = self
+            .commit(connection, Durability::Deferred, false, |worker, transaction| worker.queue.claim(transaction))?;
+        self.queue.dispatch(claimed, &self.jobs);
+        self.queue.refresh_next_ready(connection)
+    }
+
+    /// Renews the leases of claimed messages, and requeues those of processes that died.
+    fn renew_leases(&mut self, connection: &Connection, now: Moment) -> Result<()> {
+        let dead = self.queue.observe(connection, now)?;
+        if dead.is_empty() && !self.queue.is_running() {
+            return Ok(());
         }
-        Ok(())
+        self.commit(connection, Durability::Deferred, false, |worker, transaction| {
+            worker.queue.renew(transaction, &dead)
+        })
+    }
+
+    /// Stores which handlers were called.
+    fn count_attempts(&mut self, connection: &Connection, now: Moment) {
+        let counted = self.commit(connection, Durability::Deferred, false, |worker, transaction| {
+            worker.queue.count_attempts(transaction, now)
+        });
+        match counted {
+            Ok(counted) => self.queue.counted(counted),
+            Err(_) => self.queue.back_off_counting(now),
+        }
+    }
+
+    /// Removes entries that have expired.
+    fn sweep(&mut self, connection: &Connection, now: Moment) {
+        let removed = self.commit(connection, Durability::Deferred, false, |_, transaction| Sweep::remove(transaction));
+        let swept = removed.and_then(|removed| {
+            self.sweep.swept(removed, now);
+            self.sweep.refresh(connection)
+        });
+        if swept.is_err() {
+            self.sweep.back_off(now);
+        }
     }
 
     /// Looks whether other processes changed the file, and if so, at what concerns us.
-    fn look_at_others(&mut self, connection: &Connection, now: u64) {
-        let Some(others) = &mut self.others else { return };
-        others.look_at = now + LOOK_INTERVAL;
+    fn poll_external_commits(&mut self, connection: &Connection, now: Moment) {
+        let Some(external) = &mut self.external_commits else { return };
+        external.poll_at = now.monotonic + POLL_INTERVAL;
         // What fails here, fails again when the watchers read.
-        let commits = commits_of_others(connection).unwrap_or(others.seen);
-        if commits != others.seen {
-            others.seen = commits;
+        let commits = count_external_commits(connection).unwrap_or(external.seen);
+        if commits != external.seen {
+            external.seen = commits;
             self.queue.changed();
-            let _ = self.sweep.look(connection);
-            self.watchers.tell_all();
+            let _ = self.sweep.refresh(connection);
+            self.watchers.notify_all();
         }
     }
 
-    /// Runs housekeeping in a transaction that need not be on the disk at once.
-    fn deferred(
-        &mut self,
-        connection: &Connection,
-        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.commit(connection, Durability::Deferred, false, operation)
-    }
-
-    fn commit(
+    /// Runs an operation in a transaction. What it did that concerns others is noted once it is committed.
+    fn commit<T>(
         &mut self,
         connection: &Connection,
         durability: Durability,
-        alone: bool,
-        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<()>,
-    ) -> Result<()> {
+        single_op: bool,
+        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
@@ -279,11 +434,11 @@ impl Worker {
             durability.apply(connection)?;
             self.durability = durability;
         }
-        let random = self.random.clone();
+        let (random, clock) = (self.random.clone(), self.clock.clone());
         let watched = !self.watchers.is_empty();
-        let options = transaction::Options { random: &*random, now: self.clock.now(), alone, watched };
+        let options = transaction::Options { random: &*random, clock: &*clock, single_op, watched };
         let transaction = Transaction::begin(connection, options)?;
-        operation(self, &transaction)?;
+        let result = operation(self, &transaction)?;
         let effects = transaction.commit()?;
         if let Some(at) = effects.expires {
             self.sweep.expires(at);
@@ -291,16 +446,17 @@ impl Worker {
         if effects.enqueued {
             self.queue.changed();
         }
-        match watched {
-            true => self.watchers.tell(&effects.touched),
+        if watched {
+            self.watchers.notify(&effects.touched);
+        } else {
             // Who began to watch meanwhile may have looked too early.
-            false => self.watchers.tell_all(),
+            self.watchers.notify_all();
         }
-        Ok(())
+        Ok(result)
     }
 }
 
 /// SQLite's count of the commits that other connections have made to the file.
-fn commits_of_others(connection: &Connection) -> Result<i64> {
+fn count_external_commits(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }

@@ -2,47 +2,39 @@
 //! processes, is the thread's work, not the caller's. A database in memory waits for neither, so its writes are done by
 //! whoever asks for them. The thread is started by the first work for it.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
-use parking_lot::{Condvar, Mutex, ReentrantMutex};
+use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::in_flight::InFlight;
+use super::lifecycle::{self, Lifecycle, Release};
 use super::open_files::OpenFile;
-use super::queue::Taken;
+use super::queue::Claim;
 use super::watchers::Watchers;
-use super::worker::{Answer, Job, Operation, Reply, Worker};
+use super::worker::{Answer, Closing, Job, Operation, Reply, Worker};
 use super::{Options, SharedConnection, connection};
-use crate::{AtomicWrite, Commit, Error, Result};
+use crate::{AtomicWrite, Commit, Entry, Error, OwnedRead, Pending, Result};
 
-/// How much work may wait. Callers of more wait for room.
-const QUEUE: usize = 1024;
-
-/// How many threads are about to end, because their databases were closed.
-static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
-
-/// Waits until the databases that were closed have been left by their threads, which merge the log into the file, but no
-/// longer than this.
-pub(super) fn wait_closed(patience: Duration) {
-    CLOSING.1.wait_while_for(&mut CLOSING.0.lock(), |closing| *closing > 0, patience);
-}
-
-/// A handle of the thread. The thread ends once all handles are dropped and all that waits is done.
+/// A handle of the thread.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    jobs: mpsc::Sender<Job>,
-    /// Where the thread takes work from, until it is started.
-    unstarted: Mutex<Option<mpsc::Receiver<Job>>>,
-    /// None for a database in memory, whose operations are done by the caller.
+    jobs: mpsc::UnboundedSender<Job>,
+    /// What the thread is started with, until it is.
+    unstarted: Mutex<Option<Unstarted>>,
+    lifecycle: Arc<Lifecycle>,
+    /// For the callers of a database in memory, who do its operations. None for a file.
+    memory: Option<Arc<Shared>>,
     file: Option<Arc<OpenFile>>,
     pub watchers: Arc<Watchers>,
 }
 
-/// What callers and the thread share. The connection is locked before the worker.
+/// What the thread works with. In memory, callers share it. The connection is locked before the worker.
 struct Shared {
     /// Dropped first: a checkpoint that runs ends before the file is closed.
     worker: Mutex<Worker>,
@@ -51,29 +43,81 @@ struct Shared {
     queued: AtomicUsize,
 }
 
+struct Unstarted {
+    shared: Arc<Shared>,
+    waiting: mpsc::UnboundedReceiver<Job>,
+}
+
 impl Writer {
-    /// The writer of a file, or of a database in memory.
+    /// The writer of a file, or of a database in memory, for one database that has it open.
     pub fn new(connection: Connection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
         let watchers = Arc::new(Watchers::default());
-        let worker = Worker::new(&connection, watchers.clone(), options, file.clone());
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let worker = Worker::new(&connection, watchers.clone(), options, file.clone(), jobs.clone());
         let connection = Arc::new(ReentrantMutex::new(connection));
-        let shared = Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) };
-        let (jobs, waiting) = mpsc::channel(QUEUE);
-        let unstarted = Mutex::new(Some(waiting));
-        Self { shared: Arc::new(shared), jobs, unstarted, file, watchers }
+        let shared = Arc::new(Shared { worker: Mutex::new(worker), connection, queued: AtomicUsize::new(0) });
+        Self {
+            jobs,
+            memory: file.is_none().then(|| shared.clone()),
+            unstarted: Mutex::new(Some(Unstarted { shared, waiting })),
+            lifecycle: Arc::default(),
+            file,
+            watchers,
+        }
+    }
+
+    /// Counts another database that has the file open. Returns false where the file is being closed: it must be opened anew.
+    pub fn acquire(&self) -> bool {
+        self.lifecycle.acquire()
+    }
+
+    /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
+    /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
+    pub fn release(&self) {
+        self.close(Closing::Finish);
+    }
+
+    /// Closes a file that no database uses any more, though handlers still have messages of it: the process ends.
+    pub fn abandon(&self) {
+        if self.lifecycle.is_unused() && self.jobs.send(Job::Close(Closing::Abandon)).is_ok() {
+            self.lifecycle.wait_closed();
+        }
+    }
+
+    fn close(&self, closing: Closing) {
+        match self.lifecycle.release() {
+            Release::StillUsed => {}
+            Release::Last => match self.unstarted.lock().take() {
+                // Closes the connection.
+                Some(unstarted) => {
+                    self.lifecycle.end();
+                    drop(unstarted);
+                    self.lifecycle.closed();
+                }
+                None if self.jobs.send(Job::Close(closing)).is_ok() && self.file.is_some() => {
+                    self.lifecycle.wait_settled();
+                }
+                None => {}
+            },
+        }
     }
 
     /// Starts the thread, if it was not yet.
     fn start(&self) -> Result<()> {
-        match self.unstarted.lock().take() {
-            Some(waiting) => start(self.shared.clone(), waiting),
-            None => Ok(()),
+        let mut slot = self.unstarted.lock();
+        let Some(unstarted) = slot.take() else { return Ok(()) };
+        // Where the thread cannot be started, what it was to work with is still there for the next try.
+        let unstarted = Arc::new(Mutex::new(Some(unstarted)));
+        let started = start(unstarted.clone(), self.lifecycle.clone());
+        if started.is_err() {
+            *slot = unstarted.lock().take();
         }
+        started.map_err(|error| Error::Thread(Arc::new(error)))
     }
 
-    /// The connection, for the reads of a database in memory.
-    pub fn connection(&self) -> SharedConnection {
-        self.shared.connection.clone()
+    /// The connection of a database in memory, for its reads.
+    pub fn memory(&self) -> Option<SharedConnection> {
+        Some(self.memory.as_ref()?.connection.clone())
     }
 
     /// Opens a connection for reads to the file, by a path that led to it.
@@ -84,174 +128,173 @@ impl Writer {
     }
 
     /// See [`Database::write`](crate::Database::write).
-    pub fn write(self: Arc<Self>, write: AtomicWrite) -> impl Future<Output = Result<Commit>> + Send + use<> {
-        self.operate(|answer| Operation::Write { write, reply: Reply::new(answer) })
+    pub fn write(&self, write: AtomicWrite, in_flight: &Arc<InFlight>) -> Pending<Commit> {
+        self.operate(|answer| {
+            let flight = in_flight.write(&write);
+            Operation::Write { write, reply: Reply::new(answer), flight }
+        })
     }
 
     /// See [`Database::delete_range`](crate::Database::delete_range).
-    pub fn delete_range(
-        self: Arc<Self>,
-        start: Vec<u8>,
-        end: Vec<u8>,
-        limit: u32,
-    ) -> impl Future<Output = Result<u64>> + Send + use<> {
-        self.operate(move |answer| Operation::DeleteRange { start, end, limit, reply: Reply::new(answer) })
+    pub fn delete_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32, in_flight: &Arc<InFlight>) -> Pending<u64> {
+        self.operate(|answer| {
+            let flight = in_flight.delete_range(&start, &end);
+            Operation::DeleteRange { start, end, limit, reply: Reply::new(answer), flight }
+        })
     }
 
-    /// Finishes a message. See [`Delivery::finish`](crate::Delivery::finish).
-    pub fn finish(self: Arc<Self>, id: String, success: bool) -> impl Future<Output = Result<()>> + Send + use<> {
-        self.operate(move |answer| Operation::Finish { id, success, reply: Reply::new(answer) })
+    /// Reads after the writes that were queued before, and before those that are queued afterwards.
+    pub fn read(&self, reads: Vec<OwnedRead>) -> Pending<Vec<Vec<Entry>>> {
+        self.operate(|answer| Operation::Read { reads, reply: Reply::new(answer) })
     }
 
-    /// Takes messages, as many as there is room for.
-    pub fn dequeue(self: Arc<Self>, room: usize) -> impl Future<Output = Result<Vec<Taken>>> + Send + use<> {
+    /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.
+    pub fn run<T: Send + 'static>(&self, run: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Pending<T> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Some(Job::Dequeue { room, answer }), answered)
+        let run = Box::new(move |connection: &Connection| drop(answer.send(run(connection))));
+        self.ask(Some(Job::Run(run)), answered)
     }
 
-    /// Lets the thread look at what is due, which may be earlier than it was. A full queue means a thread that is awake,
-    /// and finds out by itself.
+    /// Claims messages, as many as there is capacity for.
+    pub fn dequeue(&self, capacity: usize) -> Pending<Vec<Claim>> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Some(Job::Dequeue { capacity, answer }), answered)
+    }
+
+    /// Lets the thread look at what is due, which may be earlier than it was.
     ///
     /// # Errors
     /// [`Error::Thread`] where the thread cannot be started.
-    pub fn look(&self) -> Result<()> {
+    pub fn wake(&self) -> Result<()> {
         self.start()?;
-        let _ = self.jobs.try_send(Job::Look);
+        let _ = self.jobs.send(Job::Wake);
         Ok(())
     }
 
-    fn operate<T: Send + 'static>(
-        self: Arc<Self>,
-        operation: impl FnOnce(Answer<T>) -> Operation,
-    ) -> impl Future<Output = Result<T>> + Send {
+    fn operate<T: Send + 'static>(&self, operation: impl FnOnce(Answer<T>) -> Operation) -> Pending<T> {
         let (answer, answered) = oneshot::channel();
         let operation = operation(answer);
-        // A write from within a visit of a read would change what the visit borrows. It is left to the thread, and so are
-        // those after it, to keep their order.
-        let shared = &self.shared;
-        let job = if self.file.is_none()
-            && !shared.connection.is_owned_by_current_thread()
-            && shared.queued.load(Ordering::Acquire) == 0
-        {
-            shared.operate(operation)
-        } else {
-            shared.queued.fetch_add(1, Ordering::AcqRel);
-            Some(Job::Do(operation))
+        let job = match &self.memory {
+            // A write from within a visit of a read would change what the visit borrows. It is left to the thread, and so are
+            // those after it, to keep their order.
+            Some(shared)
+                if !shared.connection.is_owned_by_current_thread() && shared.queued.load(Ordering::Acquire) == 0 =>
+            {
+                shared.operate(operation)
+            }
+            Some(shared) => {
+                shared.queued.fetch_add(1, Ordering::AcqRel);
+                Some(Job::Do(operation))
+            }
+            None => Some(Job::Do(operation)),
         };
         self.ask(job, answered)
     }
 
-    /// Queues work at once, or waits for room in the queue first. Then waits for the answer.
-    fn ask<T: Send + 'static>(
-        self: Arc<Self>,
-        job: Option<Job>,
-        answered: oneshot::Receiver<Result<T>>,
-    ) -> impl Future<Output = Result<T>> + Send {
-        let left = job.map_or(Ok(None), |job| self.queue(job));
-        async move {
-            if let Some(job) = left? {
-                self.jobs.send(job).await.map_err(|_| Error::Closed)?;
-            }
-            // The file is not kept open for an answer.
-            drop(self);
+    /// Queues work. The answer is waited for by the future only.
+    fn ask<T: Send + 'static>(&self, job: Option<Job>, answered: oneshot::Receiver<Result<T>>) -> Pending<T> {
+        let asked = job.map_or(Ok(()), |job| {
+            self.start()?;
+            self.jobs.send(job).map_err(|_| Error::Closed)
+        });
+        Box::pin(async move {
+            asked?;
             answered.await.map_err(|_| Error::Closed)?
-        }
-    }
-
-    /// Queues work. Answers it where there is no room.
-    fn queue(&self, job: Job) -> Result<Option<Job>> {
-        self.start()?;
-        match self.jobs.try_send(job) {
-            Ok(()) => Ok(None),
-            Err(mpsc::error::TrySendError::Full(job)) => Ok(Some(job)),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Closed),
-        }
+        })
     }
 }
 
 impl Shared {
-    /// Does an operation on the caller's thread. Answers what that leaves to the thread.
+    /// Does an operation on the caller's thread. Returns what that leaves to the thread.
     fn operate(&self, operation: Operation) -> Option<Job> {
         let connection = self.connection.lock();
         let mut worker = self.worker.lock();
         let before = worker.due();
-        worker.work(&connection, &mut vec![Job::Do(operation)]);
+        worker.commit_group(&connection, vec![operation]);
         let is_earlier = worker.due().is_some_and(|due| before.is_none_or(|before| due < before));
-        is_earlier.then_some(Job::Look)
+        is_earlier.then_some(Job::Wake)
     }
 
-    /// Looks at what is there already.
-    fn begin(&self) {
+    /// Runs something with the worker and its connection.
+    fn with<T>(&self, run: impl FnOnce(&mut Worker, &Connection) -> T) -> T {
         let connection = self.connection.lock();
-        self.worker.lock().begin(&connection);
+        run(&mut self.worker.lock(), &connection)
     }
 
-    /// Does what the thread was asked for, and what is due.
-    fn step(&self, jobs: &mut Vec<Job>) {
-        let operations = jobs.iter().filter(|job| matches!(job, Job::Do(_))).count();
-        let connection = self.connection.lock();
-        self.worker.lock().step(&connection, jobs);
-        self.queued.fetch_sub(operations, Ordering::AcqRel);
+    /// Does a part of what the thread was asked for, and what is due.
+    fn step(&self, jobs: &mut VecDeque<Job>) -> Option<Closing> {
+        let operations = |jobs: &VecDeque<Job>| jobs.iter().filter(|job| matches!(job, Job::Do(_))).count();
+        let before = operations(jobs);
+        let closing = self.with(|worker, connection| worker.step(connection, jobs));
+        self.queued.fetch_sub(before - operations(jobs), Ordering::AcqRel);
+        closing
     }
 
     /// How long to wait for work until there is something to do anyway.
     fn wait(&self) -> Option<Duration> {
-        let worker = self.worker.lock();
-        Some(Duration::from_millis(worker.due()?.saturating_sub(worker.now())))
+        self.worker.lock().due().map(Duration::from_millis)
     }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // What other processes left in the log is merged into the file by who closes it last. That takes its time, so
-        // that it is work for the thread.
-        if self.file.is_some() && has_log(&self.shared.connection.lock()) {
-            let _ = self.start();
-        }
-        // A thread that runs takes work.
-        let runs = self.unstarted.get_mut().is_none() && !self.jobs.is_closed();
-        if runs {
-            *CLOSING.0.lock() += 1;
-        }
-    }
-}
-
-/// Whether something in the log may have to be merged into the file.
-fn has_log(connection: &Connection) -> bool {
-    let log = connection.path().map(|path| fs::metadata(format!("{path}-wal")));
-    log.is_some_and(|log| log.is_ok_and(|log| log.len() > 0))
 }
 
 /// Starts the thread.
-fn start(shared: Arc<Shared>, waiting: mpsc::Receiver<Job>) -> Result<()> {
-    let failed = |error| Error::Thread(Arc::new(error));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || {
-        runtime.block_on(run(&shared, waiting));
-        // The connection is closed before the thread counts as gone.
+        let Some(Unstarted { shared, waiting }) = unstarted.lock().take() else { return };
+        // Whoever waits for the file to be closed does so no longer than this thread lives. The connection is closed before.
+        let _closed = Closed(&lifecycle);
+        lifecycle::watch_locks(lifecycle.clone());
+        runtime.block_on(run(&shared, waiting, &lifecycle));
         drop(shared);
-        *CLOSING.0.lock() -= 1;
-        CLOSING.1.notify_all();
     };
-    thread::Builder::new().name("openkv-writer".into()).spawn(run).map_err(failed)?;
-    Ok(())
+    thread::Builder::new().name("openkv-writer".into()).spawn(run).map(drop)
 }
 
-async fn run(shared: &Shared, mut waiting: mpsc::Receiver<Job>) {
-    shared.begin();
-    let mut jobs = Vec::with_capacity(QUEUE);
+/// Notes that a file is closed, when it is dropped.
+struct Closed<'a>(&'a Lifecycle);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+/// Works until the file is closed.
+async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecycle: &Lifecycle) {
+    shared.with(Worker::begin);
+    let mut jobs = VecDeque::new();
+    let mut closing = None;
     loop {
-        let open = match shared.wait() {
-            None => waiting.recv_many(&mut jobs, QUEUE).await > 0,
-            Some(wait) => match tokio::time::timeout(wait, waiting.recv_many(&mut jobs, QUEUE)).await {
-                Ok(received) => received > 0,
-                Err(_) => true,
-            },
-        };
-        if !open {
-            return;
+        if jobs.is_empty() {
+            let received = match shared.wait() {
+                None => waiting.recv().await,
+                Some(wait) => tokio::time::timeout(wait, waiting.recv()).await.unwrap_or(Some(Job::Wake)),
+            };
+            // The worker has a sender of its own, so that there is always one.
+            jobs.extend(received);
         }
-        shared.step(&mut jobs);
+        while let Ok(job) = waiting.try_recv() {
+            jobs.push_back(job);
+        }
+        closing = shared.step(&mut jobs).or(closing);
+        lifecycle.unlocked();
+        let Some(how) = closing else { continue };
+        if !lifecycle.is_unused() {
+            // Someone opened it again.
+            closing = None;
+            lifecycle.settle();
+        } else if jobs.is_empty() && waiting.is_empty() {
+            shared.with(|worker, connection| worker.close(connection, how));
+            if !shared.worker.lock().is_handling() {
+                if lifecycle.end() {
+                    return;
+                }
+            } else if !lifecycle.is_settled() {
+                // Handlers may still finish their messages. Whoever copies the file meanwhile finds all in it.
+                shared.with(Worker::checkpoint);
+                lifecycle.settle();
+            }
+        }
     }
 }
 
@@ -272,8 +315,11 @@ mod tests {
         database.write_blocking(set(1)).unwrap();
 
         let mut pending = Vec::new();
+        let mut read_in_order = None;
         let read = database.read(&[Read::Key(&key)], &mut |_, entry| {
             pending.push(database.write(set(2)));
+            assert!(database.is_pending(&[Read::Key(&key)]));
+            read_in_order = Some(database.read_in_order(&[Read::Key(&key)]));
             assert_eq!(entry.value, Some(ValueRef::U64(1)));
             ControlFlow::Continue(())
         });
@@ -282,6 +328,8 @@ mod tests {
 
         let versions = pending.into_iter().map(|write| block_on(write).unwrap().versionstamp().unwrap());
         assert!(versions.collect::<Vec<_>>().is_sorted());
+        let between = block_on(read_in_order.unwrap()).unwrap();
+        assert_eq!(between[0][0].value, Some(Value::U64(2)));
         let entries = database.read_entries(&[Read::Key(&key)]).unwrap();
         assert_eq!(entries[0][0].value, Some(Value::U64(3)));
     }

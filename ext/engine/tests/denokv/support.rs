@@ -29,6 +29,10 @@ impl Clock for ManualClock {
     fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
 }
 
 pub fn open(location: Location, clock: &Arc<ManualClock>) -> DenoKv<Sqlite> {

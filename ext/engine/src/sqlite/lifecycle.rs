@@ -1,0 +1,179 @@
+//! When a file is closed: who uses it, and how far its thread is with closing it. Whoever closes a database waits here until the
+//! file is closed, and no longer than another process lets it.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// After how many attempts a lock counts as held by another process for long. There is one attempt a millisecond, and a commit
+/// holds the lock for a few.
+const LONG_LOCK_ATTEMPTS: i32 = 50;
+
+/// How many files are being closed by their threads.
+static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Waits until the files that are being closed are closed, but no longer than this.
+pub(super) fn wait_closed(timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    CLOSING.1.wait_while_until(&mut CLOSING.0.lock(), |closing| *closing > 0, deadline);
+}
+
+/// The use of a file by this process, from its opening to its end.
+pub(super) struct Lifecycle {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// How many databases have the file open.
+    users: usize,
+    phase: Phase,
+    /// Whether the thread waits for a lock that another process holds for long.
+    locked: bool,
+}
+
+/// How far the thread is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// No database uses the file, and the thread was asked to close it.
+    Closing,
+    /// All is in the file. Handlers may still finish their messages.
+    Settled,
+    /// The thread takes no more work.
+    Ended,
+    /// The connection is closed.
+    Closed,
+}
+
+/// Who was the last one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    StillUsed,
+    Last,
+}
+
+/// Of a file that one database has open.
+impl Default for Lifecycle {
+    fn default() -> Self {
+        let state = State { users: 1, phase: Phase::Open, locked: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl Lifecycle {
+    /// Counts another database. Returns false where it is too late: the thread takes no more work.
+    pub fn acquire(&self) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Ended | Phase::Closed) {
+            return false;
+        }
+        if state.phase != Phase::Open {
+            state.phase = Phase::Open;
+            *CLOSING.0.lock() -= 1;
+            CLOSING.1.notify_all();
+        }
+        state.users += 1;
+        self.changed.notify_all();
+        true
+    }
+
+    /// Ends the use by one database.
+    pub fn release(&self) -> Release {
+        let mut state = self.state.lock();
+        state.users -= 1;
+        if state.users > 0 {
+            return Release::StillUsed;
+        }
+        state.phase = Phase::Closing;
+        *CLOSING.0.lock() += 1;
+        Release::Last
+    }
+
+    /// Whether no database uses the file.
+    pub fn is_unused(&self) -> bool {
+        self.state.lock().users == 0
+    }
+
+    /// Whether all is in the file.
+    pub fn is_settled(&self) -> bool {
+        self.state.lock().phase != Phase::Closing
+    }
+
+    /// Notes that all is in the file, or that it is in use again.
+    pub fn settle(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Closing {
+            state.phase = Phase::Settled;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Notes that the thread takes no more work. Returns false where a database uses the file again.
+    pub fn end(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.users == 0 {
+            state.phase = Phase::Ended;
+        }
+        state.users == 0
+    }
+
+    /// Notes that the connection is closed.
+    pub fn closed(&self) {
+        let before = std::mem::replace(&mut self.state.lock().phase, Phase::Closed);
+        self.changed.notify_all();
+        if before != Phase::Open {
+            *CLOSING.0.lock() -= 1;
+            CLOSING.1.notify_all();
+        }
+    }
+
+    /// Waits until all is in the file, or until that may take long.
+    pub fn wait_settled(&self) {
+        self.wait_while(|phase| matches!(phase, Phase::Closing | Phase::Ended));
+    }
+
+    /// Waits until the connection is closed, or until that may take long.
+    pub fn wait_closed(&self) {
+        self.wait_while(|phase| phase != Phase::Closed);
+    }
+
+    fn wait_while(&self, goes_on: impl Fn(Phase) -> bool) {
+        let waits = |state: &mut State| state.users == 0 && !state.locked && goes_on(state.phase);
+        self.changed.wait_while(&mut self.state.lock(), waits);
+    }
+
+    /// Notes that the thread waits no more for a lock.
+    pub fn unlocked(&self) {
+        if LONG_LOCK.take() {
+            self.state.lock().locked = false;
+        }
+    }
+}
+
+thread_local! {
+    /// The file of this thread.
+    static FILE: RefCell<Option<Arc<Lifecycle>>> = const { RefCell::new(None) };
+
+    /// Whether this thread has waited for long.
+    static LONG_LOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes for a file how long this thread waits for locks.
+pub(super) fn watch_locks(file: Arc<Lifecycle>) {
+    FILE.set(Some(file));
+}
+
+/// Notes that this thread waits for a lock, after so many attempts to take it.
+pub(super) fn waits_for_lock(attempts: i32) {
+    if attempts == LONG_LOCK_ATTEMPTS {
+        FILE.with_borrow(|file| {
+            let Some(file) = file else { return };
+            LONG_LOCK.set(true);
+            file.state.lock().locked = true;
+            file.changed.notify_all();
+        });
+    }
+}
