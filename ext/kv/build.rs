@@ -1,7 +1,7 @@
 //! Transpiles the shim, so that the extension works in hosts that know only JavaScript.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 const MODULES: [&str; 15] = [
@@ -23,7 +23,8 @@ const MODULES: [&str; 15] = [
 ];
 
 fn main() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
+    // As it is when this runs: a target directory may serve several checkouts.
+    let source = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("js");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
 

@@ -129,7 +129,7 @@ pub struct Delivery {
 /// A database's claim of a message, which is renewed until it is finished or dropped.
 pub trait Claim: Send + Sync {
     /// See [`Delivery::start`].
-    fn start(&self) -> bool;
+    fn start(&self);
 
     /// See [`Delivery::finish`].
     fn finish(self: Box<Self>, success: bool) -> Pending<()>;
@@ -141,10 +141,9 @@ impl Delivery {
         Self { message, claim: Box::new(claim) }
     }
 
-    /// Notes that the message is handled from now on. Returns false where the database was closed meanwhile: the message is
-    /// for others to handle.
-    pub fn start(&self) -> bool {
-        self.claim.start()
+    /// Notes that the message is handled from now on.
+    pub fn start(&self) {
+        self.claim.start();
     }
 
     /// Ends the delivery. A message that was handled is gone; the others are delivered again along their backoff

@@ -1,5 +1,6 @@
-import { core, primordials } from "ext:core/mod.js";
+import { primordials } from "ext:core/mod.js";
 import {
+  op_kv_close,
   op_kv_count,
   op_kv_delete_range,
   op_kv_found,
@@ -102,12 +103,12 @@ export class Kv {
   }
 
   close(): void {
-    core.close(this.#rid);
+    op_kv_close(this.#rid);
     this.#closed = true;
   }
 
   [SymbolDispose](): void {
-    core.tryClose(this.#rid);
+    if (!this.#closed) this.close();
   }
 
   async #commit(enqueues: Enqueue[]) {

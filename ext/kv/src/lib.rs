@@ -58,6 +58,7 @@ pub fn init(options: Options) -> Extension {
 deno_core::extension!(
     openkv,
     ops = [
+        open::op_kv_close,
         open::op_kv_open,
         mutation::op_kv_list_mutations,
         mutation::op_kv_mutate,

@@ -40,6 +40,15 @@ pub(crate) fn database(state: &OpState, rid: ResourceId) -> Result<Rc<DatabaseRe
     Ok(state.resource_table.get(rid)?)
 }
 
+/// Closes a database.
+#[op2(fast)]
+pub(crate) fn op_kv_close(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), KvError> {
+    let database = state.resource_table.take::<DatabaseResource>(rid)?;
+    state.borrow_mut::<Deliveries>().release(rid);
+    database.close();
+    Ok(())
+}
+
 /// Closes the databases that the scripts of a runtime have open, as at its end: messages whose handlers run are requeued.
 pub fn close_databases(state: &mut OpState) {
     state.put(Deliveries::default());

@@ -16,7 +16,22 @@ use crate::value::Decoder;
 #[derive(Default)]
 pub(crate) struct Deliveries {
     last: u32,
-    by_number: HashMap<u32, Delivery>,
+    by_number: HashMap<u32, InHand>,
+}
+
+/// A message of a database.
+struct InHand {
+    rid: ResourceId,
+    delivery: Delivery,
+    /// Whether its handler was called.
+    started: bool,
+}
+
+impl Deliveries {
+    /// Gives the messages of a database back whose handlers were not called: it is closed.
+    pub fn release(&mut self, rid: ResourceId) {
+        self.by_number.retain(|_, message| message.started || message.rid != rid);
+    }
 }
 
 /// What waiting for messages led to, as the shim takes it.
@@ -74,7 +89,7 @@ pub(crate) async fn op_kv_dequeue(state: Rc<RefCell<OpState>>, #[smi] rid: Resou
     let messages = claimed.into_iter().map(|mut delivery| {
         let message = std::mem::take(&mut delivery.message);
         deliveries.last = deliveries.last.wrapping_add(1);
-        deliveries.by_number.insert(deliveries.last, delivery);
+        deliveries.by_number.insert(deliveries.last, InHand { rid, delivery, started: false });
         (message.into(), deliveries.last)
     });
     Ok(Dequeued::Messages(messages.collect()))
@@ -84,12 +99,13 @@ pub(crate) async fn op_kv_dequeue(state: Rc<RefCell<OpState>>, #[smi] rid: Resou
 /// database was closed.
 #[op2(fast)]
 pub(crate) fn op_kv_start(state: &mut OpState, number: u32) -> bool {
-    let deliveries = state.borrow_mut::<Deliveries>();
-    let is_open = deliveries.by_number.get(&number).is_some_and(Delivery::start);
-    if !is_open {
-        deliveries.by_number.remove(&number);
+    let message = state.borrow_mut::<Deliveries>().by_number.get_mut(&number);
+    if let Some(message) = &mut message.filter(|message| !message.started) {
+        message.delivery.start();
+        message.started = true;
+        return true;
     }
-    is_open
+    false
 }
 
 /// Decodes a message. deno_core's own op aborts the process where a message holds an object that it does not know.
@@ -108,7 +124,7 @@ pub(crate) fn op_kv_message<'s>(
 pub(crate) async fn op_kv_finish(state: Rc<RefCell<OpState>>, number: u32, success: bool) -> Result<(), KvError> {
     let delivery = state.borrow_mut().borrow_mut::<Deliveries>().by_number.remove(&number);
     match delivery {
-        Some(delivery) => Ok(delivery.finish(success).await?),
+        Some(message) => Ok(message.delivery.finish(success).await?),
         None => Ok(()),
     }
 }

@@ -22,9 +22,6 @@ const DELETIONS: u32 = 5;
 /// How many messages are taken at once.
 const BATCH: usize = 16;
 
-/// How long after its last renewal a message in delivery counts as lost, at least, in milliseconds.
-const LOST: u64 = 6000;
-
 /// How many messages may be in delivery at once, less a batch.
 const ROOM: usize = 100 - BATCH;
 
@@ -277,21 +274,22 @@ impl World {
     }
 
     fn forget(&mut self, handle: usize, reopen: bool) -> Result<(), String> {
-        // Now the deadlines of all messages in delivery are renewed, if they were not lately.
         self.receive(handle)?;
         while self.held.len() > 1 {
             self.finish(1, true)?;
         }
         let Some((id, delivery)) = self.held.pop() else { return Ok(()) };
-        drop(delivery);
-        if reopen && self.folder.is_some() {
-            self.reopen()?;
+        delivery.start();
+        if self.folder.is_none() {
+            // In memory, what is called next may overtake the release of a delivery that is dropped.
+            block_on(delivery.finish(false)).map_err(text)?;
+        } else {
+            drop(delivery);
+            if reopen {
+                self.reopen()?;
+            }
         }
-        // From the moment that the message is lost, the database may give it to its keys: nothing else is written then.
-        self.send(0, LOST)?;
-        self.wait(LOST);
         self.reference.finish(id, false);
-        // Who waits for messages finds those that are lost before it takes any.
         self.receive(0)
     }
 

@@ -45,19 +45,25 @@ pub(super) struct Checkpoints {
     running: Option<JoinHandle<()>>,
     /// How long the log may grow before the next one, in pages.
     next: u32,
+    /// How long it was after the last commit, in pages.
+    last: u32,
 }
 
 impl Checkpoints {
     /// Of the file of this path.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, running: None, next: PAGES }
+        Self { path, running: None, next: PAGES, last: 0 }
     }
 
     /// Begins or ends a checkpoint, if it is time to. To be called by the thread that commits, between commits.
     pub fn look(&mut self, connection: &Connection) {
         let pages = LOG.get();
+        if pages < self.last {
+            // It was reset.
+            self.next = PAGES;
+        }
+        self.last = pages;
         match &self.running {
-            None if pages < PAGES => self.next = PAGES,
             None if pages < self.next => {}
             None => match self.begin() {
                 Ok(running) => self.running = Some(running),
@@ -117,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::sqlite::{Location, Options, Sqlite};
-    use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, Value};
+    use crate::{AtomicWrite, Database, Key, KeyPart, Mutation, Read, Value};
 
     /// How many bytes a page of the log takes, with its header.
     const PAGE: u64 = 4096 + 24;
@@ -153,6 +159,23 @@ mod tests {
         // A write more may be added before the next checkpoint, and one more while it waits.
         let most = (u64::from(MOST_PAGES) + 1000) * PAGE;
         assert!(longest < most, "of {written} bytes, {longest} stood in the log");
+    }
+
+    #[test]
+    fn the_log_stays_bounded_while_many_large_writes_are_in_flight() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.sqlite3");
+        let database = Sqlite::open(Location::file(&path), Options::default()).unwrap();
+        let set = |i: u64| {
+            let key = Key::from_parts(&[KeyPart::from(i as f64)]).unwrap();
+            database.write(AtomicWrite::new().mutate(Mutation::set(key, Value::Bytes(vec![1; 65_536]))))
+        };
+        let writes: Vec<_> = (0..3000).map(set).collect();
+        writes.into_iter().for_each(|write| assert!(futures_executor::block_on(write).is_ok()));
+        let longest = std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
+        // The group that reaches the bound is written as a whole.
+        let most = (u64::from(MOST_PAGES) + 1200) * PAGE;
+        assert!(longest < most, "{longest} bytes stood in the log");
     }
 
     #[test]

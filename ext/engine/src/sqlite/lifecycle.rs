@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 /// holds the lock for a few.
 const LONG_LOCK_ATTEMPTS: i32 = 50;
 
-/// How many files are being closed by their threads.
+/// How many files are in a phase in which their threads close them.
 static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
 /// Waits until the files that are being closed are closed, but no longer than this.
@@ -48,6 +48,19 @@ enum Phase {
     Closed,
 }
 
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        let is_closing = |phase| matches!(phase, Phase::Closing | Phase::Ended);
+        let (before, after) = (is_closing(self.phase), is_closing(phase));
+        self.phase = phase;
+        if before != after {
+            let mut closing = CLOSING.0.lock();
+            *closing = if after { *closing + 1 } else { *closing - 1 };
+            CLOSING.1.notify_all();
+        }
+    }
+}
+
 /// Who was the last one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
@@ -70,11 +83,7 @@ impl Lifecycle {
         if matches!(state.phase, Phase::Ended | Phase::Closed) {
             return false;
         }
-        if state.phase != Phase::Open {
-            state.phase = Phase::Open;
-            *CLOSING.0.lock() -= 1;
-            CLOSING.1.notify_all();
-        }
+        state.enter(Phase::Open);
         state.users += 1;
         self.changed.notify_all();
         true
@@ -87,8 +96,7 @@ impl Lifecycle {
         if state.users > 0 {
             return Release::StillUsed;
         }
-        state.phase = Phase::Closing;
-        *CLOSING.0.lock() += 1;
+        state.enter(Phase::Closing);
         Release::Last
     }
 
@@ -106,7 +114,7 @@ impl Lifecycle {
     pub fn settle(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Closing {
-            state.phase = Phase::Settled;
+            state.enter(Phase::Settled);
         }
         self.changed.notify_all();
     }
@@ -115,19 +123,15 @@ impl Lifecycle {
     pub fn end(&self) -> bool {
         let mut state = self.state.lock();
         if state.users == 0 {
-            state.phase = Phase::Ended;
+            state.enter(Phase::Ended);
         }
         state.users == 0
     }
 
     /// Notes that the connection is closed.
     pub fn closed(&self) {
-        let before = std::mem::replace(&mut self.state.lock().phase, Phase::Closed);
+        self.state.lock().enter(Phase::Closed);
         self.changed.notify_all();
-        if before != Phase::Open {
-            *CLOSING.0.lock() -= 1;
-            CLOSING.1.notify_all();
-        }
     }
 
     /// Waits until all is in the file, or until that may take long.

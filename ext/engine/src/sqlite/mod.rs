@@ -323,7 +323,6 @@ impl Handle {
         let state = self.open.lock();
         let Some(open) = &*state else { return ready(Ok(Vec::new())) };
         let (writer, capacity, mut closed) = (open.writer.clone(), open.capacity.clone(), open.closed.subscribe());
-        let is_closed = open.closed.subscribe();
         let claiming = match capacity.clone().try_acquire_owned() {
             // With capacity, the listener waits from now on.
             Ok(permit) => Either::Left(claim(&writer, capacity, permit, count)),
@@ -341,8 +340,8 @@ impl Handle {
                 _ = closed.changed() => Ok(Vec::new()),
                 claimed = claiming => {
                     let delivery = |(mut claim, permit): (queue::Claim, _)| {
-                        let message = std::mem::take(&mut claim.message);
-                        Delivery::new(message, Claimed { claim, is_closed: is_closed.clone(), _permit: permit })
+                        let message = claim.receive();
+                        Delivery::new(message, Claimed { claim, _permit: permit })
                     };
                     Ok(claimed?.into_iter().map(delivery).collect())
                 }
@@ -465,18 +464,12 @@ fn claim(
 /// A message that a database has claimed.
 struct Claimed {
     claim: queue::Claim,
-    is_closed: watch::Receiver<()>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Claim for Claimed {
-    fn start(&self) -> bool {
-        // The sender is dropped when the database is closed.
-        let is_open = self.is_closed.has_changed().is_ok();
-        if is_open {
-            self.claim.start();
-        }
-        is_open
+    fn start(&self) {
+        self.claim.start();
     }
 
     fn finish(self: Box<Self>, success: bool) -> Pending<()> {

@@ -9,7 +9,9 @@
 //! call, so that a process which dies before its handler was entered has not used up an attempt, and most handlers are done
 //! by then anyway.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -57,13 +59,20 @@ pub(super) type Token = u64;
 /// A message that was claimed. Goes back to the queue as it was if it is dropped before [`Claim::start`], and as one that was
 /// not handled if it is dropped afterwards.
 pub(super) struct Claim {
-    pub message: Vec<u8>,
+    message: Vec<u8>,
     token: Token,
+    received: Arc<AtomicBool>,
     jobs: mpsc::UnboundedSender<Job>,
     finished: bool,
 }
 
 impl Claim {
+    /// Takes the message, for whoever waited for it.
+    pub fn receive(&mut self) -> Vec<u8> {
+        self.received.store(true, Ordering::Release);
+        std::mem::take(&mut self.message)
+    }
+
     /// Notes that its handler is called now.
     pub fn start(&self) {
         let _ = self.jobs.send(Job::Start(self.token));
@@ -99,6 +108,8 @@ pub(super) struct Running {
     /// The waits before further attempts.
     schedule: Vec<u64>,
     attempt: Attempt,
+    /// Whether the listener has it. One that gave up waiting has not.
+    received: Arc<AtomicBool>,
 }
 
 /// How far the attempt to handle a message is.
@@ -224,7 +235,8 @@ impl Queue {
                 id = apply::new_message_id(transaction);
             }
             let rowid = connection.last_insert_rowid();
-            claimed.push((Running { rowid, id, ready_at, schedule, attempt: Attempt::Claimed }, message));
+            let received = Arc::default();
+            claimed.push((Running { rowid, id, ready_at, schedule, attempt: Attempt::Claimed, received }, message));
         }
         drop(rows);
         let mut remove = connection.prepare_cached(REMOVE_READY)?;
@@ -238,8 +250,9 @@ impl Queue {
         let mut i = 0;
         for (running, message) in claimed {
             self.last_token += 1;
-            self.running.insert(self.last_token, running);
-            let claim = Claim { message, token: self.last_token, jobs: jobs.clone(), finished: false };
+            let (token, received) = (self.last_token, running.received.clone());
+            self.running.insert(token, running);
+            let claim = Claim { message, token, received, jobs: jobs.clone(), finished: false };
             // There is capacity for all of them, so the search ends.
             while shares[i].len() == self.waiting[i].capacity {
                 i = (i + 1) % shares.len();
@@ -301,7 +314,7 @@ impl Queue {
     /// Finds the messages of other processes that are dead, by their rows.
     pub fn observe(&mut self, connection: &Connection, now: Moment) -> Result<Vec<i64>> {
         self.renew_at = now.monotonic + RENEW_INTERVAL;
-        let own: std::collections::HashSet<i64> = self.running.values().map(|running| running.rowid).collect();
+        let own: HashSet<i64> = self.running.values().map(|running| running.rowid).collect();
         let mut observed = HashMap::new();
         let mut dead = Vec::new();
         let mut statement = connection.prepare_cached(RUNNING)?;
@@ -369,10 +382,10 @@ impl Queue {
         self.running.remove(&token);
     }
 
-    /// The messages that nobody handles: all that are claimed, and at the end of the process those whose handlers were called
-    /// as well.
+    /// The messages that nobody handles when a file is closed: those that no listener has received, and at the end of the process
+    /// all others as well.
     pub fn abandoned(&self, all: bool) -> Vec<Token> {
-        let abandoned = self.running.iter().filter(|(_, running)| all || running.attempt == Attempt::Claimed);
+        let abandoned = self.running.iter().filter(|(_, running)| all || !running.received.load(Ordering::Acquire));
         abandoned.map(|(token, _)| *token).collect()
     }
 

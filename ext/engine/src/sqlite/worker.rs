@@ -49,6 +49,17 @@ pub(super) enum Job {
     Close(Closing),
 }
 
+impl Job {
+    /// Whether it is an operation that takes effect in the order of the calls. In memory, callers do these themselves where none
+    /// waits for the thread.
+    pub fn is_called(&self) -> bool {
+        matches!(
+            self,
+            Job::Do(Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Read { .. }) | Job::Run(_)
+        )
+    }
+}
+
 /// What becomes of the messages whose handlers run when a file is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closing {

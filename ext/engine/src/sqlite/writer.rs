@@ -39,7 +39,7 @@ struct Shared {
     /// Dropped first: a checkpoint that runs ends before the file is closed.
     worker: Mutex<Worker>,
     connection: SharedConnection,
-    /// How many operations wait for the thread.
+    /// How many operations that callers asked for wait for the thread.
     queued: AtomicUsize,
 }
 
@@ -152,6 +152,9 @@ impl Writer {
     pub fn run<T: Send + 'static>(&self, run: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Pending<T> {
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move |connection: &Connection| drop(answer.send(run(connection))));
+        if let Some(shared) = &self.memory {
+            shared.queued.fetch_add(1, Ordering::AcqRel);
+        }
         self.ask(Some(Job::Run(run)), answered)
     }
 
@@ -223,7 +226,7 @@ impl Shared {
 
     /// Does a part of what the thread was asked for, and what is due.
     fn step(&self, jobs: &mut VecDeque<Job>) -> Option<Closing> {
-        let operations = |jobs: &VecDeque<Job>| jobs.iter().filter(|job| matches!(job, Job::Do(_))).count();
+        let operations = |jobs: &VecDeque<Job>| jobs.iter().filter(|job| job.is_called()).count();
         let before = operations(jobs);
         let closing = self.with(|worker, connection| worker.step(connection, jobs));
         self.queued.fetch_sub(before - operations(jobs), Ordering::AcqRel);
