@@ -28,5 +28,5 @@ macro_rules! conformance {
     };
 }
 
-conformance!(additions atomic entries errors expiry inspect keys limits list queue values watch);
+conformance!(additions atomic closing entries errors expiry inspect keys limits list order queue values watch);
 conformance!(crypto datagrams events fetch files net open_files process serve web websocket);

@@ -1,6 +1,7 @@
 //! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
 
 mod cli;
+mod closing;
 mod conformance;
 mod damage;
 mod db;

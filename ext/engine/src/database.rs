@@ -13,7 +13,7 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 /// keeps what a reader needs, its connection for instance, in the database it opened.
 ///
 /// Writes take effect in the order of the calls. [`Database::read`] sees what is committed; a host whose calls are to take
-/// effect in order, though nobody waited for the writes before, asks [`Database::is_pending`] first, and uses
+/// effect in order, though nobody waited for the writes before, uses [`Database::read_now`] and, where that does not do,
 /// [`Database::read_in_order`].
 pub trait Database: Send + Sync {
     /// Reads keys and ranges in one snapshot. Calls `visit` for every entry, with the position of its read in
@@ -25,13 +25,16 @@ pub trait Database: Send + Sync {
     /// A limit that `reads` exceeds, or a failure of the storage.
     fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Returns whether a write that was called before by this database is not committed yet, and may change what `reads`
-    /// find.
-    fn is_pending(&self, reads: &[Read<'_>]) -> bool;
+    /// Reads as [`Database::read`] does, if that takes effect in the order of the calls and is done soon. Returns false where it
+    /// is not: a write that this database called before may change what `reads` find, or many expired entries lie in their way.
+    /// What was visited until then does not count: [`Database::read_in_order`] reads all of it.
+    ///
+    /// # Errors
+    /// See [`Database::read`].
+    fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool>;
 
     /// Reads keys and ranges in one snapshot: as they are after the writes that this database called before, and before
-    /// those that it calls afterwards. One list of entries for each read. Reads on the caller's thread, during the call, unless
-    /// [`Database::is_pending`].
+    /// those that it calls afterwards. One list of entries for each read. What takes long is done by another thread.
     ///
     /// # Errors
     /// See [`Database::read`].

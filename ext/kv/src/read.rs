@@ -1,6 +1,6 @@
 //! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
-//! order in which they were made, awaited or not. For these an op returns `undefined`, and the shim calls the op `…_in_order`,
-//! which reads after that write.
+//! order in which they were made, awaited or not. For these, and those that take long, an op returns `undefined`, and the shim
+//! calls the op `…_in_order`, which reads after that write, or by another thread.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use crate::open::database;
 use crate::turn::database_and_turn;
 use crate::value::Decoder;
 
-/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where a write in flight may change it.
+/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done at once.
 #[op2(reentrant)]
 pub(crate) fn op_kv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -44,8 +44,8 @@ pub(crate) fn op_kv_get_in_order<'s>(
     read_in_order(&state, rid, &[Read::Key(&key)], Shape::Entry)
 }
 
-/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where a write in
-/// flight may change one of them.
+/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where
+/// that is not done at once.
 #[op2(reentrant)]
 pub(crate) fn op_kv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -106,7 +106,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
 /// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
-/// where a write in flight may change the batch.
+/// where that is not done at once.
 #[op2(reentrant)]
 pub(crate) fn op_kv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -340,7 +340,7 @@ fn read_in_order(
     Ok(async move { Ok(Found { lists: turn.wait(answer).await?, shape }) })
 }
 
-/// Reads and decodes entries. None where a write in flight may change them. The read is ended early after so many bytes of
+/// Reads and decodes entries. None where that is not done at once. The read is ended early after so many bytes of
 /// values. That depends on nothing but the data: who writes where it lists finds the same batches each time.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -351,12 +351,11 @@ fn read<'s>(
 ) -> Result<Option<Entries<'s>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let resource = database(&state.borrow(), rid)?;
-    if resource.database.is_pending(reads) {
-        return Ok(None);
-    }
     let mut collector = Collector::new(scope, state, most_bytes);
-    resource.database.read(reads, &mut |i, entry| collector.add(scope, i, entry))?;
-    collector.end().map(Some)
+    match resource.database.read_now(reads, &mut |i, entry| collector.add(scope, i, entry))? {
+        true => collector.end().map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Decodes the entries of a read, up to so many bytes of values.

@@ -14,6 +14,7 @@ pub mod maintenance;
 mod open_files;
 mod queue;
 mod reader;
+mod scan;
 mod schema;
 mod sum;
 mod sweep;
@@ -42,6 +43,7 @@ use crate::{
 };
 use in_flight::InFlight;
 pub use list::List;
+use scan::Scan;
 use watchers::Watcher;
 use writer::Writer;
 
@@ -165,6 +167,7 @@ struct Handle {
     options: Options,
     location: Location,
     in_flight: Arc<InFlight>,
+    scan: Scan,
     /// None once closed.
     open: Mutex<Option<Open>>,
 }
@@ -222,7 +225,13 @@ impl Sqlite {
             closed: watch::Sender::new(()),
             writer,
         };
-        let handle = Handle { options, location, in_flight: Arc::default(), open: Mutex::new(Some(open)) };
+        let handle = Handle {
+            options,
+            location,
+            in_flight: Arc::default(),
+            scan: Scan::default(),
+            open: Mutex::new(Some(open)),
+        };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
         if shared {
@@ -307,7 +316,11 @@ impl Handle {
         // A database in memory is its one connection.
         let reader = match open.writer.memory() {
             Some(memory) => memory,
-            None => Arc::new(ReentrantMutex::new(self.open_reader(&open.writer)?)),
+            None => {
+                let reader = self.open_reader(&open.writer)?;
+                self.scan.watch(&reader)?;
+                Arc::new(ReentrantMutex::new(reader))
+            }
         };
         Ok(open.reader.insert(reader).clone())
     }
@@ -323,6 +336,7 @@ impl Handle {
         let state = self.open.lock();
         let Some(open) = &*state else { return ready(Ok(Vec::new())) };
         let (writer, capacity, mut closed) = (open.writer.clone(), open.capacity.clone(), open.closed.subscribe());
+        let kept = writer.clone();
         let claiming = match capacity.clone().try_acquire_owned() {
             // With capacity, the listener waits from now on.
             Ok(permit) => Either::Left(claim(&writer, capacity, permit, count)),
@@ -341,7 +355,7 @@ impl Handle {
                 claimed = claiming => {
                     let delivery = |(mut claim, permit): (queue::Claim, _)| {
                         let message = claim.receive();
-                        Delivery::new(message, Claimed { claim, _permit: permit })
+                        Delivery::new(message, Claimed { claim, _permit: permit, _writer: kept.clone() })
                     };
                     Ok(claimed?.into_iter().map(delivery).collect())
                 }
@@ -358,16 +372,43 @@ impl Database for Sqlite {
         reader::read(&reader.lock(), options.clock.now(), reads, visit)
     }
 
-    fn is_pending(&self, reads: &[Read<'_>]) -> bool {
-        self.handle.in_flight.touches(reads)
+    fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool> {
+        let Handle { options, in_flight, scan, .. } = &*self.handle;
+        if in_flight.touches(reads) {
+            return Ok(false);
+        }
+        options.limits.check_reads(reads)?;
+        let reader = self.handle.reader()?;
+        let _bounded = scan.bound();
+        let result = reader::read(&reader.lock(), options.clock.now(), reads, &mut |i, entry| {
+            scan.found();
+            visit(i, entry)
+        });
+        scan::is_done(result)
     }
 
     fn read_in_order(&self, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>> {
-        if !self.is_pending(reads) {
-            return ready(self.read_entries(reads));
+        let Handle { options, in_flight, .. } = &*self.handle;
+        let mut lists = vec![Vec::new(); reads.len()];
+        let done = self.read_now(reads, &mut |i, entry| {
+            lists[i].push(entry.to_owned());
+            ControlFlow::Continue(())
+        });
+        let owned = || reads.iter().map(|read| read.into_owned()).collect::<Vec<_>>();
+        match done {
+            Ok(true) => ready(Ok(lists)),
+            Ok(false) if in_flight.touches(reads) => later(self.handle.writer(), |writer| writer.read(owned())),
+            Ok(false) => {
+                let (now, reads) = (options.clock.now(), owned());
+                let opened = self.handle.writer().and_then(|writer| self.handle.open_reader(&writer));
+                let snapshot = opened.and_then(reader::begin_snapshot);
+                Box::pin(async move {
+                    let snapshot = snapshot?;
+                    in_background(move || reader::read_entries(&snapshot, now, &reads)).await
+                })
+            }
+            Err(error) => ready(Err(error)),
         }
-        let checked = self.handle.options.limits.check_reads(reads).and_then(|()| self.handle.writer());
-        later(checked, |writer| writer.read(reads.iter().map(|read| read.into_owned()).collect()))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64> {
@@ -465,6 +506,8 @@ fn claim(
 struct Claimed {
     claim: queue::Claim,
     _permit: OwnedSemaphorePermit,
+    /// Whoever opens the file again meanwhile uses the writer that renews the lease.
+    _writer: Arc<Writer>,
 }
 
 impl Claim for Claimed {

@@ -321,7 +321,8 @@ mod tests {
         let mut read_in_order = None;
         let read = database.read(&[Read::Key(&key)], &mut |_, entry| {
             pending.push(database.write(set(2)));
-            assert!(database.is_pending(&[Read::Key(&key)]));
+            let again = database.read_now(&[Read::Key(&key)], &mut |_, _| ControlFlow::Continue(()));
+            assert!(!again.unwrap());
             read_in_order = Some(database.read_in_order(&[Read::Key(&key)]));
             assert_eq!(entry.value, Some(ValueRef::U64(1)));
             ControlFlow::Continue(())
