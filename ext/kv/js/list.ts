@@ -1,9 +1,19 @@
 import { primordials } from "ext:core/mod.js";
 import { op_kv_encode_cursor, op_kv_list, op_kv_turn } from "ext:core/ops";
+import { option } from "ext:openkv/options.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
-const { Error, NumberIsInteger, ObjectDefineProperty, SymbolAsyncIterator } = primordials;
+const {
+  ArrayPrototypePush,
+  ArrayPrototypeShift,
+  ArrayPrototypeSlice,
+  Error,
+  NumberIsInteger,
+  ObjectDefineProperty,
+  Promise,
+  SymbolAsyncIterator,
+} = primordials;
 
 type Entry = { key: Key; value: unknown; versionstamp: string; readonly cursor: string };
 
@@ -37,8 +47,10 @@ export class KvListIterator {
   #values: boolean;
   /** The cursor to begin after, until an entry was read. */
   #cursor: string | undefined;
-  /** The key of the last entry that was read. */
+  /** The key of the last entry that a call was answered. */
   #lastKey: Key | undefined;
+  /** The key after which the next batch begins: a copy, as scripts may change the keys of the entries they have. */
+  #batchKey: Key | undefined;
   #batch: unknown[] = [];
   #next = 0;
   /** Where the entries of the batch end. */
@@ -47,15 +59,22 @@ export class KvListIterator {
   /** Whether the batch is the last one. */
   #last = false;
   #exhausted = false;
+  /** Whether a call reads a batch, or is about to be woken to. */
+  #reading = false;
+  /** What wakes the calls that were made meanwhile, in their order. */
+  #waiting: (() => void)[] | undefined;
 
   /** Options may stand in the selector as well; those beside it win. */
   constructor(rid: number, selector: Selector & ListOptions, options: ListOptions) {
-    const option = <K extends keyof ListOptions>(name: K) => options[name] === undefined ? selector?.[name] : options[name];
-    const limit = option("limit");
+    const read = <K extends keyof ListOptions>(name: K) => {
+      const value = option(options, name);
+      return value === undefined && selector ? option(selector, name) : value;
+    };
+    const limit = read("limit");
     if (limit !== undefined && (!NumberIsInteger(limit) || limit <= 0)) {
       throw new Error(`Limit must be a positive integer: received ${limit}`);
     }
-    const asked = option("batchSize");
+    const asked = read("batchSize");
     let batchSize = asked ?? limit ?? DEFAULT_BATCH;
     if (!NumberIsInteger(batchSize) || batchSize <= 0) {
       throw new Error(`batchSize must be a positive integer: received ${batchSize}`);
@@ -65,10 +84,11 @@ export class KvListIterator {
     this.#selector = copySelector(selector);
     this.#limit = limit ?? Infinity;
     this.#batchSize = batchSize;
-    this.#reverse = option("reverse") ?? false;
-    this.#consistency = option("consistency");
-    this.#values = option("values") ?? true;
-    this.#cursor = option("cursor") || undefined;
+    // As on Deno, nothing else reverses: not 1, and not "true".
+    this.#reverse = read("reverse") === true;
+    this.#consistency = read("consistency");
+    this.#values = read("values") ?? true;
+    this.#cursor = read("cursor") || undefined;
   }
 
   /** The cursor that continues after the last entry; empty once there are no more. */
@@ -80,12 +100,33 @@ export class KvListIterator {
   }
 
   async next(): Promise<IteratorResult<Entry, undefined>> {
-    if (this.#exhausted || this.#count >= this.#limit) {
-      return { done: true, value: undefined };
+    return this.#reading || this.#needsBatch() ? await this.#nextInTurn() : this.#take();
+  }
+
+  /** Answers a call that must wait for a batch, or for calls that were made before it and do. */
+  async #nextInTurn(): Promise<IteratorResult<Entry, undefined>> {
+    if (this.#reading) {
+      await new Promise<void>((wake) => ArrayPrototypePush(this.#waiting ??= [], wake));
     }
-    if (this.#next === this.#end && !this.#last) {
-      await this.#read();
+    this.#reading = true;
+    try {
+      if (this.#needsBatch()) await this.#read();
+      return this.#take();
+    } finally {
+      // Until the last one that waits has its answer, calls that are made now come after it.
+      const wake = this.#waiting && ArrayPrototypeShift(this.#waiting);
+      if (wake === undefined) this.#reading = false;
+      else wake();
     }
+  }
+
+  #needsBatch(): boolean {
+    return this.#next === this.#end && !this.#last && this.#count < this.#limit;
+  }
+
+  /** Takes the next entry of the batch. */
+  #take(): IteratorResult<Entry, undefined> {
+    if (this.#count >= this.#limit) return { done: true, value: undefined };
     if (this.#next === this.#end) {
       this.#exhausted = true;
       return { done: true, value: undefined };
@@ -106,7 +147,7 @@ export class KvListIterator {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
-      cursor: this.#lastKey === undefined ? this.#cursor : this.cursor,
+      cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
     };
     let batch: unknown[] | undefined;
     while ((batch = op_kv_list(this.#rid, this.#selector, range)) === undefined) await op_kv_turn();
@@ -114,6 +155,7 @@ export class KvListIterator {
     this.#next = 0;
     this.#end = batch.length - 1;
     this.#last = !batch[this.#end];
+    if (this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE]);
   }
 
   [SymbolAsyncIterator](): this {

@@ -59,6 +59,7 @@ deno_core::extension!(
     openkv,
     ops = [
         open::op_kv_open,
+        mutation::op_kv_add_mutations,
         mutation::op_kv_list_mutations,
         mutation::op_kv_mutate,
         mutation::op_kv_mutations,
@@ -72,6 +73,7 @@ deno_core::extension!(
         read::op_kv_list,
         read::op_kv_refuse_consistency,
         turn::op_kv_turn,
+        value::op_kv_serialize,
         value::op_kv_set_classes,
         watch::op_kv_watch,
         watch::op_kv_watch_next,
@@ -94,7 +96,7 @@ deno_core::extension!(
 );
 
 /// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 15] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+const SHIM: [ExtensionFileSource; 18] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
 
 /// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
 pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");

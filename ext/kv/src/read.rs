@@ -222,7 +222,7 @@ fn read<'s>(
     if turn.is_due() {
         return Ok(None);
     }
-    let decoder = Decoder::new(scope, state);
+    let decoder = Decoder::new(scope, state)?;
     let mut entries = Vec::new();
     let mut bytes = 0;
     let mut failure = None;
