@@ -59,9 +59,9 @@ export class KvListIterator {
   /** Whether the batch is the last one. */
   #last = false;
   #exhausted = false;
-  /** Whether a call reads a batch, or is about to be woken to. */
+  /** Whether a call reads a batch, or one that waited for it is about to go on. */
   #reading = false;
-  /** What wakes the calls that were made meanwhile, in their order. */
+  /** What wakes the calls that wait for it, in their order. */
   #waiting: (() => void)[] | undefined;
 
   /** Options may stand in the selector as well; those beside it win. */
@@ -100,11 +100,7 @@ export class KvListIterator {
   }
 
   async next(): Promise<IteratorResult<Entry, undefined>> {
-    return this.#reading || this.#needsBatch() ? await this.#nextInTurn() : this.#take();
-  }
-
-  /** Answers a call that must wait for a batch, or for calls that were made before it and do. */
-  async #nextInTurn(): Promise<IteratorResult<Entry, undefined>> {
+    if (!this.#reading && !this.#needsBatch()) return this.#take();
     if (this.#reading) {
       await new Promise<void>((wake) => ArrayPrototypePush(this.#waiting ??= [], wake));
     }
@@ -113,10 +109,13 @@ export class KvListIterator {
       if (this.#needsBatch()) await this.#read();
       return this.#take();
     } finally {
-      // Until the last one that waits has its answer, calls that are made now come after it.
+      this.#reading = false;
       const wake = this.#waiting && ArrayPrototypeShift(this.#waiting);
-      if (wake === undefined) this.#reading = false;
-      else wake();
+      if (wake !== undefined) {
+        // Calls that are made until it goes on come after it.
+        this.#reading = true;
+        wake();
+      }
     }
   }
 
