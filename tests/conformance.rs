@@ -28,5 +28,5 @@ macro_rules! conformance {
     };
 }
 
-conformance!(additions atomic entries errors expiry inspect keys limits list queue values watch);
+conformance!(additions atomic blobs entries errors expiry inspect keys limits list options queue staging values watch);
 conformance!(crypto datagrams events fetch files net open_files process serve web websocket);

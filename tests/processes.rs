@@ -108,3 +108,13 @@ fn processes_may_create_a_database_together() {
         assert_eq!(sandbox.run(&script).stdout(), "40\n");
     }
 }
+
+#[test]
+fn blobs_keep_their_contents_in_other_processes() {
+    let sandbox = Sandbox::new();
+    finish(start(&sandbox, "blobs.ts", &["kv.sqlite3", "write"]));
+    let read = finish(start(&sandbox, "blobs.ts", &["kv.sqlite3", "read"]));
+    let expected = "blob 7 text/plain in blob\nfile true n.txt text/x 5 blob!\nnested in\nkey 1,2,3\n\
+        exception AbortError: message\nmessage in blob\n";
+    assert_eq!(read, expected);
+}
