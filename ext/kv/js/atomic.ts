@@ -36,7 +36,7 @@ export class AtomicOperation {
 
   check(...checks: Check[]): this {
     const copies = ArrayPrototypeMap(checks, (check: Check) => ({
-      key: option(check, "key"),
+      key: check.key,
       versionstamp: option(check, "versionstamp"),
     }));
     ArrayPrototypePush(this.#write.checks, ...new SafeArrayIterator(copies));
@@ -96,7 +96,8 @@ export class AtomicOperation {
 
 /** Adds a mutation by its description. */
 function mutate(mutations: Mutations, mutation: Mutation): void {
-  const { key, type } = mutation;
+  const key = mutation.key;
+  const { type } = mutation;
   const value = option(mutation, "value");
   switch (type) {
     case "delete":

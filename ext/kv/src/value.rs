@@ -234,16 +234,17 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
             return None;
         }
         let data = deserializer.read_value(scope.get_current_context())?;
-        // V8 aborts the process where code of the script runs without this. Any step may run some: a type may be an object,
-        // whose name it is asked for.
+        // V8 aborts the process where code of the script runs without this. Any step may run some, as of a getter that all
+        // objects inherit.
         let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
         let scope = &mut scope.init();
         let name = v8::String::new(scope, "type")?;
         let ty = data.to_object(scope)?.get(scope, name.into())?;
-        let restore = self.deserializers.get(scope, ty)?;
+        let ty = v8::Local::<v8::String>::try_from(ty).ok()?;
+        let restore = self.deserializers.get(scope, ty.into())?;
         let Ok(restore) = v8::Local::<v8::Function>::try_from(restore) else {
-            let name = v8::Local::<v8::String>::try_from(ty).ok().filter(|name| name.length() <= MAX_TYPE_NAME);
-            *self.unknown.borrow_mut() = name.map(|name| name.to_rust_string_lossy(scope));
+            let is_told = ty.length() <= MAX_TYPE_NAME;
+            *self.unknown.borrow_mut() = is_told.then(|| ty.to_rust_string_lossy(scope));
             return None;
         };
         let receiver = v8::null(scope).into();
