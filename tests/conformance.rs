@@ -28,5 +28,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(additions atomic closing entries errors expiry inspect keys limits list order queue values watch);
+conformance!(additions atomic blobs closing entries errors expiry inspect keys limits list options order queue staging);
+conformance!(values watch);
 conformance!(crypto datagrams events fetch files net open_files process serve web websocket);

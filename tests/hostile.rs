@@ -147,3 +147,13 @@ fn a_getter_may_close_the_database_within_any_call() {
         undelivered BadResource\nwatch BadResource\n";
     assert_eq!(Sandbox::new().run(script).stdout(), told);
 }
+
+#[test]
+fn an_operation_of_no_database_is_refused_by_its_commit() {
+    let script = r#"
+        const operation = new Deno.AtomicOperation(0).set(["a"], 1).sum(["b"], 2n).enqueue("message");
+        console.log(Deno.inspect(operation).split("\n").length);
+        console.log(await operation.commit().catch((error) => error.name));
+    "#;
+    assert_eq!(Sandbox::new().run(script).stdout(), "4\nBadResource\n");
+}

@@ -3,9 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::{AtomicWrite, Enqueue, Key, Mutation, Value};
 use rusqlite::Connection;
 
-use crate::support::{Sandbox, repository};
+use crate::support::{PATIENCE, Sandbox, repository};
 
 /// Starts a script of `tests/processes`.
 fn start(sandbox: &Sandbox, script: &str, args: &[&str]) -> Child {
@@ -107,4 +109,53 @@ fn processes_may_create_a_database_together() {
         let script = format!("const kv = await Deno.openKv('{file}'); console.log((await kv.get(['number'])).value);");
         assert_eq!(sandbox.run(&script).stdout(), "40\n");
     }
+}
+
+#[test]
+fn blobs_keep_their_contents_in_other_processes() {
+    let sandbox = Sandbox::new();
+    finish(start(&sandbox, "blobs.ts", &["kv.sqlite3", "write"]));
+    let read = finish(start(&sandbox, "blobs.ts", &["kv.sqlite3", "read"]));
+    let expected = "blob 7 text/plain in blob\nfile true n.txt text/x 5 blob!\nnested in\nkey 1,2,3\n\
+        exception AbortError: message\nmessage in blob\n";
+    assert_eq!(read, expected);
+}
+
+/// A `Blob` of 5 bytes as Deno stores it: with the id of a part that was in the memory of a process.
+fn blob_of_another_process() -> Vec<u8> {
+    let mut bytes = b"\xff\x10\\\xff\xff\xff\xff\x0fo".to_vec();
+    bytes.extend(b"\"\x04type\"\x04Blob\"\x08mimeType\"\x00\"\x05partsA\x01o");
+    bytes.extend(b"\"\x04uuid\"\x24ae73abef-29f0-40df-9ee7-0c8135666222\"\x04sizeI\x0a{\x02$\x00\x01");
+    bytes.extend(b"\"\x04sizeI\x0a{\x04");
+    bytes
+}
+
+#[test]
+fn blob_whose_contents_are_lost_fails_alone() {
+    let sandbox = Sandbox::new();
+    let database = Sqlite::open(Location::file(sandbox.path("kv.sqlite3")), Options::default()).unwrap();
+    let write = AtomicWrite::new()
+        .mutate(Mutation::set(Key::from(["a"]), Value::V8(blob_of_another_process())))
+        .mutate(Mutation::set(Key::from(["b"]), Value::U64(5)))
+        .enqueue(Enqueue::new(blob_of_another_process()));
+    database.write_blocking(write).unwrap();
+    drop(database);
+    wait_closed(PATIENCE);
+
+    let script = r#"
+        const kv = await Deno.openKv("kv.sqlite3");
+        const told = (call) => call.catch((error) => `${error.name}: ${error.message}`);
+        for await (const { value } of kv.list({ prefix: [] })) {
+            console.log(value, value instanceof Blob ? await told(value.text()) : "");
+        }
+        const { value } = await kv.get(["a"]);
+        console.log(await told(kv.set(["c"], value)), (await kv.get(["c"])).versionstamp);
+        const message = await new Promise((resolve) => kv.listenQueue(resolve));
+        console.log(message, await told(message.text()));
+        kv.close();
+    "#;
+    let lost = "TypeError: Blob part not found";
+    let blob = "Blob { size: 5, type: \"\" }";
+    let told = format!("{blob} {lost}\n[Deno.KvU64: 5n] \n{lost} null\n{blob} {lost}\n");
+    assert_eq!(sandbox.run(script).stdout(), told);
 }

@@ -4,8 +4,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 18] = [
     "atomic.ts",
+    "blob.ts",
+    "classes.ts",
     "describe.ts",
     "errors.ts",
     "global.ts",
@@ -15,6 +17,7 @@ const MODULES: [&str; 15] = [
     "mod.ts",
     "mutation.ts",
     "open.ts",
+    "options.ts",
     "queue.ts",
     "selector.ts",
     "u64.ts",

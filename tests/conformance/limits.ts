@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { difference, equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
 
 /** A key of a number of bytes, as it is stored. */
 const key = (size: number) => ["a".repeat(size - 2)];
@@ -295,4 +295,69 @@ await test("an expiry has an end", async () => {
     await throws(() => kv.atomic().mutate(mutation).commit(), "TypeError", message);
   }
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+});
+
+/** Runs a test of the keys of undelivered messages. */
+function undelivered(name: string, body: () => unknown): Promise<void> {
+  return difference(name, "the reference has no limits for keysIfUndelivered", body);
+}
+
+/** Enqueues a message with keys, in both ways. */
+async function enqueueWith(keysIfUndelivered: Deno.KvKey[], message?: string): Promise<void> {
+  using kv = await memory();
+  const ways = [
+    () => kv.enqueue(1, { keysIfUndelivered }),
+    () => kv.atomic().set(["a"], 1).enqueue(1, { keysIfUndelivered }).commit(),
+  ];
+  for (const way of ways) {
+    if (message === undefined) equal((await way() as any).ok, true);
+    else await rejects(way, "TypeError", message);
+  }
+  if (message !== undefined) equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
+}
+
+await test("the keys of an undelivered message are keys to write", async () => {
+  await enqueueWith([key(2048), [bytes(1023)], [0]]);
+  await enqueueWith(times(998, (i) => [i]));
+  await enqueueWith(times(39, () => key(2048)));
+});
+
+await undelivered("the keys of an undelivered message have 2048 bytes, and are not empty", async () => {
+  await enqueueWith([key(2049)], KEY_FOR_WRITE);
+  await enqueueWith([["a"], ["\0".repeat(1024)]], KEY_FOR_WRITE);
+  await enqueueWith([[]], "key cannot be empty");
+  await enqueueWith([["a"], []], "key cannot be empty");
+});
+
+await undelivered("the keys of undelivered messages count as mutations", async () => {
+  await enqueueWith(times(1000, (i) => [i]), "Too many mutations (max 1000)");
+  await enqueueWith(times(100_000, (i) => [i]), "Too many mutations (max 1000)");
+  using kv = await memory();
+  const operation = (last: number) => {
+    const operation = kv.atomic().set(["a"], 1);
+    for (let i = 0; i < 9; i++) operation.enqueue(i, { keysIfUndelivered: times(i < 8 ? 100 : last, (i) => [i]) });
+    return operation;
+  };
+  await rejects(() => operation(191).commit(), "TypeError", "Too many mutations (max 1000)");
+  equal((await operation(190).commit()).ok, true);
+});
+
+await undelivered("the keys of undelivered messages have 81920 bytes at most", async () => {
+  const message = "Total key size too large (max 81920 bytes)";
+  await enqueueWith(times(41, () => key(2000)), message);
+  using kv = await memory();
+  const operation = (last: number) => kv.atomic().set(key(1920), 1)
+    .enqueue(1, { keysIfUndelivered: times(19, () => key(2000)) })
+    .enqueue(2, { keysIfUndelivered: [...times(20, () => key(2000)), key(last)] });
+  await rejects(() => operation(2001).commit(), "TypeError", message);
+  equal((await operation(2000).commit()).ok, true);
+});
+
+await undelivered("the keys of undelivered messages count for the size of an operation", async () => {
+  using kv = await memory();
+  const keysIfUndelivered = [key(500), key(500)];
+  const add = (operation: Deno.AtomicOperation) => operation.enqueue(bytes(1000), { keysIfUndelivered });
+  const message = "Total mutation size too large (max 819200 bytes)";
+  await rejects(() => add(sized(kv, 30680)).commit(), "TypeError", message);
+  equal((await add(sized(kv, 30679)).commit()).ok, true);
 });

@@ -1,4 +1,5 @@
-import { equal, memory, test, throws } from "./harness.ts";
+// deno-lint-ignore-file no-explicit-any
+import { difference, equal, memory, rejects, test, throws } from "./harness.ts";
 
 async function values(list: AsyncIterable<Deno.KvEntry<unknown>>): Promise<unknown[]> {
   return (await Array.fromAsync(list)).map((entry) => entry.value);
@@ -88,4 +89,101 @@ await test("many entries are listed whole", async () => {
   const expected = Array.from({ length: 1200 }, (_, i) => i);
   equal(await values(kv.list({ prefix: ["n"] })), expected);
   equal(await values(kv.list({ prefix: ["n"] }, { batchSize: 1000, reverse: true })), expected.toReversed());
+});
+
+/** Returns a function of numbers that look random, and are the same in each run. */
+function randomOf(seed: number): (below: number) => number {
+  return (below) => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 16) % below;
+  };
+}
+
+/** The batch sizes and limits of a listing of 10 entries that is stepped through. */
+const listings: Deno.KvListOptions[] = [undefined, 1, 4, 7, 10, 11].flatMap((limit) =>
+  [undefined, 1, 2, 3, 5, 10].flatMap((batchSize) => [false, true].map((reverse) => ({ limit, batchSize, reverse })))
+);
+
+async function ten(): Promise<Deno.Kv> {
+  const kv = await memory();
+  for (let i = 0; i < 10; i++) await kv.set(["n", i], i);
+  return kv;
+}
+
+const repeats = "calls of next() that are not awaited answer the same entry several times";
+
+await difference("calls of next() that wait for each other answer the entries in their order", repeats, async () => {
+  using kv = await ten();
+  for (const [seed, options] of listings.entries()) {
+    const random = randomOf(seed);
+    const list = kv.list({ prefix: ["n"] }, options);
+    const answers: Promise<IteratorResult<Deno.KvEntry<unknown>, undefined>>[] = [];
+    const settled: number[] = [];
+    while (answers.length < 16) {
+      const first = answers.length;
+      for (let calls = 1 + random(4); calls > 0; calls--) {
+        const i = answers.length;
+        answers.push(list.next());
+        answers[i].then(() => settled.push(i));
+        // Some calls are made while others wait, and some of them in the middle of their waking.
+        if (random(3) === 0) for (let turns = random(4); turns > 0; turns--) await undefined;
+      }
+      if (random(2) === 0) await answers[first + random(answers.length - first)];
+    }
+    const results = await Promise.all(answers);
+    const all = Array.from({ length: 10 }, (_, i) => options.reverse ? 9 - i : i).slice(0, options.limit);
+    const expected = Array.from({ length: results.length }, (_, i) => i < all.length ? all[i] : "done");
+    equal([options, results.map((result) => result.done ? "done" : result.value.value)], [options, expected]);
+    equal(settled, [...answers.keys()]);
+    const rest = await Array.fromAsync(kv.list({ prefix: ["n"] }, { reverse: options.reverse, cursor: list.cursor || undefined }));
+    equal(rest.length, list.cursor === "" ? 10 : 10 - all.length);
+  }
+});
+
+await difference("the cursor is that of the last entry answered, also while others wait", repeats, async () => {
+  using kv = await ten();
+  for (const batchSize of [1, 2, 3, 10]) {
+    const list = kv.list({ prefix: ["n"] }, { batchSize });
+    const cursors: string[] = [];
+    const note = () => cursors.push(list.cursor);
+    await Promise.all(Array.from({ length: 10 }, () => list.next().then(note)));
+    const single = kv.list({ prefix: ["n"] });
+    const expected: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      await single.next();
+      expected.push(single.cursor);
+    }
+    equal(cursors.at(-1), expected.at(-1));
+    equal(cursors.every((cursor) => expected.includes(cursor)), true);
+    equal(cursors, cursors.toSorted((a, b) => expected.indexOf(a) - expected.indexOf(b)));
+  }
+});
+
+await difference("a listing goes on where a script changed the keys that it was given", "the next batch fails", async () => {
+  using kv = await ten();
+  const read: unknown[] = [];
+  for await (const entry of kv.list({ prefix: ["n"] }, { batchSize: 3 })) {
+    read.push(entry.value);
+    (entry.key as unknown[]).reverse();
+  }
+  equal(read, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+await test("a step that fails rejects alone, and closing rejects each that waits", async () => {
+  const kv = await ten();
+  const list = kv.list({ prefix: ["n"] }, { batchSize: 2 });
+  equal((await list.next()).value?.value, 0);
+  equal((await list.next()).value?.value, 1);
+  kv.close();
+  const calls = [list.next(), list.next(), list.next()];
+  for (const call of calls) await rejects(() => call, "BadResource", "Bad resource ID");
+  await rejects(() => list.next(), "BadResource", "Bad resource ID");
+});
+
+await test("only true reverses a listing", async () => {
+  using kv = await ten();
+  for (const reverse of ["", 0, 1, "1", "true", {}, null, undefined, false, Object(true)] as any[]) {
+    equal((await kv.list({ prefix: ["n"] }, { reverse }).next()).value?.value, 0);
+  }
+  equal((await kv.list({ prefix: ["n"] }, { reverse: true }).next()).value?.value, 9);
 });

@@ -28,11 +28,11 @@ pub struct Limits {
     pub read_entries: usize,
     /// Checks in one write.
     pub checks: usize,
-    /// Mutations and messages in one write.
+    /// Mutations and messages in one write, with the keys that are given the messages if they are not delivered.
     pub mutations: usize,
     /// The size of one write: its keys, values and messages.
     pub write_size: usize,
-    /// The size of the keys that one write gives a value.
+    /// The size of the keys that one write gives a value, or that its messages are given to if they are not delivered.
     pub write_keys_size: usize,
     /// Keys in one watch.
     pub watched_keys: usize,
@@ -116,7 +116,8 @@ impl Limits {
 
     /// Checks a write.
     ///
-    /// The size of a write counts the key of a mutation that stores a value twice, as the reference does.
+    /// The size of a write counts the key of a mutation that stores a value twice, as Deno does. The keys of undelivered
+    /// messages are those of a later write, which cannot be refused: their limits apply here, where Deno has none.
     ///
     /// # Errors
     /// The first limit that it exceeds, or [`Error::EmptyKey`].
@@ -124,12 +125,13 @@ impl Limits {
         if write.checks.len() > self.checks {
             return Err(Error::TooManyChecks { max: self.checks });
         }
-        if write.mutations.len() + write.enqueues.len() > self.mutations {
+        let undelivered = || write.enqueues.iter().flat_map(|enqueue| &enqueue.keys_if_undelivered);
+        if write.mutations.len() + write.enqueues.len() + undelivered().count() > self.mutations {
             return Err(Error::TooManyMutations { max: self.mutations });
         }
 
         let keys = write.checks.iter().map(|check| &check.key);
-        let keys = keys.chain(write.mutations.iter().map(|mutation| &mutation.key));
+        let keys = keys.chain(write.mutations.iter().map(|mutation| &mutation.key)).chain(undelivered());
         let mut size = 0;
         for key in keys {
             match key.as_bytes().len() {
@@ -141,7 +143,7 @@ impl Limits {
             }
         }
 
-        let mut keys_size = 0;
+        let mut keys_size = undelivered().map(|key| key.as_bytes().len()).sum::<usize>();
         for mutation in &write.mutations {
             let Some(value) = mutation.kind.value() else { continue };
             if value.len() > self.value_size {

@@ -1,7 +1,9 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_mutations } from "ext:core/ops";
+import { op_kv_add_mutations, op_kv_mutations } from "ext:core/ops";
+import { registerClasses } from "ext:openkv/classes.ts";
 import { describe } from "ext:openkv/describe.ts";
-import { combine, remove, set } from "ext:openkv/mutation.ts";
+import { combine, type Mutations, remove, set } from "ext:openkv/mutation.ts";
+import { NONE, option } from "ext:openkv/options.ts";
 import { type Inspect, KvU64 } from "ext:openkv/u64.ts";
 import {
   type Check,
@@ -13,53 +15,39 @@ import {
   type Write,
 } from "ext:openkv/write.ts";
 
-const { ArrayPrototypePush, ObjectHasOwn, SymbolFor, TypeError } = primordials;
+const { ArrayPrototypeMap, ArrayPrototypePush, ObjectHasOwn, SafeArrayIterator, SymbolFor, TypeError } = primordials;
+
+interface Mutation {
+  type: string;
+  key: Key;
+  value?: unknown;
+  expireIn?: number;
+}
 
 /** Checks, mutations and messages to commit as a whole or not at all. */
 export class AtomicOperation {
   #rid: number;
-  #write: Write = { checks: [], mutations: op_kv_mutations(), enqueues: [] };
+  #write: Required<Write> = { checks: [], mutations: op_kv_mutations(false), enqueues: [] };
 
   constructor(rid: number) {
+    registerClasses();
     this.#rid = rid;
   }
 
   check(...checks: Check[]): this {
-    for (let i = 0; i < checks.length; i++) {
-      const check = checks[i];
-      ArrayPrototypePush(this.#write.checks, { key: check.key, versionstamp: check.versionstamp });
-    }
+    const copies = ArrayPrototypeMap(checks, (check: Check) => ({
+      key: check.key,
+      versionstamp: option(check, "versionstamp"),
+    }));
+    ArrayPrototypePush(this.#write.checks, ...new SafeArrayIterator(copies));
     return this;
   }
 
-  mutate(...mutations: { type: string; key: Key; value?: unknown; expireIn?: number }[]): this {
-    for (let i = 0; i < mutations.length; i++) {
-      const mutation = mutations[i];
-      const key = mutation.key;
-      const { type, value } = mutation;
-      switch (type) {
-        case "delete":
-          if (value) throw new TypeError("Invalid mutation 'delete' with value");
-          this.delete(key);
-          break;
-        case "set":
-        case "sum":
-        case "min":
-        case "max":
-          if (!ObjectHasOwn(mutation, "value")) {
-            throw new TypeError(`Invalid mutation '${type}' without value`);
-          }
-          if (type === "set") {
-            const { expireIn } = mutation;
-            set(this.#write.mutations, key, value, typeof expireIn === "number" ? expireIn : undefined);
-          } else {
-            combine(this.#write.mutations, type, key, value);
-          }
-          break;
-        default:
-          throw new TypeError("Invalid mutation type");
-      }
-    }
+  mutate(...mutations: Mutation[]): this {
+    // Apart from the others, so that none of them is added where one is wrong.
+    const added = op_kv_mutations(false);
+    for (let i = 0; i < mutations.length; i++) mutate(added, mutations[i]);
+    op_kv_add_mutations(this.#write.mutations, added);
     return this;
   }
 
@@ -79,7 +67,7 @@ export class AtomicOperation {
   }
 
   set(key: Key, value: unknown, options?: { expireIn?: number }): this {
-    set(this.#write.mutations, key, value, options?.expireIn);
+    set(this.#write.mutations, key, value, option(options ?? NONE, "expireIn"));
     return this;
   }
 
@@ -94,7 +82,7 @@ export class AtomicOperation {
   }
 
   async commit(): Promise<Result> {
-    return await commit(this.#rid, this.#write, false);
+    return await commit(this.#rid, this.#write);
   }
 
   then(): never {
@@ -103,5 +91,28 @@ export class AtomicOperation {
 
   [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown): string {
     return describe(this.#write, inspect, options);
+  }
+}
+
+/** Adds a mutation by its description. */
+function mutate(mutations: Mutations, mutation: Mutation): void {
+  const key = mutation.key;
+  const { type } = mutation;
+  const value = option(mutation, "value");
+  switch (type) {
+    case "delete":
+      if (value) throw new TypeError("Invalid mutation 'delete' with value");
+      return remove(mutations, key);
+    case "set":
+    case "sum":
+    case "min":
+    case "max": {
+      if (!ObjectHasOwn(mutation, "value")) throw new TypeError(`Invalid mutation '${type}' without value`);
+      if (type !== "set") return combine(mutations, type, key, value);
+      const expireIn = option(mutation, "expireIn");
+      return set(mutations, key, value, typeof expireIn === "number" ? expireIn : undefined);
+    }
+    default:
+      throw new TypeError("Invalid mutation type");
   }
 }

@@ -7,7 +7,7 @@ import type { Check, Enqueue, Write } from "ext:openkv/write.ts";
 const { ArrayPrototypeJoin, ArrayPrototypeMap, ArrayPrototypePush, SafeArrayIterator } = primordials;
 
 /** The text that `console.log` shows for an atomic operation: what it will do, a line each. */
-export function describe({ checks, mutations, enqueues }: Write, inspect: Inspect, options: unknown): string {
+export function describe({ checks, mutations, enqueues }: Required<Write>, inspect: Inspect, options: unknown): string {
   const show = (value: unknown) => inspect(value, options);
   const lines = [
     ...new SafeArrayIterator(ArrayPrototypeMap(checks, (check: Check) => describeCheck(check, show))),

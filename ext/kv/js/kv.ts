@@ -15,10 +15,11 @@ import {
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
 import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
+import { NONE, option } from "ext:openkv/options.ts";
 import { listen } from "ext:openkv/queue.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
-import { commit, commitVersionstamp, type Enqueue, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
+import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeMap, Error, SymbolDispose, TypeError } = primordials;
 
@@ -36,8 +37,8 @@ type ReadOptions = { consistency?: "strong" | "eventual" };
 export class Kv {
   #rid: number;
   #closed = false;
-  /** For writes that are committed at once. */
-  #mutations: Mutations = op_kv_mutations();
+  /** The mutation of a call that is committed at once. */
+  #mutation: Mutations = op_kv_mutations(true);
 
   constructor(rid?: number, secret?: unknown) {
     if (secret !== token) {
@@ -55,7 +56,7 @@ export class Kv {
   }
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
-    checkConsistency(options?.consistency);
+    checkConsistency(option(options ?? NONE, "consistency"));
     let found: Found | undefined = op_kv_get(this.#rid, key);
     if (found === undefined) found = op_kv_found(await op_kv_get_in_order(this.#rid, key)) as Found;
     else if (op_kv_turn_is_due()) await op_kv_turn();
@@ -63,18 +64,18 @@ export class Kv {
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
-    checkConsistency(options?.consistency);
+    checkConsistency(option(options ?? NONE, "consistency"));
     return await readMany(this.#rid, keys);
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    set(this.#mutations, key, value, options?.expireIn);
-    return await this.#commit([]);
+    set(this.#mutation, key, value, option(options ?? NONE, "expireIn"));
+    return await this.#commit();
   }
 
   async delete(key: Key): Promise<void> {
-    remove(this.#mutations, key);
-    await this.#commit([]);
+    remove(this.#mutation, key);
+    await this.#commit();
   }
 
   list(selector: Selector & ListOptions, options: ListOptions = { __proto__: null } as ListOptions): KvListIterator {
@@ -90,7 +91,7 @@ export class Kv {
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
-    return await this.#commit([enqueue(message, options)]);
+    return await commit(this.#rid, { checks: [], enqueues: [enqueue(message, options)] });
   }
 
   async listenQueue(handler: (message: unknown) => unknown): Promise<void> {
@@ -99,7 +100,7 @@ export class Kv {
   }
 
   watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
-    return watch(this.#rid, keys, options?.raw ?? false);
+    return watch(this.#rid, keys, option(options ?? NONE, "raw") ?? false);
   }
 
   close(): void {
@@ -111,8 +112,8 @@ export class Kv {
     if (!this.#closed) this.close();
   }
 
-  async #commit(enqueues: Enqueue[]) {
-    return await commit(this.#rid, { checks: [], mutations: this.#mutations, enqueues }, true);
+  async #commit() {
+    return await commit(this.#rid, { checks: [], mutations: this.#mutation, enqueues: [] });
   }
 }
 

@@ -7,10 +7,20 @@ import {
   op_kv_turn,
   op_kv_turn_is_due,
 } from "ext:core/ops";
+import { option } from "ext:openkv/options.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
-const { Error, NumberIsInteger, ObjectDefineProperty, SymbolAsyncIterator } = primordials;
+const {
+  ArrayPrototypePush,
+  ArrayPrototypeShift,
+  ArrayPrototypeSlice,
+  Error,
+  NumberIsInteger,
+  ObjectDefineProperty,
+  Promise,
+  SymbolAsyncIterator,
+} = primordials;
 
 type Entry = { key: Key; value: unknown; versionstamp: string; readonly cursor: string };
 
@@ -44,8 +54,10 @@ export class KvListIterator {
   #values: boolean;
   /** The cursor to begin after, until an entry was read. */
   #cursor: string | undefined;
-  /** The key of the last entry that was read. */
+  /** The key of the last entry that a call was answered. */
   #lastKey: Key | undefined;
+  /** The key after which the next batch begins: a copy, as scripts may change the keys of the entries they have. */
+  #batchKey: Key | undefined;
   #batch: unknown[] = [];
   #next = 0;
   /** Where the entries of the batch end. */
@@ -54,15 +66,22 @@ export class KvListIterator {
   /** Whether the batch is the last one. */
   #last = false;
   #exhausted = false;
+  /** Whether a call reads a batch, or one that waited for it is about to go on. */
+  #reading = false;
+  /** What wakes the calls that wait for it, in their order. */
+  #waiting: (() => void)[] | undefined;
 
   /** Options may stand in the selector as well; those beside it win. */
   constructor(rid: number, selector: Selector & ListOptions, options: ListOptions) {
-    const option = <K extends keyof ListOptions>(name: K) => options[name] === undefined ? selector?.[name] : options[name];
-    const limit = option("limit");
+    const read = <K extends keyof ListOptions>(name: K) => {
+      const value = option(options, name);
+      return value === undefined && selector ? option(selector, name) : value;
+    };
+    const limit = read("limit");
     if (limit !== undefined && (!NumberIsInteger(limit) || limit <= 0)) {
       throw new Error(`Limit must be a positive integer: received ${limit}`);
     }
-    const asked = option("batchSize");
+    const asked = read("batchSize");
     let batchSize = asked ?? limit ?? DEFAULT_BATCH;
     if (!NumberIsInteger(batchSize) || batchSize <= 0) {
       throw new Error(`batchSize must be a positive integer: received ${batchSize}`);
@@ -72,10 +91,11 @@ export class KvListIterator {
     this.#selector = copySelector(selector);
     this.#limit = limit ?? Infinity;
     this.#batchSize = batchSize;
-    this.#reverse = option("reverse") ?? false;
-    this.#consistency = option("consistency");
-    this.#values = option("values") ?? true;
-    this.#cursor = option("cursor") || undefined;
+    // As on Deno, nothing else reverses: not 1, and not "true".
+    this.#reverse = read("reverse") === true;
+    this.#consistency = read("consistency");
+    this.#values = read("values") ?? true;
+    this.#cursor = read("cursor") || undefined;
   }
 
   /** The cursor that continues after the last entry; empty once there are no more. */
@@ -87,12 +107,32 @@ export class KvListIterator {
   }
 
   async next(): Promise<IteratorResult<Entry, undefined>> {
-    if (this.#exhausted || this.#count >= this.#limit) {
-      return { done: true, value: undefined };
+    if (!this.#reading && !this.#needsBatch()) return this.#take();
+    if (this.#reading) {
+      await new Promise<void>((wake) => ArrayPrototypePush(this.#waiting ??= [], wake));
     }
-    if (this.#next === this.#end && !this.#last) {
-      await this.#read();
+    this.#reading = true;
+    try {
+      if (this.#needsBatch()) await this.#read();
+      return this.#take();
+    } finally {
+      this.#reading = false;
+      const wake = this.#waiting && ArrayPrototypeShift(this.#waiting);
+      if (wake !== undefined) {
+        // Calls that are made until it goes on come after it.
+        this.#reading = true;
+        wake();
+      }
     }
+  }
+
+  #needsBatch(): boolean {
+    return this.#next === this.#end && !this.#last && this.#count < this.#limit;
+  }
+
+  /** Takes the next entry of the batch. */
+  #take(): IteratorResult<Entry, undefined> {
+    if (this.#count >= this.#limit) return { done: true, value: undefined };
     if (this.#next === this.#end) {
       this.#exhausted = true;
       return { done: true, value: undefined };
@@ -113,7 +153,7 @@ export class KvListIterator {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
-      cursor: this.#lastKey === undefined ? this.#cursor : this.cursor,
+      cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
     };
     let batch: unknown[] | undefined = op_kv_list(this.#rid, this.#selector, range);
     if (batch === undefined) batch = op_kv_found(await op_kv_list_in_order(this.#rid, this.#selector, range)) as unknown[];
@@ -122,6 +162,7 @@ export class KvListIterator {
     this.#next = 0;
     this.#end = batch.length - 1;
     this.#last = !batch[this.#end];
+    if (this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE]);
   }
 
   [SymbolAsyncIterator](): this {

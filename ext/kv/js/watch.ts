@@ -15,7 +15,14 @@ const {
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
   const { ReadableStream } = streams();
   const watch = op_kv_watch(rid, keys);
-  const watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
+  let watched: Key[];
+  try {
+    watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
+  } catch (error) {
+    // What the script's own code throws, where a key has some.
+    core.tryClose(watch);
+    throw error;
+  }
   /** The versionstamps that the stream has answered. */
   let told: (string | null)[] | undefined;
   // Read now, before what the script calls next. Whoever never asks for it does not want its error either.

@@ -2,6 +2,7 @@ import { primordials } from "ext:core/mod.js";
 import { op_kv_write } from "ext:core/ops";
 import { serializeMessage } from "ext:openkv/message.ts";
 import type { Mutations } from "ext:openkv/mutation.ts";
+import { NONE, option } from "ext:openkv/options.ts";
 
 const {
   ArrayPrototypeMap,
@@ -35,7 +36,8 @@ export interface Enqueue {
 /** What a commit checks and changes. */
 export interface Write {
   checks: Check[];
-  mutations: Mutations;
+  /** Undefined where there are none. */
+  mutations?: Mutations;
   enqueues: Enqueue[];
 }
 
@@ -50,7 +52,10 @@ const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
 
 /** A message for the queue. */
 export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
-  const { delay, backoffSchedule, keysIfUndelivered } = options ?? { __proto__: null } as EnqueueOptions;
+  options ??= NONE as EnqueueOptions;
+  const delay = option(options, "delay");
+  const backoffSchedule = option(options, "backoffSchedule");
+  const keysIfUndelivered = option(options, "keysIfUndelivered");
   if (delay !== undefined) checkDelay(delay);
   if (backoffSchedule !== undefined) checkBackoffSchedule(backoffSchedule);
   return {
@@ -61,12 +66,9 @@ export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
   };
 }
 
-/**
- * Commits a write. Rejects, and writes nothing, where any part of it is refused. What is committed `once` leaves no
- * mutations behind.
- */
-export async function commit(rid: number, { checks, mutations, enqueues }: Write, once: boolean): Promise<Result> {
-  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues, once);
+/** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
+export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
+  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues);
   if (typeof answer === "string") return { ok: true, versionstamp: answer };
   // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
   const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));

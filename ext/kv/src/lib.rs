@@ -60,6 +60,7 @@ deno_core::extension!(
     ops = [
         open::op_kv_close,
         open::op_kv_open,
+        mutation::op_kv_add_mutations,
         mutation::op_kv_list_mutations,
         mutation::op_kv_mutate,
         mutation::op_kv_mutations,
@@ -79,6 +80,7 @@ deno_core::extension!(
         read::op_kv_refuse_consistency,
         turn::op_kv_turn,
         turn::op_kv_turn_is_due,
+        value::op_kv_serialize,
         value::op_kv_set_classes,
         watch::op_kv_watch,
         watch::op_kv_watch_next,
@@ -101,7 +103,7 @@ deno_core::extension!(
 );
 
 /// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 15] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+const SHIM: [ExtensionFileSource; 18] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
 
 /// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
 pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");

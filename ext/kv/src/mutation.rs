@@ -19,6 +19,9 @@ const LAST_TIME: u64 = 8_210_266_876_799_999;
 /// Mutations, in the order in which the script named them.
 pub(crate) struct Mutations {
     staged: RefCell<Vec<Staged>>,
+    /// Whether there is one at most: the one of a call that is committed at once. It takes the place of one that a call left
+    /// behind which failed before its commit, as by an overflow of the stack.
+    is_single: bool,
     /// How many bytes V8 was told that it would free with them.
     size: Cell<usize>,
     memory: Rc<Memory>,
@@ -75,15 +78,19 @@ impl Kind {
     }
 }
 
-/// Begins a list of mutations.
+/// Begins a list of mutations, or one that holds a single one at a time.
 #[op2]
 #[cppgc]
-pub(crate) fn op_kv_mutations(state: &OpState) -> Mutations {
-    Mutations { staged: RefCell::default(), size: Cell::default(), memory: state.borrow::<Rc<Memory>>().clone() }
+pub(crate) fn op_kv_mutations(state: &OpState, is_single: bool) -> Mutations {
+    let memory = state.borrow::<Rc<Memory>>().clone();
+    Mutations { staged: RefCell::default(), is_single, size: Cell::default(), memory }
 }
 
 /// Adds a mutation. Its value is a bigint of 64 bits where `u64` says so, and `undefined` for a deletion. It expires in so
 /// many milliseconds; a negative number is for never.
+///
+/// Nothing is added where this throws. Code of the script runs while the value and the key are read, and may throw, or add
+/// mutations itself: those come first.
 #[op2(fast, reentrant)]
 pub(crate) fn op_kv_mutate<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -104,17 +111,26 @@ pub(crate) fn op_kv_mutate<'s>(
             None => return Ok(()),
         },
     };
-    let key = match key.is_null_or_undefined() {
-        true => Err(KvError::MissingKey(key.type_repr())),
-        false => key::from_v8(scope, key),
-    };
+    v8::tc_scope!(let scope, scope);
+    let key =
+        if key.is_null_or_undefined() { Err(KvError::MissingKey(key.type_repr())) } else { key::from_v8(scope, key) };
+    if scope.has_caught() || scope.has_terminated() {
+        scope.rethrow();
+        return Ok(());
+    }
     let key = key.map_err(Arc::new);
     // The shim passes integers, some beyond what 64 bits hold: those saturate.
     let expire_in = (expire_in >= 0.0).then_some(expire_in as u64);
-    let staged = Staged { kind, key, value, expire_in };
-    mutations.tell(scope, staged.size());
-    mutations.staged.borrow_mut().push(staged);
+    mutations.stage(scope, Staged { kind, key, value, expire_in });
     Ok(())
+}
+
+/// Adds mutations to others, and leaves none behind.
+#[op2(fast)]
+pub(crate) fn op_kv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] added: &Mutations) {
+    mutations.size.set(mutations.size.get() + added.size.take());
+    let added = added.staged.take();
+    mutations.staged.borrow_mut().extend(added);
 }
 
 /// What was added: an array of kind, key, value and time to live of each mutation, one after the other. A key that is wrong
@@ -125,8 +141,8 @@ pub(crate) fn op_kv_list_mutations<'s>(
     state: Rc<RefCell<OpState>>,
     #[cppgc] mutations: &Mutations,
 ) -> Result<v8::Local<'s, v8::Array>, KvError> {
-    let decoder = Decoder::new(scope, &state);
-    let staged = mutations.staged(false);
+    let decoder = Decoder::new(scope, &state)?;
+    let staged = mutations.to_commit();
     let mut elements = Vec::with_capacity(staged.len() * 4);
     for mutation in staged {
         let undefined = v8::undefined(scope).into();
@@ -148,6 +164,15 @@ pub(crate) fn op_kv_list_mutations<'s>(
 }
 
 impl Mutations {
+    fn stage(&self, scope: &mut v8::PinScope<'_, '_>, mutation: Staged) {
+        if self.is_single {
+            self.free();
+            self.staged.borrow_mut().clear();
+        }
+        self.tell(scope, mutation.size());
+        self.staged.borrow_mut().push(mutation);
+    }
+
     /// Tells V8 of memory that it will free with this, so that it does so in time.
     fn tell(&self, scope: &mut v8::PinScope<'_, '_>, size: usize) {
         self.size.set(self.size.get() + size);
@@ -160,9 +185,9 @@ impl Mutations {
         self.memory.freed.set(self.memory.freed.get() + self.size.take());
     }
 
-    /// What was added. It is left to be committed again, unless that happens `once`.
-    pub fn staged(&self, once: bool) -> Vec<Staged> {
-        if once {
+    /// Returns what was added. It is left to be committed again, unless it is a single one.
+    pub fn to_commit(&self) -> Vec<Staged> {
+        if self.is_single {
             self.free();
             self.staged.take()
         } else {

@@ -116,7 +116,7 @@ pub(crate) fn op_kv_message<'s>(
     message: v8::Local<'s, v8::Uint8Array>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let message = bytes_from_v8(message.into());
-    Decoder::new(scope, &state).deserialize(scope, &message)
+    Decoder::new(scope, &state)?.deserialize(scope, &message)
 }
 
 /// Tells whether a message was handled.

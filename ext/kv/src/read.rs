@@ -318,7 +318,7 @@ pub(crate) fn op_kv_found<'s>(
     state: Rc<RefCell<OpState>>,
     #[cppgc] found: &Found,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let mut collector = Collector::new(scope, &state, found.shape.most_bytes());
+    let mut collector = Collector::new(scope, &state, found.shape.most_bytes())?;
     let entries = found.lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
     for (i, entry) in entries {
         if collector.add(scope, i, entry.as_ref()).is_break() {
@@ -351,7 +351,7 @@ fn read<'s>(
 ) -> Result<Option<Entries<'s>>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let resource = database(&state.borrow(), rid)?;
-    let mut collector = Collector::new(scope, state, most_bytes);
+    let mut collector = Collector::new(scope, state, most_bytes)?;
     match resource.database.read_now(reads, &mut |i, entry| collector.add(scope, i, entry))? {
         true => collector.end().map(Some),
         false => Ok(None),
@@ -368,8 +368,9 @@ struct Collector<'s> {
 }
 
 impl<'s> Collector<'s> {
-    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, most_bytes: usize) -> Self {
-        Self { decoder: Decoder::new(scope, state), entries: Vec::new(), bytes: 0, most_bytes, failure: None }
+    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, most_bytes: usize) -> Result<Self, KvError> {
+        let decoder = Decoder::new(scope, state)?;
+        Ok(Self { decoder, entries: Vec::new(), bytes: 0, most_bytes, failure: None })
     }
 
     fn add(&mut self, scope: &mut v8::PinScope<'s, '_>, i: usize, entry: EntryRef<'_>) -> ControlFlow<()> {

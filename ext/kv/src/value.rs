@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use deno_core::convert::Uint8Array;
 use deno_core::v8::{ValueDeserializerHelper, ValueSerializerHelper};
 use deno_core::{OpState, op2, v8};
 use openkv_engine::{Value, ValueRef};
@@ -14,19 +15,27 @@ use crate::key::{bytes_from_v8, bytes_to_v8};
 pub(crate) struct Classes {
     u64: v8::Global<v8::Function>,
     brand: v8::Global<v8::Symbol>,
+    to_stored: v8::Global<v8::Function>,
     deserializers: v8::Global<v8::Object>,
 }
 
-/// Tells the class of 64-bit unsigned integers, the symbol of the function by which an object of the host says what is to
-/// be stored of it, and the functions that restore such objects, by their type.
+impl Classes {
+    fn of(state: &RefCell<OpState>) -> Result<Rc<Self>, KvError> {
+        state.borrow().try_borrow::<Rc<Self>>().cloned().ok_or(KvError::Argument("no database was opened yet"))
+    }
+}
+
+/// Tells the class of 64-bit unsigned integers, the symbol of the function by which an object of the host says what it is
+/// serialized as, the function that says what is stored of that, and the functions that restore such objects, by their type.
 #[op2]
 pub(crate) fn op_kv_set_classes(
     state: &mut OpState,
     #[scoped] u64: v8::Global<v8::Function>,
     #[scoped] brand: v8::Global<v8::Symbol>,
+    #[scoped] to_stored: v8::Global<v8::Function>,
     #[scoped] deserializers: v8::Global<v8::Object>,
 ) {
-    state.put(Rc::new(Classes { u64, brand, deserializers }));
+    state.put(Rc::new(Classes { u64, brand, to_stored, deserializers }));
 }
 
 /// Encodes a value: bytes as they are, a bigint as a `u64` where it is said to be one, and everything else in V8's
@@ -52,9 +61,19 @@ pub(crate) fn encode<'s>(
             _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
         };
     }
-    let classes = state.borrow().borrow::<Rc<Classes>>().clone();
+    Ok(serialize(scope, state, value)?.map(Value::V8))
+}
+
+/// Serializes a value in V8's format. Returns none where [`encode`] does.
+fn serialize<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &RefCell<OpState>,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<Option<Vec<u8>>, KvError> {
+    let classes = Classes::of(state)?;
     let brand = v8::Local::new(scope, &classes.brand);
-    let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand }));
+    let to_stored = v8::Local::new(scope, &classes.to_stored);
+    let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand, to_stored }));
     serializer.write_header();
     v8::tc_scope!(let scope, scope);
     let written = serializer.write_value(scope.get_current_context(), value);
@@ -63,15 +82,27 @@ pub(crate) fn encode<'s>(
         return Ok(None);
     }
     match written {
-        Some(true) => Ok(Some(Value::V8(serializer.release()))),
+        Some(true) => Ok(Some(serializer.release())),
         _ => Err(KvError::Argument("the value could not be serialized")),
     }
 }
 
+/// Serializes a queue message: unlike a value, it is always in V8's format.
+#[op2(reentrant)]
+pub(crate) fn op_kv_serialize<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    message: v8::Local<'s, v8::Value>,
+) -> Result<Uint8Array, KvError> {
+    // Where there are no bytes, the script sees the exception that was thrown.
+    Ok(serialize(scope, &state, message)?.unwrap_or_default().into())
+}
+
 /// Stores objects of the host, as deno_core does: a number with all bits set, then the plain object that the function
-/// answers which the object has by its brand.
+/// returns which the object has by its brand. Where that names memory of this process, `to_stored` puts the contents there.
 struct Branded<'s> {
     brand: v8::Local<'s, v8::Symbol>,
+    to_stored: v8::Local<'s, v8::Function>,
 }
 
 impl v8::ValueSerializerImpl for Branded<'_> {
@@ -105,6 +136,8 @@ impl v8::ValueSerializerImpl for Branded<'_> {
             return None;
         };
         let data = describe.call(scope, object.into(), &[])?;
+        let receiver = v8::undefined(scope).into();
+        let data = self.to_stored.call(scope, receiver, &[data])?;
         serializer.write_uint32(u32::MAX);
         serializer.write_value(scope.get_current_context(), data)
     }
@@ -138,13 +171,13 @@ pub(crate) struct Decoder<'s> {
 
 impl<'s> Decoder<'s> {
     /// A decoder with the classes that the shim told.
-    pub fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>) -> Self {
-        let classes = state.borrow().borrow::<Rc<Classes>>().clone();
-        Self {
+    pub fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>) -> Result<Self, KvError> {
+        let classes = Classes::of(state)?;
+        Ok(Self {
             u64: v8::Local::new(scope, &classes.u64),
             deserializers: v8::Local::new(scope, &classes.deserializers),
             unknown: Rc::default(),
-        }
+        })
     }
 
     /// Decodes a value.
@@ -201,16 +234,17 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
             return None;
         }
         let data = deserializer.read_value(scope.get_current_context())?;
-        // V8 aborts the process where code of the script runs without this. Any step may run some: a type may be an object,
-        // whose name it is asked for.
+        // V8 aborts the process where code of the script runs without this. Any step may run some, as of a getter that all
+        // objects inherit.
         let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
         let scope = &mut scope.init();
         let name = v8::String::new(scope, "type")?;
         let ty = data.to_object(scope)?.get(scope, name.into())?;
-        let restore = self.deserializers.get(scope, ty)?;
+        let ty = v8::Local::<v8::String>::try_from(ty).ok()?;
+        let restore = self.deserializers.get(scope, ty.into())?;
         let Ok(restore) = v8::Local::<v8::Function>::try_from(restore) else {
-            let name = v8::Local::<v8::String>::try_from(ty).ok().filter(|name| name.length() <= MAX_TYPE_NAME);
-            *self.unknown.borrow_mut() = name.map(|name| name.to_rust_string_lossy(scope));
+            let is_told = ty.length() <= MAX_TYPE_NAME;
+            *self.unknown.borrow_mut() = is_told.then(|| ty.to_rust_string_lossy(scope));
             return None;
         };
         let receiver = v8::null(scope).into();

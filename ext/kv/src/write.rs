@@ -11,18 +11,16 @@ use crate::mutation::Mutations;
 use crate::read::{KeyArgument, KeysArgument, SelectorArgument, StringArgument, versionstamp_to_v8};
 use crate::turn::database_and_turn;
 
-/// Commits an atomic operation, whose mutations are not left behind where it happens `once`. Answers the versionstamp, or the
-/// positions of the checks that did not hold.
+/// Commits an atomic operation. Returns the versionstamp, or the positions of the checks that did not hold.
 #[op2(reentrant)]
 pub(crate) fn op_kv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
-    #[cppgc] mutations: &Mutations,
+    #[cppgc] mutations: Option<&Mutations>,
     #[scoped] checks: ListArgument<CheckArgument>,
     #[scoped] enqueues: ListArgument<EnqueueArgument>,
-    once: bool,
 ) -> impl Future<Output = Result<CommitAnswer, KvError>> + use<> {
-    let staged = mutations.staged(once);
+    let staged = mutations.map(Mutations::to_commit).unwrap_or_default();
     let queue = || {
         let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
         let now = resource.database.now();

@@ -368,6 +368,11 @@ fn enforces_the_limits() {
     let mut keys = AtomicWrite::new();
     keys.mutations = vec![Mutation::set(long(2048), text("")); 41];
     assert_eq!(fails(keys), "Total key size too large (max 81920 bytes)");
+    let undelivered = |keys| AtomicWrite::new().enqueue(Enqueue { keys_if_undelivered: keys, ..message("1") });
+    assert_eq!(fails(undelivered(vec![Key::new()])), "key cannot be empty");
+    assert_eq!(fails(undelivered(vec![long(2049)])), "Key too large for write (max 2048 bytes)");
+    assert_eq!(fails(undelivered(vec![key("a"); 1000])), "Too many mutations (max 1000)");
+    assert_eq!(fails(undelivered(vec![long(2048); 41])), "Total key size too large (max 81920 bytes)");
 
     let read = |reads: &[Read<'_>]| database.read_entries(reads).map(|_| ()).map_err(|error| error.to_string());
     assert_eq!(read(&[Read::Key(&long(2048))]), Ok(()));
