@@ -16,6 +16,8 @@ pub mod processes;
 mod runtime;
 pub mod soak;
 
+pub use runtime::Under;
+
 use std::env;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -67,7 +67,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),
         Command::LinearWorker(args) => linear::run_worker(&args),
-        Command::Model(args) => model::run(&args),
+        Command::Model(args) => model::run(programs, &args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
