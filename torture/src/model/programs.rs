@@ -38,6 +38,10 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let runtime = args.under.runtime(programs)?;
     let (mut lines, mut wrong) = (Vec::new(), 0);
     for (place, handles) in [("memory", 1), ("memory", 2), ("files", 1), ("files", 2)] {
+        if args.under == Under::Deno && (place, handles) == ("files", 2) {
+            // Deno rejects commits there, as the database is locked.
+            continue;
+        }
         let report = run_in(&runtime, place == "files", handles, args)?;
         let calls: Vec<_> = report.wrong.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let count: u64 = report.wrong.values().sum();
