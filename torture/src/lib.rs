@@ -2,6 +2,7 @@
 //! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
 
 pub mod backup;
+pub mod claims;
 pub mod close;
 pub mod compare;
 pub mod crash;

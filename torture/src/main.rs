@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, close, compare, crash, faults, linear, model, power, processes, soak};
+use openkv_torture::{Outcome, Programs, backup, claims, close, compare, crash, faults, linear, model, power, processes, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// Backs a database up while it is written to, and restores it
     Backup(backup::Args),
+    /// Ends listeners between claiming messages and handling them, or amid the handlers
+    Claims(claims::Args),
     /// Closes databases, and at once copies, renames or opens the file, or ends the process
     Close(close::Args),
     /// Counts under OpenKV and Deno what is promised
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
 fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Backup(args) => backup::run(programs, &args),
+        Command::Claims(args) => claims::run(programs, &args),
         Command::Close(args) => close::run(programs, &args),
         Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
