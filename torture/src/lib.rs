@@ -13,6 +13,7 @@ pub mod lanes;
 pub mod ledger;
 pub mod linear;
 pub mod model;
+pub mod paths;
 pub mod power;
 pub mod processes;
 mod runtime;

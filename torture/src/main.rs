@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, claims, close, compare, crash, faults, linear, model, power, processes, soak};
+use openkv_torture::{Outcome, Programs, backup, claims, close, compare, crash, faults, linear, model, paths, power, processes, soak};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -40,6 +40,8 @@ enum Command {
     LinearWorker(linear::Worker),
     /// Runs random histories and programs, and compares every answer to that of a simple model
     Model(model::Args),
+    /// Swaps paths for links to what is denied, while a script opens databases there
+    Paths(paths::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
     /// Runs processes that do everything at once on one file, and counts what they were promised
@@ -74,6 +76,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Linear(args) => linear::run(&args),
         Command::LinearWorker(args) => linear::run_worker(&args),
         Command::Model(args) => model::run(programs, &args),
+        Command::Paths(args) => paths::run(programs, &args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
