@@ -251,8 +251,7 @@ impl Listeners<'_> {
         let mut calls: BTreeMap<u64, u64> = BTreeMap::new();
         numbers(&told, "called").for_each(|message| *calls.entry(message).or_default() += 1);
         let done: BTreeSet<u64> = numbers(&told, "done").collect();
-        let mut count =
-            Count { databases: 1, messages: messages.len() as u64, left: self.left()?, ..Count::default() };
+        let mut count = Count { databases: 1, messages: messages.len() as u64, left: self.left()?, ..Count::default() };
         for message in messages {
             let calls = calls.get(message).copied().unwrap_or_default();
             let (is_done, is_undelivered) = (done.contains(message), self.is_undelivered(*message)?);

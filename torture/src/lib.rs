@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod claims;
+pub mod clock;
 pub mod close;
 pub mod compare;
 pub mod crash;

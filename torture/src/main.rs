@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, claims, close, compare, crash, faults, linear, model, paths, power, processes, soak};
+use openkv_torture::{
+    Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
+    soak,
+};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -25,6 +28,8 @@ enum Command {
     Backup(backup::Args),
     /// Ends listeners between claiming messages and handling them, or amid the handlers
     Claims(claims::Args),
+    /// Steps the wall clock of processes that use one file
+    Clock(clock::Args),
     /// Closes databases, and at once copies, renames or opens the file, or ends the process
     Close(close::Args),
     /// Counts under OpenKV and Deno what is promised
@@ -69,6 +74,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Backup(args) => backup::run(programs, &args),
         Command::Claims(args) => claims::run(programs, &args),
+        Command::Clock(args) => clock::run(programs, &args),
         Command::Close(args) => close::run(programs, &args),
         Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),

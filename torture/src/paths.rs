@@ -182,8 +182,10 @@ impl Outside {
         fs::create_dir_all(&path).map_err(failed("creating a directory"))?;
         let file = path.join("x.db");
         let database = Sqlite::open(Location::file(&file), Options::default()).map_err(failed("a database"))?;
-        let key = |i| Key::from_parts(&["secret".into(), KeyPart::from(i as f64)]).expect("a name and a number are a key");
-        let secrets = (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
+        let key =
+            |i| Key::from_parts(&["secret".into(), KeyPart::from(i as f64)]).expect("a name and a number are a key");
+        let secrets =
+            (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
         database.write_blocking(secrets).map_err(failed("a database"))?;
         database.close();
         wait_closed(PATIENCE);

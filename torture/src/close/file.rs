@@ -52,7 +52,8 @@ impl Promised {
         }
         let mut select = file.prepare("select v from kv where k = ?")?;
         let mut read = |name: &str, number: u64| {
-            let key = Key::from_parts(&[name.into(), KeyPart::from(number as f64)]).expect("a name and a number are a key");
+            let key =
+                Key::from_parts(&[name.into(), KeyPart::from(number as f64)]).expect("a name and a number are a key");
             select.query_row([key.as_bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()
         };
         for (number, length) in &self.written {

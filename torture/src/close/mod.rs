@@ -92,8 +92,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         }
     }
     if args.processes > 0 {
-        for (way, closes) in ENDS {
-            counts.push(end(&runtime, way, closes, args.processes)?);
+        for (first, (way, closes)) in ENDS.into_iter().enumerate() {
+            counts.push(end(&runtime, way, closes, first, args.processes)?);
         }
     }
     if args.locked > 0 {
@@ -187,13 +187,13 @@ fn go_on(runtime: &Runtime, way: &str, rounds: u64) -> Result<Vec<Count>, String
     Ok([at_once, answered].into_iter().filter(|count| count.judged > 0 || !count.is_kept()).collect())
 }
 
-/// Ends processes that closed a database before or not. Copies of the file are judged.
-fn end(runtime: &Runtime, way: &str, closes: bool, processes: u64) -> Result<Count, String> {
+/// Ends processes that closed a database before or not, with what is written before from a kind on. Copies of the file are judged.
+fn end(runtime: &Runtime, way: &str, closes: bool, first: usize, processes: u64) -> Result<Count, String> {
     let mut count = Count::new(format!("{way}, {}", if closes { "closed" } else { "left open" }));
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let kinds = if !closes && way == "end" { &KINDS[..ENDING_KINDS] } else { &KINDS };
     for number in 0..processes {
-        let kind = kinds[number as usize % kinds.len()];
+        let kind = kinds[(first + number as usize) % kinds.len()];
         let path = directory.path().join(format!("{number}.db"));
         let mut command = runtime.script("close/end.ts", directory.path());
         command.arg(&path).args([way, kind, &closes.to_string()]);
