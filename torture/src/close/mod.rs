@@ -5,7 +5,7 @@ mod file;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -60,6 +60,9 @@ const ENDING_KINDS: usize = 6;
 const LOCKED: Duration = Duration::from_millis(1500);
 const BOUND: f64 = 1000.0;
 
+/// How long a round may take in which every call is answered.
+const PER_ROUND: Duration = Duration::from_millis(500);
+
 /// What came of one way.
 #[derive(Default)]
 struct Count {
@@ -75,8 +78,9 @@ struct Count {
     rejected: u64,
     /// How long closing took, in milliseconds.
     times: Vec<f64>,
-    /// What was wrong first.
+    /// The first file that was wrong, and the first process.
     first: Option<String>,
+    failure: Option<String>,
 }
 
 /// Closes databases in all ways.
@@ -126,7 +130,7 @@ impl Count {
 
     fn fail(&mut self, wrong: String) {
         self.failed += 1;
-        self.note(wrong);
+        self.failure.get_or_insert(wrong);
     }
 
     fn note(&mut self, wrong: String) {
@@ -159,30 +163,31 @@ impl Told {
 /// Closes databases and goes on, in one process. Returns the counts right after closing, and once all writes were answered.
 fn go_on(runtime: &Runtime, way: &str, rounds: u64) -> Result<Vec<Count>, String> {
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
+    // Into files, which keep what a process printed that hangs.
+    let [stdout, stderr] = ["stdout", "stderr"].map(|name| directory.path().join(name));
+    let create = |path: &Path| File::create(path).map_err(failed("creating a file"));
+    let read = |path: &Path| fs::read_to_string(path).map_err(failed("what a script printed"));
     let mut command = runtime.script("close/go_on.ts", directory.path());
-    // Into a file, as nobody reads it meanwhile. A message that was in flight when its file was renamed is reported, and no failure.
-    let errors = directory.path().join("errors");
-    let stderr = File::create(&errors).map_err(failed("creating a file"))?;
-    command.arg(directory.path()).args([way, &rounds.to_string()]).stderr(stderr);
-    let mut child = command.spawn().map_err(failed("closing"))?;
-    let lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+    command.arg(directory.path()).args([way, &rounds.to_string()]);
+    let child = command.stdout(create(&stdout)?).stderr(create(&stderr)?).spawn().map_err(failed("closing"))?;
+    let output = wait(child, PATIENCE + PER_ROUND * rounds as u32)?;
     let [mut at_once, mut answered] =
         [Count::new(way), Count::new(format!("{way}, once writes in flight were answered"))];
+    // A message that was in flight when its file was renamed is reported there, and no failure.
+    match output {
+        None => at_once.fail(format!("no end: {}", read(&stderr)?)),
+        Some(output) if !output.status.success() => at_once.fail(format!("{}: {}", output.status, read(&stderr)?)),
+        Some(_) => {}
+    }
     let mut told = Told::default();
-    for line in lines {
-        let line = line.map_err(failed("what a script printed"))?;
-        let Some(rest) = told.take(&line, &mut at_once) else { continue };
+    for line in read(&stdout)?.lines() {
+        let Some(rest) = told.take(line, &mut at_once) else { continue };
         let mut words = rest.splitn(4, ' ');
         let [Some("judge"), Some(moment), Some(left), Some(copy)] = [(); 4].map(|()| words.next()) else {
             return Err(format!("{way}: {line}"));
         };
         let count = if moment == "answered" { &mut answered } else { &mut at_once };
         count.judge(told.promised.judge(Path::new(copy)), left == "true", &told.path.to_string_lossy());
-        remove(Path::new(copy));
-    }
-    let output = wait(child, PATIENCE)?;
-    if !output.is_some_and(|output| output.status.success()) {
-        at_once.fail(fs::read_to_string(&errors).map_err(failed("the errors of a process"))?);
     }
     Ok([at_once, answered].into_iter().filter(|count| count.judged > 0 || !count.is_kept()).collect())
 }
@@ -272,12 +277,12 @@ fn table(counts: &[Count]) -> String {
         // Writing to a string cannot fail.
         let _ = write!(table, "\n| {way} | {judged} | {missing} | {malformed} | {left} | {failed} | {shown} |");
     }
-    for Count { way, rejected, first, .. } in counts {
+    for Count { way, rejected, first, failure, .. } in counts {
         if *rejected > 0 {
             let _ = write!(table, "\n{way}: {rejected} writes in flight were rejected");
         }
-        if let Some(first) = first {
-            let _ = write!(table, "\n{way}: first: {first}");
+        for first in [first, failure].into_iter().flatten() {
+            let _ = write!(table, "\n{way}: first: {}", first.trim_end());
         }
     }
     table
