@@ -45,7 +45,7 @@ fn closed_database_is_one_whole_file() {
 
 #[test]
 fn claimed_messages_are_handed_to_a_handler() {
-    holds(claims::run(&programs(), &claims::Args { messages: 20, short: true, at_once: 8, under: Under::Openkv }));
+    holds(claims::run(&programs(), &claims::Args { messages: 20, short: true, parallel: 8, under: Under::Openkv }));
 }
 
 #[cfg(unix)]

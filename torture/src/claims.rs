@@ -26,9 +26,9 @@ pub struct Args {
     /// Short schedules and few ends alone.
     #[arg(long)]
     pub short: bool,
-    /// How many databases to try at once: most of their processes wait for the messages of one that ended.
+    /// How many databases to try in parallel: most of their processes wait for the messages of one that ended.
     #[arg(long, default_value_t = 12)]
-    pub at_once: usize,
+    pub parallel: usize,
     /// Which program runs the scripts.
     #[arg(long, value_enum, default_value_t)]
     pub under: Under,
@@ -101,7 +101,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         }
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.at_once).map(|_| scope.spawn(try_all)).collect();
+        let threads: Vec<_> = (0..args.parallel).map(|_| scope.spawn(try_all)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_owned())?)
     })?;
     let counts = counts.into_inner();
@@ -180,7 +180,7 @@ impl Listeners<'_> {
         let file = |name| File::create(self.directory.join(name)).map_err(failed("creating a file"));
         let mut command = self.runtime.script("claims.ts", &self.directory);
         command.arg(&self.path).args(["take", point, end]);
-        command.stdout(file(format!("{}.told", self.started))?).stderr(file("errors".into())?);
+        command.stdout(file(format!("{}.printed", self.started))?).stderr(file("errors".into())?);
         self.started += 1;
         command.spawn().map_err(failed("a listener"))
     }
@@ -217,10 +217,10 @@ impl Listeners<'_> {
     }
 
     /// Lets a listener take all messages that are left. What it has not taken in time is left.
-    fn drain(&mut self, patience: Duration) -> Result<(), String> {
+    fn drain(&mut self, timeout: Duration) -> Result<(), String> {
         let listener = self.start("none", "none")?;
         let begin = Instant::now();
-        while self.left()? > 0 && begin.elapsed() < patience {
+        while self.left()? > 0 && begin.elapsed() < timeout {
             thread::sleep(Duration::from_millis(20));
         }
         kill(listener)
@@ -243,14 +243,14 @@ impl Listeners<'_> {
     }
 
     fn count(&self, case: Case, messages: &BTreeSet<u64>) -> Result<Count, String> {
-        let mut told = String::new();
+        let mut printed = String::new();
         for number in 0..self.started {
-            let file = self.directory.join(format!("{number}.told"));
-            told += &fs::read_to_string(file).map_err(failed("what a listener told"))?;
+            let file = self.directory.join(format!("{number}.printed"));
+            printed += &fs::read_to_string(file).map_err(failed("what a listener printed"))?;
         }
         let mut calls: BTreeMap<u64, u64> = BTreeMap::new();
-        numbers(&told, "called").for_each(|message| *calls.entry(message).or_default() += 1);
-        let done: BTreeSet<u64> = numbers(&told, "done").collect();
+        numbers(&printed, "called").for_each(|message| *calls.entry(message).or_default() += 1);
+        let done: BTreeSet<u64> = numbers(&printed, "done").collect();
         let mut count = Count { databases: 1, messages: messages.len() as u64, left: self.left()?, ..Count::default() };
         for message in messages {
             let calls = calls.get(message).copied().unwrap_or_default();
@@ -328,8 +328,8 @@ gone without keys | handed out too often | left |
 }
 
 /// The numbers of the lines that begin with a word.
-fn numbers<'t>(told: &'t str, word: &'t str) -> impl Iterator<Item = u64> + 't {
-    told.lines().filter_map(move |line| line.strip_prefix(word)?.trim().parse().ok())
+fn numbers<'t>(printed: &'t str, word: &'t str) -> impl Iterator<Item = u64> + 't {
+    printed.lines().filter_map(move |line| line.strip_prefix(word)?.trim().parse().ok())
 }
 
 fn kill(mut listener: Child) -> Result<(), String> {

@@ -30,7 +30,7 @@ enum Command {
     Claims(claims::Args),
     /// Steps the wall clock of processes that use one file
     Clock(clock::Args),
-    /// Closes databases, and at once copies, renames or opens the file, or ends the process
+    /// Closes databases, and immediately copies, renames or opens the file, or ends the process
     Close(close::Args),
     /// Counts under OpenKV and Deno what is promised
     Compare(compare::Args),

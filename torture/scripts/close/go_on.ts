@@ -1,4 +1,4 @@
-// Opens databases, writes, closes them, and at once copies, renames or opens the file, in so many rounds. For each file that must hold
+// Opens databases, writes, closes them, and immediately copies, renames or opens the file, in so many rounds. For each file that must hold
 // what was acknowledged before, it prints "judge MOMENT LEFT FILE": LEFT is whether a WAL or its index was left.
 import { type Kind, KINDS, say, Writer } from "./write.ts";
 

@@ -6,7 +6,7 @@ export type Kind = typeof KINDS[number];
 
 const encoder = new TextEncoder();
 
-/** Prints a line at once: a process that ends right after has printed it. */
+/** Prints a line synchronously: a process that ends right after has printed it. */
 export function say(line: string) {
   const bytes = encoder.encode(`${line}\n`);
   for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
@@ -72,7 +72,7 @@ export class Writer {
       case "unawaited":
         for (let i = 0; i < 20; i++) {
           const answer = this.write(i * 1000);
-          // One that is rejected was not promised.
+          // A write that is rejected need not be in the file.
           answer.catch((error) => say(`rejected ${error}`));
           this.inFlight.push(answer);
         }

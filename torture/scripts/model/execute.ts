@@ -217,7 +217,7 @@ class Execution {
       case "watch": {
         const reader = kv.watch(call.names.map(key)).getReader();
         this.#readers.push(reader);
-        // A stream may skip what was overwritten before it was read, and so may be ahead of its call, but never behind it.
+        // A stream may skip what was overwritten before it was read, and so may be newer than its call, but never older.
         const judge = (entry: Deno.KvEntryMaybe<unknown>, i: number) => {
           const stamps = state.since(call.names[i], id).map((writer) => writer === null ? null : this.#stamps.get(writer));
           const isKnown = stamps.includes(entry.versionstamp);
@@ -289,8 +289,8 @@ function judgeCommit(handle: number, found: Deno.KvCommitResult | Deno.KvCommitE
   if (found.ok !== expected.ok) return `ok: ${found.ok}`;
   if (expected.ok || !("failedChecks" in found)) return undefined;
   const failed = JSON.stringify(expected.failed.map((name) => [handle, ...name]));
-  const told = JSON.stringify(found.failedChecks);
-  return told === failed ? undefined : `failedChecks are ${told} instead of ${failed}`;
+  const answered = JSON.stringify(found.failedChecks);
+  return answered === failed ? undefined : `failedChecks are ${answered} instead of ${failed}`;
 }
 
 /** Returns the names that mutations set or combine. */

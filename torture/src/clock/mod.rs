@@ -17,7 +17,7 @@ use process::{Line, Offset, Process, build_library};
 /// How long to try.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long to watch after each step, in seconds. All steps are tried at once.
+    /// How long to watch after each step, in seconds. All steps are tried in parallel.
     #[arg(long, default_value_t = 30.0)]
     pub seconds: f64,
     /// How long it may take until a message, a change or the end of an entry is noticed, in seconds.
@@ -54,8 +54,8 @@ const STEPS: [Step; 6] = [
 const BEFORE: i64 = HOUR / 2;
 const AFTER: i64 = 3 * SECOND / 2;
 
-/// How far a process may be behind that tells the time ten times a second, in milliseconds.
-const TELLING: i64 = 2000;
+/// How old the last time may be that a process printed, which it does ten times a second, in milliseconds.
+const DATE_AGE: i64 = 2000;
 
 /// How long to write before the step, and amid a glitch.
 const WARM: Duration = Duration::from_secs(1);
@@ -134,8 +134,8 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
     let writer = start("write", &["kv.sqlite3"])?;
     let mut pair = Pair { listener, writer, offset, bound };
 
-    pair.writer.tell("slow", PATIENCE)?;
-    pair.writer.tell(&format!("expire before {BEFORE}"), PATIENCE)?;
+    pair.writer.send("slow", PATIENCE)?;
+    pair.writer.send(&format!("expire before {BEFORE}"), PATIENCE)?;
     pair.write_for(WARM)?;
     let stepped = pair.step(step.offset)?;
     let is_expired = step.offset >= BEFORE;
@@ -144,7 +144,7 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
         pair.write_for(WARM)?;
         pair.step(0)?;
     }
-    pair.writer.tell(&format!("expire after {AFTER}"), PATIENCE)?;
+    pair.writer.send(&format!("expire after {AFTER}"), PATIENCE)?;
     pair.write_for(window)?;
     pair.settle();
     let mut found = pair.judge(first);
@@ -159,9 +159,9 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
 impl Pair {
     /// Lets the writer write for some time. What it wrote by then is due before the clock is stepped.
     fn write_for(&mut self, time: Duration) -> Result<(), String> {
-        self.writer.tell("go", PATIENCE)?;
+        self.writer.send("go", PATIENCE)?;
         thread::sleep(time);
-        self.writer.tell("pause", PATIENCE)
+        self.writer.send("pause", PATIENCE)
     }
 
     /// Waits until what was written is noticed, or is late.
@@ -181,7 +181,7 @@ impl Pair {
         self.settle();
         self.offset.set(offset)?;
         let stepped = Instant::now();
-        let is_off = || self.listener.clock_offset().is_some_and(|off| (off - offset).abs() < TELLING);
+        let is_off = || self.listener.clock_offset().is_some_and(|off| (off - offset).abs() < DATE_AGE);
         self.listener.wait(PATIENCE, "step of the clock, which the program takes from elsewhere", is_off)?;
         Ok(stepped)
     }

@@ -98,30 +98,30 @@ impl Process {
         lines.iter().filter_map(rest).collect()
     }
 
-    /// Tells the process to do something, and waits until it says that it did.
-    pub(super) fn tell(&mut self, line: &str, patience: Duration) -> Result<(), String> {
+    /// Sends a command to the process, and waits until it has done it.
+    pub(super) fn send(&mut self, line: &str, timeout: Duration) -> Result<(), String> {
         let word = line.split(' ').next().unwrap_or_default();
         let done = format!("done {word}");
         let before = self.lines(&done).len();
         let input = self.input.as_mut().ok_or("no input")?;
         writeln!(input, "{line}").map_err(failed(line))?;
-        self.wait(patience, &done, || self.lines(&done).len() > before)
+        self.wait(timeout, &done, || self.lines(&done).len() > before)
     }
 
     /// Waits for something that the process does.
-    pub(super) fn wait(&self, patience: Duration, what: &str, is_done: impl Fn() -> bool) -> Result<(), String> {
+    pub(super) fn wait(&self, timeout: Duration, what: &str, is_done: impl Fn() -> bool) -> Result<(), String> {
         let begin = Instant::now();
         while !is_done() {
-            if begin.elapsed() > patience {
+            if begin.elapsed() > timeout {
                 let errors = fs::read_to_string(&self.errors).unwrap_or_default();
-                return Err(format!("no {what:?} within {patience:?}: {errors}"));
+                return Err(format!("no {what:?} within {timeout:?}: {errors}"));
             }
             thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }
 
-    /// By how many milliseconds the wall clock of the process was off when it told the time last.
+    /// By how many milliseconds the wall clock of the process was off when it printed the time last.
     pub(super) fn clock_offset(&self) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
         let last = self.lines("date").pop()?;

@@ -1,4 +1,4 @@
-//! Databases that are closed, and then at once copied, renamed, opened again, or left by a process that is killed or ends. The one
+//! Databases that are closed, and then immediately copied, renamed, opened again, or left by a process that is killed or ends. The one
 //! file must hold all that was acknowledged, and no WAL may be left beside it.
 
 mod file;
@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use crate::runtime::{Runtime, wait, wait_for_line};
 use crate::{Outcome, PATIENCE, Programs, Under, failed};
-use file::{Promised, Verdict};
+use file::{Acknowledged, Verdict};
 
 /// How long to try.
 #[derive(Clone, Debug, clap::Args)]
@@ -140,18 +140,18 @@ impl Count {
 
 /// What a script has printed of a database so far.
 #[derive(Default)]
-struct Told {
+struct Printed {
     path: PathBuf,
-    promised: Promised,
+    acknowledged: Acknowledged,
 }
 
-impl Told {
+impl Printed {
     /// Takes a line. Returns what else it says.
     fn take<'l>(&mut self, line: &'l str, count: &mut Count) -> Option<&'l str> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "begin" => *self = Self { path: rest.into(), ..Self::default() },
-            "a" => self.promised.acknowledge(rest),
+            "a" => self.acknowledged.add(rest),
             "closed" => count.times.extend(rest.parse::<f64>().ok()),
             "rejected" => count.rejected += 1,
             _ => return Some(line),
@@ -171,25 +171,27 @@ fn go_on(runtime: &Runtime, way: &str, rounds: u64) -> Result<Vec<Count>, String
     command.arg(directory.path()).args([way, &rounds.to_string()]);
     let child = command.stdout(create(&stdout)?).stderr(create(&stderr)?).spawn().map_err(failed("closing"))?;
     let output = wait(child, PATIENCE + PER_ROUND * rounds as u32)?;
-    let [mut at_once, mut answered] =
+    let [mut immediately, mut answered] =
         [Count::new(way), Count::new(format!("{way}, once writes in flight were answered"))];
     // A message that was in flight when its file was renamed is reported there, and no failure.
     match output {
-        None => at_once.fail(format!("no end: {}", read(&stderr)?)),
-        Some(output) if !output.status.success() => at_once.fail(format!("{}: {}", output.status, read(&stderr)?)),
+        None => immediately.fail(format!("no end: {}", end_of(&read(&stderr)?))),
+        Some(output) if !output.status.success() => {
+            immediately.fail(format!("{}: {}", output.status, end_of(&read(&stderr)?)))
+        }
         Some(_) => {}
     }
-    let mut told = Told::default();
+    let mut printed = Printed::default();
     for line in read(&stdout)?.lines() {
-        let Some(rest) = told.take(line, &mut at_once) else { continue };
+        let Some(rest) = printed.take(line, &mut immediately) else { continue };
         let mut words = rest.splitn(4, ' ');
         let [Some("judge"), Some(moment), Some(left), Some(copy)] = [(); 4].map(|()| words.next()) else {
             return Err(format!("{way}: {line}"));
         };
-        let count = if moment == "answered" { &mut answered } else { &mut at_once };
-        count.judge(told.promised.judge(Path::new(copy)), left == "true", &told.path.to_string_lossy());
+        let count = if moment == "answered" { &mut answered } else { &mut immediately };
+        count.judge(printed.acknowledged.judge(Path::new(copy)), left == "true", &printed.path.to_string_lossy());
     }
-    Ok([at_once, answered].into_iter().filter(|count| count.judged > 0 || !count.is_kept()).collect())
+    Ok([immediately, answered].into_iter().filter(|count| count.judged > 0 || !count.is_kept()).collect())
 }
 
 /// Ends processes that closed a database before or not, with what is written before from a kind on. Copies of the file are judged.
@@ -211,16 +213,16 @@ fn end(runtime: &Runtime, way: &str, closes: bool, first: usize, processes: u64)
         if !stderr.is_empty() && !stderr.contains("planned") {
             count.fail(format!("{kind}: {}: {stderr}", output.status));
         }
-        let mut told = Told::default();
+        let mut printed = Printed::default();
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            if let Some(other) = told.take(line, &mut count) {
+            if let Some(other) = printed.take(line, &mut count) {
                 return Err(format!("{way}: {other}"));
             }
         }
         let is_left = ["-wal", "-shm"].iter().any(|suffix| beside(&path, suffix).exists());
         let copy = beside(&path, ".copy");
         fs::copy(&path, &copy).map_err(failed("copying a file"))?;
-        count.judge(told.promised.judge(&copy), is_left, kind);
+        count.judge(printed.acknowledged.judge(&copy), is_left, kind);
         [path, copy].iter().for_each(|file| remove(file));
     }
     Ok(count)
@@ -234,7 +236,7 @@ fn close_locked(runtime: &Runtime, processes: u64) -> Result<Count, String> {
         let path = directory.path().join(format!("{number}.db"));
         let mut command = runtime.script("close/locked.ts", directory.path());
         let mut child = command.arg(&path).stdin(Stdio::piped()).spawn().map_err(failed("a process"))?;
-        let mut told = Told::default();
+        let mut printed = Printed::default();
         // What is printed before is the first write, whose entry the last one overwrites.
         wait_for_line(&mut child, "ready")?;
         let file = Connection::open(&path).map_err(failed("opening a file"))?;
@@ -249,7 +251,7 @@ fn close_locked(runtime: &Runtime, processes: u64) -> Result<Count, String> {
         };
         let stdout = String::from_utf8_lossy(&output.stdout);
         for line in stdout.lines() {
-            if let Some(other) = told.take(line, &mut count) {
+            if let Some(other) = printed.take(line, &mut count) {
                 return Err(format!("locked: {other}"));
             }
         }
@@ -257,7 +259,7 @@ fn close_locked(runtime: &Runtime, processes: u64) -> Result<Count, String> {
         if !output.status.success() || took.is_none_or(|took| took > BOUND) {
             count.fail(format!("{}: close() took {took:?} ms", output.status));
         }
-        count.judge(told.promised.judge(&path), false, "locked");
+        count.judge(printed.acknowledged.judge(&path), false, "locked");
     }
     Ok(count)
 }
@@ -286,6 +288,12 @@ fn table(counts: &[Count]) -> String {
         }
     }
     table
+}
+
+/// Returns the last lines of what a process complained about, where the error is that ended it.
+fn end_of(errors: &str) -> String {
+    let lines: Vec<_> = errors.lines().collect();
+    lines[lines.len().saturating_sub(4)..].join("\n")
 }
 
 /// The path of a file whose name has more at its end.
