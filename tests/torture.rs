@@ -1,6 +1,6 @@
 //! Short forms of the ways to make a database lose data, which `cargo xtask torture` has at full length.
 
-use openkv_torture::{Outcome, Programs, backup, compare, crash, processes};
+use openkv_torture::{Outcome, Programs, Under, backup, claims, close, compare, crash, model, processes};
 
 /// The binary under test, alone.
 fn programs() -> Programs {
@@ -30,6 +30,39 @@ fn backups_that_are_taken_while_processes_write_are_whole() {
 #[test]
 fn what_the_reference_does_not_keep_is_kept() {
     holds(compare::run(&programs(), &compare::Args { short: true, write: None }));
+}
+
+#[test]
+fn calls_take_effect_in_program_order() {
+    let args = model::Args { histories: 0, steps: 0, seed: 1, programs: 100, under: Under::Openkv };
+    holds(model::programs::run(&programs(), &args));
+}
+
+#[test]
+fn closed_database_is_one_whole_file() {
+    holds(close::run(&programs(), &close::Args { rounds: 16, processes: 2, locked: 1, under: Under::Openkv }));
+}
+
+#[test]
+fn claimed_messages_are_handed_to_a_handler() {
+    holds(claims::run(&programs(), &claims::Args { messages: 20, short: true, parallel: 8, under: Under::Openkv }));
+}
+
+#[cfg(unix)]
+#[test]
+fn swapped_paths_lead_to_no_denied_database() {
+    use openkv_torture::paths;
+
+    holds(paths::run(&programs(), &paths::Args { seconds: 5.0, under: Under::Openkv }));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn clock_steps_delay_nothing() {
+    use openkv_torture::clock;
+
+    // The bound is for a machine that runs other tests meanwhile.
+    holds(clock::run(&programs(), &clock::Args { seconds: 3.0, bound: 10.0, under: Under::Openkv }));
 }
 
 #[cfg(target_os = "linux")]

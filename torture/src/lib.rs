@@ -2,6 +2,9 @@
 //! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
 
 pub mod backup;
+pub mod claims;
+pub mod clock;
+pub mod close;
 pub mod compare;
 pub mod crash;
 pub mod disk;
@@ -11,10 +14,13 @@ pub mod lanes;
 pub mod ledger;
 pub mod linear;
 pub mod model;
+pub mod paths;
 pub mod power;
 pub mod processes;
 mod runtime;
 pub mod soak;
+
+pub use runtime::Under;
 
 use std::env;
 use std::fmt::Display;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use openkv_torture::{Outcome, Programs, backup, compare, crash, faults, linear, model, power, processes, soak};
+use openkv_torture::{
+    Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
+    soak,
+};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
@@ -23,6 +26,12 @@ struct Cli {
 enum Command {
     /// Backs a database up while it is written to, and restores it
     Backup(backup::Args),
+    /// Ends listeners between claiming messages and handling them, or amid the handlers
+    Claims(claims::Args),
+    /// Steps the wall clock of processes that use one file
+    Clock(clock::Args),
+    /// Closes databases, and immediately copies, renames or opens the file, or ends the process
+    Close(close::Args),
     /// Counts under OpenKV and Deno what is promised
     Compare(compare::Args),
     /// Kills processes that write, at random moments
@@ -34,8 +43,10 @@ enum Command {
     /// Works as one of the processes of `linear`
     #[command(hide = true)]
     LinearWorker(linear::Worker),
-    /// Runs random histories, and compares every answer to that of a simple model
+    /// Runs random histories and programs, and compares every answer to that of a simple model
     Model(model::Args),
+    /// Swaps paths for links to what is denied, while a script opens databases there
+    Paths(paths::Args),
     /// Plays power failures, on a disk that forgets what was not synced
     Power(power::Args),
     /// Runs processes that do everything at once on one file, and counts what they were promised
@@ -62,12 +73,16 @@ fn main() -> ExitCode {
 fn run(programs: &Programs, command: Command) -> Outcome {
     match command {
         Command::Backup(args) => backup::run(programs, &args),
+        Command::Claims(args) => claims::run(programs, &args),
+        Command::Clock(args) => clock::run(programs, &args),
+        Command::Close(args) => close::run(programs, &args),
         Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),
         Command::LinearWorker(args) => linear::run_worker(&args),
-        Command::Model(args) => model::run(&args),
+        Command::Model(args) => model::run(programs, &args),
+        Command::Paths(args) => paths::run(programs, &args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),

@@ -1,5 +1,6 @@
 //! A runtime, and the scripts that it runs.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,18 +9,41 @@ use std::time::{Duration, Instant};
 
 use crate::{Programs, failed};
 
+/// Which program runs the scripts of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Under {
+    /// OpenKV, which has to pass.
+    #[default]
+    Openkv,
+    /// Deno, to compare with.
+    Deno,
+}
+
+impl Under {
+    /// Returns the program.
+    ///
+    /// # Errors
+    /// Says that it does not run.
+    pub(crate) fn runtime(self, programs: &Programs) -> Result<Runtime, String> {
+        match self {
+            Self::Openkv => Ok(Runtime::openkv(programs)),
+            Self::Deno => Runtime::deno(programs),
+        }
+    }
+}
+
 /// What runs scripts.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     program: PathBuf,
-    /// What stands before the script.
+    /// What stands before the permissions and the script.
     args: &'static [&'static str],
 }
 
 impl Runtime {
     /// OpenKV.
     pub fn openkv(programs: &Programs) -> Self {
-        Self { program: programs.openkv.clone(), args: &["run", "-A"] }
+        Self { program: programs.openkv.clone(), args: &["run"] }
     }
 
     /// The reference.
@@ -31,7 +55,7 @@ impl Runtime {
         let mut find = Command::new(&programs.deno);
         let found = find.args(["eval", "console.log(Deno.execPath())"]).output().map_err(failed("Deno"))?;
         let program = String::from_utf8_lossy(&found.stdout).trim().into();
-        Ok(Self { program, args: &["run", "-A", "--unstable-kv"] })
+        Ok(Self { program, args: &["run", "--unstable-kv"] })
     }
 
     /// Its name and version.
@@ -53,8 +77,7 @@ impl Runtime {
 
     /// A script as [`Runtime::script`] gives it, run by another program, which is given its command line.
     pub fn within(&self, program: &[&str], script: &str, folder: &Path) -> Command {
-        let script = crate::script(script);
-        let mut command = match program {
+        let command = match program {
             [] => Command::new(&self.program),
             [program, args @ ..] => {
                 let mut command = Command::new(program);
@@ -62,8 +85,29 @@ impl Runtime {
                 command
             }
         };
+        self.complete(command, ["-A"], script, folder)
+    }
+
+    /// A script as [`Runtime::script`] gives it, with these permissions instead of all.
+    pub fn restricted(
+        &self,
+        permissions: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        script: &str,
+        directory: &Path,
+    ) -> Command {
+        self.complete(Command::new(&self.program), permissions, script, directory)
+    }
+
+    fn complete(
+        &self,
+        mut command: Command,
+        permissions: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        script: &str,
+        directory: &Path,
+    ) -> Command {
+        command.args(self.args).args(permissions).arg(crate::script(script)).current_dir(directory);
         // Deno asks the network for a newer version now and then.
-        command.args(self.args).arg(script).current_dir(folder).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
+        command.env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -1,7 +1,10 @@
 //! Random histories of all that the engine can do, on a database in memory and on a file, with every answer compared to that
 //! of a simple model: a map, a queue and a clock that stands still. A history that goes wrong is shrunk to a short one.
+//!
+//! Then random programs of calls on a `Deno.Kv`, in TypeScript, most of them not awaited: [`programs`].
 
 mod history;
+pub mod programs;
 mod reference;
 mod replay;
 
@@ -9,7 +12,7 @@ use std::time::Instant;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::Outcome;
+use crate::{Outcome, Programs, Under};
 use replay::{Place, replay};
 
 /// How many histories to run, and which.
@@ -21,21 +24,40 @@ pub struct Args {
     /// How many steps a history has at most.
     #[arg(long, default_value_t = 60)]
     pub steps: usize,
-    /// What the histories are made from: the same ones for the same number.
+    /// What the histories and programs are made from: the same ones for the same number.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// How many programs to run in memory and on files, with one handle and with two each.
+    #[arg(long, default_value_t = 2000)]
+    pub programs: u32,
+    /// Which program runs the programs. The histories are the engine's: they are left out under Deno.
+    #[arg(long, value_enum, default_value_t)]
+    pub under: Under,
+}
+
+/// Runs histories, then programs.
+///
+/// # Errors
+/// See [`run_engine`] and [`programs::run`].
+pub fn run(programs: &Programs, args: &Args) -> Outcome {
+    let histories = match args.under {
+        Under::Openkv => run_engine(args)?,
+        Under::Deno => "model: no histories, which are the engine's".into(),
+    };
+    let programs = programs::run(programs, args)?;
+    Ok(format!("{histories}\n{programs}"))
 }
 
 /// Runs histories in memory and on files.
 ///
 /// # Errors
 /// The shortest history found with a wrong answer, and that answer.
-pub fn run(args: &Args) -> Outcome {
+pub fn run_engine(args: &Args) -> Outcome {
     let begin = Instant::now();
     let files = args.histories.div_ceil(5);
     run_histories(Place::Memory, args.histories, args)?;
     run_histories(Place::File, files, args)?;
-    let Args { histories, steps, seed } = args;
+    let Args { histories, steps, seed, .. } = args;
     Ok(format!(
         "model: {histories} histories in memory and {files} on files of up to {steps} steps, seed {seed}: every answer as the \
          model's, in {:.0?}",
@@ -62,7 +84,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_that_of_the_model() {
-        let args = Args { histories: 300, steps: 30, seed: 1 };
-        run(&args).unwrap_or_else(|broken| panic!("{broken}"));
+        let args = Args { histories: 300, steps: 30, seed: 1, programs: 0, under: Under::Openkv };
+        run_engine(&args).unwrap_or_else(|broken| panic!("{broken}"));
     }
 }

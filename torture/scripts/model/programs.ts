@@ -1,0 +1,66 @@
+// Runs random programs against the model in `state.ts`: every call must be answered as if the calls before it, and no others, had
+// taken effect. Takes what to run as JSON, prints what came of it as JSON, with the first program that went wrong, shrunk.
+import { execute, type Mismatch } from "./execute.ts";
+import { makeProgram, type Program, Random, show } from "./program.ts";
+
+const { directory, seed, programs, length, handles, common } = JSON.parse(Deno.args[0]) as {
+  /** Where to create files, or null for databases in memory. */
+  directory: string | null;
+  seed: number;
+  programs: number;
+  /** How many steps a program has. */
+  length: number;
+  /** How many databases a program has open. */
+  handles: number;
+  /** Whether to keep to what Deno has. */
+  common: boolean;
+};
+
+/** How often a program is tried that may go wrong by chance alone, and how long it is shrunk, in milliseconds. */
+const TRIES = 3, SHRINKING = 10_000;
+
+let files = 0;
+
+async function run(program: Program): Promise<Mismatch | undefined> {
+  const path = directory === null ? ":memory:" : `${directory}/${files++}.db`;
+  const open = () => Promise.all(Array.from({ length: program.handles }, () => Deno.openKv(path)));
+  return await execute(program, open, directory !== null);
+}
+
+/** Leaves out steps for as long as an answer is wrong. */
+async function shrink(program: Program, mismatch: Mismatch): Promise<[Program, Mismatch]> {
+  const end = performance.now() + SHRINKING;
+  const attempt = async (steps: Program["steps"]) => {
+    for (let i = 0; i < TRIES && performance.now() < end; i++) {
+      const found = await run({ ...program, steps });
+      if (found !== undefined) return found;
+    }
+  };
+  for (let size = program.steps.length >> 1; size > 0; size >>= 1) {
+    for (let at = 0; at < program.steps.length;) {
+      const steps = program.steps.toSpliced(at, size);
+      const found = steps.length > 0 ? await attempt(steps) : undefined;
+      if (found === undefined) at += size;
+      else [program, mismatch] = [{ ...program, steps }, found];
+    }
+  }
+  return [program, mismatch];
+}
+
+const wrong: Record<string, number> = {};
+let steps = 0, awaited = 0;
+let first: string | undefined;
+for (let i = 0; i < programs; i++) {
+  const program = makeProgram(new Random(Math.imul(seed, 1_000_003) + i), handles, 2 + i % (length - 1), common);
+  steps += program.steps.length;
+  awaited += program.steps.filter(({ wait }) => wait === "answer").length;
+  const mismatch = await run(program);
+  if (mismatch === undefined) continue;
+  wrong[mismatch.kind] = (wrong[mismatch.kind] ?? 0) + 1;
+  if (first !== undefined) continue;
+  const [short, found] = await shrink(program, mismatch);
+  const where = Number.isFinite(found.step) ? `step ${found.step}` : found.kind;
+  const closing = short.closesEarly ? ["close"] : [];
+  first = [`program ${i}: ${where}: ${found.wrong}`, ...short.steps.map(show), ...closing].join("\n  ");
+}
+console.log(JSON.stringify({ programs, steps, awaited, wrong, first }));
