@@ -10,6 +10,7 @@ mod connection;
 mod list;
 pub mod maintenance;
 mod open_files;
+mod pinned;
 mod queue;
 mod reader;
 mod schema;
@@ -18,6 +19,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod transaction;
+#[cfg(unix)]
+mod vfs;
 mod watchers;
 mod worker;
 mod writer;
@@ -29,7 +32,6 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::{
@@ -37,6 +39,8 @@ use crate::{
     Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
 pub use list::List;
+pub(crate) use pinned::is_link;
+use connection::FileConnection;
 use queue::Taken;
 use watchers::Watcher;
 use writer::Writer;
@@ -52,6 +56,10 @@ pub enum Location {
         /// The path of the file.
         path: PathBuf,
         /// Whether a path may have a symbolic link in it. A host that checked who may open the path refuses them.
+        ///
+        /// A path is resolved once, when it is opened. Whatever is put in the place of its directory meanwhile or later, all
+        /// files of the database are in the directory that was found. That takes Linux. Elsewhere, SQLite resolves the path
+        /// when it opens a file; a file that is not the one it was is refused once it is noticed.
         follow_links: bool,
     },
 }
@@ -149,7 +157,7 @@ pub struct Sqlite {
 
 /// A connection for one thread at a time. The thread that reads may read again from within, as it does where a value
 /// runs code of the host when it is decoded.
-type SharedConnection = Arc<ReentrantMutex<Connection>>;
+type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 struct Open {
     /// Opened by the first read. Closed before the writer, which has the time that the last one to close may need.
@@ -177,7 +185,7 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
-        Self::with(writer, location, options)
+        Ok(Self::with(writer, location, options))
     }
 
     /// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
@@ -188,11 +196,10 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
-        Self::with(writer, location.clone(), options.clone()).ok()
+        Some(Self::with(writer, location.clone(), options.clone()))
     }
 
-    fn with(writer: Arc<Writer>, location: Location, options: Options) -> Result<Self> {
-        let shared = Arc::strong_count(&writer) > 1;
+    fn with(writer: Arc<Writer>, location: Location, options: Options) -> Self {
         let open = Open {
             reader: None,
             watches: Vec::new(),
@@ -200,12 +207,7 @@ impl Sqlite {
             closed: watch::Sender::new(()),
             writer,
         };
-        let database = Self { options, location, open: Mutex::new(Some(open)) };
-        if shared {
-            // This path was not opened yet, only the file: the reader finds out whether its links allow it.
-            database.reader()?;
-        }
-        Ok(database)
+        Self { options, location, open: Mutex::new(Some(open)) }
     }
 
     /// Reads the entry of a key; none where there is no value.
@@ -263,9 +265,7 @@ impl Sqlite {
         let reader = match &self.location {
             // A database in memory is its one connection.
             Location::Memory => open.writer.connection(),
-            Location::File { path, follow_links } => {
-                Arc::new(ReentrantMutex::new(open.writer.open_reader(path, *follow_links)?))
-            }
+            Location::File { .. } => Arc::new(ReentrantMutex::new(open.writer.open_reader()?)),
         };
         Ok(open.reader.insert(reader).clone())
     }
@@ -309,9 +309,10 @@ impl Database for Sqlite {
         let now = self.options.clock.now();
         match &self.location {
             Location::Memory => reader::count(&self.reader()?.lock(), now, start, end),
-            Location::File { path, follow_links } => {
-                // A connection of its own: the reads of this database do not wait for a count.
-                reader::count(&self.writer()?.open_reader(path, *follow_links)?, now, start, end)
+            // A connection of its own: the reads of this database do not wait for a count.
+            Location::File { .. } => {
+                let reader = self.writer()?.open_reader()?;
+                reader::count(&reader, now, start, end)
             }
         }
     }

@@ -137,7 +137,7 @@ impl Worker {
             queue: Queue::default(),
             sweep: Sweep::default(),
             others: is_file.then(|| Others { seen: commits_of_others(connection).unwrap_or_default(), look_at: 0 }),
-            checkpoints: connection.path().filter(|_| is_file).map(|path| Checkpoints::new(path.into())),
+            checkpoints: file.as_ref().map(|file| Checkpoints::new(file.name().clone())),
             file,
         }
     }
@@ -274,7 +274,7 @@ impl Worker {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
-        self.file.as_ref().map_or(Ok(()), |file| file.check())?;
+        self.file.as_ref().map_or(Ok(()), |file| file.check(connection))?;
         if self.durability != durability {
             durability.apply(connection)?;
             self.durability = durability;
@@ -296,7 +296,7 @@ impl Worker {
             // Who began to watch meanwhile may have looked too early.
             false => self.watchers.tell_all(),
         }
-        Ok(())
+        self.file.as_ref().map_or(Ok(()), |file| file.confirm(connection))
     }
 }
 

@@ -2,7 +2,6 @@
 //! processes, is the thread's work, not the caller's. A database in memory waits for neither, so its writes are done by
 //! whoever asks for them. The thread is started by the first work for it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::FileConnection;
 use super::open_files::OpenFile;
 use super::queue::Taken;
 use super::watchers::Watchers;
@@ -53,7 +53,7 @@ struct Shared {
 
 impl Writer {
     /// The writer of a file, or of a database in memory.
-    pub fn new(connection: Connection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
+    pub fn new(connection: FileConnection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
         let watchers = Arc::new(Watchers::default());
         let worker = Worker::new(&connection, watchers.clone(), options, file.clone());
         let connection = Arc::new(ReentrantMutex::new(connection));
@@ -76,11 +76,17 @@ impl Writer {
         self.shared.connection.clone()
     }
 
-    /// Opens a connection for reads to the file, by a path that led to it.
-    pub fn open_reader(&self, path: &Path, follow_links: bool) -> Result<Connection> {
-        let reader = connection::open_reader(path, follow_links)?;
-        self.file.as_ref().map_or(Ok(()), |file| file.check_path(path, follow_links))?;
+    /// Opens a connection for reads to the file.
+    pub fn open_reader(&self) -> Result<FileConnection> {
+        let file = self.file.as_ref().ok_or(Error::Closed)?;
+        let reader = connection::open_reader(file.name())?;
+        file.verify()?;
         Ok(reader)
+    }
+
+    /// Checks that the file is still where it was.
+    pub fn verify(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.verify())
     }
 
     /// See [`Database::write`](crate::Database::write).
