@@ -1,6 +1,9 @@
 //! The files that this process has open. Databases on one file share its writer, whatever path each was opened by:
 //! writers of one process would only wait for each other.
 
+#[cfg(all(test, unix))]
+mod tests;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;

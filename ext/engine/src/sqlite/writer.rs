@@ -84,6 +84,12 @@ impl Writer {
         Ok(reader)
     }
 
+    /// The file. None for a database in memory.
+    #[cfg(test)]
+    pub fn file(&self) -> Option<&Arc<OpenFile>> {
+        self.file.as_ref()
+    }
+
     /// Checks that the file is still where it was.
     pub fn verify(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.verify())
