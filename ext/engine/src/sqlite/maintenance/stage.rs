@@ -187,3 +187,33 @@ fn permissions(like: &Path) -> io::Result<fs::Permissions> {
     };
     Ok(permissions)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_of_the_dead_are_removed_and_those_of_the_living_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let to = Arc::new(Pinned::resolve(&path, true).unwrap());
+        let place = |name: &str| directory.path().join(name);
+        for name in [".x.db.partial-1", ".x.db.partial-2", ".y.db.partial-3"] {
+            fs::create_dir(place(name)).unwrap();
+            fs::write(place(name).join("database"), "").unwrap();
+        }
+        fs::create_dir(place("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(place("elsewhere"), place(".x.db.partial-4")).unwrap();
+
+        let one = Stage::beside(&to).unwrap();
+        let other = Stage::beside(&to).unwrap();
+        for stage in [&one, &other] {
+            assert!(place(stage.name.to_str().unwrap()).is_dir());
+        }
+        let names = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.count(), 2 + [".x.db.partial-4", ".y.db.partial-3", "elsewhere"].len());
+        drop((one, other));
+        assert!(place("elsewhere").is_dir() && place(".y.db.partial-3").is_dir());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+}
