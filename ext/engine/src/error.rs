@@ -387,47 +387,43 @@ impl Error {
 
     /// The error of a path that leads to no directory with a file to open, as SQLite has it.
     pub(crate) fn unresolved(path: &Path, error: &std::io::Error) -> Self {
-        let code = if is_link(error) { ffi::SQLITE_CANTOPEN_SYMLINK } else { ffi::SQLITE_CANTOPEN };
-        let text = format!("unable to open database file: {}", path.display());
-        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text));
+        let directory = path.parent().unwrap_or(path).display();
+        let hint = match error.kind() {
+            _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
+            ErrorKind::NotFound => format!("there is no folder {directory}"),
+            ErrorKind::NotADirectory => format!("{directory} is no folder"),
+            ErrorKind::IsADirectory => IS_FOLDER.into(),
+            ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
+            _ => error.to_string(),
+        };
+        Self::cannot_open(path, &hint)
+    }
+
+    /// The error of a file that cannot be opened, as SQLite has it, and why.
+    pub(crate) fn cannot_open(path: &Path, hint: &str) -> Self {
+        let text = format!("unable to open database file: {}: {hint}", path.display());
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text));
         Error::Open { path: path.to_owned(), source: Arc::new(source) }
     }
 }
 
-/// SQLite names the path where it could not open the file, but not where the file is no database. It never says why a file
-/// cannot be opened.
+/// Why a file cannot be opened.
+pub(crate) const IS_FOLDER: &str = "it is a folder";
+pub(crate) const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
+
+/// SQLite does not name the path where the file is no database, or one beside it cannot be opened. It never says why.
 fn open_text(path: &Path, source: &rusqlite::Error) -> String {
     let mut text = source.to_string();
     let name = path.display().to_string();
-    if !text.contains(&name) {
+    let is_named = text.contains(&name);
+    if !is_named {
         text = format!("{text}: {name}");
     }
-    match hindrance(path, source) {
-        Some(hindrance) => format!("{text}: {hindrance}"),
-        None => text,
-    }
-}
-
-/// Why a file cannot be opened, as far as the file system tells.
-fn hindrance(path: &Path, source: &rusqlite::Error) -> Option<String> {
-    if source.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CANTOPEN_SYMLINK) {
-        // Nor is said what is behind it.
-        return Some("a part of this path is a symbolic link, which is not followed".into());
-    }
-    match source.sqlite_error_code()? {
-        ErrorCode::DatabaseCorrupt => Some("it is damaged: check it, and restore it from a backup".into()),
-        ErrorCode::ReadOnly => Some("both the file and its folder must be writable".into()),
-        ErrorCode::CannotOpen if path.is_dir() => Some("it is a folder".into()),
-        ErrorCode::CannotOpen => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-            let name = folder.display();
-            match folder.metadata() {
-                Ok(metadata) if metadata.is_dir() => Some("it may not be opened, or created, by this user".into()),
-                Ok(_) => Some(format!("{name} is no folder")),
-                Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("there is no folder {name}")),
-                Err(_) => None,
-            }
-        }
-        _ => None,
-    }
+    let hint = match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
+        Some(ErrorCode::ReadOnly) => "both the file and its folder must be writable",
+        Some(ErrorCode::CannotOpen) if !is_named => NOT_PERMITTED,
+        _ => return text,
+    };
+    format!("{text}: {hint}")
 }

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::pinned::Pinned;
 use super::transaction::Durability;
 use super::{checkpoint, schema, vfs};
+use crate::error::{IS_FOLDER, NOT_PERMITTED};
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -84,22 +85,25 @@ pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> r
     }
 }
 
-/// Opens a connection for reads and writes, and brings the file to the present format.
-pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<FileConnection> {
+/// Opens a connection for reads and writes, and brings the file to the present format. Returns with it whether it writes to a
+/// WAL: not to a file that may only be read, and not where the file system has no shared memory.
+pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_CREATE)?;
-    let prepare = || -> Result<()> {
+    let prepare = || -> Result<bool> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
-            return schema::check(&connection);
+            schema::check(&connection)?;
+            return Ok(false);
         }
         schema::refuse_foreign(&connection)?;
         // The WAL lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
-        use_log(&connection)?;
+        let has_wal = use_wal(&connection)?;
         prepare_to_write(&connection)?;
-        schema::migrate(&connection)
+        schema::migrate(&connection)?;
+        Ok(has_wal)
     };
-    prepare().map_err(|error| error.opening(file.path()))?;
-    Ok(connection)
+    let has_wal = prepare().map_err(|error| error.opening(file.path()))?;
+    Ok((connection, has_wal))
 }
 
 /// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
@@ -150,8 +154,17 @@ fn open(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
 }
 
 fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
-    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | more)
-        .map_err(|source| Error::Open { path: file.path().to_owned(), source: Arc::new(source) })?;
+    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | more).map_err(|source| {
+        let path = file.path();
+        match source.sqlite_error_code() {
+            // Whether it is a folder says the name that was opened: by now, the path may lead to what is none of the caller's.
+            Some(ErrorCode::CannotOpen) => {
+                let is_folder = file.status("").is_ok_and(|status| status.is_directory);
+                Error::cannot_open(path, if is_folder { IS_FOLDER } else { NOT_PERMITTED })
+            }
+            _ => Error::Open { path: path.to_owned(), source: Arc::new(source) },
+        }
+    })?;
     // The binding sets a handler of its own.
     connection.busy_handler(None)?;
     configure(&connection)?;
@@ -208,11 +221,13 @@ pub(super) fn configure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Switches a file to the log. While others do the same, SQLite refuses at once, without asking the handler.
-fn use_log(connection: &Connection) -> Result<()> {
+/// Switches a file to a WAL. While others do the same, SQLite refuses at once, without asking the handler. Returns whether the
+/// file has one.
+fn use_wal(connection: &Connection) -> Result<bool> {
+    let is_wal = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str()? == "wal");
     let mut attempts = 0;
     loop {
-        match connection.pragma_update(None, "journal_mode", "wal").map_err(Error::from) {
+        match connection.query_row("pragma journal_mode = wal", [], is_wal).map_err(Error::from) {
             Err(Error::Busy) if wait_for_lock(attempts) => attempts += 1,
             result => return result,
         }

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::connection::{self, FileConnection};
-use super::pinned::{FileId, Pinned};
+use super::pinned::{self, FileId, Pinned};
 use super::writer::Writer;
 use super::{Options, checkpoint};
 use crate::{Error, FileProblem, Result};
@@ -38,8 +38,8 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
     if let Some(writer) = find(&file)? {
         return Ok(writer);
     }
-    let connection = connection::open_writer(&file)?;
-    add(file, connection, options)
+    let (connection, has_wal) = connection::open_writer(&file)?;
+    add(file, connection, has_wal, options)
 }
 
 /// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.
@@ -49,12 +49,13 @@ pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options)
         return Some(writer);
     }
     let connection = connection::open_writer_at_once(&file)?;
-    add(file, connection, options).ok()
+    add(file, connection, true, options).ok()
 }
 
 /// The writer that this process has of a file already.
 fn find(file: &Pinned) -> Result<Option<Arc<Writer>>> {
     match file.status("") {
+        Ok(status) if status.is_link => Err(Error::unresolved(file.path(), &pinned::link())),
         Ok(status) if status.has_other_names => Err(FileProblem::HardLinks.of(file.path())),
         Ok(status) => of_id(&status.id),
         Err(_) => Ok(None),
@@ -81,8 +82,8 @@ fn of_id(id: &FileId) -> Result<Option<Arc<Writer>>> {
 }
 
 /// Adds the writer of a file that was just opened. Returns that of another thread, where it was faster.
-fn add(file: Arc<Pinned>, connection: FileConnection, options: &Options) -> Result<Arc<Writer>> {
-    let open_file = OpenFile::new(file, &connection)?;
+fn add(file: Arc<Pinned>, connection: FileConnection, has_wal: bool, options: &Options) -> Result<Arc<Writer>> {
+    let open_file = OpenFile::new(file, &connection, has_wal)?;
     let (id, file, failure) = (open_file.id.clone(), Arc::downgrade(&open_file.file), open_file.failure.clone());
     let writer = Arc::new(Writer::new(connection, options, Some(Arc::new(open_file))));
     loop {
@@ -115,7 +116,7 @@ pub(super) struct OpenFile {
 
 impl OpenFile {
     /// The file of a connection that has read from it.
-    fn new(file: Arc<Pinned>, connection: &Connection) -> Result<Self> {
+    fn new(file: Arc<Pinned>, connection: &Connection, has_wal: bool) -> Result<Self> {
         let moved = || Error::Moved { path: file.path().to_owned() };
         let status = file.status("").map_err(|_| moved())?;
         if connection::has_moved(connection) {
@@ -124,13 +125,11 @@ impl OpenFile {
         if status.has_other_names {
             return Err(FileProblem::HardLinks.of(file.path()));
         }
-        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        let is_logged = mode == "wal" && !connection.is_readonly(rusqlite::MAIN_DB)?;
         let id = |suffix| match file.status(suffix) {
             Ok(status) => Ok((suffix, status.id)),
             Err(_) => Err(Error::Displaced { path: file.path_beside(suffix), is_saved: true }),
         };
-        let beside = if is_logged { Some([id("-wal")?, id("-shm")?]) } else { None };
+        let beside = if has_wal { Some([id("-wal")?, id("-shm")?]) } else { None };
         Ok(Self { id: status.id, beside, failure: Arc::default(), file })
     }
 

@@ -31,8 +31,8 @@ impl Pinned {
     /// Resolves a path to a file that need not be there yet. Its directory must be.
     ///
     /// # Errors
-    /// That of the operating system. Where links are not followed, one in the path is an error of
-    /// [`is_link`].
+    /// That of the operating system. Where links are not followed, one in the path of the directory is an error of [`is_link`].
+    /// SQLite opens none in the place of the file itself.
     pub fn resolve(path: &Path, follow_links: bool) -> io::Result<Self> {
         let (directory, name) = Directory::resolve(path, follow_links)?;
         Ok(Self { directory, name, path: path.to_owned() })
@@ -173,9 +173,6 @@ impl Directory {
             descriptor: None,
             base: parent.to_owned(),
         };
-        if directory.status(name).is_ok_and(|status| status.is_link) {
-            return Err(link());
-        }
         Ok((Arc::new(directory), name.to_owned()))
     }
 
@@ -233,12 +230,12 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
 
 /// The error of a link that is not followed.
 #[cfg(unix)]
-fn link() -> io::Error {
+pub(super) fn link() -> io::Error {
     rustix::io::Errno::LOOP.into()
 }
 
 #[cfg(not(unix))]
-fn link() -> io::Error {
+pub(super) fn link() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is not followed")
 }
 

@@ -51,8 +51,11 @@ pub(super) use live;
 /// The present version of the format.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-/// What a table of ours may be made of, in any version: its columns and constraints, [normalized](normalize).
-const TABLES: [(&str, &[&str], &str); 5] = [
+/// A table of ours: its name, what it may be made of in any version, columns and constraints, and what its text ends with. All
+/// of it [normalized](normalize).
+type Table = (&'static str, &'static [&'static str], &'static str);
+
+const TABLES: [Table; 5] = [
     ("migration_state", &["k integer not null primary key", "version integer not null"], ""),
     ("data_version", &["k integer primary key", "version integer not null", "seq integer not null default 0"], ""),
     (
@@ -96,9 +99,8 @@ const TABLES: [(&str, &[&str], &str); 5] = [
 /// The one index, normalized.
 const INDEX: &str = "create index kv_expiration_ms_idx on kv(expiration_ms)";
 
-/// What has to do with the tables. An index that a table's own constraints make has no text. Triggers are switched off.
-const OBJECTS: &str = "select type, name, lower(tbl_name), sql from sqlite_schema where type <> 'trigger'
-    and lower(tbl_name) in ('migration_state', 'data_version', 'kv', 'queue', 'queue_running')";
+/// All objects but triggers, which are switched off.
+const OBJECTS: &str = "select type, name, tbl_name, sql from sqlite_schema where type <> 'trigger'";
 
 /// Refuses a file in which the tables are not as the format has them, or others have put something on them. A generated
 /// column or an index on an expression runs code of whoever made it, with every read or write.
@@ -109,18 +111,20 @@ pub(super) fn refuse_foreign(connection: &Connection) -> Result<()> {
     let mut statement = connection.prepare(OBJECTS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (kind, name, table, sql): (String, String, String, Option<String>) = row.try_into()?;
-        if !sql.is_none_or(|sql| is_ours(&table, &normalize(&sql))) {
+        let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.unwrap_or_default());
+        let (kind, name, table, sql) = (text(0)?, text(1)?, text(2)?, text(3)?);
+        let Some(table) = TABLES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(table)) else {
+            continue;
+        };
+        // An index that a table's own constraints make has no text.
+        if !sql.is_empty() && !is_ours(table, &normalize(sql)) {
             return Err(Error::ForeignObject { object: format!("{kind} {name}") });
         }
     }
     Ok(())
 }
 
-fn is_ours(table: &str, sql: &str) -> bool {
-    let Some((name, parts, suffix)) = TABLES.iter().find(|(name, ..)| *name == table) else {
-        return false;
-    };
+fn is_ours((name, parts, suffix): &Table, sql: &str) -> bool {
     let body = sql.strip_prefix("create table ").and_then(|sql| sql.strip_prefix(name)?.strip_prefix('('));
     match body.and_then(|body| body.strip_suffix(suffix)?.strip_suffix(')')) {
         Some(body) => split_list(body).all(|part| parts.contains(&part)),

@@ -160,7 +160,7 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
     let writer = database.writer().unwrap();
     let connection = writer.connection();
     let connection = connection.lock();
-    let file = super::OpenFile::new(writer.file().unwrap().name().clone(), &connection).unwrap();
+    let file = super::OpenFile::new(writer.file().unwrap().name().clone(), &connection, true).unwrap();
     file.confirm(&connection).unwrap();
     fs::remove_file(directory.path("x.db-wal")).unwrap();
     file.confirm(&connection).unwrap();

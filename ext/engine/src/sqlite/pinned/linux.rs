@@ -44,15 +44,14 @@ fn base(descriptor: &OwnedFd) -> PathBuf {
 pub(super) fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Directory>, OsString)> {
     let (parent, name) = split(path)?;
     let mut name = name.to_owned();
-    let mut descriptor = if follow_links {
-        rustix::fs::openat(CWD, parent, DIRECTORY, Mode::empty())?
-    } else {
-        open_without_links(parent)?
-    };
+    if !follow_links {
+        return Ok((share(open_without_links(parent)?)?, name));
+    }
+    let mut descriptor = rustix::fs::openat(CWD, parent, DIRECTORY, Mode::empty())?;
     let mut links = 0;
     while let Some(target) = read_link(&descriptor, &name)? {
         links += 1;
-        if !follow_links || links > MAX_LINKS {
+        if links > MAX_LINKS {
             return Err(link());
         }
         let (parent, target_name) = split(&target)?;

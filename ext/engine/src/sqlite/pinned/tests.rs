@@ -44,7 +44,7 @@ fn directory_that_is_swapped_for_a_link_is_not_followed() {
     fs::rename(directories.path("in"), directories.path("moved")).unwrap();
     symlink(directories.path("out"), directories.path("in")).unwrap();
 
-    let writer = connection::open_writer(&file).unwrap();
+    let (writer, _) = connection::open_writer(&file).unwrap();
     writer.execute("insert into kv (k, v, v_encoding, version) values (x'0261', x'', 3, 1)", []).unwrap();
     let reader = connection::open_reader(&file).unwrap();
     assert_eq!(reader.query_row("select count(*) from kv", [], |row| row.get(0)), Ok(1));
