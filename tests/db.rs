@@ -332,7 +332,9 @@ fn files_of_others_on_the_tables_and_hard_links_are_refused() {
     fill(&sandbox, "kv.sqlite3");
     std::fs::hard_link(sandbox.path("kv.sqlite3"), sandbox.path("link.sqlite3")).unwrap();
     let linked = |file: &str| {
-        format!("error: {file}: this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it\n")
+        format!(
+            "error: {file}: this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it\n"
+        )
     };
     assert_eq!(db(&sandbox, ["backup", "link.sqlite3", "to"]).stderr(), linked("link.sqlite3"));
     assert_eq!(db(&sandbox, ["compact", "kv.sqlite3"]).stderr(), linked("kv.sqlite3"));

@@ -43,7 +43,10 @@ macro_rules! permissions {
 
 /// A database that scripts are denied, with one entry.
 fn denied_database(sandbox: &Sandbox) -> std::path::PathBuf {
-    sandbox.write("denied/make.ts", "const kv = await Deno.openKv('denied/x.db'); await kv.set(['secret'], 1); kv.close();");
+    sandbox.write(
+        "denied/make.ts",
+        "const kv = await Deno.openKv('denied/x.db'); await kv.set(['secret'], 1); kv.close();",
+    );
     assert_eq!(sandbox.openkv(["run", "-A", "denied/make.ts"]).stdout(), "");
     std::fs::remove_file(sandbox.path("denied/make.ts")).unwrap();
     sandbox.path("denied")
@@ -69,9 +72,10 @@ fn directory_that_is_swapped_for_a_denied_one_is_not_opened() {
     let own = sandbox.path("own").display().to_string();
     let args = ["run", "--no-prompt", "--allow-read", "--allow-write", &permissions[0], &permissions[1], &script, &own];
     assert_eq!(sandbox.openkv(args.into_iter().chain([denied_name.as_str()])).stdout(), "secrets read: 0\n");
-    let rows = rusqlite::Connection::open(denied.join("x.db"))
-        .unwrap()
-        .query_row("select count(*) from kv", [], |row| row.get(0));
+    let rows =
+        rusqlite::Connection::open(denied.join("x.db"))
+            .unwrap()
+            .query_row("select count(*) from kv", [], |row| row.get(0));
     assert_eq!(rows, Ok(1));
     assert_eq!(names(&denied), ["x.db"]);
 }

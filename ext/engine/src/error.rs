@@ -259,7 +259,9 @@ pub enum FileProblem {
     LogUnreadable,
     /// The file has several names. SQLite keeps a WAL for each name: what is written by one is not seen by the other, and the file
     /// is damaged.
-    #[error("this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it")]
+    #[error(
+        "this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it"
+    )]
     HardLinks,
     /// Something in the file is not of the format, and would be run with reads and writes.
     #[error("the file has an object that is not of Deno KV, {0}: remove it, or salvage the file")]

@@ -38,9 +38,9 @@ use crate::{
     AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
     Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
+use connection::FileConnection;
 pub use list::List;
 pub(crate) use pinned::is_link;
-use connection::FileConnection;
 use queue::Taken;
 use watchers::Watcher;
 use writer::Writer;

@@ -65,12 +65,7 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
 
 /// Copies a backup to where it is made ready. Its versionstamps go on behind those that scripts have seen. Answers the
 /// number of the last commit.
-fn stage_backup(
-    from: &Arc<Pinned>,
-    stage: &Stage,
-    last: Option<i64>,
-    progress: &mut OnProgress<'_>,
-) -> Result<i64> {
+fn stage_backup(from: &Arc<Pinned>, stage: &Stage, last: Option<i64>, progress: &mut OnProgress<'_>) -> Result<i64> {
     let connection = source::open_reader(from)?;
     backup::copy(&*source::snapshot(&connection)?, &stage.file(), progress)?;
     let staged = connection::connect(&stage.file(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
