@@ -10,7 +10,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::pinned::Pinned;
 use super::transaction::Durability;
-use super::{checkpoint, schema, vfs};
+#[cfg(unix)]
+use super::vfs;
+use super::{checkpoint, schema};
 use crate::error::{IS_FOLDER, NOT_PERMITTED};
 use crate::{Error, Result};
 
@@ -71,11 +73,7 @@ pub(super) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<
 /// Connects as [`connect`] does, by a name that has the pinned one in it: a URI.
 pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = match vfs::name() {
-        Some(vfs) => Connection::open_with_flags_and_vfs(name, flags, vfs),
-        None => Connection::open_with_flags(name, flags),
-    };
-    match connection {
+    match connect_on_vfs(name, flags) {
         Ok(connection) => Ok(FileConnection { connection, _file: Some(file.clone()) }),
         Err(rusqlite::Error::SqliteFailure(code, Some(message))) => {
             let message = message.replace(&*name.to_string_lossy(), &file.path().to_string_lossy());
@@ -83,6 +81,14 @@ pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> r
         }
         Err(error) => Err(error),
     }
+}
+
+fn connect_on_vfs(name: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    #[cfg(unix)]
+    if let Some(vfs) = vfs::name() {
+        return Connection::open_with_flags_and_vfs(name, flags, vfs);
+    }
+    Connection::open_with_flags(name, flags)
 }
 
 /// Opens a connection for reads and writes, and brings the file to the present format. Returns with it whether it writes to a

@@ -148,6 +148,12 @@ impl Worker {
         let _ = self.sweep.look(connection);
     }
 
+    /// Saves what closing the connection would not, after the last step.
+    pub fn end(&self, connection: &Connection) {
+        // Who wrote has the answer already, and others find what there is.
+        let _ = self.file.as_ref().map_or(Ok(()), |file| file.check(connection));
+    }
+
     /// When there is something to do without being asked, in milliseconds since the Unix epoch.
     pub fn due(&self) -> Option<u64> {
         let due = [self.sweep_due(), self.queue.tend_due(), self.queue.delivery_due(), self.look_at()];

@@ -198,6 +198,12 @@ impl Shared {
         self.worker.lock().begin(&connection);
     }
 
+    /// Makes ready to close the connection.
+    fn end(&self) {
+        let connection = self.connection.lock();
+        self.worker.lock().end(&connection);
+    }
+
     /// Does what the thread was asked for, and what is due.
     fn step(&self, jobs: &mut Vec<Job>) {
         let operations = jobs.iter().filter(|job| matches!(job, Job::Do(_))).count();
@@ -240,6 +246,7 @@ fn start(shared: Arc<Shared>, waiting: mpsc::Receiver<Job>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     let run = move || {
         runtime.block_on(run(&shared, waiting));
+        shared.end();
         // The connection is closed before the thread counts as gone.
         drop(shared);
         *CLOSING.0.lock() -= 1;

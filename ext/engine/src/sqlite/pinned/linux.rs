@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::super::vfs::DESCRIPTORS;
 use super::{Directory, FileId, Status, link, split};
 
 /// How many links to follow at the end of a path.
@@ -38,7 +39,7 @@ pub(super) fn can_name_by_descriptors() -> bool {
 }
 
 fn base(descriptor: &OwnedFd) -> PathBuf {
-    format!("/proc/self/fd/{}", descriptor.as_raw_fd()).into()
+    format!("{DESCRIPTORS}{}", descriptor.as_raw_fd()).into()
 }
 
 pub(super) fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Directory>, OsString)> {
