@@ -186,3 +186,33 @@ fn file_that_a_journal_names_as_its_super_journal_is_left_alone() {
     assert!(error.contains("access permission denied"), "{error}");
     assert_eq!(fs::read(target).unwrap(), b"of others");
 }
+
+/// A file as it is named where there are no descriptors to name it by.
+fn by_path(path: &Path, follow_links: bool) -> io::Result<Arc<Pinned>> {
+    let (directory, name) = Directory::resolve_path(path, follow_links)?;
+    Ok(Arc::new(Pinned { directory, name, path: path.to_owned() }))
+}
+
+#[test]
+fn file_named_by_its_path_is_opened_through_no_link() {
+    let directories = Directories::new();
+    let file = by_path(&directories.path("in/x.db"), false).unwrap();
+    let (connection, _) = connection::open_writer(&file).unwrap();
+    fs::rename(directories.path("in/x.db"), directories.path("in/y.db")).unwrap();
+    assert!(connection::has_moved(&connection));
+    fs::rename(directories.path("in/y.db"), directories.path("in/x.db")).unwrap();
+    assert!(!connection::has_moved(&connection));
+    drop(connection);
+
+    symlink(directories.path("in"), directories.path("link")).unwrap();
+    symlink("x.db", directories.path("in/link.db")).unwrap();
+    for name in ["link/x.db", "in/link.db", "link/new.db"] {
+        let path = directories.path(name);
+        let error = connection::open_writer(&by_path(&path, false).unwrap()).err().expect(name);
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        let followed = by_path(&path, true).unwrap();
+        assert_eq!(followed.directory.base(), directories.path("in"), "{name}");
+        connection::open_writer(&followed).unwrap();
+    }
+    assert_eq!(directories.names("in"), ["link.db", "new.db", "x.db"]);
+}
