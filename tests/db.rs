@@ -249,3 +249,109 @@ fn a_backup_that_finds_no_room_leaves_nothing() {
     let names = std::fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("to.sqlite3")));
 }
+
+/// The files that a command that makes `to.sqlite3` has in progress, or left.
+#[cfg(unix)]
+fn partial(sandbox: &Sandbox) -> Vec<String> {
+    let entries = std::fs::read_dir(sandbox.path("")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains("to.sqlite3")).collect()
+}
+
+/// Starts a command that makes `to.sqlite3`, and sends it a signal once it is at work. Returns its exit code, or none where the
+/// signal ended it.
+#[cfg(unix)]
+fn interrupt(sandbox: &Sandbox, args: &[&str], signal: &str) -> Option<i32> {
+    let before = partial(sandbox);
+    let mut running = Running(sandbox.command(["db"].iter().chain(args)).stdout(Stdio::null()).spawn().unwrap());
+    while partial(sandbox) == before && running.0.try_wait().unwrap().is_none() {}
+    let pid = running.0.id().to_string();
+    std::process::Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status().unwrap();
+    running.0.wait().unwrap().code()
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_commands_leave_nothing() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    // A salvage waits for the lock, with what it makes in its place.
+    let lock = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
+    lock.execute_batch("pragma locking_mode = exclusive; begin immediate").unwrap();
+    let salvage = ["salvage", "kv.sqlite3", "to.sqlite3"];
+    for (signal, code) in [("-HUP", 129), ("-INT", 130), ("-TERM", 143)] {
+        assert_eq!(interrupt(&sandbox, &salvage, signal), Some(code));
+        assert!(partial(&sandbox).is_empty(), "{signal}: {:?}", partial(&sandbox));
+    }
+    assert_eq!(interrupt(&sandbox, &salvage, "-KILL"), None);
+    assert_eq!(partial(&sandbox).len(), 1);
+    // What one that was killed left goes with the next, and not what one makes that lives.
+    let mut command = sandbox.command(["db"].iter().chain(&salvage));
+    let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
+    let left = partial(&sandbox);
+    while partial(&sandbox) == left || partial(&sandbox).len() != 1 {}
+    let live = partial(&sandbox);
+    assert_eq!(interrupt(&sandbox, &salvage, "-KILL"), None);
+    assert!(partial(&sandbox).contains(&live[0]), "{:?}", partial(&sandbox));
+    drop(lock);
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    db(&sandbox, ["backup", "kv.sqlite3", "to.sqlite3", "--force"]).stdout();
+    assert_eq!(partial(&sandbox), ["to.sqlite3"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn backups_and_restorations_that_are_interrupted_leave_nothing() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
+    file.execute_batch("create table other (c); insert into other values (zeroblob(50000000))").unwrap();
+    drop(file);
+    for command in ["backup", "restore"] {
+        // One that is done before the signal comes is no failure.
+        let interrupted = (0..20).any(|_| {
+            let code = interrupt(&sandbox, &[command, "kv.sqlite3", "to.sqlite3"], "-TERM");
+            let left = partial(&sandbox);
+            match code {
+                Some(143) if left.is_empty() => true,
+                Some(0 | 143) if left == ["to.sqlite3"] => {
+                    std::fs::remove_file(sandbox.path("to.sqlite3")).unwrap();
+                    code == Some(143)
+                }
+                code => panic!("{command}: {code:?}, {left:?}"),
+            }
+        });
+        assert!(interrupted, "{command}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_of_others_on_the_tables_and_hard_links_are_refused() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox, "kv.sqlite3");
+    std::fs::hard_link(sandbox.path("kv.sqlite3"), sandbox.path("link.sqlite3")).unwrap();
+    let linked = |file: &str| {
+        format!(
+            "error: {file}: this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it\n"
+        )
+    };
+    assert_eq!(db(&sandbox, ["backup", "link.sqlite3", "to"]).stderr(), linked("link.sqlite3"));
+    assert_eq!(db(&sandbox, ["compact", "kv.sqlite3"]).stderr(), linked("kv.sqlite3"));
+    let script = "try { await Deno.openKv('kv.sqlite3'); } catch (error) { console.log(`error: ${error.message}`); }";
+    assert_eq!(sandbox.run(script).stdout(), linked("kv.sqlite3"));
+    // To read a backup that another program keeps by several names does no harm.
+    assert!(db(&sandbox, ["check", "link.sqlite3"]).stdout().starts_with("ok: "));
+    std::fs::remove_file(sandbox.path("link.sqlite3")).unwrap();
+
+    let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
+    file.execute_batch("create index costly on kv (length(randomblob(length(v))))").unwrap_err();
+    file.execute_batch("create index costly on kv (length(hex(v)))").unwrap();
+    let foreign = "error: kv.sqlite3: the file has an object that is not of Deno KV, index costly: remove it, or salvage the file\n";
+    for command in ["info", "check", "compact"] {
+        assert_eq!(db(&sandbox, [command, "kv.sqlite3"]).stderr(), foreign, "{command}");
+    }
+    assert_eq!(sandbox.run(script).stdout(), foreign);
+    db(&sandbox, ["salvage", "kv.sqlite3", "saved.sqlite3"]).stdout();
+    assert!(db(&sandbox, ["check", "saved.sqlite3"]).stdout().starts_with("ok: 303 entries, 2 messages"));
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
-use crate::support::{Sandbox, repository};
+use crate::support::{Running, Sandbox, repository};
 
 /// Tries what one can do with a database: see `tests/faults/probe.ts`.
 fn probe(sandbox: &Sandbox, path: &str) -> String {
@@ -189,4 +189,52 @@ fn a_file_that_is_gone_takes_no_writes_and_a_new_one_does() {
             "get of the file in its place: ok 1",
         ]
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn acknowledged_writes_survive_the_loss_of_what_stands_beside_the_file() {
+    let sandbox = Sandbox::new();
+    for suffix in ["wal", "shm"] {
+        for action in ["kill", "write", "close"] {
+            let name = format!("{suffix}-{action}.sqlite3");
+            let output = sandbox.openkv(["-A", script("beside.ts").as_str(), suffix, action]);
+            assert_eq!((output.code, output.stderr.as_str()), ((action != "kill").then_some(0), ""), "{name}");
+            let refused = format!(
+                "write: Error: {name}-{suffix} was deleted or replaced while the database was open, so nothing is written any \
+                 more: what was written before is saved: close the database, and open it again\n"
+            );
+            assert_eq!(output.stdout, if action == "close" { "" } else { &refused }, "{name}");
+            let read = "const kv = await Deno.openKv(Deno.args[0]);
+                const entries = await kv.getMany([['before'], ['other'], ['after']]);
+                console.log(...entries.map(({ value }) => value));";
+            sandbox.write("read.ts", read);
+            let expected = if suffix == "shm" { "1 1 null\n" } else { "1 null null\n" };
+            assert_eq!(sandbox.openkv(["-A", "read.ts", &name]).stdout(), expected, "{name}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn file_that_another_process_has_locked_keeps_no_other_from_being_opened() {
+    use std::io::{BufRead, BufReader};
+
+    let sandbox = Sandbox::new();
+    let lock = Connection::open(sandbox.path("locked.sqlite3")).unwrap();
+    lock.execute_batch("create table t (c); begin exclusive").unwrap();
+    let text = "
+        const locked = Deno.openKv('locked.sqlite3').then(() => 'locked', (error) => error.message);
+        const other = Deno.openKv('other.sqlite3').then(async (kv) => (await kv.set(['a'], 1), 'other'));
+        console.log(await Promise.race([locked, other]));
+        console.log(await locked);
+        Deno.exit(0);
+    ";
+    sandbox.write("main.ts", text);
+    let mut command = sandbox.command(["-A", "main.ts"]);
+    let mut running = Running(command.stdout(std::process::Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().as_deref(), Some("other"));
+    lock.execute_batch("commit").unwrap();
+    assert_eq!(lines.next().as_deref(), Some("locked"));
 }

@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 
-use crate::support::{PATIENCE, read_repository, repository};
+use crate::support::{PATIENCE, Sandbox, read_repository, repository};
 
 /// Runs the calls of a table in all its settings, and checks what comes of them.
 #[track_caller]
@@ -39,6 +39,83 @@ macro_rules! permissions {
             }
         )*
     };
+}
+
+/// A database that scripts are denied, with one entry.
+fn denied_database(sandbox: &Sandbox) -> std::path::PathBuf {
+    sandbox.write(
+        "denied/make.ts",
+        "const kv = await Deno.openKv('denied/x.db'); await kv.set(['secret'], 1); kv.close();",
+    );
+    assert_eq!(sandbox.openkv(["run", "-A", "denied/make.ts"]).stdout(), "");
+    std::fs::remove_file(sandbox.path("denied/make.ts")).unwrap();
+    sandbox.path("denied")
+}
+
+/// The files in a directory, without those that SQLite deletes when it closes a database.
+fn names(directory: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn directory_that_is_swapped_for_a_denied_one_is_not_opened() {
+    let sandbox = Sandbox::new();
+    let denied = denied_database(&sandbox);
+    std::fs::create_dir(sandbox.path("own")).unwrap();
+    let denied_name = denied.display().to_string();
+    let permissions = ["read", "write"].map(|kind| format!("--deny-{kind}={denied_name}"));
+    let script = repository("tests/permissions/swap.ts").display().to_string();
+    let own = sandbox.path("own").display().to_string();
+    let args = ["run", "--no-prompt", "--allow-read", "--allow-write", &permissions[0], &permissions[1], &script, &own];
+    assert_eq!(sandbox.openkv(args.into_iter().chain([denied_name.as_str()])).stdout(), "secrets read: 0\n");
+    let rows =
+        rusqlite::Connection::open(denied.join("x.db"))
+            .unwrap()
+            .query_row("select count(*) from kv", [], |row| row.get(0));
+    assert_eq!(rows, Ok(1));
+    assert_eq!(names(&denied), ["x.db"]);
+}
+
+/// A journal can name a file as its super-journal, which SQLite deletes when it is done with the journal.
+#[cfg(unix)]
+#[test]
+fn journal_that_a_script_forged_deletes_no_file_that_is_denied() {
+    let sandbox = Sandbox::new();
+    let denied = denied_database(&sandbox);
+    let script = "
+        const [own, denied] = Deno.args;
+        (await Deno.openKv(`${own}/x.db`)).close();
+        while ([...Deno.readDirSync(own)].length > 1) await new Promise((resolve) => setTimeout(resolve, 1));
+        const magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+        const name = new TextEncoder().encode(denied);
+        const bytes = (...numbers) => numbers.flatMap((n) => [n >> 24, n >> 16, n >> 8, n]);
+        const header = [...magic, ...bytes(0, 0, Deno.statSync(`${own}/x.db`).size / 4096, 512, 4096)];
+        const sum = name.reduce((sum, byte) => sum + byte, 0);
+        const end = [...bytes(0x40000000 / 4096 + 1), ...name, ...bytes(name.length, sum), ...magic];
+        const journal = new Uint8Array(512 + end.length);
+        journal.set(header);
+        journal.set(end, 512);
+        Deno.writeFileSync(`${own}/x.db-journal`, journal);
+        for (let i = 0; i < 2; i++) {
+            try {
+                (await Deno.openKv(`${own}/x.db`)).close();
+            } catch (error) {
+                console.log(error.message);
+            }
+        }
+    ";
+    sandbox.write("forge.ts", script);
+    std::fs::create_dir(sandbox.path("own")).unwrap();
+    let own = sandbox.path("own").display().to_string();
+    let permissions = ["read", "write"].map(|kind| format!("--allow-{kind}={own}"));
+    let file = denied.join("x.db").display().to_string();
+    sandbox.openkv(["run", "--no-prompt", &permissions[0], &permissions[1], "forge.ts", &own, &file]).stdout();
+    assert_eq!(names(&denied), ["x.db"]);
+    assert!(!sandbox.path("own/x.db-journal").exists(), "the journal was played back");
 }
 
 permissions!(dns env import net no_permission query read read_and_write sys unix write);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{ErrorCode, ffi};
 
 use crate::KeyError;
+use crate::sqlite::is_link;
 
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -189,6 +190,29 @@ pub enum Error {
         /// The file that was opened.
         path: PathBuf,
     },
+    /// The WAL of the database or its index was deleted or replaced while it was open. What is written would be lost, so nothing
+    /// is. Once all databases that have the file open are closed, it can be opened again.
+    #[error(
+        "{} was deleted or replaced while the database was open, so nothing is written any more: {}: close the database, and \
+         open it again",
+        path.display(),
+        if *is_saved { "what was written before is saved" } else { "what was written before may be lost" }
+    )]
+    Displaced {
+        /// The file beside the database.
+        path: PathBuf,
+        /// Whether all that was written before is in the database.
+        is_saved: bool,
+    },
+    /// A write was committed, but whether it is there to stay is not known.
+    #[error("it is not known whether this was stored: {0}")]
+    Unconfirmed(#[source] Arc<Error>),
+    /// The file has something on the tables of the format that the format has not. It would be run with reads and writes.
+    #[error("{}", FileProblem::Foreign(object.clone()))]
+    ForeignObject {
+        /// The kind and the name of the object.
+        object: String,
+    },
     /// A file is not what the call needs.
     #[error("{}: {problem}", path.display())]
     File {
@@ -233,6 +257,15 @@ pub enum FileProblem {
     /// The log holds commits, but cannot be read where it is.
     #[error("its log cannot be read in a folder that is not writable: copy the file and its log elsewhere")]
     LogUnreadable,
+    /// The file has several names. SQLite keeps a WAL for each name: what is written by one is not seen by the other, and the file
+    /// is damaged.
+    #[error(
+        "this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it"
+    )]
+    HardLinks,
+    /// Something in the file is not of the format, and would be run with reads and writes.
+    #[error("the file has an object that is not of Deno KV, {0}: remove it, or salvage the file")]
+    Foreign(String),
     /// Another process has the file open.
     #[error("another process has it open: stop it first")]
     InUse,
@@ -309,6 +342,9 @@ impl Error {
             | Error::Damaged(_)
             | Error::Full(_)
             | Error::Moved { .. }
+            | Error::Displaced { .. }
+            | Error::Unconfirmed(_)
+            | Error::ForeignObject { .. }
             | Error::File { .. }
             | Error::Storage(_)
             | Error::Thread(_)
@@ -334,6 +370,7 @@ impl Error {
                 _ => FileProblem::Damaged(source.to_string()),
             },
             Error::Full(_) => FileProblem::DiskFull,
+            Error::ForeignObject { object } => FileProblem::Foreign(object.clone()),
             _ => return self,
         };
         problem.of(path)
@@ -350,41 +387,50 @@ impl Error {
                 let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), text);
                 Error::Open { path: path.to_owned(), source: Arc::new(source) }
             }
+            Error::ForeignObject { object } => FileProblem::Foreign(object).of(path),
             error => error,
         }
     }
+
+    /// The error of a path that leads to no directory with a file to open, as SQLite has it.
+    pub(crate) fn unresolved(path: &Path, error: &std::io::Error) -> Self {
+        let directory = path.parent().unwrap_or(path).display();
+        let hint = match error.kind() {
+            _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
+            ErrorKind::NotFound => format!("there is no folder {directory}"),
+            ErrorKind::NotADirectory => format!("{directory} is no folder"),
+            ErrorKind::IsADirectory => IS_FOLDER.into(),
+            ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
+            _ => error.to_string(),
+        };
+        Self::cannot_open(path, &hint)
+    }
+
+    /// The error of a file that cannot be opened, as SQLite has it, and why.
+    pub(crate) fn cannot_open(path: &Path, hint: &str) -> Self {
+        let text = format!("unable to open database file: {}: {hint}", path.display());
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text));
+        Error::Open { path: path.to_owned(), source: Arc::new(source) }
+    }
 }
 
-/// SQLite names the path where it could not open the file, but not where the file is no database. It never says why a file
-/// cannot be opened.
+/// Why a file cannot be opened.
+pub(crate) const IS_FOLDER: &str = "it is a folder";
+pub(crate) const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
+
+/// SQLite does not name the path where the file is no database, or one beside it cannot be opened. It never says why.
 fn open_text(path: &Path, source: &rusqlite::Error) -> String {
     let mut text = source.to_string();
     let name = path.display().to_string();
-    if !text.contains(&name) {
+    let is_named = text.contains(&name);
+    if !is_named {
         text = format!("{text}: {name}");
     }
-    match hindrance(path, source) {
-        Some(hindrance) => format!("{text}: {hindrance}"),
-        None => text,
-    }
-}
-
-/// Why a file cannot be opened, as far as the file system tells.
-fn hindrance(path: &Path, source: &rusqlite::Error) -> Option<String> {
-    match source.sqlite_error_code()? {
-        ErrorCode::DatabaseCorrupt => Some("it is damaged: check it, and restore it from a backup".into()),
-        ErrorCode::ReadOnly => Some("both the file and its folder must be writable".into()),
-        ErrorCode::CannotOpen if path.is_dir() => Some("it is a folder".into()),
-        ErrorCode::CannotOpen => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-            let name = folder.display();
-            match folder.metadata() {
-                Ok(metadata) if metadata.is_dir() => Some("it may not be opened, or created, by this user".into()),
-                Ok(_) => Some(format!("{name} is no folder")),
-                Err(error) if error.kind() == ErrorKind::NotFound => Some(format!("there is no folder {name}")),
-                Err(_) => None,
-            }
-        }
-        _ => None,
-    }
+    let hint = match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
+        Some(ErrorCode::ReadOnly) => "both the file and its folder must be writable",
+        Some(ErrorCode::CannotOpen) if !is_named => NOT_PERMITTED,
+        _ => return text,
+    };
+    format!("{text}: {hint}")
 }

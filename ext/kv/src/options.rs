@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -127,8 +128,30 @@ pub fn file_of_key(folder: &Path, key: &str) -> PathBuf {
 /// The folder cannot be created.
 pub fn default_file(path: PathBuf) -> Result<Location, JsErrorBox> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(folder).map_err(|error| {
+    create_directories(folder).map_err(|error| {
         JsErrorBox::generic(format!("unable to create the folder of the default database, {folder:?}: {error}"))
     })?;
     Ok(Location::File { path, follow_links: true })
+}
+
+/// Creates a directory and those that it is in, each on the disk: a database in it that survives a power failure must be found
+/// afterwards.
+fn create_directories(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create_directories(parent)?;
+    match fs::create_dir(path) {
+        // Another process was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        result => result?,
+    }
+    #[cfg(unix)]
+    {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // As with SQLite, a file system that syncs no directories is no failure.
+        let _ = fs::File::open(parent).and_then(|parent| parent.sync_all());
+    }
+    Ok(())
 }

@@ -3,12 +3,13 @@
 //! added meanwhile is merged between two commits, for only a log that was merged as a whole begins anew.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
 use super::connection;
+use super::pinned::Pinned;
 use crate::Result;
 
 /// How long the log grows before it is merged, in pages.
@@ -41,7 +42,7 @@ pub(super) fn take_over(connection: &Connection) {
 
 /// The checkpoints of a file. Waits for the one that runs when it is dropped.
 pub(super) struct Checkpoints {
-    path: PathBuf,
+    file: Arc<Pinned>,
     running: Option<JoinHandle<()>>,
     /// How long the log may grow before the next one, in pages.
     next: u32,
@@ -50,9 +51,9 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Of the file of this path.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, running: None, next: PAGES, last: 0 }
+    /// Of a file.
+    pub fn new(file: Arc<Pinned>) -> Self {
+        Self { file, running: None, next: PAGES, last: 0 }
     }
 
     /// Begins or ends a checkpoint, if it is time to. To be called by the thread that commits, between commits.
@@ -75,9 +76,9 @@ impl Checkpoints {
     }
 
     fn begin(&self) -> std::io::Result<JoinHandle<()>> {
-        let path = self.path.clone();
+        let file = self.file.clone();
         // A failure comes back with the rest, or is made up for by the next checkpoint.
-        let run = move || drop(connection::open_checkpointer(&path).and_then(|connection| merge(&connection, MERGE)));
+        let run = move || drop(connection::open_checkpointer(&file).and_then(|connection| merge(&connection, MERGE)));
         thread::Builder::new().name("openkv-checkpoint".into()).spawn(run)
     }
 
@@ -111,6 +112,15 @@ impl Drop for Checkpoints {
     fn drop(&mut self) {
         self.wait();
     }
+}
+
+/// Merges the WAL as a whole. Waits a second or so for those that read from it. Returns whether all was merged.
+pub(super) fn run_completely(connection: &Connection) -> bool {
+    let run = |connection: &Connection| {
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        Ok(connection.query_row("pragma wal_checkpoint(full)", [], row)?)
+    };
+    matches!(connection::wait_briefly(connection, run), Ok((0, pages, merged)) if pages == merged)
 }
 
 fn merge(connection: &Connection, statement: &str) -> Result<()> {
@@ -199,7 +209,8 @@ mod tests {
     fn the_log_stays_bounded_where_someone_reads_at_any_time() {
         write_while(|location, done| {
             let Location::File { path, .. } = location else { unreachable!("a file") };
-            let [one, other] = [(); 2].map(|()| connection::open_reader(&path, true).unwrap());
+            let file = Arc::new(Pinned::resolve(&path, true).unwrap());
+            let [one, other] = [(); 2].map(|()| connection::open_reader(&file).unwrap());
             let begin = |reader: &Connection| reader.execute_batch("begin; select count(*) from kv").unwrap();
             begin(&one);
             for (now, next) in [(&one, &other), (&other, &one)].into_iter().cycle() {

@@ -1,13 +1,19 @@
+use std::ffi::c_int;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::pinned::Pinned;
 use super::transaction::Durability;
+#[cfg(unix)]
+use super::vfs;
 use super::{checkpoint, lifecycle, schema};
+use crate::error::{IS_FOLDER, NOT_PERMITTED};
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -30,32 +36,89 @@ const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 /// delete the log.
 const EXISTING: OpenFlags = OpenFlags::empty();
 
-/// Opens a connection for reads and writes, and brings the file to the present format.
-pub(super) fn open_writer(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links, OpenFlags::SQLITE_OPEN_CREATE)?;
-    let prepare = || -> Result<()> {
-        if connection.is_readonly(rusqlite::MAIN_DB)? {
-            return schema::check(&connection);
+/// A connection, with the name of its file: SQLite opens and deletes files by that name until the connection is closed.
+pub(super) struct FileConnection {
+    // Dropped before the name.
+    connection: Connection,
+    /// None for a database in memory.
+    _file: Option<Arc<Pinned>>,
+}
+
+impl FileConnection {
+    /// Closes it. An error is that of a checkpoint, or of an unfinished statement.
+    pub fn close(self) -> rusqlite::Result<()> {
+        self.connection.close().map_err(|(_, error)| error)
+    }
+}
+
+impl Deref for FileConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for FileConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// Connects to a file by its pinned name. SQLite's message names the path that was asked for.
+pub(super) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
+    connect_by(file, &file.file(""), flags)
+}
+
+/// Connects as [`connect`] does, by a name that has the pinned one in it: a URI.
+pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    match connect_on_vfs(name, flags) {
+        Ok(connection) => Ok(FileConnection { connection, _file: Some(file.clone()) }),
+        Err(rusqlite::Error::SqliteFailure(code, Some(message))) => {
+            let message = message.replace(&*name.to_string_lossy(), &file.path().to_string_lossy());
+            Err(rusqlite::Error::SqliteFailure(code, Some(message)))
         }
-        // The log lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
+        Err(error) => Err(error),
+    }
+}
+
+fn connect_on_vfs(name: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    #[cfg(unix)]
+    if let Some(vfs) = vfs::name() {
+        return Connection::open_with_flags_and_vfs(name, flags, vfs);
+    }
+    Connection::open_with_flags(name, flags)
+}
+
+/// Opens a connection for reads and writes, and brings the file to the present format. Returns with it whether it writes to a
+/// WAL: not to a file that may only be read, and not where the file system has no shared memory.
+pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> {
+    let connection = open(file, OpenFlags::SQLITE_OPEN_CREATE)?;
+    let prepare = || -> Result<bool> {
+        if connection.is_readonly(rusqlite::MAIN_DB)? {
+            schema::check(&connection)?;
+            return Ok(false);
+        }
+        schema::refuse_foreign(&connection)?;
+        // The WAL lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
         // power failure.
-        use_log(&connection)?;
+        let has_wal = use_wal(&connection)?;
         prepare_to_write(&connection)?;
-        schema::migrate(&connection)
+        schema::migrate(&connection)?;
+        Ok(has_wal)
     };
-    prepare().map_err(|error| error.opening(path))?;
-    Ok(connection)
+    let has_wal = prepare().map_err(|error| error.opening(file.path()))?;
+    Ok((connection, has_wal))
 }
 
 /// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
-/// nobody has it locked, and no log is left to be read. None for any other file, and any failure.
-pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Connection> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+/// nobody has it locked, and no WAL is left to be read. None for any other file, and any failure.
+pub(super) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> {
+    if file.status("-wal").is_ok_and(|wal| wal.size > 0) {
         return None;
     }
-    let connection = open_without_waiting(path, follow_links, EXISTING).ok()?;
+    let connection = open_without_waiting(file, EXISTING).ok()?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).ok()?;
     if mode != "wal" || connection.is_readonly(rusqlite::MAIN_DB).ok()? {
         return None;
@@ -67,50 +130,82 @@ pub(super) fn open_writer_at_once(path: &Path, follow_links: bool) -> Option<Con
 }
 
 /// Opens a connection for reads, to a file that a writer has open.
-pub(super) fn open_reader(path: &Path, follow_links: bool) -> Result<Connection> {
-    let connection = open(path, follow_links, EXISTING)?;
+pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
+    let connection = open(file, EXISTING)?;
     connection.pragma_update(None, "query_only", true)?;
     keep_pages(&connection)?;
     Ok(connection)
 }
 
 /// Opens a connection for checkpoints, to a file that a writer has open.
-pub(super) fn open_checkpointer(path: &Path) -> Result<Connection> {
-    // The writer found the path to be as it is to be.
-    let connection = open(path, true, EXISTING)?;
+pub(super) fn open_checkpointer(file: &Arc<Pinned>) -> Result<FileConnection> {
+    let connection = open(file, EXISTING)?;
+    sync_fully(&connection)?;
     Durability::Synced.apply(&connection)?;
     Ok(connection)
 }
 
 /// Opens a database in memory, for reads and writes.
-pub(super) fn open_memory() -> Result<Connection> {
+pub(super) fn open_memory() -> Result<FileConnection> {
     let connection = Connection::open_in_memory()?;
     configure(&connection)?;
     schema::migrate(&connection)?;
-    Ok(connection)
+    Ok(FileConnection { connection, _file: None })
 }
 
-fn open(path: &Path, follow_links: bool, more: OpenFlags) -> Result<Connection> {
-    let connection = open_without_waiting(path, follow_links, more)?;
+fn open(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
+    let connection = open_without_waiting(file, more)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 
-fn open_without_waiting(path: &Path, follow_links: bool, more: OpenFlags) -> Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
-    flags.set(OpenFlags::SQLITE_OPEN_NOFOLLOW, !follow_links);
-    let connection = Connection::open_with_flags(path, flags)
-        .map_err(|source| Error::Open { path: path.to_owned(), source: Arc::new(source) })?;
+fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
+    let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | more).map_err(|source| {
+        let path = file.path();
+        match source.sqlite_error_code() {
+            // Whether it is a folder says the name that was opened: by now, the path may lead to what is none of the caller's.
+            Some(ErrorCode::CannotOpen) => {
+                let is_folder = file.status("").is_ok_and(|status| status.is_directory);
+                Error::cannot_open(path, if is_folder { IS_FOLDER } else { NOT_PERMITTED })
+            }
+            _ => Error::Open { path: path.to_owned(), source: Arc::new(source) },
+        }
+    })?;
     // The binding sets a handler of its own.
     connection.busy_handler(None)?;
     configure(&connection)?;
     Ok(connection)
 }
 
+/// Whether the name of the file leads to another than the one that the connection has opened.
+pub(super) fn has_moved(connection: &Connection) -> bool {
+    let mut moved: c_int = 0;
+    // SAFETY: the handle is that of an open connection. SQLite writes an integer to where it is told to.
+    let result = unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_HAS_MOVED,
+            (&raw mut moved).cast(),
+        )
+    };
+    result == ffi::SQLITE_OK && moved != 0
+}
+
 fn prepare_to_write(connection: &Connection) -> Result<()> {
     keep_pages(connection)?;
     checkpoint::take_over(connection);
+    sync_fully(connection)?;
     Durability::Synced.apply(connection)
+}
+
+/// Has a sync wait for the disk itself. On Apple's systems, it would only wait for the disk to have taken the data.
+fn sync_fully(connection: &Connection) -> rusqlite::Result<()> {
+    if cfg!(target_vendor = "apple") {
+        connection.pragma_update(None, "fullfsync", true)?;
+        connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    }
+    Ok(())
 }
 
 /// Keeps pages in memory. Reads the file for that.
@@ -125,17 +220,20 @@ fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn configure(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     Ok(())
 }
 
-/// Switches a file to the log. While others do the same, SQLite refuses at once, without asking the handler.
-fn use_log(connection: &Connection) -> Result<()> {
+/// Switches a file to a WAL. While others do the same, SQLite refuses at once, without asking the handler. Returns whether the
+/// file has one.
+fn use_wal(connection: &Connection) -> Result<bool> {
+    let is_wal = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str()? == "wal");
     let mut attempts = 0;
     loop {
-        match connection.pragma_update(None, "journal_mode", "wal").map_err(Error::from) {
+        match connection.query_row("pragma journal_mode = wal", [], is_wal).map_err(Error::from) {
             Err(Error::Busy) if wait_for_lock(attempts) => attempts += 1,
             result => return result,
         }

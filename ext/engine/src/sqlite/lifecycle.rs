@@ -48,6 +48,12 @@ enum Phase {
     Closed,
 }
 
+impl Phase {
+    fn is_over(self) -> bool {
+        matches!(self, Phase::Ended | Phase::Closed)
+    }
+}
+
 impl State {
     fn enter(&mut self, phase: Phase) {
         let is_closing = |phase| matches!(phase, Phase::Closing | Phase::Ended);
@@ -80,7 +86,7 @@ impl Lifecycle {
     /// Counts another database. Returns false where it is too late: the thread takes no more work.
     pub fn acquire(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Ended | Phase::Closed) {
+        if state.phase.is_over() {
             return false;
         }
         state.enter(Phase::Open);
@@ -98,6 +104,11 @@ impl Lifecycle {
         }
         state.enter(Phase::Closing);
         Release::Last
+    }
+
+    /// Whether databases can still use the file by this.
+    pub fn is_open(&self) -> bool {
+        !self.state.lock().phase.is_over()
     }
 
     /// Whether no database uses the file.

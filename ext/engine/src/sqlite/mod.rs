@@ -12,6 +12,7 @@ mod lifecycle;
 mod list;
 pub mod maintenance;
 mod open_files;
+mod pinned;
 mod queue;
 mod reader;
 mod scan;
@@ -21,6 +22,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod transaction;
+#[cfg(unix)]
+mod vfs;
 mod watchers;
 mod worker;
 mod writer;
@@ -34,15 +37,16 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     AtomicWrite, Claim, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read,
     Result, Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
+use connection::FileConnection;
 use in_flight::InFlight;
 pub use list::List;
+pub(crate) use pinned::is_link;
 use scan::Scan;
 use watchers::Watcher;
 use writer::Writer;
@@ -58,6 +62,10 @@ pub enum Location {
         /// The path of the file.
         path: PathBuf,
         /// Whether a path may have a symbolic link in it. A host that checked who may open the path refuses them.
+        ///
+        /// A path is resolved once, when it is opened. Whatever is put in the place of its directory meanwhile or later, all
+        /// files of the database are in the directory that was found. That takes Linux. Elsewhere, SQLite resolves the path
+        /// when it opens a file; a file that is not the one it was is refused once it is noticed.
         follow_links: bool,
     },
 }
@@ -165,7 +173,6 @@ pub struct Sqlite {
 /// What a database is. [`close_all`] finds it as well.
 struct Handle {
     options: Options,
-    location: Location,
     in_flight: Arc<InFlight>,
     scan: Scan,
     /// None once closed.
@@ -174,7 +181,7 @@ struct Handle {
 
 /// A connection for one thread at a time. The thread that reads may read again from within, as it does where a value
 /// runs code of the host when it is decoded.
-type SharedConnection = Arc<ReentrantMutex<Connection>>;
+type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 struct Open {
     /// Opened by the first read. Closed before the writer, which is then the last one, and empties the WAL.
@@ -202,7 +209,7 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
-        Self::with(writer, location, options)
+        Ok(Self::with(writer, options))
     }
 
     /// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
@@ -213,11 +220,10 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
-        Self::with(writer, location.clone(), options.clone()).ok()
+        Some(Self::with(writer, options.clone()))
     }
 
-    fn with(writer: Arc<Writer>, location: Location, options: Options) -> Result<Self> {
-        let shared = Arc::strong_count(&writer) > 1;
+    fn with(writer: Arc<Writer>, options: Options) -> Self {
         let open = Open {
             reader: None,
             watches: Vec::new(),
@@ -225,20 +231,10 @@ impl Sqlite {
             closed: watch::Sender::new(()),
             writer,
         };
-        let handle = Handle {
-            options,
-            location,
-            in_flight: Arc::default(),
-            scan: Scan::default(),
-            open: Mutex::new(Some(open)),
-        };
+        let handle = Handle { options, in_flight: Arc::default(), scan: Scan::default(), open: Mutex::new(Some(open)) };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
-        if shared {
-            // This path was not opened yet, only the file: the reader finds out whether its links allow it.
-            database.handle.reader()?;
-        }
-        Ok(database)
+        database
     }
 
     /// Reads the entry of a key; none where there is no value.
@@ -317,19 +313,12 @@ impl Handle {
         let reader = match open.writer.memory() {
             Some(memory) => memory,
             None => {
-                let reader = self.open_reader(&open.writer)?;
+                let reader = open.writer.open_reader()?;
                 self.scan.watch(&reader)?;
                 Arc::new(ReentrantMutex::new(reader))
             }
         };
         Ok(open.reader.insert(reader).clone())
-    }
-
-    fn open_reader(&self, writer: &Writer) -> Result<Connection> {
-        match &self.location {
-            Location::Memory => Err(Error::Closed),
-            Location::File { path, follow_links } => writer.open_reader(path, *follow_links),
-        }
     }
 
     fn dequeue(&self, count: usize) -> Pending<Vec<Delivery>> {
@@ -400,7 +389,7 @@ impl Database for Sqlite {
             Ok(false) if in_flight.touches(reads) => later(self.handle.writer(), |writer| writer.read(owned())),
             Ok(false) => {
                 let (now, reads) = (options.clock.now(), owned());
-                let opened = self.handle.writer().and_then(|writer| self.handle.open_reader(&writer));
+                let opened = self.handle.writer().and_then(|writer| writer.open_reader());
                 let snapshot = opened.and_then(reader::begin_snapshot);
                 Box::pin(async move {
                     let snapshot = snapshot?;
@@ -430,7 +419,7 @@ impl Database for Sqlite {
                 }
                 // A connection of its own: the reads of this database do not wait for a count. It counts what there is now.
                 None => {
-                    let reader = self.handle.open_reader(&writer)?;
+                    let reader = writer.open_reader()?;
                     let snapshot = if is_pending {
                         Either::Left(writer.run(move |_| reader::begin_snapshot(reader)))
                     } else {

@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
+use super::connection::FileConnection;
 use super::schema::live;
 use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visit};
 
@@ -104,7 +105,7 @@ pub(super) fn read_entries(connection: &Connection, now: u64, reads: &[OwnedRead
 }
 
 /// Begins to read one state of a file, whatever is written meanwhile.
-pub(super) fn begin_snapshot(connection: Connection) -> Result<Connection> {
+pub(super) fn begin_snapshot(connection: FileConnection) -> Result<FileConnection> {
     connection.execute_batch("begin")?;
     connection.query_row("select version from data_version where k = 0", [], |_| Ok(()))?;
     Ok(connection)

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_executor::block_on;
+use rusqlite::Connection;
 
 use super::*;
 use crate::{Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value, Versionstamp};

@@ -237,7 +237,7 @@ impl Worker {
             sweep: Sweep::default(),
             jobs,
             external_commits: is_file.then(|| ExternalCommits { seen: seen(), poll_at: 0 }),
-            checkpoints: connection.path().filter(|_| is_file).map(|path| Checkpoints::new(path.into())),
+            checkpoints: file.as_ref().map(|file| Checkpoints::new(file.name().clone())),
             file,
         }
     }
@@ -246,6 +246,12 @@ impl Worker {
     pub fn begin(&mut self, connection: &Connection) {
         // A failure here comes back where it matters, in what is asked for.
         let _ = self.sweep.refresh(connection);
+    }
+
+    /// Saves what closing the connection would not, after the last step.
+    pub fn end(&self, connection: &Connection) {
+        // Who wrote has the answer already, and others find what there is.
+        let _ = self.file.as_ref().map_or(Ok(()), |file| file.check(connection));
     }
 
     /// How long until there is something to do without being asked, in milliseconds.
@@ -440,7 +446,7 @@ impl Worker {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
-        self.file.as_ref().map_or(Ok(()), |file| file.check())?;
+        self.file.as_ref().map_or(Ok(()), |file| file.check(connection))?;
         if self.durability != durability {
             durability.apply(connection)?;
             self.durability = durability;
@@ -463,6 +469,7 @@ impl Worker {
             // Who began to watch meanwhile may have looked too early.
             self.watchers.notify_all();
         }
+        self.file.as_ref().map_or(Ok(()), |file| file.confirm(connection))?;
         Ok(result)
     }
 }

@@ -3,7 +3,6 @@
 //! whoever asks for them. The thread is started by the first work for it.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -13,6 +12,7 @@ use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::FileConnection;
 use super::in_flight::InFlight;
 use super::lifecycle::{self, Lifecycle, Release};
 use super::open_files::OpenFile;
@@ -50,7 +50,7 @@ struct Unstarted {
 
 impl Writer {
     /// The writer of a file, or of a database in memory, for one database that has it open.
-    pub fn new(connection: Connection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
+    pub fn new(connection: FileConnection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
         let watchers = Arc::new(Watchers::default());
         let (jobs, waiting) = mpsc::unbounded_channel();
         let worker = Worker::new(&connection, watchers.clone(), options, file.clone(), jobs.clone());
@@ -69,6 +69,11 @@ impl Writer {
     /// Counts another database that has the file open. Returns false where the file is being closed: it must be opened anew.
     pub fn acquire(&self) -> bool {
         self.lifecycle.acquire()
+    }
+
+    /// Whether databases can still use it.
+    pub fn is_open(&self) -> bool {
+        self.lifecycle.is_open()
     }
 
     /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
@@ -91,6 +96,7 @@ impl Writer {
                 // Closes the connection.
                 Some(unstarted) => {
                     self.lifecycle.end();
+                    unstarted.shared.end();
                     drop(unstarted);
                     self.lifecycle.closed();
                 }
@@ -120,11 +126,23 @@ impl Writer {
         Some(self.memory.as_ref()?.connection.clone())
     }
 
-    /// Opens a connection for reads to the file, by a path that led to it.
-    pub fn open_reader(&self, path: &Path, follow_links: bool) -> Result<Connection> {
-        let reader = connection::open_reader(path, follow_links)?;
-        self.file.as_ref().map_or(Ok(()), |file| file.check_path(path, follow_links))?;
+    /// Opens a connection for reads to the file.
+    pub fn open_reader(&self) -> Result<FileConnection> {
+        let file = self.file.as_ref().ok_or(Error::Closed)?;
+        let reader = connection::open_reader(file.name())?;
+        file.verify()?;
         Ok(reader)
+    }
+
+    /// The file. None for a database in memory.
+    #[cfg(test)]
+    pub fn file(&self) -> Option<&Arc<OpenFile>> {
+        self.file.as_ref()
+    }
+
+    /// Checks that the file is still where it was.
+    pub fn verify(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.verify())
     }
 
     /// See [`Database::write`](crate::Database::write).
@@ -224,6 +242,11 @@ impl Shared {
         run(&mut self.worker.lock(), &connection)
     }
 
+    /// Makes ready to close the connection.
+    fn end(&self) {
+        self.with(|worker, connection| worker.end(connection));
+    }
+
     /// Does a part of what the thread was asked for, and what is due.
     fn step(&self, jobs: &mut VecDeque<Job>) -> Option<Closing> {
         let operations = |jobs: &VecDeque<Job>| jobs.iter().filter(|job| job.is_called()).count();
@@ -248,6 +271,7 @@ fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>) ->
         let _closed = Closed(&lifecycle);
         lifecycle::watch_locks(lifecycle.clone());
         runtime.block_on(run(&shared, waiting, &lifecycle));
+        shared.end();
         drop(shared);
     };
     thread::Builder::new().name("openkv-writer".into()).spawn(run).map(drop)

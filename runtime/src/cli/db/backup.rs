@@ -31,6 +31,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Backup {
 
 impl Backup {
     pub(super) fn execute(self) -> Outcome {
+        super::signals::handle()?;
         let backup = super::with_bar(|progress| maintenance::backup(&self.file, &self.to, self.force, progress));
         let backup = backup.map_err(|error| super::explain(&self.file, &error))?;
         crate::cli::print(&format!("{}: {}\n", self.to.display(), HumanBytes(backup.size)))

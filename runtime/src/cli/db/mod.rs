@@ -6,6 +6,7 @@ mod compact;
 mod info;
 mod restore;
 mod salvage;
+mod signals;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -31,6 +31,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Restore {
 
 impl Restore {
     pub(super) fn execute(self) -> Outcome {
+        super::signals::handle()?;
         let restored = super::with_bar(|progress| maintenance::restore(&self.backup, &self.file, self.force, progress));
         let restored = restored.map_err(|error| super::explain(&self.file, &error))?;
         if restored.forgot_versionstamps {

@@ -32,6 +32,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Salvage {
 
 impl Salvage {
     pub(super) fn execute(self) -> Outcome {
+        super::signals::handle()?;
         let saved = super::with_bar(|progress| maintenance::salvage(&self.file, &self.to, self.force, progress));
         let saved = saved.map_err(|error| super::explain(&self.file, &error))?;
         let mut text = String::new();

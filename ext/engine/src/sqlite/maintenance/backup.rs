@@ -1,9 +1,13 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::backup::StepResult;
 use rusqlite::{Connection, OpenFlags};
 
+use super::stage::Stage;
 use super::{OnProgress, Progress, source, target};
+use crate::sqlite::connection;
+use crate::sqlite::pinned::Pinned;
 use crate::{Error, Result};
 
 /// How many pages to copy at once.
@@ -23,27 +27,28 @@ pub struct Backup {
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn backup(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Backup> {
-    source::require_file(file)?;
+    let (file, to) = (&source::find(file)?, &source::resolve(to)?);
+    source::require_one_name(file)?;
     target::require_free(to, file, overwrite)?;
     let connection = source::open_reader(file)?;
     // SQLite copies page by page, and would begin anew whenever it finds that another process wrote meanwhile: with
     // constant writers, for ever. A read transaction around all of the copy keeps its pages as they were when it began.
     // Writers are not kept waiting; only their log grows until the copy is done.
-    let snapshot = source::snapshot(&connection).map_err(|error| error.of(file))?;
-    source::require_present(&snapshot, file).map_err(|error| error.of(file))?;
-    let stage = target::Stage::beside(to)?;
-    copy(&snapshot, &stage.file(), progress).map_err(|error| error.of(to))?;
-    Ok(Backup { size: stage.put(to, file, overwrite)? })
+    let snapshot = source::snapshot(&connection).map_err(|error| error.of(file.path()))?;
+    source::require_present(&snapshot, file.path()).map_err(|error| error.of(file.path()))?;
+    let stage = Stage::beside(to)?;
+    copy(&snapshot, &stage.file(), progress).map_err(|error| error.of(to.path()))?;
+    Ok(Backup { size: stage.put(file, overwrite)? })
 }
 
 /// Copies the snapshot of a connection into a file of which nobody else knows.
-pub(super) fn copy(from: &Connection, to: &Path, progress: &mut OnProgress<'_>) -> Result<()> {
+pub(super) fn copy(from: &Connection, to: &Arc<Pinned>, progress: &mut OnProgress<'_>) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut connection = Connection::open_with_flags(to, flags)?;
+    let mut connection = connection::connect(to, flags)?;
     // The whole file is synced once it is complete, and thrown away where it does not come to that.
     connection.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
     copy_into(from, &mut connection, progress)?;
-    connection.close().map_err(|(_, error)| Error::from(error))
+    Ok(connection.close()?)
 }
 
 /// Copies the snapshot of a connection over the database of another, in one transaction.

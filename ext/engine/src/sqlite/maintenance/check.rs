@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef as Column;
@@ -7,6 +8,7 @@ use rusqlite::types::ValueRef as Column;
 use super::tables::{Place, Problem, TABLES, Table};
 use super::{OnProgress, Progress, backup, source};
 use crate::sqlite::connection;
+use crate::sqlite::pinned::Pinned;
 use crate::{Error, FileProblem, Result};
 
 /// SQLite stops at a hundred problems where it is given no number.
@@ -38,9 +40,13 @@ pub struct Report {
 /// Damage is no error, but in the report. [`Error::File`] where the file is not there, may not be read, or is no database of
 /// Deno KV, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn check(file: &Path, progress: &mut OnProgress<'_>) -> Result<Report> {
+    run(&source::find(file)?, progress)
+}
+
+pub(super) fn run(file: &Arc<Pinned>, progress: &mut OnProgress<'_>) -> Result<Report> {
     let connection = source::open_reader(file)?;
     let mut report = Report::default();
-    let mut check = Check { connection: &connection, file, report: &mut report, progress };
+    let mut check = Check { connection: &connection, file: file.path(), report: &mut report, progress };
     let checked = check.run();
     check.note_damage(checked)?;
     Ok(report)
@@ -107,7 +113,8 @@ impl Check<'_, '_> {
             Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         };
         let found = lines(self.connection)?;
-        for missing in lines(&connection::open_memory()?)?.difference(&found) {
+        let ours = connection::open_memory()?;
+        for missing in lines(&ours)?.difference(&found) {
             self.found(Place::File, format!("there is no {missing}"));
         }
         Ok(())

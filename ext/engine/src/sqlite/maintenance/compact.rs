@@ -1,9 +1,9 @@
-use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::{OnProgress, Progress, source};
+use crate::sqlite::pinned::Pinned;
 use crate::{Error, Result};
 
 const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expiration_ms <= ?1";
@@ -19,9 +19,9 @@ pub struct Size {
 }
 
 impl Size {
-    pub(super) fn of(path: &Path) -> Self {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        Self { file: size(path), log: size(&source::beside(path, "-wal")) }
+    pub(super) fn of(file: &Pinned) -> Self {
+        let size = |suffix| file.status(suffix).map_or(0, |status| status.size);
+        Self { file: size(""), log: size("-wal") }
     }
 }
 
@@ -46,10 +46,12 @@ pub struct Compaction {
 /// # Errors
 /// [`Error::File`], [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn compact(file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<Compaction> {
-    let connection = source::open_writer(file)?;
-    let before = Size::of(file);
-    let (expired, log_merged) = run(&connection, file, now, progress).map_err(|error| error.of(file))?;
-    Ok(Compaction { before, after: Size::of(file), expired, log_merged })
+    let file = source::find(file)?;
+    let connection = source::open_writer(&file)?;
+    let before = Size::of(&file);
+    let path = file.path();
+    let (expired, log_merged) = run(&connection, path, now, progress).map_err(|error| error.of(path))?;
+    Ok(Compaction { before, after: Size::of(&file), expired, log_merged })
 }
 
 fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<(u64, bool)> {

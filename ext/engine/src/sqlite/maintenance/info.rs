@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::compact::Size;
 use super::{backup, source};
+use crate::sqlite::pinned::Pinned;
 use crate::sqlite::schema::{self, live};
 use crate::value::Encoding;
 use crate::{Result, Versionstamp};
@@ -75,13 +76,14 @@ pub struct Encodings {
 /// [`Error::File`](crate::Error::File), [`Error::NewerFormat`](crate::Error::NewerFormat),
 /// [`Error::Busy`](crate::Error::Busy) or [`Error::Storage`](crate::Error::Storage).
 pub fn info(file: &Path, now: u64) -> Result<Info> {
-    let connection = source::open_reader(file)?;
-    read(&connection, file, now).map_err(|error| error.of(file))
+    let file = source::find(file)?;
+    let connection = source::open_reader(&file)?;
+    read(&connection, &file, now).map_err(|error| error.of(file.path()))
 }
 
-fn read(connection: &Connection, file: &Path, now: u64) -> Result<Info> {
+fn read(connection: &Connection, file: &Pinned, now: u64) -> Result<Info> {
     let snapshot = source::snapshot(connection)?;
-    source::require_present(&snapshot, file)?;
+    source::require_present(&snapshot, file.path())?;
     let now = now as i64;
     let pragma = |name| snapshot.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|value| value as u64);
     let count = |sql| snapshot.query_row(sql, [now], |row| row.get::<_, i64>(0)).map(|count| count as u64);

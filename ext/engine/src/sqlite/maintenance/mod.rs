@@ -1,7 +1,8 @@
 //! What an operator does with the file of a database, while programs use it or while none does.
 //!
-//! Each call opens the file by its path, follows symbolic links, and closes it again. None of them creates the file that it
-//! reads. The process that calls must not have the same file open by other means than this crate: where a process closes
+//! Each call opens the file by its path, follows symbolic links, and closes it again. It resolves each path once: whatever is
+//! put in the place of a directory meanwhile, it reads and writes in the one that it found. None of them creates the file that
+//! it reads. The process that calls must not have the same file open by other means than this crate: where a process closes
 //! a file, POSIX drops all of its locks on it.
 //!
 //! ```
@@ -32,6 +33,7 @@ mod pages;
 mod restore;
 mod salvage;
 mod source;
+mod stage;
 mod tables;
 mod target;
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub use compact::{Compaction, Size, compact};
 pub use info::{Encodings, Info, info};
 pub use restore::{Restoration, restore};
 pub use salvage::{Salvage, salvage};
+pub use stage::abandon;
 pub use tables::{Place, Problem};
 
 /// How far a call has come.

@@ -1,10 +1,13 @@
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
+use super::stage::Stage;
 use super::{OnProgress, backup, check, source, target};
+use crate::sqlite::connection::{self, FileConnection};
+use crate::sqlite::pinned::Pinned;
 use crate::{Error, FileProblem, Result, Versionstamp};
 
 const RAISE: &str = "update data_version set version = max(version, ?1) where k = 0";
@@ -28,14 +31,14 @@ pub struct Restoration {
 /// [`Error::File`] of either file: the backup must pass [`check()`](super::check()), and no other process may have the
 /// file open. [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Restoration> {
-    source::require_file(from)?;
+    let (from, file) = (&source::find(from)?, &source::resolve(file)?);
     target::require_other(file, from)?;
-    let replaced = match fs::exists(file).map_err(FileProblem::io(file))? {
+    let replaced = match file.status("").is_ok() {
         false => {
             target::require_free(file, from, overwrite)?;
             None
         }
-        true if !overwrite => return Err(FileProblem::Exists.of(file)),
+        true if !overwrite => return Err(FileProblem::Exists.of(file.path())),
         // A new file under the old name would not do. SQLite's locks belong to the file and not to its name: a process
         // that waits for the old one would go on with it unseen, and the old log would be taken for that of the new file.
         // So the contents are replaced, in a transaction: others see all of it or nothing.
@@ -43,39 +46,39 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
     };
     let last = replaced.as_ref().and_then(|(_, last)| *last);
 
-    let report = check(from, progress)?;
+    let report = check::run(from, progress)?;
     if let Some(problem) = report.problems.first() {
         let text = format!("problems found: {}, the first: {problem}", report.problems.len());
-        return Err(FileProblem::Damaged(text).of(from));
+        return Err(FileProblem::Damaged(text).of(from.path()));
     }
-    let stage = target::Stage::beside(file)?;
-    let version = stage_backup(from, &stage, last, progress).map_err(|error| error.of(file))?;
+    let stage = Stage::beside(file)?;
+    let version = stage_backup(from, &stage, last, progress).map_err(|error| error.of(file.path()))?;
     let forgot_versionstamps = replaced.is_some() && last.is_none();
     let size = match replaced {
-        None => stage.put(file, from, overwrite)?,
+        None => stage.put(from, overwrite)?,
         Some((connection, _)) => replace(connection, &stage, progress)
-            .map_err(|error| error.of(file))
-            .and_then(|()| Ok(fs::metadata(file).map_err(FileProblem::io(file))?.len()))?,
+            .map_err(|error| error.of(file.path()))
+            .and_then(|()| Ok(file.status("").map_err(FileProblem::io(file.path()))?.size))?,
     };
     Ok(Restoration { size, last_versionstamp: Versionstamp::from_version(version as u64), forgot_versionstamps })
 }
 
 /// Copies a backup to where it is made ready. Its versionstamps go on behind those that scripts have seen. Answers the
 /// number of the last commit.
-fn stage_backup(from: &Path, stage: &target::Stage, last: Option<i64>, progress: &mut OnProgress<'_>) -> Result<i64> {
+fn stage_backup(from: &Arc<Pinned>, stage: &Stage, last: Option<i64>, progress: &mut OnProgress<'_>) -> Result<i64> {
     let connection = source::open_reader(from)?;
     backup::copy(&*source::snapshot(&connection)?, &stage.file(), progress)?;
-    let staged = Connection::open(stage.file())?;
+    let staged = connection::connect(&stage.file(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     staged.execute(RAISE, [last.unwrap_or_default()])?;
     staged.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
     let version = backup::last_version(&staged)?;
-    staged.close().map_err(|(_, error)| error)?;
+    staged.close()?;
     Ok(version)
 }
 
 /// Opens a file that no other process has open, and keeps it from being opened, whether it is a database or damaged. Answers
 /// the number of its last commit, where that can be read.
-fn take(file: &Path) -> Result<(Connection, Option<i64>)> {
+fn take(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
     let connection = source::open_writer(file)?;
     connection.busy_handler(None)?;
     let lock = || -> Result<Option<i64>> {
@@ -99,15 +102,16 @@ fn take(file: &Path) -> Result<(Connection, Option<i64>)> {
     };
     match lock() {
         Ok(last) => Ok((connection, last)),
-        Err(Error::Busy) => Err(FileProblem::InUse.of(file)),
-        Err(error) => Err(error.of(file)),
+        Err(Error::Busy) => Err(FileProblem::InUse.of(file.path())),
+        Err(error) => Err(error.of(file.path())),
     }
 }
 
-fn replace(mut connection: Connection, stage: &target::Stage, progress: &mut OnProgress<'_>) -> Result<()> {
+fn replace(mut connection: FileConnection, stage: &Stage, progress: &mut OnProgress<'_>) -> Result<()> {
     with_any_content(&connection, true)?;
-    backup::copy_into(&Connection::open(stage.file())?, &mut connection, progress)?;
-    connection.close().map_err(|(_, error)| error.into())
+    let staged = connection::connect(&stage.file(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    backup::copy_into(&staged, &mut connection, progress)?;
+    Ok(connection.close()?)
 }
 
 /// Lets SQLite take the file for an empty one, so that nothing in it, however damaged, is in the way of what is written.

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef as Column};
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
 
 use super::pages::Pages;
+use super::stage::Stage;
 use super::tables::{Place, Problem, TABLES, Table};
 use super::{OnProgress, Progress, backup, source, target};
+use crate::sqlite::connection::{self, FileConnection};
+use crate::sqlite::pinned::Pinned;
 use crate::sqlite::schema;
 use crate::{Error, FileProblem, Key, Result};
 
@@ -42,18 +46,19 @@ pub struct Salvage {
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn salvage(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Salvage> {
-    source::require_file(file)?;
+    let (file, to) = (&source::find(file)?, &source::resolve(to)?);
     target::require_free(to, file, overwrite)?;
-    let stage = target::Stage::beside(to)?;
-    let saved = Rescue::begin(to, &stage, progress).map_err(|error| error.of(to))?.run(file, &stage)?;
-    stage.put(to, file, overwrite)?;
+    let stage = Stage::beside(to)?;
+    let rescue = Rescue::begin(to.path(), &stage, progress).map_err(|error| error.of(to.path()))?;
+    let saved = rescue.run(file, &stage)?;
+    stage.put(file, overwrite)?;
     Ok(saved)
 }
 
 /// The rows of a damaged file, on their way to a new one.
 struct Rescue<'a, 'b> {
     to: &'a Path,
-    target: Connection,
+    target: FileConnection,
     saved: Salvage,
     lost: BTreeMap<Place, String>,
     /// The number of the last commit, where it was found.
@@ -62,8 +67,9 @@ struct Rescue<'a, 'b> {
 }
 
 impl<'a, 'b> Rescue<'a, 'b> {
-    fn begin(to: &'a Path, stage: &target::Stage, progress: &'a mut OnProgress<'b>) -> Result<Self> {
-        let target = Connection::open(stage.file())?;
+    fn begin(to: &'a Path, stage: &Stage, progress: &'a mut OnProgress<'b>) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let target = connection::connect(&stage.file(), flags)?;
         // The whole file is synced once it is complete, and thrown away where it does not come to that.
         target.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
         schema::migrate(&target)?;
@@ -71,7 +77,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         Ok(Self { to, target, saved: Salvage::default(), lost: BTreeMap::new(), version: None, progress })
     }
 
-    fn run(mut self, file: &Path, stage: &target::Stage) -> Result<Salvage> {
+    fn run(mut self, file: &Arc<Pinned>, stage: &Stage) -> Result<Salvage> {
         let image = stage.image();
         let unreadable = match self.read_tables(file, &image) {
             Ok(()) => None,
@@ -88,7 +94,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         }
         if let Some(problem) = unreadable {
             if self.saved.entries + self.saved.messages == 0 {
-                return Err(problem.of(file));
+                return Err(problem.of(file.path()));
             }
             self.lost.insert(Place::File, problem.to_string());
         }
@@ -97,11 +103,11 @@ impl<'a, 'b> Rescue<'a, 'b> {
     }
 
     /// Saves what SQLite reads. Leaves an image of the file, its log included, where that is not all.
-    fn read_tables(&mut self, file: &Path, image: &Path) -> Result<()> {
+    fn read_tables(&mut self, file: &Arc<Pinned>, image: &Arc<Pinned>) -> Result<()> {
         let connection = source::open_reader(file)?;
         // With this, SQLite reads a file that lacks pages.
         connection.pragma_update(None, "writable_schema", true)?;
-        let snapshot = source::snapshot(&connection).map_err(|error| error.of(file))?;
+        let snapshot = source::snapshot(&connection).map_err(|error| error.of(file.path()))?;
         match schema::version(&snapshot) {
             Ok(found) if found > schema::KNOWN => {
                 return Err(Error::NewerFormat { found, known: schema::KNOWN });
@@ -109,9 +115,9 @@ impl<'a, 'b> Rescue<'a, 'b> {
             _ => {}
         }
         let table = "select 1 from sqlite_schema where name = 'kv'";
-        if snapshot.query_row(table, [], |_| Ok(())).optional().map_err(|error| Error::from(error).of(file))?.is_none()
-        {
-            return Err(FileProblem::NotKv.of(file));
+        let has_table = snapshot.query_row(table, [], |_| Ok(())).optional();
+        if has_table.map_err(|error| Error::from(error).of(file.path()))?.is_none() {
+            return Err(FileProblem::NotKv.of(file.path()));
         }
         self.version = backup::last_version(&snapshot).ok();
         for table in &TABLES {
@@ -124,7 +130,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         }
         match self.lost.is_empty() {
             true => Ok(()),
-            false => backup::copy(&snapshot, image, self.progress).map_err(|error| error.of(file)),
+            false => backup::copy(&snapshot, image, self.progress).map_err(|error| error.of(file.path())),
         }
     }
 
@@ -157,9 +163,9 @@ impl<'a, 'b> Rescue<'a, 'b> {
     }
 
     /// Saves the rows that stand on any page, and then names those that an index knows and nobody found.
-    fn search(&mut self, image: &Path) -> Result<()> {
-        let io = |error| FileProblem::io(image)(error);
-        let mut pages = Pages::open(image).map_err(io)?;
+    fn search(&mut self, image: &Pinned) -> Result<()> {
+        let io = |error| FileProblem::io(image.path())(error);
+        let mut pages = Pages::open(&image.file("")).map_err(io)?;
         let total = 2 * u64::from(pages.count());
         let passes = [Self::save_record, Self::name_record];
         for (pass, what) in passes.into_iter().enumerate() {
@@ -234,7 +240,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
     fn finish(mut self) -> Result<Salvage> {
         self.target.execute(SET_VERSION, [self.version.unwrap_or_default()])?;
         self.target.execute_batch("commit")?;
-        self.target.close().map_err(|(_, error)| error)?;
+        self.target.close()?;
         self.saved.forgot_versionstamps = self.version.is_none();
         self.saved.lost = self.lost.into_iter().map(|(place, what)| Problem { place, what }).collect();
         Ok(self.saved)

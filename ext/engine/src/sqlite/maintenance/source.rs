@@ -1,32 +1,59 @@
 //! Opens a file that is there: to read it and change nothing, or to work on it.
 
-use std::ffi::OsStr;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::sqlite::{connection, schema};
+use crate::sqlite::connection::{self, FileConnection};
+use crate::sqlite::pinned::Pinned;
+use crate::sqlite::schema;
 use crate::{Error, FileProblem, Result};
 
+/// Finds a file that need not be there. All that is done with it is done by the name that this returns: links are followed
+/// once.
+pub(super) fn resolve(path: &Path) -> Result<Arc<Pinned>> {
+    match Pinned::resolve(path, true) {
+        Ok(file) if file.status("").is_ok_and(|status| status.is_directory) => Err(FileProblem::Folder.of(path)),
+        Ok(file) => Ok(Arc::new(file)),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(FileProblem::Folder.of(path)),
+        Err(error) => Err(FileProblem::io(path)(error)),
+    }
+}
+
+/// Finds a file that is there.
+pub(super) fn find(path: &Path) -> Result<Arc<Pinned>> {
+    let file = resolve(path)?;
+    file.status("").map_err(FileProblem::io(path))?;
+    Ok(file)
+}
+
+/// Finds a file to have no other name, by which programs could use it.
+pub(super) fn require_one_name(file: &Pinned) -> Result<()> {
+    if file.status("").is_ok_and(|status| status.has_other_names) {
+        return Err(FileProblem::HardLinks.of(file.path()));
+    }
+    Ok(())
+}
+
 /// Opens a file to read it. Neither the file nor its log is changed, not even by closing it.
-pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let log = beside(path, "-wal");
-    let logged = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
-    let connection = connect(path, path.as_os_str(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
+    let logged = file.status("-wal").is_ok_and(|log| log.size > 0);
+    let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     prepare_to_read(&connection, logged)?;
     match first_read(&connection) {
         Err(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) =>
         {
             if logged {
-                return Err(FileProblem::LogUnreadable.of(path));
+                return Err(FileProblem::LogUnreadable.of(file.path()));
             }
             // SQLite cannot make the log in such a folder. Without a log, nobody writes: the file is as it is.
             drop(connection);
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            let connection = connect(path, OsStr::new(&immutable_uri(path)?), flags)?;
+            let connection = connect(file, &immutable_uri(file), flags)?;
             prepare_to_read(&connection, false)?;
             Ok(connection)
         }
@@ -43,16 +70,18 @@ pub(super) fn snapshot(connection: &Connection) -> Result<Transaction<'_>> {
 }
 
 /// Opens a file to change it.
-pub(super) fn open_writer(path: &Path) -> Result<Connection> {
-    let connection = connect(path, path.as_os_str(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<FileConnection> {
+    require_one_name(file)?;
+    let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     match connection.is_readonly(rusqlite::MAIN_DB)? {
-        true => Err(FileProblem::ReadOnly.of(path)),
+        true => Err(FileProblem::ReadOnly.of(file.path())),
         false => Ok(connection),
     }
 }
 
-/// Finds the file to have the present version of the format.
+/// Finds the file to have the present version of the format, and nothing else on its tables.
 pub(super) fn require_present(connection: &Connection, path: &Path) -> Result<()> {
+    schema::refuse_foreign(connection).map_err(|error| error.of(path))?;
     match schema::version(connection)? {
         schema::KNOWN => Ok(()),
         found if found > schema::KNOWN => Err(Error::NewerFormat { found, known: schema::KNOWN }),
@@ -61,34 +90,28 @@ pub(super) fn require_present(connection: &Connection, path: &Path) -> Result<()
     }
 }
 
-/// Finds a file to be there, for a text that is better than SQLite's.
-pub(super) fn require_file(path: &Path) -> Result<()> {
-    match fs::metadata(path).map_err(FileProblem::io(path))?.is_dir() {
-        true => Err(FileProblem::Folder.of(path)),
-        false => Ok(()),
-    }
-}
-
-/// The file of a name that SQLite keeps beside a database. That is beside the file, not beside a link to it.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.into_os_string();
-    name.push(suffix);
-    name.into()
-}
-
-fn connect(path: &Path, name: &OsStr, flags: OpenFlags) -> Result<Connection> {
-    require_file(path)?;
-    let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| {
+fn connect(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> Result<FileConnection> {
+    let connection = connection::connect_by(file, name, flags).map_err(|error| {
         // The operating system says why.
-        match fs::File::open(path) {
-            Err(error) => FileProblem::io(path)(error),
-            Ok(_) => Error::from(error),
+        match access(&file.file("")) {
+            Err(error) => FileProblem::io(file.path())(error),
+            Ok(()) => Error::from(error),
         }
     })?;
     connection::configure(&connection)?;
     connection.busy_handler(Some(connection::wait_for_lock))?;
     Ok(connection)
+}
+
+/// Asks whether a file may be read, without opening it: closing it again would drop the locks of this process.
+#[cfg(unix)]
+fn access(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::READ_OK)?)
+}
+
+#[cfg(not(unix))]
+fn access(path: &Path) -> io::Result<()> {
+    std::fs::File::open(path).map(drop)
 }
 
 fn prepare_to_read(connection: &Connection, logged: bool) -> Result<()> {
@@ -104,15 +127,14 @@ fn first_read(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
 }
 
-fn immutable_uri(path: &Path) -> Result<String> {
-    let path = path.canonicalize().map_err(FileProblem::io(path))?;
+fn immutable_uri(file: &Pinned) -> PathBuf {
     let mut uri = "file://".to_owned();
-    for byte in path.as_os_str().as_encoded_bytes() {
+    for byte in file.file("").as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
     uri.push_str("?immutable=1");
-    Ok(uri)
+    uri.into()
 }

@@ -31,6 +31,11 @@ impl Folder {
     }
 }
 
+/// The file that SQLite keeps beside a database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
 fn open(path: &Path) -> Sqlite {
     Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default()).unwrap()
 }
@@ -63,7 +68,7 @@ fn fill(path: &Path, entries: usize) {
     // The last to close the file merges its log.
     database.close();
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
-    assert!(!source::beside(path, "-wal").exists());
+    assert!(!beside(path, "-wal").exists());
 }
 
 fn quiet(_: Progress) {}
@@ -134,9 +139,9 @@ fn a_look_changes_nothing() {
     // As a crash would leave them.
     let copy = folder.path("copy.sqlite3");
     for suffix in ["", "-wal"] {
-        fs::copy(source::beside(&file, suffix), source::beside(&copy, suffix)).unwrap();
+        fs::copy(beside(&file, suffix), beside(&copy, suffix)).unwrap();
     }
-    let bytes = || ["", "-wal"].map(|suffix| fs::read(source::beside(&copy, suffix)).unwrap());
+    let bytes = || ["", "-wal"].map(|suffix| fs::read(beside(&copy, suffix)).unwrap());
     let before = bytes();
     assert_eq!(info(&copy, 0).unwrap().entries, 1);
     assert_eq!(check(&copy, &mut quiet).unwrap(), Report { entries: 1, ..Report::default() });
@@ -204,7 +209,7 @@ fn flipped_bytes_are_found_or_do_no_harm() {
         let _ = salvage(&copy, &folder.path("saved.sqlite3"), true, &mut quiet);
         assert!(fs::read(&copy).unwrap() == bytes, "changed with offset {offset}");
         for suffix in ["-wal", "-shm"] {
-            assert!(!source::beside(&copy, suffix).exists(), "left with offset {offset}");
+            assert!(!beside(&copy, suffix).exists(), "left with offset {offset}");
         }
     }
     assert!(found > 0);
@@ -282,7 +287,7 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
             damage(&mut bytes);
             fs::write(&file, bytes).unwrap();
             if with_log {
-                fs::write(source::beside(&file, "-wal"), [7; 10_000]).unwrap();
+                fs::write(beside(&file, "-wal"), [7; 10_000]).unwrap();
             }
             let restored = restore(&saved, &file, true, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
             let forgot = !matches!(name, "truncated" | "a zeroed page");
@@ -452,7 +457,7 @@ fn a_new_file_takes_no_place_that_is_taken() {
     assert_eq!(info(&to, 0).unwrap().entries, 10);
 
     // Neither is the log of another database to be taken for that of a backup.
-    fs::write(source::beside(&to, "-wal"), "").unwrap();
+    fs::write(beside(&to, "-wal"), "").unwrap();
     assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::LogBeside { .. }));
     assert!(matches!(problem(backup(&file, &folder.path("no/to"), true, &mut quiet)), FileProblem::Missing));
 }
