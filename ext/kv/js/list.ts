@@ -162,7 +162,8 @@ export class KvListIterator {
     this.#next = 0;
     this.#end = batch.length - 1;
     this.#last = !batch[this.#end];
-    if (this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE]);
+    const isFollowed = !this.#last && this.#count + this.#end / STRIDE < this.#limit;
+    if (isFollowed && this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE]);
   }
 
   [SymbolAsyncIterator](): this {

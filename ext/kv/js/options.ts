@@ -11,8 +11,9 @@ export const NONE: any = { __proto__: null };
  * inherits it, is not meant as an option of this call.
  */
 export function option<T extends object, K extends keyof T & string>(options: T, name: K): T[K] | undefined {
-  if (!ObjectHasOwn(ObjectPrototype, name)) return options[name];
+  const value = options[name];
+  if (value === undefined || !ObjectHasOwn(ObjectPrototype, name)) return value;
   for (let holder = options; holder !== null && holder !== ObjectPrototype; holder = ObjectGetPrototypeOf(holder)) {
-    if (ObjectHasOwn(holder, name)) return options[name];
+    if (ObjectHasOwn(holder, name)) return value;
   }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::{AtomicWrite, MutationKind, Read};
+use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
 /// The writes in flight of one database.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub(super) struct InFlight {
 struct Changes {
     keys: BTreeMap<Arc<[u8]>, usize>,
     ranges: BTreeMap<Range, usize>,
+    /// The keys of large writes: few of these are in flight together.
+    large: Vec<Arc<Keys>>,
 }
 
 /// A range of encoded keys, the end not included.
@@ -35,31 +37,67 @@ pub(super) struct Flight {
     all: Arc<InFlight>,
     keys: Vec<Arc<[u8]>>,
     ranges: Vec<Range>,
+    large: Option<Arc<Keys>>,
+}
+
+/// From how many mutations on a write has its keys for itself: to add each to those of others takes a good part of the time
+/// that the write takes.
+const LARGE: usize = 16;
+
+/// Sorted keys.
+struct Keys {
+    /// The keys, one after the other.
+    bytes: Vec<u8>,
+    /// Where each begins and ends.
+    bounds: Vec<(u32, u32)>,
+}
+
+impl Keys {
+    fn of<'a>(keys: impl Iterator<Item = &'a [u8]>) -> Self {
+        let (mut bytes, mut bounds) = (Vec::new(), Vec::new());
+        for key in keys {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(key);
+            bounds.push((start, bytes.len() as u32));
+        }
+        let key = |(start, end): (u32, u32)| &bytes[start as usize..end as usize];
+        bounds.sort_unstable_by(|one, other| key(*one).cmp(key(*other)));
+        Self { bytes, bounds }
+    }
+
+    /// Returns the first key that is not less than another.
+    fn first_from(&self, least: &[u8]) -> Option<&[u8]> {
+        let key = |(start, end): (u32, u32)| &self.bytes[start as usize..end as usize];
+        let i = self.bounds.partition_point(|bounds| key(*bounds) < least);
+        self.bounds.get(i).map(|bounds| key(*bounds))
+    }
 }
 
 impl InFlight {
     /// Notes an atomic write.
     pub fn write(self: &Arc<Self>, write: &AtomicWrite) -> Flight {
-        let (mut keys, mut ranges) = (Vec::with_capacity(write.mutations.len()), Vec::new());
-        for mutation in &write.mutations {
-            let key = mutation.key.as_bytes();
-            match mutation.kind {
-                // The versionstamp that follows the key is a string, which is not known yet.
-                MutationKind::Set { versionstamped: true, .. } => {
-                    ranges.push(([key, &[STRING]].concat().into(), [key, &[STRING + 1]].concat().into()));
-                }
-                _ => keys.push(key.into()),
-            }
+        let is_versionstamped =
+            |mutation: &&Mutation| matches!(mutation.kind, MutationKind::Set { versionstamped: true, .. });
+        let others = write.mutations.iter().filter(|mutation| !is_versionstamped(mutation));
+        let keys = others.map(|mutation| mutation.key.as_bytes());
+        let ranges = write.mutations.iter().filter(is_versionstamped).map(|mutation| {
+            // The versionstamp that follows the key is a string, which is not known yet.
+            let [start, end] = [STRING, STRING + 1].map(|next| [mutation.key.as_bytes(), &[next]].concat());
+            (start.into(), end.into())
+        });
+        if write.mutations.len() < LARGE {
+            self.begin(keys.map(Into::into).collect(), ranges.collect(), None)
+        } else {
+            self.begin(Vec::new(), ranges.collect(), Some(Arc::new(Keys::of(keys))))
         }
-        self.begin(keys, ranges)
     }
 
     /// Notes a deletion of a range.
     pub fn delete_range(self: &Arc<Self>, start: &[u8], end: &[u8]) -> Flight {
-        self.begin(Vec::new(), vec![(start.into(), end.into())])
+        self.begin(Vec::new(), vec![(start.into(), end.into())], None)
     }
 
-    fn begin(self: &Arc<Self>, keys: Vec<Arc<[u8]>>, ranges: Vec<Range>) -> Flight {
+    fn begin(self: &Arc<Self>, keys: Vec<Arc<[u8]>>, ranges: Vec<Range>, large: Option<Arc<Keys>>) -> Flight {
         let mut changes = self.changes.lock();
         for key in &keys {
             *changes.keys.entry(key.clone()).or_default() += 1;
@@ -67,8 +105,9 @@ impl InFlight {
         for range in &ranges {
             *changes.ranges.entry(range.clone()).or_default() += 1;
         }
+        changes.large.extend(large.clone());
         self.count.fetch_add(1, Ordering::AcqRel);
-        Flight { all: self.clone(), keys, ranges }
+        Flight { all: self.clone(), keys, ranges, large }
     }
 
     /// Returns whether a write in flight may change what one of `reads` finds.
@@ -94,14 +133,17 @@ const STRING: u8 = 2;
 
 impl Changes {
     fn touch_key(&self, key: &[u8]) -> bool {
-        self.keys.contains_key(key) || self.ranges.keys().any(|(start, end)| **start <= *key && *key < **end)
+        self.keys.contains_key(key)
+            || self.ranges.keys().any(|(start, end)| **start <= *key && *key < **end)
+            || self.large.iter().any(|keys| keys.first_from(key) == Some(key))
     }
 
     fn touch_range(&self, start: &[u8], end: &[u8]) -> bool {
         // The bounds of a range may be given in the wrong order: then there is nothing in it.
         start < end
             && (self.keys.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end))).next().is_some()
-                || self.ranges.keys().any(|(first, last)| **first < *end && *start < **last))
+                || self.ranges.keys().any(|(first, last)| **first < *end && *start < **last)
+                || self.large.iter().any(|keys| keys.first_from(start).is_some_and(|key| key < end)))
     }
 }
 
@@ -113,6 +155,9 @@ impl Drop for Flight {
         }
         for range in self.ranges.drain(..) {
             remove(changes.ranges.entry(range));
+        }
+        if let Some(large) = &self.large {
+            changes.large.retain(|keys| !Arc::ptr_eq(keys, large));
         }
         self.all.count.fetch_sub(1, Ordering::AcqRel);
     }
@@ -130,7 +175,7 @@ fn remove<K: Ord>(entry: Entry<'_, K, usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Key, KeyPart, Mutation, Value};
+    use crate::{Key, KeyPart, Value};
 
     fn key(name: &str) -> Key {
         Key::from_parts(&[KeyPart::from(name)]).unwrap()
@@ -155,6 +200,24 @@ mod tests {
         assert!(all.touches(&[Read::Key(&b)]));
         drop(two);
         assert!(!all.touches(&[Read::Key(&b)]) && !range(&[], &[255]));
+    }
+
+    #[test]
+    fn reads_wait_for_the_keys_of_large_writes() {
+        let all = Arc::new(InFlight::default());
+        let number = |number: usize| Key::from_parts(&[KeyPart::from(number as f64)]).unwrap();
+        let sets = (0..100).rev().map(|i| Mutation::set(number(2 * i), Value::U64(1)));
+        let write = AtomicWrite { mutations: sets.collect(), ..AtomicWrite::new() };
+        let [one, two] = [all.write(&write), all.write(&write)];
+        drop(one);
+        for i in 0..100 {
+            assert!(all.touches(&[Read::Key(&number(2 * i))]) && !all.touches(&[Read::Key(&number(2 * i + 1))]));
+        }
+        assert!(all.touches_range(number(1).as_bytes(), number(3).as_bytes()));
+        assert!(!all.touches_range(number(1).as_bytes(), number(2).as_bytes()));
+        assert!(!all.touches_range(number(199).as_bytes(), &[255]));
+        drop(two);
+        assert!(!all.touches_range(&[], &[255]));
     }
 
     #[test]

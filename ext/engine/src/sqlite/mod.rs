@@ -386,7 +386,9 @@ impl Database for Sqlite {
         let owned = || reads.iter().map(|read| read.into_owned()).collect::<Vec<_>>();
         match done {
             Ok(true) => ready(Ok(lists)),
-            Ok(false) if in_flight.touches(reads) => later(self.handle.writer(), |writer| writer.read(owned())),
+            Ok(false) if in_flight.touches(reads) => {
+                later(self.handle.writer(), |writer| writer.read(owned(), in_flight))
+            }
             Ok(false) => {
                 let (now, reads) = (options.clock.now(), owned());
                 let opened = self.handle.writer().and_then(|writer| writer.open_reader());

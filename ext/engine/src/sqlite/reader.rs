@@ -58,18 +58,21 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
 /// Checks that the entries of a range are in order and within its bounds. Those of a damaged file may not be, and a listing that
 /// continued after one of them would never end.
 struct Order<'a> {
-    /// None for a read of one key.
+    /// Start, end and direction. None for a read of one key.
     range: Option<(&'a [u8], &'a [u8], bool)>,
+    /// Whether there may be another entry.
+    is_followed: bool,
+    /// The key of the entry before.
     last: Vec<u8>,
 }
 
 impl<'a> Order<'a> {
     fn of(read: Read<'a>) -> Self {
-        let range = match read {
-            Read::Key(_) => None,
-            Read::Range { start, end, reverse, .. } => Some((start, end, reverse)),
+        let (range, limit) = match read {
+            Read::Key(_) => (None, 1),
+            Read::Range { start, end, reverse, limit, .. } => (Some((start, end, reverse)), limit),
         };
-        Self { range, last: Vec::new() }
+        Self { range, is_followed: limit > 1, last: Vec::new() }
     }
 
     fn check(&mut self, key: &[u8]) -> Result<()> {
@@ -82,8 +85,10 @@ impl<'a> Order<'a> {
         if !follows || key < start || key >= end {
             return Err(out_of_order());
         }
-        self.last.clear();
-        self.last.extend_from_slice(key);
+        if self.is_followed {
+            self.last.clear();
+            self.last.extend_from_slice(key);
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
-use super::in_flight::Flight;
+use super::in_flight::{Flight, InFlight};
 use super::open_files::OpenFile;
 use super::queue::{Claim, Queue, Token};
 use super::sweep::Sweep;
@@ -71,18 +71,18 @@ pub(super) enum Closing {
 
 /// Work in a transaction.
 pub(super) enum Operation {
-    /// The flights end when the writes are committed or have failed, before the answer.
+    /// The flights of those that are queued end when they are committed or have failed, before the answer.
     Write {
         write: AtomicWrite,
         reply: Reply<Commit>,
-        flight: Flight,
+        flight: Option<Flight>,
     },
     DeleteRange {
         start: Vec<u8>,
         end: Vec<u8>,
         limit: u32,
         reply: Reply<u64>,
-        flight: Flight,
+        flight: Option<Flight>,
     },
     /// A read that takes place after the writes before it, and before those after it.
     Read {
@@ -115,6 +115,15 @@ impl Operation {
         match self {
             Operation::Write { write, .. } => write.size(),
             _ => 0,
+        }
+    }
+
+    /// Notes that it is queued.
+    pub fn queue(&mut self, in_flight: &Arc<InFlight>) {
+        match self {
+            Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
+            Operation::DeleteRange { start, end, flight, .. } => *flight = Some(in_flight.delete_range(start, end)),
+            Operation::Read { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
         }
     }
 

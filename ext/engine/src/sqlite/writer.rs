@@ -147,23 +147,23 @@ impl Writer {
 
     /// See [`Database::write`](crate::Database::write).
     pub fn write(&self, write: AtomicWrite, in_flight: &Arc<InFlight>) -> Pending<Commit> {
-        self.operate(|answer| {
-            let flight = in_flight.write(&write);
-            Operation::Write { write, reply: Reply::new(answer), flight }
-        })
+        self.operate(in_flight, |answer| Operation::Write { write, reply: Reply::new(answer), flight: None })
     }
 
     /// See [`Database::delete_range`](crate::Database::delete_range).
     pub fn delete_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32, in_flight: &Arc<InFlight>) -> Pending<u64> {
-        self.operate(|answer| {
-            let flight = in_flight.delete_range(&start, &end);
-            Operation::DeleteRange { start, end, limit, reply: Reply::new(answer), flight }
+        self.operate(in_flight, |answer| Operation::DeleteRange {
+            start,
+            end,
+            limit,
+            reply: Reply::new(answer),
+            flight: None,
         })
     }
 
     /// Reads after the writes that were queued before, and before those that are queued afterwards.
-    pub fn read(&self, reads: Vec<OwnedRead>) -> Pending<Vec<Vec<Entry>>> {
-        self.operate(|answer| Operation::Read { reads, reply: Reply::new(answer) })
+    pub fn read(&self, reads: Vec<OwnedRead>, in_flight: &Arc<InFlight>) -> Pending<Vec<Vec<Entry>>> {
+        self.operate(in_flight, |answer| Operation::Read { reads, reply: Reply::new(answer) })
     }
 
     /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.
@@ -192,9 +192,13 @@ impl Writer {
         Ok(())
     }
 
-    fn operate<T: Send + 'static>(&self, operation: impl FnOnce(Answer<T>) -> Operation) -> Pending<T> {
+    fn operate<T: Send + 'static>(
+        &self,
+        in_flight: &Arc<InFlight>,
+        operation: impl FnOnce(Answer<T>) -> Operation,
+    ) -> Pending<T> {
         let (answer, answered) = oneshot::channel();
-        let operation = operation(answer);
+        let mut operation = operation(answer);
         let job = match &self.memory {
             // A write from within a visit of a read would change what the visit borrows. It is left to the thread, and so are
             // those after it, to keep their order.
@@ -203,11 +207,13 @@ impl Writer {
             {
                 shared.operate(operation)
             }
-            Some(shared) => {
-                shared.queued.fetch_add(1, Ordering::AcqRel);
+            memory => {
+                if let Some(shared) = memory {
+                    shared.queued.fetch_add(1, Ordering::AcqRel);
+                }
+                operation.queue(in_flight);
                 Some(Job::Do(operation))
             }
-            None => Some(Job::Do(operation)),
         };
         self.ask(job, answered)
     }
