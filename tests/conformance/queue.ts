@@ -307,6 +307,18 @@ await test("listening ends when a handler closes the database", async () => {
   equal(await listening, undefined);
 });
 
+await test("a handler that throws what cannot be displayed is called again", async () => {
+  using kv = await memory();
+  const thrown = [Object.create(null), Object.defineProperty(new Error(), "stack", { get: () => { throw 0; } })];
+  let calls = 0;
+  kv.listenQueue(() => {
+    if (calls < thrown.length) throw thrown[calls++];
+    calls++;
+  });
+  await kv.enqueue("message", { backoffSchedule: [0, 0] });
+  await until(() => calls === 3);
+});
+
 await test("listening ends when the database is closed, also while handlers never end", async () => {
   const kv = await memory();
   let started = 0;

@@ -5,11 +5,10 @@
 use std::env;
 use std::error::Error;
 use std::rc::Rc;
-use std::time::Duration;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::Options;
-use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
+use openkv_ext::engine::sqlite::{Location, Sqlite};
 use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Value, v8};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -30,11 +29,8 @@ fn main() -> Result<()> {
             println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
             delivery.finish(true).await?;
         }
-        Ok::<_, Box<dyn Error>>(())
-    })?;
-    // All databases are closed by now. This lets them leave nothing beside the file.
-    wait_closed(Duration::from_secs(10));
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Runs a script until nothing is left to be done.

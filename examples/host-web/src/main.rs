@@ -9,10 +9,9 @@ use std::env;
 use std::error::Error;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
-use openkv_ext::engine::sqlite::{Location, Sqlite, wait_closed};
+use openkv_ext::engine::sqlite::{Location, Sqlite};
 use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, Mutation, Value, v8};
 use openkv_ext::{Options, permissions};
 
@@ -32,11 +31,8 @@ fn main() -> Result<()> {
             println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
             delivery.finish(true).await?;
         }
-        Ok::<_, Box<dyn Error>>(())
-    })?;
-    // All databases are closed by now. This lets them leave nothing beside the files.
-    wait_closed(Duration::from_secs(10));
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Where scripts find databases: in the folder, by the names that the host wants them to have.

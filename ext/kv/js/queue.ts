@@ -43,5 +43,11 @@ async function handle(handler: Handler, message: Uint8Array, number: number): Pr
 }
 
 function report(what: string, error: unknown): void {
-  core.print(`${what} ${core.isNativeError(error) ? (error as Error).stack : String(error)}\n`, true);
+  let text;
+  try {
+    text = core.isNativeError(error) ? (error as Error).stack : String(error);
+  } catch {
+    text = "(an error that cannot be displayed)";
+  }
+  core.print(`${what} ${text}\n`, true);
 }
