@@ -358,7 +358,7 @@ impl Error {
 
     /// Whether the same call may succeed later: the storage failed or is full, or another process kept it locked.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Busy | Error::Full(_) | Error::Storage(_) | Error::Thread(_))
+        matches!(self, Error::Busy | Error::Full(_) | Error::Storage(_))
     }
 
     /// The error that says of which file it is, where it is one that files have.

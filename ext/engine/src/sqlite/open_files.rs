@@ -136,7 +136,11 @@ impl OpenFile {
         }
         let id = |suffix| match file.status(suffix) {
             Ok(status) => Ok((suffix, status.id)),
-            Err(_) => Err(Error::Displaced { path: file.path_beside(suffix), is_saved: true }),
+            // SQLite could not create it, or somebody deleted it at once.
+            Err(_) => {
+                let beside = file.path_beside(suffix);
+                Err(Error::cannot_open(file.path(), &format!("{} is not there: open it again", beside.display())))
+            }
         };
         let beside = if has_wal { Some([id("-wal")?, id("-shm")?]) } else { None };
         Ok(Self { id: status.id, beside, failure: Arc::default(), file })
