@@ -7,6 +7,7 @@
 mod apply;
 mod checkpoint;
 mod connection;
+mod delivery;
 mod in_flight;
 mod lifecycle;
 mod list;
@@ -195,9 +196,6 @@ struct Open {
     closed: watch::Sender<()>,
 }
 
-/// How many messages to claim in one transaction. More would leave less to other listeners.
-const DELIVERY_BATCH: usize = 16;
-
 impl Sqlite {
     /// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
     ///
@@ -320,37 +318,6 @@ impl Handle {
         };
         Ok(open.reader.insert(reader).clone())
     }
-
-    fn dequeue(&self, count: usize) -> Pending<Vec<Delivery>> {
-        let state = self.open.lock();
-        let Some(open) = &*state else { return ready(Ok(Vec::new())) };
-        let (writer, capacity, mut closed) = (open.writer.clone(), open.capacity.clone(), open.closed.subscribe());
-        let kept = writer.clone();
-        let claiming = match capacity.clone().try_acquire_owned() {
-            // With capacity, the listener waits from now on.
-            Ok(permit) => Either::Left(claim(&writer, capacity, permit, count)),
-            Err(_) => Either::Right(async move {
-                match capacity.clone().acquire_owned().await {
-                    Ok(permit) => claim(&writer, capacity, permit, count).await,
-                    Err(_) => Err(Error::Closed),
-                }
-            }),
-        };
-        Box::pin(async move {
-            tokio::select! {
-                // What was claimed as the database was closed goes back.
-                biased;
-                _ = closed.changed() => Ok(Vec::new()),
-                claimed = claiming => {
-                    let delivery = |(mut claim, permit): (queue::Claim, _)| {
-                        let message = claim.receive();
-                        Delivery::new(message, Claimed { claim, _permit: permit, _writer: kept.clone() })
-                    };
-                    Ok(claimed?.into_iter().map(delivery).collect())
-                }
-            }
-        })
-    }
 }
 
 impl Database for Sqlite {
@@ -463,11 +430,11 @@ impl Database for Sqlite {
     }
 
     fn dequeue(&self) -> Pending<Vec<Delivery>> {
-        self.handle.dequeue(DELIVERY_BATCH)
+        delivery::dequeue(&self.handle, BATCH)
     }
 
     fn dequeue_one(&self) -> Pending<Option<Delivery>> {
-        let claimed = self.handle.dequeue(1);
+        let claimed = delivery::dequeue(&self.handle, 1);
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
@@ -477,43 +444,6 @@ impl Database for Sqlite {
 
     fn close(&self) {
         self.handle.close();
-    }
-}
-
-/// Claims messages: at most so many, and as many as there is capacity for beside the one permit.
-fn claim(
-    writer: &Writer,
-    capacity: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-    count: usize,
-) -> impl Future<Output = Result<Vec<(queue::Claim, OwnedSemaphorePermit)>>> + Send + use<> {
-    let more = std::iter::from_fn(move || capacity.clone().try_acquire_owned().ok());
-    let permits: Vec<_> = std::iter::once(permit).chain(more).take(count).collect();
-    let claimed = writer.dequeue(permits.len());
-    async move { Ok(claimed.await?.into_iter().zip(permits).collect()) }
-}
-
-/// A message that a database has claimed.
-struct Claimed {
-    claim: queue::Claim,
-    _permit: OwnedSemaphorePermit,
-    /// Whoever opens the file again meanwhile uses the writer that renews the lease.
-    _writer: Arc<Writer>,
-}
-
-impl Claim for Claimed {
-    fn start(&self) {
-        self.claim.start();
-    }
-
-    fn finish(self: Box<Self>, success: bool) -> Pending<()> {
-        let Self { claim, _permit: permit, .. } = *self;
-        let finished = claim.finish(success);
-        Box::pin(async move {
-            let finished = finished.await;
-            drop(permit);
-            finished
-        })
     }
 }
 

@@ -389,7 +389,7 @@ impl Queue {
         abandoned.map(|(token, _)| *token).collect()
     }
 
-    /// Answers those that wait that there will be no more messages.
+    /// Ends all waits: there will be no more messages.
     pub fn close(&mut self) {
         for waiter in self.waiting.drain(..) {
             let _ = waiter.answer.send(Ok(Vec::new()));
