@@ -34,11 +34,12 @@ pub trait Database: Send + Sync {
     fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool>;
 
     /// Reads keys and ranges in one snapshot: as they are after the writes that this database called before, and before
-    /// those that it calls afterwards. One list of entries for each read. What takes long is done by another thread.
+    /// those that it calls afterwards. One list of entries for each read. Ends early after so many bytes of values. Done by
+    /// another thread: for what [`Database::read_now`] left.
     ///
     /// # Errors
     /// See [`Database::read`].
-    fn read_in_order(&self, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>>;
+    fn read_in_order(&self, reads: &[Read<'_>], most_bytes: usize) -> Pending<Vec<Vec<Entry>>>;
 
     /// Counts the entries of a range, both bounds in stored form, the end not included: as they are after the writes that this
     /// database called before, and before those that it calls afterwards. Takes about a second for some million entries, in

@@ -56,6 +56,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -67,8 +68,8 @@ use denokv_proto::{
 use futures_util::stream;
 
 use crate::{
-    AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read, Result,
-    Value, Versionstamp, Watch,
+    AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Pending, Read,
+    Result, Value, Versionstamp, Watch,
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
@@ -114,7 +115,7 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
             reverse: request.reverse,
             values: true,
         });
-        let entries = self.0.read_in_order(&reads.collect::<Vec<_>>());
+        let entries = read(&*self.0, &reads.collect::<Vec<_>>());
         tokio::task::yield_now().await;
         let lists = entries.await.map_err(JsErrorBox::from_err)?;
         Ok(lists
@@ -256,10 +257,23 @@ fn failed(error: Error) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Watc
     }
 }
 
+/// Reads in the order of the calls, at once where that can be done.
+fn read(database: &impl Database, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>> {
+    let mut lists = vec![Vec::new(); reads.len()];
+    let done = database.read_now(reads, &mut |i, entry| {
+        lists[i].push(entry.to_owned());
+        ControlFlow::Continue(())
+    });
+    match done {
+        Ok(false) => database.read_in_order(reads, usize::MAX),
+        done => Box::pin(std::future::ready(done.map(|_| lists))),
+    }
+}
+
 /// The entries of keys, and their versions. A key may be given twice.
 async fn read_keys(database: &impl Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let lists = database.read_in_order(&reads).await?;
+    let lists = read(database, &reads).await?;
     let entry = |mut entries: Vec<Entry>| {
         let entry = entries.pop()?;
         let versionstamp = entry.versionstamp;

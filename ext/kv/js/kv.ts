@@ -5,12 +5,11 @@ import {
   op_kv_delete_range,
   op_kv_found,
   op_kv_get,
-  op_kv_get_in_order,
   op_kv_get_many,
-  op_kv_get_many_in_order,
   op_kv_mutations,
   op_kv_turn,
   op_kv_turn_is_due,
+  op_kv_wait,
 } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
@@ -58,7 +57,7 @@ export class Kv {
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
     checkConsistency(option(options ?? NONE, "consistency"));
     let found: Found | undefined = op_kv_get(this.#rid, key);
-    if (found === undefined) found = op_kv_found(await op_kv_get_in_order(this.#rid, key)) as Found;
+    if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found;
     else if (op_kv_turn_is_due()) await op_kv_turn();
     return entry(key, found);
   }
@@ -122,7 +121,7 @@ export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
   // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
   const asked = ArrayPrototypeMap(keys, (key: Key) => key);
   let found: Found[] | undefined = op_kv_get_many(rid, asked);
-  if (found === undefined) found = op_kv_found(await op_kv_get_many_in_order(rid, asked)) as Found[];
+  if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found[];
   else if (op_kv_turn_is_due()) await op_kv_turn();
   const answers = found;
   return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, answers[i]));

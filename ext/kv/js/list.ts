@@ -3,9 +3,9 @@ import {
   op_kv_encode_cursor,
   op_kv_found,
   op_kv_list,
-  op_kv_list_in_order,
   op_kv_turn,
   op_kv_turn_is_due,
+  op_kv_wait,
 } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
@@ -156,7 +156,7 @@ export class KvListIterator {
       cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
     };
     let batch: unknown[] | undefined = op_kv_list(this.#rid, this.#selector, range);
-    if (batch === undefined) batch = op_kv_found(await op_kv_list_in_order(this.#rid, this.#selector, range)) as unknown[];
+    if (batch === undefined) batch = op_kv_found(await op_kv_wait()) as unknown[];
     else if (op_kv_turn_is_due()) await op_kv_turn();
     this.#batch = batch;
     this.#next = 0;

@@ -20,17 +20,18 @@ export async function listen(rid: number, handler: Handler): Promise<void> {
     failure = undefined;
     for (let i = 0; i < messages.length; i++) {
       const { 0: message, 1: number } = messages[i];
-      // A handler may have closed the database: the rest of the messages are for others to handle.
-      if (op_kv_start(number)) handle(handler, message, number);
+      handle(handler, message, number);
     }
   }
 }
 
 /** Hands one message to a handler. Never rejects: a message that could not be finished is delivered again. */
-async function handle(handler: Handler, message: Uint8Array, number: number): Promise<void> {
+async function handle(handler: Handler, bytes: Uint8Array, number: number): Promise<void> {
   let success = false;
   try {
-    await handler(deserializeMessage(message));
+    const message = start(bytes, number);
+    if (message === undefined) return;
+    await handler(message.value);
     success = true;
   } catch (error) {
     report("Exception in queue handler", error);
@@ -40,6 +41,23 @@ async function handle(handler: Handler, message: Uint8Array, number: number): Pr
   } catch (error) {
     report("A queue message could not be finished, and will be delivered again:", error);
   }
+}
+
+/**
+ * Deserializes a message, and notes that it is handled: an attempt, even if that fails. Undefined where it is for others to handle,
+ * as a handler has closed the database. The note comes last, right before the call of the handler.
+ */
+function start(bytes: Uint8Array, number: number): { value: unknown } | undefined {
+  let value: unknown;
+  let failure: { error: unknown } | undefined;
+  try {
+    value = deserializeMessage(bytes);
+  } catch (error) {
+    failure = { error };
+  }
+  if (!op_kv_start(number)) return undefined;
+  if (failure !== undefined) throw failure.error;
+  return { value };
 }
 
 function report(what: string, error: unknown): void {

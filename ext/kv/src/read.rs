@@ -1,6 +1,6 @@
 //! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
-//! order in which they were made, awaited or not. For these, and those that take long, an op returns `undefined`, and the shim
-//! calls the op `…_in_order`, which reads after that write, or by another thread.
+//! order in which they were made, awaited or not. These, and those that take long, are handed to another thread by the op, which
+//! returns `undefined`; [`op_kv_wait`] waits for the last of them.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
-use openkv_engine::{Entry, EntryRef, Key, KeyError, Read, Selector, ValueRef, Versionstamp};
+use openkv_engine::{Entry, EntryRef, Key, KeyError, Pending, Read, Selector, ValueRef, Versionstamp};
 
 use crate::error::KvError;
 use crate::key;
 use crate::open::database;
-use crate::turn::database_and_turn;
+use crate::turn::{database_and_turn, turn};
 use crate::value::Decoder;
 
 /// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done at once.
@@ -25,23 +25,7 @@ pub(crate) fn op_kv_get<'s>(
     key: v8::Local<'s, v8::Value>,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let key = key_to_read(scope, key)?;
-    match read(scope, &state, rid, &[Read::Key(&key)], usize::MAX)? {
-        Some(entries) => Ok(Shape::Entry.of(scope, entries)),
-        None => Ok(v8::undefined(scope).into()),
-    }
-}
-
-/// Reads the entry of a key in its turn.
-#[op2(reentrant)]
-#[cppgc]
-pub(crate) fn op_kv_get_in_order<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    state: Rc<RefCell<OpState>>,
-    #[smi] rid: ResourceId,
-    key: v8::Local<'s, v8::Value>,
-) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
-    let key = key_to_read(scope, key)?;
-    read_in_order(&state, rid, &[Read::Key(&key)], Shape::Entry)
+    read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry)
 }
 
 /// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where
@@ -55,24 +39,7 @@ pub(crate) fn op_kv_get_many<'s>(
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let keys = keys_to_read(scope, keys)?;
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    match read(scope, &state, rid, &reads, usize::MAX)? {
-        Some(entries) => Ok(Shape::Entries { count: reads.len() }.of(scope, entries)),
-        None => Ok(v8::undefined(scope).into()),
-    }
-}
-
-/// Reads the entries of several keys in their turn.
-#[op2(reentrant)]
-#[cppgc]
-pub(crate) fn op_kv_get_many_in_order<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    state: Rc<RefCell<OpState>>,
-    #[smi] rid: ResourceId,
-    keys: v8::Local<'s, v8::Value>,
-) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
-    let keys = keys_to_read(scope, keys)?;
-    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    read_in_order(&state, rid, &reads, Shape::Entries { count: reads.len() })
+    read(scope, &state, rid, &reads, Shape::Entries { count: reads.len() })
 }
 
 fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Value>) -> Result<Vec<Key>, KvError> {
@@ -116,23 +83,7 @@ pub(crate) fn op_kv_list<'s>(
     #[scoped] batch: Batch,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let (start, end) = batch.range(selector)?;
-    match read(scope, &state, rid, &[batch.read(&start, &end)], BATCH_BYTES)? {
-        Some(entries) => Ok(Shape::Batch { limit: batch.limit as usize }.of(scope, entries)),
-        None => Ok(v8::undefined(scope).into()),
-    }
-}
-
-/// Reads a batch of a listing in its turn.
-#[op2(reentrant)]
-#[cppgc]
-pub(crate) fn op_kv_list_in_order(
-    state: Rc<RefCell<OpState>>,
-    #[smi] rid: ResourceId,
-    #[scoped] selector: SelectorArgument,
-    #[scoped] batch: Batch,
-) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
-    let (start, end) = batch.range(selector)?;
-    read_in_order(&state, rid, &[batch.read(&start, &end)], Shape::Batch { limit: batch.limit as usize })
+    read(scope, &state, rid, &[batch.read(&start, &end)], Shape::Batch { limit: batch.limit as usize })
 }
 
 impl Batch {
@@ -296,9 +247,47 @@ impl Shape {
     }
 }
 
-/// What a read in its turn found, to be decoded by [`op_kv_found`].
+/// Reads and decodes entries. `undefined` where another thread reads them: [`op_kv_wait`] waits for that.
+fn read<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: &RefCell<OpState>,
+    rid: ResourceId,
+    reads: &[Read<'_>],
+    shape: Shape,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
+    let resource = database(&state.borrow(), rid)?;
+    let mut collector = Collector::new(scope, state, shape.most_bytes())?;
+    if resource.database.read_now(reads, &mut |i, entry| collector.add(scope, i, entry))? {
+        let entries = collector.end()?;
+        return Ok(shape.of(scope, entries));
+    }
+    let later = Later { answer: resource.database.read_in_order(reads, shape.most_bytes()), shape };
+    state.borrow_mut().put(later);
+    Ok(v8::undefined(scope).into())
+}
+
+/// A read that another thread does. The shim waits for it before it reads anything else.
+struct Later {
+    answer: Pending<Vec<Vec<Entry>>>,
+    shape: Shape,
+}
+
+/// Waits for the read that an op has just handed to another thread.
+#[op2]
+#[cppgc]
+pub(crate) fn op_kv_wait(state: &mut OpState) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+    let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
+    let turn = turn(state);
+    Ok(async move {
+        let lists = turn.wait(later.answer).await?;
+        Ok(Found { lists: RefCell::new(lists), shape: later.shape })
+    })
+}
+
+/// What a read by another thread found, to be decoded by [`op_kv_found`].
 pub(crate) struct Found {
-    lists: Vec<Vec<Entry>>,
+    lists: RefCell<Vec<Vec<Entry>>>,
     shape: Shape,
 }
 
@@ -311,7 +300,7 @@ unsafe impl GarbageCollected for Found {
     }
 }
 
-/// Decodes what a read in its turn found.
+/// Decodes what a read by another thread found, once: the memory is not left to the garbage collector.
 #[op2(reentrant)]
 pub(crate) fn op_kv_found<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -319,7 +308,8 @@ pub(crate) fn op_kv_found<'s>(
     #[cppgc] found: &Found,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let mut collector = Collector::new(scope, &state, found.shape.most_bytes())?;
-    let entries = found.lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
+    let lists = found.lists.take();
+    let entries = lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
     for (i, entry) in entries {
         if collector.add(scope, i, entry.as_ref()).is_break() {
             break;
@@ -329,36 +319,8 @@ pub(crate) fn op_kv_found<'s>(
     Ok(found.shape.of(scope, entries))
 }
 
-fn read_in_order(
-    state: &RefCell<OpState>,
-    rid: ResourceId,
-    reads: &[Read<'_>],
-    shape: Shape,
-) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
-    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
-    let answer = resource.database.read_in_order(reads);
-    Ok(async move { Ok(Found { lists: turn.wait(answer).await?, shape }) })
-}
-
-/// Reads and decodes entries. None where that is not done at once. The read is ended early after so many bytes of
-/// values. That depends on nothing but the data: who writes where it lists finds the same batches each time.
-fn read<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    state: &RefCell<OpState>,
-    rid: ResourceId,
-    reads: &[Read<'_>],
-    most_bytes: usize,
-) -> Result<Option<Entries<'s>>, KvError> {
-    // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
-    let resource = database(&state.borrow(), rid)?;
-    let mut collector = Collector::new(scope, state, most_bytes)?;
-    match resource.database.read_now(reads, &mut |i, entry| collector.add(scope, i, entry))? {
-        true => collector.end().map(Some),
-        false => Ok(None),
-    }
-}
-
-/// Decodes the entries of a read, up to so many bytes of values.
+/// Decodes the entries of a read, up to so many bytes of values. That depends on nothing but the data: who writes where it lists
+/// finds the same batches each time.
 struct Collector<'s> {
     decoder: Decoder<'s>,
     entries: Vec<(usize, Decoded<'s>)>,

@@ -53,7 +53,12 @@ impl Turn {
 
 /// The open database of a resource, and whose turn it is.
 pub(crate) fn database_and_turn(state: &OpState, rid: ResourceId) -> Result<(Rc<DatabaseResource>, Rc<Turn>), KvError> {
-    Ok((database(state, rid)?, state.borrow::<Rc<Turn>>().clone()))
+    Ok((database(state, rid)?, turn(state)))
+}
+
+/// Whose turn it is.
+pub(crate) fn turn(state: &OpState) -> Rc<Turn> {
+    state.borrow::<Rc<Turn>>().clone()
 }
 
 /// Whether the event loop must have its turn before the next operation.

@@ -14,7 +14,7 @@ const LONG_LOCK_ATTEMPTS: i32 = 50;
 /// How many files are in a phase in which their threads close them.
 static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
-/// Waits until the files that are being closed are closed, but no longer than this.
+/// Waits until the threads have closed the files that they are closing, but no longer than this.
 pub(super) fn wait_closed(timeout: Duration) {
     let deadline = Instant::now() + timeout;
     CLOSING.1.wait_while_until(&mut CLOSING.0.lock(), |closing| *closing > 0, deadline);
@@ -29,6 +29,8 @@ pub(super) struct Lifecycle {
 struct State {
     /// How many databases have the file open.
     users: usize,
+    /// How many have had it open.
+    acquired: u64,
     phase: Phase,
     /// Whether the thread waits for a lock that another process holds for long.
     locked: bool,
@@ -71,13 +73,16 @@ impl State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
     StillUsed,
-    Last,
+    /// With how many databases have used the file.
+    Last {
+        unused: u64,
+    },
 }
 
 /// Of a file that one database has open.
 impl Default for Lifecycle {
     fn default() -> Self {
-        let state = State { users: 1, phase: Phase::Open, locked: false };
+        let state = State { users: 1, acquired: 1, phase: Phase::Open, locked: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -91,6 +96,7 @@ impl Lifecycle {
         }
         state.enter(Phase::Open);
         state.users += 1;
+        state.acquired += 1;
         self.changed.notify_all();
         true
     }
@@ -103,7 +109,7 @@ impl Lifecycle {
             return Release::StillUsed;
         }
         state.enter(Phase::Closing);
-        Release::Last
+        Release::Last { unused: state.acquired }
     }
 
     /// Whether databases can still use the file by this.
@@ -111,14 +117,21 @@ impl Lifecycle {
         !self.state.lock().phase.is_over()
     }
 
-    /// Whether no database uses the file.
-    pub fn is_unused(&self) -> bool {
-        self.state.lock().users == 0
+    /// How many databases have used the file, if none does any more.
+    pub fn unused(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.users == 0).then_some(state.acquired)
     }
 
-    /// Whether all is in the file.
-    pub fn is_settled(&self) -> bool {
-        self.state.lock().phase != Phase::Closing
+    /// Lets the thread of an unused file try again to close it: handlers may have finished their messages, or given them up.
+    /// Returns whether there is a thread to wait for.
+    pub fn close_again(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_unused = state.users == 0 && !state.phase.is_over();
+        if is_unused {
+            state.enter(Phase::Closing);
+        }
+        is_unused
     }
 
     /// Notes that all is in the file, or that it is in use again.
@@ -130,13 +143,15 @@ impl Lifecycle {
         self.changed.notify_all();
     }
 
-    /// Notes that the thread takes no more work. Returns false where a database uses the file again.
-    pub fn end(&self) -> bool {
+    /// Notes that the thread takes no more work. Returns false where a database has used the file since so many had: it may have
+    /// left some.
+    pub fn end(&self, unused: u64) -> bool {
         let mut state = self.state.lock();
-        if state.users == 0 {
+        let may_end = state.users == 0 && state.acquired == unused;
+        if may_end {
             state.enter(Phase::Ended);
         }
-        state.users == 0
+        may_end
     }
 
     /// Notes that the connection is closed.
@@ -148,11 +163,6 @@ impl Lifecycle {
     /// Waits until all is in the file, or until that may take long.
     pub fn wait_settled(&self) {
         self.wait_while(|phase| matches!(phase, Phase::Closing | Phase::Ended));
-    }
-
-    /// Waits until the connection is closed, or until that may take long.
-    pub fn wait_closed(&self) {
-        self.wait_while(|phase| phase != Phase::Closed);
     }
 
     fn wait_while(&self, goes_on: impl Fn(Phase) -> bool) {

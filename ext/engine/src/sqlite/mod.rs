@@ -5,6 +5,7 @@
 //! other processes is the thread's work, not the caller's.
 
 mod apply;
+mod background;
 mod checkpoint;
 mod connection;
 mod delivery;
@@ -33,23 +34,24 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Weak};
-use std::thread;
 use std::time::Duration;
 
-use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::{
-    AtomicWrite, Claim, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read,
-    Result, Selector, SystemClock, SystemRandom, Value, Visit, Watch,
+    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
+    Selector, SystemClock, SystemRandom, Value, Visit, Watch,
 };
+use background::Background;
 use connection::FileConnection;
 use in_flight::InFlight;
 pub use list::List;
 pub(crate) use pinned::is_link;
 use scan::Scan;
 use watchers::Watcher;
+use worker::Closing;
 use writer::Writer;
 
 /// Where a database lives.
@@ -151,6 +153,11 @@ impl Options {
 /// Waits until the databases that were closed are closed by their threads, but no longer than this. Only one that another process
 /// kept from being closed needs it, see [`Database::close`].
 pub fn wait_closed(timeout: Duration) {
+    close_again(Closing::Finish, timeout);
+}
+
+fn close_again(closing: Closing, timeout: Duration) {
+    open_files::writers().iter().for_each(|writer| writer.close_again(closing));
     lifecycle::wait_closed(timeout);
 }
 
@@ -159,8 +166,7 @@ pub fn wait_closed(timeout: Duration) {
 pub fn close_all(timeout: Duration) {
     let databases: Vec<_> = OPEN.lock().values().filter_map(Weak::upgrade).collect();
     databases.iter().for_each(|database| database.close());
-    open_files::writers().iter().for_each(|writer| writer.abandon());
-    wait_closed(timeout);
+    close_again(Closing::Abandon, timeout);
 }
 
 /// The databases that the process has open, by their addresses.
@@ -176,6 +182,7 @@ struct Handle {
     options: Options,
     in_flight: Arc<InFlight>,
     scan: Scan,
+    background: Arc<Background>,
     /// None once closed.
     open: Mutex<Option<Open>>,
 }
@@ -229,7 +236,13 @@ impl Sqlite {
             closed: watch::Sender::new(()),
             writer,
         };
-        let handle = Handle { options, in_flight: Arc::default(), scan: Scan::default(), open: Mutex::new(Some(open)) };
+        let handle = Handle {
+            options,
+            in_flight: Arc::default(),
+            scan: Scan::default(),
+            background: Arc::default(),
+            open: Mutex::new(Some(open)),
+        };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
         database
@@ -283,6 +296,33 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Reads a file as it is now, or after the writes in flight, on a thread of its own.
+    fn read_snapshot<T: Send + 'static>(
+        &self,
+        writer: &Writer,
+        is_pending: bool,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<Pending<T>> {
+        let connection = writer.open_reader()?;
+        let (answer, answered) = oneshot::channel();
+        let background = self.handle.background.clone();
+        let begin = move || match reader::begin_snapshot(connection) {
+            Ok(snapshot) => background.read(snapshot, read, answer),
+            Err(error) => drop(answer.send(Err(error))),
+        };
+        if is_pending {
+            drop(writer.run(move |_| {
+                begin();
+                Ok(())
+            }));
+        } else {
+            begin();
+        }
+        Ok(Box::pin(async move { answered.await.map_err(|_| Error::Closed)? }))
+    }
+}
+
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.handle.close();
@@ -293,7 +333,12 @@ impl Handle {
     fn close(self: &Arc<Self>) {
         let Some(Open { reader, writer, watches, closed, .. }) = self.open.lock().take() else { return };
         OPEN.lock().remove(&(Arc::as_ptr(self) as usize));
-        drop((reader, watches, closed));
+        if !watches.is_empty() {
+            drop(watches);
+            writer.watchers.prune();
+        }
+        drop((reader, closed));
+        self.background.close();
         writer.release();
     }
 
@@ -330,43 +375,41 @@ impl Database for Sqlite {
 
     fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool> {
         let Handle { options, in_flight, scan, .. } = &*self.handle;
+        options.limits.check_reads(reads)?;
         if in_flight.touches(reads) {
             return Ok(false);
         }
-        options.limits.check_reads(reads)?;
         let reader = self.handle.reader()?;
+        let connection = reader.lock();
         let _bounded = scan.bound();
-        let result = reader::read(&reader.lock(), options.clock.now(), reads, &mut |i, entry| {
+        let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
             scan.found();
             visit(i, entry)
         });
-        scan::is_done(result)
+        match result {
+            Err(error) if scan::is_interrupted(&error) => Ok(false),
+            result => result.map(|()| true),
+        }
     }
 
-    fn read_in_order(&self, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>> {
+    fn read_in_order(&self, reads: &[Read<'_>], most_bytes: usize) -> Pending<Vec<Vec<Entry>>> {
         let Handle { options, in_flight, .. } = &*self.handle;
-        let mut lists = vec![Vec::new(); reads.len()];
-        let done = self.read_now(reads, &mut |i, entry| {
-            lists[i].push(entry.to_owned());
-            ControlFlow::Continue(())
-        });
-        let owned = || reads.iter().map(|read| read.into_owned()).collect::<Vec<_>>();
-        match done {
-            Ok(true) => ready(Ok(lists)),
-            Ok(false) if in_flight.touches(reads) => {
-                later(self.handle.writer(), |writer| writer.read(owned(), in_flight))
+        let now = options.clock.now();
+        let begin = || {
+            options.limits.check_reads(reads)?;
+            let writer = self.handle.writer()?;
+            let owned: Vec<_> = reads.iter().map(|read| read.into_owned()).collect();
+            if in_flight.touches(reads) {
+                return Ok(writer.read(owned, most_bytes, in_flight));
             }
-            Ok(false) => {
-                let (now, reads) = (options.clock.now(), owned());
-                let opened = self.handle.writer().and_then(|writer| writer.open_reader());
-                let snapshot = opened.and_then(reader::begin_snapshot);
-                Box::pin(async move {
-                    let snapshot = snapshot?;
-                    in_background(move || reader::read_entries(&snapshot, now, &reads)).await
-                })
+            match writer.memory() {
+                Some(memory) => Ok(ready(reader::read_entries(&memory.lock(), now, &owned, most_bytes))),
+                None => self.read_snapshot(&writer, false, move |snapshot| {
+                    reader::read_entries(snapshot, now, &owned, most_bytes)
+                }),
             }
-            Err(error) => ready(Err(error)),
-        }
+        };
+        begin().unwrap_or_else(|error| ready(Err(error)))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64> {
@@ -376,30 +419,13 @@ impl Database for Sqlite {
         let begin = || {
             options.limits.check_range(start, end)?;
             let writer = self.handle.writer()?;
+            let (start, end) = (start.to_vec(), end.to_vec());
+            let count = move |connection: &Connection| reader::count(connection, now, &start, &end);
             match writer.memory() {
-                Some(memory) if !is_pending => {
-                    let count = reader::count(&memory.lock(), now, start, end)?;
-                    Ok(ready(Ok(count)))
-                }
-                Some(_) => {
-                    let (start, end) = (start.to_vec(), end.to_vec());
-                    Ok(Box::pin(writer.run(move |connection| reader::count(connection, now, &start, &end)))
-                        as Pending<u64>)
-                }
-                // A connection of its own: the reads of this database do not wait for a count. It counts what there is now.
-                None => {
-                    let reader = writer.open_reader()?;
-                    let snapshot = if is_pending {
-                        Either::Left(writer.run(move |_| reader::begin_snapshot(reader)))
-                    } else {
-                        Either::Right(std::future::ready(reader::begin_snapshot(reader)))
-                    };
-                    let (start, end) = (start.to_vec(), end.to_vec());
-                    Ok(Box::pin(async move {
-                        let snapshot = snapshot.await?;
-                        in_background(move || reader::count(&snapshot, now, &start, &end)).await
-                    }) as Pending<u64>)
-                }
+                Some(memory) if !is_pending => Ok(ready(count(&memory.lock()))),
+                Some(_) => Ok(writer.run(count)),
+                // A connection of its own: the reads of this database do not wait for a count.
+                None => self.read_snapshot(&writer, is_pending, count),
             }
         };
         begin().unwrap_or_else(|error| ready(Err(error)))
@@ -430,7 +456,7 @@ impl Database for Sqlite {
     }
 
     fn dequeue(&self) -> Pending<Vec<Delivery>> {
-        delivery::dequeue(&self.handle, BATCH)
+        delivery::dequeue(&self.handle, delivery::BATCH)
     }
 
     fn dequeue_one(&self) -> Pending<Option<Delivery>> {
@@ -454,12 +480,4 @@ fn ready<T: Send + 'static>(answer: Result<T>) -> Pending<T> {
 /// The answer to what was checked already, or the error that was found.
 fn later<T: Send + 'static>(checked: Result<Arc<Writer>>, ask: impl FnOnce(Arc<Writer>) -> Pending<T>) -> Pending<T> {
     checked.map_or_else(|error| ready(Err(error)), ask)
-}
-
-/// Does what takes long on a thread of its own.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (answer, answered) = oneshot::channel();
-    let run = move || drop(answer.send(work()));
-    thread::Builder::new().name("openkv-reader".into()).spawn(run).map_err(|error| Error::Thread(Arc::new(error)))?;
-    answered.await.map_err(|_| Error::Closed)?
 }

@@ -5,9 +5,8 @@
 //! schedule.
 //!
 //! An attempt counts once the handler was called. Until then the row has a schedule with a wait of 0 before the waits of the
-//! message: whoever requeues it, Deno included, leaves the message what it was. The true schedule is stored a moment after the
-//! call, so that a process which dies before its handler was entered has not used up an attempt, and most handlers are done
-//! by then anyway.
+//! message: whoever requeues it, Deno included, leaves the message what it was. The true schedule is stored when the handler is
+//! called, by the writer's thread: the handler was entered long before that is committed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -46,9 +45,6 @@ const RENEW_INTERVAL: u64 = 1000;
 /// How long a deadline that has passed must be seen unchanged before its message counts as dead, in milliseconds. The clock may
 /// have stepped over it, or a lock kept its owner from renewing it.
 const GRACE: u64 = 2000;
-
-/// How long after the call of a handler its attempt is stored, in milliseconds.
-const COUNT_DELAY: u64 = 5;
 
 /// How long to wait after a failure, in milliseconds.
 const BACK_OFF: u64 = 1000;
@@ -117,8 +113,8 @@ pub(super) struct Running {
 enum Attempt {
     /// Nobody called the handler.
     Claimed,
-    /// The handler was called, at a monotonic time in milliseconds. That is not stored yet.
-    Called(u64),
+    /// The handler was called. That is not stored yet.
+    Called,
     /// That it was called is stored.
     Counted,
 }
@@ -151,7 +147,7 @@ pub(super) struct Queue {
     observed: HashMap<i64, Observed>,
     /// The monotonic time at which to renew deadlines and look for dead messages.
     renew_at: u64,
-    /// The monotonic time at which to store which handlers were called.
+    /// The monotonic time from which on to store which handlers were called, where some were.
     count_at: Option<u64>,
     /// The monotonic time before which not to claim messages, after a failure.
     claim_not_before: u64,
@@ -270,26 +266,27 @@ impl Queue {
     }
 
     /// Notes that the handler of a message is called.
-    pub fn start(&mut self, token: Token, now: Moment) {
+    pub fn start(&mut self, token: Token) {
         if let Some(running) = self.running.get_mut(&token) {
-            running.attempt = Attempt::Called(now.monotonic);
-            self.count_at.get_or_insert(now.monotonic + COUNT_DELAY);
+            running.attempt = Attempt::Called;
+            self.count_at.get_or_insert(0);
         }
     }
 
     /// Stores which handlers were called, in a transaction. Returns the messages.
-    pub fn count_attempts(&self, transaction: &Transaction<'_>, now: Moment) -> Result<Vec<Token>> {
+    pub fn count_attempts(&self, transaction: &Transaction<'_>) -> Result<Vec<Token>> {
         let mut count = transaction.connection().prepare_cached(COUNT_ATTEMPT)?;
         let mut counted = Vec::new();
-        for (token, running) in &self.running {
-            if let Attempt::Called(at) = running.attempt
-                && at + COUNT_DELAY <= now.monotonic
-            {
-                count.execute((json(&running.schedule)?, running.rowid, &running.id))?;
-                counted.push(*token);
-            }
+        for (token, running) in self.running.iter().filter(|(_, running)| running.attempt == Attempt::Called) {
+            count.execute((json(&running.schedule)?, running.rowid, &running.id))?;
+            counted.push(*token);
         }
         Ok(counted)
+    }
+
+    /// Whether handlers were called of which that is not stored.
+    pub fn has_uncounted(&self) -> bool {
+        self.running.values().any(|running| running.attempt == Attempt::Called)
     }
 
     /// Notes that attempts were stored, by a transaction that is committed.
@@ -299,11 +296,7 @@ impl Queue {
                 running.attempt = Attempt::Counted;
             }
         }
-        let called = |running: &Running| match running.attempt {
-            Attempt::Called(at) => Some(at + COUNT_DELAY),
-            _ => None,
-        };
-        self.count_at = self.running.values().filter_map(called).min();
+        self.count_at = None;
     }
 
     /// Tries to store attempts again a while after a failure.

@@ -98,13 +98,20 @@ fn out_of_order() -> Error {
     rusqlite::Error::SqliteFailure(corrupt, Some("its entries are out of order".into())).into()
 }
 
-/// Reads in one snapshot, and copies the entries: one list for each read.
-pub(super) fn read_entries(connection: &Connection, now: u64, reads: &[OwnedRead]) -> Result<Vec<Vec<Entry>>> {
+/// Reads in one snapshot, and copies the entries, up to so many bytes of values: one list for each read.
+pub(super) fn read_entries(
+    connection: &Connection,
+    now: u64,
+    reads: &[OwnedRead],
+    most_bytes: usize,
+) -> Result<Vec<Vec<Entry>>> {
     let reads: Vec<_> = reads.iter().map(OwnedRead::as_read).collect();
     let mut lists = vec![Vec::new(); reads.len()];
+    let mut bytes = 0;
     read(connection, now, &reads, &mut |i, entry| {
+        bytes += entry.value.map_or(0, ValueRef::len);
         lists[i].push(entry.to_owned());
-        ControlFlow::Continue(())
+        if bytes < most_bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(lists)
 }

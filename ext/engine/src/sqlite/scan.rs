@@ -30,7 +30,11 @@ impl Default for Scan {
 }
 
 /// A read that is bounded, until this is dropped.
-pub(super) struct Bounded<'a>(&'a Scan);
+pub(super) struct Bounded<'a> {
+    scan: &'a Scan,
+    /// How many were left to the read around it.
+    before: u32,
+}
 
 impl Scan {
     /// Interrupts the bounded reads of a connection.
@@ -46,10 +50,9 @@ impl Scan {
         Ok(connection.progress_handler(STEPS, Some(count))?)
     }
 
-    /// Bounds the next read.
+    /// Bounds the reads of a connection, by whoever has locked it.
     pub fn bound(&self) -> Bounded<'_> {
-        self.found();
-        Bounded(self)
+        Bounded { scan: self, before: self.left.swap(MOST, Ordering::Relaxed) }
     }
 
     /// Notes that a bounded read found an entry.
@@ -60,16 +63,13 @@ impl Scan {
 
 impl Drop for Bounded<'_> {
     fn drop(&mut self) {
-        self.0.left.store(UNBOUNDED, Ordering::Relaxed);
+        self.scan.left.store(self.before, Ordering::Relaxed);
     }
 }
 
-/// Returns whether a read came to its end, or was interrupted.
-pub(super) fn is_done(result: Result<()>) -> Result<bool> {
-    match result {
-        Err(Error::Storage(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(false),
-        result => result.map(|()| true),
-    }
+/// Whether a read failed because it was interrupted.
+pub(super) fn is_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
 }
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
 
         let range = Read::Range { start: &[], end: &[255], limit: 1, reverse: false, values: true };
         assert!(!database.read_now(&[range], &mut |_, _| ControlFlow::Continue(())).unwrap());
-        let found = block_on(database.read_in_order(&[range])).unwrap().remove(0);
+        let found = block_on(database.read_in_order(&[range], usize::MAX)).unwrap().remove(0);
         assert_eq!(found[0].key.as_bytes(), key(1e9));
         // Those who wait for it themselves read it all.
         assert_eq!(database.read_entries(&[range]).unwrap(), [found]);

@@ -41,6 +41,14 @@ impl Watchers {
         Registration { watchers: self.clone(), keys, watcher }
     }
 
+    /// Removes the watchers of databases that were closed.
+    pub fn prune(&self) {
+        self.by_key.lock().retain(|_, watchers| {
+            watchers.retain(|watcher| watcher.strong_count() > 0);
+            !watchers.is_empty()
+        });
+    }
+
     /// Notifies the watchers of keys that changed together, each once.
     pub fn notify(&self, keys: &[Vec<u8>]) {
         let by_key = self.by_key.lock();

@@ -87,6 +87,7 @@ pub(super) enum Operation {
     /// A read that takes place after the writes before it, and before those after it.
     Read {
         reads: Vec<OwnedRead>,
+        most_bytes: usize,
         reply: Reply<Vec<Vec<Entry>>>,
     },
     Finish {
@@ -137,8 +138,9 @@ impl Operation {
                 let run = |transaction: &_| apply::delete_range(transaction, start, end, *limit);
                 reply.result = Some(transaction.with_savepoint(run)?);
             }
-            Operation::Read { reads, reply } => {
-                reply.result = Some(reader::read_entries(transaction.connection(), transaction.now, reads));
+            Operation::Read { reads, most_bytes, reply } => {
+                let connection = transaction.connection();
+                reply.result = Some(reader::read_entries(connection, transaction.now, reads, *most_bytes));
             }
             Operation::Finish { token, success, reply } => {
                 let run = |transaction: &_| queue.finish(transaction, *token, *success);
@@ -163,10 +165,10 @@ impl Operation {
                 drop(flight);
                 reply.send(committed);
             }
-            Operation::Read { reads, mut reply } => {
+            Operation::Read { reads, most_bytes, mut reply } => {
                 if committed.is_err() {
                     // What it saw of the writes before it is undone.
-                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads));
+                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads, most_bytes));
                 }
                 reply.send(&Ok(()));
             }
@@ -329,7 +331,7 @@ impl Worker {
                     }
                 }
                 Job::Dequeue { capacity, answer } => self.queue.wait(capacity, answer),
-                Job::Start(token) => self.queue.start(token, Moment::now(&*self.clock)),
+                Job::Start(token) => self.queue.start(token),
                 Job::Wake => {}
                 // These come after what was asked for before them.
                 job if !operations.is_empty() => {
@@ -409,8 +411,12 @@ impl Worker {
 
     /// Stores which handlers were called.
     fn count_attempts(&mut self, connection: &Connection, now: Moment) {
+        if !self.queue.has_uncounted() {
+            // They were done by now.
+            return self.queue.counted(Vec::new());
+        }
         let counted = self.commit(connection, Durability::Deferred, false, |worker, transaction| {
-            worker.queue.count_attempts(transaction, now)
+            worker.queue.count_attempts(transaction)
         });
         match counted {
             Ok(counted) => self.queue.counted(counted),

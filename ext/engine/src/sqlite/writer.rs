@@ -19,7 +19,7 @@ use super::open_files::OpenFile;
 use super::queue::Claim;
 use super::watchers::Watchers;
 use super::worker::{Answer, Closing, Job, Operation, Reply, Worker};
-use super::{Options, SharedConnection, connection};
+use super::{Options, SharedConnection, connection, ready};
 use crate::{AtomicWrite, Commit, Entry, Error, OwnedRead, Pending, Result};
 
 /// A handle of the thread.
@@ -79,32 +79,26 @@ impl Writer {
     /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
     /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
     pub fn release(&self) {
-        self.close(Closing::Finish);
-    }
-
-    /// Closes a file that no database uses any more, though handlers still have messages of it: the process ends.
-    pub fn abandon(&self) {
-        if self.lifecycle.is_unused() && self.jobs.send(Job::Close(Closing::Abandon)).is_ok() {
-            self.lifecycle.wait_closed();
+        let Release::Last { unused } = self.lifecycle.release() else { return };
+        match self.unstarted.lock().take() {
+            // Closes the connection.
+            Some(unstarted) => {
+                self.lifecycle.end(unused);
+                unstarted.shared.end();
+                drop(unstarted);
+                self.lifecycle.closed();
+            }
+            None if self.jobs.send(Job::Close(Closing::Finish)).is_ok() && self.file.is_some() => {
+                self.lifecycle.wait_settled();
+            }
+            None => {}
         }
     }
 
-    fn close(&self, closing: Closing) {
-        match self.lifecycle.release() {
-            Release::StillUsed => {}
-            Release::Last => match self.unstarted.lock().take() {
-                // Closes the connection.
-                Some(unstarted) => {
-                    self.lifecycle.end();
-                    unstarted.shared.end();
-                    drop(unstarted);
-                    self.lifecycle.closed();
-                }
-                None if self.jobs.send(Job::Close(closing)).is_ok() && self.file.is_some() => {
-                    self.lifecycle.wait_settled();
-                }
-                None => {}
-            },
+    /// Closes a file again that no database uses any more, though handlers still had messages of it.
+    pub fn close_again(&self, closing: Closing) {
+        if self.lifecycle.close_again() && self.jobs.send(Job::Close(closing)).is_ok() {
+            self.lifecycle.wait_settled();
         }
     }
 
@@ -162,8 +156,13 @@ impl Writer {
     }
 
     /// Reads after the writes that were queued before, and before those that are queued afterwards.
-    pub fn read(&self, reads: Vec<OwnedRead>, in_flight: &Arc<InFlight>) -> Pending<Vec<Vec<Entry>>> {
-        self.operate(in_flight, |answer| Operation::Read { reads, reply: Reply::new(answer) })
+    pub fn read(
+        &self,
+        reads: Vec<OwnedRead>,
+        most_bytes: usize,
+        in_flight: &Arc<InFlight>,
+    ) -> Pending<Vec<Vec<Entry>>> {
+        self.operate(in_flight, |answer| Operation::Read { reads, most_bytes, reply: Reply::new(answer) })
     }
 
     /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.
@@ -171,6 +170,9 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move |connection: &Connection| drop(answer.send(run(connection))));
         if let Some(shared) = &self.memory {
+            if let Err(error) = self.start() {
+                return ready(Err(error));
+            }
             shared.queued.fetch_add(1, Ordering::AcqRel);
         }
         self.ask(Some(Job::Run(run)), answered)
@@ -209,6 +211,9 @@ impl Writer {
             }
             memory => {
                 if let Some(shared) = memory {
+                    if let Err(error) = self.start() {
+                        return ready(Err(error));
+                    }
                     shared.queued.fetch_add(1, Ordering::AcqRel);
                 }
                 operation.queue(in_flight);
@@ -312,20 +317,25 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
         closing = shared.step(&mut jobs).or(closing);
         lifecycle.unlocked();
         let Some(how) = closing else { continue };
-        if !lifecycle.is_unused() {
+        let Some(unused) = lifecycle.unused() else {
             // Someone opened it again.
             closing = None;
             lifecycle.settle();
-        } else if jobs.is_empty() && waiting.is_empty() {
+            continue;
+        };
+        if jobs.is_empty() && waiting.is_empty() {
             shared.with(|worker, connection| worker.close(connection, how));
-            if !shared.worker.lock().is_handling() {
-                if lifecycle.end() {
-                    return;
-                }
-            } else if !lifecycle.is_settled() {
-                // Handlers may still finish their messages. Whoever copies the file meanwhile finds all in it.
+            let is_handling = shared.worker.lock().is_handling();
+            if is_handling || how == Closing::Abandon {
+                // Handlers may still finish their messages, or a connection is open in what ended the process. Whoever copies
+                // the file meanwhile finds all in it.
                 shared.with(Worker::checkpoint);
+                lifecycle.unlocked();
+            }
+            if is_handling {
                 lifecycle.settle();
+            } else if lifecycle.end(unused) {
+                return;
             }
         }
     }
@@ -353,7 +363,7 @@ mod tests {
             pending.push(database.write(set(2)));
             let again = database.read_now(&[Read::Key(&key)], &mut |_, _| ControlFlow::Continue(()));
             assert!(!again.unwrap());
-            read_in_order = Some(database.read_in_order(&[Read::Key(&key)]));
+            read_in_order = Some(database.read_in_order(&[Read::Key(&key)], usize::MAX));
             assert_eq!(entry.value, Some(ValueRef::U64(1)));
             ControlFlow::Continue(())
         });
