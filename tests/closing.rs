@@ -85,6 +85,68 @@ fn a_handler_may_finish_its_message_after_the_database_was_closed() {
 }
 
 #[test]
+fn a_script_that_ends_with_handlers_running_leaves_one_file() {
+    for close in ["kv.close();", ""] {
+        for end in ["", "throw 0;", "Deno.exit();"] {
+            if (close, end) == ("", "") {
+                // It listens for ever.
+                continue;
+            }
+            let sandbox = Sandbox::new();
+            let script = format!(
+                "for (let i = 0; i < 5; i++) await kv.enqueue(i, {{ backoffSchedule: [7, 8] }});
+                 let started = 0;
+                 await new Promise((resolve) => {{
+                   kv.listenQueue(() => {{ if (++started === 5) resolve(); return new Promise(() => {{}}); }});
+                 }});
+                 {close} {end}"
+            );
+            run(&sandbox, &script);
+            assert!(!has_wal(&sandbox), "{close} {end}");
+            // An attempt was made of each.
+            let file = Connection::open(sandbox.path(FILE)).unwrap();
+            let left: i64 = file
+                .query_row("select count(*) from queue where backoff_schedule = '[8]'", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(left, 5, "{close} {end}");
+        }
+    }
+}
+
+#[test]
+fn close_ends_what_still_reads_the_file() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, "").stdout();
+    let mut file = Connection::open(sandbox.path(FILE)).unwrap();
+    let insert = file.transaction().unwrap();
+    for i in 0..100_000_u32 {
+        let sql = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, x'', 3, 1, 1)";
+        insert
+            .prepare_cached(sql)
+            .unwrap()
+            .execute([[&[2][..], &i.to_be_bytes().map(|byte| byte | 1), &[0]].concat()])
+            .ok();
+    }
+    insert.commit().unwrap();
+    drop(file);
+    let script = "
+        const reads = [kv.list({ prefix: [] }, { limit: 1 }).next(), kv.count({ prefix: [] })];
+        await kv.set(['late'], 1);
+        kv.close();
+        Deno.copyFileSync('kv.sqlite3', 'copy.sqlite3');
+        for (const result of await Promise.allSettled(reads)) {
+          if (result.reason) console.log(result.reason.name);
+        }
+    ";
+    let output = run(&sandbox, script).stdout();
+    assert!(output.lines().all(|line| line == "BadResource"), "{output}");
+    assert!(!has_wal(&sandbox));
+    let copy = Connection::open(sandbox.path("copy.sqlite3")).unwrap();
+    let late: i64 = copy.query_row("select count(*) from kv where expiration_ms < 0", [], |row| row.get(0)).unwrap();
+    assert_eq!(late, 1);
+}
+
+#[test]
 fn messages_that_were_claimed_go_back_when_a_handler_closes_the_database() {
     let sandbox = Sandbox::new();
     let script = "

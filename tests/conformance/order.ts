@@ -1,6 +1,6 @@
 // Calls on one database take effect in the order in which they are made, whether or not they are awaited.
 
-import { difference, equal, memory, test } from "./harness.ts";
+import { difference, equal, memory, test, throws } from "./harness.ts";
 
 /** Runs a test in memory and on a file. */
 async function eachPlace(name: string, run: (kv: Deno.Kv) => Promise<void>): Promise<void> {
@@ -58,6 +58,20 @@ await eachPlace("a read does not see the writes that are called after it", async
     equal(listed.value?.value, "second");
     equal(deleted.value, null);
   }
+});
+
+await eachPlace("a read that waits for a write has the limits of any, and reads its arguments once", async (kv) => {
+  const writes: Promise<unknown>[] = [kv.set(["k"], 1)];
+  await throws(() => kv.getMany(Array(11).fill(["k"])), "TypeError", "Too many ranges (max 10)");
+  writes.push(kv.set(["k"], 2));
+  const list = kv.list({ prefix: [] }, { batchSize: 1001 });
+  await throws(() => list.next(), "TypeError", "Too many entries (max 1000)");
+  let read = 0;
+  const key = Object.defineProperty([""], 0, { get: () => (read++, "k") });
+  writes.push(kv.set(["k"], 3));
+  equal((await kv.get(key)).value, 3);
+  equal(read, 1);
+  await Promise.all(writes);
 });
 
 await eachPlace("a write sees the writes that were called before it", async (kv) => {

@@ -157,7 +157,7 @@ pub fn wait_closed(timeout: Duration) {
 }
 
 fn close_again(closing: Closing, timeout: Duration) {
-    open_files::writers().iter().for_each(|writer| writer.close_again(closing));
+    writer::close_again(closing);
     lifecycle::wait_closed(timeout);
 }
 

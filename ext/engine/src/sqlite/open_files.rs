@@ -42,11 +42,6 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
     add(file, connection, has_wal, options)
 }
 
-/// The writers of all files.
-pub(super) fn writers() -> Vec<Arc<Writer>> {
-    OPEN.lock().values().filter_map(|entry| entry.writer.upgrade()).collect()
-}
-
 /// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.
 pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
     let file = Arc::new(Pinned::resolve(path, follow_links).ok()?);

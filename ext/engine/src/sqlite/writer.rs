@@ -3,8 +3,8 @@
 //! whoever asks for them. The thread is started by the first work for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -95,20 +95,14 @@ impl Writer {
         }
     }
 
-    /// Closes a file again that no database uses any more, though handlers still had messages of it.
-    pub fn close_again(&self, closing: Closing) {
-        if self.lifecycle.close_again() && self.jobs.send(Job::Close(closing)).is_ok() {
-            self.lifecycle.wait_settled();
-        }
-    }
-
     /// Starts the thread, if it was not yet.
     fn start(&self) -> Result<()> {
         let mut slot = self.unstarted.lock();
         let Some(unstarted) = slot.take() else { return Ok(()) };
         // Where the thread cannot be started, what it was to work with is still there for the next try.
         let unstarted = Arc::new(Mutex::new(Some(unstarted)));
-        let started = start(unstarted.clone(), self.lifecycle.clone());
+        let thread = Thread { lifecycle: Arc::downgrade(&self.lifecycle), jobs: self.jobs.clone() };
+        let started = start(unstarted.clone(), self.lifecycle.clone(), thread);
         if started.is_err() {
             *slot = unstarted.lock().take();
         }
@@ -274,7 +268,7 @@ impl Shared {
 }
 
 /// Starts the thread.
-fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>) -> std::io::Result<()> {
+fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>, thread: Thread) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || {
         let Some(Unstarted { shared, waiting }) = unstarted.lock().take() else { return };
@@ -285,7 +279,31 @@ fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>) ->
         shared.end();
         drop(shared);
     };
-    thread::Builder::new().name("openkv-writer".into()).spawn(run).map(drop)
+    thread::Builder::new().name("openkv-writer".into()).spawn(run)?;
+    let mut threads = THREADS.lock();
+    threads.retain(|thread| thread.lifecycle.strong_count() > 0);
+    threads.push(thread);
+    Ok(())
+}
+
+/// The threads that were started, for [`close_again`].
+static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+
+struct Thread {
+    lifecycle: Weak<Lifecycle>,
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+/// Closes the files again that no database uses any more, though handlers still had messages of them. Waits for that, unless another
+/// process has one locked.
+pub(super) fn close_again(closing: Closing) {
+    let thread = |thread: &Thread| Some((thread.lifecycle.upgrade()?, thread.jobs.clone()));
+    let threads: Vec<_> = THREADS.lock().iter().filter_map(thread).collect();
+    for (lifecycle, jobs) in threads {
+        if lifecycle.close_again() && jobs.send(Job::Close(closing)).is_ok() {
+            lifecycle.wait_settled();
+        }
+    }
 }
 
 /// Notes that a file is closed, when it is dropped.
