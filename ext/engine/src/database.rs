@@ -123,7 +123,7 @@ impl Watch {
 /// An attempt to handle it counts once [`Delivery::start`] was called. A delivery that is dropped before goes back to the queue as
 /// it was, and so does one whose process dies before. One that is dropped later was not handled, as by
 /// [`Delivery::finish`] with false. If the process dies later, the message is requeued along its schedule some 5 seconds
-/// afterwards. Should it die within milliseconds of the start, that attempt may not count.
+/// afterwards. Should it die at the moment of the start, that attempt may not count.
 pub struct Delivery {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
