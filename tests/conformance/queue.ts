@@ -384,3 +384,25 @@ await difference("no more than 100 handlers run at a time", "the reference runs 
   await until(() => handled === 300);
   equal(most, 100);
 });
+
+const misbehaved: [name: string, make: () => unknown][] = [
+  ["an object without a prototype", () => Object.create(null)],
+  ["an error whose message throws", () => Object.defineProperty(new Error(), "message", { get: () => { throw 1; } })],
+  ["an error whose cause throws", () => Object.defineProperty(new Error(), "cause", { get: () => { throw 1; } })],
+  ["an error whose stack throws", () => Object.defineProperty(new Error(), "stack", { get: () => { throw 1; } })],
+];
+
+for (const [name, make] of misbehaved) {
+  await test(`the queue goes on when a handler throws ${name}`, async () => {
+    using kv = await memory();
+    const messages: unknown[] = [];
+    kv.listenQueue((message) => {
+      messages.push(message);
+      if (message === 1) throw make();
+    });
+    await kv.enqueue(1, { backoffSchedule: [] });
+    await until(() => messages.length === 1);
+    await kv.enqueue(2);
+    await until(() => messages.length === 2);
+  });
+}

@@ -1,8 +1,6 @@
-import { core, primordials } from "ext:core/mod.js";
 import { op_kv_dequeue, op_kv_finish, op_kv_start } from "ext:core/ops";
 import { deserializeMessage } from "ext:openkv/message.ts";
-
-const { String } = primordials;
+import { report } from "ext:openkv/report.ts";
 
 type Handler = (message: unknown) => unknown;
 
@@ -40,14 +38,4 @@ async function handle(handler: Handler, message: Uint8Array, number: number): Pr
   } catch (error) {
     report("A queue message could not be finished, and will be delivered again:", error);
   }
-}
-
-function report(what: string, error: unknown): void {
-  let text;
-  try {
-    text = core.isNativeError(error) ? (error as Error).stack : String(error);
-  } catch {
-    text = "(an error that cannot be displayed)";
-  }
-  core.print(`${what} ${text}\n`, true);
 }
