@@ -289,3 +289,15 @@ await addition("the keys of failed checks are not seen unless they are asked for
   const done = await kv.atomic().check({ key: ["none"], versionstamp: null }).set(["none"], 1).commit();
   equal([done.ok, done.failedChecks, "failedChecks" in done], [true, undefined, false]);
 });
+
+await addition("the first read of an event-loop tick is done within the tick", async () => {
+  using kv = await memory();
+  for (let i = 0; i < 20; i++) {
+    // Longer than reads may go on within one tick.
+    await sleep(3);
+    let done = false;
+    kv.get(["a"]).then(() => done = true);
+    for (let i = 0; i < 10; i++) await null;
+    equal([i, done], [i, true]);
+  }
+});
