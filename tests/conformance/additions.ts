@@ -159,6 +159,17 @@ await addition("entries of get and getMany have no cursor", async () => {
   equal(entries.map((entry) => entry.cursor), [undefined, undefined, undefined]);
 });
 
+await addition("whether a listing has values is taken as true or false", async () => {
+  using kv = await memory();
+  await kv.set(["a"], 1);
+  for (const values of [1, "yes", {}, [], Symbol("s"), 0, "", NaN, 0n, false, undefined, null]) {
+    const options = { values: values as any };
+    const expected = values ?? true ? 1 : undefined;
+    for await (const entry of kv.list({ prefix: [] }, options)) equal(entry.value, expected);
+    for await (const entry of kv.list({ prefix: [], ...options })) equal(entry.value, expected);
+  }
+});
+
 await addition("a listing may leave out the values", async () => {
   using kv = await alphabet();
   for (const options of [{}, { reverse: true, limit: 3 }, { batchSize: 2 }]) {

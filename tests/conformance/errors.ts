@@ -104,6 +104,16 @@ await test("the consistency is strong or eventual", async () => {
   }
 });
 
+await difference("a consistency that is an object is refused in plain words", "it tells of its own types", async () => {
+  using kv = await memory();
+  for (const consistency of [[], {}, ["strong"], () => "strong", new Date(0)]) {
+    const options = { consistency: any(consistency) };
+    const message = 'consistency must be "strong" or "eventual"';
+    await rejects(() => kv.get(["a"], options), "TypeError", message);
+    await rejects(() => kv.list({ prefix: [] }, options).next(), "TypeError", message);
+  }
+});
+
 await test("options may be null where they are not taken apart", async () => {
   using kv = await memory();
   await kv.set(["a"], 1, any(null));

@@ -369,6 +369,14 @@ await test("values that cannot be stored are refused as messages", async () => {
   await rejects(() => kv.enqueue("x".repeat(70000)), "TypeError", "enqueue payload too large (max 65536 bytes)");
 });
 
+await test("delays may be bigints", async () => {
+  using kv = await memory();
+  const messages = inbox(kv);
+  await kv.enqueue("message", { delay: 1n, backoffSchedule: [1n] } as unknown as { delay: number });
+  await until(() => messages.length);
+  equal(messages, ["message"]);
+});
+
 await difference("no more than 100 handlers run at a time", "the reference runs as many as there are", async () => {
   using kv = await memory();
   let [running, most, handled] = [0, 0, 0];

@@ -29,6 +29,9 @@ pub enum KvError {
     /// A consistency that is none.
     #[error("unknown variant `{0}`, expected `strong` or `eventual`")]
     UnknownConsistency(String),
+    /// A consistency that is an object.
+    #[error("consistency must be \"strong\" or \"eventual\"")]
+    InvalidConsistency,
     /// A mutation without a key. The text is that of the reference, which asks for the key's length.
     #[error("Cannot read properties of {0} (reading 'length')")]
     MissingKey(&'static str),
