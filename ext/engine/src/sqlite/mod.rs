@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     AtomicWrite, Claim, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read,
@@ -189,13 +189,12 @@ struct Open {
     writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
-    /// As many permits as messages may still be delivered.
-    capacity: Arc<Semaphore>,
     /// Dropped when the database is closed, for those that wait for messages.
     closed: watch::Sender<()>,
 }
 
-/// How many messages to claim in one transaction. More would leave less to other listeners.
+/// How many messages to claim in one transaction. More would leave less to other listeners, and be in memory before their
+/// handlers are called.
 const DELIVERY_BATCH: usize = 16;
 
 impl Sqlite {
@@ -227,7 +226,6 @@ impl Sqlite {
         let open = Open {
             reader: None,
             watches: Vec::new(),
-            capacity: Arc::new(Semaphore::new(options.limits.deliveries)),
             closed: watch::Sender::new(()),
             writer,
         };
@@ -324,27 +322,18 @@ impl Handle {
     fn dequeue(&self, count: usize) -> Pending<Vec<Delivery>> {
         let state = self.open.lock();
         let Some(open) = &*state else { return ready(Ok(Vec::new())) };
-        let (writer, capacity, mut closed) = (open.writer.clone(), open.capacity.clone(), open.closed.subscribe());
-        let kept = writer.clone();
-        let claiming = match capacity.clone().try_acquire_owned() {
-            // With capacity, the listener waits from now on.
-            Ok(permit) => Either::Left(claim(&writer, capacity, permit, count)),
-            Err(_) => Either::Right(async move {
-                match capacity.clone().acquire_owned().await {
-                    Ok(permit) => claim(&writer, capacity, permit, count).await,
-                    Err(_) => Err(Error::Closed),
-                }
-            }),
-        };
+        let (writer, mut closed) = (open.writer.clone(), open.closed.subscribe());
+        // The listener waits from now on.
+        let claiming = writer.dequeue(count);
         Box::pin(async move {
             tokio::select! {
                 // What was claimed as the database was closed goes back.
                 biased;
                 _ = closed.changed() => Ok(Vec::new()),
                 claimed = claiming => {
-                    let delivery = |(mut claim, permit): (queue::Claim, _)| {
+                    let delivery = |mut claim: queue::Claim| {
                         let message = claim.receive();
-                        Delivery::new(message, Claimed { claim, _permit: permit, _writer: kept.clone() })
+                        Delivery::new(message, Claimed { claim, _writer: writer.clone() })
                     };
                     Ok(claimed?.into_iter().map(delivery).collect())
                 }
@@ -480,23 +469,9 @@ impl Database for Sqlite {
     }
 }
 
-/// Claims messages: at most so many, and as many as there is capacity for beside the one permit.
-fn claim(
-    writer: &Writer,
-    capacity: Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-    count: usize,
-) -> impl Future<Output = Result<Vec<(queue::Claim, OwnedSemaphorePermit)>>> + Send + use<> {
-    let more = std::iter::from_fn(move || capacity.clone().try_acquire_owned().ok());
-    let permits: Vec<_> = std::iter::once(permit).chain(more).take(count).collect();
-    let claimed = writer.dequeue(permits.len());
-    async move { Ok(claimed.await?.into_iter().zip(permits).collect()) }
-}
-
 /// A message that a database has claimed.
 struct Claimed {
     claim: queue::Claim,
-    _permit: OwnedSemaphorePermit,
     /// Whoever opens the file again meanwhile uses the writer that renews the lease.
     _writer: Arc<Writer>,
 }
@@ -507,13 +482,7 @@ impl Claim for Claimed {
     }
 
     fn finish(self: Box<Self>, success: bool) -> Pending<()> {
-        let Self { claim, _permit: permit, .. } = *self;
-        let finished = claim.finish(success);
-        Box::pin(async move {
-            let finished = finished.await;
-            drop(permit);
-            finished
-        })
+        Box::pin(self.claim.finish(success))
     }
 }
 

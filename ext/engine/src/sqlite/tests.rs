@@ -583,17 +583,29 @@ fn listeners_share_the_messages() {
 }
 
 #[test]
-fn delivers_no_more_messages_at_a_time_than_the_limit() {
-    let (mut options, _) = options();
-    options.limits.deliveries = 3;
+fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
+    let (options, clock) = options();
     let database = Sqlite::open(Location::Memory, options).unwrap();
-    let write = (0..5).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
-    database.write_blocking(write).unwrap();
-    let mut deliveries = block_on(database.dequeue()).unwrap();
-    assert_eq!(deliveries.len(), 3);
-    let rest = database.dequeue();
-    block_on(deliveries.pop().unwrap().finish(true)).unwrap();
-    assert_eq!(block_on(rest).unwrap().len(), 1);
+    for _ in 0..2 {
+        let write = (0..1000).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
+        database.write_blocking(write).unwrap();
+    }
+    let mut held = Vec::new();
+    while held.len() < 1000 {
+        held.extend(block_on(database.dequeue()).unwrap());
+    }
+    for tick in 1..=10 {
+        let mut waiting = database.dequeue();
+        wake(&database);
+        assert!(now_or_never(&mut waiting).is_none());
+        clock.0.store(tick * 5, Ordering::Relaxed);
+        wake(&database);
+        held.extend(block_on(waiting).unwrap());
+    }
+
+    let waiting = database.dequeue();
+    held.drain(900..).for_each(|delivery| block_on(delivery.finish(true)).unwrap());
+    assert!(!block_on(waiting).unwrap().is_empty());
 }
 
 #[test]
