@@ -39,6 +39,7 @@ use futures_util::future::Either;
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::error::{CONNECTION_FILES, can_open};
 use crate::{
     AtomicWrite, Claim, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read,
     Result, Selector, SystemClock, SystemRandom, Value, Visit, Watch,
@@ -184,8 +185,9 @@ struct Handle {
 type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 struct Open {
-    /// Opened by the first read. Closed before the writer, which is then the last one, and empties the WAL.
-    reader: Option<SharedConnection>,
+    /// Opened with the database: later, the process may have no file descriptor left. Closed before the writer, which is then the
+    /// last one, and empties the WAL.
+    reader: SharedConnection,
     writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
@@ -208,7 +210,8 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
-        Ok(Self::with(writer, options))
+        let reader = writer.memory().map_or_else(|| writer.open_reader().map(shared), Ok);
+        Self::with(writer, reader, options)
     }
 
     /// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
@@ -219,20 +222,26 @@ impl Sqlite {
             Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
-        Some(Self::with(writer, options.clone()))
+        let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);
+        Self::with(writer, reader, options.clone()).ok()
     }
 
-    fn with(writer: Arc<Writer>, options: Options) -> Self {
-        let open = Open {
-            reader: None,
-            watches: Vec::new(),
-            closed: watch::Sender::new(()),
-            writer,
-        };
-        let handle = Handle { options, in_flight: Arc::default(), scan: Scan::default(), open: Mutex::new(Some(open)) };
+    /// A database of a writer, which is released where the connection for reads could not be opened.
+    fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
+        let scan = Scan::default();
+        let is_file = writer.memory().is_none();
+        let reader = reader.and_then(|reader| {
+            if is_file {
+                scan.watch(&reader.lock())?;
+            }
+            Ok(reader)
+        });
+        let reader = reader.inspect_err(|_| writer.release())?;
+        let open = Open { reader, watches: Vec::new(), closed: watch::Sender::new(()), writer };
+        let handle = Handle { options, in_flight: Arc::default(), scan, open: Mutex::new(Some(open)) };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
-        database
+        Ok(database)
     }
 
     /// Reads the entry of a key; none where there is no value.
@@ -302,21 +311,7 @@ impl Handle {
     }
 
     fn reader(&self) -> Result<SharedConnection> {
-        let mut state = self.open.lock();
-        let open = state.as_mut().ok_or(Error::Closed)?;
-        if let Some(reader) = &open.reader {
-            return Ok(reader.clone());
-        }
-        // A database in memory is its one connection.
-        let reader = match open.writer.memory() {
-            Some(memory) => memory,
-            None => {
-                let reader = open.writer.open_reader()?;
-                self.scan.watch(&reader)?;
-                Arc::new(ReentrantMutex::new(reader))
-            }
-        };
-        Ok(open.reader.insert(reader).clone())
+        self.open.lock().as_ref().map(|open| open.reader.clone()).ok_or(Error::Closed)
     }
 
     fn dequeue(&self, count: usize) -> Pending<Vec<Delivery>> {
@@ -381,11 +376,14 @@ impl Database for Sqlite {
             Ok(false) => {
                 let (now, reads) = (options.clock.now(), owned());
                 let opened = self.handle.writer().and_then(|writer| writer.open_reader());
-                let snapshot = opened.and_then(reader::begin_snapshot);
-                Box::pin(async move {
-                    let snapshot = snapshot?;
-                    in_background(move || reader::read_entries(&snapshot, now, &reads)).await
-                })
+                match opened.and_then(reader::begin_snapshot) {
+                    Ok(snapshot) => Box::pin(in_background(move || reader::read_entries(&snapshot, now, &reads))),
+                    // The writer has its connection already.
+                    Err(_) if !can_open(CONNECTION_FILES) => {
+                        later(self.handle.writer(), |writer| writer.read(reads, in_flight))
+                    }
+                    Err(error) => ready(Err(error)),
+                }
             }
             Err(error) => ready(Err(error)),
         }
@@ -410,13 +408,20 @@ impl Database for Sqlite {
                 }
                 // A connection of its own: the reads of this database do not wait for a count. It counts what there is now.
                 None => {
-                    let reader = writer.open_reader()?;
+                    let (start, end) = (start.to_vec(), end.to_vec());
+                    let reader = match writer.open_reader() {
+                        Ok(reader) => reader,
+                        // The writer has its connection already.
+                        Err(_) if !can_open(CONNECTION_FILES) => {
+                            return Ok(writer.run(move |connection| reader::count(connection, now, &start, &end)));
+                        }
+                        Err(error) => return Err(error),
+                    };
                     let snapshot = if is_pending {
                         Either::Left(writer.run(move |_| reader::begin_snapshot(reader)))
                     } else {
                         Either::Right(std::future::ready(reader::begin_snapshot(reader)))
                     };
-                    let (start, end) = (start.to_vec(), end.to_vec());
                     Ok(Box::pin(async move {
                         let snapshot = snapshot.await?;
                         in_background(move || reader::count(&snapshot, now, &start, &end)).await
@@ -484,6 +489,10 @@ impl Claim for Claimed {
     fn finish(self: Box<Self>, success: bool) -> Pending<()> {
         Box::pin(self.claim.finish(success))
     }
+}
+
+fn shared(connection: FileConnection) -> SharedConnection {
+    Arc::new(ReentrantMutex::new(connection))
 }
 
 fn ready<T: Send + 'static>(answer: Result<T>) -> Pending<T> {

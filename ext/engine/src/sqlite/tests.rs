@@ -288,8 +288,8 @@ fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
     commit(&database, set("a", text("1")));
 
     std::fs::rename(&path, &elsewhere).unwrap();
-    let range = Read::Range { start: &[], end: &[255], limit: 1, reverse: false, values: true };
-    assert!(matches!(database.read_entries(&[range]), Err(Error::Open { .. })));
+    // Its connection has the file open. A count opens another.
+    assert_eq!(get(&database, "a"), Some(text("1")));
     assert!(matches!(block_on(database.count(&[], &[255])), Err(Error::Open { .. })));
     // An empty file would take the log with it, and what was written so far.
     assert!(!path.exists() && folder.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);

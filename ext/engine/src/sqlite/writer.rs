@@ -134,6 +134,14 @@ impl Writer {
         Ok(reader)
     }
 
+    /// Opens a connection as [`Writer::open_reader`] does, where nothing is to be waited for.
+    pub fn open_reader_at_once(&self) -> Result<FileConnection> {
+        let file = self.file.as_ref().ok_or(Error::Closed)?;
+        let reader = connection::open_reader_at_once(file.name())?;
+        file.verify()?;
+        Ok(reader)
+    }
+
     /// The file. None for a database in memory.
     #[cfg(test)]
     pub fn file(&self) -> Option<&Arc<OpenFile>> {
