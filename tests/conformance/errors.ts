@@ -418,6 +418,12 @@ await test("a path is not empty, and starts with no colon", async () => {
   }
 });
 
+await difference("a path is a string", "it takes anything else for an empty one", async () => {
+  for (const [path, type] of [[5, "number"], [{}, "object"], [new URL("file:///tmp/x.db"), "object"]]) {
+    await rejects(() => Deno.openKv(any(path)), "TypeError", `The path of a database must be a string: received ${type}`);
+  }
+});
+
 /** Checks that a file cannot be opened, for a reason. */
 async function cannotOpen(path: string, reason: RegExp): Promise<void> {
   try {

@@ -72,6 +72,14 @@ pub enum KvError {
     /// `Deno.openKv(":other:")`.
     #[error("Filename cannot start with ':' unless prefixed with './'")]
     ColonPath,
+    /// The path is a URI that names nothing which can be opened.
+    #[error("unable to open database file: {uri}: {problem}: give the path of a file")]
+    Uri {
+        /// The path.
+        uri: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The path is that of a remote database.
     #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
     Remote(String),
@@ -91,6 +99,7 @@ impl JsErrorClass for KvError {
             KvError::Engine(Error::Busy) => "Busy",
             KvError::Engine(error) if error.is_failure() => "Error",
             KvError::Key(error) if error.is_damage() => "Error",
+            KvError::Uri { .. } => "Error",
             KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
             KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",

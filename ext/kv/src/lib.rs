@@ -38,6 +38,7 @@ pub mod permissions;
 mod queue;
 mod read;
 mod turn;
+mod uri;
 mod value;
 mod watch;
 mod write;

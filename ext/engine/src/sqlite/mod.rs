@@ -17,6 +17,7 @@ mod queue;
 mod reader;
 mod scan;
 mod schema;
+mod shared_memory;
 mod sum;
 mod sweep;
 #[cfg(test)]
@@ -58,6 +59,8 @@ use writer::Writer;
 pub enum Location {
     /// In memory: private, and gone once closed.
     Memory,
+    /// In memory, under a name: shared by all who open it by this name in the process, and gone once the last one has closed it.
+    SharedMemory(String),
     /// In a file, which is created where there is none. Its folder must exist.
     File {
         /// The path of the file.
@@ -208,6 +211,7 @@ impl Sqlite {
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
             Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
+            Location::SharedMemory(name) => shared_memory::writer(name, &options)?,
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
         let reader = writer.memory().map_or_else(|| writer.open_reader().map(shared), Ok);
@@ -220,6 +224,7 @@ impl Sqlite {
     pub fn open_at_once(location: &Location, options: &Options) -> Option<Self> {
         let writer = match location {
             Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
+            Location::SharedMemory(name) => shared_memory::writer(name, options).ok()?,
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
         let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);

@@ -76,6 +76,11 @@ impl Writer {
         self.lifecycle.is_open()
     }
 
+    /// Whether all databases that used it were closed.
+    pub fn is_unused(&self) -> bool {
+        self.lifecycle.is_unused()
+    }
+
     /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
     /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
     pub fn release(&self) {
@@ -84,7 +89,7 @@ impl Writer {
 
     /// Closes a file that no database uses any more, though handlers still have messages of it: the process ends.
     pub fn abandon(&self) {
-        if self.lifecycle.is_unused() && self.jobs.send(Job::Close(Closing::Abandon)).is_ok() {
+        if self.is_unused() && self.jobs.send(Job::Close(Closing::Abandon)).is_ok() {
             self.lifecycle.wait_closed();
         }
     }
