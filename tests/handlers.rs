@@ -38,6 +38,7 @@ fn what_a_handler_throws_is_shown_as_the_console_shows_it() {
         "Symbol('s')",
         "Object.create(null)",
         "Object.assign(new Error('with code'), { code: 42 })",
+        "Object.defineProperty(new Error('with cause'), 'cause', { get() { throw 1; } })",
         "new DOMException('aborted', 'AbortError')",
         "Object.defineProperty(new Error('no stack'), 'stack', { get() { throw 1; } })",
     ];
@@ -49,6 +50,9 @@ Exception in queue handler Symbol(s)
 Exception in queue handler [Object: null prototype] {}
 Exception in queue handler Error: with code
   code: 42
+}
+Exception in queue handler Error: with cause
+  [cause]: [Getter]
 }
 Exception in queue handler AbortError: aborted
 Exception in queue handler [Error: no stack]

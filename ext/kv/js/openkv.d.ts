@@ -154,8 +154,8 @@ declare namespace Deno {
     enqueue(value: unknown, options?: KvEnqueueOptions): Promise<KvCommitResult>;
 
     /**
-     * Hands messages from the queue to a handler, each at least once, up to 100 at a time. Resolves after the database was
-     * closed, once the handlers that ran then were done.
+     * Hands messages from the queue to a handler, each at least once, without waiting for the handlers of others. Resolves once the
+     * database is closed. Handlers that run then may still finish their messages.
      */
     // deno-lint-ignore no-explicit-any
     listenQueue(handler: (value: any) => Promise<void> | void): Promise<void>;

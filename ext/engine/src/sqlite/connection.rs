@@ -131,20 +131,20 @@ pub(super) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> 
 
 /// Opens a connection for reads, to a file that a writer has open.
 pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
-    prepare_to_read(open(file, EXISTING)?)
+    prepare_to_read(file, open(file, EXISTING)?)
 }
 
 /// Opens a connection as [`open_reader`] does, where nobody has the file locked.
 pub(super) fn open_reader_at_once(file: &Arc<Pinned>) -> Result<FileConnection> {
-    let connection = prepare_to_read(open_without_waiting(file, EXISTING)?)?;
+    let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 
 /// Reads a little, so that SQLite opens the WAL as well.
-fn prepare_to_read(connection: FileConnection) -> Result<FileConnection> {
-    connection.pragma_update(None, "query_only", true)?;
-    keep_pages(&connection)?;
+fn prepare_to_read(file: &Pinned, connection: FileConnection) -> Result<FileConnection> {
+    let read = connection.pragma_update(None, "query_only", true).and_then(|()| keep_pages(&connection));
+    read.map_err(|error| Error::from(error).opening(file.path()))?;
     Ok(connection)
 }
 
