@@ -184,7 +184,7 @@ fn a_file_that_is_gone_takes_no_writes_and_a_new_one_does() {
             &format!("set of a deleted file: {gone}"),
             &format!("enqueue to a deleted file: {gone}"),
             "set of a new file: ok",
-            &format!("get of a deleted file: {gone}"),
+            "get of a deleted file: ok 0",
             &format!("set of a replaced file: {gone}"),
             "get of the file in its place: ok 1",
         ]
@@ -237,4 +237,21 @@ fn file_that_another_process_has_locked_keeps_no_other_from_being_opened() {
     assert_eq!(lines.next().as_deref(), Some("other"));
     lock.execute_batch("commit").unwrap();
     assert_eq!(lines.next().as_deref(), Some("locked"));
+}
+
+#[test]
+fn database_that_is_open_needs_no_more_descriptors() {
+    let sandbox = Sandbox::new();
+    let command = format!("ulimit -n 64; exec {} run -A {}", env!("CARGO_BIN_EXE_openkv"), script("descriptors.ts"));
+    let output = Command::new("sh").args(["-c", &command]).current_dir(sandbox.path("")).output().unwrap();
+    let expected = "Too many open files (os error 24): open '/dev/null'
+1 2
+1 0
+true 2
+true 1 unable to open database file: FILE: too many open files: close some, or raise the limit of the process
+true
+true 1 unable to open database file: FILE: too many open files: close some, or raise the limit of the process
+";
+    let told = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(told, (expected.into(), String::new()));
 }

@@ -9,6 +9,7 @@ mod documents;
 mod engine_only;
 mod faults;
 mod flags;
+mod handlers;
 mod hostile;
 mod interop;
 mod modules;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 19] = [
     "atomic.ts",
     "blob.ts",
     "classes.ts",
@@ -19,6 +19,7 @@ const MODULES: [&str; 18] = [
     "open.ts",
     "options.ts",
     "queue.ts",
+    "report.ts",
     "selector.ts",
     "u64.ts",
     "watch.ts",

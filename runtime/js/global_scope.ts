@@ -52,6 +52,11 @@ function close() {
   primordials.PromisePrototypeThen(primordials.PromiseResolve(), () => os.exit(0));
 }
 
+/** Compiles the WebAssembly of a response, for `WebAssembly.compileStreaming` and `instantiateStreaming`. */
+export function streamWasm(source: unknown, rid: number): void {
+  fetching().handleWasmStreaming(source, rid);
+}
+
 /** What a script finds in its global scope, as property descriptors. */
 export const globalScope = {
   AbortController: propNonEnumerable(abortSignal.AbortController),

@@ -1,7 +1,7 @@
 import { core, internals, primordials } from "ext:core/mod.js";
 import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
-import { globalScope, locationScope } from "ext:openkv_runtime/global_scope.ts";
+import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
 import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
@@ -64,6 +64,7 @@ function bootstrap(options: Options) {
   event.defineEventHandler(globalThis, "unload");
   event.defineEventHandler(globalThis, "unhandledrejection");
   internals.log = (level: string, ...args: unknown[]) => log(options, level, args);
+  core.setWasmStreamingCallback(streamWasm);
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
 
   setNavigatorFacts(options.navigator);

@@ -159,6 +159,17 @@ await addition("entries of get and getMany have no cursor", async () => {
   equal(entries.map((entry) => entry.cursor), [undefined, undefined, undefined]);
 });
 
+await addition("whether a listing has values is taken as true or false", async () => {
+  using kv = await memory();
+  await kv.set(["a"], 1);
+  for (const values of [1, "yes", {}, [], Symbol("s"), 0, "", NaN, 0n, false, undefined, null]) {
+    const options = { values: values as any };
+    const expected = values ?? true ? 1 : undefined;
+    for await (const entry of kv.list({ prefix: [] }, options)) equal(entry.value, expected);
+    for await (const entry of kv.list({ prefix: [], ...options })) equal(entry.value, expected);
+  }
+});
+
 await addition("a listing may leave out the values", async () => {
   using kv = await alphabet();
   for (const options of [{}, { reverse: true, limit: 3 }, { batchSize: 2 }]) {
@@ -288,4 +299,16 @@ await addition("the keys of failed checks are not seen unless they are asked for
   equal(Object.prototype.propertyIsEnumerable.call(result, "failedChecks"), false);
   const done = await kv.atomic().check({ key: ["none"], versionstamp: null }).set(["none"], 1).commit();
   equal([done.ok, done.failedChecks, "failedChecks" in done], [true, undefined, false]);
+});
+
+await addition("the first read of an event-loop tick is done within the tick", async () => {
+  using kv = await memory();
+  for (let i = 0; i < 20; i++) {
+    // Longer than reads may go on within one tick.
+    await sleep(3);
+    let done = false;
+    kv.get(["a"]).then(() => done = true);
+    for (let i = 0; i < 10; i++) await null;
+    equal([i, done], [i, true]);
+  }
 });

@@ -104,6 +104,16 @@ await test("the consistency is strong or eventual", async () => {
   }
 });
 
+await difference("a consistency that is an object is refused in plain words", "it tells of its own types", async () => {
+  using kv = await memory();
+  for (const consistency of [[], {}, ["strong"], () => "strong", new Date(0)]) {
+    const options = { consistency: any(consistency) };
+    const message = 'consistency must be "strong" or "eventual"';
+    await rejects(() => kv.get(["a"], options), "TypeError", message);
+    await rejects(() => kv.list({ prefix: [] }, options).next(), "TypeError", message);
+  }
+});
+
 await test("options may be null where they are not taken apart", async () => {
   using kv = await memory();
   await kv.set(["a"], 1, any(null));
@@ -405,6 +415,12 @@ await test("a path is not empty, and starts with no colon", async () => {
   for (const path of [":", ":x", ":memory", ":memory:x", ":MEMORY:"]) {
     const message = "Filename cannot start with ':' unless prefixed with './'";
     await rejects(() => Deno.openKv(path), "TypeError", message);
+  }
+});
+
+await difference("a path is a string", "it takes anything else for an empty one", async () => {
+  for (const [path, type] of [[5, "number"], [{}, "object"], [new URL("file:///tmp/x.db"), "object"]]) {
+    await rejects(() => Deno.openKv(any(path)), "TypeError", `The path of a database must be a string: received ${type}`);
   }
 });
 

@@ -369,18 +369,47 @@ await test("values that cannot be stored are refused as messages", async () => {
   await rejects(() => kv.enqueue("x".repeat(70000)), "TypeError", "enqueue payload too large (max 65536 bytes)");
 });
 
-await difference("no more than 100 handlers run at a time", "the reference runs as many as there are", async () => {
+await test("delays may be bigints", async () => {
   using kv = await memory();
-  let [running, most, handled] = [0, 0, 0];
-  kv.listenQueue(async () => {
-    most = Math.max(most, ++running);
-    await sleep(20);
-    running--;
-    handled++;
-  });
-  const operation = kv.atomic();
-  for (let i = 0; i < 300; i++) operation.enqueue(i);
-  await operation.commit();
-  await until(() => handled === 300);
-  equal(most, 100);
+  const messages = inbox(kv);
+  await kv.enqueue("message", { delay: 1n, backoffSchedule: [1n] } as unknown as { delay: number });
+  await until(() => messages.length);
+  equal(messages, ["message"]);
 });
+
+await test("handlers may wait for each other, however many do", async () => {
+  using kv = await memory();
+  const count = 1500;
+  const waiting = new Map<number, () => void>();
+  let parents = 0;
+  kv.listenQueue(async ({ kind, id }: { kind: string; id: number }) => {
+    if (kind === "child") return waiting.get(id)!();
+    await new Promise<void>((resolve) => waiting.set(id, resolve));
+    parents++;
+  });
+  await Promise.all(Array.from({ length: count }, (_, id) => kv.enqueue({ kind: "parent", id })));
+  await until(() => waiting.size === count);
+  await Promise.all(Array.from({ length: count }, (_, id) => kv.enqueue({ kind: "child", id })));
+  await until(() => parents === count);
+});
+
+const misbehaved: [name: string, make: () => unknown][] = [
+  ["an object without a prototype", () => Object.create(null)],
+  ["an error whose message throws", () => Object.defineProperty(new Error(), "message", { get: () => { throw 1; } })],
+  ["an error whose stack throws", () => Object.defineProperty(new Error(), "stack", { get: () => { throw 1; } })],
+];
+
+for (const [name, make] of misbehaved) {
+  await test(`the queue goes on when a handler throws ${name}`, async () => {
+    using kv = await memory();
+    const messages: unknown[] = [];
+    kv.listenQueue((message) => {
+      messages.push(message);
+      if (message === 1) throw make();
+    });
+    await kv.enqueue(1, { backoffSchedule: [] });
+    await until(() => messages.length === 1);
+    await kv.enqueue(2);
+    await until(() => messages.length === 2);
+  });
+}

@@ -205,3 +205,26 @@ await test("the browser's own objects look as they are", () => {
   equal(Deno.inspect(request).split("\n").slice(0, 3), ["Request {", "  bodyUsed: false,", "  headers: Headers {},"]);
   equal(`${new URLSearchParams({ a: "b" })} ${new AbortController().signal}`, "a=b [object AbortSignal]");
 });
+
+await test("WebAssembly is compiled from a response", async () => {
+  // (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
+  const add = Uint8Array.from(
+    atob("AGFzbQEAAAABBwFgAn9/AX8DAgEABwcBA2FkZAAACgkBBwAgACABags="),
+    (character) => character.charCodeAt(0),
+  );
+  const headers = { "content-type": "application/wasm" };
+  const { instance } = await WebAssembly.instantiateStreaming(new Response(add, { headers }));
+  equal((instance.exports as { add(a: number, b: number): number }).add(1, 2), 3);
+  const pieces = stream(add.subarray(0, 9), add.subarray(9));
+  const module = await WebAssembly.compileStreaming(Promise.resolve(new Response(pieces, { headers })));
+  equal(WebAssembly.Module.exports(module), [{ name: "add", kind: "function" }]);
+  const fetched = await WebAssembly.compileStreaming(fetch(`data:application/wasm;base64,${add.toBase64()}`));
+  equal(fetched instanceof WebAssembly.Module, true);
+
+  const compile = (response: unknown) => () => WebAssembly.compileStreaming(response as Response);
+  await throws(compile(new Response(add)), "TypeError", "Invalid WebAssembly content type");
+  const failed = new Response(add, { headers, status: 404 });
+  await throws(compile(failed), "TypeError", "Failed to receive WebAssembly content: HTTP status code 404");
+  const message = "Failed to execute 'WebAssembly.compileStreaming': Argument 1 is not of type Response";
+  await throws(compile(5), "TypeError", message);
+});

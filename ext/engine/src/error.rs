@@ -379,6 +379,9 @@ impl Error {
     /// The error of opening a file as a database, where it is one that the file is the cause of.
     pub(crate) fn opening(self, path: &Path) -> Self {
         match self {
+            Error::Storage(source) if source.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+                Self::cannot_open(path, open_hint())
+            }
             Error::Storage(source) | Error::Damaged(source) | Error::Full(source) => {
                 Error::Open { path: path.to_owned(), source }
             }
@@ -396,6 +399,7 @@ impl Error {
     pub(crate) fn unresolved(path: &Path, error: &std::io::Error) -> Self {
         let directory = path.parent().unwrap_or(path).display();
         let hint = match error.kind() {
+            _ if is_out_of_files(error) => return Self::too_many_files(path),
             _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
             ErrorKind::NotFound => format!("there is no folder {directory}"),
             ErrorKind::NotADirectory => format!("{directory} is no folder"),
@@ -404,6 +408,11 @@ impl Error {
             _ => error.to_string(),
         };
         Self::cannot_open(path, &hint)
+    }
+
+    /// The error of a file for which the process has no descriptor left.
+    pub(crate) fn too_many_files(path: &Path) -> Self {
+        Self::cannot_open(path, TOO_MANY_FILES)
     }
 
     /// The error of a file that cannot be opened, as SQLite has it, and why.
@@ -416,7 +425,33 @@ impl Error {
 
 /// Why a file cannot be opened.
 pub(crate) const IS_FOLDER: &str = "it is a folder";
-pub(crate) const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
+const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
+const TOO_MANY_FILES: &str = "too many open files: close some, or raise the limit of the process";
+
+/// How many files a connection has open: the database, its WAL, and the index of that.
+pub(crate) const CONNECTION_FILES: usize = 3;
+
+/// Why SQLite could not open a file, which it does not say: to be asked as soon as it has failed.
+pub(crate) fn open_hint() -> &'static str {
+    if can_open(CONNECTION_FILES) { NOT_PERMITTED } else { TOO_MANY_FILES }
+}
+
+/// Whether the process has so many file descriptors left.
+pub(crate) fn can_open(count: usize) -> bool {
+    // Not a file of SQLite: when it is closed, the process would lose its locks on it.
+    let opened: Vec<_> = (0..count).map(|_| std::fs::File::open("/")).collect();
+    !opened.iter().filter_map(|file| file.as_ref().err()).any(is_out_of_files)
+}
+
+/// Whether the process, or the system, has no file descriptor left.
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    return [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+    #[cfg(not(unix))]
+    return false;
+}
 
 /// SQLite does not name the path where the file is no database, or one beside it cannot be opened. It never says why.
 fn open_text(path: &Path, source: &rusqlite::Error) -> String {
@@ -429,7 +464,6 @@ fn open_text(path: &Path, source: &rusqlite::Error) -> String {
     let hint = match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
         Some(ErrorCode::ReadOnly) => "both the file and its folder must be writable",
-        Some(ErrorCode::CannotOpen) if !is_named => NOT_PERMITTED,
         _ => return text,
     };
     format!("{text}: {hint}")

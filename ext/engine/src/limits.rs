@@ -38,8 +38,6 @@ pub struct Limits {
     pub watched_keys: usize,
     /// Entries deleted by one deletion of a range.
     pub deletions: u32,
-    /// Messages that one open database delivers at a time.
-    pub deliveries: usize,
 }
 
 impl Default for Limits {
@@ -56,7 +54,6 @@ impl Default for Limits {
             write_keys_size: 80 * 1024,
             watched_keys: 10,
             deletions: 10_000,
-            deliveries: 100,
         }
     }
 }

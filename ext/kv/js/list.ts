@@ -94,7 +94,7 @@ export class KvListIterator {
     // As on Deno, nothing else reverses: not 1, and not "true".
     this.#reverse = read("reverse") === true;
     this.#consistency = read("consistency");
-    this.#values = read("values") ?? true;
+    this.#values = !!(read("values") ?? true);
     this.#cursor = read("cursor") || undefined;
   }
 

@@ -5,7 +5,9 @@ declare namespace Deno {
    * Opens a database.
    *
    * @param path A file, which is created where there is none and needs permission to be read and written; ":memory:" for
-   * a private database in memory; nothing for the database of the script.
+   * a private database in memory; nothing for the database of the script. A file can also be given by a URI, as
+   * "file:///dir/kv.db". "file::memory:?cache=shared" and "file:NAME?mode=memory&cache=shared" are databases in memory that
+   * all who open them by this name in the process share.
    */
   export function openKv(path?: string): Promise<Kv>;
 
@@ -152,8 +154,8 @@ declare namespace Deno {
     enqueue(value: unknown, options?: KvEnqueueOptions): Promise<KvCommitResult>;
 
     /**
-     * Hands messages from the queue to a handler, each at least once, up to 100 at a time. Resolves after the database was
-     * closed, once the handlers that ran then were done.
+     * Hands messages from the queue to a handler, each at least once, without waiting for the handlers of others. Resolves once the
+     * database is closed. Handlers that run then may still finish their messages.
      */
     // deno-lint-ignore no-explicit-any
     listenQueue(handler: (value: any) => Promise<void> | void): Promise<void>;

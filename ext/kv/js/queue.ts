@@ -1,8 +1,6 @@
-import { core, primordials } from "ext:core/mod.js";
 import { op_kv_dequeue, op_kv_finish, op_kv_start } from "ext:core/ops";
 import { deserializeMessage } from "ext:openkv/message.ts";
-
-const { String } = primordials;
+import { report } from "ext:openkv/report.ts";
 
 type Handler = (message: unknown) => unknown;
 
@@ -58,14 +56,4 @@ function start(bytes: Uint8Array, number: number): { value: unknown } | undefine
   if (!op_kv_start(number)) return undefined;
   if (failure !== undefined) throw failure.error;
   return { value };
-}
-
-function report(what: string, error: unknown): void {
-  let text;
-  try {
-    text = core.isNativeError(error) ? (error as Error).stack : String(error);
-  } catch {
-    text = "(an error that cannot be displayed)";
-  }
-  core.print(`${what} ${text}\n`, true);
 }

@@ -29,6 +29,9 @@ pub enum KvError {
     /// A consistency that is none.
     #[error("unknown variant `{0}`, expected `strong` or `eventual`")]
     UnknownConsistency(String),
+    /// A consistency that is an object.
+    #[error("consistency must be \"strong\" or \"eventual\"")]
+    InvalidConsistency,
     /// A mutation without a key. The text is that of the reference, which asks for the key's length.
     #[error("Cannot read properties of {0} (reading 'length')")]
     MissingKey(&'static str),
@@ -69,6 +72,14 @@ pub enum KvError {
     /// `Deno.openKv(":other:")`.
     #[error("Filename cannot start with ':' unless prefixed with './'")]
     ColonPath,
+    /// The path is a URI that names nothing which can be opened.
+    #[error("unable to open database file: {uri}: {problem}: give the path of a file")]
+    Uri {
+        /// The path.
+        uri: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The path is that of a remote database.
     #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
     Remote(String),
@@ -88,6 +99,7 @@ impl JsErrorClass for KvError {
             KvError::Engine(Error::Busy) => "Busy",
             KvError::Engine(error) if error.is_failure() => "Error",
             KvError::Key(error) if error.is_damage() => "Error",
+            KvError::Uri { .. } => "Error",
             KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
             KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",

@@ -12,6 +12,7 @@ use openkv_engine::sqlite::{Location, Sqlite};
 use crate::error::KvError;
 use crate::options::{Options, Place};
 use crate::queue::Deliveries;
+use crate::uri::{self, Named};
 
 /// Whether a path is the URL of a remote database.
 pub fn is_remote(path: &str) -> bool {
@@ -101,6 +102,11 @@ fn locate(state: &mut OpState, options: &Options, path: Option<String>) -> Resul
     if is_remote(&path) {
         return Err(KvError::Remote(path));
     }
+    let path = match uri::parse(&path).transpose()? {
+        None => path,
+        Some(Named::File(path)) => path,
+        Some(Named::Memory(location)) => return Ok(location),
+    };
     let path = options.permit(state, Path::new(&path))?;
     // The check was for this path: a link in it could lead elsewhere.
     Ok(Location::File { path, follow_links: false })

@@ -43,15 +43,12 @@ pub fn below(folder: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Resu
 /// What the `PermissionsContainer` in the runtime's state allows, as in Deno: a file that may be read and written.
 ///
 /// # Errors
-/// That the permission is missing.
-///
-/// # Panics
-/// The host has put no `PermissionsContainer` into the state.
+/// That the permission is missing, or the host has put no `PermissionsContainer` into the state.
 #[cfg(feature = "deno_permissions")]
 pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     use deno_permissions::{OpenAccessKind, PermissionsContainer};
 
-    let permissions = state.borrow::<PermissionsContainer>();
+    let permissions = state.try_borrow::<PermissionsContainer>().ok_or_else(|| refused(path))?;
     let checked = permissions
         .check_open(path.into(), OpenAccessKind::ReadWriteNoFollow, Some("Deno.openKv"))
         .map_err(JsErrorBox::from_err)?;

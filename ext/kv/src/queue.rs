@@ -128,3 +128,73 @@ pub(crate) async fn op_kv_finish(state: Rc<RefCell<OpState>>, number: u32, succe
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
+
+    use crate::Options;
+
+    deno_core::extension!(
+        openkv_report,
+        deps = [openkv],
+        esm_entry_point = "ext:openkv_report/show.js",
+        esm = ["ext:openkv_report/show.js" =
+            { source = "import { show } from 'ext:openkv/report.ts'; globalThis.show = show;" },],
+    );
+
+    #[test]
+    fn host_without_a_console_reports_what_handlers_throw() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = tokio.enter();
+        let extensions = vec![crate::init(Options::memory()), openkv_report::init()];
+        let mut js = JsRuntime::new(RuntimeOptions { extensions, ..Default::default() });
+        let script = r#"
+            const thrown = [
+                { code: 1 },
+                "text",
+                undefined,
+                Symbol("s"),
+                1n,
+                Object.create(null),
+                new Error("outer", { cause: new TypeError("inner") }),
+                new AggregateError([new Error("one"), 2], "many"),
+                Object.defineProperty(new Error("own"), "cause", { get() { throw 1; } }),
+                Object.defineProperty(new Error("no stack"), "stack", { value: undefined }),
+                Object.defineProperty(new Error("throws"), "stack", { get() { throw 1; } }),
+                { toJSON() { throw 1; } },
+                Object.defineProperty(new Error("endless"), "cause", { get() { return this; } }),
+            ];
+            (async () => {
+                const kv = await Deno.openKv();
+                const queue = kv.listenQueue((i) => {
+                    if (i === thrown.length) return kv.close();
+                    throw thrown[i];
+                });
+                for (let i = 0; i <= thrown.length; i++) await kv.enqueue(i, { backoffSchedule: [] });
+                await queue;
+                const expected = [
+                    '{"code":1}',
+                    "text",
+                    "undefined",
+                    "Symbol(s)",
+                    "1",
+                    "{}",
+                    "Error: outer\nCaused by: TypeError: inner",
+                    "AggregateError: many\nError 1: Error: one\nError 2: 2",
+                    "(an error that cannot be displayed)",
+                    "Error: no stack",
+                    "(an error that cannot be displayed)",
+                    "(an error that cannot be displayed)",
+                    "Error: endless" + "\nCaused by: Error: endless".repeat(16),
+                ];
+                for (let i = 0; i < thrown.length; i++) {
+                    const shown = show(thrown[i]).replace(/\n    at .*/g, "");
+                    if (shown !== expected[i]) throw new Error(`${shown} is not ${expected[i]}`);
+                }
+            })();
+        "#;
+        js.execute_script("main.js", script).unwrap();
+        tokio.block_on(js.run_event_loop(PollEventLoopOptions::default())).unwrap();
+    }
+}

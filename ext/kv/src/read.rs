@@ -104,6 +104,7 @@ pub(crate) fn op_kv_refuse_consistency(
 ) -> Result<(), KvError> {
     Err(match v8::Local::<v8::String>::try_from(consistency) {
         Ok(name) => KvError::UnknownConsistency(name.to_rust_string_lossy(scope)),
+        Err(_) if consistency.is_object() => KvError::InvalidConsistency,
         Err(_) => KvError::Type { expected: "enum", got: consistency.type_repr() },
     })
 }

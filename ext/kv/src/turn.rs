@@ -1,6 +1,6 @@
-//! A read completes on the caller's thread, without a turn of the event loop, and so does a write in memory. A script that
-//! awaits one after the other would thus never let timers and sockets have their turn. So once this has gone on for a
-//! while, the next one waits for the event loop to go round.
+//! A read completes on the caller's thread, without an event-loop tick, and so does a write in memory. A script that awaits one
+//! after the other would thus keep timers and sockets waiting for ever. So once this has gone on for a while within one tick, the
+//! next operation yields to the event loop.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -10,33 +10,53 @@ use std::time::{Duration, Instant};
 
 use deno_core::{OpState, ResourceId, op2};
 use openkv_engine::Pending;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::KvError;
 use crate::open::{DatabaseResource, database};
 
-/// For how long it may go on without a turn of the event loop.
+/// How long operations may go on within one event-loop tick.
 const BUDGET: Duration = Duration::from_millis(2);
 
-/// When the first operation since the last turn was begun.
+/// The event-loop tick, as far as operations know.
 #[derive(Default)]
 pub(crate) struct Turn {
+    /// When its first operation was begun. None where there was none yet.
     began: Cell<Option<Instant>>,
+    /// Whether a task notes the end of the tick.
+    is_awaited: Cell<bool>,
 }
 
 impl Turn {
-    /// Whether the event loop must go round before the next operation.
-    pub fn is_due(&self) -> bool {
+    /// Whether the event loop must run before the next operation.
+    pub fn is_due(self: &Rc<Self>) -> bool {
         match self.began.get() {
             None => {
                 self.began.set(Some(Instant::now()));
+                self.await_end();
                 false
             }
             Some(began) => began.elapsed() > BUDGET,
         }
     }
 
-    /// Waits for the answer of an operation. Where it is there at once, the event loop goes round if it must.
-    pub async fn wait<T>(&self, mut answer: Pending<T>) -> openkv_engine::Result<T> {
+    /// Notes the end of the tick, once there is one: what the script does between two ticks, and how long it waits for one, uses up
+    /// none of the budget of the next. Otherwise every second request of a server would yield.
+    fn await_end(self: &Rc<Self>) {
+        // A task that another thread may run could run before the tick ends.
+        let is_local = Handle::try_current().is_ok_and(|tokio| tokio.runtime_flavor() == RuntimeFlavor::CurrentThread);
+        if is_local && !self.is_awaited.replace(true) {
+            let turn = self.clone();
+            // Runs when the event loop returns to tokio.
+            deno_core::unsync::spawn(async move {
+                turn.is_awaited.set(false);
+                turn.began.set(None);
+            });
+        }
+    }
+
+    /// Waits for the answer of an operation. Where it is there immediately, and the event loop must run, yields first.
+    pub async fn wait<T>(self: &Rc<Self>, mut answer: Pending<T>) -> openkv_engine::Result<T> {
         let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
         let answer = match at_once {
             Poll::Ready(answer) if !self.is_due() => return answer,
@@ -51,7 +71,7 @@ impl Turn {
     }
 }
 
-/// The open database of a resource, and whose turn it is.
+/// The open database of a resource, and the event-loop tick.
 pub(crate) fn database_and_turn(state: &OpState, rid: ResourceId) -> Result<(Rc<DatabaseResource>, Rc<Turn>), KvError> {
     Ok((database(state, rid)?, turn(state)))
 }
@@ -61,14 +81,51 @@ pub(crate) fn turn(state: &OpState) -> Rc<Turn> {
     state.borrow::<Rc<Turn>>().clone()
 }
 
-/// Whether the event loop must have its turn before the next operation.
+/// Whether the event loop must run before the next operation.
 #[op2(fast)]
 pub(crate) fn op_kv_turn_is_due(state: &OpState) -> bool {
     state.borrow::<Rc<Turn>>().is_due()
 }
 
-/// Completes once the event loop has had its turn.
+/// Completes with the next event-loop tick.
 #[op2(async(deferred), fast)]
 pub(crate) async fn op_kv_turn(state: Rc<RefCell<OpState>>) {
     state.borrow().borrow::<Rc<Turn>>().began.set(None);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn use_up(turn: &Turn) {
+        while turn.began.get().is_some_and(|began| began.elapsed() <= BUDGET) {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn budget_ends_with_the_tick() {
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tokio.block_on(async {
+            let turn = Rc::new(Turn::default());
+            for _ in 0..3 {
+                assert!(!turn.is_due());
+                use_up(&turn);
+                assert!(turn.is_due());
+                assert!(turn.is_due());
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    #[test]
+    fn budget_without_a_tokio_of_one_thread_ends_with_a_yield() {
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        for _entered in [None, Some(tokio.enter())] {
+            let turn = Rc::new(Turn::default());
+            assert!(!turn.is_due());
+            use_up(&turn);
+            assert!(turn.is_due());
+        }
+    }
 }

@@ -118,13 +118,16 @@ pub(crate) struct EnqueueArgument {
     backoff_schedule: Option<ScheduleArgument>,
 }
 
-/// A number of milliseconds. Fractions are cut off.
+/// A number of milliseconds, or a bigint of them. Fractions are cut off.
 struct IntegerArgument(f64);
 
 impl<'s> FromV8<'s> for IntegerArgument {
     type Error = KvError;
 
     fn from_v8<'i>(_scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        if let Ok(int) = v8::Local::<v8::BigInt>::try_from(value) {
+            return Ok(Self(int.u64_value().0 as f64));
+        }
         let number = v8::Local::<v8::Number>::try_from(value);
         let number = number.map_err(|_| KvError::Type { expected: "integer", got: value.type_repr() })?;
         Ok(Self(number.value()))

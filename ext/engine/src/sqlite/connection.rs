@@ -13,7 +13,7 @@ use super::transaction::Durability;
 #[cfg(unix)]
 use super::vfs;
 use super::{checkpoint, lifecycle, schema};
-use crate::error::{IS_FOLDER, NOT_PERMITTED};
+use crate::error::{IS_FOLDER, open_hint};
 use crate::{Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -131,9 +131,20 @@ pub(super) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> 
 
 /// Opens a connection for reads, to a file that a writer has open.
 pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
-    let connection = open(file, EXISTING)?;
-    connection.pragma_update(None, "query_only", true)?;
-    keep_pages(&connection)?;
+    prepare_to_read(file, open(file, EXISTING)?)
+}
+
+/// Opens a connection as [`open_reader`] does, where nobody has the file locked.
+pub(super) fn open_reader_at_once(file: &Arc<Pinned>) -> Result<FileConnection> {
+    let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
+    connection.busy_handler(Some(wait_for_lock))?;
+    Ok(connection)
+}
+
+/// Reads a little, so that SQLite opens the WAL as well.
+fn prepare_to_read(file: &Pinned, connection: FileConnection) -> Result<FileConnection> {
+    let read = connection.pragma_update(None, "query_only", true).and_then(|()| keep_pages(&connection));
+    read.map_err(|error| Error::from(error).opening(file.path()))?;
     Ok(connection)
 }
 
@@ -166,7 +177,7 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
             // Whether it is a folder says the name that was opened: by now, the path may lead to what is none of the caller's.
             Some(ErrorCode::CannotOpen) => {
                 let is_folder = file.status("").is_ok_and(|status| status.is_directory);
-                Error::cannot_open(path, if is_folder { IS_FOLDER } else { NOT_PERMITTED })
+                Error::cannot_open(path, if is_folder { IS_FOLDER } else { open_hint() })
             }
             _ => Error::Open { path: path.to_owned(), source: Arc::new(source) },
         }

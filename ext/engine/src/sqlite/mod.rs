@@ -19,6 +19,7 @@ mod queue;
 mod reader;
 mod scan;
 mod schema;
+mod shared_memory;
 mod sum;
 mod sweep;
 #[cfg(test)]
@@ -38,8 +39,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::error::{CONNECTION_FILES, can_open};
 use crate::{
     AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
     Selector, SystemClock, SystemRandom, Value, Visit, Watch,
@@ -60,6 +62,8 @@ use writer::Writer;
 pub enum Location {
     /// In memory: private, and gone once closed.
     Memory,
+    /// In memory, under a name: shared by all who open it by this name in the process, and gone once the last one has closed it.
+    SharedMemory(String),
     /// In a file, which is created where there is none. Its folder must exist.
     File {
         /// The path of the file.
@@ -192,13 +196,12 @@ struct Handle {
 type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 struct Open {
-    /// Opened by the first read. Closed before the writer, which is then the last one, and empties the WAL.
-    reader: Option<SharedConnection>,
+    /// Opened with the database: later, the process may have no file descriptor left. Closed before the writer, which is then the
+    /// last one, and empties the WAL.
+    reader: SharedConnection,
     writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
-    /// As many permits as messages may still be delivered.
-    capacity: Arc<Semaphore>,
     /// Dropped when the database is closed, for those that wait for messages.
     closed: watch::Sender<()>,
 }
@@ -212,9 +215,11 @@ impl Sqlite {
     pub fn open(location: Location, options: Options) -> Result<Self> {
         let writer = match &location {
             Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
+            Location::SharedMemory(name) => shared_memory::writer(name, &options)?,
             Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
         };
-        Ok(Self::with(writer, options))
+        let reader = writer.memory().map_or_else(|| writer.open_reader().map(shared), Ok);
+        Self::with(writer, reader, options)
     }
 
     /// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
@@ -223,29 +228,35 @@ impl Sqlite {
     pub fn open_at_once(location: &Location, options: &Options) -> Option<Self> {
         let writer = match location {
             Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
+            Location::SharedMemory(name) => shared_memory::writer(name, options).ok()?,
             Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
         };
-        Some(Self::with(writer, options.clone()))
+        let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);
+        Self::with(writer, reader, options.clone()).ok()
     }
 
-    fn with(writer: Arc<Writer>, options: Options) -> Self {
-        let open = Open {
-            reader: None,
-            watches: Vec::new(),
-            capacity: Arc::new(Semaphore::new(options.limits.deliveries)),
-            closed: watch::Sender::new(()),
-            writer,
-        };
+    /// A database of a writer, which is released where the connection for reads could not be opened.
+    fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
+        let scan = Scan::default();
+        let is_file = writer.memory().is_none();
+        let reader = reader.and_then(|reader| {
+            if is_file {
+                scan.watch(&reader.lock())?;
+            }
+            Ok(reader)
+        });
+        let reader = reader.inspect_err(|_| writer.release())?;
+        let open = Open { reader, watches: Vec::new(), closed: watch::Sender::new(()), writer };
         let handle = Handle {
             options,
             in_flight: Arc::default(),
-            scan: Scan::default(),
+            scan,
             background: Arc::default(),
             open: Mutex::new(Some(open)),
         };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
-        database
+        Ok(database)
     }
 
     /// Reads the entry of a key; none where there is no value.
@@ -304,7 +315,12 @@ impl Sqlite {
         is_pending: bool,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<Pending<T>> {
-        let connection = writer.open_reader()?;
+        let connection = match writer.open_reader() {
+            Ok(connection) => connection,
+            // The writer has its connection already.
+            Err(_) if !can_open(CONNECTION_FILES) => return Ok(writer.run(read)),
+            Err(error) => return Err(error),
+        };
         let (answer, answered) = oneshot::channel();
         let background = self.handle.background.clone();
         let begin = move || match reader::begin_snapshot(connection) {
@@ -347,21 +363,7 @@ impl Handle {
     }
 
     fn reader(&self) -> Result<SharedConnection> {
-        let mut state = self.open.lock();
-        let open = state.as_mut().ok_or(Error::Closed)?;
-        if let Some(reader) = &open.reader {
-            return Ok(reader.clone());
-        }
-        // A database in memory is its one connection.
-        let reader = match open.writer.memory() {
-            Some(memory) => memory,
-            None => {
-                let reader = open.writer.open_reader()?;
-                self.scan.watch(&reader)?;
-                Arc::new(ReentrantMutex::new(reader))
-            }
-        };
-        Ok(open.reader.insert(reader).clone())
+        self.open.lock().as_ref().map(|open| open.reader.clone()).ok_or(Error::Closed)
     }
 }
 
@@ -471,6 +473,10 @@ impl Database for Sqlite {
     fn close(&self) {
         self.handle.close();
     }
+}
+
+fn shared(connection: FileConnection) -> SharedConnection {
+    Arc::new(ReentrantMutex::new(connection))
 }
 
 fn ready<T: Send + 'static>(answer: Result<T>) -> Pending<T> {

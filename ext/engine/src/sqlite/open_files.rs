@@ -17,10 +17,14 @@ use super::connection::{self, FileConnection};
 use super::pinned::{self, FileId, Pinned};
 use super::writer::Writer;
 use super::{Options, checkpoint};
+use crate::error::{CONNECTION_FILES, can_open};
 use crate::{Error, FileProblem, Result};
 
 /// The open files. Locked only to look into it: opening a file may take as long as another process has it locked.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Entry>>> = LazyLock::new(Default::default);
+
+/// How many file descriptors a database takes: two connections, and a journal until there is a WAL.
+const DESCRIPTORS: usize = 2 * CONNECTION_FILES + 1;
 
 struct Entry {
     writer: Weak<Writer>,
@@ -38,8 +42,16 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
     if let Some(writer) = find(&file)? {
         return Ok(writer);
     }
-    let (connection, has_wal) = connection::open_writer(&file)?;
-    add(file, connection, has_wal, options)
+    let is_new = file.status("").is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if is_new && !can_open(DESCRIPTORS) {
+        return Err(Error::too_many_files(path));
+    }
+    let opened = connection::open_writer(&file)
+        .and_then(|(connection, has_wal)| add(file.clone(), connection, has_wal, options));
+    if opened.is_err() && is_new {
+        file.remove_if_empty();
+    }
+    opened
 }
 
 /// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.

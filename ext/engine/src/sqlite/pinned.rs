@@ -78,6 +78,14 @@ impl Pinned {
         self.directory.status(&self.with_suffix(suffix))
     }
 
+    /// Removes the file if there is nothing in it: one that was created, and then could not be opened.
+    pub fn remove_if_empty(&self) {
+        if self.status("").is_ok_and(|status| status.size == 0 && !status.is_directory && !status.is_link) {
+            // Nobody needs it, and the next one to open it finds it as empty as it is.
+            let _ = std::fs::remove_file(self.file(""));
+        }
+    }
+
     fn with_suffix(&self, suffix: &str) -> OsString {
         let mut name = self.name.clone();
         name.push(suffix);

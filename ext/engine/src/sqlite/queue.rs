@@ -49,6 +49,12 @@ const GRACE: u64 = 2000;
 /// How long to wait after a failure, in milliseconds.
 const BACK_OFF: u64 = 1000;
 
+/// From how many messages in flight on more are claimed only every so many milliseconds. Handlers may wait for messages that are
+/// yet to be delivered, so their number has no limit; but a queue of millions is not to be in memory at once because its handlers
+/// are slow.
+const MANY_IN_FLIGHT: usize = 1000;
+const CLAIM_INTERVAL: u64 = 5;
+
 /// What a process calls a message that it has claimed.
 pub(super) type Token = u64;
 
@@ -149,6 +155,8 @@ pub(super) struct Queue {
     renew_at: u64,
     /// The monotonic time from which on to store which handlers were called, where some were.
     count_at: Option<u64>,
+    /// The monotonic time of the last claim.
+    claimed_at: u64,
     /// The monotonic time before which not to claim messages, after a failure.
     claim_not_before: u64,
 }
@@ -196,7 +204,9 @@ impl Queue {
             return None;
         }
         let ready = if self.stale { 0 } else { now.until_wall(self.next_ready?) };
-        Some(ready.max(now.until(self.claim_not_before)))
+        let is_slowed = self.running.len() >= MANY_IN_FLIGHT;
+        let claim_at = if is_slowed { self.claimed_at + CLAIM_INTERVAL } else { 0 };
+        Some(ready.max(now.until(claim_at.max(self.claim_not_before))))
     }
 
     /// Looks up when the next message can be delivered.
@@ -241,7 +251,8 @@ impl Queue {
     }
 
     /// Gives claimed messages evenly to those that wait. Those that nobody wants any more come back as jobs.
-    pub fn dispatch(&mut self, claimed: Vec<(Running, Vec<u8>)>, jobs: &mpsc::UnboundedSender<Job>) {
+    pub fn dispatch(&mut self, claimed: Vec<(Running, Vec<u8>)>, jobs: &mpsc::UnboundedSender<Job>, now: Moment) {
+        self.claimed_at = now.monotonic;
         let mut shares: Vec<Vec<Claim>> = self.waiting.iter().map(|_| Vec::new()).collect();
         let mut i = 0;
         for (running, message) in claimed {

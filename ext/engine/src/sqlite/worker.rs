@@ -394,7 +394,7 @@ impl Worker {
         }
         let claimed = self
             .commit(connection, Durability::Deferred, false, |worker, transaction| worker.queue.claim(transaction))?;
-        self.queue.dispatch(claimed, &self.jobs);
+        self.queue.dispatch(claimed, &self.jobs, now);
         self.queue.refresh_next_ready(connection)
     }
 

@@ -76,6 +76,11 @@ impl Writer {
         self.lifecycle.is_open()
     }
 
+    /// Whether all databases that used it were closed.
+    pub fn is_unused(&self) -> bool {
+        self.lifecycle.unused().is_some()
+    }
+
     /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
     /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
     pub fn release(&self) {
@@ -118,6 +123,14 @@ impl Writer {
     pub fn open_reader(&self) -> Result<FileConnection> {
         let file = self.file.as_ref().ok_or(Error::Closed)?;
         let reader = connection::open_reader(file.name())?;
+        file.verify()?;
+        Ok(reader)
+    }
+
+    /// Opens a connection as [`Writer::open_reader`] does, where nothing is to be waited for.
+    pub fn open_reader_at_once(&self) -> Result<FileConnection> {
+        let file = self.file.as_ref().ok_or(Error::Closed)?;
+        let reader = connection::open_reader_at_once(file.name())?;
         file.verify()?;
         Ok(reader)
     }

@@ -1,0 +1,47 @@
+//! Databases in memory that all who open them by one name share, in this process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Weak};
+
+use parking_lot::Mutex;
+
+use super::writer::Writer;
+use super::{Options, connection};
+use crate::Result;
+
+/// The open databases, by their names.
+static OPEN: LazyLock<Mutex<HashMap<String, Weak<Writer>>>> = LazyLock::new(Default::default);
+
+/// The writer of a database, which is created where nobody has it open. Keeps the clock and the randomness of the first one.
+pub(super) fn writer(name: &str, options: &Options) -> Result<Arc<Writer>> {
+    let mut open = OPEN.lock();
+    // What the last one has closed is gone, although its thread may still end.
+    let is_used = |writer: &Arc<Writer>| !writer.is_unused() && writer.acquire();
+    if let Some(writer) = open.get(name).and_then(Weak::upgrade).filter(is_used) {
+        return Ok(writer);
+    }
+    let writer = Arc::new(Writer::new(connection::open_memory()?, options, None));
+    open.retain(|_, writer| writer.strong_count() > 0);
+    open.insert(name.to_owned(), Arc::downgrade(&writer));
+    Ok(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sqlite::{Location, Options, Sqlite};
+    use crate::{Key, Value};
+
+    #[test]
+    fn database_of_a_name_is_shared_until_the_last_one_closes_it() {
+        let open = |name: &str| Sqlite::open(Location::SharedMemory(name.into()), Options::default()).unwrap();
+        let key = Key::from(["a"]);
+        let (one, two, other) = (open("shared"), open("shared"), open("other"));
+        one.set(key.clone(), Value::U64(1)).unwrap();
+        assert!(two.get(&key).unwrap().is_some());
+        assert!(other.get(&key).unwrap().is_none());
+        drop(one);
+        assert!(open("shared").get(&key).unwrap().is_some());
+        drop(two);
+        assert!(open("shared").get(&key).unwrap().is_none());
+    }
+}
