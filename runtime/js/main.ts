@@ -27,11 +27,12 @@ export interface Options {
   target: string;
   /** Whether the module is run for its tests. */
   testing: boolean;
+  /** Whether all objects inherit `__proto__`. */
+  unsafeProto: boolean;
   version: { deno: string; v8: string; typescript: string };
 }
 
-// As in the reference: without it, data of strangers cannot change what all objects inherit. Nor is what no standard has.
-delete (Object.prototype as { __proto__?: unknown }).__proto__;
+// As in Deno: no standard has it.
 delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
 
 event.saveGlobalThisReference(globalThis);
@@ -51,6 +52,8 @@ function bootstrap(options: Options) {
   // Scripts must not find what only extensions may use.
   delete globalThis.bootstrap;
   delete globalThis.__bootstrap;
+  // As in Deno: without it, data of strangers cannot change what all objects inherit.
+  if (!options.unsafeProto) delete (Object.prototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);

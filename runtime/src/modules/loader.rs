@@ -25,8 +25,9 @@ use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};
 use super::lockfile::Locked;
+use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
-use super::{Lock, ModuleOptions, Project};
+use super::{Lock, ModuleOptions};
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -64,26 +65,24 @@ impl GraphLoader {
     /// A loader whose first work is that of its first module: it reads nothing yet.
     pub fn new(modules: ModuleOptions, project: Option<Project>, options: FetcherOptions) -> Self {
         let fetcher = Fetcher::new(options, &modules);
-        let (jsx, map, lockfile) = match project {
-            Some(project) => (project.jsx, project.import_map, project.lockfile),
-            None => Default::default(),
-        };
+        let Settings { compiler_options, import_map, lockfile, frozen } =
+            project.map(|project| project.settings).unwrap_or_default();
         let lock = match modules.lock {
             Lock::Discovered => lockfile,
             Lock::Path(path) => Some(path.into()),
             Lock::None => None,
         };
         let builder = Builder {
-            lock: lock.map(|file| (file, modules.frozen)),
+            lock: lock.map(|file| (file, modules.frozen.unwrap_or(frozen))),
             locked: None,
             jsr: Jsr::from_env(),
             cached_only: modules.cached_only,
             import_map: modules.import_map,
         };
-        let import_map = map.filter(|_| builder.import_map.is_none());
+        let import_map = import_map.filter(|_| builder.import_map.is_none());
         Self(Rc::new(State {
             fetcher,
-            resolver: RefCell::new(Rc::new(ModuleResolver { import_map, jsx })),
+            resolver: RefCell::new(Rc::new(ModuleResolver { import_map, compiler_options })),
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
             builder: Mutex::new(builder),
             parsed: DefaultParsedSourceStore::default(),
@@ -145,8 +144,9 @@ impl GraphLoader {
             let file = self.0.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
             let text = String::from_utf8_lossy(&file.source);
             let map = import_map::parse_from_json(file.url, &text).map_err(|error| unusable(&error))?;
-            let jsx = self.0.resolver.borrow().jsx.clone();
-            *self.0.resolver.borrow_mut() = Rc::new(ModuleResolver { import_map: Some(map.import_map), jsx });
+            let compiler_options = self.0.resolver.borrow().compiler_options.clone();
+            *self.0.resolver.borrow_mut() =
+                Rc::new(ModuleResolver { import_map: Some(map.import_map), compiler_options });
         }
         if let Some((path, frozen)) = builder.lock.take() {
             builder.locked = Some(Locked::read(path, frozen).await?);
@@ -188,7 +188,7 @@ impl GraphLoader {
                 .parse_program(options)
                 .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
             self.0.parsed.remove_parsed_source(specifier);
-            let transpiled = transpile_parsed(parsed, &self.0.resolver.borrow().jsx)
+            let transpiled = transpile_parsed(parsed, &self.0.resolver.borrow().compiler_options)
                 .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
             (transpiled.text.into(), Some(transpiled.source_map))
         } else {

@@ -5,7 +5,7 @@ use deno_error::JsErrorBox;
 use deno_graph::source::{JsrUrlProvider, ResolutionKind, ResolveError, Resolver};
 use deno_graph::{Range, resolve_import};
 use import_map::{ImportMap, ImportMapErrorKind};
-use openkv_transpile::Jsx;
+use openkv_transpile::CompilerOptions;
 
 /// Why an import leads nowhere.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -23,7 +23,7 @@ enum Error {
 #[derive(Debug)]
 pub(super) struct ModuleResolver {
     pub import_map: Option<ImportMap>,
-    pub jsx: Jsx,
+    pub compiler_options: CompilerOptions,
 }
 
 impl ModuleResolver {
@@ -53,11 +53,11 @@ impl ModuleResolver {
 
 impl Resolver for ModuleResolver {
     fn default_jsx_import_source(&self, _referrer: &Url) -> Option<String> {
-        self.jsx.import_source().map(Into::into)
+        self.compiler_options.jsx.import_source().map(Into::into)
     }
 
     fn jsx_import_source_module(&self, _referrer: &Url) -> &str {
-        self.jsx.import_module()
+        self.compiler_options.jsx.import_module()
     }
 
     fn resolve(&self, specifier: &str, referrer: &Range, _kind: ResolutionKind) -> Result<Url, ResolveError> {
