@@ -423,3 +423,25 @@ fn flags_of_all_commands_may_stand_before_one() {
     assert_eq!(sandbox.openkv(["-v"]).stdout(), sandbox.openkv(["-V"]).stdout());
     assert_eq!(sandbox.openkv(["-v", "main.ts"]).stdout(), sandbox.openkv(["-V"]).stdout());
 }
+
+#[test]
+fn a_distributed_database_can_be_required() {
+    let sandbox = Sandbox::new();
+    let script = "Deno.env.delete('DENO_KV_REQUIRES_DISTRIBUTED_DATABASE');
+        for (const path of [undefined, ':memory:', 'a.sqlite3']) {
+            try { (await Deno.openKv(path)).close(); console.log('opened'); }
+            catch (error) { console.log(error.name, error.message.slice(0, 21)); }
+        }";
+    sandbox.write("main.ts", script);
+    let run = |requirement: &str| {
+        let mut command = sandbox.command(["-A", "main.ts"]);
+        let output = command.env("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE", requirement).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap().lines().count())
+    };
+    let opened = "opened\n".repeat(3);
+    assert_eq!(run("error"), ("TypeError Deno.openKv() failed:\n".repeat(3), 0));
+    assert!(!sandbox.path("a.sqlite3").exists() && !sandbox.path("deno_dir/location_data").exists());
+    assert_eq!(run("warn"), (opened.clone(), 3));
+    assert_eq!(run("1"), (opened.clone(), 0));
+    assert_eq!(run(""), (opened, 0));
+}
