@@ -20,7 +20,7 @@ use deno_graph::source::Locker;
 use deno_graph::{
     BuildOptions, CheckJsOption, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError, WalkOptions,
 };
-use openkv_transpile::{is_needed, transpile_parsed};
+use openkv_transpile::{MediaType, is_needed, transpile_parsed};
 use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};
@@ -199,6 +199,13 @@ impl GraphLoader {
         Ok(code)
     }
 
+    /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
+    fn is_wasm_source(&self, specifier: &Url) -> bool {
+        let graph = self.0.graph.borrow();
+        matches!(graph.get(specifier), Some(Module::External(module)) if module.was_asset_load)
+            && MediaType::from_specifier(graph.resolve(specifier)) == MediaType::Wasm
+    }
+
     /// A file that is imported as text or bytes. The graph has checked that it may be read.
     async fn load_asset(self, specifier: Url, module_type: ModuleType) -> Result<ModuleSource, JsErrorBox> {
         let file = self.0.fetcher.fetch_named(&specifier).await?;
@@ -232,6 +239,12 @@ impl ModuleLoader for GraphLoader {
         }
     }
 
+    /// As on Deno, the URL of a module that cannot be loaded is one all the same.
+    fn import_meta_resolve(&self, specifier: &str, referrer: &str) -> Result<Url, ModuleLoaderError> {
+        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.fetcher.main_module().clone());
+        self.0.resolver.borrow().resolve_url(specifier, &referrer)
+    }
+
     fn prepare_load(
         &self,
         specifier: &Url,
@@ -252,6 +265,7 @@ impl ModuleLoader for GraphLoader {
         let asset = match &options.requested_module_type {
             RequestedModuleType::Text => ModuleType::Text,
             RequestedModuleType::Bytes => ModuleType::Bytes,
+            RequestedModuleType::None if self.is_wasm_source(specifier) => ModuleType::Wasm,
             requested => return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested)),
         };
         ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)))
