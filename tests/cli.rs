@@ -173,3 +173,16 @@ fn a_database_that_was_closed_is_one_file() {
     assert!(sandbox.path("kv.sqlite3").exists());
     assert!(!sandbox.path("kv.sqlite3-wal").exists());
 }
+
+#[test]
+fn decorators_find_a_symbol_for_metadata() {
+    let script =
+        "const { value, writable, configurable, enumerable } = Object.getOwnPropertyDescriptor(Symbol, 'metadata');
+        console.log(value, Symbol.keyFor(value), writable, configurable, enumerable);
+        let metadata: object;
+        function mark(_: unknown, context: DecoratorContext) { metadata = context.metadata; }
+        class A { @mark a() {} }
+        console.log(A[Symbol.metadata] === metadata, typeof metadata);";
+    let expected = "Symbol(Symbol.metadata) undefined false false false\ntrue object\n";
+    assert_eq!(Sandbox::new().run(script).stdout(), expected);
+}

@@ -6,7 +6,7 @@ import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 
-const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
+const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf, Symbol } =
   primordials;
 
 const console = core.loadExtScript("ext:deno_web/01_console.js");
@@ -34,6 +34,15 @@ export interface Options {
 
 // As in Deno: no standard has it.
 delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
+
+// As on Deno, decorators find where to leave metadata.
+ObjectDefineProperty(Symbol, "metadata", {
+  __proto__: null,
+  value: Symbol("Symbol.metadata"),
+  writable: false,
+  enumerable: false,
+  configurable: false,
+});
 
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
