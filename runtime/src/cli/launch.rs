@@ -30,7 +30,18 @@ pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
     for problem in problems.iter().filter(|_| !flags.quiet) {
         eprintln!("{} {problem}", deno_terminal::colors::yellow("Warning"));
     }
+    end_by_signals();
     set_v8_flags(&flags.v8_flags, flags.seed)
+}
+
+/// Lets SIGINT and SIGTERM end the process, as on Deno, even where its parent ignored them: a shell does that to what it
+/// starts in the background.
+fn end_by_signals() {
+    #[cfg(unix)]
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the default action involves no code of this process, and nothing has installed a handler yet.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// The URL of a file, which the user named by its path in the current folder, or by its URL.
