@@ -173,3 +173,38 @@ fn a_database_that_was_closed_is_one_file() {
     assert!(sandbox.path("kv.sqlite3").exists());
     assert!(!sandbox.path("kv.sqlite3-wal").exists());
 }
+
+#[test]
+fn decorators_find_a_symbol_for_metadata() {
+    let script =
+        "const { value, writable, configurable, enumerable } = Object.getOwnPropertyDescriptor(Symbol, 'metadata');
+        console.log(value, Symbol.keyFor(value), writable, configurable, enumerable);
+        let metadata: object;
+        function mark(_: unknown, context: DecoratorContext) { metadata = context.metadata; }
+        class A { @mark a() {} }
+        console.log(A[Symbol.metadata] === metadata, typeof metadata);";
+    let expected = "Symbol(Symbol.metadata) undefined false false false\ntrue object\n";
+    assert_eq!(Sandbox::new().run(script).stdout(), expected);
+}
+
+#[test]
+#[cfg(unix)]
+fn signals_end_a_script_whose_parent_ignored_them() {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::ExitStatusExt;
+
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log('runs'); setTimeout(() => {}, 1_000_000);");
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let mut command = std::process::Command::new("bash");
+        let binary = env!("CARGO_BIN_EXE_openkv");
+        command.args(["-c", &format!("trap '' {name}; exec '{binary}' main.ts")]).current_dir(sandbox.path(""));
+        let mut process = crate::support::Running(command.stdout(std::process::Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(process.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "runs\n");
+        let killed = std::process::Command::new("kill").args([format!("-{name}"), process.0.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        assert_eq!(process.0.wait().unwrap().signal(), Some(number), "{name}");
+    }
+}

@@ -136,8 +136,8 @@ fn flags_that_change_nothing_are_accepted() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log(Deno.args);");
     for flags in [
-        &["--check", "--check=all", "--no-check", "--no-check=remote"][..],
-        &["--unstable", "--unstable-kv", "--unstable-cron", "--unstable-temporal", "--unstable-sloppy-imports"],
+        &["--no-check", "--no-check=remote"][..],
+        &["--unstable", "--unstable-kv", "--unstable-net", "--unstable-temporal"],
         &["--node-modules-dir", "--node-modules-linker", "hoisted", "--no-npm", "--allow-scripts=npm:a,npm:b"],
         &["--no-code-cache", "--use-env-proxy", "-L", "debug", "-q"],
         &[

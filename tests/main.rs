@@ -1,5 +1,6 @@
 //! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
 
+mod accepted;
 mod cli;
 mod closing;
 mod conformance;

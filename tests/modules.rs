@@ -98,7 +98,7 @@ fn import_maps_of_the_configuration_and_of_the_command_line_lead_imports() {
     assert_eq!(run(&sandbox, &["--import-map", "map.json"]).stdout(), "two two\n");
     assert_eq!(run(&sandbox, &["--config", "deno.jsonc"]).stdout(), "one two\n");
     let error = run(&sandbox, &["--no-config"]).stderr();
-    assert!(error.starts_with("error: Import \"lib/two.ts\" not a dependency\n    at file://"), "{error}");
+    assert!(error.starts_with("error: Import \"lib/two.ts\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import \"./lib/two.ts\"\n    at file://"), "{error}");
 }
 
 #[test]
@@ -298,4 +298,62 @@ fn what_node_and_npm_have_is_refused_clearly() {
     assert!(error.starts_with("error: \"node:fs\" is a module of Node.js, which OpenKV does not have\n"), "{error}");
     let error = sandbox.run("import chalk from 'npm:chalk@5';").stderr();
     assert!(error.starts_with("error: \"npm:chalk@5\" is a package of npm, which OpenKV does not load"), "{error}");
+}
+
+#[test]
+fn an_import_of_no_dependency_says_what_to_write_instead() {
+    let sandbox = Sandbox::new();
+    for (import, message) in [
+        (
+            "chalk",
+            "Import \"chalk\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import a module by its URL, such as \"https://esm.sh/chalk\"",
+        ),
+        (
+            "@std/path",
+            "Import \"@std/path\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import \"jsr:@std/path\"",
+        ),
+        ("fs", "\"fs\" is a module of Node.js, which OpenKV does not have\n  hint: use the namespace Deno, "),
+        ("fs/promises", "\"fs/promises\" is a module of Node.js, which OpenKV does not have\n"),
+        ("node:fs", "\"node:fs\" is a module of Node.js, which OpenKV does not have\n"),
+    ] {
+        sandbox.write("main.ts", format!("import '{import}';"));
+        for config in [None, Some(r#"{ "imports": { "other": "./other.ts" } }"#)] {
+            match config {
+                Some(config) => drop(sandbox.write("deno.json", config)),
+                None => drop(std::fs::remove_file(sandbox.path("deno.json"))),
+            }
+            let stderr = sandbox.openkv(["run", "main.ts"]).stderr();
+            assert!(stderr.starts_with(&format!("error: {message}")), "{stderr}");
+            assert!(stderr.contains("\n    at file://"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn resolving_needs_no_module() {
+    let sandbox = Sandbox::new();
+    let script = "for (const name of ['npm:zod', 'node:fs', 'fs', 'jsr:@std/path', 'https://a.example/b', 'mapped']) {
+            console.log(import.meta.resolve(name));
+        }
+        try { import.meta.resolve('zod') } catch (error) { console.log(error.name) }";
+    sandbox.write("deno.json", r#"{ "imports": { "mapped": "npm:chalk@5" } }"#);
+    let expected = "npm:zod\nnode:fs\nnode:fs\njsr:@std/path\nhttps://a.example/b\nnpm:chalk@5\nTypeError\n";
+    assert_eq!(sandbox.run(script).stdout(), expected);
+}
+
+#[test]
+fn the_source_of_a_webassembly_module_can_be_imported() {
+    let sandbox = Sandbox::new();
+    sandbox.write("empty.wasm", b"\0asm\x01\0\0\0");
+    let script = "import source empty from './empty.wasm';
+        const again = await import.source('./empty.wasm');
+        console.log(empty instanceof WebAssembly.Module, again === empty);";
+    for file in ["main.js", "main.ts"] {
+        sandbox.write(file, script);
+        assert_eq!(sandbox.openkv(["run", "-R", file]).stdout(), "true true\n", "{file}");
+    }
+    let script = "const name = './empty.wasm'; await import.source(name);";
+    sandbox.write("main.js", script);
+    let stderr = sandbox.openkv(["run", "main.js"]).stderr();
+    assert!(stderr.contains("Requires read access to "), "{stderr}");
 }

@@ -6,7 +6,7 @@ import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 
-const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf } =
+const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf, Symbol } =
   primordials;
 
 const console = core.loadExtScript("ext:deno_web/01_console.js");
@@ -27,12 +27,22 @@ export interface Options {
   target: string;
   /** Whether the module is run for its tests. */
   testing: boolean;
+  /** Whether all objects inherit `__proto__`. */
+  unsafeProto: boolean;
   version: { deno: string; v8: string; typescript: string };
 }
 
-// As in the reference: without it, data of strangers cannot change what all objects inherit. Nor is what no standard has.
-delete (Object.prototype as { __proto__?: unknown }).__proto__;
+// As in Deno: no standard has it.
 delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
+
+// As on Deno, decorators find where to leave metadata.
+ObjectDefineProperty(Symbol, "metadata", {
+  __proto__: null,
+  value: Symbol("Symbol.metadata"),
+  writable: false,
+  enumerable: false,
+  configurable: false,
+});
 
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
@@ -51,6 +61,8 @@ function bootstrap(options: Options) {
   // Scripts must not find what only extensions may use.
   delete globalThis.bootstrap;
   delete globalThis.__bootstrap;
+  // As in Deno: without it, data of strangers cannot change what all objects inherit.
+  if (!options.unsafeProto) delete (Object.prototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);

@@ -2,6 +2,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::modules::Project;
+use deno_core::OpState;
 use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use openkv_engine::sqlite::Location;
@@ -30,15 +31,46 @@ impl StorageKey {
 
 /// Where databases live, and who may open them: by the same rules as the reference, so that both open the same files.
 pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
-    openkv_ext::Options::locate(move |_, path| locate(&storage_key, path)).permissions(openkv_ext::permissions::deno)
+    // Read once: a script may set it, and must not change what its user requires.
+    let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
+    let rule = move |_: &mut OpState, path| {
+        let path = resolve(path);
+        require_distributed(&requirement, path.as_deref())?;
+        locate(&storage_key, path)
+    };
+    openkv_ext::Options::locate(rule).permissions(openkv_ext::permissions::deno)
+}
+
+/// Refuses a local database, or warns of it, where `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` says so. What is remote is refused
+/// anyway, with a reason of its own.
+fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsErrorBox> {
+    let is_local = path.is_none_or(|path| !is_remote(path));
+    match requirement {
+        "error" if is_local => Err(JsErrorBox::type_error(
+            "Deno.openKv() failed: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE=error requires a remote database, which OpenKV \
+             does not have: unset it to open a local one",
+        )),
+        "warn" if is_local => {
+            let warning = deno_terminal::colors::yellow("Warning");
+            eprintln!(
+                "{warning} Deno.openKv() opens a local database: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE is \"warn\""
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the path to open, by what the environment says about paths, or `None` for the default database.
+fn resolve(path: Option<String>) -> Option<String> {
+    let path = path.or_else(|| env::var("DENO_KV_DEFAULT_PATH").ok().filter(|path| !path.is_empty()));
+    match (path, env::var("DENO_KV_PATH_PREFIX")) {
+        (Some(path), Ok(prefix)) => Some(prefix + path.as_str()),
+        (path, _) => path,
+    }
 }
 
 fn locate(storage_key: &StorageKey, path: Option<String>) -> Result<Place, JsErrorBox> {
-    let path = path.or_else(|| env::var("DENO_KV_DEFAULT_PATH").ok().filter(|path| !path.is_empty()));
-    let path = match (path, env::var("DENO_KV_PATH_PREFIX")) {
-        (Some(path), Ok(prefix)) => Some(prefix + path.as_str()),
-        (path, _) => path,
-    };
     match (path, env::var("DENO_KV_DB_MODE").as_deref()) {
         (path, Ok("memory")) if path.as_deref().is_none_or(|path| !is_remote(path)) => {
             Ok(Place::Trusted(Location::Memory))

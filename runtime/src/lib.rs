@@ -12,6 +12,7 @@ mod repl;
 mod report;
 mod runtime;
 pub mod testing;
+pub mod unstable;
 
 pub use certificates::Certificates;
 pub use kv::{StorageKey, kv_options};

@@ -11,13 +11,14 @@ use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
-use openkv_transpile::MediaType;
+use openkv_transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
 use crate::testing::Output;
+use crate::unstable::Unstable;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -66,6 +67,8 @@ pub struct Options {
     pub kv: openkv_ext::Options,
     /// Whom TLS connections trust.
     pub certificates: Certificates,
+    /// What is enabled that Deno calls unstable, and that changes how scripts run.
+    pub unstable: Unstable,
     /// What random numbers start from, for scripts that shall do the same each time.
     pub seed: Option<u64>,
     /// Where a module prints to that is run for its tests. See [`TestRun`](crate::testing::TestRun).
@@ -77,6 +80,7 @@ pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
     exit_code: ExitCode,
+    decorators: Decorators,
     hooks: Hooks,
 }
 
@@ -106,6 +110,7 @@ struct Bootstrap {
     stdout_no_color: bool,
     target: &'static str,
     testing: bool,
+    unsafe_proto: bool,
     version: Version,
 }
 
@@ -133,6 +138,7 @@ impl Runtime {
     pub fn new(options: Options) -> Result<Self, CoreError> {
         let user_agent = format!("Deno/{DENO_VERSION}");
         let blobs = BlobStore::default_arc();
+        let decorators = options.project.as_ref().map(Project::decorators).unwrap_or_default();
         let loader = GraphLoader::new(
             options.modules,
             options.project,
@@ -187,7 +193,10 @@ impl Runtime {
             deno_crypto::deno_crypto::args(options.seed),
             deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
             deno_tls::deno_tls::args(),
-            deno_http::deno_http::args(Default::default()),
+            deno_http::deno_http::args(deno_http::Options {
+                no_legacy_abort: options.unstable.no_legacy_abort,
+                ..Default::default()
+            }),
             deno_io::deno_io::args(Some(stdio)),
             deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
             deno_os::deno_os::args(Some(exit_code.clone())),
@@ -218,10 +227,11 @@ impl Runtime {
             stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
             target: env!("OPENKV_TARGET"),
             testing,
+            unsafe_proto: options.unstable.unsafe_proto,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, hooks })
+        Ok(Self { js, main_module: options.main_module, exit_code, decorators, hooks })
     }
 
     /// Runs the main module until nothing is left to do. Answers the exit code.
@@ -285,6 +295,11 @@ impl Runtime {
 
     pub(crate) fn main_module(&self) -> &Url {
         &self.main_module
+    }
+
+    /// What decorators become in the modules of the script.
+    pub(crate) fn decorators(&self) -> Decorators {
+        self.decorators
     }
 
     /// Gets a function that runs tests. See `js/testing/mod.ts`.

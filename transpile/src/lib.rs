@@ -99,6 +99,47 @@ impl Jsx {
     }
 }
 
+/// What decorators become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decorators {
+    /// Those of ECMAScript.
+    #[default]
+    Ecma,
+    /// Those that TypeScript had before, with `experimentalDecorators`.
+    Experimental {
+        /// Whether they find the types of what they decorate, by `Reflect.metadata`.
+        emit_metadata: bool,
+    },
+}
+
+/// The compiler options that change what runs.
+#[derive(Clone, Debug, Default)]
+pub struct CompilerOptions {
+    /// What JSX becomes.
+    pub jsx: Jsx,
+    /// What decorators become.
+    pub decorators: Decorators,
+    /// Whether imports stay that only types are used of, unless they are marked as types.
+    pub verbatim_module_syntax: bool,
+}
+
+impl CompilerOptions {
+    fn transpile_options(&self) -> TranspileOptions {
+        TranspileOptions {
+            decorators: match self.decorators {
+                Decorators::Ecma => DecoratorsTranspileOption::Ecma,
+                Decorators::Experimental { emit_metadata } => {
+                    DecoratorsTranspileOption::LegacyTypeScript { emit_metadata }
+                }
+            },
+            jsx: Some(self.jsx.runtime()),
+            verbatim_module_syntax: self.verbatim_module_syntax,
+            ..TranspileOptions::default()
+        }
+    }
+}
+
 /// A module as JavaScript.
 pub struct Transpiled {
     /// The text.
@@ -117,16 +158,16 @@ pub fn is_needed(media_type: MediaType) -> bool {
 /// # Errors
 /// The text is not a module of the media type.
 pub fn transpile(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> Result<Transpiled, Error> {
-    transpile_parsed(parse(specifier, media_type, text)?, &Jsx::default())
+    transpile_parsed(parse(specifier, media_type, text)?, &CompilerOptions::default())
 }
 
 /// Transpiles a module that was parsed already.
 ///
 /// # Errors
 /// The module uses what has no counterpart in JavaScript.
-pub fn transpile_parsed(parsed: ParsedSource, jsx: &Jsx) -> Result<Transpiled, Error> {
+pub fn transpile_parsed(parsed: ParsedSource, options: &CompilerOptions) -> Result<Transpiled, Error> {
     let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };
-    let emitted = parsed.transpile(&transpile_options(jsx), &Default::default(), &emit)?.into_source();
+    let emitted = parsed.transpile(&options.transpile_options(), &Default::default(), &emit)?.into_source();
     Ok(Transpiled { text: emitted.text, source_map: emitted.source_map.unwrap_or_default() })
 }
 
@@ -139,14 +180,6 @@ fn parse(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> R
         scope_analysis: false,
         maybe_syntax: None,
     })
-}
-
-fn transpile_options(jsx: &Jsx) -> TranspileOptions {
-    TranspileOptions {
-        decorators: DecoratorsTranspileOption::Ecma,
-        jsx: Some(jsx.runtime()),
-        ..TranspileOptions::default()
-    }
 }
 
 /// Transpiles a TypeScript source of an extension, which may not be wrong and must be ASCII. For build scripts.

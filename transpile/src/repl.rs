@@ -7,7 +7,7 @@ use deno_ast::{
     TokenOrComment, TranspileError, TranspileOptions,
 };
 
-use crate::{Jsx, MediaType, ModuleSpecifier, parse, transpile_options};
+use crate::{CompilerOptions, Decorators, MediaType, ModuleSpecifier, parse};
 
 /// Why input of the REPL could not be transpiled.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,9 @@ pub fn is_incomplete(text: &str) -> bool {
 ///
 /// # Errors
 /// The text cannot be parsed or transpiled.
-pub fn transpile_input(text: &str) -> Result<String, InputError> {
-    let options = TranspileOptions { var_decl_imports: true, ..transpile_options(&Jsx::default()) };
+pub fn transpile_input(text: &str, decorators: Decorators) -> Result<String, InputError> {
+    let options = CompilerOptions { decorators, ..CompilerOptions::default() };
+    let options = TranspileOptions { var_decl_imports: true, ..options.transpile_options() };
     let emit = EmitOptions { source_map: SourceMapOption::None, ..EmitOptions::default() };
     let starts_as_object = text.trim_start().starts_with('{') && !text.trim_end().ends_with(';');
     let object = starts_as_object.then(|| parse_input(&format!("({text}\n)")).ok()).flatten();
@@ -160,13 +161,13 @@ mod tests {
             ("{ a };", "{\n  a;\n}"),
             ("{ let a; }", "{\n  let a;\n}"),
         ] {
-            assert_eq!(transpile_input(text).unwrap().trim(), script);
+            assert_eq!(transpile_input(text, Decorators::Ecma).unwrap().trim(), script);
         }
     }
 
     #[test]
     fn an_error_tells_its_place() {
-        let message = |text| transpile_input(text).unwrap_err().to_string();
+        let message = |text| transpile_input(text, Decorators::Ecma).unwrap_err().to_string();
         assert_eq!(message("1\nfoo bar"), "Expected ';', '}' or <eof> at 2:5");
         assert_eq!(message("let x = 5 6"), "Expected a semicolon at 1:11");
         assert_eq!(message("\"a"), "Unterminated string constant at 1:1");

@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
+use openkv::unstable::{FEATURES, Support};
 use openkv::{Certificates, Config, Lock, ModuleOptions};
 use openkv_transpile::MediaType;
 
@@ -22,64 +23,34 @@ pub(crate) struct RuntimeFlags {
     /// As V8 takes them.
     pub v8_flags: Vec<String>,
     pub quiet: bool,
+    /// Features that are enabled, by the names that Deno has for them.
+    pub unstable: Vec<&'static str>,
     pub modules: ModuleOptions,
     pub certificates: Certificates,
 }
 
-/// Flags of the reference that change nothing here, because what they are about is not here: packages of npm, checks of
-/// types, a cache of code, a log.
+/// Flags of Deno that change nothing here, because what they are about is not here: packages of npm, checks of types, a
+/// cache of code, a log.
 const ACCEPTED: [&str; 7] =
-    ["allow-scripts", "check", "no-check", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+    ["allow-scripts", "no-check", "no-clear-screen", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
 
-/// Those of them that need a value.
-const ACCEPTED_WITH_VALUE: [(&str, Option<char>); 2] = [("log-level", Some('L')), ("node-modules-linker", None)];
-
-/// Flags of the reference that would change what a script does, or what its user sees, and cannot be honoured.
-const REFUSED: [(&str, Option<char>, &str); 13] = [
+/// Flags of Deno that would change what a script does, or what its user sees, and cannot be honoured.
+const REFUSED: [(&str, Option<char>, &str); 15] = [
+    ("check", None, "types are not checked: run `deno check`"),
     ("conditions", None, "there are no packages of npm"),
     ("coverage", None, "coverage is not collected"),
     ("hmr", None, "files are not watched"),
     ("inspect", None, "there is no debugger"),
     ("inspect-brk", None, "there is no debugger"),
+    ("inspect-publish-uid", None, "there is no debugger"),
     ("inspect-wait", None, "there is no debugger"),
-    ("min-dep-age", None, "there are no packages of npm"),
+    ("min-dep-age", None, "versions of packages are not chosen by their age: pin them with a lock file"),
     ("permission-set", Some('P'), "name the permissions on the command line"),
     ("preload", None, "import the file in the script"),
     ("require", None, "there are no CommonJS modules"),
     ("vendor", None, "remote modules are kept in the cache only"),
     ("watch", None, "files are not watched"),
     ("watch-exclude", None, "files are not watched"),
-];
-
-/// Flags of the reference that enable what is unstable there. They change nothing here.
-const UNSTABLE: [&str; 27] = [
-    "unstable",
-    "unstable-bare-node-builtins",
-    "unstable-broadcast-channel",
-    "unstable-bundle",
-    "unstable-byonm",
-    "unstable-cron",
-    "unstable-detect-cjs",
-    "unstable-ffi",
-    "unstable-fs",
-    "unstable-http",
-    "unstable-kv",
-    "unstable-lazy-dynamic-imports",
-    "unstable-net",
-    "unstable-no-legacy-abort",
-    "unstable-node-globals",
-    "unstable-npm-lazy-caching",
-    "unstable-otel",
-    "unstable-process",
-    "unstable-raw-imports",
-    "unstable-sloppy-imports",
-    "unstable-subdomain-wildcards",
-    "unstable-temporal",
-    "unstable-tsgo",
-    "unstable-unsafe-proto",
-    "unstable-vsock",
-    "unstable-webgpu",
-    "unstable-worker-options",
 ];
 
 /// Declares the flags.
@@ -137,9 +108,14 @@ pub(super) fn declare(command: Command) -> Command {
         )
         .next_help_heading(None::<&str>);
     refuse(command, &REFUSED)
-        .args(UNSTABLE.map(|name| switch(name).hide(true)))
+        .arg(switch("unstable").hide(true))
+        .args(FEATURES.map(|(name, _)| {
+            let flag = unstable_flag(name);
+            Arg::new(flag.clone()).long(flag).action(ArgAction::SetTrue).hide(true)
+        }))
         .args(ACCEPTED.map(optional))
-        .args(ACCEPTED_WITH_VALUE.map(|(name, letter)| one(name, "VALUE").short(letter).hide(true)))
+        .arg(one("log-level", "LEVEL").short('L').value_parser(["trace", "debug", "info"]).hide(true))
+        .arg(one("node-modules-linker", "MODE").hide(true))
 }
 
 impl RuntimeFlags {
@@ -149,6 +125,7 @@ impl RuntimeFlags {
     /// A flag that is known, but cannot be honoured.
     pub(super) fn read(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
         check_refused(matches, &REFUSED)?;
+        let unstable = read_unstable(matches)?;
         let config = match matches.remove_one("config") {
             Some(path) => Config::Path(path),
             None if matches.get_flag("no-config") => Config::None,
@@ -166,7 +143,7 @@ impl RuntimeFlags {
             cached_only: matches.get_flag("cached-only"),
             no_remote: matches.get_flag("no-remote"),
             lock,
-            frozen: matches.remove_one("frozen").unwrap_or(false),
+            frozen: matches.remove_one("frozen"),
         };
         let certificates = Certificates {
             file: matches.remove_one("cert"),
@@ -183,9 +160,18 @@ impl RuntimeFlags {
             seed: matches.remove_one("seed"),
             v8_flags,
             quiet: matches.get_flag("quiet"),
+            unstable,
             modules,
             certificates,
         })
+    }
+}
+
+impl RuntimeFlags {
+    /// Whether one of the flags says what the script may do.
+    pub(super) fn names_permissions(&self) -> bool {
+        let prompt = self.permissions.prompt;
+        self.permissions != PermissionsOptions { prompt, ..PermissionsOptions::default() }
     }
 }
 
@@ -204,11 +190,32 @@ pub(super) fn refuse(command: Command, flags: &[(&'static str, Option<char>, &st
 /// Refuses those of them that are there.
 pub(super) fn check_refused(matches: &ArgMatches, flags: &[(&str, Option<char>, &str)]) -> Result<(), clap::Error> {
     match flags.iter().find(|(name, ..)| matches.contains_id(name)) {
-        Some((name, _, why)) => {
-            Err(clap::Error::raw(ErrorKind::InvalidValue, format!("'--{name}' is not supported: {why}\n")))
-        }
+        Some((name, _, why)) => Err(not_supported(&format!("--{name}"), why)),
         None => Ok(()),
     }
+}
+
+/// The error of what is known, and cannot be honoured.
+pub(super) fn not_supported(what: &str, why: &str) -> clap::Error {
+    clap::Error::raw(ErrorKind::InvalidValue, format!("'{what}' is not supported: {why}\n"))
+}
+
+/// Reads which features are enabled.
+fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error> {
+    let mut enabled = Vec::new();
+    for (name, support) in FEATURES {
+        let flag = unstable_flag(name);
+        match support {
+            _ if !matches.get_flag(&flag) => {}
+            Support::Refused(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
+            Support::Always | Support::OnRequest => enabled.push(name),
+        }
+    }
+    Ok(enabled)
+}
+
+fn unstable_flag(feature: &str) -> String {
+    format!("unstable-{feature}")
 }
 
 /// A flag that is there or not.

@@ -1,9 +1,11 @@
 //! What the commands that run scripts have in common.
 
 use std::path::PathBuf;
+use std::sync::Once;
 
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
+use openkv::unstable::support;
 use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report};
 
 use super::Outcome;
@@ -28,7 +30,18 @@ pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
     for problem in problems.iter().filter(|_| !flags.quiet) {
         eprintln!("{} {problem}", deno_terminal::colors::yellow("Warning"));
     }
+    end_by_signals();
     set_v8_flags(&flags.v8_flags, flags.seed)
+}
+
+/// Lets SIGINT and SIGTERM end the process, as on Deno, even where its parent ignored them: a shell does that to what it
+/// starts in the background.
+fn end_by_signals() {
+    #[cfg(unix)]
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the default action involves no code of this process, and nothing has installed a handler yet.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// The URL of a file, which the user named by its path in the current folder, or by its URL.
@@ -51,6 +64,11 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
     };
     let permissions = permissions::from_options(&with_import_hosts(&flags.permissions, &main_module))
         .map_err(|error| error.to_string())?;
+    if let Some(project) = project.as_ref().filter(|_| !flags.quiet) {
+        warn_of_unknown_features(project);
+    }
+    let configured = project.iter().flat_map(|project| &project.unstable).map(String::as_str);
+    let unstable = flags.unstable.iter().copied().chain(configured).collect();
     Ok(Options {
         main_module,
         main_text: None,
@@ -61,11 +79,26 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         permissions,
         location: flags.location.clone(),
         seed: flags.seed,
+        unstable,
         kv: kv_options(storage_key),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,
     })
+}
+
+/// Warns of features in the configuration file that Deno does not know either, once.
+fn warn_of_unknown_features(project: &Project) {
+    static WARNING: Once = Once::new();
+    let unknown: Vec<_> = project.unstable.iter().filter(|name| support(name).is_none()).collect();
+    if !unknown.is_empty() {
+        WARNING.call_once(|| {
+            for name in unknown {
+                let warning = deno_terminal::colors::yellow("Warning");
+                eprintln!("{warning} '{name}' in {} is not an unstable feature that is known", project.url);
+            }
+        });
+    }
 }
 
 /// Remote modules may come from well-known hosts unless the user lists others; and from the one that the user named.

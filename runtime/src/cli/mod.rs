@@ -1,5 +1,6 @@
 //! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
 
+mod absent;
 mod completions;
 mod db;
 mod env_file;
@@ -50,7 +51,7 @@ impl Command {
 /// Reads the command line. Exits where it is wrong, or asks for help.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
     let declared = declare();
-    let args = with_command(args.into_iter().collect(), &declared);
+    let args = with_command(args.into_iter().collect(), &declared).unwrap_or_else(|error| error.exit());
     read(declared.get_matches_from(args)).unwrap_or_else(|error| error.exit())
 }
 
@@ -88,16 +89,69 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
 }
 
 /// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`
-/// where everything is allowed.
-fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Vec<String> {
+/// where everything is allowed. Flags of all commands may come before it.
+///
+/// # Errors
+/// A command that only Deno has, or a flag before the command that belongs after it.
+fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<String>, clap::Error> {
     let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
-    match args.get(1).map(String::as_str) {
-        None => args.extend(["repl".into(), "--allow-all".into()]),
-        Some("-h" | "--help" | "-V" | "--version") => {}
-        Some(arg) if is_command(arg) => {}
-        Some(_) => args.insert(1, "run".into()),
+    let command = 1 + flags_before_command(&args[1.min(args.len())..], declared);
+    let Some(name) = args.get(command).cloned() else {
+        match args.get(1).map(String::as_str) {
+            None => args.extend(["repl".into(), "--allow-all".into()]),
+            Some("-h" | "--help" | "-V" | "--version") => {}
+            Some("-v") => args[1] = "-V".into(),
+            Some(_) => args.insert(1, "run".into()),
+        }
+        return Ok(args);
+    };
+    match args[1].as_str() {
+        "-h" | "--help" | "-V" | "--version" => return Ok(args),
+        "-v" => args[1] = "-V".into(),
+        _ => {
+            if let Some(error) = absent::error(&name, declared) {
+                return Err(error);
+            }
+            if !is_command(&name) {
+                args.insert(1, "run".into());
+            } else if let Some(flag) = args[1..command].iter().find(|flag| !is_global(flag)) {
+                let message = format!("unexpected argument '{flag}' found: flags come after the command '{name}'\n");
+                return Err(clap::Error::raw(clap::error::ErrorKind::UnknownArgument, message));
+            } else {
+                args[1..=command].rotate_right(1);
+            }
+        }
     }
-    args
+    Ok(args)
+}
+
+/// Counts the arguments before the one that may be a command: flags, with those of their values that follow them.
+fn flags_before_command(args: &[String], declared: &clap::Command) -> usize {
+    let run = declared.find_subcommand("run").expect("the command is declared");
+    let takes_next = |flag: &str| {
+        let is_meant = |arg: &clap::Arg| match flag.strip_prefix("--") {
+            Some(long) => arg.get_long() == Some(long),
+            None => arg.get_short().is_some_and(|short| flag.ends_with(short)),
+        };
+        let arg = run.get_arguments().find(|arg| is_meant(arg));
+        arg.is_some_and(|arg| {
+            arg.get_action().takes_values()
+                && !arg.is_require_equals_set()
+                && arg.get_num_args().is_none_or(|number| number.min_values() > 0)
+        })
+    };
+    let mut count = 0;
+    while let Some(flag) = args.get(count).filter(|arg| arg.len() > 1 && arg.starts_with('-')) {
+        count += if takes_next(flag) { 2 } else { 1 };
+    }
+    count
+}
+
+/// Whether a flag, or the value of one, is known to all commands that run scripts.
+fn is_global(arg: &str) -> bool {
+    let is_log_level = |level: &str| ["trace", "debug", "info"].contains(&level);
+    matches!(arg, "-q" | "--quiet" | "-L" | "--log-level")
+        || is_log_level(arg.trim_start_matches("--log-level=").trim_start_matches("-L"))
 }
 
 /// Prints a text. A reader that leaves before its end, such as `head`, is no error.

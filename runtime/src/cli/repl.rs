@@ -18,8 +18,11 @@ pub(crate) struct Repl {
     flags: RuntimeFlags,
 }
 
+/// Flags of Deno for the REPL that cannot be honoured. See those of all runs in [`flags`].
+const REFUSED: [(&str, Option<char>, &str); 1] = [("json", None, "results are printed as text")];
+
 pub(super) fn declare() -> Command {
-    flags::declare(Command::new("repl"))
+    flags::refuse(flags::declare(Command::new("repl")), &REFUSED)
         .about("Reads, evaluates and prints, again and again")
         .arg(
             Arg::new("eval-file")
@@ -33,6 +36,7 @@ pub(super) fn declare() -> Command {
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Repl, clap::Error> {
+    flags::check_refused(matches, &REFUSED)?;
     Ok(Repl {
         eval_files: matches.remove_many("eval-file").into_iter().flatten().collect(),
         eval: matches.remove_one("eval"),

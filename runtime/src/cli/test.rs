@@ -2,8 +2,9 @@ use std::num::NonZeroUsize;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
-use openkv::testing::{Filter, ReporterKind, TestOptions, TestRun, Verdict, discover};
-use openkv::{Options, Runtime, report};
+use openkv::testing::{Filter, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
+use openkv::{Options, Project, Runtime, report};
+use openkv_transpile::MediaType;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -24,14 +25,16 @@ pub(crate) struct Test {
     no_run: bool,
     /// Whether it is no error that there are no modules.
     permit_no_files: bool,
+    media_type: Option<MediaType>,
     options: TestOptions,
     flags: RuntimeFlags,
 }
 
 /// Flags of the reference for tests that cannot be honoured. See those of all runs in [`flags`].
-const REFUSED: [(&str, Option<char>, &str); 9] = [
+const REFUSED: [(&str, Option<char>, &str); 10] = [
     ("changed", None, "name the modules"),
     ("clean", None, "coverage is not collected"),
+    ("coverage-raw-data-only", None, "coverage is not collected"),
     ("coverage-threshold", None, "coverage is not collected"),
     ("doc", None, "examples in comments are not run"),
     ("hide-stacktraces", None, "stacks are always shown"),
@@ -53,6 +56,7 @@ pub(super) fn declare() -> Command {
         .about("Runs modules for their tests")
         .override_usage("openkv test [FLAGS] [PATHS]... [-- ARGS]...")
         .arg(paths)
+        .arg(flags::ext())
         .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("What the tests find in Deno.args"))
         .next_help_heading("Tests")
         .arg(
@@ -123,6 +127,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
         args: matches.remove_many("args").into_iter().flatten().collect(),
         no_run: matches.get_flag("no-run"),
         permit_no_files: matches.get_flag("permit-no-files"),
+        media_type: matches.remove_one("ext"),
         options,
         flags,
     })
@@ -138,10 +143,9 @@ fn random_seed() -> u64 {
 }
 
 impl Test {
-    pub(super) fn execute(self) -> Outcome {
+    pub(super) fn execute(mut self) -> Outcome {
         launch::prepare(&self.flags)?;
-        let folder = launch::current_folder()?;
-        let mut modules = discover(&folder, &self.paths, &self.ignored).map_err(|error| error.to_string())?;
+        let mut modules = self.configure()?;
         if modules.is_empty() && !self.permit_no_files {
             return Err("No test modules found".into());
         }
@@ -162,8 +166,39 @@ impl Test {
         }
     }
 
+    /// Completes what the command line says by the configuration file of the current directory. Returns the modules.
+    fn configure(&mut self) -> Result<Vec<Url>, String> {
+        let current = launch::current_folder()?;
+        let project = Project::of_directory(&current, &self.flags.modules.config).map_err(|error| error.to_string())?;
+        let mut named = Paths { base: current.clone(), paths: self.paths.clone() };
+        let mut ignored = vec![Paths { base: current, paths: self.ignored.clone() }];
+        if let Some(project) = project {
+            let base = project.directory();
+            let test = project.test;
+            if test.permissions.is_some() && !self.flags.names_permissions() {
+                return Err(format!(
+                    "{} has permissions for tests, which are not supported: name them on the command line",
+                    project.url
+                ));
+            }
+            self.options.sanitize_ops |= test.sanitize_ops;
+            self.options.sanitize_resources |= test.sanitize_resources;
+            if let (true, Some(include)) = (named.paths.is_empty(), test.include) {
+                if include.is_empty() {
+                    return Ok(Vec::new());
+                }
+                named = Paths { base: base.clone(), paths: include };
+            }
+            // What is left out for all commands yields to what is said about tests, and that to the command line.
+            let configured = [project.exclude, test.exclude].concat();
+            ignored.insert(0, Paths { base, paths: configured });
+        }
+        discover(&named, &ignored).map_err(|error| error.to_string())
+    }
+
     fn module(&self, module: Url) -> Result<Options, String> {
-        launch::options(&self.flags, module, self.args.clone())
+        let options = launch::options(&self.flags, module, self.args.clone())?;
+        Ok(Options { main_media_type: self.media_type, ..options })
     }
 }
 

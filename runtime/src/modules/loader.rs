@@ -20,13 +20,14 @@ use deno_graph::source::Locker;
 use deno_graph::{
     BuildOptions, CheckJsOption, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError, WalkOptions,
 };
-use openkv_transpile::{is_needed, transpile_parsed};
+use openkv_transpile::{MediaType, is_needed, transpile_parsed};
 use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};
 use super::lockfile::Locked;
+use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
-use super::{Lock, ModuleOptions, Project};
+use super::{Lock, ModuleOptions};
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -64,26 +65,24 @@ impl GraphLoader {
     /// A loader whose first work is that of its first module: it reads nothing yet.
     pub fn new(modules: ModuleOptions, project: Option<Project>, options: FetcherOptions) -> Self {
         let fetcher = Fetcher::new(options, &modules);
-        let (jsx, map, lockfile) = match project {
-            Some(project) => (project.jsx, project.import_map, project.lockfile),
-            None => Default::default(),
-        };
+        let Settings { compiler_options, import_map, lockfile, frozen } =
+            project.map(|project| project.settings).unwrap_or_default();
         let lock = match modules.lock {
             Lock::Discovered => lockfile,
             Lock::Path(path) => Some(path.into()),
             Lock::None => None,
         };
         let builder = Builder {
-            lock: lock.map(|file| (file, modules.frozen)),
+            lock: lock.map(|file| (file, modules.frozen.unwrap_or(frozen))),
             locked: None,
             jsr: Jsr::from_env(),
             cached_only: modules.cached_only,
             import_map: modules.import_map,
         };
-        let import_map = map.filter(|_| builder.import_map.is_none());
+        let import_map = import_map.filter(|_| builder.import_map.is_none());
         Self(Rc::new(State {
             fetcher,
-            resolver: RefCell::new(Rc::new(ModuleResolver { import_map, jsx })),
+            resolver: RefCell::new(Rc::new(ModuleResolver { import_map, compiler_options })),
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
             builder: Mutex::new(builder),
             parsed: DefaultParsedSourceStore::default(),
@@ -145,8 +144,9 @@ impl GraphLoader {
             let file = self.0.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
             let text = String::from_utf8_lossy(&file.source);
             let map = import_map::parse_from_json(file.url, &text).map_err(|error| unusable(&error))?;
-            let jsx = self.0.resolver.borrow().jsx.clone();
-            *self.0.resolver.borrow_mut() = Rc::new(ModuleResolver { import_map: Some(map.import_map), jsx });
+            let compiler_options = self.0.resolver.borrow().compiler_options.clone();
+            *self.0.resolver.borrow_mut() =
+                Rc::new(ModuleResolver { import_map: Some(map.import_map), compiler_options });
         }
         if let Some((path, frozen)) = builder.lock.take() {
             builder.locked = Some(Locked::read(path, frozen).await?);
@@ -188,7 +188,7 @@ impl GraphLoader {
                 .parse_program(options)
                 .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
             self.0.parsed.remove_parsed_source(specifier);
-            let transpiled = transpile_parsed(parsed, &self.0.resolver.borrow().jsx)
+            let transpiled = transpile_parsed(parsed, &self.0.resolver.borrow().compiler_options)
                 .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
             (transpiled.text.into(), Some(transpiled.source_map))
         } else {
@@ -197,6 +197,13 @@ impl GraphLoader {
         };
         self.0.loaded.borrow_mut().insert(specifier.to_string(), Loaded { text, source_map });
         Ok(code)
+    }
+
+    /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
+    fn is_wasm_source(&self, specifier: &Url) -> bool {
+        let graph = self.0.graph.borrow();
+        matches!(graph.get(specifier), Some(Module::External(module)) if module.was_asset_load)
+            && MediaType::from_specifier(graph.resolve(specifier)) == MediaType::Wasm
     }
 
     /// A file that is imported as text or bytes. The graph has checked that it may be read.
@@ -232,6 +239,12 @@ impl ModuleLoader for GraphLoader {
         }
     }
 
+    /// As on Deno, the URL of a module that cannot be loaded is one all the same.
+    fn import_meta_resolve(&self, specifier: &str, referrer: &str) -> Result<Url, ModuleLoaderError> {
+        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.fetcher.main_module().clone());
+        self.0.resolver.borrow().resolve_url(specifier, &referrer)
+    }
+
     fn prepare_load(
         &self,
         specifier: &Url,
@@ -252,6 +265,7 @@ impl ModuleLoader for GraphLoader {
         let asset = match &options.requested_module_type {
             RequestedModuleType::Text => ModuleType::Text,
             RequestedModuleType::Bytes => ModuleType::Bytes,
+            RequestedModuleType::None if self.is_wasm_source(specifier) => ModuleType::Wasm,
             requested => return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested)),
         };
         ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)))

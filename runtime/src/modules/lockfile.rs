@@ -57,7 +57,7 @@ impl Locked {
         let path = self.file.filename.clone();
         if self.frozen && self.file.has_content_changed {
             return Err(JsErrorBox::generic(format!(
-                "the lock file {path:?} lacks modules that the script imports. Run it once without --frozen"
+                "the lock file {path:?} lacks modules that the script imports. Run it once with --frozen=false"
             )));
         }
         match self.file.resolve_write_bytes() {

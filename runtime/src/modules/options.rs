@@ -13,8 +13,8 @@ pub struct ModuleOptions {
     pub no_remote: bool,
     /// The lock file.
     pub lock: Lock,
-    /// Whether the lock file must stay as it is.
-    pub frozen: bool,
+    /// Whether the lock file must stay as it is, where this is not for the configuration file to say.
+    pub frozen: Option<bool>,
 }
 
 /// Which configuration file applies.

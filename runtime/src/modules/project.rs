@@ -1,15 +1,17 @@
 //! The configuration file: `deno.json` or `deno.jsonc`.
 
+mod entries;
+
 use std::path::{Path, PathBuf};
 
-use deno_config::deno_json::{ConfigFile, ConfigFileError, ConfigFileReadError, ToLockConfigError};
+use deno_config::deno_json::{ConfigFile, ConfigFileError, ConfigFileReadError, LockConfig, ToLockConfigError};
 use deno_core::url::Url;
 use import_map::{ImportMap, ImportMapWithDiagnostics};
-use openkv_transpile::Jsx;
-use serde::Deserialize;
+use openkv_transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
 use super::Config;
+pub use entries::TestEntry;
 
 const NAMES: [&str; 2] = ["deno.json", "deno.jsonc"];
 
@@ -39,13 +41,25 @@ pub enum Error {
         /// What is wrong.
         source: Box<ToLockConfigError>,
     },
-    /// Its compiler options are wrong.
-    #[error("the entry \"compilerOptions\" of {file} is not valid: {message}")]
-    CompilerOptions {
+    /// An entry is wrong.
+    #[error("the entry \"{entry}\" of {file} is not valid: {message}")]
+    Entry {
         /// The configuration file.
-        file: Url,
+        file: Box<Url>,
+        /// The name of the entry.
+        entry: &'static str,
         /// What is wrong.
         message: String,
+    },
+    /// An entry asks for what the runtime lacks.
+    #[error("the entry \"{entry}\" of {file} is not supported: {reason}. Remove it, or run with --no-config")]
+    Unsupported {
+        /// The configuration file.
+        file: Box<Url>,
+        /// The name of the entry.
+        entry: String,
+        /// Why it is not supported, or what to do instead.
+        reason: &'static str,
     },
 }
 
@@ -54,23 +68,26 @@ pub enum Error {
 pub struct Project {
     /// Where it lies. Its scripts share the default database.
     pub url: Url,
-    /// Where imports lead to.
-    pub(super) import_map: Option<ImportMap>,
-    /// What JSX becomes.
-    pub(super) jsx: Jsx,
-    /// Where the checksums of remote modules are kept.
-    pub(super) lockfile: Option<PathBuf>,
+    /// How its tests are found and run.
+    pub test: TestEntry,
+    /// Files that no tests are looked for in.
+    pub exclude: Vec<String>,
+    /// Features that are enabled, by the names that Deno has for them.
+    pub unstable: Vec<String>,
+    pub(super) settings: Settings,
 }
 
-/// The compiler options that change what runs.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct CompilerOptions {
-    jsx: Option<String>,
-    jsx_factory: Option<String>,
-    jsx_fragment_factory: Option<String>,
-    jsx_import_source: Option<String>,
-    jsx_precompile_skip_elements: Option<Vec<String>>,
+/// What a configuration file says about modules.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// What modules are transpiled with.
+    pub compiler_options: CompilerOptions,
+    /// Where imports lead to.
+    pub import_map: Option<ImportMap>,
+    /// Where the checksums of remote modules are kept.
+    pub lockfile: Option<PathBuf>,
+    /// Whether that file must stay as it is.
+    pub frozen: bool,
 }
 
 impl Project {
@@ -79,13 +96,21 @@ impl Project {
     /// # Errors
     /// The file is wrong, or one that was named is not there.
     pub fn of(main_module: &Url, config: &Config) -> Result<Option<Self>, Error> {
+        match main_module.to_file_path() {
+            Ok(file) => Self::of_directory(file.parent().unwrap_or(&file), config),
+            Err(()) => Self::of_directory(&std::env::current_dir()?, config),
+        }
+    }
+
+    /// Returns the configuration file that applies in a directory.
+    ///
+    /// # Errors
+    /// The file is wrong, or one that was named is not there.
+    pub fn of_directory(directory: &Path, config: &Config) -> Result<Option<Self>, Error> {
         match config {
             Config::None => Ok(None),
             Config::Path(path) => Self::read(&std::path::absolute(path)?).map(Some),
-            Config::Discovered => match main_module.to_file_path() {
-                Ok(file) => Self::find(file.parent().unwrap_or(&file)),
-                Err(()) => Self::find(&std::env::current_dir()?),
-            },
+            Config::Discovered => Self::find(directory),
         }
     }
 
@@ -108,36 +133,31 @@ impl Project {
     pub fn read(file: &Path) -> Result<Self, Error> {
         let config = ConfigFile::read(&RealSys, file)?;
         let url = config.specifier.clone();
+        entries::check_supported(&config)?;
         let import_map = config
             .to_import_map(&RealSys)
             .map_err(|source| Error::ImportMap { file: url.clone(), source: Box::new(source) })?
             .map(|ImportMapWithDiagnostics { import_map, .. }| import_map);
-        let lockfile = config
-            .resolve_lockfile_path()
-            .map_err(|source| Error::Lock { file: url.clone(), source: Box::new(source) })?;
-        let options = match &config.json.compiler_options {
-            Some(options) => CompilerOptions::deserialize(options)
-                .map_err(|error| Error::CompilerOptions { file: url.clone(), message: error.to_string() })?,
-            None => CompilerOptions::default(),
-        };
-        let jsx = jsx(options).map_err(|message| Error::CompilerOptions { file: url.clone(), message })?;
-        Ok(Self { url, import_map, jsx, lockfile })
+        let wrong_lock = |source| Error::Lock { file: url.clone(), source: Box::new(source) };
+        let lockfile = config.resolve_lockfile_path().map_err(wrong_lock)?;
+        let frozen = config.to_lock_config().map_err(wrong_lock)?.as_ref().is_some_and(LockConfig::frozen);
+        Ok(Self {
+            settings: Settings { compiler_options: entries::compiler_options(&config)?, import_map, lockfile, frozen },
+            test: entries::read(&config, "test", &config.json.test)?,
+            exclude: entries::read(&config, "exclude", &config.json.exclude)?,
+            unstable: config.json.unstable,
+            url,
+        })
     }
-}
 
-fn jsx(options: CompilerOptions) -> Result<Jsx, String> {
-    let import_source = options.jsx_import_source;
-    match options.jsx.as_deref() {
-        None | Some("react") => {
-            Ok(Jsx::Classic { factory: options.jsx_factory, fragment_factory: options.jsx_fragment_factory })
-        }
-        Some("react-jsx") => Ok(Jsx::Automatic { import_source, development: false }),
-        Some("react-jsxdev") => Ok(Jsx::Automatic { import_source, development: true }),
-        Some("precompile") => {
-            Ok(Jsx::Precompile { import_source, skip_elements: options.jsx_precompile_skip_elements })
-        }
-        Some(other) => {
-            Err(format!("\"jsx\" is {other:?}: use \"react\", \"react-jsx\", \"react-jsxdev\" or \"precompile\""))
-        }
+    /// Returns the directory that the file lies in, which the paths in it start from.
+    pub fn directory(&self) -> PathBuf {
+        let file = self.url.to_file_path().expect("configuration files are read from paths");
+        file.parent().expect("a file lies in a directory").into()
+    }
+
+    /// What decorators become in its modules.
+    pub(crate) fn decorators(&self) -> Decorators {
+        self.settings.compiler_options.decorators
     }
 }

@@ -1,20 +1,28 @@
 //! Where imports lead to.
 
+use std::path::Path;
+
 use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_graph::source::{JsrUrlProvider, ResolutionKind, ResolveError, Resolver};
 use deno_graph::{Range, resolve_import};
 use import_map::{ImportMap, ImportMapErrorKind};
-use openkv_transpile::Jsx;
+use openkv_transpile::{CompilerOptions, MediaType};
 
 /// Why an import leads nowhere.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(type)]
 enum Error {
-    #[error("Import \"{0}\" not a dependency")]
-    Bare(String),
-    #[error("\"{0}\" is a module of Node.js, which OpenKV does not have")]
-    Node(Url),
+    #[error("Import \"{name}\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import {instead}", instead = by_url(name))]
+    Bare {
+        /// What the import says.
+        name: String,
+    },
+    #[error(
+        "\"{0}\" is a module of Node.js, which OpenKV does not have\n  hint: use the namespace Deno, a web API, or a \
+         package such as \"jsr:@std/path\""
+    )]
+    Node(String),
     #[error("\"{0}\" is a package of npm, which OpenKV does not load: import an ES module by its URL")]
     Npm(Url),
 }
@@ -23,41 +31,109 @@ enum Error {
 #[derive(Debug)]
 pub(super) struct ModuleResolver {
     pub import_map: Option<ImportMap>,
-    pub jsx: Jsx,
+    pub compiler_options: CompilerOptions,
 }
 
 impl ModuleResolver {
     /// The module that an import means.
     pub fn resolve_specifier(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
-        let resolved = match &self.import_map {
-            Some(map) => map.resolve(specifier, referrer).map_err(|error| match error.as_kind() {
-                ImportMapErrorKind::UnmappedBareSpecifier(specifier, _) => {
-                    JsErrorBox::from_err(Error::Bare(specifier.clone()))
-                }
-                _ => JsErrorBox::from_err(error),
-            }),
-            None => resolve_import(specifier, referrer).map_err(|error| match error {
-                deno_graph::SpecifierError::ImportPrefixMissing { specifier, .. } => {
-                    JsErrorBox::from_err(Error::Bare(specifier))
-                }
-                error => JsErrorBox::from_err(error),
-            }),
-        }?;
+        let resolved = self.resolve_url(specifier, referrer)?;
         match resolved.scheme() {
-            "node" => Err(JsErrorBox::from_err(Error::Node(resolved))),
+            "node" => Err(JsErrorBox::from_err(Error::Node(specifier.into()))),
             "npm" => Err(JsErrorBox::from_err(Error::Npm(resolved))),
             _ => Ok(resolved),
         }
+    }
+
+    /// The URL that an import means, whether there are modules at it or not.
+    pub fn resolve_url(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
+        match &self.import_map {
+            Some(map) => map.resolve(specifier, referrer).or_else(|error| match error.as_kind() {
+                ImportMapErrorKind::UnmappedBareSpecifier(specifier, _) => bare(specifier),
+                _ => Err(JsErrorBox::from_err(error)),
+            }),
+            None => resolve_import(specifier, referrer).or_else(|error| match error {
+                deno_graph::SpecifierError::ImportPrefixMissing { specifier, .. } => bare(&specifier),
+                error => Err(JsErrorBox::from_err(error)),
+            }),
+        }
+    }
+}
+
+/// Modules of Node.js that are imported by their names alone.
+const NODE_MODULES: [&str; 42] = [
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "timers",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+    "zlib",
+];
+
+/// What a name means that no import map has: a module of Node.js, or nothing.
+fn bare(name: &str) -> Result<Url, JsErrorBox> {
+    let module = name.split('/').next().unwrap_or(name);
+    let is_node = NODE_MODULES.contains(&module);
+    match Url::parse(&format!("node:{name}")) {
+        Ok(url) if is_node => Ok(url),
+        _ => Err(JsErrorBox::from_err(Error::Bare { name: name.into() })),
+    }
+}
+
+/// The import that may be meant by the name of a package.
+fn by_url(name: &str) -> String {
+    if MediaType::from_path(Path::new(name)) != MediaType::Unknown {
+        format!("\"./{name}\"")
+    } else if name.starts_with('@') && name.contains('/') {
+        format!("\"jsr:{name}\"")
+    } else {
+        format!("a module by its URL, such as \"https://esm.sh/{name}\"")
     }
 }
 
 impl Resolver for ModuleResolver {
     fn default_jsx_import_source(&self, _referrer: &Url) -> Option<String> {
-        self.jsx.import_source().map(Into::into)
+        self.compiler_options.jsx.import_source().map(Into::into)
     }
 
     fn jsx_import_source_module(&self, _referrer: &Url) -> &str {
-        self.jsx.import_module()
+        self.compiler_options.jsx.import_module()
     }
 
     fn resolve(&self, specifier: &str, referrer: &Range, _kind: ResolutionKind) -> Result<Url, ResolveError> {

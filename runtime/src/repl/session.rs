@@ -110,7 +110,8 @@ impl Session {
         text: &str,
         interrupts: &mut mpsc::UnboundedReceiver<()>,
     ) -> Result<String, String> {
-        let script = openkv_transpile::transpile_input(text).map_err(|error| format!("parse error: {error}"))?;
+        let script = openkv_transpile::transpile_input(text, self.runtime.decorators())
+            .map_err(|error| format!("parse error: {error}"))?;
         let result = self.evaluate_script(&script, interrupts).await;
         if result.is_err() {
             // What runs next was not meant.

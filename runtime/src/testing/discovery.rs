@@ -36,25 +36,44 @@ const EXTENSIONS: [&str; 8] = ["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "c
 /// Folders with other people's modules, or none at all.
 const SKIPPED: [&str; 2] = ["node_modules", ".git"];
 
+/// Paths, some with wildcards, and the directory that they start from.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The directory.
+    pub base: PathBuf,
+    /// The paths.
+    pub paths: Vec<String>,
+}
+
 /// The modules that paths and URLs stand for: a file for itself, a folder for the modules in it whose names say that they
-/// are tests, and a path with wildcards for such modules, too. No paths at all stand for the current folder. `ignored`
-/// takes files and folders out.
+/// are tests, and a path with wildcards for such modules, too. No paths at all stand for the base. `ignored` takes files and
+/// directories out, and puts those back that begin with `!`: the last that matches decides.
 ///
 /// # Errors
 /// A path that names nothing, a folder that cannot be read, or a pattern that is none.
-pub fn discover(current: &Path, paths: &[String], ignored: &[String]) -> Result<Vec<Url>, DiscoveryError> {
-    let ignored = ignored.iter().map(|path| Selector::of(current, path)).collect::<Result<Vec<_>, _>>()?;
-    let is_ignored = |path: &Path| ignored.iter().any(|selector| selector.covers(path));
+pub fn discover(named: &Paths, ignored: &[Paths]) -> Result<Vec<Url>, DiscoveryError> {
+    let Paths { base, paths } = named;
+    let ignored = ignored
+        .iter()
+        .flat_map(|Paths { base, paths }| paths.iter().map(move |path| (base, path)))
+        .map(|(base, path): (&PathBuf, &String)| match path.strip_prefix('!') {
+            Some(path) => Ok((false, Selector::of(base, path)?)),
+            None => Ok((true, Selector::of(base, path)?)),
+        })
+        .collect::<Result<Vec<_>, DiscoveryError>>()?;
+    let is_ignored = |path: &Path| {
+        ignored.iter().rev().find(|(_, selector)| selector.covers(path)).is_some_and(|(is_ignored, _)| *is_ignored)
+    };
 
     let mut named = vec![];
     let mut found = vec![];
-    let everywhere = [String::from(".")];
+    let everywhere = vec![String::from(".")];
     for path in if paths.is_empty() { &everywhere } else { paths } {
         if let Some(url) = remote(path) {
             named.push(url);
             continue;
         }
-        match Selector::of(current, path)? {
+        match Selector::of(base, path)? {
             Selector::Path(file) if file.is_dir() => {
                 walk(&file, &|path| is_test(path) && !is_ignored(path), &mut found)?
             }
@@ -86,16 +105,21 @@ enum Selector {
 }
 
 impl Selector {
-    fn of(current: &Path, path: &str) -> Result<Self, DiscoveryError> {
+    fn of(base: &Path, path: &str) -> Result<Self, DiscoveryError> {
         let local = Url::parse(path).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
-        let absolute = local.unwrap_or_else(|| clean(&current.join(path)));
+        let absolute = local.unwrap_or_else(|| clean(&base.join(path)));
         let has_wildcards = |text: &str| text.contains(['*', '?', '[']);
         if !has_wildcards(path) || absolute.exists() {
             return Ok(Self::Path(absolute));
         }
-        let root =
-            absolute.components().take_while(|part| !has_wildcards(&part.as_os_str().to_string_lossy())).collect();
-        let pattern = Pattern::new(&absolute.to_string_lossy())
+        let fixed: PathBuf = Path::new(path)
+            .components()
+            .take_while(|part| !has_wildcards(&part.as_os_str().to_string_lossy()))
+            .collect();
+        let root = clean(&base.join(fixed));
+        // Only what was written is a pattern: the names of directories above may hold anything.
+        let escaped = PathBuf::from(Pattern::escape(&base.to_string_lossy()));
+        let pattern = Pattern::new(&clean(&escaped.join(path)).to_string_lossy())
             .map_err(|source| DiscoveryError::Pattern { pattern: path.into(), source })?;
         Ok(Self::Pattern { root, pattern })
     }

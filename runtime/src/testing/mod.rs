@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use deno_core::url::Url;
 
-pub use discovery::{DiscoveryError, discover};
+pub use discovery::{DiscoveryError, Paths, discover};
 pub use filter::Filter;
 pub use output::Output;
 pub use reporter::ReporterKind;
