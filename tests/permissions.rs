@@ -118,7 +118,7 @@ fn journal_that_a_script_forged_deletes_no_file_that_is_denied() {
     assert!(!sandbox.path("own/x.db-journal").exists(), "the journal was played back");
 }
 
-permissions!(dns env import net no_permission query read read_and_write sys unix write);
+permissions!(dns env ffi import net no_permission query read read_and_write run sys unix write);
 
 #[cfg(unix)]
 mod terminal {
