@@ -175,6 +175,104 @@ fn a_module_that_the_script_writes_can_be_imported() {
 }
 
 #[test]
+fn modules_that_changed_before_they_ran_are_read_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("late.ts", "export const v = 'as it was';");
+    sandbox.write("top.ts", "export { v } from './missing.ts';");
+    sandbox.write("wrong.ts", "export { v } from './broken.ts';");
+    sandbox.write("broken.ts", "export const v = ;");
+    sandbox.write("gone.ts", "export const v = 'gone';");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    for file in ["late.ts", "broken.ts"] {
+        std::fs::File::open(sandbox.path(file)).unwrap().set_modified(long_ago).unwrap();
+    }
+    let script = r#"
+        const show = (imported: Promise<{ v: string }>) => imported.then((m) => m.v, (e) => e.message.split("\n")[0]);
+        Deno.writeTextFileSync("late.ts", "export const v = 'changed';");
+        Deno.writeTextFileSync("missing.ts", "export const v = 'there now';");
+        Deno.writeTextFileSync("broken.ts", "export const v = 'mended';");
+        Deno.removeSync("gone.ts");
+        console.log(await show(import("./late.ts")), "|", await show(import("./top.ts")), "|", await show(import("./wrong.ts")));
+        console.log(await show(import("./gone.ts")));
+        // What has run stays as it is, also for who imports it later.
+        Deno.writeTextFileSync("late.ts", "export const v = ;");
+        Deno.writeTextFileSync("again.ts", "export { v } from './late.ts';");
+        console.log(await show(import("./late.ts")), "|", await show(import(["./again", ".ts"].join(""))));
+    "#;
+    assert_eq!(sandbox.run(script).stdout(), "changed | there now | mended\ngone\nchanged | changed\n");
+}
+
+#[test]
+fn module_that_a_script_changed_needs_permission_to_be_read_again() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("late.ts", "export default 'as it was';");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    std::fs::File::open(file).unwrap().set_modified(long_ago).unwrap();
+    let script = "Deno.writeTextFileSync('late.ts', 'export default 1;');
+        console.log(await import('./late.ts').then((m) => m.default, (e) => e.message.split('\"')[0]));";
+    sandbox.write("main.ts", script);
+    assert_eq!(sandbox.openkv(["run", "-W", "--no-prompt", "main.ts"]).stdout(), "Requires read access to \n");
+}
+
+#[test]
+fn asset_that_is_not_constant_needs_permission_to_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret.ts", "export default 'of the program';");
+    sandbox.write("note.txt", "no code at all");
+    sandbox.write("other.txt", "no code either");
+    let script = r#"
+        import "./secret.ts";
+        import note from "./note.txt" with { type: "text" };
+        const show = (imported: Promise<{ default: unknown }>) =>
+            imported.then((m) => m.default, (e) => e.message.split('"')[0]);
+        const name = (of: string) => ["./", of].join("");
+        console.log(note, "|", (await import("./note.txt", { with: { type: "bytes" } })).default.length);
+        console.log(await show(import(name("secret.ts"), { with: { type: "text" } })));
+        console.log(await show(import(name("other.txt"), { with: { type: "text" } })));
+        console.log(await show(import(name("missing.txt"), { with: { type: "bytes" } })));
+        const source = `export { default } from "${new URL("secret.ts", import.meta.url)}" with { type: "text" };`;
+        console.log(await show(import("data:text/javascript," + encodeURIComponent(source))));
+    "#;
+    sandbox.write("main.ts", script);
+    let denied = "Requires read access to \n";
+    let named = "no code at all | 14\n";
+    assert_eq!(sandbox.openkv(["run", "--no-prompt", "main.ts"]).stdout(), format!("{named}{}", denied.repeat(4)));
+    let secret = "export default 'of the program';\n";
+    let expected = format!("{named}{secret}no code either\nModule not found \n{secret}");
+    assert_eq!(sandbox.openkv(["run", "-R", "main.ts"]).stdout(), expected);
+}
+
+#[test]
+fn remote_assets_are_fetched_once_from_hosts_that_are_allowed() {
+    let other = Server::start(&[("/note.txt", "of another host")]);
+    let server = Server::start(&[
+        ("/note.txt", "no code at all"),
+        ("/computed.txt", "no code either"),
+        ("/away.txt", &format!("-> {}/note.txt", other.url)),
+    ]);
+    let sandbox = Sandbox::new();
+    let script = format!(
+        r#"
+        import note from "{0}/note.txt" with {{ type: "text" }};
+        import bytes from "{0}/note.txt" with {{ type: "bytes" }};
+        const url = Deno.args[0] + "/computed.txt";
+        const computed = [];
+        for (const type of ["text", "bytes"]) computed.push((await import(url, {{ with: {{ type }} }})).default.length);
+        const away = import(Deno.args[0] + "/away.txt", {{ with: {{ type: "text" }} }});
+        console.log(note, bytes.length, computed, await away.then((m) => m.default, (e) => e.message.split('"')[0]));
+        "#,
+        server.url
+    );
+    sandbox.write("main.ts", script);
+    let allow = format!("--allow-import={}", server.url.trim_start_matches("http://"));
+    let args = ["run", "--quiet", "--no-prompt", "--reload", &allow, "main.ts", &server.url];
+    let expected = "no code at all 14 [ 14, 14 ] Requires import access to \n";
+    assert_eq!(sandbox.openkv(args).stdout(), expected);
+    assert_eq!(server.asked(), ["/away.txt", "/computed.txt", "/note.txt"]);
+    assert_eq!(other.asked(), [""; 0]);
+}
+
+#[test]
 fn an_import_that_is_not_constant_needs_permission_to_read() {
     let sandbox = Sandbox::new();
     sandbox.write("a.ts", "export default 'a';");

@@ -118,7 +118,83 @@ fn journal_that_a_script_forged_deletes_no_file_that_is_denied() {
     assert!(!sandbox.path("own/x.db-journal").exists(), "the journal was played back");
 }
 
-permissions!(dns env import net no_permission query read read_and_write sys unix write);
+/// Runs a script that changes its environment first, with more flags, in a directory with `home` and `other`.
+fn with_environment(sandbox: &Sandbox, set: &[(&str, &str)], change: &str, flags: &[&str], open: &str) -> String {
+    for directory in ["home", "other"] {
+        std::fs::create_dir_all(sandbox.path(directory)).unwrap();
+    }
+    let script = format!(
+        "{change};
+        try {{ await {open}; console.log('done'); }} catch (error) {{ console.log(error.message.split(/[\"(]/)[0].trim()); }}"
+    );
+    sandbox.write("main.ts", script);
+    let mut command = sandbox.command(["run", "--no-prompt"].iter().chain(flags).chain(&["main.ts"]));
+    command.env_remove("DENO_DIR").env("HOME", sandbox.path("home")).env_remove("XDG_CACHE_HOME");
+    let output = command.envs(set.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn default_database_stays_where_the_process_was_started() {
+    let open = "Deno.openKv()";
+    for (set, change, flags, place) in [
+        (
+            &[][..],
+            "Deno.env.set('DENO_DIR', Deno.env.get('HOME') + '/../other')",
+            &["--allow-env"][..],
+            "home/.cache/deno",
+        ),
+        (
+            &[],
+            "Deno.env.set('XDG_CACHE_HOME', Deno.env.get('HOME') + '/../other')",
+            &["--allow-env"],
+            "home/.cache/deno",
+        ),
+        (&[], "Deno.env.set('HOME', Deno.env.get('HOME') + '/../other')", &["--allow-env"], "home/.cache/deno"),
+        (&[("XDG_CACHE_HOME", "xdg")], "Deno.env.delete('XDG_CACHE_HOME')", &["--allow-env"], "xdg/deno"),
+        (&[("DENO_DIR", "dir")], "Deno.env.delete('DENO_DIR')", &["--allow-env"], "dir"),
+        (&[("DENO_DIR", "dir")], "Deno.chdir('other')", &["--allow-read"], "dir"),
+    ] {
+        let sandbox = Sandbox::new();
+        assert_eq!(with_environment(&sandbox, set, change, flags, open), "done\n", "{change}");
+        assert!(sandbox.path(place).join("location_data").is_dir(), "{change}");
+        assert_eq!(names(&sandbox.path("other")), [""; 0], "{change}");
+    }
+}
+
+/// As on Deno, these variables count when a database is opened. What they name needs permission.
+#[test]
+fn database_that_a_variable_names_needs_permission() {
+    for (change, open, expected) in [
+        ("Deno.env.set('DENO_KV_DEFAULT_PATH', 'other/x.db')", "Deno.openKv()", "Requires read access to\n"),
+        ("Deno.env.set('DENO_KV_PATH_PREFIX', 'other/')", "Deno.openKv('x.db')", "Requires read access to\n"),
+        ("Deno.env.set('DENO_KV_PATH_PREFIX', 'other/')", "Deno.openKv(':memory:')", "Requires read access to\n"),
+        ("Deno.env.set('DENO_KV_DB_MODE', 'memory')", "Deno.openKv('other/x.db')", "done\n"),
+        ("Deno.env.set('DENO_KV_DB_MODE', 'disk')", "Deno.openKv('other/x.db')", "Requires read access to\n"),
+    ] {
+        let sandbox = Sandbox::new();
+        assert_eq!(with_environment(&sandbox, &[], change, &["--allow-env"], open), expected, "{change}");
+        assert_eq!(names(&sandbox.path("other")), [""; 0], "{change}");
+    }
+}
+
+/// A script reads no file, and trusts nobody, by the name of a variable.
+#[test]
+fn authorities_are_those_that_the_process_was_started_with() {
+    let connect = "Deno.connectTls({ hostname: '127.0.0.1', port: 4 })";
+    for change in ["Deno.env.set('DENO_CERT', 'main.ts')", "Deno.env.set('DENO_TLS_CA_STORE', 'unknown')"] {
+        let flags = ["--allow-env", "--allow-net"];
+        let refused = with_environment(&Sandbox::new(), &[], change, &flags, connect);
+        assert_eq!(refused, "Connection refused\n", "{change}");
+        let name = change.split('\'').nth(1).unwrap();
+        let set = [(name, "unknown")];
+        let told = with_environment(&Sandbox::new(), &set, &format!("Deno.env.delete('{name}')"), &flags, connect);
+        assert_ne!(told, "Connection refused\n", "{name}");
+    }
+}
+
+permissions!(dns env ffi import net no_permission query read read_and_write run sys unix write);
 
 #[cfg(unix)]
 mod terminal {

@@ -1,4 +1,5 @@
 use std::io::BufReader;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use deno_error::JsErrorBox;
@@ -7,8 +8,11 @@ use deno_tls::{
     RootCertStoreProvider, create_default_root_cert_store, deno_native_certs::load_native_certs, rustls_pemfile,
 };
 
+use crate::environment::Environment;
+
 /// Whom TLS connections trust: by the same variables as the reference, `DENO_TLS_CA_STORE` (Mozilla's list, the system's,
-/// or both, with a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more).
+/// or both, with a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more). What a script changes in them does not
+/// count.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
     /// The path of a PEM file with certificates to trust, too. Without it, that of `DENO_CERT`.
@@ -19,7 +23,9 @@ pub struct Certificates {
 
 impl Certificates {
     pub(crate) fn store(&self) -> Arc<dyn RootCertStoreProvider> {
-        Arc::new(Store { file: self.file.clone(), loaded: OnceLock::new() })
+        let environment = Environment::at_start();
+        let file = self.file.as_ref().or(environment.certificate_file.as_ref());
+        Arc::new(Store { file: file.map(|file| environment.absolute(file)), loaded: OnceLock::new() })
     }
 
     pub(crate) fn unchecked_hosts(&self) -> Option<Vec<String>> {
@@ -29,7 +35,7 @@ impl Certificates {
 
 /// Loads the certificates when the first connection asks for them.
 struct Store {
-    file: Option<String>,
+    file: Option<PathBuf>,
     loaded: OnceLock<Result<RootCertStore, String>>,
 }
 
@@ -40,9 +46,9 @@ impl RootCertStoreProvider for Store {
     }
 }
 
-fn load(file: Option<&str>) -> Result<RootCertStore, String> {
+fn load(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
-    let names = std::env::var("DENO_TLS_CA_STORE").unwrap_or_else(|_| "mozilla".into());
+    let names = Environment::at_start().certificate_stores.as_deref().unwrap_or("mozilla");
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name {
             "mozilla" => store.roots.extend(create_default_root_cert_store().roots),
@@ -54,10 +60,9 @@ fn load(file: Option<&str>) -> Result<RootCertStore, String> {
             _ => return Err(format!("DENO_TLS_CA_STORE names {name:?}: use \"mozilla\", \"system\" or both")),
         }
     }
-    let file = file.map(Into::into).or_else(|| std::env::var("DENO_CERT").ok().filter(|file| !file.is_empty()));
     if let Some(file) = file {
         let unreadable = |error| format!("the certificates in {file:?} cannot be read: {error}");
-        let mut reader = BufReader::new(std::fs::File::open(&file).map_err(unreadable)?);
+        let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
         for certificate in rustls_pemfile::certs(&mut reader) {
             store
                 .add(certificate.map_err(unreadable)?)

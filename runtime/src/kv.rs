@@ -1,6 +1,7 @@
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::environment::Environment;
 use crate::modules::Project;
 use deno_core::OpState;
 use deno_core::url::Url;
@@ -30,7 +31,12 @@ impl StorageKey {
 }
 
 /// Where databases live, and who may open them: by the same rules as the reference, so that both open the same files.
+///
+/// The directory of default databases is that of the first call in a process, whatever scripts change in their environment.
+/// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read at each call of `Deno.openKv`, as on Deno: the
+/// permissions apply to what they name.
 pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
+    Environment::at_start();
     // Read once: a script may set it, and must not change what its user requires.
     let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
     let rule = move |_: &mut OpState, path| {
@@ -77,20 +83,14 @@ fn locate(storage_key: &StorageKey, path: Option<String>) -> Result<Place, JsErr
         }
         (Some(path), _) => Ok(Place::Path(path)),
         (None, _) => {
-            let file = file_of_key(&cache_folder()?.join("location_data"), &storage_key.0);
+            let file = file_of_key(&cache_directory()?.join("location_data"), &storage_key.0);
             default_file(file).map(Place::Trusted)
         }
     }
 }
 
-/// `DENO_DIR`, or the folder that it defaults to.
-pub(crate) fn cache_folder() -> Result<PathBuf, JsErrorBox> {
-    let folder = match env::var_os("DENO_DIR").filter(|folder| !folder.is_empty()) {
-        Some(folder) => Some(PathBuf::from(folder)),
-        None => dirs::cache_dir().map(|folder| folder.join("deno")),
-    };
-    let folder = folder.ok_or_else(|| {
-        JsErrorBox::generic("there is no cache folder for the default database: set HOME or DENO_DIR, or open a path")
-    })?;
-    std::path::absolute(&folder).map_err(|error| JsErrorBox::generic(format!("{folder:?} is no folder: {error}")))
+/// Returns the directory that holds the default databases.
+fn cache_directory() -> Result<&'static Path, JsErrorBox> {
+    let directory = Environment::at_start().cache_directory.as_ref();
+    directory.map(PathBuf::as_path).map_err(|message| JsErrorBox::generic(message.clone()))
 }

@@ -4,6 +4,7 @@
 //! binary is a command line around it.
 
 mod certificates;
+mod environment;
 mod extensions;
 mod kv;
 mod modules;

@@ -40,10 +40,14 @@ interface Step extends Scope {
 }
 
 let lastStep = 0;
+/** The test that runs, or that ran last. */
+let running: Scope | undefined;
 
 /** Runs the function of a test, and answers how it ended, counting its steps. */
 export async function runTest(name: string, origin: string, body: (t: TestContext) => unknown): Promise<Outcome> {
+  if (running !== undefined) abandon(running);
   const scope: Scope = { path: [name], steps: [], ended: false };
+  running = scope;
   return await run(scope, () => body(context(scope, origin, undefined)));
 }
 
@@ -76,6 +80,15 @@ function reportIncomplete(scope: Scope): boolean {
     end(step, { kind: "incomplete" });
   }
   return incomplete;
+}
+
+/** Leaves a test that ran out of time to itself: what becomes of its steps belongs to no test any more. */
+function abandon(scope: Scope) {
+  scope.ended = true;
+  for (const step of new SafeArrayIterator(scope.steps) as Iterable<Step>) {
+    step.outcome ??= { kind: "incomplete" };
+    abandon(step);
+  }
 }
 
 function end(step: Step, outcome: Outcome) {

@@ -37,6 +37,8 @@ const hooks: Hooks = { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [
 let sanitizer: TestOptions = {};
 /** Whether the module has been loaded, so that tests come too late. */
 let closed = false;
+/** The attempt to run a test that counts. One that ran out of time runs on, but must change nothing for the next. */
+let current = 0;
 
 /** `Deno.test` that registers nothing: scripts which are not run as tests may hold some. */
 export const inertTest = testFunction(() => {}, () => {}, () => {});
@@ -107,24 +109,35 @@ export const runner = {
     }));
   },
   beforeAll: () => callAll(hooks.beforeAll),
-  afterAll: () => callAll(hooks.afterAll),
+  afterAll() {
+    current++;
+    settle();
+    return callAll(hooks.afterAll);
+  },
   /** Runs a test, by its index. */
   async run(index: number, origin: string): Promise<Outcome> {
     const test = tests[index];
+    const attempt = ++current;
     os.setExitHandler(test.sanitizeExit === false ? exit : refuseExit);
     try {
       // A test that ran out of time may have left its own.
       op_test_permissions(test.permissions === "inherit" ? null : test.permissions ?? null);
       const outcome = await runTest(test.name, origin, (t) => withHooks(test, t));
-      return outcome.kind === "ok" && test.sanitizeExit !== false ? refuseExitCode() : outcome;
+      const checksExitCode = outcome.kind === "ok" && test.sanitizeExit !== false && attempt === current;
+      return checksExitCode ? refuseExitCode() : outcome;
     } catch (error) {
       return { kind: "failed", error: core.destructureError(error) };
     } finally {
-      op_test_permissions(null);
-      os.setExitHandler(exit);
+      if (attempt === current) settle();
     }
   },
 };
+
+/** Gives the module back what a test may not do. */
+function settle() {
+  op_test_permissions(null);
+  os.setExitHandler(exit);
+}
 
 function maybeBoolean(value: unknown): boolean | undefined {
   return value === undefined ? undefined : !!value;

@@ -1,21 +1,24 @@
 //! Where the sources of modules come from: files, the network and its cache, `data:` and `blob:`.
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_cache_dir::file_fetcher::{
-    AuthTokens, BlobData, BlobStore, CacheSetting, FetchNoFollowError, FetchNoFollowErrorKind, FetchNoFollowOptions,
-    File, FileFetcher, FileFetcherOptions, FileOrRedirect, NullMemoryFiles, TooManyRedirectsError,
+    BlobData, BlobStore, CacheSetting, FetchLocalOptions, FetchNoFollowError, FetchNoFollowErrorKind,
+    FetchNoFollowOptions, File, FileFetcher, FileFetcherOptions, FileOrRedirect, NullMemoryFiles,
+    TooManyRedirectsError,
 };
-use deno_cache_dir::{Checksum, GlobalHttpCache};
+use deno_cache_dir::memory::MemoryHttpCache;
+use deno_cache_dir::{Checksum, GlobalHttpCache, HttpCacheRc};
 use deno_core::url::Url;
 use deno_error::{JsErrorBox, JsErrorClass};
 use deno_graph::source::{
-    CacheSetting as GraphCacheSetting, ChecksumIntegrityError, LoadError, LoadFuture, LoadOptions, LoadResponse, Loader,
+    CacheSetting as GraphCacheSetting, ChecksumIntegrityError, LoadError, LoadFuture, LoadOptions, LoadResponse,
+    Loader, LoaderChecksum,
 };
 use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
 use deno_web::BlobStoreTrait;
@@ -25,7 +28,7 @@ use sys_traits::impls::RealSys;
 use super::ModuleOptions;
 use super::http_client::ModuleClient;
 use crate::certificates::Certificates;
-use crate::kv::cache_folder;
+use crate::environment::Environment;
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -68,6 +71,8 @@ pub(super) struct Fetcher {
     files: Rc<FileFetcher<Blobs, RealSys, ModuleClient>>,
     main: Rc<MainModule>,
     permissions: PermissionsContainer,
+    /// What this run has fetched already. Whatever the flags say, it is taken from the cache from then on.
+    fetched: Rc<RefCell<HashSet<Url>>>,
 }
 
 impl Fetcher {
@@ -79,8 +84,12 @@ impl Fetcher {
             Some(urls) => CacheSetting::ReloadSome(urls.clone()),
             None => CacheSetting::Use,
         };
-        // Without a folder there is nothing cached, and nothing is.
-        let cache = cache_folder().unwrap_or_default().join("remote");
+        let environment = Environment::at_start();
+        // Without a directory, what is downloaded is kept for this run.
+        let cache: HttpCacheRc = match &environment.cache_directory {
+            Ok(directory) => deno_maybe_sync::new_rc(GlobalHttpCache::new(RealSys, directory.join("remote"))),
+            Err(_) => deno_maybe_sync::new_rc(MemoryHttpCache::new(RealSys)),
+        };
         let client = ModuleClient {
             user_agent: options.user_agent,
             certificates: options.certificates,
@@ -90,16 +99,21 @@ impl Fetcher {
         let files = FileFetcher::new(
             Blobs(options.blobs),
             RealSys,
-            deno_maybe_sync::new_rc(GlobalHttpCache::new(RealSys, cache)),
+            cache,
             client,
             deno_maybe_sync::new_rc(NullMemoryFiles),
             FileFetcherOptions {
                 allow_remote: !modules.no_remote,
                 cache_setting,
-                auth_tokens: AuthTokens::new_from_sys(&RealSys),
+                auth_tokens: environment.auth_tokens.clone(),
             },
         );
-        Self { files: Rc::new(files), main: Rc::new(options.main), permissions: options.permissions }
+        Self {
+            files: Rc::new(files),
+            main: Rc::new(options.main),
+            permissions: options.permissions,
+            fetched: Rc::default(),
+        }
     }
 
     /// The URL of the main module.
@@ -120,6 +134,51 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
+    /// Returns a file that is imported as text or bytes, if the permissions allow it and all that it is redirected to.
+    pub async fn fetch_asset(
+        &self,
+        url: &Url,
+        kind: CheckSpecifierKind,
+        checksum: impl Fn(&Url) -> Option<LoaderChecksum>,
+    ) -> Result<File, JsErrorBox> {
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            self.permissions.check_specifier(&url, kind).map_err(JsErrorBox::from_err)?;
+            let checksum = checksum(&url);
+            let checksum = checksum.as_ref().map(LoaderChecksum::as_str);
+            match self.fetch_once(&url, None, checksum).await.map_err(FetchNoFollowError::into_kind) {
+                Ok(FileOrRedirect::File(file)) => return Ok(file),
+                Ok(FileOrRedirect::Redirect(to)) => url = to,
+                Err(FetchNoFollowErrorKind::NotFound(url)) => {
+                    return Err(JsErrorBox::type_error(format!("Module not found \"{url}\".")));
+                }
+                Err(error) => return Err(JsErrorBox::new(error.get_class(), with_causes(&error))),
+            }
+        }
+        Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
+    }
+
+    /// Fetches a file, or what it is redirected to, from the network once a run, unless `cache` says otherwise.
+    async fn fetch_once(
+        &self,
+        url: &Url,
+        cache: Option<CacheSetting>,
+        checksum: Option<&str>,
+    ) -> Result<FileOrRedirect, FetchNoFollowError> {
+        let cache = cache.or_else(|| self.fetched.borrow().contains(url).then_some(CacheSetting::Use));
+        let options = FetchNoFollowOptions {
+            local: FetchLocalOptions { include_mtime: true },
+            maybe_cache_setting: cache.as_ref(),
+            maybe_checksum: checksum.map(Checksum::new),
+            ..FetchNoFollowOptions::default()
+        };
+        let found = self.files.fetch_no_follow(url, options).await?;
+        if matches!(url.scheme(), "http" | "https") {
+            self.fetched.borrow_mut().insert(url.clone());
+        }
+        Ok(found)
+    }
+
     async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {
         let main = Some(&*self.main).filter(|main| main.url == url);
         let headers = main.and_then(MainModule::headers);
@@ -136,15 +195,11 @@ impl Fetcher {
             GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),
             GraphCacheSetting::Only => Some(CacheSetting::Only),
         };
-        let options = FetchNoFollowOptions {
-            maybe_cache_setting: cache.as_ref(),
-            maybe_checksum: options.maybe_checksum.as_ref().map(|sum| Checksum::new(sum.as_str())),
-            ..FetchNoFollowOptions::default()
-        };
-        match self.files.fetch_no_follow(&url, options).await.map_err(FetchNoFollowError::into_kind) {
+        let checksum = options.maybe_checksum.as_ref().map(LoaderChecksum::as_str);
+        match self.fetch_once(&url, cache, checksum).await.map_err(FetchNoFollowError::into_kind) {
             Ok(FileOrRedirect::File(file)) => Ok(Some(LoadResponse::Module {
                 content: file.source,
-                mtime: None,
+                mtime: file.mtime,
                 specifier: file.url,
                 maybe_headers: headers.or(file.maybe_headers),
             })),

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,20 +14,22 @@ use deno_core::{
     ModuleType, RequestedModuleType, ResolutionKind, resolve_import, resolve_url_or_path,
 };
 use deno_error::JsErrorBox;
+use deno_graph::analysis::ModuleAnalyzer;
 use deno_graph::ast::ParsedSourceStore;
 use deno_graph::ast::{CapturingEsParser, DefaultParsedSourceStore, EsParser, ParseOptions, ParserModuleAnalyzer};
 use deno_graph::source::Locker;
-use deno_graph::{
-    BuildOptions, CheckJsOption, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError, WalkOptions,
-};
+use deno_graph::{BuildOptions, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError};
+use deno_permissions::CheckSpecifierKind;
 use openkv_transpile::{MediaType, is_needed, transpile_parsed};
 use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};
+use super::freshness::{self, WALK};
 use super::lockfile::Locked;
 use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
 use super::{Lock, ModuleOptions};
+use crate::environment::Environment;
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -37,6 +39,8 @@ struct State {
     fetcher: Fetcher,
     resolver: RefCell<Rc<ModuleResolver>>,
     graph: RefCell<Rc<ModuleGraph>>,
+    /// What the program, as it was before the first module ran, imports as text or bytes with constant specifiers.
+    assets: OnceCell<HashSet<Url>>,
     /// Held by who extends the graph.
     builder: Mutex<Builder>,
     /// Modules that were parsed for the graph and may run.
@@ -56,6 +60,26 @@ struct Builder {
     cached_only: bool,
 }
 
+impl Builder {
+    fn options<'a>(
+        &'a mut self,
+        is_dynamic: bool,
+        analyzer: &'a dyn ModuleAnalyzer,
+        resolver: &'a ModuleResolver,
+    ) -> BuildOptions<'a> {
+        BuildOptions {
+            is_dynamic,
+            unstable_bytes_imports: true,
+            locker: self.locked.as_mut().map(|locked| locked as &mut dyn Locker),
+            jsr_url_provider: &self.jsr,
+            prefer_cached_jsr_versions: self.cached_only,
+            module_analyzer: analyzer,
+            resolver: Some(resolver),
+            ..BuildOptions::default()
+        }
+    }
+}
+
 struct Loaded {
     text: Arc<str>,
     source_map: Option<String>,
@@ -69,7 +93,7 @@ impl GraphLoader {
             project.map(|project| project.settings).unwrap_or_default();
         let lock = match modules.lock {
             Lock::Discovered => lockfile,
-            Lock::Path(path) => Some(path.into()),
+            Lock::Path(path) => Some(Environment::at_start().absolute(path)),
             Lock::None => None,
         };
         let builder = Builder {
@@ -84,6 +108,7 @@ impl GraphLoader {
             fetcher,
             resolver: RefCell::new(Rc::new(ModuleResolver { import_map, compiler_options })),
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
+            assets: OnceCell::new(),
             builder: Mutex::new(builder),
             parsed: DefaultParsedSourceStore::default(),
             loaded: RefCell::default(),
@@ -99,39 +124,35 @@ impl GraphLoader {
         let parser = CapturingEsParser::new(None, &state.parsed);
         let analyzer = ParserModuleAnalyzer::new(&parser);
         let mut graph = ModuleGraph::clone(&state.graph.borrow());
-        let Builder { locked, jsr, cached_only, .. } = &mut *builder;
         if graph.roots.is_empty()
-            && let Some(locked) = locked
+            && let Some(locked) = &builder.locked
         {
             locked.fill(&mut graph);
         }
-        let options = BuildOptions {
-            is_dynamic,
-            unstable_bytes_imports: true,
-            locker: locked.as_mut().map(|locked| locked as &mut dyn Locker),
-            jsr_url_provider: jsr,
-            prefer_cached_jsr_versions: *cached_only,
-            module_analyzer: &analyzer,
-            resolver: Some(&*resolver),
-            ..BuildOptions::default()
-        };
-        // What was missing or wrong before may be there now: scripts write modules, too.
-        let failed: Vec<Url> = graph.module_errors().map(|error| error.specifier().clone()).collect();
-        match failed.contains(&root) {
-            true => graph.reload(failed, &state.fetcher, options).await,
-            false => graph.build(vec![root.clone()], Vec::new(), &state.fetcher, options).await,
+        let known = state.graph.borrow().clone();
+        graph
+            .build(vec![root.clone()], Vec::new(), &state.fetcher, builder.options(is_dynamic, &analyzer, &resolver))
+            .await;
+        if is_dynamic {
+            let mut checked = HashSet::new();
+            loop {
+                let loaded = |module: &Url| state.loaded.borrow().contains_key(module.as_str());
+                let stale = freshness::stale(&graph, &known, &root, loaded, &mut checked);
+                if stale.is_empty() {
+                    break;
+                }
+                graph.reload(stale, &state.fetcher, builder.options(is_dynamic, &analyzer, &resolver)).await;
+            }
         }
-        let options = WalkOptions {
-            check_js: CheckJsOption::True,
-            follow_dynamic: false,
-            kind: GraphKind::CodeOnly,
-            prefer_fast_check_graph: false,
-        };
-        graph.walk(std::iter::once(&root), options).validate().map_err(|error| describe(&error))?;
-        if let Some(locked) = locked {
+        graph.walk(std::iter::once(&root), WALK).validate().map_err(|error| describe(&error))?;
+        if let Some(locked) = &mut builder.locked {
             locked.keep(&graph)?;
         }
-        *state.graph.borrow_mut() = Rc::new(graph);
+        let graph = Rc::new(graph);
+        if !is_dynamic {
+            state.assets.get_or_init(|| assets(&graph));
+        }
+        *state.graph.borrow_mut() = graph;
         Ok(())
     }
 
@@ -139,8 +160,8 @@ impl GraphLoader {
     async fn set_up(&self, builder: &mut Builder) -> Result<(), JsErrorBox> {
         if let Some(name) = builder.import_map.take() {
             let unusable = |error: &dyn Display| JsErrorBox::type_error(format!("the import map {name}: {error}"));
-            let folder = std::env::current_dir().map_err(|error| unusable(&error))?;
-            let url = resolve_url_or_path(&name, &folder).map_err(|error| unusable(&error))?;
+            let directory = Environment::at_start().absolute("");
+            let url = resolve_url_or_path(&name, &directory).map_err(|error| unusable(&error))?;
             let file = self.0.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
             let text = String::from_utf8_lossy(&file.source);
             let map = import_map::parse_from_json(file.url, &text).map_err(|error| unusable(&error))?;
@@ -206,9 +227,14 @@ impl GraphLoader {
             && MediaType::from_specifier(graph.resolve(specifier)) == MediaType::Wasm
     }
 
-    /// A file that is imported as text or bytes. The graph has checked that it may be read.
+    /// A file that is imported as text or bytes. That a module is part of the program lets no script read its text.
     async fn load_asset(self, specifier: Url, module_type: ModuleType) -> Result<ModuleSource, JsErrorBox> {
-        let file = self.0.fetcher.fetch_named(&specifier).await?;
+        let is_named = self.0.assets.get().is_some_and(|assets| assets.contains(&specifier));
+        let kind = if is_named { CheckSpecifierKind::Static } else { CheckSpecifierKind::Dynamic };
+        let found = self.0.graph.borrow().resolve(&specifier).clone();
+        let builder = self.0.builder.lock().await;
+        let checksum = |url: &Url| builder.locked.as_ref()?.get_remote_checksum(url);
+        let file = self.0.fetcher.fetch_asset(&found, kind, checksum).await?;
         let code = match module_type {
             ModuleType::Text => {
                 let text = String::from_utf8_lossy(&file.source);
@@ -223,6 +249,22 @@ impl GraphLoader {
 /// What is wrong with a graph, and where in it. To scripts, all of it is a TypeError, as in the reference.
 fn describe(error: &ModuleGraphError) -> JsErrorBox {
     JsErrorBox::type_error(error.to_string_with_range())
+}
+
+/// What the modules of a graph import as text or bytes with constant specifiers.
+fn assets(graph: &ModuleGraph) -> HashSet<Url> {
+    let dependencies = graph.modules().flat_map(|module| module.dependencies().values());
+    let assets = dependencies.filter(|found| found.imports.iter().any(|import| import.attributes.has_asset()));
+    assets.filter_map(|found| found.get_code().cloned()).collect()
+}
+
+/// The type of a module that is no code, but a file as it is.
+fn asset_type(requested: &RequestedModuleType) -> Option<ModuleType> {
+    match requested {
+        RequestedModuleType::Text => Some(ModuleType::Text),
+        RequestedModuleType::Bytes => Some(ModuleType::Bytes),
+        _ => None,
+    }
 }
 
 impl ModuleLoader for GraphLoader {
@@ -252,6 +294,10 @@ impl ModuleLoader for GraphLoader {
         _content: Option<String>,
         options: ModuleLoadOptions,
     ) -> Pin<Box<dyn Future<Output = Result<(), ModuleLoaderError>>>> {
+        // The graph is of modules: an asset that the script names while it runs is fetched when it is loaded.
+        if options.is_dynamic_import && asset_type(&options.requested_module_type).is_some() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         let (loader, specifier) = (self.clone(), specifier.clone());
         Box::pin(async move { loader.extend(specifier, options.is_dynamic_import).await })
     }
@@ -262,11 +308,13 @@ impl ModuleLoader for GraphLoader {
         _referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        let asset = match &options.requested_module_type {
-            RequestedModuleType::Text => ModuleType::Text,
-            RequestedModuleType::Bytes => ModuleType::Bytes,
-            RequestedModuleType::None if self.is_wasm_source(specifier) => ModuleType::Wasm,
-            requested => return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested)),
+        let requested = &options.requested_module_type;
+        let wasm = || {
+            (matches!(requested, RequestedModuleType::None) && self.is_wasm_source(specifier))
+                .then_some(ModuleType::Wasm)
+        };
+        let Some(asset) = asset_type(requested).or_else(wasm) else {
+            return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested));
         };
         ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)))
     }

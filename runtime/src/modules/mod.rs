@@ -2,6 +2,7 @@
 //! may need is built before it runs; what it imports later extends the graph.
 
 mod fetcher;
+mod freshness;
 mod http_client;
 mod loader;
 mod lockfile;

@@ -9,6 +9,8 @@ use deno_graph::{Range, resolve_import};
 use import_map::{ImportMap, ImportMapErrorKind};
 use openkv_transpile::{CompilerOptions, MediaType};
 
+use crate::environment::Environment;
+
 /// Why an import leads nowhere.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(type)]
@@ -147,8 +149,7 @@ pub(super) struct Jsr(Option<Url>);
 
 impl Jsr {
     pub fn from_env() -> Self {
-        let url = std::env::var("JSR_URL").ok().and_then(|url| Url::parse(&url).ok());
-        Self(url.map(|mut url| {
+        Self(Environment::at_start().jsr_url.clone().map(|mut url| {
             if !url.path().ends_with('/') {
                 let path = format!("{}/", url.path());
                 url.set_path(&path);

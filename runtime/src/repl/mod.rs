@@ -13,7 +13,7 @@ use deno_core::error::{CoreError, CoreErrorKind};
 use deno_os::OpExitCallbacks;
 use tokio::sync::mpsc;
 
-use crate::kv::cache_folder;
+use crate::environment::Environment;
 use crate::runtime::Runtime;
 use editor::Terminal;
 use input::{Input, Request};
@@ -100,7 +100,7 @@ fn print(line: &str) {
 
 /// The file of the history. Without a folder for it there is none.
 fn history() -> Option<PathBuf> {
-    let folder = cache_folder().ok()?;
-    std::fs::create_dir_all(&folder).ok()?;
+    let folder = Environment::at_start().cache_directory.as_ref().ok()?;
+    std::fs::create_dir_all(folder).ok()?;
     Some(folder.join(HISTORY))
 }

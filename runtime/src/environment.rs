@@ -1,0 +1,57 @@
+//! What the process was started with. Scripts may change environment variables and the current directory, but nothing that
+//! is decided by them and grants a script files or hosts that its permissions do not.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use deno_cache_dir::file_fetcher::AuthTokens;
+use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
+use deno_core::url::Url;
+use sys_traits::impls::RealSys;
+
+/// What is read from the process once.
+pub(crate) struct Environment {
+    /// The directory that relative paths of the command line start from. Without one, paths stay relative.
+    directory: PathBuf,
+    /// `DENO_DIR`, or the directory that it defaults to; or why there is none.
+    pub cache_directory: Result<PathBuf, String>,
+    /// The value of `DENO_CERT`.
+    pub certificate_file: Option<String>,
+    /// The value of `DENO_TLS_CA_STORE`.
+    pub certificate_stores: Option<String>,
+    /// The URL in `JSR_URL`.
+    pub jsr_url: Option<Url>,
+    /// The tokens in `DENO_AUTH_TOKENS`.
+    pub auth_tokens: AuthTokens,
+}
+
+impl Environment {
+    /// Returns what was found by the first call, which must come before the first script.
+    pub fn at_start() -> &'static Self {
+        static AT_START: LazyLock<Environment> = LazyLock::new(Environment::read);
+        &AT_START
+    }
+
+    fn read() -> Self {
+        let non_empty = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            directory: env::current_dir().unwrap_or_default(),
+            cache_directory: cache_directory(&RealSys).map_err(|error| error.to_string()),
+            certificate_file: non_empty("DENO_CERT"),
+            certificate_stores: non_empty("DENO_TLS_CA_STORE"),
+            jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
+            auth_tokens: AuthTokens::new_from_sys(&RealSys),
+        }
+    }
+
+    /// Returns the path as it was meant on the command line.
+    pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(path)
+    }
+}
+
+fn cache_directory(sys: &impl ResolveDenoDirSys) -> Result<PathBuf, DenoDirResolutionError> {
+    let options = ResolveDenoDirOptions { maybe_initial_cwd: None, maybe_custom_root: None };
+    resolve_deno_dir(sys, options).map(Into::into)
+}
