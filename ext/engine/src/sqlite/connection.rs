@@ -85,7 +85,7 @@ pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> r
 
 fn connect_on_vfs(name: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     #[cfg(unix)]
-    if let Some(vfs) = vfs::name() {
+    if let Some(vfs) = vfs::of(name) {
         return Connection::open_with_flags_and_vfs(name, flags, vfs);
     }
     Connection::open_with_flags(name, flags)

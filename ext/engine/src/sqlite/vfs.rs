@@ -9,6 +9,7 @@
 //! comes from others.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -28,6 +29,12 @@ pub(super) fn name() -> Option<&'static CStr> {
     }
     // SAFETY: `unix` was just found, and is SQLite's own file system for Unix.
     REGISTERED.get_or_init(|| unsafe { register(unix) }).then_some(NAME)
+}
+
+/// The name of the file system for a file. One that is named by a descriptor needs this one, though the host may have put another
+/// in its place since.
+pub(super) fn of(file: &Path) -> Option<&'static CStr> {
+    if file.to_string_lossy().contains(DESCRIPTORS) { Some(NAME) } else { name() }
 }
 
 /// What the names of files begin with that are named by a descriptor.
