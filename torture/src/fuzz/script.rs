@@ -178,10 +178,12 @@ const NAMES: &[&str] = &[
 
 /// The ops of the extension, which only its own modules call.
 const OPS: &[&str] = &[
+    "op_kv_add_mutations",
     "op_kv_count",
     "op_kv_delete_range",
     "op_kv_encode_cursor",
     "op_kv_finish",
+    "op_kv_found",
     "op_kv_get",
     "op_kv_get_many",
     "op_kv_list",
@@ -191,8 +193,12 @@ const OPS: &[&str] = &[
     "op_kv_mutations",
     "op_kv_open",
     "op_kv_refuse_consistency",
+    "op_kv_serialize",
     "op_kv_set_classes",
+    "op_kv_start",
     "op_kv_turn",
+    "op_kv_turn_is_due",
+    "op_kv_wait",
     "op_kv_watch",
     "op_kv_write",
 ];
