@@ -43,10 +43,9 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
             Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
         };
         let values = !matches!(read, Read::Range { values: false, .. });
-        let mut order = Order::of(*read);
         while let Some(row) = rows.next()? {
             let entry = entry(row, values)?;
-            order.check(entry.key)?;
+            check_order(*read, entry.key)?;
             if let ControlFlow::Break(()) = visit(i, entry) {
                 return Ok(());
             }
@@ -55,41 +54,13 @@ pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
     Ok(())
 }
 
-/// Checks that the entries of a range are in order and within its bounds. Those of a damaged file may not be, and a listing that
-/// continued after one of them would never end.
-struct Order<'a> {
-    /// Start, end and direction. None for a read of one key.
-    range: Option<(&'a [u8], &'a [u8], bool)>,
-    /// Whether there may be another entry.
-    is_followed: bool,
-    /// The key of the entry before.
-    last: Vec<u8>,
-}
-
-impl<'a> Order<'a> {
-    fn of(read: Read<'a>) -> Self {
-        let (range, limit) = match read {
-            Read::Key(_) => (None, 1),
-            Read::Range { start, end, reverse, limit, .. } => (Some((start, end, reverse)), limit),
-        };
-        Self { range, is_followed: limit > 1, last: Vec::new() }
-    }
-
-    fn check(&mut self, key: &[u8]) -> Result<()> {
-        let Some((start, end, reverse)) = self.range else { return Ok(()) };
-        let follows = match self.last.is_empty() {
-            true => true,
-            false if reverse => key < &*self.last,
-            false => key > &*self.last,
-        };
-        if !follows || key < start || key >= end {
-            return Err(out_of_order());
-        }
-        if self.is_followed {
-            self.last.clear();
-            self.last.extend_from_slice(key);
-        }
-        Ok(())
+/// Checks that an entry is not before where its range begins, as may be in a damaged file: a listing that continues after such an
+/// entry reads it again, and never ends. That it is not behind where the range ends is a part of the query.
+fn check_order(read: Read<'_>, key: &[u8]) -> Result<()> {
+    match read {
+        Read::Range { start, reverse: false, .. } if key < start => Err(out_of_order()),
+        Read::Range { end, reverse: true, .. } if key >= end => Err(out_of_order()),
+        _ => Ok(()),
     }
 }
 
