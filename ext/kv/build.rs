@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     "atomic.ts",
     "blob.ts",
     "classes.ts",
@@ -19,6 +19,7 @@ const MODULES: [&str; 19] = [
     "open.ts",
     "options.ts",
     "queue.ts",
+    "read.ts",
     "report.ts",
     "selector.ts",
     "u64.ts",

@@ -3,7 +3,7 @@ import { op_kv_add_mutations, op_kv_mutations } from "ext:core/ops";
 import { registerClasses } from "ext:openkv/classes.ts";
 import { describe } from "ext:openkv/describe.ts";
 import { combine, type Mutations, remove, set } from "ext:openkv/mutation.ts";
-import { NONE, option } from "ext:openkv/options.ts";
+import { option } from "ext:openkv/options.ts";
 import { type Inspect, KvU64 } from "ext:openkv/u64.ts";
 import {
   type Check,
@@ -67,7 +67,7 @@ export class AtomicOperation {
   }
 
   set(key: Key, value: unknown, options?: { expireIn?: number }): this {
-    set(this.#write.mutations, key, value, option(options ?? NONE, "expireIn"));
+    set(this.#write.mutations, key, value, option(options, "expireIn"));
     return this;
   }
 

@@ -3,32 +3,24 @@ import {
   op_kv_close,
   op_kv_count,
   op_kv_delete_range,
-  op_kv_found,
   op_kv_get,
-  op_kv_get_many,
   op_kv_mutations,
-  op_kv_turn,
   op_kv_turn_is_due,
-  op_kv_wait,
 } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
 import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
-import { NONE, option } from "ext:openkv/options.ts";
+import { option } from "ext:openkv/options.ts";
 import { listen } from "ext:openkv/queue.ts";
+import { afterTurn, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
 import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
 
-const { ArrayPrototypeMap, Error, SymbolDispose, TypeError } = primordials;
+const { Error, SymbolDispose, TypeError } = primordials;
 
 /** What only this module and `openKv` know: scripts cannot construct a Kv. */
 export const token = { __proto__: null };
-
-/** An entry, or the absence of one. */
-export type Entry = { key: Key; value: unknown; versionstamp: string | null };
-/** An entry as the ops answer it. */
-type Found = [Key, unknown, string] | null;
 
 type ReadOptions = { consistency?: "strong" | "eventual" };
 
@@ -55,20 +47,18 @@ export class Kv {
   }
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
-    checkConsistency(option(options ?? NONE, "consistency"));
-    let found: Found | undefined = op_kv_get(this.#rid, key);
-    if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found;
-    else if (op_kv_turn_is_due()) await op_kv_turn();
-    return entry(key, found);
+    checkConsistency(option(options, "consistency"));
+    const found: Found | undefined = op_kv_get(this.#rid, key);
+    return entry(key, found === undefined || op_kv_turn_is_due() ? await afterTurn(found) : found);
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
-    checkConsistency(option(options ?? NONE, "consistency"));
+    checkConsistency(option(options, "consistency"));
     return await readMany(this.#rid, keys);
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    set(this.#mutation, key, value, option(options ?? NONE, "expireIn"));
+    set(this.#mutation, key, value, option(options, "expireIn"));
     return await this.#commit();
   }
 
@@ -99,7 +89,7 @@ export class Kv {
   }
 
   watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
-    return watch(this.#rid, keys, option(options ?? NONE, "raw") ?? false);
+    return watch(this.#rid, keys, option(options, "raw") ?? false);
   }
 
   close(): void {
@@ -111,24 +101,7 @@ export class Kv {
     if (!this.#closed) this.close();
   }
 
-  async #commit() {
-    return await commit(this.#rid, { checks: [], mutations: this.#mutation, enqueues: [] });
+  #commit() {
+    return commit(this.#rid, { checks: [], mutations: this.#mutation, enqueues: [] });
   }
-}
-
-/** Reads several keys in one snapshot. */
-export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
-  // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
-  const asked = ArrayPrototypeMap(keys, (key: Key) => key);
-  let found: Found[] | undefined = op_kv_get_many(rid, asked);
-  if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found[];
-  else if (op_kv_turn_is_due()) await op_kv_turn();
-  const answers = found;
-  return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, answers[i]));
-}
-
-function entry(key: Key, found: Found): Entry {
-  return found === null
-    ? { key, value: null, versionstamp: null }
-    : { key: found[0], value: found[1], versionstamp: found[2] };
 }

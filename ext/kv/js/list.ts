@@ -1,13 +1,7 @@
 import { primordials } from "ext:core/mod.js";
-import {
-  op_kv_encode_cursor,
-  op_kv_found,
-  op_kv_list,
-  op_kv_turn,
-  op_kv_turn_is_due,
-  op_kv_wait,
-} from "ext:core/ops";
+import { op_kv_encode_cursor, op_kv_list, op_kv_turn_is_due } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
+import { afterTurn } from "ext:openkv/read.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -106,14 +100,22 @@ export class KvListIterator {
     throw new Error("Cannot get cursor before first iteration");
   }
 
+  /** Short, as it is called for every entry: what an async function may have to keep costs, awaited or not. */
   async next(): Promise<IteratorResult<Entry, undefined>> {
-    if (!this.#reading && !this.#needsBatch()) return this.#take();
+    return this.#reading || this.#needsBatch() ? await this.#nextInTurn() : this.#take();
+  }
+
+  /** Reads a batch first, once the calls before it are answered. */
+  async #nextInTurn(): Promise<IteratorResult<Entry, undefined>> {
     if (this.#reading) {
       await new Promise<void>((wake) => ArrayPrototypePush(this.#waiting ??= [], wake));
     }
     this.#reading = true;
     try {
-      if (this.#needsBatch()) await this.#read();
+      if (this.#needsBatch()) {
+        const batch = this.#read();
+        this.#begin(batch === undefined || op_kv_turn_is_due() ? await afterTurn(batch) : batch);
+      }
       return this.#take();
     } finally {
       this.#reading = false;
@@ -147,17 +149,18 @@ export class KvListIterator {
     return { done: false, value: withCursor(entry, this.#selector) };
   }
 
-  async #read(): Promise<void> {
+  /** Reads the next batch. Undefined where another thread reads it. */
+  #read(): unknown[] | undefined {
     checkConsistency(this.#consistency);
-    const range = {
+    return op_kv_list(this.#rid, this.#selector, {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
       cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
-    };
-    let batch: unknown[] | undefined = op_kv_list(this.#rid, this.#selector, range);
-    if (batch === undefined) batch = op_kv_found(await op_kv_wait()) as unknown[];
-    else if (op_kv_turn_is_due()) await op_kv_turn();
+    });
+  }
+
+  #begin(batch: unknown[]): void {
     this.#batch = batch;
     this.#next = 0;
     this.#end = batch.length - 1;

@@ -2,18 +2,18 @@ import { primordials } from "ext:core/mod.js";
 
 const { ObjectGetPrototypeOf, ObjectHasOwn, ObjectPrototype } = primordials;
 
-/** The options of a call that has none. */
-// deno-lint-ignore no-explicit-any
-export const NONE: any = { __proto__: null };
-
 /**
  * Reads an option. It may be inherited, as a getter of a class is; but what stands on `Object.prototype`, where every object
  * inherits it, is not meant as an option of this call.
  */
-export function option<T extends object, K extends keyof T & string>(options: T, name: K): T[K] | undefined {
+export function option<T extends object, K extends keyof T & string>(
+  options: T | null | undefined,
+  name: K,
+): T[K] | undefined {
+  if (options === undefined || options === null) return undefined;
   const value = options[name];
   if (value === undefined || !ObjectHasOwn(ObjectPrototype, name)) return value;
-  for (let holder = options; holder !== null && holder !== ObjectPrototype; holder = ObjectGetPrototypeOf(holder)) {
+  for (let holder: object = options; holder !== null && holder !== ObjectPrototype; holder = ObjectGetPrototypeOf(holder)) {
     if (ObjectHasOwn(holder, name)) return value;
   }
 }

@@ -1,6 +1,6 @@
 import { core, primordials } from "ext:core/mod.js";
 import { op_kv_refuse_watch, op_kv_watch, op_kv_watch_next } from "ext:core/ops";
-import { type Entry, readMany } from "ext:openkv/kv.ts";
+import { type Entry, readMany } from "ext:openkv/read.ts";
 import type { Key } from "ext:openkv/write.ts";
 
 const {

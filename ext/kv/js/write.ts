@@ -2,7 +2,7 @@ import { primordials } from "ext:core/mod.js";
 import { op_kv_write } from "ext:core/ops";
 import { serializeMessage } from "ext:openkv/message.ts";
 import type { Mutations } from "ext:openkv/mutation.ts";
-import { NONE, option } from "ext:openkv/options.ts";
+import { option } from "ext:openkv/options.ts";
 
 const {
   ArrayPrototypeMap,
@@ -52,7 +52,6 @@ const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
 
 /** A message for the queue. */
 export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
-  options ??= NONE as EnqueueOptions;
   const delay = option(options, "delay");
   const backoffSchedule = option(options, "backoffSchedule");
   const keysIfUndelivered = option(options, "keysIfUndelivered");

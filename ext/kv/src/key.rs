@@ -1,5 +1,6 @@
 use deno_core::v8;
 use openkv_engine::{Key, KeyPart, KeyParts};
+use smallvec::SmallVec;
 
 use crate::error::KvError;
 
@@ -43,20 +44,65 @@ fn push_int(key: &mut Key, int: v8::Local<v8::BigInt>) -> Result<(), KvError> {
     Ok(key.push_int(negative, &magnitude)?)
 }
 
-/// Decodes a stored key to an array of its parts.
-pub(crate) fn to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, stored: &[u8]) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let mut parts = Vec::with_capacity(4);
-    for part in KeyParts::new(stored) {
-        let part = part?;
-        parts.push(part_to_v8(scope, &part)?);
+/// Decodes stored keys. Those of a listing have their first parts in common: a string is made once for keys that follow each
+/// other and have it in the same place. Nothing is kept of the first one, as most reads are of one key.
+#[derive(Default)]
+pub(crate) struct KeyDecoder<'s> {
+    is_begun: bool,
+    parts: SmallVec<[v8::Local<'s, v8::Value>; 4]>,
+    strings: Vec<Option<(String, v8::Local<'s, v8::Value>)>>,
+}
+
+impl<'s> KeyDecoder<'s> {
+    /// Decodes a key to an array of its parts.
+    pub fn decode(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        stored: &[u8],
+    ) -> Result<v8::Local<'s, v8::Value>, KvError> {
+        self.parts.clear();
+        for (i, part) in KeyParts::new(stored).enumerate() {
+            let part = match part? {
+                KeyPart::String(string) if self.is_begun => self.string(scope, i, &string)?,
+                part => part_to_v8(scope, &part)?,
+            };
+            self.parts.push(part);
+        }
+        self.is_begun = true;
+        Ok(v8::Array::new_with_elements(scope, &self.parts).into())
     }
-    Ok(v8::Array::new_with_elements(scope, &parts).into())
+
+    fn string(
+        &mut self,
+        scope: &mut v8::PinScope<'s, '_>,
+        i: usize,
+        string: &str,
+    ) -> Result<v8::Local<'s, v8::Value>, KvError> {
+        if i >= self.strings.len() {
+            self.strings.resize(i + 1, None);
+        }
+        match &mut self.strings[i] {
+            Some((before, made)) if before == string => Ok(*made),
+            before => {
+                let made = string_to_v8(scope, string)?;
+                let (text, value) = before.get_or_insert_with(|| (String::new(), made));
+                text.clear();
+                text.push_str(string);
+                *value = made;
+                Ok(made)
+            }
+        }
+    }
+}
+
+fn string_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, string: &str) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    Ok(v8::String::new(scope, string).ok_or(KvError::LongKey)?.into())
 }
 
 fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> Result<v8::Local<'s, v8::Value>, KvError> {
     Ok(match part {
         KeyPart::Bytes(bytes) => bytes_to_v8(scope, bytes),
-        KeyPart::String(string) => v8::String::new(scope, string).ok_or(KvError::LongKey)?.into(),
+        KeyPart::String(string) => string_to_v8(scope, string)?,
         KeyPart::Int(int) => {
             let (sign, words) = int.to_u64_digits();
             let negative = sign == num_bigint::Sign::Minus;

@@ -102,7 +102,7 @@ deno_core::extension!(
 );
 
 /// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 19] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+const SHIM: [ExtensionFileSource; 20] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
 
 /// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
 pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");

@@ -10,7 +10,7 @@ use deno_core::{GarbageCollected, OpState, op2, v8};
 use openkv_engine::{Key, Mutation, MutationKind, Operand, Value};
 
 use crate::error::KvError;
-use crate::key;
+use crate::key::{self, KeyDecoder};
 use crate::value::{Decoder, encode};
 
 /// The last millisecond that the reference can compute with, counted from the Unix epoch.
@@ -148,7 +148,7 @@ pub(crate) fn op_kv_list_mutations<'s>(
         let undefined = v8::undefined(scope).into();
         elements.push(v8::Integer::new(scope, mutation.kind as i32).into());
         elements.push(match mutation.key {
-            Ok(key) => key::to_v8(scope, key.as_bytes())?,
+            Ok(key) => KeyDecoder::default().decode(scope, key.as_bytes())?,
             Err(_) => undefined,
         });
         elements.push(match &mutation.value {

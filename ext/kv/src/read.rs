@@ -9,9 +9,10 @@ use std::rc::Rc;
 
 use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
 use openkv_engine::{Entry, EntryRef, Key, KeyError, Pending, Read, Selector, ValueRef, Versionstamp};
+use smallvec::SmallVec;
 
 use crate::error::KvError;
-use crate::key;
+use crate::key::{self, KeyDecoder};
 use crate::open::database;
 use crate::turn::{database_and_turn, turn};
 use crate::value::Decoder;
@@ -198,7 +199,7 @@ type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
 
 /// The entries that a read found, with the positions of their reads.
 struct Entries<'s> {
-    entries: Vec<(usize, Decoded<'s>)>,
+    entries: SmallVec<[(usize, Decoded<'s>); 1]>,
     /// Whether the read was ended early.
     is_cut: bool,
 }
@@ -323,8 +324,11 @@ pub(crate) fn op_kv_found<'s>(
 /// Decodes the entries of a read, up to so many bytes of values. That depends on nothing but the data: who writes where it lists
 /// finds the same batches each time.
 struct Collector<'s> {
-    decoder: Decoder<'s>,
-    entries: Vec<(usize, Decoded<'s>)>,
+    keys: KeyDecoder<'s>,
+    values: Decoder<'s>,
+    /// That of the entry before: one commit may have written many.
+    versionstamp: Option<(Versionstamp, v8::Local<'s, v8::Value>)>,
+    entries: SmallVec<[(usize, Decoded<'s>); 1]>,
     bytes: usize,
     most_bytes: usize,
     failure: Option<KvError>,
@@ -332,13 +336,20 @@ struct Collector<'s> {
 
 impl<'s> Collector<'s> {
     fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, most_bytes: usize) -> Result<Self, KvError> {
-        let decoder = Decoder::new(scope, state)?;
-        Ok(Self { decoder, entries: Vec::new(), bytes: 0, most_bytes, failure: None })
+        Ok(Self {
+            keys: KeyDecoder::default(),
+            values: Decoder::new(scope, state)?,
+            versionstamp: None,
+            entries: SmallVec::new(),
+            bytes: 0,
+            most_bytes,
+            failure: None,
+        })
     }
 
     fn add(&mut self, scope: &mut v8::PinScope<'s, '_>, i: usize, entry: EntryRef<'_>) -> ControlFlow<()> {
         self.bytes += entry.value.map_or(0, ValueRef::len);
-        match decode(scope, &self.decoder, entry) {
+        match self.decode(scope, entry) {
             Ok(decoded) => self.entries.push((i, decoded)),
             Err(error) => self.failure = Some(error),
         }
@@ -349,25 +360,26 @@ impl<'s> Collector<'s> {
         }
     }
 
+    fn decode(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: EntryRef<'_>) -> Result<Decoded<'s>, KvError> {
+        let key = self.keys.decode(scope, entry.key)?;
+        let value = match entry.value {
+            Some(value) => self.values.decode(scope, value)?,
+            None => v8::undefined(scope).into(),
+        };
+        let versionstamp = match self.versionstamp {
+            Some((before, made)) if before == entry.versionstamp => made,
+            _ => versionstamp_to_v8(scope, entry.versionstamp),
+        };
+        self.versionstamp = Some((entry.versionstamp, versionstamp));
+        Ok([key, value, versionstamp])
+    }
+
     fn end(self) -> Result<Entries<'s>, KvError> {
         match self.failure {
             None => Ok(Entries { entries: self.entries, is_cut: self.bytes >= self.most_bytes }),
             Some(error) => Err(error),
         }
     }
-}
-
-fn decode<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    decoder: &Decoder<'s>,
-    entry: EntryRef<'_>,
-) -> Result<Decoded<'s>, KvError> {
-    let key = key::to_v8(scope, entry.key)?;
-    let value = match entry.value {
-        Some(value) => decoder.decode(scope, value)?,
-        None => v8::undefined(scope).into(),
-    };
-    Ok([key, value, versionstamp_to_v8(scope, entry.versionstamp)])
 }
 
 /// A versionstamp as scripts see it: a string of 20 hexadecimal digits.

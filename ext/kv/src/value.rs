@@ -17,6 +17,8 @@ pub(crate) struct Classes {
     brand: v8::Global<v8::Symbol>,
     to_stored: v8::Global<v8::Function>,
     deserializers: v8::Global<v8::Object>,
+    /// The type of the object that the host could not restore, from there until the read of it fails.
+    unknown: RefCell<Option<String>>,
 }
 
 impl Classes {
@@ -35,7 +37,7 @@ pub(crate) fn op_kv_set_classes(
     #[scoped] to_stored: v8::Global<v8::Function>,
     #[scoped] deserializers: v8::Global<v8::Object>,
 ) {
-    state.put(Rc::new(Classes { u64, brand, to_stored, deserializers }));
+    state.put(Rc::new(Classes { u64, brand, to_stored, deserializers, unknown: RefCell::default() }));
 }
 
 /// Encodes a value: bytes as they are, a bigint as a `u64` where it is said to be one, and everything else in V8's
@@ -165,8 +167,7 @@ impl v8::ValueSerializerImpl for Branded<'_> {
 pub(crate) struct Decoder<'s> {
     u64: v8::Local<'s, v8::Function>,
     deserializers: v8::Local<'s, v8::Object>,
-    /// The type of the object that the host could not restore.
-    unknown: Rc<RefCell<Option<String>>>,
+    classes: Rc<Classes>,
 }
 
 impl<'s> Decoder<'s> {
@@ -176,7 +177,7 @@ impl<'s> Decoder<'s> {
         Ok(Self {
             u64: v8::Local::new(scope, &classes.u64),
             deserializers: v8::Local::new(scope, &classes.deserializers),
-            unknown: Rc::default(),
+            classes,
         })
     }
 
@@ -202,14 +203,14 @@ impl<'s> Decoder<'s> {
         scope: &mut v8::PinScope<'s, '_>,
         bytes: &[u8],
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-        let host_objects = Box::new(HostObjects { deserializers: self.deserializers, unknown: self.unknown.clone() });
+        let host_objects = Box::new(HostObjects { deserializers: self.deserializers, classes: self.classes.clone() });
         let context = scope.get_current_context();
         let deserializer = v8::ValueDeserializer::new(scope, host_objects, bytes);
         let value = match deserializer.read_header(context) {
             Some(true) => deserializer.read_value(context),
             _ => None,
         };
-        value.ok_or_else(|| self.unknown.take().map_or(KvError::Undecodable, KvError::UnknownObject))
+        value.ok_or_else(|| self.classes.unknown.take().map_or(KvError::Undecodable, KvError::UnknownObject))
     }
 }
 
@@ -217,7 +218,7 @@ impl<'s> Decoder<'s> {
 /// all bits set, then a plain object that names its type.
 struct HostObjects<'s> {
     deserializers: v8::Local<'s, v8::Object>,
-    unknown: Rc<RefCell<Option<String>>>,
+    classes: Rc<Classes>,
 }
 
 /// The longest name of a type that an error tells. It comes from the file, and may be anything.
@@ -244,7 +245,7 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
         let restore = self.deserializers.get(scope, ty.into())?;
         let Ok(restore) = v8::Local::<v8::Function>::try_from(restore) else {
             let is_told = ty.length() <= MAX_TYPE_NAME;
-            *self.unknown.borrow_mut() = is_told.then(|| ty.to_rust_string_lossy(scope));
+            *self.classes.unknown.borrow_mut() = is_told.then(|| ty.to_rust_string_lossy(scope));
             return None;
         };
         let receiver = v8::null(scope).into();

@@ -52,7 +52,9 @@ impl Scan {
 
     /// Bounds the reads of a connection, by whoever has locked it.
     pub fn bound(&self) -> Bounded<'_> {
-        Bounded { scan: self, before: self.left.swap(MOST, Ordering::Relaxed) }
+        let before = self.left.load(Ordering::Relaxed);
+        self.left.store(MOST, Ordering::Relaxed);
+        Bounded { scan: self, before }
     }
 
     /// Notes that a bounded read found an entry.

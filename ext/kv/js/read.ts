@@ -1,0 +1,37 @@
+import { primordials } from "ext:core/mod.js";
+import { op_kv_found, op_kv_get_many, op_kv_turn, op_kv_turn_is_due, op_kv_wait } from "ext:core/ops";
+import type { Key } from "ext:openkv/write.ts";
+
+const { ArrayPrototypeMap } = primordials;
+
+/** An entry, or the absence of one. */
+export type Entry = { key: Key; value: unknown; versionstamp: string | null };
+/** An entry as the ops answer it. */
+export type Found = [Key, unknown, string] | null;
+
+/**
+ * Waits for a read that an op has handed to another thread. One that is done was done when the event loop must run: lets it.
+ *
+ * Callers ask first whether either is so. That is faster than to wait for nothing, and rarely so.
+ */
+export async function afterTurn<T>(found: T | undefined): Promise<T> {
+  if (found === undefined) return op_kv_found(await op_kv_wait()) as T;
+  await op_kv_turn();
+  return found;
+}
+
+/** Reads several keys in one snapshot. */
+export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
+  // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
+  const asked = ArrayPrototypeMap(keys, (key: Key) => key);
+  const found: Found[] | undefined = op_kv_get_many(rid, asked);
+  const answers = found === undefined || op_kv_turn_is_due() ? await afterTurn(found) : found;
+  return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, answers[i]));
+}
+
+/** The entry of a key that was read. */
+export function entry(key: Key, found: Found): Entry {
+  return found === null
+    ? { key, value: null, versionstamp: null }
+    : { key: found[0], value: found[1], versionstamp: found[2] };
+}
