@@ -67,7 +67,7 @@ export class AtomicOperation {
   }
 
   set(key: Key, value: unknown, options?: { expireIn?: number }): this {
-    set(this.#write.mutations, key, value, option(options, "expireIn"));
+    set(this.#write.mutations, key, value, option(options ?? undefined, "expireIn"));
     return this;
   }
 

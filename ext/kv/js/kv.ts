@@ -47,18 +47,18 @@ export class Kv {
   }
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
-    checkConsistency(option(options, "consistency"));
+    checkConsistency(option(options ?? undefined, "consistency"));
     const found: Found | undefined = op_kv_get(this.#rid, key);
     return entry(key, found === undefined || op_kv_turn_is_due() ? await afterTurn(found) : found);
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
-    checkConsistency(option(options, "consistency"));
+    checkConsistency(option(options ?? undefined, "consistency"));
     return await readMany(this.#rid, keys);
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    set(this.#mutation, key, value, option(options, "expireIn"));
+    set(this.#mutation, key, value, option(options ?? undefined, "expireIn"));
     return await this.#commit();
   }
 
@@ -89,7 +89,7 @@ export class Kv {
   }
 
   watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
-    return watch(this.#rid, keys, option(options, "raw") ?? false);
+    return watch(this.#rid, keys, option(options ?? undefined, "raw") ?? false);
   }
 
   close(): void {

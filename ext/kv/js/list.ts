@@ -100,9 +100,13 @@ export class KvListIterator {
     throw new Error("Cannot get cursor before first iteration");
   }
 
-  /** Short, as it is called for every entry: what an async function may have to keep costs, awaited or not. */
-  async next(): Promise<IteratorResult<Entry, undefined>> {
-    return this.#reading || this.#needsBatch() ? await this.#nextInTurn() : this.#take();
+  /** Two functions, as it is called for every entry: what an async function may have to keep costs, awaited or not. */
+  next(): Promise<IteratorResult<Entry, undefined>> {
+    return this.#reading || this.#needsBatch() ? this.#nextInTurn() : this.#nextInBatch();
+  }
+
+  async #nextInBatch(): Promise<IteratorResult<Entry, undefined>> {
+    return this.#take();
   }
 
   /** Reads a batch first, once the calls before it are answered. */

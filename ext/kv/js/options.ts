@@ -7,10 +7,10 @@ const { ObjectGetPrototypeOf, ObjectHasOwn, ObjectPrototype } = primordials;
  * inherits it, is not meant as an option of this call.
  */
 export function option<T extends object, K extends keyof T & string>(
-  options: T | null | undefined,
+  options: T | undefined,
   name: K,
 ): T[K] | undefined {
-  if (options === undefined || options === null) return undefined;
+  if (options === undefined) return undefined;
   const value = options[name];
   if (value === undefined || !ObjectHasOwn(ObjectPrototype, name)) return value;
   for (let holder: object = options; holder !== null && holder !== ObjectPrototype; holder = ObjectGetPrototypeOf(holder)) {

@@ -52,9 +52,10 @@ const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
 
 /** A message for the queue. */
 export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
-  const delay = option(options, "delay");
-  const backoffSchedule = option(options, "backoffSchedule");
-  const keysIfUndelivered = option(options, "keysIfUndelivered");
+  const given = options ?? undefined;
+  const delay = option(given, "delay");
+  const backoffSchedule = option(given, "backoffSchedule");
+  const keysIfUndelivered = option(given, "keysIfUndelivered");
   if (delay !== undefined) checkDelay(delay);
   if (backoffSchedule !== undefined) checkBackoffSchedule(backoffSchedule);
   return {
