@@ -20,5 +20,7 @@ mod repl;
 mod rust_values;
 mod stdio;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod testing;
 mod torture;
