@@ -13,6 +13,7 @@ mod flags;
 mod handlers;
 mod hostile;
 mod interop;
+mod lockfile;
 mod modules;
 mod permissions;
 mod processes;
