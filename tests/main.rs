@@ -8,6 +8,8 @@ mod damage;
 mod db;
 mod documents;
 mod engine_only;
+#[cfg(unix)]
+mod environment;
 mod faults;
 mod flags;
 mod handlers;
