@@ -181,6 +181,7 @@ fn every_flag_of_deno_is_honoured_or_accepted_or_refused() {
 fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log('runs');");
+    sandbox.write("a/deno.json", "{}");
     for (entry, treatment) in [
         (r#""allowScripts": ["npm:a"]"#, Accepted),
         (r#""bench": { "include": ["a"] }"#, Accepted),
@@ -219,7 +220,7 @@ fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
         (r#""unstable": ["bare-node-builtins"]"#, Refused),
         (r#""vendor": false"#, Accepted),
         (r#""vendor": true"#, Refused),
-        (r#""workspace": ["./a"]"#, Accepted),
+        (r#""workspace": ["./a"]"#, Honoured),
     ] {
         sandbox.write("deno.json", format!("{{ {entry} }}"));
         let output = sandbox.openkv(["run", "main.ts"]);

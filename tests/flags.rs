@@ -106,6 +106,35 @@ fn v8_has_flags_of_its_own() {
     assert!(sandbox.openkv(["run", "--v8-flags=--help", "-"]).stdout.contains("--expose-gc"));
 }
 
+/// V8 alone gives a script 1.4 GB, however much memory there is.
+#[test]
+fn heap_may_take_half_of_the_memory_or_2_gib() {
+    const VERBOSE: &str = "--v8-flags=--expose-gc,--trace-gc-verbose";
+    /// The largest size of the heap in bytes, as V8 told it after a collection.
+    fn limit(output: &str) -> u64 {
+        let line = output.lines().find(|line| line.contains("Memory allocator,")).unwrap_or_else(|| panic!("{output}"));
+        let sizes = line.rsplit("Memory allocator,").next().unwrap().split(',');
+        let kilobytes = sizes.map(|size| size.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap());
+        kilobytes.sum::<u64>() << 10
+    }
+
+    let sandbox = Sandbox::new();
+    sandbox.write("main_test.ts", "Deno.test('a', () => {}); gc();");
+    let total = sandbox.openkv(["eval", "-p", "Deno.systemMemoryInfo().total"]).stdout();
+    let least = (total.trim().parse::<u64>().unwrap() / 2).min(2 << 30);
+    for args in [&["run", VERBOSE, "main_test.ts"][..], &["test", VERBOSE], &["eval", VERBOSE, "gc()"]] {
+        let limit = limit(&sandbox.openkv(args).stdout());
+        assert!(limit >= least, "{args:?}: {limit} < {least}");
+    }
+    let repl = limit(&sandbox.openkv_reading("gc()", ["repl", "-q", VERBOSE]).stdout());
+    assert!(repl >= least, "repl: {repl} < {least}");
+
+    for flag in ["--max-old-space-size=100", "--max-heap-size=100"] {
+        let limit = limit(&sandbox.openkv(["eval", VERBOSE, &format!("--v8-flags={flag}"), "gc()"]).stdout());
+        assert!(limit <= 300 << 20, "{flag}: {limit}");
+    }
+}
+
 #[test]
 fn what_is_ignored_seems_not_to_be_there() {
     let sandbox = Sandbox::new();

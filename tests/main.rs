@@ -8,11 +8,14 @@ mod damage;
 mod db;
 mod documents;
 mod engine_only;
+#[cfg(unix)]
+mod environment;
 mod faults;
 mod flags;
 mod handlers;
 mod hostile;
 mod interop;
+mod lockfile;
 mod modules;
 mod permissions;
 mod processes;
@@ -20,5 +23,7 @@ mod repl;
 mod rust_values;
 mod stdio;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod testing;
 mod torture;

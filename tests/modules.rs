@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Output, Sandbox};
 
 /// A server of modules, which keeps the paths that it was asked for.
-struct Server {
-    url: String,
+pub struct Server {
+    pub url: String,
     files: Arc<Mutex<HashMap<String, String>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(files: &[(&str, &str)]) -> Self {
+    pub fn start(files: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
@@ -33,7 +33,7 @@ impl Server {
         server
     }
 
-    fn put(&self, path: &str, text: &str) {
+    pub fn put(&self, path: &str, text: &str) {
         self.files.lock().unwrap().insert(path.into(), text.into());
     }
 
@@ -99,6 +99,42 @@ fn import_maps_of_the_configuration_and_of_the_command_line_lead_imports() {
     assert_eq!(run(&sandbox, &["--config", "deno.jsonc"]).stdout(), "one two\n");
     let error = run(&sandbox, &["--no-config"]).stderr();
     assert!(error.starts_with("error: Import \"lib/two.ts\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import \"./lib/two.ts\"\n    at file://"), "{error}");
+}
+
+#[test]
+fn member_of_a_workspace_has_what_the_root_says() {
+    let sandbox = Sandbox::new();
+    let root = r#"{ "workspace": ["./one", "./two"], "imports": { "name": "./root.ts", "only": "./root.ts" },
+        "compilerOptions": { "jsxFactory": "h", "jsxFragmentFactory": "root" } }"#;
+    sandbox.write("deno.json", root);
+    sandbox.write("root.ts", "export default 'root';");
+    let member = r#"{ "imports": { "name": "./own.ts" }, "compilerOptions": { "jsxFragmentFactory": "f" } }"#;
+    sandbox.write("one/deno.json", member);
+    sandbox.write("one/own.ts", "export default 'one';");
+    sandbox
+        .write("two/deno.json", r#"{ "imports": { "name": "./own.ts" }, "scopes": { "./": { "only": "./own.ts" } } }"#);
+    sandbox.write("two/own.ts", "export default 'two';");
+    sandbox.write("two/mod.ts", "import name from 'name'; import only from 'only'; export default [name, only];");
+    let script = "import name from 'name'; import only from 'only'; import two from '../two/mod.ts';
+        const h = (tag: unknown, _: unknown, ...inner: unknown[]) => [tag, ...inner], f = 'fragment';
+        console.log(name, only, two, <b>{1}</b>, <></>);";
+    sandbox.write("one/main.tsx", script);
+    let expected = "one root [ \"two\", \"root\" ] [ \"b\", 1 ] [ \"fragment\" ]\n";
+    assert_eq!(sandbox.openkv(["one/main.tsx"]).stdout(), expected);
+    sandbox.write("main.ts", "import name from 'name'; console.log(name);");
+    assert_eq!(sandbox.openkv(["main.ts"]).stdout(), "root\n");
+
+    // What is no member has only what it says itself.
+    sandbox.write("three/deno.json", r#"{ "imports": { "name": "./own.ts" } }"#);
+    sandbox.write("three/own.ts", "export default 'three';");
+    sandbox.write("three/main.ts", "import name from 'name'; console.log(name); await import('only');");
+    let output = sandbox.openkv(["three/main.ts"]);
+    assert!(output.stdout == "three\n" && output.stderr.contains("\"only\" not a dependency"), "{output:?}");
+
+    sandbox.write("deno.json", r#"{ "compilerOptions": { "jsx": "vue" }, "workspace": ["./one"] }"#);
+    let error = sandbox.openkv(["one/main.tsx"]).stderr();
+    let file = format!("\"compilerOptions\" of file://{}", sandbox.path("deno.json").display());
+    assert!(error.contains(&file), "{error}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub jsr_url: Option<Url>,
     /// The tokens in `DENO_AUTH_TOKENS`.
     pub auth_tokens: AuthTokens,
+    /// Whether `DENO_USE_CGROUPS` is set.
+    pub use_cgroups: bool,
 }
 
 impl Environment {
@@ -42,6 +44,7 @@ impl Environment {
             certificate_stores: non_empty("DENO_TLS_CA_STORE"),
             jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
+            use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
         }
     }
 

@@ -6,6 +6,7 @@
 mod certificates;
 mod environment;
 mod extensions;
+mod heap;
 mod kv;
 mod modules;
 pub mod permissions;

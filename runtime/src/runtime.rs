@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::extensions::{self, extensions};
+use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
 use crate::testing::Output;
 use crate::unstable::Unstable;
@@ -157,6 +158,7 @@ impl Runtime {
         );
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader)),
+            create_params: heap::create_params(),
             extensions: extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY.0,

@@ -3,7 +3,7 @@
 
 mod fs_watch;
 mod permissions;
-mod terminal;
+pub(crate) mod terminal;
 pub(crate) mod testing;
 
 use deno_core::{Extension, op2};

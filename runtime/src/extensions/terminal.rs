@@ -27,16 +27,32 @@ pub(crate) fn op_set_raw(
 }
 
 #[cfg(unix)]
-mod imp {
+pub(crate) mod imp {
     use std::collections::HashMap;
+    use std::collections::hash_map::Entry;
+    use std::fs::File;
     use std::io::{self, stderr, stdin, stdout};
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::fd::BorrowedFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
     use deno_core::{OpState, ResourceId};
     use deno_error::JsErrorBox;
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+    use rustix::termios::{
+        ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize,
+        tcsetattr,
+    };
 
-    /// How the terminals were set that are raw now.
+    /// A terminal, and its mode before it was changed for the first time.
+    struct Changed {
+        terminal: File,
+        mode: Termios,
+    }
+
+    /// The terminals whose mode has been changed, in the order of the first changes.
+    static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
+
+    /// The modes of the terminals that are raw now, before they were.
     #[derive(Default)]
     struct Cooked(HashMap<ResourceId, Termios>);
 
@@ -61,20 +77,60 @@ mod imp {
     fn change(cooked: &mut Cooked, rid: ResourceId, terminal: BorrowedFd, raw: bool, cbreak: bool) -> io::Result<()> {
         if !raw {
             return match cooked.0.remove(&rid) {
-                Some(before) => Ok(tcsetattr(terminal.as_fd(), OptionalActions::Drain, &before)?),
+                Some(before) => Ok(tcsetattr(terminal, OptionalActions::Drain, &before)?),
                 None => Ok(()),
             };
         }
-        let mut mode = match cooked.0.get(&rid) {
-            Some(before) => before.clone(),
-            None => tcgetattr(terminal)?,
+        let before = match cooked.0.entry(rid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(save(terminal)?),
         };
-        cooked.0.entry(rid).or_insert_with(|| mode.clone());
-        mode.make_raw();
-        if cbreak {
-            mode.local_modes |= LocalModes::ISIG;
+        Ok(tcsetattr(terminal, OptionalActions::Drain, &raw_mode(before, cbreak))?)
+    }
+
+    /// Returns the mode in which each key is read as it is pressed. As on Deno, what is printed is still processed: a line
+    /// feed starts a new line.
+    fn raw_mode(before: &Termios, cbreak: bool) -> Termios {
+        let mut mode = before.clone();
+        mode.input_modes -=
+            InputModes::BRKINT | InputModes::ICRNL | InputModes::INPCK | InputModes::ISTRIP | InputModes::IXON;
+        mode.control_modes |= ControlModes::CS8;
+        mode.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
+        mode.local_modes.set(LocalModes::ISIG, cbreak && before.local_modes.contains(LocalModes::ISIG));
+        mode.special_codes[SpecialCodeIndex::VMIN] = 1;
+        mode.special_codes[SpecialCodeIndex::VTIME] = 0;
+        mode
+    }
+
+    /// Returns the mode of a terminal that is about to be changed. The process restores it when it exits; as on Deno, not
+    /// where a signal ends it, as that runs no code.
+    pub(crate) fn save(terminal: BorrowedFd) -> io::Result<Termios> {
+        static AT_EXIT: Once = Once::new();
+        let mode = tcgetattr(terminal)?;
+        let terminal = File::from(terminal.try_clone_to_owned()?);
+        let device = terminal.metadata()?.rdev();
+        let mut changed = changed();
+        let is_device = |changed: &Changed| changed.terminal.metadata().is_ok_and(|file| file.rdev() == device);
+        if !changed.iter().any(is_device) {
+            changed.push(Changed { terminal, mode: mode.clone() });
         }
-        Ok(tcsetattr(terminal, OptionalActions::Drain, &mode)?)
+        AT_EXIT.call_once(|| {
+            // SAFETY: the function needs only statics, which are never dropped, and does not unwind.
+            unsafe { libc::atexit(restore) };
+        });
+        Ok(mode)
+    }
+
+    fn changed() -> MutexGuard<'static, Vec<Changed>> {
+        CHANGED.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Restores the terminals. The last one comes first: `/dev/tty` may be the same as an earlier one.
+    extern "C" fn restore() {
+        for Changed { terminal, mode } in changed().iter().rev() {
+            // Without waiting until what was printed is read: it may never be. A terminal that is gone needs nothing.
+            let _ = tcsetattr(terminal, OptionalActions::Now, mode);
+        }
     }
 }
 

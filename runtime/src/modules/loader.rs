@@ -2,7 +2,6 @@ use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,10 +24,10 @@ use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};
 use super::freshness::{self, WALK};
-use super::lockfile::Locked;
+use super::lockfile::{Locked, LockfileOptions};
 use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
-use super::{Lock, ModuleOptions};
+use super::{Config, Lock, ModuleOptions};
 use crate::environment::Environment;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -53,8 +52,8 @@ struct State {
 struct Builder {
     /// Where the import map has still to be read from.
     import_map: Option<String>,
-    /// Which lock file has still to be read, and whether it must stay as it is.
-    lock: Option<(PathBuf, bool)>,
+    /// Which lock file has still to be read.
+    lock: Option<LockfileOptions>,
     locked: Option<Locked>,
     jsr: Jsr,
     cached_only: bool,
@@ -89,7 +88,7 @@ impl GraphLoader {
     /// A loader whose first work is that of its first module: it reads nothing yet.
     pub fn new(modules: ModuleOptions, project: Option<Project>, options: FetcherOptions) -> Self {
         let fetcher = Fetcher::new(options, &modules);
-        let Settings { compiler_options, import_map, lockfile, frozen } =
+        let Settings { compiler_options, import_map, lockfile, frozen, dependencies } =
             project.map(|project| project.settings).unwrap_or_default();
         let lock = match modules.lock {
             Lock::Discovered => lockfile,
@@ -97,7 +96,11 @@ impl GraphLoader {
             Lock::None => None,
         };
         let builder = Builder {
-            lock: lock.map(|file| (file, modules.frozen.unwrap_or(frozen))),
+            lock: lock.map(|path| LockfileOptions {
+                path,
+                frozen: modules.frozen.unwrap_or(frozen),
+                dependencies: Some(dependencies).filter(|_| !matches!(modules.config, Config::None)),
+            }),
             locked: None,
             jsr: Jsr::from_env(),
             cached_only: modules.cached_only,
@@ -169,8 +172,8 @@ impl GraphLoader {
             *self.0.resolver.borrow_mut() =
                 Rc::new(ModuleResolver { import_map: Some(map.import_map), compiler_options });
         }
-        if let Some((path, frozen)) = builder.lock.take() {
-            builder.locked = Some(Locked::read(path, frozen).await?);
+        if let Some(options) = builder.lock.take() {
+            builder.locked = Some(Locked::read(options).await?);
         }
         Ok(())
     }

@@ -7,20 +7,34 @@ use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_graph::source::{LoaderChecksum, Locker};
 use deno_graph::{FillFromLockfileOptions, ModuleGraph};
-use deno_lockfile::{Lockfile, Lockfile5NpmInfo, NewLockfileOptions, NpmPackageInfoProvider};
+use deno_lockfile::{
+    Lockfile, Lockfile5NpmInfo, NewLockfileOptions, NpmPackageInfoProvider, SetWorkspaceConfigOptions, WorkspaceConfig,
+};
 use deno_semver::jsr::JsrDepPackageReq;
 use deno_semver::package::PackageNv;
+
+/// Which lock file is used, and how.
+pub(super) struct LockfileOptions {
+    pub path: PathBuf,
+    /// Whether it must stay as it is.
+    pub frozen: bool,
+    /// What the workspace depends on. Where no configuration file is read, the lock file keeps what it says.
+    pub dependencies: Option<WorkspaceConfig>,
+}
 
 /// A lock file, with what this run has added.
 pub(super) struct Locked {
     file: Lockfile,
+    /// What is written: the file, or what it was a symbolic link to before the script ran.
+    target: PathBuf,
     frozen: bool,
 }
 
 impl Locked {
-    /// Reads a lock file, which need not exist.
-    pub async fn read(path: PathBuf, frozen: bool) -> Result<Self, JsErrorBox> {
-        let file = match std::fs::read_to_string(&path) {
+    /// Reads a lock file, which need not exist. What it holds only for a dependency that the workspace has no more is removed.
+    pub async fn read(LockfileOptions { path, frozen, dependencies }: LockfileOptions) -> Result<Self, JsErrorBox> {
+        let target = follow_links(&path);
+        let mut file = match std::fs::read_to_string(&path) {
             Ok(content) => {
                 let options = NewLockfileOptions { file_path: path, content: &content, overwrite: false };
                 Lockfile::new(options, &NoPackages).await.map_err(|error| JsErrorBox::generic(error.to_string()))?
@@ -28,7 +42,10 @@ impl Locked {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Lockfile::new_empty(path, false),
             Err(error) => return Err(JsErrorBox::generic(format!("{path:?} cannot be read: {error}"))),
         };
-        Ok(Self { file, frozen })
+        let no_config = dependencies.is_none();
+        let config = dependencies.unwrap_or_default();
+        file.set_workspace_config(SetWorkspaceConfigOptions { config, no_config, no_npm: false });
+        Ok(Self { file, target, frozen })
     }
 
     /// Tells a new graph which versions were chosen before.
@@ -61,20 +78,41 @@ impl Locked {
             )));
         }
         match self.file.resolve_write_bytes() {
-            Some(bytes) => write(&path, &bytes)
+            Some(bytes) => write(&self.target, &bytes)
                 .map_err(|error| JsErrorBox::generic(format!("the lock file {path:?} cannot be written: {error}"))),
             None => Ok(()),
         }
     }
 }
 
-/// Replaces a file at once, so that no one reads a half.
+/// Replaces the content of a file at once: nobody reads a half of it, and a write that fails leaves the old content. The file
+/// keeps its mode.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let mut builder = tempfile::Builder::new();
+    // Without one, a file is created with mode 0600.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory)?;
+    if let Ok(metadata) = std::fs::metadata(path) {
+        file.as_file().set_permissions(metadata.permissions())?;
+    }
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Returns the file that a symbolic link leads to, which need not exist.
+fn follow_links(path: &Path) -> PathBuf {
+    /// As many as Linux follows. What is left then is a circle, which is replaced.
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
 }
 
 impl Locker for Locked {

@@ -1,27 +1,30 @@
 //! The configuration file: `deno.json` or `deno.jsonc`.
 
 mod entries;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 
-use deno_config::deno_json::{ConfigFile, ConfigFileError, ConfigFileReadError, LockConfig, ToLockConfigError};
+use deno_config::deno_json::{ConfigFileError, LockConfig, ToLockConfigError};
+use deno_config::workspace::{
+    WorkspaceDirectory, WorkspaceDiscoverError, WorkspaceDiscoverOptions, WorkspaceDiscoverStart,
+};
 use deno_core::url::Url;
-use import_map::{ImportMap, ImportMapWithDiagnostics};
+use deno_lockfile::WorkspaceConfig;
+use import_map::ImportMap;
 use openkv_transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
 use super::Config;
 pub use entries::TestEntry;
 
-const NAMES: [&str; 2] = ["deno.json", "deno.jsonc"];
-
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is no JSON, or cannot be read.
+    /// It is no JSON, cannot be read, or is of no workspace that is valid.
     #[error(transparent)]
-    Read(#[from] ConfigFileReadError),
+    Read(#[from] WorkspaceDiscoverError),
     /// There is no current folder.
     #[error("there is no current folder: {0}")]
     Folder(#[from] std::io::Error),
@@ -88,6 +91,8 @@ pub(super) struct Settings {
     pub lockfile: Option<PathBuf>,
     /// Whether that file must stay as it is.
     pub frozen: bool,
+    /// What it says of the workspace.
+    pub dependencies: WorkspaceConfig,
 }
 
 impl Project {
@@ -102,52 +107,48 @@ impl Project {
         }
     }
 
-    /// Returns the configuration file that applies in a directory.
+    /// Returns the configuration file that applies in a directory: its own, or that of the nearest directory above.
     ///
     /// # Errors
     /// The file is wrong, or one that was named is not there.
     pub fn of_directory(directory: &Path, config: &Config) -> Result<Option<Self>, Error> {
         match config {
             Config::None => Ok(None),
-            Config::Path(path) => Self::read(&std::path::absolute(path)?).map(Some),
-            Config::Discovered => Self::find(directory),
+            Config::Path(path) => Self::discover(WorkspaceDiscoverStart::ConfigFile(&std::path::absolute(path)?)),
+            Config::Discovered => Self::discover(WorkspaceDiscoverStart::Paths(&[directory.to_owned()])),
         }
     }
 
-    /// The configuration file of a folder: its own, or that of the nearest folder above.
-    ///
-    /// # Errors
-    /// The file is wrong.
-    pub fn find(folder: &Path) -> Result<Option<Self>, Error> {
-        let files = folder.ancestors().flat_map(|folder| NAMES.map(|name| folder.join(name)));
-        match files.into_iter().find(|file| file.is_file()) {
-            Some(file) => Self::read(&file).map(Some),
-            None => Ok(None),
+    /// Reads the configuration file that is found from a place, and the workspace that it is a member of.
+    fn discover(start: WorkspaceDiscoverStart) -> Result<Option<Self>, Error> {
+        let options = WorkspaceDiscoverOptions { discover_pkg_json: true, ..Default::default() };
+        let directory = WorkspaceDirectory::discover(&RealSys, start, &options)?;
+        let workspace = &directory.workspace;
+        let Some(config) = directory.member_or_root_deno_json() else { return Ok(None) };
+        // What the root says first: the member may say otherwise.
+        let root = workspace.root_deno_json().filter(|root| root.specifier != config.specifier);
+        let configs: Vec<_> = root.into_iter().chain([config]).map(|config| &**config).collect();
+        for config in &configs {
+            entries::check_supported(config)?;
         }
-    }
-
-    /// Reads a configuration file at an absolute path.
-    ///
-    /// # Errors
-    /// There is no such file, or it is wrong.
-    pub fn read(file: &Path) -> Result<Self, Error> {
-        let config = ConfigFile::read(&RealSys, file)?;
-        let url = config.specifier.clone();
-        entries::check_supported(&config)?;
-        let import_map = config
-            .to_import_map(&RealSys)
-            .map_err(|source| Error::ImportMap { file: url.clone(), source: Box::new(source) })?
-            .map(|ImportMapWithDiagnostics { import_map, .. }| import_map);
-        let wrong_lock = |source| Error::Lock { file: url.clone(), source: Box::new(source) };
-        let lockfile = config.resolve_lockfile_path().map_err(wrong_lock)?;
-        let frozen = config.to_lock_config().map_err(wrong_lock)?.as_ref().is_some_and(LockConfig::frozen);
-        Ok(Self {
-            settings: Settings { compiler_options: entries::compiler_options(&config)?, import_map, lockfile, frozen },
-            test: entries::read(&config, "test", &config.json.test)?,
-            exclude: entries::read(&config, "exclude", &config.json.exclude)?,
-            unstable: config.json.unstable,
-            url,
-        })
+        let file = workspace.root_deno_json().unwrap_or(config).specifier.clone();
+        let wrong_lock = |source| Error::Lock { file: file.clone(), source: Box::new(source) };
+        let lock =
+            workspace.root_deno_json().map(|root| root.to_lock_config()).transpose().map_err(wrong_lock)?.flatten();
+        let settings = Settings {
+            compiler_options: entries::compiler_options(&configs)?,
+            import_map: workspace::import_map(workspace)?,
+            lockfile: workspace.resolve_lockfile_path().map_err(wrong_lock)?,
+            frozen: lock.as_ref().is_some_and(LockConfig::frozen),
+            dependencies: workspace::dependencies(workspace),
+        };
+        Ok(Some(Self {
+            url: config.specifier.clone(),
+            test: entries::read(config, "test", &config.json.test)?,
+            exclude: entries::read(config, "exclude", &config.json.exclude)?,
+            unstable: workspace.unstable_features().to_vec(),
+            settings,
+        }))
     }
 
     /// Returns the directory that the file lies in, which the paths in it start from.

@@ -155,34 +155,3 @@ impl Hinter for Assistant {
 impl Highlighter for Assistant {}
 
 impl Helper for Assistant {}
-
-/// How the terminal was set before the editor changed it.
-#[cfg(unix)]
-pub(super) struct Terminal(Option<rustix::termios::Termios>);
-
-#[cfg(unix)]
-impl Terminal {
-    pub fn save() -> Self {
-        Self(rustix::termios::tcgetattr(io::stdin()).ok())
-    }
-
-    /// Sets it again: for a process that ends while the user types.
-    pub fn restore(&self) {
-        if let Some(termios) = &self.0 {
-            let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Drain, termios);
-        }
-    }
-}
-
-/// How the terminal was set before the editor changed it. This system restores it by itself.
-#[cfg(not(unix))]
-pub(super) struct Terminal;
-
-#[cfg(not(unix))]
-impl Terminal {
-    pub fn save() -> Self {
-        Self
-    }
-
-    pub fn restore(&self) {}
-}

@@ -7,15 +7,15 @@ mod session;
 
 use std::future::poll_fn;
 use std::io::{IsTerminal, Write, stdin, stdout};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use deno_core::error::{CoreError, CoreErrorKind};
-use deno_os::OpExitCallbacks;
 use tokio::sync::mpsc;
 
 use crate::environment::Environment;
 use crate::runtime::Runtime;
-use editor::Terminal;
 use input::{Input, Request};
 use session::Session;
 
@@ -56,9 +56,9 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
 
     let (sender, mut requests) = mpsc::unbounded_channel();
     let reads = if stdin().is_terminal() && stdout().is_terminal() {
-        let terminal = Terminal::save();
-        let state = session.runtime.js().op_state();
-        state.borrow_mut().borrow_mut::<OpExitCallbacks>().push(Box::new(move || terminal.restore()));
+        // The process may exit while the user types. Where the mode cannot be read, the editor says why.
+        #[cfg(unix)]
+        let _ = crate::extensions::terminal::imp::save(stdin().as_fd());
         editor::edit_lines(sender, session.handle(), history())
     } else {
         input::read_lines(sender)

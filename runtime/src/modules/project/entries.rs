@@ -1,7 +1,7 @@
 //! The entries of a configuration file that Deno's library does not read for us.
 
 use deno_config::deno_json::ConfigFile;
-use deno_core::serde_json::Value;
+use deno_core::serde_json::{Map, Value};
 use openkv_transpile::{CompilerOptions, Decorators, Jsx};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -80,20 +80,26 @@ pub(super) fn read<T: Default + DeserializeOwned>(
     }
 }
 
-/// Reads the compiler options.
-pub(super) fn compiler_options(config: &ConfigFile) -> Result<CompilerOptions, Error> {
+/// Reads the compiler options of configuration files, of which the later ones win.
+pub(super) fn compiler_options(configs: &[&ConfigFile]) -> Result<CompilerOptions, Error> {
     const ENTRY: &str = "compilerOptions";
-    let options: CompilerOptionsEntry = read(config, ENTRY, &config.json.compiler_options)?;
-    let emit_metadata = options.emit_decorator_metadata;
-    Ok(CompilerOptions {
-        decorators: if options.experimental_decorators {
-            Decorators::Experimental { emit_metadata }
-        } else {
-            Decorators::Ecma
-        },
-        verbatim_module_syntax: options.verbatim_module_syntax,
-        jsx: jsx(options).map_err(|message| invalid(config, ENTRY, message))?,
-    })
+    let mut merged = Map::new();
+    let mut options = CompilerOptions::default();
+    for config in configs {
+        merged.extend(read::<Map<_, _>>(config, ENTRY, &config.json.compiler_options)?);
+        let entry: CompilerOptionsEntry = read(config, ENTRY, &Some(Value::Object(merged.clone())))?;
+        let emit_metadata = entry.emit_decorator_metadata;
+        options = CompilerOptions {
+            decorators: if entry.experimental_decorators {
+                Decorators::Experimental { emit_metadata }
+            } else {
+                Decorators::Ecma
+            },
+            verbatim_module_syntax: entry.verbatim_module_syntax,
+            jsx: jsx(entry).map_err(|message| invalid(config, ENTRY, message))?,
+        };
+    }
+    Ok(options)
 }
 
 fn invalid(config: &ConfigFile, entry: &'static str, message: String) -> Error {
