@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_fs_watch_next, op_fs_watch_open } from "ext:core/ops";
+import { op_openkv_fs_watch_next, op_openkv_fs_watch_open } from "ext:core/ops";
 
 const { ArrayIsArray, ArrayPrototypeMap, SymbolAsyncIterator, SymbolDispose } = primordials;
 const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
@@ -18,7 +18,7 @@ class FsWatcher {
   #referenced = true;
 
   constructor(paths: string[], recursive: boolean) {
-    this.#rid = op_fs_watch_open(recursive, paths);
+    this.#rid = op_openkv_fs_watch_open(recursive, paths);
   }
 
   /** Whether waiting for a change keeps the script from ending. */
@@ -34,7 +34,7 @@ class FsWatcher {
 
   async next(): Promise<IteratorResult<Change, undefined>> {
     if (this.#closed) return { value: undefined, done: true };
-    const next: Promise<Change | null> = op_fs_watch_next(this.#rid);
+    const next: Promise<Change | null> = op_openkv_fs_watch_next(this.#rid);
     this.#next = next;
     if (!this.#referenced) core.unrefOpPromise(next);
     const value = await next;

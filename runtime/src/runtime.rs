@@ -382,3 +382,17 @@ where
     let value = object.get(scope, key.into()).expect("the bootstrap script sets plain properties");
     value.try_into().expect("the bootstrap script sets properties of this type")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// deno_runtime names its own ops, some of which do the same.
+    #[test]
+    fn own_ops_are_named_after_this_runtime() {
+        let own = extensions::openkv_runtime::init().ops;
+        let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
+        // What Deno's crates call by this name.
+        assert_eq!(other, ["op_set_raw"]);
+    }
+}

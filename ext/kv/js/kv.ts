@@ -1,15 +1,15 @@
 import { primordials } from "ext:core/mod.js";
 import {
-  op_kv_close,
-  op_kv_count,
-  op_kv_delete_range,
-  op_kv_found,
-  op_kv_get,
-  op_kv_get_many,
-  op_kv_mutations,
-  op_kv_turn,
-  op_kv_turn_is_due,
-  op_kv_wait,
+  op_openkv_close,
+  op_openkv_count,
+  op_openkv_delete_range,
+  op_openkv_found,
+  op_openkv_get,
+  op_openkv_get_many,
+  op_openkv_mutations,
+  op_openkv_turn,
+  op_openkv_turn_is_due,
+  op_openkv_wait,
 } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
@@ -37,7 +37,7 @@ export class Kv {
   #rid: number;
   #closed = false;
   /** The mutation of a call that is committed at once. */
-  #mutation: Mutations = op_kv_mutations(true);
+  #mutation: Mutations = op_openkv_mutations(true);
 
   constructor(rid?: number, secret?: unknown) {
     if (secret !== token) {
@@ -56,9 +56,9 @@ export class Kv {
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
     checkConsistency(option(options ?? NONE, "consistency"));
-    let found: Found | undefined = op_kv_get(this.#rid, key);
-    if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found;
-    else if (op_kv_turn_is_due()) await op_kv_turn();
+    let found: Found | undefined = op_openkv_get(this.#rid, key);
+    if (found === undefined) found = op_openkv_found(await op_openkv_wait()) as Found;
+    else if (op_openkv_turn_is_due()) await op_openkv_turn();
     return entry(key, found);
   }
 
@@ -82,11 +82,11 @@ export class Kv {
   }
 
   async count(selector: Selector): Promise<number> {
-    return await op_kv_count(this.#rid, copySelector(selector));
+    return await op_openkv_count(this.#rid, copySelector(selector));
   }
 
   async deleteRange(selector: Selector): Promise<number> {
-    return await op_kv_delete_range(this.#rid, copySelector(selector));
+    return await op_openkv_delete_range(this.#rid, copySelector(selector));
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
@@ -103,7 +103,7 @@ export class Kv {
   }
 
   close(): void {
-    op_kv_close(this.#rid);
+    op_openkv_close(this.#rid);
     this.#closed = true;
   }
 
@@ -120,9 +120,9 @@ export class Kv {
 export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
   // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
   const asked = ArrayPrototypeMap(keys, (key: Key) => key);
-  let found: Found[] | undefined = op_kv_get_many(rid, asked);
-  if (found === undefined) found = op_kv_found(await op_kv_wait()) as Found[];
-  else if (op_kv_turn_is_due()) await op_kv_turn();
+  let found: Found[] | undefined = op_openkv_get_many(rid, asked);
+  if (found === undefined) found = op_openkv_found(await op_openkv_wait()) as Found[];
+  else if (op_openkv_turn_is_due()) await op_openkv_turn();
   const answers = found;
   return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, answers[i]));
 }

@@ -1,11 +1,11 @@
 import { primordials } from "ext:core/mod.js";
 import {
-  op_kv_encode_cursor,
-  op_kv_found,
-  op_kv_list,
-  op_kv_turn,
-  op_kv_turn_is_due,
-  op_kv_wait,
+  op_openkv_encode_cursor,
+  op_openkv_found,
+  op_openkv_list,
+  op_openkv_turn,
+  op_openkv_turn_is_due,
+  op_openkv_wait,
 } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
@@ -101,7 +101,7 @@ export class KvListIterator {
   /** The cursor that continues after the last entry; empty once there are no more. */
   get cursor(): string {
     if (this.#exhausted) return "";
-    if (this.#lastKey !== undefined) return op_kv_encode_cursor(this.#selector, this.#lastKey);
+    if (this.#lastKey !== undefined) return op_openkv_encode_cursor(this.#selector, this.#lastKey);
     if (this.#cursor !== undefined) return this.#cursor;
     throw new Error("Cannot get cursor before first iteration");
   }
@@ -153,11 +153,11 @@ export class KvListIterator {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
-      cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
+      cursor: this.#batchKey === undefined ? this.#cursor : op_openkv_encode_cursor(this.#selector, this.#batchKey),
     };
-    let batch: unknown[] | undefined = op_kv_list(this.#rid, this.#selector, range);
-    if (batch === undefined) batch = op_kv_found(await op_kv_wait()) as unknown[];
-    else if (op_kv_turn_is_due()) await op_kv_turn();
+    let batch: unknown[] | undefined = op_openkv_list(this.#rid, this.#selector, range);
+    if (batch === undefined) batch = op_openkv_found(await op_openkv_wait()) as unknown[];
+    else if (op_openkv_turn_is_due()) await op_openkv_turn();
     this.#batch = batch;
     this.#next = 0;
     this.#end = batch.length - 1;
@@ -189,7 +189,7 @@ class Listed extends Identity {
   }
 
   static cursor(entry: Listed): string {
-    return op_kv_encode_cursor(entry.#selector, entry.#key);
+    return op_openkv_encode_cursor(entry.#selector, entry.#key);
   }
 }
 

@@ -1,6 +1,6 @@
 //! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
 //! order in which they were made, awaited or not. These, and those that take long, are handed to another thread by the op, which
-//! returns `undefined`; [`op_kv_wait`] waits for the last of them.
+//! returns `undefined`; [`op_openkv_wait`] waits for the last of them.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -18,7 +18,7 @@ use crate::value::Decoder;
 
 /// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_get<'s>(
+pub(crate) fn op_openkv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -28,10 +28,10 @@ pub(crate) fn op_kv_get<'s>(
     read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry)
 }
 
-/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where
+/// Reads the entries of several keys in one snapshot: for each key what [`op_openkv_get`] answers. `undefined` where
 /// that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_get_many<'s>(
+pub(crate) fn op_openkv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -59,7 +59,7 @@ fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Valu
     }
 }
 
-/// Which entries [`op_kv_list`] reads.
+/// Which entries [`op_openkv_list`] reads.
 #[derive(FromV8)]
 pub(crate) struct Batch {
     limit: u32,
@@ -75,7 +75,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
 /// where that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_list<'s>(
+pub(crate) fn op_openkv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -98,7 +98,7 @@ impl Batch {
 
 /// Says what is wrong with a consistency that the shim does not know.
 #[op2(fast)]
-pub(crate) fn op_kv_refuse_consistency(
+pub(crate) fn op_openkv_refuse_consistency(
     scope: &mut v8::PinScope<'_, '_>,
     consistency: v8::Local<v8::Value>,
 ) -> Result<(), KvError> {
@@ -125,7 +125,7 @@ impl<'s> FromV8<'s> for StringArgument {
 
 /// Counts the entries of a selector.
 #[op2(reentrant)]
-pub(crate) fn op_kv_count(
+pub(crate) fn op_openkv_count(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
@@ -139,7 +139,7 @@ pub(crate) fn op_kv_count(
 /// The cursor that continues a listing after a key.
 #[op2(reentrant)]
 #[string]
-pub(crate) fn op_kv_encode_cursor(
+pub(crate) fn op_openkv_encode_cursor(
     #[scoped] selector: SelectorArgument,
     #[scoped] key: KeyArgument,
 ) -> Result<String, KvError> {
@@ -206,11 +206,11 @@ struct Entries<'s> {
 /// How the shim takes the entries of a read.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// See [`op_kv_get`].
+    /// See [`op_openkv_get`].
     Entry,
-    /// See [`op_kv_get_many`].
+    /// See [`op_openkv_get_many`].
     Entries { count: usize },
-    /// See [`op_kv_list`].
+    /// See [`op_openkv_list`].
     Batch { limit: usize },
 }
 
@@ -248,7 +248,7 @@ impl Shape {
     }
 }
 
-/// Reads and decodes entries. `undefined` where another thread reads them: [`op_kv_wait`] waits for that.
+/// Reads and decodes entries. `undefined` where another thread reads them: [`op_openkv_wait`] waits for that.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -277,7 +277,9 @@ struct Later {
 /// Waits for the read that an op has just handed to another thread.
 #[op2]
 #[cppgc]
-pub(crate) fn op_kv_wait(state: &mut OpState) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+pub(crate) fn op_openkv_wait(
+    state: &mut OpState,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
     let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
     let turn = turn(state);
     Ok(async move {
@@ -286,7 +288,7 @@ pub(crate) fn op_kv_wait(state: &mut OpState) -> Result<impl Future<Output = Res
     })
 }
 
-/// What a read by another thread found, to be decoded by [`op_kv_found`].
+/// What a read by another thread found, to be decoded by [`op_openkv_found`].
 pub(crate) struct Found {
     lists: RefCell<Vec<Vec<Entry>>>,
     shape: Shape,
@@ -303,7 +305,7 @@ unsafe impl GarbageCollected for Found {
 
 /// Decodes what a read by another thread found, once: the memory is not left to the garbage collector.
 #[op2(reentrant)]
-pub(crate) fn op_kv_found<'s>(
+pub(crate) fn op_openkv_found<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[cppgc] found: &Found,

@@ -13,7 +13,7 @@ use crate::turn::database_and_turn;
 
 /// Commits an atomic operation. Returns the versionstamp, or the positions of the checks that did not hold.
 #[op2(reentrant)]
-pub(crate) fn op_kv_write(
+pub(crate) fn op_openkv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[cppgc] mutations: Option<&Mutations>,
@@ -41,7 +41,7 @@ pub(crate) fn op_kv_write(
 
 /// Deletes the first entries of a selector. Answers how many.
 #[op2(reentrant)]
-pub(crate) fn op_kv_delete_range(
+pub(crate) fn op_openkv_delete_range(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,

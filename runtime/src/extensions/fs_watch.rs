@@ -59,7 +59,7 @@ impl Resource for Watcher {
 /// Watches paths from now on, and what is below them if `recursive`.
 #[op2(stack_trace)]
 #[smi]
-pub(crate) fn op_fs_watch_open(
+pub(crate) fn op_openkv_fs_watch_open(
     state: &mut OpState,
     recursive: bool,
     #[serde] paths: Vec<String>,
@@ -87,7 +87,7 @@ pub(crate) fn op_fs_watch_open(
 
 /// The next change; none if the watcher was closed.
 #[op2]
-pub(crate) async fn op_fs_watch_next(
+pub(crate) async fn op_openkv_fs_watch_next(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
 ) -> Result<Option<Change>, JsErrorBox> {

@@ -99,8 +99,8 @@ async function torture({ openKv, KvU64, ops, path }, script) {
       t.kv = await openKv(inFile ? path : ":memory:");
       opened.push(t.kv);
       if (!ops) return;
-      rids.push(t.rid = await ops.op_kv_open(inFile ? path : ":memory:"));
-      t.mutations = ops.op_kv_mutations();
+      rids.push(t.rid = await ops.op_openkv_open(inFile ? path : ":memory:"));
+      t.mutations = ops.op_openkv_mutations();
     },
     close() {
       try { t.kv.close(); } catch { /* It was closed. */ }
