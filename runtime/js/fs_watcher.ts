@@ -17,8 +17,8 @@ class FsWatcher {
   #closed = false;
   #referenced = true;
 
-  constructor(paths: string[], recursive: boolean) {
-    this.#rid = op_openkv_fs_watch_open(recursive, paths);
+  constructor(paths: string[], recursive: boolean, ignored: string[]) {
+    this.#rid = op_openkv_fs_watch_open(recursive, ignored, paths);
   }
 
   /** Whether waiting for a change keeps the script from ending. */
@@ -62,7 +62,17 @@ class FsWatcher {
   }
 }
 
-export function watchFs(paths: string | string[], options: { recursive?: boolean } = { __proto__: null } as object) {
-  const list = ArrayPrototypeMap(ArrayIsArray(paths) ? paths : [paths], (path: string) => pathFromURL(path));
-  return new FsWatcher(list, options.recursive ?? true);
+interface Options {
+  recursive?: boolean;
+  ignore?: string | string[];
+}
+
+export function watchFs(paths: string | string[], options: Options = { __proto__: null } as object) {
+  const { recursive = true, ignore } = options;
+  return new FsWatcher(list(paths), recursive, ignore === undefined ? [] : list(ignore));
+}
+
+/** Returns paths as strings: as on Deno, anything else is converted. */
+function list(paths: string | string[]): string[] {
+  return ArrayPrototypeMap(ArrayIsArray(paths) ? paths : [paths], (path: string) => `${pathFromURL(path)}`);
 }
