@@ -187,7 +187,8 @@ impl Runtime {
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
-            deno_web::deno_web::args(blobs, options.location.clone(), false, broadcast),
+            // As in Deno, the main thread parses transforms of CSS.
+            deno_web::deno_web::args(blobs, options.location.clone(), true, broadcast),
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
