@@ -52,6 +52,7 @@ deno_core::extension!(
         "testing/definition.ts",
         "testing/each.ts",
         "testing/mod.ts",
+        "testing/permissions.ts",
     ],
     docs = "The global scope and the Deno namespace."
 );
