@@ -82,6 +82,7 @@ export class AtomicOperation {
   }
 
   async commit(): Promise<Result> {
+    if (typeof this.#rid !== "number") throw new TypeError("the operation has no database: make it by kv.atomic()");
     return await commit(this.#rid, this.#write);
   }
 

@@ -98,8 +98,8 @@ export class Kv {
     await listen(this.#rid, handler);
   }
 
-  watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
-    return watch(this.#rid, keys, option(options ?? NONE, "raw") ?? false);
+  watch(keys: Key[], options: { raw?: boolean } = NONE): ReadableStream<Entry[]> {
+    return watch(this.#rid, keys, option(options, "raw") ?? false);
   }
 
   close(): void {

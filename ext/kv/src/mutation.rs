@@ -113,7 +113,7 @@ pub(crate) fn op_openkv_mutate<'s>(
     };
     v8::tc_scope!(let scope, scope);
     let key =
-        if key.is_null_or_undefined() { Err(KvError::MissingKey(key.type_repr())) } else { key::from_v8(scope, key) };
+        if key.is_null_or_undefined() { Err(KvError::MissingKey(key::kind(key))) } else { key::from_v8(scope, key) };
     if scope.has_caught() || scope.has_terminated() {
         scope.rethrow();
         return Ok(());

@@ -43,7 +43,7 @@ pub(crate) fn op_openkv_get_many<'s>(
 }
 
 fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Value>) -> Result<Vec<Key>, KvError> {
-    let keys = key::array(keys)?;
+    let keys = key::array(KEYS, keys)?;
     let keys = (0..keys.length()).map(|i| {
         let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
         key_to_read(scope, key)
@@ -65,7 +65,7 @@ pub(crate) struct Batch {
     limit: u32,
     reverse: bool,
     values: bool,
-    cursor: Option<StringArgument>,
+    cursor: Option<CursorArgument>,
 }
 
 /// How many bytes of values a batch of a listing has at most, but for the last value.
@@ -102,24 +102,33 @@ pub(crate) fn op_openkv_refuse_consistency(
     scope: &mut v8::PinScope<'_, '_>,
     consistency: v8::Local<v8::Value>,
 ) -> Result<(), KvError> {
-    Err(match v8::Local::<v8::String>::try_from(consistency) {
-        Ok(name) => KvError::UnknownConsistency(name.to_rust_string_lossy(scope)),
-        Err(_) if consistency.is_object() => KvError::InvalidConsistency,
-        Err(_) => KvError::Type { expected: "enum", got: consistency.type_repr() },
-    })
+    let received = match v8::Local::<v8::String>::try_from(consistency) {
+        Ok(name) => format!("{:?}", name.to_rust_string_lossy(scope)),
+        Err(_) => key::kind(consistency).to_owned(),
+    };
+    Err(KvError::UnknownConsistency(received))
 }
 
-/// A string, and nothing that could be made one.
-pub(crate) struct StringArgument(pub String);
+/// Returns a string, and nothing that could be made one, for an argument that an error calls `what`.
+pub(crate) fn string<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    what: &'static str,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<String, KvError> {
+    match v8::Local::<v8::String>::try_from(value) {
+        Ok(string) => Ok(string.to_rust_string_lossy(scope)),
+        Err(_) => Err(KvError::Type { what, expected: "a string", received: key::kind(value) }),
+    }
+}
 
-impl<'s> FromV8<'s> for StringArgument {
+/// A cursor as scripts give it.
+struct CursorArgument(String);
+
+impl<'s> FromV8<'s> for CursorArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        match v8::Local::<v8::String>::try_from(value) {
-            Ok(string) => Ok(Self(string.to_rust_string_lossy(scope))),
-            Err(_) => Err(KvError::Type { expected: "string", got: value.type_repr() }),
-        }
+        string(scope, "The cursor", value).map(Self)
     }
 }
 
@@ -177,6 +186,9 @@ impl<'s> FromV8<'s> for KeyArgument {
     }
 }
 
+/// What an error calls a list of keys.
+const KEYS: &str = "A list of keys";
+
 /// Keys as scripts give them.
 pub(crate) struct KeysArgument(pub Result<Vec<Key>, KeyError>);
 
@@ -184,7 +196,7 @@ impl<'s> FromV8<'s> for KeysArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        let array = key::array(value)?;
+        let array = key::array(KEYS, value)?;
         let keys = (0..array.length()).map(|i| {
             let key = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
             Ok(KeyArgument::from_v8(scope, key)?.0)

@@ -55,9 +55,7 @@ pub(crate) fn encode<'s>(
     if let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(value) {
         // Others may be writing to bytes that are shared.
         return match view.buffer(scope) {
-            Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => {
-                Err(KvError::Type { expected: "buffer", got: value.type_repr() })
-            }
+            Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => Err(KvError::SharedBytes),
             _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
         };
     }
