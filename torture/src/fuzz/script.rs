@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Result, Unstructured};
 
 /// What the scripts use: `torture(host, script)`, where the host is an object of `openKv`, `KvU64`, the `path` of a file and,
-/// where it has them, the `ops` of the extension.
+/// where it has them, the `ops` of the extension and the namespace `Deno` with a `directory` for its files.
 pub const PRELUDE: &str = include_str!("script.js");
 
 /// The longest script, in calls.
@@ -218,7 +218,8 @@ pub fn script(data: &[u8]) -> String {
     text + "}"
 }
 
-fn statement(u: &mut Unstructured<'_>) -> Result<String> {
+/// A call of the database or of an op, or what is around calls.
+pub(super) fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u.int_in_range(0..=13)? {
         0 => "await t.settle()".into(),
         1 if u.ratio(1, 4)? => "t.close()".into(),
@@ -272,7 +273,8 @@ fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-fn open(u: &mut Unstructured<'_>) -> Result<String> {
+/// Opens a database.
+pub(super) fn open(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(format!("await t.open({})", u.ratio(1, 4)?))
 }
 
@@ -369,7 +371,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(options + "}")
 }
 
-fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
+/// A value of any kind, made of others down to a depth.
+pub(super) fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
     if depth == MAX_DEPTH || u.ratio(2, 3)? {
         return Ok(format!("({})", u.choose(VALUES)?));
     }
