@@ -28,6 +28,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(additions atomic blobs closing entries errors expiry inspect keys limits list options order queue staging);
+conformance!(additions atomic blobs closing entries errors expiry inspect keys limits list messages options order queue staging);
 conformance!(names values watch);
 conformance!(crypto datagrams events fetch files net open_files process serve web websocket);

@@ -5,7 +5,7 @@ use std::fs;
 
 use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
 use openkv_engine::{AtomicWrite, Enqueue, Key, KeyPart, Mutation, Value};
-use openkv_torture::fuzz;
+use openkv_torture::{Programs, fuzz, scripts};
 
 use crate::support::{PATIENCE, Sandbox};
 
@@ -38,6 +38,13 @@ fn no_call_takes_the_process_down() {
     let ended = (output.code, output.stdout.as_str());
     assert_eq!(ended, (Some(0), &*format!("{} scripts\n", scripts.len())), "{}", output.stderr);
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+#[test]
+fn no_call_of_the_namespace_takes_the_process_down() {
+    let programs = Programs { openkv: env!("CARGO_BIN_EXE_openkv").into(), deno: "deno".into() };
+    let outcome = scripts::run(&programs, &scripts::Args { seconds: 0.0, scripts: 200, seed: 1 });
+    outcome.unwrap_or_else(|broken| panic!("{broken}"));
 }
 
 #[test]
@@ -87,6 +94,44 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
     let ended = (output.code, output.stdout.as_str());
     assert_eq!(ended, (Some(0), &*format!("{} true\n", inputs.len())), "{}", output.stderr);
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+#[test]
+fn listener_prevents_the_end_whatever_was_thrown() {
+    let script = r#"
+        addEventListener("error", (event) => event.preventDefault());
+        addEventListener("unhandledrejection", (event) => event.preventDefault());
+        const fail = () => { throw new Error("of the script"); };
+        const traps = Object.fromEntries(["get", "has", "ownKeys", "getPrototypeOf"].map((name) => [name, fail]));
+        const revoked = () => {
+            const { proxy, revoke } = Proxy.revocable({}, {});
+            revoke();
+            return proxy;
+        };
+        const failing = (name) => Object.defineProperty(new Error("e"), name, { get: fail });
+        const thrown = [
+            () => Object.create(null),
+            () => new Proxy({}, traps),
+            () => new Proxy(new Error("e"), traps),
+            revoked,
+            () => Symbol("s"),
+            () => failing("stack"),
+            () => failing("message"),
+            () => failing("name"),
+            () => failing("cause"),
+            () => new AggregateError([new Proxy({}, traps), revoked()], "e", { cause: revoked() }),
+            () => ({ [Symbol.for("Deno.customInspect")]: fail }),
+        ];
+        for (const make of thrown) {
+            const value = make();
+            setTimeout(() => { throw value; }, 0);
+            queueMicrotask(() => { throw value; });
+            Promise.reject(value);
+            reportError(value);
+        }
+        addEventListener("beforeunload", () => console.log("ended"));
+    "#;
+    assert_eq!(Sandbox::new().run(script).stdout(), "ended\n");
 }
 
 #[test]

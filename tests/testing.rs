@@ -226,6 +226,55 @@ fn tests_have_arguments_permissions_and_a_database_of_their_module() {
 }
 
 #[test]
+fn test_with_permissions_of_another_type_fails() {
+    let cases = [
+        ("5", "The permissions of a test must be \"inherit\", \"none\" or an object: received number"),
+        ("'all'", "The permissions of a test must be \"inherit\", \"none\" or an object: received \"all\""),
+        ("Symbol('s')", "The permissions of a test must be \"inherit\", \"none\" or an object: received symbol"),
+        ("() => 1", "The permissions of a test must be \"inherit\", \"none\" or an object: received function"),
+        ("{ files: true }", "A test has no permission \"files\""),
+        (
+            "{ read: 1n }",
+            "The permission \"read\" of a test must be \"inherit\", a boolean or an array of strings: received bigint",
+        ),
+        (
+            "{ net: Symbol('s') }",
+            "The permission \"net\" of a test must be \"inherit\", a boolean or an array of strings: received symbol",
+        ),
+        ("{ run: [Symbol('s')] }", "The permission \"run\" of a test is for strings: received symbol"),
+        ("{ env: [null] }", "The permission \"env\" of a test is for strings: received null"),
+        ("{ sys: ['nope'] }", "unknown system info kind \"nope\""),
+        ("{ get read() { throw new Error('of the script'); } }", "of the script"),
+    ];
+    let tests: String = cases
+        .iter()
+        .map(|(permissions, _)| format!("Deno.test('test', {{ permissions: {permissions} }}, () => {{}});\n"))
+        .collect();
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", format!("{tests}Deno.test('last', () => {{}});"));
+    let output = sandbox.openkv(["test", "-A", "a_test.ts"]);
+    assert_eq!(output.code, Some(1), "{}{}", output.stdout, output.stderr);
+    for (permissions, message) in cases {
+        assert!(output.stdout.contains(message), "{permissions}: {}", output.stdout);
+    }
+    assert!(output.stdout.contains("1 passed | 11 failed"), "{}", output.stdout);
+}
+
+#[test]
+fn test_may_read_file_urls() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "text");
+    let test = "Deno.test('x', { permissions: { read: [new URL('file', import.meta.url)] } }, () => {
+        console.log(Deno.readTextFileSync('file'));
+        Deno.readTextFileSync('a_test.ts');
+    });";
+    sandbox.write("a_test.ts", test);
+    let output = sandbox.openkv(["test", "-A", "a_test.ts"]);
+    assert!(output.stdout.contains("text\n"), "{}", output.stdout);
+    assert!(output.stdout.contains("NotCapable: Requires read access to \"a_test.ts\""), "{}", output.stdout);
+}
+
+#[test]
 fn what_programs_of_tests_print_stands_in_its_place() {
     let sandbox = Sandbox::new();
     let script = "Deno.test('x', async () => {

@@ -1,9 +1,9 @@
 import { core, primordials } from "ext:core/mod.js";
 import {
-  op_console_size,
+  op_openkv_console_size,
   op_net_listen_udp,
   op_net_listen_unixpacket,
-  op_parent_process,
+  op_openkv_parent_process,
   op_runtime_cpu_usage,
   op_runtime_memory_usage,
 } from "ext:core/ops";
@@ -50,7 +50,7 @@ export const deno = {
   bench,
   build: core.build,
   consoleSize() {
-    op_console_size(size);
+    op_openkv_console_size(size);
     return { columns: size[0], rows: size[1] };
   },
   cpuUsage() {
@@ -81,7 +81,7 @@ export const deno = {
   osUptime: os.osUptime,
   permissions,
   get ppid() {
-    return op_parent_process();
+    return op_openkv_parent_process();
   },
   refTimer: timers.refTimer,
   systemMemoryInfo: os.systemMemoryInfo,

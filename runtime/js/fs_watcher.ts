@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_fs_watch_next, op_fs_watch_open } from "ext:core/ops";
+import { op_openkv_fs_watch_next, op_openkv_fs_watch_open } from "ext:core/ops";
 
 const { ArrayIsArray, ArrayPrototypeMap, SymbolAsyncIterator, SymbolDispose } = primordials;
 const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
@@ -17,8 +17,8 @@ class FsWatcher {
   #closed = false;
   #referenced = true;
 
-  constructor(paths: string[], recursive: boolean) {
-    this.#rid = op_fs_watch_open(recursive, paths);
+  constructor(paths: string[], recursive: boolean, ignored: string[]) {
+    this.#rid = op_openkv_fs_watch_open(recursive, ignored, paths);
   }
 
   /** Whether waiting for a change keeps the script from ending. */
@@ -34,7 +34,7 @@ class FsWatcher {
 
   async next(): Promise<IteratorResult<Change, undefined>> {
     if (this.#closed) return { value: undefined, done: true };
-    const next: Promise<Change | null> = op_fs_watch_next(this.#rid);
+    const next: Promise<Change | null> = op_openkv_fs_watch_next(this.#rid);
     this.#next = next;
     if (!this.#referenced) core.unrefOpPromise(next);
     const value = await next;
@@ -62,7 +62,17 @@ class FsWatcher {
   }
 }
 
-export function watchFs(paths: string | string[], options: { recursive?: boolean } = { __proto__: null } as object) {
-  const list = ArrayPrototypeMap(ArrayIsArray(paths) ? paths : [paths], (path: string) => pathFromURL(path));
-  return new FsWatcher(list, options.recursive ?? true);
+interface Options {
+  recursive?: boolean;
+  ignore?: string | string[];
+}
+
+export function watchFs(paths: string | string[], options: Options = { __proto__: null } as object) {
+  const { recursive = true, ignore } = options;
+  return new FsWatcher(list(paths), recursive, ignore === undefined ? [] : list(ignore));
+}
+
+/** Returns paths as strings: as on Deno, anything else is converted. */
+function list(paths: string | string[]): string[] {
+  return ArrayPrototypeMap(ArrayIsArray(paths) ? paths : [paths], (path: string) => `${pathFromURL(path)}`);
 }

@@ -94,11 +94,16 @@ function log({ quiet, stderrNoColor }: Options, level: string, args: unknown[]) 
   core.print(`${console.inspectArgs(args, { colors: !stderrNoColor })}\n`, true);
 }
 
-/** The text for something thrown that is no error; errors are formatted by the binary. */
+/** The text for something thrown that is no error; errors are formatted by the binary. Never throws, whatever was thrown. */
 function formatException(error: unknown, colors: boolean): string | null {
-  if (core.isNativeError(error) || ObjectPrototypeIsPrototypeOf(ErrorPrototype, error)) return null;
-  const shown = typeof error === "string" ? console.quoteString(error, console.getDefaultInspectOptions()) : error;
-  return `Uncaught ${console.inspectArgs([shown], { colors })}`;
+  try {
+    if (core.isNativeError(error) || ObjectPrototypeIsPrototypeOf(ErrorPrototype, error)) return null;
+    const shown = typeof error === "string" ? console.quoteString(error, console.getDefaultInspectOptions()) : error;
+    return `Uncaught ${console.inspectArgs([shown], { colors })}`;
+  } catch {
+    // It has code of the script, which throws.
+    return "Uncaught (an error that cannot be displayed)";
+  }
 }
 
 globalThis.bootstrap = {

@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_permission } from "ext:core/ops";
+import { op_openkv_permission } from "ext:core/ops";
 
 const { ArrayPrototypeIncludes, MapPrototypeGet, MapPrototypeSet, Promise, SafeMap, Symbol, SymbolFor } =
   primordials;
@@ -76,7 +76,7 @@ function act(action: Action, descriptor: Descriptor): PermissionStatus {
   if (ArrayPrototypeIncludes(PATHS, by)) of = pathFromURL(of);
   of = of === undefined || of === null ? undefined : `${of}`;
 
-  const state = op_permission(action, name, of);
+  const state = op_openkv_permission(action, name, of);
   const key = of === undefined ? name : `${name} ${of}`;
   let status = MapPrototypeGet(statuses, key);
   if (status === undefined) {

@@ -189,7 +189,8 @@ impl Runtime {
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
-            deno_web::deno_web::args(blobs, options.location.clone(), false, broadcast),
+            // As in Deno, the main thread parses transforms of CSS.
+            deno_web::deno_web::args(blobs, options.location.clone(), true, broadcast),
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
@@ -383,4 +384,18 @@ where
     let key = v8::String::new(scope, name).expect("the name is short");
     let value = object.get(scope, key.into()).expect("the bootstrap script sets plain properties");
     value.try_into().expect("the bootstrap script sets properties of this type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// deno_runtime names its own ops, some of which do the same.
+    #[test]
+    fn own_ops_are_named_after_this_runtime() {
+        let own = extensions::openkv_runtime::init().ops;
+        let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
+        // What Deno's crates call by this name.
+        assert_eq!(other, ["op_set_raw"]);
+    }
 }

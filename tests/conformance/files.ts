@@ -228,5 +228,75 @@ await test("changes of a folder are watched", async () => {
   }
 });
 
+/** Returns the paths of the changes that an action makes, up to one of the file `last`, which it makes at the end. */
+async function changed(path: string, options: object | undefined, action: () => void): Promise<Set<string>> {
+  using watcher = Deno.watchFs(path, options);
+  action();
+  Deno.writeTextFileSync("changes/last", "");
+  const changed = new Set<string>();
+  for await (const { paths } of watcher) {
+    for (const path of paths) changed.add(path.slice(`${folder}/changes/`.length));
+    if (changed.delete("last")) break;
+  }
+  Deno.removeSync("changes/last");
+  return changed;
+}
+
+await test("ignored paths and what is below them are watched for nothing", async () => {
+  Deno.mkdirSync("changes/ignored/deep", { recursive: true });
+  Deno.mkdirSync("changes/other");
+  const action = () => {
+    for (const name of ["ignored/deep/file", "ignored/file", "ignored_too", "other/file"]) {
+      Deno.writeTextFileSync(`changes/${name}`, `${Math.random()}`);
+    }
+  };
+  const own = ["ignored/deep/file", "ignored/file", "ignored_too", "other/file"];
+  const cases: [ignore: unknown, expected: string[]][] = [
+    [undefined, own],
+    [[], own],
+    ["changes/ignored", ["ignored_too", "other/file"]],
+    ["./changes/other/../ignored/", ["ignored_too", "other/file"]],
+    [`${folder}/changes/ignored`, ["ignored_too", "other/file"]],
+    [["changes/ignored", "changes/other"], ["ignored_too"]],
+    [["changes/ignored/deep", "changes/other/file"], ["ignored/file", "ignored_too"]],
+    ["changes/absent", own],
+    // Not below what is watched.
+    ["text", own],
+  ];
+  for (const path of ["changes", "./changes/", `${folder}/changes`]) {
+    for (const [ignore, expected] of cases) {
+      equal([...await changed(path, { ignore }, action)].sort(), expected);
+    }
+  }
+  // By another name.
+  Deno.symlinkSync("changes/ignored", "link");
+  equal([...await changed("changes", { ignore: "link" }, action)].sort(), ["ignored_too", "other/file"]);
+  // What is moved out of it came from somewhere.
+  const move = () => Deno.renameSync("changes/ignored/file", "changes/moved");
+  equal((await changed("changes", { ignore: ["changes/ignored"] }, move)).has("moved"), true);
+  const gone = () => Deno.removeSync("changes/ignored", { recursive: true });
+  equal([...await changed("changes", { ignore: ["changes/ignored"] }, gone)], []);
+});
+
+await test("a watcher that is not read for long is told to look again", async () => {
+  Deno.mkdirSync("crowd");
+  using watcher = Deno.watchFs("crowd");
+  const changes = watcher[Symbol.asyncIterator]();
+  const next = async (): Promise<Deno.FsEvent> => (await changes.next()).value;
+  let event: Deno.FsEvent;
+  let round = 0;
+  do {
+    // More changes than may wait, and one that is read.
+    for (let i = 0; i < 3000; i++) Deno.mkdirSync(`crowd/${round}_${i}`);
+    round++;
+    event = await next();
+  } while (event.flag !== "rescan");
+  equal([event.kind, event.paths], ["any", [`${folder}/crowd`]]);
+  // It goes on.
+  Deno.mkdirSync("crowd/later");
+  do event = await next(); while (!event.paths.includes(`${folder}/crowd/later`));
+  equal(event.kind, "create");
+});
+
 Deno.chdir("/");
 Deno.removeSync(folder, { recursive: true });

@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, memory, plain, rejects, test, throws, throwsAtOnce } from "./harness.ts";
 
 const bytes = (...numbers: number[]) => new Uint8Array(numbers);
 const MAX = 2n ** (8n * 255n) - 1n;
@@ -193,15 +193,15 @@ await test("watch refuses parts of other types at once", async () => {
 const noArrays: [unknown, string][] = [
   ["a", "string"],
   ["", "string"],
-  [5, "Number"],
-  [new Uint8Array(2), "Uint8Array"],
-  [{ length: 1, 0: "a" }, "unknown"],
+  [5, "number"],
+  [new Uint8Array(2), "object"],
+  [{ length: 1, 0: "a" }, "object"],
 ];
 for (const [name, call] of Object.entries(calls)) {
   await test(`${name} refuses keys that are no arrays`, async () => {
     using kv = await memory();
     for (const [key, type] of noArrays) {
-      await rejects(() => call(kv, key), "TypeError", `serde_v8 error: invalid type; expected: array, got: ${type}`);
+      await rejects(() => call(kv, key), "TypeError", plain(`A key must be an array: received ${type}`));
     }
     equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
   });
@@ -209,11 +209,8 @@ for (const [name, call] of Object.entries(calls)) {
 await test("watch refuses keys that are no arrays at once", async () => {
   using kv = await memory();
   for (const [key, type] of [...noArrays, [undefined, "undefined"], [null, "null"]]) {
-    throwsAtOnce(
-      () => kv.watch([key as string[]]),
-      "TypeError",
-      `serde_v8 error: invalid type; expected: array, got: ${type}`,
-    );
+    const message = plain(`A key must be an array: received ${type}`);
+    throwsAtOnce(() => kv.watch([key as string[]]), "TypeError", message);
   }
 });
 
@@ -230,8 +227,8 @@ await test("a missing key is refused", async () => {
   using kv = await memory();
   for (const missing of [undefined, null] as any[]) {
     const unread = `Cannot read properties of ${missing} (reading 'length')`;
-    const noArray = `serde_v8 error: invalid type; expected: array, got: ${missing}`;
-    const messages: Record<string, string> = {
+    const noArray = plain(`A key must be an array: received ${missing}`);
+    const messages: Record<string, string | undefined> = {
       get: "Invalid range",
       getMany: "Invalid range",
       check: noArray,
@@ -239,7 +236,7 @@ await test("a missing key is refused", async () => {
       "enqueue of an operation": noArray,
     };
     for (const [name, call] of Object.entries(calls)) {
-      await rejects(() => call(kv, missing), "TypeError", messages[name] ?? unread);
+      await rejects(() => call(kv, missing), "TypeError", name in messages ? messages[name] : unread);
     }
   }
   await rejects(() => (kv as any).get(), "TypeError", "Invalid range");

@@ -228,3 +228,13 @@ await test("WebAssembly is compiled from a response", async () => {
   const message = "Failed to execute 'WebAssembly.compileStreaming': Argument 1 is not of type Response";
   await throws(compile(5), "TypeError", message);
 });
+
+await test("a matrix is made of transforms of CSS", () => {
+  const numbers = (matrix: DOMMatrixReadOnly) => [matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f];
+  equal(numbers(new DOMMatrix("scale(2)")), [2, 0, 0, 2, 0, 0]);
+  equal(numbers(new DOMMatrixReadOnly("translate(3px, 4px) scale(2, 5)")), [2, 0, 0, 5, 3, 4]);
+  equal(numbers(new DOMMatrix().setMatrixValue("matrix(1, 2, 3, 4, 5, 6)")), [1, 2, 3, 4, 5, 6]);
+  equal(String(new DOMMatrix("none")), "matrix(1, 0, 0, 1, 0, 0)");
+  const message = "Failed to parse as CSS <transform-list>: unexpected token";
+  throwsAtOnce(() => new DOMMatrix("no transform"), "DOMException", message);
+});

@@ -18,6 +18,7 @@ pub mod paths;
 pub mod power;
 pub mod processes;
 mod runtime;
+pub mod scripts;
 pub mod soak;
 
 pub use runtime::Under;

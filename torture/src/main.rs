@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use openkv_torture::{
     Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
-    soak,
+    scripts, soak,
 };
 
 #[derive(Parser)]
@@ -51,6 +51,8 @@ enum Command {
     Power(power::Args),
     /// Runs processes that do everything at once on one file, and counts what they were promised
     Processes(processes::Args),
+    /// Calls anything in `Deno` with anything, from scripts that are made at random
+    Scripts(scripts::Args),
     /// Uses everything of a database for a long time, and checks that nothing grows
     Soak(soak::Args),
 }
@@ -85,6 +87,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Paths(args) => paths::run(programs, &args),
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
+        Command::Scripts(args) => scripts::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
     }
 }

@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_add_mutations, op_kv_mutations } from "ext:core/ops";
+import { op_openkv_add_mutations, op_openkv_mutations } from "ext:core/ops";
 import { registerClasses } from "ext:openkv/classes.ts";
 import { describe } from "ext:openkv/describe.ts";
 import { combine, type Mutations, remove, set } from "ext:openkv/mutation.ts";
@@ -27,7 +27,7 @@ interface Mutation {
 /** Checks, mutations and messages to commit as a whole or not at all. */
 export class AtomicOperation {
   #rid: number;
-  #write: Required<Write> = { checks: [], mutations: op_kv_mutations(false), enqueues: [] };
+  #write: Required<Write> = { checks: [], mutations: op_openkv_mutations(false), enqueues: [] };
 
   constructor(rid: number) {
     registerClasses();
@@ -45,9 +45,9 @@ export class AtomicOperation {
 
   mutate(...mutations: Mutation[]): this {
     // Apart from the others, so that none of them is added where one is wrong.
-    const added = op_kv_mutations(false);
+    const added = op_openkv_mutations(false);
     for (let i = 0; i < mutations.length; i++) mutate(added, mutations[i]);
-    op_kv_add_mutations(this.#write.mutations, added);
+    op_openkv_add_mutations(this.#write.mutations, added);
     return this;
   }
 
@@ -82,6 +82,7 @@ export class AtomicOperation {
   }
 
   async commit(): Promise<Result> {
+    if (typeof this.#rid !== "number") throw new TypeError("the operation has no database: make it by kv.atomic()");
     return await commit(this.#rid, this.#write);
   }
 

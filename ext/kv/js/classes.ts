@@ -1,5 +1,5 @@
 import { core } from "ext:core/mod.js";
-import { op_kv_set_classes } from "ext:core/ops";
+import { op_openkv_set_classes } from "ext:core/ops";
 import { deserializers, toStored } from "ext:openkv/blob.ts";
 import { KvU64 } from "ext:openkv/u64.ts";
 
@@ -8,6 +8,6 @@ let registered = false;
 /** Makes known to the ops what a value may be. Not when this module is loaded: that may be for a snapshot, which keeps none of it. */
 export function registerClasses(): void {
   if (registered) return;
-  op_kv_set_classes(KvU64, core.hostObjectBrand, toStored, deserializers());
+  op_openkv_set_classes(KvU64, core.hostObjectBrand, toStored, deserializers());
   registered = true;
 }

@@ -1,11 +1,11 @@
 import { primordials } from "ext:core/mod.js";
 import {
-  op_kv_close,
-  op_kv_count,
-  op_kv_delete_range,
-  op_kv_get,
-  op_kv_mutations,
-  op_kv_turn_is_due,
+  op_openkv_close,
+  op_openkv_count,
+  op_openkv_delete_range,
+  op_openkv_get,
+  op_openkv_mutations,
+  op_openkv_turn_is_due,
 } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
@@ -29,7 +29,7 @@ export class Kv {
   #rid: number;
   #closed = false;
   /** The mutation of a call that is committed at once. */
-  #mutation: Mutations = op_kv_mutations(true);
+  #mutation: Mutations = op_openkv_mutations(true);
 
   constructor(rid?: number, secret?: unknown) {
     if (secret !== token) {
@@ -48,8 +48,8 @@ export class Kv {
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
     checkConsistency(option(options ?? undefined, "consistency"));
-    const found: Found | undefined = op_kv_get(this.#rid, key);
-    return entry(key, found === undefined || op_kv_turn_is_due() ? await afterTurn(found) : found);
+    const found: Found | undefined = op_openkv_get(this.#rid, key);
+    return entry(key, found === undefined || op_openkv_turn_is_due() ? await afterTurn(found) : found);
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
@@ -72,11 +72,11 @@ export class Kv {
   }
 
   async count(selector: Selector): Promise<number> {
-    return await op_kv_count(this.#rid, copySelector(selector));
+    return await op_openkv_count(this.#rid, copySelector(selector));
   }
 
   async deleteRange(selector: Selector): Promise<number> {
-    return await op_kv_delete_range(this.#rid, copySelector(selector));
+    return await op_openkv_delete_range(this.#rid, copySelector(selector));
   }
 
   async enqueue(message: unknown, options?: EnqueueOptions) {
@@ -89,11 +89,11 @@ export class Kv {
   }
 
   watch(keys: Key[], options?: { raw?: boolean }): ReadableStream<Entry[]> {
-    return watch(this.#rid, keys, option(options ?? undefined, "raw") ?? false);
+    return watch(this.#rid, keys, option(options, "raw") ?? false);
   }
 
   close(): void {
-    op_kv_close(this.#rid);
+    op_openkv_close(this.#rid);
     this.#closed = true;
   }
 

@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_encode_cursor, op_kv_list, op_kv_turn_is_due } from "ext:core/ops";
+import { op_openkv_encode_cursor, op_openkv_list, op_openkv_turn_is_due } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
 import { afterTurn } from "ext:openkv/read.ts";
 import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
@@ -95,7 +95,7 @@ export class KvListIterator {
   /** The cursor that continues after the last entry; empty once there are no more. */
   get cursor(): string {
     if (this.#exhausted) return "";
-    if (this.#lastKey !== undefined) return op_kv_encode_cursor(this.#selector, this.#lastKey);
+    if (this.#lastKey !== undefined) return op_openkv_encode_cursor(this.#selector, this.#lastKey);
     if (this.#cursor !== undefined) return this.#cursor;
     throw new Error("Cannot get cursor before first iteration");
   }
@@ -118,7 +118,7 @@ export class KvListIterator {
     try {
       if (this.#needsBatch()) {
         const batch = this.#read();
-        this.#begin(batch === undefined || op_kv_turn_is_due() ? await afterTurn(batch) : batch);
+        this.#begin(batch === undefined || op_openkv_turn_is_due() ? await afterTurn(batch) : batch);
       }
       return this.#take();
     } finally {
@@ -156,11 +156,11 @@ export class KvListIterator {
   /** Reads the next batch. Undefined where another thread reads it. */
   #read(): unknown[] | undefined {
     checkConsistency(this.#consistency);
-    return op_kv_list(this.#rid, this.#selector, {
+    return op_openkv_list(this.#rid, this.#selector, {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
-      cursor: this.#batchKey === undefined ? this.#cursor : op_kv_encode_cursor(this.#selector, this.#batchKey),
+      cursor: this.#batchKey === undefined ? this.#cursor : op_openkv_encode_cursor(this.#selector, this.#batchKey),
     });
   }
 
@@ -196,7 +196,7 @@ class Listed extends Identity {
   }
 
   static cursor(entry: Listed): string {
-    return op_kv_encode_cursor(entry.#selector, entry.#key);
+    return op_openkv_encode_cursor(entry.#selector, entry.#key);
   }
 }
 

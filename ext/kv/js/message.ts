@@ -1,11 +1,11 @@
-import { op_kv_message, op_kv_serialize } from "ext:core/ops";
+import { op_openkv_message, op_openkv_serialize } from "ext:core/ops";
 
 /** Serializes a message for the queue. Unlike a value, a message is always in V8's serialization format. */
 export function serializeMessage(message: unknown): Uint8Array {
-  return op_kv_serialize(message);
+  return op_openkv_serialize(message);
 }
 
 /** The message that was serialized. */
 export function deserializeMessage(bytes: Uint8Array): unknown {
-  return op_kv_message(bytes);
+  return op_openkv_message(bytes);
 }

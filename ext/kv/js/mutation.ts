@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_list_mutations, op_kv_mutate } from "ext:core/ops";
+import { op_openkv_list_mutations, op_openkv_mutate } from "ext:core/ops";
 import { KvU64 } from "ext:openkv/u64.ts";
 import { commitVersionstamp, type Key } from "ext:openkv/write.ts";
 
@@ -43,7 +43,7 @@ export function combine(mutations: Mutations, operation: "sum" | "min" | "max", 
 
 function mutate(mutations: Mutations, kind: number, key: Key, value?: unknown, expireIn = NEVER): void {
   const isU64 = ObjectPrototypeIsPrototypeOf(KvU64.prototype, value);
-  op_kv_mutate(mutations, kind, key, isU64 ? (value as KvU64).value : value, isU64, expireIn);
+  op_openkv_mutate(mutations, kind, key, isU64 ? (value as KvU64).value : value, isU64, expireIn);
 }
 
 /** A mutation as it was added. Its key is undefined where it is wrong. */
@@ -57,7 +57,7 @@ export interface Mutation {
 
 /** What was added. */
 export function list(mutations: Mutations): Mutation[] {
-  const elements = op_kv_list_mutations(mutations);
+  const elements = op_openkv_list_mutations(mutations);
   const list: Mutation[] = [];
   for (let i = 0; i < elements.length; i += 4) {
     const kind = elements[i];

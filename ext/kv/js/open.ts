@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_open } from "ext:core/ops";
+import { op_openkv_open } from "ext:core/ops";
 import { registerClasses } from "ext:openkv/classes.ts";
 import { registerErrors } from "ext:openkv/errors.ts";
 import { Kv, token } from "ext:openkv/kv.ts";
@@ -13,5 +13,5 @@ export async function openKv(path?: string): Promise<Kv> {
   }
   registerErrors();
   registerClasses();
-  return new Kv(await op_kv_open(path), token);
+  return new Kv(await op_openkv_open(path), token);
 }

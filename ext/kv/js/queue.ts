@@ -1,4 +1,4 @@
-import { op_kv_dequeue, op_kv_finish, op_kv_start } from "ext:core/ops";
+import { op_openkv_dequeue, op_openkv_finish, op_openkv_start } from "ext:core/ops";
 import { deserializeMessage } from "ext:openkv/message.ts";
 import { report } from "ext:openkv/report.ts";
 
@@ -9,7 +9,7 @@ export async function listen(rid: number, handler: Handler): Promise<void> {
   /** The failure that was reported last. */
   let failure: string | undefined;
   let messages: [Uint8Array, number][] | string | null;
-  while ((messages = await op_kv_dequeue(rid)) !== null) {
+  while ((messages = await op_openkv_dequeue(rid)) !== null) {
     if (typeof messages === "string") {
       if (messages !== failure) report("Queue messages could not be delivered, and will be tried again:", messages);
       failure = messages;
@@ -35,7 +35,7 @@ async function handle(handler: Handler, bytes: Uint8Array, number: number): Prom
     report("Exception in queue handler", error);
   }
   try {
-    await op_kv_finish(number, success);
+    await op_openkv_finish(number, success);
   } catch (error) {
     report("A queue message could not be finished, and will be delivered again:", error);
   }
@@ -53,7 +53,7 @@ function start(bytes: Uint8Array, number: number): { value: unknown } | undefine
   } catch (error) {
     failure = { error };
   }
-  if (!op_kv_start(number)) return undefined;
+  if (!op_openkv_start(number)) return undefined;
   if (failure !== undefined) throw failure.error;
   return { value };
 }

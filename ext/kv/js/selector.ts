@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_refuse_consistency } from "ext:core/ops";
+import { op_openkv_refuse_consistency } from "ext:core/ops";
 import type { Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeSlice, ObjectFreeze, ObjectHasOwn, TypeError } = primordials;
@@ -36,6 +36,6 @@ export function checkConsistency(consistency: unknown): void {
     case "eventual":
       return;
     default:
-      op_kv_refuse_consistency(consistency);
+      op_openkv_refuse_consistency(consistency);
   }
 }

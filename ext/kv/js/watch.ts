@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_kv_refuse_watch, op_kv_watch, op_kv_watch_next } from "ext:core/ops";
+import { op_openkv_refuse_watch, op_openkv_watch, op_openkv_watch_next } from "ext:core/ops";
 import { type Entry, readMany } from "ext:openkv/read.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -14,7 +14,7 @@ const {
 /** A stream of the entries of keys: as they are, and then whenever one of them changes. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
   const { ReadableStream } = streams();
-  const watch = op_kv_watch(rid, keys);
+  const watch = op_openkv_watch(rid, keys);
   let watched: Key[];
   try {
     watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
@@ -32,7 +32,7 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   async function next(): Promise<Entry[] | undefined> {
     // Without keys there is nothing to wait for.
     if (watched.length === 0) return undefined;
-    while (told === undefined || await op_kv_watch_next(watch)) {
+    while (told === undefined || await op_openkv_watch_next(watch)) {
       const entries = await (first ?? readMany(rid, watched));
       first = undefined;
       const before = told;
@@ -68,6 +68,6 @@ function streams() {
   try {
     return core.loadExtScript("ext:deno_web/06_streams.js");
   } catch {
-    op_kv_refuse_watch();
+    op_openkv_refuse_watch();
   }
 }

@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_kv_write } from "ext:core/ops";
+import { op_openkv_write } from "ext:core/ops";
 import { serializeMessage } from "ext:openkv/message.ts";
 import type { Mutations } from "ext:openkv/mutation.ts";
 import { option } from "ext:openkv/options.ts";
@@ -68,7 +68,7 @@ export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
 
 /** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
 export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
-  const answer: string | number[] = await op_kv_write(rid, mutations, checks, enqueues);
+  const answer: string | number[] = await op_openkv_write(rid, mutations, checks, enqueues);
   if (typeof answer === "string") return { ok: true, versionstamp: answer };
   // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
   const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));

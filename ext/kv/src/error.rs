@@ -18,20 +18,22 @@ pub enum KvError {
     #[error(transparent)]
     Host(#[from] JsErrorBox),
 
-    /// An argument is of another type. A buffer must be a Uint8Array of memory that is not shared.
-    #[error("serde_v8 error: invalid type; expected: {expected}, got: {got}")]
+    /// An argument is of another type.
+    #[error("{what} must be {expected}: received {received}")]
     Type {
-        /// What it must be.
+        /// What the argument is for.
+        what: &'static str,
+        /// What it must be, with an article.
         expected: &'static str,
-        /// What it is.
-        got: &'static str,
+        /// What it is, as [`kind`](crate::key::kind) names it.
+        received: &'static str,
     },
+    /// Others may write to the bytes while they are read.
+    #[error("a Uint8Array of shared memory cannot be stored: store a copy, as of its slice()")]
+    SharedBytes,
     /// A consistency that is none.
-    #[error("unknown variant `{0}`, expected `strong` or `eventual`")]
+    #[error("consistency must be \"strong\" or \"eventual\": received {0}")]
     UnknownConsistency(String),
-    /// A consistency that is an object.
-    #[error("consistency must be \"strong\" or \"eventual\"")]
-    InvalidConsistency,
     /// A mutation without a key. The text is that of the reference, which asks for the key's length.
     #[error("Cannot read properties of {0} (reading 'length')")]
     MissingKey(&'static str),

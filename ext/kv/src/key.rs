@@ -4,14 +4,42 @@ use smallvec::SmallVec;
 
 use crate::error::KvError;
 
-/// A value that must be an array.
-pub(crate) fn array<'s>(value: v8::Local<'s, v8::Value>) -> Result<v8::Local<'s, v8::Array>, KvError> {
-    value.try_into().map_err(|_| KvError::Type { expected: "array", got: value.type_repr() })
+/// Returns a value as the array that it must be, for an argument that an error calls `what`.
+pub(crate) fn array<'s>(
+    what: &'static str,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<v8::Local<'s, v8::Array>, KvError> {
+    value.try_into().map_err(|_| KvError::Type { what, expected: "an array", received: kind(value) })
+}
+
+/// Returns what scripts call the kind of a value: what `typeof` says, or "null" or "array".
+pub(crate) fn kind(value: v8::Local<v8::Value>) -> &'static str {
+    if value.is_null() {
+        "null"
+    } else if value.is_undefined() {
+        "undefined"
+    } else if value.is_string() {
+        "string"
+    } else if value.is_number() {
+        "number"
+    } else if value.is_big_int() {
+        "bigint"
+    } else if value.is_boolean() {
+        "boolean"
+    } else if value.is_symbol() {
+        "symbol"
+    } else if value.is_function() {
+        "function"
+    } else if value.is_array() {
+        "array"
+    } else {
+        "object"
+    }
 }
 
 /// Encodes an array of key parts.
 pub(crate) fn from_v8<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
-    let array = array(value)?;
+    let array = array("A key", value)?;
     let mut key = Key::new();
     for i in 0..array.length() {
         let part = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;

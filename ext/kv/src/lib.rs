@@ -59,33 +59,33 @@ pub fn init(options: Options) -> Extension {
 deno_core::extension!(
     openkv,
     ops = [
-        open::op_kv_close,
-        open::op_kv_open,
-        mutation::op_kv_add_mutations,
-        mutation::op_kv_list_mutations,
-        mutation::op_kv_mutate,
-        mutation::op_kv_mutations,
-        queue::op_kv_dequeue,
-        queue::op_kv_finish,
-        queue::op_kv_message,
-        queue::op_kv_start,
-        read::op_kv_count,
-        read::op_kv_encode_cursor,
-        read::op_kv_found,
-        read::op_kv_get,
-        read::op_kv_get_many,
-        read::op_kv_list,
-        read::op_kv_refuse_consistency,
-        read::op_kv_wait,
-        turn::op_kv_turn,
-        turn::op_kv_turn_is_due,
-        value::op_kv_serialize,
-        value::op_kv_set_classes,
-        watch::op_kv_watch,
-        watch::op_kv_watch_next,
-        watch::op_kv_refuse_watch,
-        write::op_kv_delete_range,
-        write::op_kv_write,
+        open::op_openkv_close,
+        open::op_openkv_open,
+        mutation::op_openkv_add_mutations,
+        mutation::op_openkv_list_mutations,
+        mutation::op_openkv_mutate,
+        mutation::op_openkv_mutations,
+        queue::op_openkv_dequeue,
+        queue::op_openkv_finish,
+        queue::op_openkv_message,
+        queue::op_openkv_start,
+        read::op_openkv_count,
+        read::op_openkv_encode_cursor,
+        read::op_openkv_found,
+        read::op_openkv_get,
+        read::op_openkv_get_many,
+        read::op_openkv_list,
+        read::op_openkv_refuse_consistency,
+        read::op_openkv_wait,
+        turn::op_openkv_turn,
+        turn::op_openkv_turn_is_due,
+        value::op_openkv_serialize,
+        value::op_openkv_set_classes,
+        watch::op_openkv_watch,
+        watch::op_openkv_watch_next,
+        watch::op_openkv_refuse_watch,
+        write::op_openkv_delete_range,
+        write::op_openkv_write,
     ],
     esm_entry_point = "ext:openkv/global.ts",
     options = {
@@ -106,3 +106,20 @@ const SHIM: [ExtensionFileSource; 20] = include!(concat!(env!("OUT_DIR"), "/shim
 
 /// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
 pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host may have other extensions for a database, as deno_kv: names that both have panic, or one hides the other's.
+    #[test]
+    fn all_names_are_of_this_extension() {
+        let extension = init(Options::memory());
+        assert_eq!(extension.name, "openkv");
+        let foreign: Vec<_> =
+            extension.ops.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
+        assert!(foreign.is_empty(), "{foreign:?}");
+        let modules = extension.esm_files.iter().map(|file| file.specifier);
+        assert!(modules.clone().all(|module| module.starts_with("ext:openkv/")), "{:?}", modules.collect::<Vec<_>>());
+    }
+}

@@ -81,7 +81,7 @@ impl Kind {
 /// Begins a list of mutations, or one that holds a single one at a time.
 #[op2]
 #[cppgc]
-pub(crate) fn op_kv_mutations(state: &OpState, is_single: bool) -> Mutations {
+pub(crate) fn op_openkv_mutations(state: &OpState, is_single: bool) -> Mutations {
     let memory = state.borrow::<Rc<Memory>>().clone();
     Mutations { staged: RefCell::default(), is_single, size: Cell::default(), memory }
 }
@@ -92,7 +92,7 @@ pub(crate) fn op_kv_mutations(state: &OpState, is_single: bool) -> Mutations {
 /// Nothing is added where this throws. Code of the script runs while the value and the key are read, and may throw, or add
 /// mutations itself: those come first.
 #[op2(fast, reentrant)]
-pub(crate) fn op_kv_mutate<'s>(
+pub(crate) fn op_openkv_mutate<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[cppgc] mutations: &Mutations,
@@ -113,7 +113,7 @@ pub(crate) fn op_kv_mutate<'s>(
     };
     v8::tc_scope!(let scope, scope);
     let key =
-        if key.is_null_or_undefined() { Err(KvError::MissingKey(key.type_repr())) } else { key::from_v8(scope, key) };
+        if key.is_null_or_undefined() { Err(KvError::MissingKey(key::kind(key))) } else { key::from_v8(scope, key) };
     if scope.has_caught() || scope.has_terminated() {
         scope.rethrow();
         return Ok(());
@@ -127,7 +127,7 @@ pub(crate) fn op_kv_mutate<'s>(
 
 /// Adds mutations to others, and leaves none behind.
 #[op2(fast)]
-pub(crate) fn op_kv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] added: &Mutations) {
+pub(crate) fn op_openkv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] added: &Mutations) {
     mutations.size.set(mutations.size.get() + added.size.take());
     let added = added.staged.take();
     mutations.staged.borrow_mut().extend(added);
@@ -136,7 +136,7 @@ pub(crate) fn op_kv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] added
 /// What was added: an array of kind, key, value and time to live of each mutation, one after the other. A key that is wrong
 /// is `undefined`.
 #[op2(reentrant)]
-pub(crate) fn op_kv_list_mutations<'s>(
+pub(crate) fn op_openkv_list_mutations<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[cppgc] mutations: &Mutations,

@@ -20,7 +20,7 @@ pub fn is_remote(path: &str) -> bool {
 }
 
 /// What scripts find a database as among their resources.
-const NAME: &str = "database";
+const NAME: &str = "openkvDatabase";
 
 pub(crate) struct DatabaseResource {
     pub database: Arc<dyn Database>,
@@ -43,7 +43,7 @@ pub(crate) fn database(state: &OpState, rid: ResourceId) -> Result<Rc<DatabaseRe
 
 /// Closes a database.
 #[op2(fast)]
-pub(crate) fn op_kv_close(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), KvError> {
+pub(crate) fn op_openkv_close(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), KvError> {
     let database = state.resource_table.take::<DatabaseResource>(rid)?;
     state.borrow_mut::<Deliveries>().release(rid);
     database.close();
@@ -64,7 +64,7 @@ pub fn close_databases(state: &mut OpState) {
 /// Opens a database. Answers its resource.
 #[op2(stack_trace)]
 #[smi]
-pub(crate) async fn op_kv_open(
+pub(crate) async fn op_openkv_open(
     state: Rc<RefCell<OpState>>,
     #[string] path: Option<String>,
 ) -> Result<ResourceId, KvError> {

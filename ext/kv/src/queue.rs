@@ -69,7 +69,10 @@ impl<'s> ToV8<'s> for Dequeued {
 
 /// Waits for messages.
 #[op2]
-pub(crate) async fn op_kv_dequeue(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> Result<Dequeued, KvError> {
+pub(crate) async fn op_openkv_dequeue(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+) -> Result<Dequeued, KvError> {
     let Ok(resource) = database(&state.borrow(), rid) else {
         return Ok(Dequeued::Closed);
     };
@@ -98,7 +101,7 @@ pub(crate) async fn op_kv_dequeue(state: Rc<RefCell<OpState>>, #[smi] rid: Resou
 /// Notes that the handler of a message is called now. Returns false where the message is not to be handled any more: the
 /// database was closed.
 #[op2(fast)]
-pub(crate) fn op_kv_start(state: &mut OpState, number: u32) -> bool {
+pub(crate) fn op_openkv_start(state: &mut OpState, number: u32) -> bool {
     let message = state.borrow_mut::<Deliveries>().by_number.get_mut(&number);
     if let Some(message) = &mut message.filter(|message| !message.started) {
         message.delivery.start();
@@ -110,7 +113,7 @@ pub(crate) fn op_kv_start(state: &mut OpState, number: u32) -> bool {
 
 /// Decodes a message. deno_core's own op aborts the process where a message holds an object that it does not know.
 #[op2(reentrant)]
-pub(crate) fn op_kv_message<'s>(
+pub(crate) fn op_openkv_message<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     message: v8::Local<'s, v8::Uint8Array>,
@@ -121,7 +124,7 @@ pub(crate) fn op_kv_message<'s>(
 
 /// Tells whether a message was handled.
 #[op2]
-pub(crate) async fn op_kv_finish(state: Rc<RefCell<OpState>>, number: u32, success: bool) -> Result<(), KvError> {
+pub(crate) async fn op_openkv_finish(state: Rc<RefCell<OpState>>, number: u32, success: bool) -> Result<(), KvError> {
     let delivery = state.borrow_mut().borrow_mut::<Deliveries>().by_number.remove(&number);
     match delivery {
         Some(message) => Ok(message.delivery.finish(success).await?),

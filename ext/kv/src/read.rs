@@ -1,6 +1,6 @@
 //! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
 //! order in which they were made, awaited or not. These, and those that take long, are handed to another thread by the op, which
-//! returns `undefined`; [`op_kv_wait`] waits for the last of them.
+//! returns `undefined`; [`op_openkv_wait`] waits for the last of them.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -19,7 +19,7 @@ use crate::value::Decoder;
 
 /// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_get<'s>(
+pub(crate) fn op_openkv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -29,10 +29,10 @@ pub(crate) fn op_kv_get<'s>(
     read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry)
 }
 
-/// Reads the entries of several keys in one snapshot: for each key what [`op_kv_get`] answers. `undefined` where
+/// Reads the entries of several keys in one snapshot: for each key what [`op_openkv_get`] answers. `undefined` where
 /// that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_get_many<'s>(
+pub(crate) fn op_openkv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -44,7 +44,7 @@ pub(crate) fn op_kv_get_many<'s>(
 }
 
 fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Value>) -> Result<Vec<Key>, KvError> {
-    let keys = key::array(keys)?;
+    let keys = key::array(KEYS, keys)?;
     let keys = (0..keys.length()).map(|i| {
         let key = keys.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
         key_to_read(scope, key)
@@ -60,13 +60,13 @@ fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Valu
     }
 }
 
-/// Which entries [`op_kv_list`] reads.
+/// Which entries [`op_openkv_list`] reads.
 #[derive(FromV8)]
 pub(crate) struct Batch {
     limit: u32,
     reverse: bool,
     values: bool,
-    cursor: Option<StringArgument>,
+    cursor: Option<CursorArgument>,
 }
 
 /// How many bytes of values a batch of a listing has at most, but for the last value.
@@ -76,7 +76,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
 /// where that is not done at once.
 #[op2(reentrant)]
-pub(crate) fn op_kv_list<'s>(
+pub(crate) fn op_openkv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
@@ -99,34 +99,43 @@ impl Batch {
 
 /// Says what is wrong with a consistency that the shim does not know.
 #[op2(fast)]
-pub(crate) fn op_kv_refuse_consistency(
+pub(crate) fn op_openkv_refuse_consistency(
     scope: &mut v8::PinScope<'_, '_>,
     consistency: v8::Local<v8::Value>,
 ) -> Result<(), KvError> {
-    Err(match v8::Local::<v8::String>::try_from(consistency) {
-        Ok(name) => KvError::UnknownConsistency(name.to_rust_string_lossy(scope)),
-        Err(_) if consistency.is_object() => KvError::InvalidConsistency,
-        Err(_) => KvError::Type { expected: "enum", got: consistency.type_repr() },
-    })
+    let received = match v8::Local::<v8::String>::try_from(consistency) {
+        Ok(name) => format!("{:?}", name.to_rust_string_lossy(scope)),
+        Err(_) => key::kind(consistency).to_owned(),
+    };
+    Err(KvError::UnknownConsistency(received))
 }
 
-/// A string, and nothing that could be made one.
-pub(crate) struct StringArgument(pub String);
+/// Returns a string, and nothing that could be made one, for an argument that an error calls `what`.
+pub(crate) fn string<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    what: &'static str,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<String, KvError> {
+    match v8::Local::<v8::String>::try_from(value) {
+        Ok(string) => Ok(string.to_rust_string_lossy(scope)),
+        Err(_) => Err(KvError::Type { what, expected: "a string", received: key::kind(value) }),
+    }
+}
 
-impl<'s> FromV8<'s> for StringArgument {
+/// A cursor as scripts give it.
+struct CursorArgument(String);
+
+impl<'s> FromV8<'s> for CursorArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        match v8::Local::<v8::String>::try_from(value) {
-            Ok(string) => Ok(Self(string.to_rust_string_lossy(scope))),
-            Err(_) => Err(KvError::Type { expected: "string", got: value.type_repr() }),
-        }
+        string(scope, "The cursor", value).map(Self)
     }
 }
 
 /// Counts the entries of a selector.
 #[op2(reentrant)]
-pub(crate) fn op_kv_count(
+pub(crate) fn op_openkv_count(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
@@ -140,7 +149,7 @@ pub(crate) fn op_kv_count(
 /// The cursor that continues a listing after a key.
 #[op2(reentrant)]
 #[string]
-pub(crate) fn op_kv_encode_cursor(
+pub(crate) fn op_openkv_encode_cursor(
     #[scoped] selector: SelectorArgument,
     #[scoped] key: KeyArgument,
 ) -> Result<String, KvError> {
@@ -178,6 +187,9 @@ impl<'s> FromV8<'s> for KeyArgument {
     }
 }
 
+/// What an error calls a list of keys.
+const KEYS: &str = "A list of keys";
+
 /// Keys as scripts give them.
 pub(crate) struct KeysArgument(pub Result<Vec<Key>, KeyError>);
 
@@ -185,7 +197,7 @@ impl<'s> FromV8<'s> for KeysArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        let array = key::array(value)?;
+        let array = key::array(KEYS, value)?;
         let keys = (0..array.length()).map(|i| {
             let key = array.get_index(scope, i).ok_or(KvError::NotAKeyPart)?;
             Ok(KeyArgument::from_v8(scope, key)?.0)
@@ -207,11 +219,11 @@ struct Entries<'s> {
 /// How the shim takes the entries of a read.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// See [`op_kv_get`].
+    /// See [`op_openkv_get`].
     Entry,
-    /// See [`op_kv_get_many`].
+    /// See [`op_openkv_get_many`].
     Entries { count: usize },
-    /// See [`op_kv_list`].
+    /// See [`op_openkv_list`].
     Batch { limit: usize },
 }
 
@@ -249,7 +261,7 @@ impl Shape {
     }
 }
 
-/// Reads and decodes entries. `undefined` where another thread reads them: [`op_kv_wait`] waits for that.
+/// Reads and decodes entries. `undefined` where another thread reads them: [`op_openkv_wait`] waits for that.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -278,7 +290,9 @@ struct Later {
 /// Waits for the read that an op has just handed to another thread.
 #[op2]
 #[cppgc]
-pub(crate) fn op_kv_wait(state: &mut OpState) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
+pub(crate) fn op_openkv_wait(
+    state: &mut OpState,
+) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
     let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
     let turn = turn(state);
     Ok(async move {
@@ -287,7 +301,7 @@ pub(crate) fn op_kv_wait(state: &mut OpState) -> Result<impl Future<Output = Res
     })
 }
 
-/// What a read by another thread found, to be decoded by [`op_kv_found`].
+/// What a read by another thread found, to be decoded by [`op_openkv_found`].
 pub(crate) struct Found {
     lists: RefCell<Vec<Vec<Entry>>>,
     shape: Shape,
@@ -304,7 +318,7 @@ unsafe impl GarbageCollected for Found {
 
 /// Decodes what a read by another thread found, once: the memory is not left to the garbage collector.
 #[op2(reentrant)]
-pub(crate) fn op_kv_found<'s>(
+pub(crate) fn op_openkv_found<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     #[cppgc] found: &Found,

@@ -83,13 +83,13 @@ pub(crate) fn turn(state: &OpState) -> Rc<Turn> {
 
 /// Whether the event loop must run before the next operation.
 #[op2(fast)]
-pub(crate) fn op_kv_turn_is_due(state: &OpState) -> bool {
+pub(crate) fn op_openkv_turn_is_due(state: &OpState) -> bool {
     state.borrow::<Rc<Turn>>().is_due()
 }
 
 /// Completes with the next event-loop tick.
 #[op2(async(deferred), fast)]
-pub(crate) async fn op_kv_turn(state: Rc<RefCell<OpState>>) {
+pub(crate) async fn op_openkv_turn(state: Rc<RefCell<OpState>>) {
     state.borrow().borrow::<Rc<Turn>>().began.set(None);
 }
 

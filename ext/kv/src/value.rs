@@ -30,7 +30,7 @@ impl Classes {
 /// Tells the class of 64-bit unsigned integers, the symbol of the function by which an object of the host says what it is
 /// serialized as, the function that says what is stored of that, and the functions that restore such objects, by their type.
 #[op2]
-pub(crate) fn op_kv_set_classes(
+pub(crate) fn op_openkv_set_classes(
     state: &mut OpState,
     #[scoped] u64: v8::Global<v8::Function>,
     #[scoped] brand: v8::Global<v8::Symbol>,
@@ -57,9 +57,7 @@ pub(crate) fn encode<'s>(
     if let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(value) {
         // Others may be writing to bytes that are shared.
         return match view.buffer(scope) {
-            Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => {
-                Err(KvError::Type { expected: "buffer", got: value.type_repr() })
-            }
+            Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => Err(KvError::SharedBytes),
             _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
         };
     }
@@ -91,7 +89,7 @@ fn serialize<'s>(
 
 /// Serializes a queue message: unlike a value, it is always in V8's format.
 #[op2(reentrant)]
-pub(crate) fn op_kv_serialize<'s>(
+pub(crate) fn op_openkv_serialize<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: Rc<RefCell<OpState>>,
     message: v8::Local<'s, v8::Value>,

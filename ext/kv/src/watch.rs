@@ -16,7 +16,7 @@ struct WatchResource {
 
 impl Resource for WatchResource {
     fn name(&self) -> Cow<'_, str> {
-        "databaseWatcher".into()
+        "openkvWatcher".into()
     }
 
     fn close(self: Rc<Self>) {
@@ -27,7 +27,7 @@ impl Resource for WatchResource {
 /// Watches keys. Answers a resource.
 #[op2(reentrant)]
 #[smi]
-pub(crate) fn op_kv_watch(
+pub(crate) fn op_openkv_watch(
     state: &mut OpState,
     #[smi] rid: ResourceId,
     #[scoped] keys: KeysArgument,
@@ -39,7 +39,7 @@ pub(crate) fn op_kv_watch(
 
 /// Waits until a watched key may have changed. Answers false once the database, or the watch, was closed.
 #[op2]
-pub(crate) async fn op_kv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> bool {
+pub(crate) async fn op_openkv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> bool {
     let Ok(resource) = state.borrow().resource_table.get::<WatchResource>(rid) else {
         return false;
     };
@@ -53,6 +53,6 @@ pub(crate) async fn op_kv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: Re
 
 /// Says why there is no watch in a host without streams.
 #[op2(fast)]
-pub(crate) fn op_kv_refuse_watch() -> Result<(), KvError> {
+pub(crate) fn op_openkv_refuse_watch() -> Result<(), KvError> {
     Err(KvError::NoStreams)
 }

@@ -6,14 +6,14 @@ use deno_core::{FromV8, OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::{AtomicWrite, Check, Commit, Enqueue};
 
 use crate::error::KvError;
-use crate::key::{array, bytes_from_v8};
+use crate::key::{array, bytes_from_v8, kind};
 use crate::mutation::Mutations;
-use crate::read::{KeyArgument, KeysArgument, SelectorArgument, StringArgument, versionstamp_to_v8};
+use crate::read::{KeyArgument, KeysArgument, SelectorArgument, string, versionstamp_to_v8};
 use crate::turn::database_and_turn;
 
 /// Commits an atomic operation. Returns the versionstamp, or the positions of the checks that did not hold.
 #[op2(reentrant)]
-pub(crate) fn op_kv_write(
+pub(crate) fn op_openkv_write(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[cppgc] mutations: Option<&Mutations>,
@@ -41,7 +41,7 @@ pub(crate) fn op_kv_write(
 
 /// Deletes the first entries of a selector. Answers how many.
 #[op2(reentrant)]
-pub(crate) fn op_kv_delete_range(
+pub(crate) fn op_openkv_delete_range(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
@@ -79,7 +79,7 @@ where
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        let array = array(value)?;
+        let array = array("A list", value)?;
         let elements = (0..array.length()).map(|i| {
             let element = array.get_index(scope, i).ok_or(KvError::Argument("an element cannot be read"))?;
             Ok(T::from_v8(scope, element)?)
@@ -92,7 +92,18 @@ where
 #[derive(FromV8)]
 pub(crate) struct CheckArgument {
     key: KeyArgument,
-    versionstamp: Option<StringArgument>,
+    versionstamp: Option<VersionstampArgument>,
+}
+
+/// A versionstamp as scripts give it.
+struct VersionstampArgument(String);
+
+impl<'s> FromV8<'s> for VersionstampArgument {
+    type Error = KvError;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
+        string(scope, "The versionstamp of a check", value).map(Self)
+    }
 }
 
 /// Serialized bytes that the shim passes.
@@ -129,7 +140,11 @@ impl<'s> FromV8<'s> for IntegerArgument {
             return Ok(Self(int.u64_value().0 as f64));
         }
         let number = v8::Local::<v8::Number>::try_from(value);
-        let number = number.map_err(|_| KvError::Type { expected: "integer", got: value.type_repr() })?;
+        let number = number.map_err(|_| KvError::Type {
+            what: "A delay",
+            expected: "a number of milliseconds",
+            received: kind(value),
+        })?;
         Ok(Self(number.value()))
     }
 }
@@ -141,7 +156,7 @@ impl<'s> FromV8<'s> for ScheduleArgument {
     type Error = KvError;
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
-        let array = array(value)?;
+        let array = array("backoffSchedule", value)?;
         let waits = (0..array.length()).map(|i| {
             let wait = array.get_index(scope, i).unwrap_or_else(|| v8::undefined(scope).into());
             Ok(IntegerArgument::from_v8(scope, wait)?.0 as u32)

@@ -11,7 +11,7 @@ const SCRIPT: &str = r#"async () => {
     const { openKv, ops, path } = host;
     host.kv ??= await openKv(path);
     const { value: bytes } = await host.kv.get(["bytes"]);
-    for (const read of [async () => (await host.kv.get(["value"])).value, () => ops.op_kv_message(bytes)]) {
+    for (const read of [async () => (await host.kv.get(["value"])).value, () => ops.op_openkv_message(bytes)]) {
         try {
             const value = await read();
             await host.kv.set(["copy"], value);

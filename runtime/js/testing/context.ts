@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_test_event } from "ext:core/ops";
+import { op_openkv_test_event } from "ext:core/ops";
 import { readStep, type StepDefinition } from "ext:openkv_runtime/testing/definition.ts";
 
 const { ArrayPrototypeConcat, ArrayPrototypeFilter, ArrayPrototypePush, Error, SafeArrayIterator, SymbolToStringTag } = primordials;
@@ -94,7 +94,7 @@ function abandon(scope: Scope) {
 function end(step: Step, outcome: Outcome) {
   if (step.outcome !== undefined) return;
   step.outcome = outcome;
-  op_test_event({ kind: "stepEnded", id: step.id, outcome });
+  op_openkv_test_event({ kind: "stepEnded", id: step.id, outcome });
 }
 
 function context(scope: Scope, origin: string, parent: TestContext | undefined): TestContext {
@@ -124,7 +124,7 @@ async function runStep(
   const { fn, name } = definition;
   const step: Step = { id: ++lastStep, path: ArrayPrototypeConcat(parent.path, name), steps: [], ended: false };
   ArrayPrototypePush(parent.steps, step);
-  op_test_event({ kind: "stepStarted", id: step.id, name, path: parent.path, location });
+  op_openkv_test_event({ kind: "stepStarted", id: step.id, name, path: parent.path, location });
   if (definition.ignore) {
     end(step, { kind: "ignored" });
     return false;

@@ -2,10 +2,11 @@
 // then has them run one by one: see runtime/src/testing.
 
 import { core, primordials } from "ext:core/mod.js";
-import { op_test_event, op_test_permissions } from "ext:core/ops";
+import { op_openkv_test_event, op_openkv_test_permissions } from "ext:core/ops";
 import { type Location, type Outcome, runTest, type TestContext } from "ext:openkv_runtime/testing/context.ts";
 import { type Definition, readTest, type TestOptions } from "ext:openkv_runtime/testing/definition.ts";
 import { eachOf } from "ext:openkv_runtime/testing/each.ts";
+import { readPermissions } from "ext:openkv_runtime/testing/permissions.ts";
 
 const {
   ArrayPrototypeMap,
@@ -121,7 +122,7 @@ export const runner = {
     os.setExitHandler(test.sanitizeExit === false ? exit : refuseExit);
     try {
       // A test that ran out of time may have left its own.
-      op_test_permissions(test.permissions === "inherit" ? null : test.permissions ?? null);
+      op_openkv_test_permissions(readPermissions(test.permissions));
       const outcome = await runTest(test.name, origin, (t) => withHooks(test, t));
       const checksExitCode = outcome.kind === "ok" && test.sanitizeExit !== false && attempt === current;
       return checksExitCode ? refuseExitCode() : outcome;
@@ -135,7 +136,7 @@ export const runner = {
 
 /** Gives the module back what a test may not do. */
 function settle() {
-  op_test_permissions(null);
+  op_openkv_test_permissions(null);
   os.setExitHandler(exit);
 }
 
@@ -166,7 +167,7 @@ async function callAll(hooks: Hook[]) {
 
 /** `Deno.exit` where no test forbids it: ends the module, or the run. */
 function exit(code: number) {
-  op_test_event({ kind: "exited", code: code | 0 });
+  op_openkv_test_event({ kind: "exited", code: code | 0 });
 }
 
 function refuseExit(code: number) {

@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deno_core::{AsyncRefCell, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId, ToV8, op2};
 use deno_error::JsErrorBox;
+use deno_path_util::normalize_path;
 use deno_permissions::{OpenAccessKind, PermissionsContainer};
 use notify::event::{AccessKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// How many changes may wait to be read. Deno has about as many.
+const CAPACITY: usize = 1024;
 
 /// Something that happened to files.
 #[derive(ToV8)]
@@ -34,13 +40,17 @@ impl From<notify::Event> for Change {
             EventKind::Other => "other",
         };
         let paths = event.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        Self { kind, paths, flag: event.need_rescan().then_some("rescan") }
+        Self { kind, paths, flag: None }
     }
 }
 
 /// An open watcher.
 struct Watcher {
-    changes: AsyncRefCell<UnboundedReceiver<notify::Result<notify::Event>>>,
+    changes: AsyncRefCell<Receiver<notify::Result<notify::Event>>>,
+    /// Whether changes were lost, as too many of them waited.
+    overflowed: Arc<AtomicBool>,
+    /// What is watched: what to look through again where changes were lost.
+    paths: Vec<PathBuf>,
     closed: CancelHandle,
     /// Watches until it is dropped.
     _watcher: RecommendedWatcher,
@@ -56,45 +66,102 @@ impl Resource for Watcher {
     }
 }
 
+impl Watcher {
+    /// Takes the place of changes that were lost.
+    fn rescan(&self) -> Change {
+        let paths = self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        Change { kind: "any", paths, flag: Some("rescan") }
+    }
+}
+
+/// Paths whose changes are not reported, and neither are those of what is below them.
+struct Ignored(Vec<PathBuf>);
+
+impl Ignored {
+    /// Knows each path as it is written, and by where it leads: what is below it may be watched under another name.
+    fn new(paths: Vec<PathBuf>) -> Self {
+        let targets: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        Self([paths, targets].concat())
+    }
+
+    /// Whether an event is of ignored paths only.
+    fn covers(&self, event: &notify::Event) -> bool {
+        let is_covered = |path: &PathBuf| self.contains(path) || target(path).is_some_and(|path| self.contains(&path));
+        !self.0.is_empty() && !event.paths.is_empty() && event.paths.iter().all(is_covered)
+    }
+
+    fn contains(&self, path: &Path) -> bool {
+        self.0.iter().any(|ignored| path.starts_with(ignored))
+    }
+}
+
+/// Returns where a path leads that may be gone. A link at its end is what changed, not what it leads to.
+fn target(path: &Path) -> Option<PathBuf> {
+    Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
+}
+
 /// Watches paths from now on, and what is below them if `recursive`.
 #[op2(stack_trace)]
 #[smi]
-pub(crate) fn op_fs_watch_open(
+pub(crate) fn op_openkv_fs_watch_open(
     state: &mut OpState,
     recursive: bool,
+    #[serde] ignored: Vec<String>,
     #[serde] paths: Vec<String>,
 ) -> Result<ResourceId, JsErrorBox> {
-    let (sender, changes) = unbounded_channel();
-    let tell = move |event: notify::Result<notify::Event>| {
-        // That a file was opened is not told: it would answer the script's own reading. And without a receiver the watcher
-        // is about to be dropped.
-        if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(AccessKind::Open(_)))) {
-            drop(sender.send(event));
+    let permissions = state.borrow::<PermissionsContainer>();
+    let ignored = Ignored::new(resolve(permissions, ignored)?);
+    let paths = resolve(permissions, paths)?;
+    let (sender, changes) = channel(CAPACITY);
+    let overflowed = Arc::new(AtomicBool::new(false));
+    let overflows = overflowed.clone();
+    let report = move |event: notify::Result<notify::Event>| {
+        // That a file was opened is not reported: the script's own reading would be.
+        let is_reported = !matches!(&event, Ok(event)
+            if matches!(event.kind, EventKind::Access(AccessKind::Open(_))) || ignored.covers(event));
+        // Without a receiver the watcher is about to be dropped.
+        if is_reported && sender.try_send(event).is_err() {
+            overflows.store(true, Ordering::Release);
         }
     };
-    let mut watcher = notify::recommended_watcher(tell).map_err(failed)?;
+    let mut watcher = notify::recommended_watcher(report).map_err(failed)?;
     let mode = if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
     for path in &paths {
-        let permissions = state.borrow::<PermissionsContainer>();
-        let path = permissions
-            .check_open(Cow::Borrowed(Path::new(path)), OpenAccessKind::ReadNoFollow, Some("Deno.watchFs"))
-            .map_err(JsErrorBox::from_err)?;
-        watcher.watch(&path, mode).map_err(|error| failed(error.add_path(path.to_path_buf())))?;
+        watcher.watch(path, mode).map_err(|error| failed(error.add_path(path.clone())))?;
     }
-    let watcher = Watcher { changes: AsyncRefCell::new(changes), closed: CancelHandle::default(), _watcher: watcher };
-    Ok(state.resource_table.add(watcher))
+    let (changes, closed) = (AsyncRefCell::new(changes), CancelHandle::default());
+    Ok(state.resource_table.add(Watcher { changes, overflowed, paths, closed, _watcher: watcher }))
 }
 
-/// The next change; none if the watcher was closed.
+/// Returns paths as they are from the root, where the script may read them.
+fn resolve(permissions: &PermissionsContainer, paths: Vec<String>) -> Result<Vec<PathBuf>, JsErrorBox> {
+    let directory = std::env::current_dir().map_err(JsErrorBox::from_err)?;
+    let resolve = |path: String| {
+        let path = permissions
+            .check_open(Cow::Owned(path.into()), OpenAccessKind::ReadNoFollow, Some("Deno.watchFs"))
+            .map_err(JsErrorBox::from_err)?;
+        Ok(normalize_path(Cow::Owned(directory.join(path))).into_owned())
+    };
+    paths.into_iter().map(resolve).collect()
+}
+
+/// Returns the next change, or none if the watcher was closed.
 #[op2]
-pub(crate) async fn op_fs_watch_next(
+pub(crate) async fn op_openkv_fs_watch_next(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
 ) -> Result<Option<Change>, JsErrorBox> {
     let watcher = state.borrow().resource_table.get::<Watcher>(rid).map_err(JsErrorBox::from_err)?;
     let mut changes = RcRef::map(&watcher, |watcher| &watcher.changes).borrow_mut().await;
+    if watcher.overflowed.swap(false, Ordering::Acquire) {
+        // The script is to look at everything again: that includes what still waits.
+        while changes.try_recv().is_ok() {}
+        return Ok(Some(watcher.rescan()));
+    }
     let closed = RcRef::map(&watcher, |watcher| &watcher.closed);
     match changes.recv().or_cancel(closed).await {
+        // The system's own queue overflowed.
+        Ok(Some(Ok(event))) if event.need_rescan() => Ok(Some(watcher.rescan())),
         Ok(Some(Ok(event))) => Ok(Some(event.into())),
         Ok(Some(Err(error))) => Err(failed(error)),
         Ok(None) | Err(_) => Ok(None),

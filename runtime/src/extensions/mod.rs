@@ -25,14 +25,15 @@ deno_core::extension!(
         openkv
     ],
     ops = [
-        fs_watch::op_fs_watch_next,
-        fs_watch::op_fs_watch_open,
-        op_parent_process,
-        permissions::op_permission,
-        terminal::op_console_size,
+        fs_watch::op_openkv_fs_watch_next,
+        fs_watch::op_openkv_fs_watch_open,
+        op_openkv_parent_process,
+        permissions::op_openkv_permission,
+        terminal::op_openkv_console_size,
+        // Named by deno_io and deno_fs, which call it.
         terminal::op_set_raw,
-        testing::op_test_event,
-        testing::op_test_permissions,
+        testing::op_openkv_test_event,
+        testing::op_openkv_test_permissions,
     ],
     esm_entry_point = "ext:openkv_runtime/main.ts",
     esm = [
@@ -51,6 +52,7 @@ deno_core::extension!(
         "testing/definition.ts",
         "testing/each.ts",
         "testing/mod.ts",
+        "testing/permissions.ts",
     ],
     docs = "The global scope and the Deno namespace."
 );
@@ -79,13 +81,13 @@ pub(crate) fn extensions() -> Vec<Extension> {
 /// `Deno.ppid`. Asked for each time: a process may outlive its parent.
 #[cfg(unix)]
 #[op2(fast)]
-fn op_parent_process() -> u32 {
+fn op_openkv_parent_process() -> u32 {
     std::os::unix::process::parent_id()
 }
 
 /// `Deno.ppid`, which this system does not tell.
 #[cfg(not(unix))]
 #[op2(fast)]
-fn op_parent_process() -> u32 {
+fn op_openkv_parent_process() -> u32 {
     0
 }

@@ -49,7 +49,7 @@ impl From<PermissionState> for Status {
 /// Does `action` ("query", "request" or "revoke") to the permission `name`, for all of it or for one path, host, variable,
 /// API or program.
 #[op2(stack_trace)]
-pub(crate) fn op_permission(
+pub(crate) fn op_openkv_permission(
     state: &mut OpState,
     #[string] action: &str,
     #[string] name: &str,

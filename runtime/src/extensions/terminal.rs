@@ -5,7 +5,7 @@ use deno_error::JsErrorBox;
 
 /// Writes the columns and rows of the terminal, which any of the standard streams may be.
 #[op2(fast)]
-pub(crate) fn op_console_size(#[buffer] size: &mut [u32]) -> Result<(), JsErrorBox> {
+pub(crate) fn op_openkv_console_size(#[buffer] size: &mut [u32]) -> Result<(), JsErrorBox> {
     let (columns, rows) = imp::size().map_err(|error| {
         JsErrorBox::generic(format!("none of the standard streams is a terminal whose size could be told: {error}"))
     })?;

@@ -8,7 +8,7 @@ use deno_permissions::{ChildPermissionError, ChildPermissionsArg, PermissionsCon
 pub(crate) struct EventSink(pub Box<dyn Fn(serde_json::Value)>);
 
 #[op2]
-pub(crate) fn op_test_event(state: &mut OpState, #[serde] event: serde_json::Value) {
+pub(crate) fn op_openkv_test_event(state: &mut OpState, #[serde] event: serde_json::Value) {
     if let Some(sink) = state.try_borrow::<EventSink>() {
         sink.0(event);
     }
@@ -19,7 +19,7 @@ struct Whole(PermissionsContainer);
 
 /// Lets a test do no more than this. Nothing gives it the permissions of the module back.
 #[op2(stack_trace)]
-pub(crate) fn op_test_permissions(
+pub(crate) fn op_openkv_test_permissions(
     state: &mut OpState,
     #[serde] permissions: Option<ChildPermissionsArg>,
 ) -> Result<(), ChildPermissionError> {

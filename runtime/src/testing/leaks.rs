@@ -74,7 +74,8 @@ fn noun(resource: &str) -> String {
     let known = match resource {
         "child" => "A program",
         "childStderr" | "childStdin" | "childStdout" => "A pipe to a program",
-        "database" => "A database (Deno.Kv)",
+        "openkvDatabase" => "A database (Deno.Kv)",
+        "openkvWatcher" => "A watch of a database",
         "fetchRequest" | "fetchResponse" | "fetchResponseBody" => "The response of a fetch",
         "fsFile" => "A file",
         "httpServer" => "A server",

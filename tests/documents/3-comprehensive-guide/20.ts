@@ -17,7 +17,7 @@ async function withOneDot() {
   //# block
   return await ok;
 }
-await throws(withOneDot, "TypeError", "serde_v8 error: invalid type; expected: array, got: undefined");
+await throws(withOneDot, "TypeError", "A key must be an array: received undefined");
 
 // With the entry awaited, the key that is set has a part that is undefined.
 async function awaited() {

@@ -7,7 +7,7 @@ const kv: any = await memory();
 async function asItStands() {
   //# block
 }
-await throws(asItStands, "TypeError", "serde_v8 error: invalid type; expected: array, got: undefined");
+await throws(asItStands, "TypeError", "A key must be an array: received undefined");
 equal(await contents(kv), []);
 
 //# replace `kv.get` with `await kv.get`

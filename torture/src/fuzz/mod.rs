@@ -3,12 +3,14 @@
 //! thousands that are made of these.
 
 mod cursor;
+mod deno;
 mod key;
 mod script;
 mod seeds;
 mod stored;
 
 pub use cursor::cursor;
+pub use deno::deno;
 pub use key::key;
 pub use script::{PRELUDE, script};
 pub use seeds::{mutated, seeds};

@@ -53,22 +53,66 @@ const hard = (t) => {
     revoke();
     return proxy;
   };
+  const badStack = () => Object.defineProperty(new Error("e"), "stack", { get: fail });
   const branded = (data) => ({ [t.brand]: data });
   const resizing = () => {
     const buffer = new ArrayBuffer(64, { maxByteLength: 128 });
     return withGetter({ view: new Uint8Array(buffer) }, "a", () => (buffer.resize(0), new Uint8Array(buffer)));
   };
   return {
-    branded, cyclic, deep, detached, fail, growing, holes, outOfBounds, resizing, revoked, shrinking, tracking,
-    closing: (value) => new Proxy(value, traps(after(t.close))),
-    closingGetter: (name, value) => withGetter({}, name, () => (t.close(), value)),
-    closingKey: () => withGetter(["a", "b"], 1, () => (t.close(), "b")),
-    reading: (name) => withGetter({}, name, () => (t.kv.get(["t", 1]).catch(() => {}), 1)),
+    badStack, branded, cyclic, deep, detached, fail, growing, holes, outOfBounds, resizing, revoked, shrinking, tracking,
+    closing: (value) => new Proxy(value, traps(after(() => t.reenter(t.close)))),
+    closingGetter: (name, value) => withGetter({}, name, () => (t.reenter(t.close), value)),
+    closingKey: () => withGetter(["a", "b"], 1, () => (t.reenter(t.close), "b")),
+    reading: (name) => withGetter({}, name, () => (t.reenter(() => t.kv.get(["t", 1]).catch(() => {})), 1)),
     throwing: (value) => new Proxy(value, traps(() => fail)),
     throwingGetter: (name) => withGetter({}, name, fail),
     throwingKey: () => withGetter(["a", "b"], 1, fail),
   };
 };
+
+/**
+ * What is not called, and why: what ends this process or others, what waits for another handle of this process for ever, and what
+ * would take away the permissions that the rest of the run has.
+ */
+const SPARED = [
+  "Deno.exit",
+  "Deno.kill",
+  "FsFile.prototype.lock",
+  "FsFile.prototype.lockSync",
+  "Deno.permissions.revoke",
+  "Deno.permissions.revokeSync",
+  "Permissions.prototype.revoke",
+  "Permissions.prototype.revokeSync",
+];
+
+/** All functions that a namespace leads to, with the objects that have them: its own, those of its classes, getters and setters. */
+function members(namespace) {
+  const members = [];
+  // What the language has is not the namespace's: to change it breaks the script that does.
+  const classes = [Array, BigInt, Boolean, Date, Error, Function, Map, Number, Object, Promise, RegExp, Set, String, Symbol];
+  const seen = new Set([...classes, Object.getPrototypeOf(Uint8Array), Uint8Array].flatMap((known) => [known, known.prototype]));
+  const visit = (object, path) => {
+    if (seen.has(object)) return;
+    seen.add(object);
+    for (const key of Reflect.ownKeys(object)) {
+      const name = `${path}.${String(key)}`;
+      if (key === "constructor" || SPARED.some((spared) => name.endsWith(spared))) continue;
+      const { get, set } = Object.getOwnPropertyDescriptor(object, key);
+      let value;
+      try { value = object[key]; } catch { /* Its holder must be an instance. */ }
+      // What is loaded on first use has accessors until then.
+      for (const call of typeof value === "function" ? [value] : [get, set, value]) {
+        if (typeof call === "function") members.push({ name, holder: object, call });
+        if (typeof call === "function" || (typeof call === "object" && call !== null)) visit(call, name);
+      }
+    }
+    const prototype = Object.getPrototypeOf(object);
+    if (prototype !== null) visit(prototype, `${path}.${prototype.constructor?.name}.prototype`);
+  };
+  visit(namespace, "Deno");
+  return members;
+}
 
 /** Which entries there are that checked writes may have made. */
 async function versions(kv) {
@@ -79,7 +123,7 @@ async function versions(kv) {
   return versions;
 }
 
-async function torture({ openKv, KvU64, ops, path }, script) {
+async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, reenters = true }, script) {
   const opened = [];
   const rids = [];
   const pending = [];
@@ -89,9 +133,47 @@ async function torture({ openKv, KvU64, ops, path }, script) {
     // Whatever a script is told is fine, as long as it is told.
     if (answer instanceof Promise) list.push(answer.catch(() => {}));
   };
+  const functions = namespace ? torture.members ??= members(namespace) : [];
+  const objects = [];
+  const timers = [];
+  /** Keeps what a call returns, for further calls. */
+  const returned = (value) => {
+    if (value instanceof Promise) value.then(returned, () => {});
+    else if ((typeof value === "object" && value !== null) || typeof value === "function") objects.push(value);
+  };
   const t = {
     KvU64,
     ops,
+    directory,
+    /** Calls an op while another one reads its arguments. */
+    reenter(effect) {
+      if (reenters) effect();
+    },
+    /** Calls something in the namespace by its number. It may never end. */
+    call(number, ...args) {
+      if (functions.length === 0) return;
+      const { holder, call } = functions[number % functions.length];
+      returned(Reflect.apply(call, holder, args));
+    },
+    construct(number, ...args) {
+      if (functions.length === 0) return;
+      returned(Reflect.construct(functions[number % functions.length].call, args));
+    },
+    callOn(number, object, ...args) {
+      if (functions.length === 0) return;
+      returned(Reflect.apply(functions[number % functions.length].call, object, args));
+    },
+    /** Calls a method of what a call returned. */
+    use(object, number, ...args) {
+      const holder = t.kept(object);
+      if (holder === undefined) return;
+      const methods = members(holder);
+      if (methods.length > 0) returned(Reflect.apply(methods[number % methods.length].call, holder, args));
+    },
+    kept: (number) => objects[number % objects.length],
+    timer(handler, delay) {
+      try { timers.push(globalThis.setTimeout?.(handler, delay)); } catch { /* It may throw. */ }
+    },
     brand: ops?.brand ?? Object.getOwnPropertySymbols(globalThis.Blob?.prototype ?? {}).at(-1) ?? Symbol("brand"),
     broken,
     /** Opens a database, in the file or in memory, which calls go to from now on. */
@@ -99,8 +181,8 @@ async function torture({ openKv, KvU64, ops, path }, script) {
       t.kv = await openKv(inFile ? path : ":memory:");
       opened.push(t.kv);
       if (!ops) return;
-      rids.push(t.rid = await ops.op_kv_open(inFile ? path : ":memory:"));
-      t.mutations = ops.op_kv_mutations();
+      rids.push(t.rid = await ops.op_openkv_open(inFile ? path : ":memory:"));
+      t.mutations = ops.op_openkv_mutations();
     },
     close() {
       try { t.kv.close(); } catch { /* It was closed. */ }
@@ -147,6 +229,14 @@ async function torture({ openKv, KvU64, ops, path }, script) {
   t.hard = hard(t);
   try { await script(t); } catch { /* It may throw. */ }
   await t.settle();
+  // What was begun has a turn.
+  if (timers.length > 0 || objects.length > 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  for (const timer of timers) clearTimeout(timer);
+  delete Error.prepareStackTrace;
+  Error.stackTraceLimit = 10;
+  for (const object of objects) {
+    for (const end of ["close", "shutdown", "abort", "cancel"]) try { object[end]().catch(() => {}); } catch { /* It has none. */ }
+  }
   for (const kv of opened) try { kv.close(); } catch { /* It was closed. */ }
   rids.forEach((rid) => Deno.core.tryClose(rid));
   await Promise.all(endless);

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arbitrary::{Result, Unstructured};
 
 /// What the scripts use: `torture(host, script)`, where the host is an object of `openKv`, `KvU64`, the `path` of a file and,
-/// where it has them, the `ops` of the extension.
+/// where it has them, the `ops` of the extension and the namespace `Deno` with a `directory` for its files.
 pub const PRELUDE: &str = include_str!("script.js");
 
 /// The longest script, in calls.
@@ -178,29 +178,29 @@ const NAMES: &[&str] = &[
 
 /// The ops of the extension, which only its own modules call.
 const OPS: &[&str] = &[
-    "op_kv_add_mutations",
-    "op_kv_count",
-    "op_kv_delete_range",
-    "op_kv_encode_cursor",
-    "op_kv_finish",
-    "op_kv_found",
-    "op_kv_get",
-    "op_kv_get_many",
-    "op_kv_list",
-    "op_kv_list_mutations",
-    "op_kv_message",
-    "op_kv_mutate",
-    "op_kv_mutations",
-    "op_kv_open",
-    "op_kv_refuse_consistency",
-    "op_kv_serialize",
-    "op_kv_set_classes",
-    "op_kv_start",
-    "op_kv_turn",
-    "op_kv_turn_is_due",
-    "op_kv_wait",
-    "op_kv_watch",
-    "op_kv_write",
+    "op_openkv_add_mutations",
+    "op_openkv_count",
+    "op_openkv_delete_range",
+    "op_openkv_encode_cursor",
+    "op_openkv_finish",
+    "op_openkv_found",
+    "op_openkv_get",
+    "op_openkv_get_many",
+    "op_openkv_list",
+    "op_openkv_list_mutations",
+    "op_openkv_message",
+    "op_openkv_mutate",
+    "op_openkv_mutations",
+    "op_openkv_open",
+    "op_openkv_refuse_consistency",
+    "op_openkv_serialize",
+    "op_openkv_set_classes",
+    "op_openkv_start",
+    "op_openkv_turn",
+    "op_openkv_turn_is_due",
+    "op_openkv_wait",
+    "op_openkv_watch",
+    "op_openkv_write",
 ];
 
 /// The text of a script, an asynchronous function of what `torture` gives it.
@@ -218,7 +218,8 @@ pub fn script(data: &[u8]) -> String {
     text + "}"
 }
 
-fn statement(u: &mut Unstructured<'_>) -> Result<String> {
+/// A call of the database or of an op, or what is around calls.
+pub(super) fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u.int_in_range(0..=13)? {
         0 => "await t.settle()".into(),
         1 if u.ratio(1, 4)? => "t.close()".into(),
@@ -230,8 +231,12 @@ fn statement(u: &mut Unstructured<'_>) -> Result<String> {
         7 => format!("t.begin(() => t.kv.listenQueue((message) => t.kv.set(['m'], message, {})))", options(u)?),
         8 => format!("t.ops && t.act(() => t.ops.{}({}))", u.choose(OPS)?, raw_arguments(u)?),
         9 => {
-            let watched = "t.ops.op_kv_watch(t.rid, [['t']])";
-            let op = u.choose(&["op_kv_dequeue(t.rid)", "op_kv_watch_next(t.rid)", "op_kv_watch_next(WATCHED)"])?;
+            let watched = "t.ops.op_openkv_watch(t.rid, [['t']])";
+            let op = u.choose(&[
+                "op_openkv_dequeue(t.rid)",
+                "op_openkv_watch_next(t.rid)",
+                "op_openkv_watch_next(WATCHED)",
+            ])?;
             format!("t.ops && t.begin(() => t.ops.{})", op.replace("WATCHED", watched))
         }
         10 => format!("t.act(() => new t.KvU64({}))", value(u, 0)?),
@@ -268,7 +273,8 @@ fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-fn open(u: &mut Unstructured<'_>) -> Result<String> {
+/// Opens a database.
+pub(super) fn open(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(format!("await t.open({})", u.ratio(1, 4)?))
 }
 
@@ -365,7 +371,8 @@ fn options(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(options + "}")
 }
 
-fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
+/// A value of any kind, made of others down to a depth.
+pub(super) fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
     if depth == MAX_DEPTH || u.ratio(2, 3)? {
         return Ok(format!("({})", u.choose(VALUES)?));
     }
