@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{AtomicWrite, Enqueue, Key, KeyPart, Mutation, Value};
 use openkv_torture::{Programs, fuzz, scripts};
 
@@ -52,7 +52,7 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
     let sandbox = Sandbox::new();
     let inputs = inputs("value", 2000);
     let database =
-        Sqlite::open(Location::File { path: sandbox.path("db"), follow_links: true }, Options::default()).unwrap();
+        sqlite::open(Location::File { path: sandbox.path("db"), follow_links: true }, Options::default()).unwrap();
     let numbered: Vec<_> = inputs.iter().enumerate().collect();
     for batch in numbered.chunks(50) {
         let mut write = AtomicWrite::new();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{AtomicWrite, Enqueue, Key, Mutation, Value};
 use rusqlite::Connection;
 
@@ -133,7 +133,7 @@ fn blob_of_another_process() -> Vec<u8> {
 #[test]
 fn blob_whose_contents_are_lost_fails_alone() {
     let sandbox = Sandbox::new();
-    let database = Sqlite::open(Location::file(sandbox.path("kv.sqlite3")), Options::default()).unwrap();
+    let database = sqlite::open(Location::file(sandbox.path("kv.sqlite3")), Options::default()).unwrap();
     let write = AtomicWrite::new()
         .mutate(Mutation::set(Key::from(["a"]), Value::V8(blob_of_another_process())))
         .mutate(Mutation::set(Key::from(["b"]), Value::U64(5)))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::v8::{self, Date};
 use openkv_engine::{AtomicWrite, Database, Enqueue, Key, Value};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -82,12 +82,12 @@ const EVERYTHING: &str = r#"({
 })"#;
 
 /// Opens the file that scripts of the sandbox open as `kv`.
-fn open(sandbox: &Sandbox) -> Sqlite {
-    Sqlite::open(Location::file(sandbox.path("kv")), Options::default()).unwrap()
+fn open(sandbox: &Sandbox) -> Database {
+    sqlite::open(Location::file(sandbox.path("kv")), Options::default()).unwrap()
 }
 
 /// Has a script store values under names.
-fn stored(sandbox: &Sandbox, values: &str) -> Sqlite {
+fn stored(sandbox: &Sandbox, values: &str) -> Database {
     let script = format!(
         "const kv = await Deno.openKv('kv');
          for (const [name, value] of Object.entries({values})) await kv.set([name], value);
@@ -98,8 +98,8 @@ fn stored(sandbox: &Sandbox, values: &str) -> Sqlite {
 }
 
 #[track_caller]
-fn read<T: DeserializeOwned>(database: &Sqlite, name: &str) -> T {
-    let value = database.get(&Key::from([name])).unwrap().expect("the script set it").value.unwrap();
+fn read<T: DeserializeOwned>(database: &Database, name: &str) -> T {
+    let value = database.get_blocking(&Key::from([name])).unwrap().expect("the script set it").value.unwrap();
     value.decode().unwrap_or_else(|error| panic!("{name}: {error}: {value:?}"))
 }
 
@@ -194,7 +194,7 @@ fn rust_reads_what_only_scripts_have() {
     assert_eq!(read::<u64>(&database, "u64value"), u64::MAX);
     read::<IgnoredAny>(&database, "deep");
 
-    let too_deep = database.get(&Key::from(["tooDeep"])).unwrap().unwrap().value.unwrap();
+    let too_deep = database.get_blocking(&Key::from(["tooDeep"])).unwrap().unwrap().value.unwrap();
     assert_eq!(too_deep.decode::<IgnoredAny>().map(drop), Err(v8::Error::TooDeep { max: v8::MAX_DEPTH }));
 }
 
@@ -210,7 +210,7 @@ impl Serialize for Bytes {
 fn a_script_reads_what_rust_stores() {
     let sandbox = Sandbox::new();
     let database = open(&sandbox);
-    let set = |name: &str, value: Value| database.set(Key::from([name]), value).unwrap();
+    let set = |name: &str, value: Value| database.set_blocking(Key::from([name]), value).unwrap();
     set("everything", Value::encode(&Everything::new()).unwrap());
     set("bytes", Value::encode(&("a", Bytes(&[1, 2]), Bytes(&[]), "日")).unwrap());
     set("numbers", Value::encode(&[0.0, -0.0, f64::NAN, f64::INFINITY, 1e300]).unwrap());
@@ -250,7 +250,7 @@ Uint8Array(2) [ 1, 2 ]
     assert_eq!(sandbox.run(&script).stdout(), printed);
 
     let database = open(&sandbox);
-    let body = |name: &str| match database.get(&Key::from([name])).unwrap().unwrap().value {
+    let body = |name: &str| match database.get_blocking(&Key::from([name])).unwrap().unwrap().value {
         Some(Value::V8(bytes)) => bytes[2..].to_vec(),
         value => panic!("{value:?}"),
     };

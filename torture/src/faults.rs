@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use futures_executor::block_on;
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
-use openkv_engine::{AtomicWrite, Commit, Database, Error, Key, Mutation, Read, Result, Value};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
+use openkv_engine::{AtomicWrite, Commit, Database, Error, Key, Mutation, Read, Result, Selector, Value};
 
 use crate::disk::{Disk, Fault};
 use crate::ledger::{Done, Ledger, Since, Step, decode_message, lane_state};
@@ -121,8 +121,8 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     Ok((calls, errors))
 }
 
-fn open(path: &Path) -> Result<Sqlite> {
-    Sqlite::open(Location::file(path), Options::default())
+fn open(path: &Path) -> Result<Database> {
+    sqlite::open(Location::file(path), Options::default())
 }
 
 /// A write of some 120 pages: those of a scenario reach the length at which the log is merged.
@@ -143,7 +143,7 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn open(&mut self) -> Option<Sqlite> {
+    fn open(&mut self) -> Option<Database> {
         let opened = open(&self.path);
         self.told(opened)
     }
@@ -164,26 +164,23 @@ impl Scenario {
     }
 
     /// Does everything that a database can.
-    fn work(&mut self, database: &Sqlite) {
+    fn work(&mut self, database: &Database) {
         for _ in 0..STEPS {
             if self.bulk {
                 self.told(database.write_blocking(bulk()));
             }
             self.step(database);
         }
-        let bounds: [&[u8]; 2] = [&[], &[0xff]];
-        let range = Read::Range { start: bounds[0], end: bounds[1], limit: 100, reverse: true, values: true };
-        self.told(database.read_entries(&[Read::Key(&Key::new()), range]));
-        self.told(block_on(database.count(bounds[0], bounds[1])));
+        let range = Read::Range { start: &[], end: &[0xff], limit: 100, reverse: true, values: true };
+        self.told(database.read_blocking(&[Read::Key(&Key::new()), range]));
+        self.told(block_on(database.count(&Selector::prefix(&Key::new()))));
         self.told(database.watch(&[Step { lane: LANE, number: 1 }.filler_key()]));
-        let nothing = [vec![0xf0], vec![0xf1]].map(Vec::from);
-        let [start, end] = nothing;
-        self.told(block_on(database.delete_range(start, end)));
+        self.told(block_on(database.delete_range(&Selector::prefix(&Key::from(["nothing"])))));
         self.take_messages(database);
     }
 
     /// Does the next step of the lane, from where it is: after an error, that is for the database to say.
-    fn step(&mut self, database: &Sqlite) {
+    fn step(&mut self, database: &Database) {
         let Some(found) = self.told(lane_state(database, LANE)) else { return };
         let before = found.unwrap_or_default();
         let done = self.ledger.done(LANE);
@@ -209,7 +206,7 @@ impl Scenario {
     }
 
     /// Takes messages, if there are any, and finishes every second one.
-    fn take_messages(&mut self, database: &Sqlite) {
+    fn take_messages(&mut self, database: &Database) {
         if self.ledger.undelivered().next().is_none() {
             return;
         }

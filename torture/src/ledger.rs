@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
     AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, Operand, Read, Value, Versionstamp,
 };
@@ -218,7 +218,7 @@ impl Ledger {
     /// The promise that it does not keep.
     pub fn check(&self, path: &Path, lanes: u32, since: Since) -> Result<Found, String> {
         let database =
-            Sqlite::open(Location::file(path), Options::default()).map_err(failed("opening what is left"))?;
+            sqlite::open(Location::file(path), Options::default()).map_err(failed("opening what is left"))?;
         let found: BTreeMap<u32, Done> = (0..lanes)
             .map(|lane| Ok((lane, self.check_lane(&database, lane, since)?)))
             .collect::<Result<_, String>>()?;
@@ -253,7 +253,7 @@ impl Ledger {
     }
 
     /// Checks that the steps of a lane are all there up to one, the last acknowledged or the one after, and nothing of others.
-    fn check_lane(&self, database: &Sqlite, lane: u32, since: Since) -> Result<Done, String> {
+    fn check_lane(&self, database: &Database, lane: u32, since: Since) -> Result<Done, String> {
         let promised = self.done(lane);
         let done = lane_state(database, lane).map_err(failed("reading a lane"))?.unwrap_or_default();
         let is_next = match since {
@@ -346,8 +346,8 @@ pub fn decode_message(data: &[u8]) -> Option<&str> {
 ///
 /// # Errors
 /// Those of [`Database::read`].
-pub fn lane_state(database: &Sqlite, lane: u32) -> openkv_engine::Result<Option<Done>> {
-    Ok(database.get(&lane_key(lane))?.and_then(|entry| match entry.value {
+pub fn lane_state(database: &Database, lane: u32) -> openkv_engine::Result<Option<Done>> {
+    Ok(database.get_blocking(&lane_key(lane))?.and_then(|entry| match entry.value {
         Some(Value::U64(number)) => Some(Done { number, versionstamp: entry.versionstamp }),
         _ => None,
     }))
@@ -363,12 +363,12 @@ fn key(name: &str, numbers: &[u64]) -> Key {
     Key::from_parts(&parts).expect("names and numbers make a key")
 }
 
-fn entry(database: &Sqlite, key: Key) -> Result<Option<(Value, Versionstamp)>, String> {
-    let entry = database.get(&key).map_err(failed("reading an entry"))?;
+fn entry(database: &Database, key: Key) -> Result<Option<(Value, Versionstamp)>, String> {
+    let entry = database.get_blocking(&key).map_err(failed("reading an entry"))?;
     Ok(entry.and_then(|entry| Some((entry.value?, entry.versionstamp))))
 }
 
-fn number(database: &Sqlite, key: Key) -> Result<Option<(u64, Versionstamp)>, String> {
+fn number(database: &Database, key: Key) -> Result<Option<(u64, Versionstamp)>, String> {
     match entry(database, key)? {
         None => Ok(None),
         Some((Value::U64(number), versionstamp)) => Ok(Some((number, versionstamp))),
@@ -377,10 +377,10 @@ fn number(database: &Sqlite, key: Key) -> Result<Option<(u64, Versionstamp)>, St
 }
 
 /// The entries under a name, of one lane or of all.
-fn list(database: &Sqlite, name: &str, lane: Option<u32>) -> Result<Vec<(Value, Versionstamp)>, String> {
+fn list(database: &Database, name: &str, lane: Option<u32>) -> Result<Vec<(Value, Versionstamp)>, String> {
     let prefix = key(name, &lane.map(u64::from).into_iter().collect::<Vec<_>>());
     let [start, end] = [0, 0xff].map(|last| [prefix.as_bytes(), &[last]].concat());
     let range = Read::Range { start: &start, end: &end, limit: 100, reverse: false, values: true };
-    let entries = database.read_entries(&[range]).map_err(failed("listing"))?.remove(0);
+    let entries = database.read_blocking(&[range]).map_err(failed("listing"))?.remove(0);
     Ok(entries.into_iter().filter_map(|entry| Some((entry.value?, entry.versionstamp))).collect())
 }

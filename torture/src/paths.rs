@@ -8,8 +8,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
-use openkv_engine::{AtomicWrite, Database, Key, KeyPart, Mutation, Value};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
+use openkv_engine::{AtomicWrite, Key, KeyPart, Mutation, Value};
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -181,7 +181,7 @@ impl Outside {
     fn create(path: PathBuf, is_open: bool) -> Result<Self, String> {
         fs::create_dir_all(&path).map_err(failed("creating a directory"))?;
         let file = path.join("x.db");
-        let database = Sqlite::open(Location::file(&file), Options::default()).map_err(failed("a database"))?;
+        let database = sqlite::open(Location::file(&file), Options::default()).map_err(failed("a database"))?;
         let key =
             |i| Key::from_parts(&["secret".into(), KeyPart::from(i as f64)]).expect("a name and a number are a key");
         let secrets =

@@ -11,7 +11,7 @@ use std::thread;
 
 use futures_executor::block_on;
 use openkv_engine::Database;
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -107,7 +107,7 @@ fn generate(
     observe(&disk, cuts, ledger.clone(), StdRng::seed_from_u64(random.random()));
 
     let database =
-        Sqlite::open(Location::file(folder.join(FILE)), Options::default()).map_err(failed("opening the database"))?;
+        sqlite::open(Location::file(folder.join(FILE)), Options::default()).map_err(failed("opening the database"))?;
     let stop = AtomicBool::new(false);
     let handled = Mutex::new(Vec::new());
     let checked = thread::scope(|scope| {
@@ -158,7 +158,7 @@ fn observe(disk: &Disk, cuts: SyncSender<Cut>, ledger: Arc<Mutex<Ledger>>, mut r
 
 /// Does steps of a lane until it is to stop.
 fn write(
-    database: &Sqlite,
+    database: &Database,
     lane: u32,
     ledger: &Mutex<Ledger>,
     handled: &Mutex<Vec<String>>,
@@ -182,7 +182,7 @@ fn write(
 }
 
 /// Takes messages, and finishes them, until the database is closed.
-fn listen(database: &Sqlite, ledger: &Mutex<Ledger>, handled: &Mutex<Vec<String>>) -> Result<(), String> {
+fn listen(database: &Database, ledger: &Mutex<Ledger>, handled: &Mutex<Vec<String>>) -> Result<(), String> {
     loop {
         let deliveries = block_on(database.dequeue()).map_err(failed("taking messages"))?;
         if deliveries.is_empty() {

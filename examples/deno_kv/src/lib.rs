@@ -12,14 +12,14 @@ use deno_features::FeatureChecker;
 use deno_kv::{DatabaseHandler, KvConfig};
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_engine::denokv::DenoKv;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 
 /// Opens the engine's databases for `deno_kv`.
 pub struct OpenKv;
 
 #[async_trait(?Send)]
 impl DatabaseHandler for OpenKv {
-    type DB = DenoKv<Sqlite>;
+    type DB = DenoKv;
 
     /// Opens the file at a path, or a database in memory. A host with permissions asks the state for its
     /// `PermissionsContainer` before.
@@ -29,7 +29,7 @@ impl DatabaseHandler for OpenKv {
             _ => Location::Memory,
         };
         // Opening waits for the disk, which is not for the thread of the scripts.
-        let opened = spawn_blocking(move || Sqlite::open(location, Options::default())).await;
+        let opened = spawn_blocking(move || sqlite::open(location, Options::default())).await;
         let opened = opened.map_err(|error| JsErrorBox::generic(error.to_string()))?;
         opened.map(DenoKv::new).map_err(JsErrorBox::from_err)
     }

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::v8::{self, Date};
 use openkv_engine::{AtomicWrite, Database, Key, Mutation, Operand, Selector, Value};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ struct Greeting {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let path = std::env::args_os().nth(1).ok_or("usage: engine-only FILE")?;
-    let database = Sqlite::open(Location::file(path), Options::default())?;
+    let database = sqlite::open(Location::file(path), Options::default())?;
 
     // The user is the last that the script stores: all else is there.
     let user: User = wait_for(&database, &Key::from(["users", "alice"])).await?.decode()?;
@@ -54,7 +54,8 @@ async fn main() -> Result<()> {
     println!("{name} is {age}, born {} ms after 1970, speaks {}", born.0, languages.join(" and "));
     println!("scores {} in go, has {}", scores["go"], nickname.as_deref().unwrap_or("no nickname"));
 
-    for entry in database.list(Selector::new(Some(&Key::from(["visits"])), None, None)?) {
+    let mut visits = database.list(Selector::prefix(&Key::from(["visits"])));
+    while let Some(entry) = visits.next().await {
         let entry = entry?;
         println!("{}: {:?}", entry.key, entry.value);
     }
@@ -69,21 +70,21 @@ async fn main() -> Result<()> {
 }
 
 /// Waits until a key has a value.
-async fn wait_for(database: &Sqlite, key: &Key) -> Result<Value> {
+async fn wait_for(database: &Database, key: &Key) -> Result<Value> {
     // Watched before it is read: no change is missed.
     let mut watch = database.watch(std::slice::from_ref(key))?;
     loop {
-        if let Some(value) = database.get(key)?.and_then(|entry| entry.value) {
+        if let Some(value) = database.get(key).await?.and_then(|entry| entry.value) {
             return Ok(value);
         }
-        if !watch.changed().await {
+        if !watch.changed().await? {
             return Err("the database was closed".into());
         }
     }
 }
 
 /// Does what messages ask for.
-async fn serve(database: &Sqlite) -> Result<()> {
+async fn serve(database: &Database) -> Result<()> {
     loop {
         for delivery in database.dequeue().await? {
             let handled = match v8::from_slice::<Task>(&delivery.message) {
@@ -96,7 +97,7 @@ async fn serve(database: &Sqlite) -> Result<()> {
     }
 }
 
-async fn greet(database: &Sqlite, name: &str) -> Result<()> {
+async fn greet(database: &Database, name: &str) -> Result<()> {
     let greeting = Greeting { text: format!("Hello, {name}!"), at: Date(database.now() as f64) };
     let write = AtomicWrite::new()
         .mutate(Mutation::set(Key::from(["greetings", name]), Value::encode(&greeting)?))

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::Options;
-use openkv_ext::engine::sqlite::{Location, Sqlite};
+use openkv_ext::engine::sqlite::{self, Location};
 use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Value, v8};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -18,13 +18,13 @@ fn main() -> Result<()> {
         env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a database")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        let database = Sqlite::open(Location::file(&file), Default::default())?;
+        let database = sqlite::open(Location::file(&file), Default::default())?;
         let stock = Key::from(["stock", "pens"]);
         database.write(AtomicWrite::new().mutate(Mutation::set(stock.clone(), Value::U64(10)))).await?;
 
         tokio::try_join!(run(&script, file), take_order(&database))?;
 
-        println!("rust: stock {:?}", database.get(&stock)?.and_then(|entry| entry.value));
+        println!("rust: stock {:?}", database.get_blocking(&stock)?.and_then(|entry| entry.value));
         for delivery in database.dequeue().await? {
             println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
             delivery.finish(true).await?;
@@ -48,11 +48,11 @@ async fn run(script: &str, file: String) -> Result<()> {
 }
 
 /// Waits for the order that the script writes, and confirms it by the queue.
-async fn take_order(database: &Sqlite) -> Result<()> {
+async fn take_order(database: &Database) -> Result<()> {
     let order = Key::from_parts(&[KeyPart::from("orders"), KeyPart::from(1.0)])?;
     let mut watch = database.watch(std::slice::from_ref(&order))?;
-    while database.get(&order)?.is_none() {
-        watch.changed().await;
+    while database.get(&order).await?.is_none() {
+        watch.changed().await?;
     }
     let message = v8::to_vec("confirmed")?;
     database.write(AtomicWrite::new().enqueue(Enqueue::new(message))).await?;

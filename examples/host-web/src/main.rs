@@ -11,7 +11,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
-use openkv_ext::engine::sqlite::{Location, Sqlite};
+use openkv_ext::engine::sqlite::{self, Location};
 use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, Mutation, Value, v8};
 use openkv_ext::{Options, permissions};
 
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let folder = Path::new(&folder);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        let database = Sqlite::open(Location::file(folder.join("game.db")), Default::default())?;
+        let database = sqlite::open(Location::file(folder.join("game.db")), Default::default())?;
         tokio::try_join!(run(&script, folder), play(&database))?;
         for delivery in database.dequeue().await? {
             println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
@@ -62,18 +62,18 @@ async fn run(script: &str, folder: &Path) -> Result<()> {
 }
 
 /// Answers each ping of the script by a pong with its number, and the last one by a message.
-async fn play(database: &Sqlite) -> Result<()> {
+async fn play(database: &Database) -> Result<()> {
     let [ping, pong] = ["ping", "pong"].map(|name| Key::from([name]));
     let mut watch = database.watch(std::slice::from_ref(&ping))?;
     let mut last = 0;
     while last < 3 {
         // Read first: a watch tells of what comes after it began.
-        match database.get(&ping)?.and_then(|entry| entry.value) {
+        match database.get(&ping).await?.and_then(|entry| entry.value) {
             Some(Value::U64(number)) if number > last => {
                 last = number;
                 database.write(AtomicWrite::new().mutate(Mutation::set(pong.clone(), Value::U64(number)))).await?;
             }
-            _ => drop(watch.changed().await),
+            _ => drop(watch.changed().await?),
         }
     }
     let message = v8::to_vec("game over")?;

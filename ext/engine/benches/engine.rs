@@ -10,7 +10,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures_executor::block_on;
 use futures_util::future::try_join_all;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{AtomicWrite, Database, Key, KeyPart, Limits, Mutation, Read, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tempfile::TempDir;
@@ -43,11 +43,11 @@ impl File {
         file
     }
 
-    fn engine(&self) -> Sqlite {
+    fn engine(&self) -> Database {
         let path = self.folder.path().join("kv.sqlite3");
         let mut limits = Limits::default();
         limits.read_entries = ENTRIES as usize;
-        Sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
+        sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
     }
 
     /// A connection of the settings that the engine's connections have.
@@ -126,7 +126,7 @@ fn get_with_engine(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
     let database = file.engine();
     bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
         let mut size = None;
-        let read = database.read(&[Read::Key(key)], &mut |_, entry| {
+        let read = database.visit_blocking(&[Read::Key(key)], &mut |_, entry| {
             size = entry.value.map(ValueRef::len);
             ControlFlow::Continue(())
         });
@@ -166,7 +166,7 @@ mod scan {
         bencher.counter(ItemsCount::new(ENTRIES)).bench_local(|| {
             let range = Read::Range { start: &[0], end: &[0xff], limit: ENTRIES as u32, reverse: false, values: true };
             let (mut count, mut size) = (0, 0);
-            let read = database.read(&[range], &mut |_, entry| {
+            let read = database.visit_blocking(&[range], &mut |_, entry| {
                 count += 1;
                 size += entry.key.len() + entry.value.map_or(0, ValueRef::len);
                 black_box(entry.versionstamp);

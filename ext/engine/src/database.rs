@@ -1,161 +1,297 @@
-use std::pin::Pin;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use futures_executor::block_on;
 
-use crate::{AtomicWrite, Commit, Entry, Key, Read, Result, Visit};
+use crate::{
+    AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, List, LocalReads, Mutation, Read,
+    ReadOptions, Result, Selector, Value, Visitor, Watch,
+};
 
-/// An answer that comes later. Dropping it gives up the answer, not the work.
-pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// An open database: the seam between hosts and engines.
+/// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
 ///
-/// A database may be used from several threads, but a host that reads a lot opens one for each thread: an engine
-/// keeps what a reader needs, its connection for instance, in the database it opened.
-///
-/// Writes take effect in the order of the calls. [`Database::read`] sees what is committed; a host whose calls are to take
-/// effect in order, though nobody waited for the writes before, uses [`Database::read_now`] and, where that does not do,
-/// [`Database::read_in_order`].
-pub trait Database: Send + Sync {
-    /// Reads keys and ranges in one snapshot. Calls `visit` for every entry, with the position of its read in
-    /// `reads`, in the order of the reads and, within a range, of its keys, until it breaks.
-    ///
-    /// Runs on the caller's thread. What `visit` borrows is valid only during its call.
-    ///
-    /// # Errors
-    /// A limit that `reads` exceeds, or a failure of the storage.
-    fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()>;
+/// Methods that may wait return futures, for any executor; those whose name ends in `_blocking` wait on the caller's thread, and
+/// are not for asynchronous code. Calls take effect in the order in which they are made, whether the futures of those before
+/// are done or not, and dropping a future does not undo the call.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
 
-    /// Reads as [`Database::read`] does, if that takes effect in the order of the calls and is done soon. Returns false where it
-    /// is not: a write that this database called before may change what `reads` find, or many expired entries lie in their way.
-    /// What was visited until then does not count: [`Database::read_in_order`] reads all of it.
+struct Inner {
+    backend: Box<dyn Backend>,
+    limits: Limits,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.backend.close();
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("limits", &self.inner.limits).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// A database over a backend. Each call is checked here, and not by the backend, against `limits`.
+    pub fn new(backend: impl Backend, limits: Limits) -> Self {
+        Self { inner: Arc::new(Inner { backend: Box::new(backend), limits }) }
+    }
+
+    /// Returns how much one call may ask for.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Returns the time by the database's clock, in milliseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        self.backend().now()
+    }
+
+    /// Closes the database, for all its handles: writes that were called are committed, messages in flight can still be finished,
+    /// watches end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    ///
+    /// A database over SQLite is closed when this returns: where nobody else has the file open, it holds everything.
+    /// Where another process keeps it from that, it is done later, by another thread.
+    pub fn close(&self) {
+        self.backend().close();
+    }
+
+    /// Reads the entry of a key; none where there is no value.
     ///
     /// # Errors
     /// See [`Database::read`].
-    fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool>;
+    pub fn get(&self, key: &Key) -> BoxFuture<Option<Entry>> {
+        let entries = self.read(&[Read::Key(key)], ReadOptions::default());
+        Box::pin(async move { Ok(entries.await?.into_iter().flatten().next()) })
+    }
 
-    /// Reads keys and ranges in one snapshot: as they are after the writes that this database called before, and before
-    /// those that it calls afterwards. One list of entries for each read. Ends early after so many bytes of values. Done by
-    /// another thread: for what [`Database::read_now`] left.
+    /// Reads the entry of a key as [`Database::get`] does, and waits.
     ///
     /// # Errors
     /// See [`Database::read`].
-    fn read_in_order(&self, reads: &[Read<'_>], most_bytes: usize) -> Pending<Vec<Vec<Entry>>>;
+    pub fn get_blocking(&self, key: &Key) -> Result<Option<Entry>> {
+        Ok(self.read_blocking(&[Read::Key(key)])?.into_iter().flatten().next())
+    }
 
-    /// Counts the entries of a range, both bounds in stored form, the end not included: as they are after the writes that this
-    /// database called before, and before those that it calls afterwards. Takes about a second for some million entries, in
-    /// memory on the caller's thread.
+    /// Reads keys and ranges in one snapshot. Returns a list of entries for each read.
+    ///
+    /// Where the backend reads on its caller's thread, as SQLite does, so does this: it takes some microseconds where the page
+    /// is in memory. Only what must wait is done elsewhere.
     ///
     /// # Errors
-    /// A bound longer than the limit, or a failure of the storage.
-    fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64>;
+    /// A limit that `reads` exceed, a failure of the storage, or [`Error::Closed`](crate::Error::Closed).
+    pub fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
+        if let Err(error) = self.limits().check_reads(reads) {
+            return ready(Err(error));
+        }
+        if let Some(local) = self.backend().local() {
+            let mut lists = vec![Vec::new(); reads.len()];
+            let mut bytes = 0;
+            let done = local.try_read(reads, &mut |i, entry| {
+                bytes += entry.value.map_or(0, |value| value.len());
+                lists[i].push(entry.to_owned());
+                if bytes < options.max_bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            match done {
+                Ok(false) => {}
+                done => return ready(done.map(|_| lists)),
+            }
+        }
+        self.backend().read(reads, options)
+    }
 
-    /// Commits a write as a whole, or not at all. The write is queued when this is called, and the answer comes
-    /// once it is durable.
+    /// Reads as [`Database::read`] does, and waits.
     ///
     /// # Errors
-    /// A limit that `write` exceeds, a mutation that the stored value does not allow, or a failure of the storage.
-    /// Nothing of the write was stored then.
-    fn write(&self, write: AtomicWrite) -> Pending<Commit>;
+    /// See [`Database::read`].
+    pub fn read_blocking(&self, reads: &[Read<'_>]) -> Result<Vec<Vec<Entry>>> {
+        let mut lists = vec![Vec::new(); reads.len()];
+        self.visit_blocking(reads, &mut |i, entry| {
+            lists[i].push(entry.to_owned());
+            ControlFlow::Continue(())
+        })?;
+        Ok(lists)
+    }
 
-    /// Deletes the first entries of a range, both bounds in stored form, the end not included: all, or as many as
-    /// [`Limits::deletions`](crate::Limits::deletions). Atomic like a write. Answers how many it deleted: with fewer than
-    /// the limit, there are none left.
+    /// Reads what is committed, and waits. Calls `visitor` for each entry with the position of its read, in the order of
+    /// the reads and, within a range, of its keys, until it breaks. Where the backend reads on its caller's thread, nothing is
+    /// copied: what the visitor borrows is the memory of the storage.
     ///
     /// # Errors
-    /// A bound longer than the limit, or a failure of the storage.
-    fn delete_range(&self, start: Vec<u8>, end: Vec<u8>) -> Pending<u64>;
+    /// See [`Database::read`].
+    pub fn visit_blocking(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+        if let Some(local) = self.backend().local() {
+            self.limits().check_reads(reads)?;
+            return local.read(reads, visitor);
+        }
+        let lists = block_on(self.read(reads, ReadOptions::default()))?;
+        for (i, list) in lists.iter().enumerate() {
+            for entry in list {
+                if visitor(i, entry.as_ref()).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
 
-    /// Watches keys, for changes by this process and by others.
+    /// Returns the reads of a backend that reads on its caller's thread.
+    pub fn local(&self) -> Option<Local<'_>> {
+        Some(Local { database: &self.inner, reads: self.backend().local()? })
+    }
+
+    /// Lists the entries of a selector. See [`List`].
+    pub fn list(&self, selector: Selector) -> List {
+        List::new(self.clone(), selector)
+    }
+
+    /// Counts the entries of a selector. Over SQLite, takes about a second for some million entries, in memory on the caller's
+    /// thread.
     ///
     /// # Errors
-    /// More or longer keys than the limits.
-    fn watch(&self, keys: &[Key]) -> Result<Watch>;
+    /// See [`Database::read`].
+    pub fn count(&self, selector: &Selector) -> BoxFuture<u64> {
+        let (start, end) = selector.bounds();
+        if let Err(error) = self.limits().check_range(start, end) {
+            return ready(Err(error));
+        }
+        self.backend().count(start, end).unwrap_or_else(|| {
+            let list = self.list(selector.clone()).keys_only();
+            Box::pin(list.count())
+        })
+    }
 
-    /// Takes messages from the queue once there are any to deliver. Answers none only when the database was closed.
+    /// Stores a value that does not expire.
     ///
-    /// See [`Delivery`] for what becomes of a message that is not finished.
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn set(&self, key: Key, value: Value) -> BoxFuture<()> {
+        let commit = self.write(AtomicWrite::new().mutate(Mutation::set(key, value)));
+        Box::pin(async move { commit.await.map(drop) })
+    }
+
+    /// Stores a value as [`Database::set`] does, and waits until it is durable.
+    ///
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn set_blocking(&self, key: Key, value: Value) -> Result<()> {
+        block_on(self.set(key, value))
+    }
+
+    /// Commits a write as a whole, or not at all. It is queued when this is called, and the future is done once it is durable.
+    ///
+    /// # Errors
+    /// A limit that `write` exceeds, a mutation that the stored value does not allow, a failure of the storage, or
+    /// [`Error::Closed`](crate::Error::Closed): nothing of the write is stored then. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where that is not known.
+    pub fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
+        match self.limits().check_write(&write) {
+            Ok(()) => self.backend().write(write),
+            Err(error) => ready(Err(error)),
+        }
+    }
+
+    /// Writes as [`Database::write`] does, and waits.
+    ///
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn write_blocking(&self, write: AtomicWrite) -> Result<Commit> {
+        block_on(self.write(write))
+    }
+
+    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`] and, where the backend
+    /// cannot delete ranges, [`Limits::mutations`]. Returns how many it deleted: with none, there are none left.
+    ///
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn delete_range(&self, selector: &Selector) -> BoxFuture<u64> {
+        let (start, end) = selector.bounds();
+        if let Err(error) = self.limits().check_range(start, end) {
+            return ready(Err(error));
+        }
+        self.backend().delete_range(start, end, self.limits().deletions).unwrap_or_else(|| {
+            let database = self.clone();
+            let limit = self.limits().mutations.min(self.limits().read_entries);
+            let keys = self.list(selector.clone()).keys_only().limit(limit).collect();
+            Box::pin(async move {
+                let entries: Vec<Entry> = keys.await?;
+                let count = entries.len() as u64;
+                let deletions = entries.into_iter().map(|entry| Mutation::delete(entry.key));
+                let write = deletions.fold(AtomicWrite::new(), AtomicWrite::mutate);
+                database.write(write).await.map(|_| count)
+            })
+        })
+    }
+
+    /// Watches keys, for changes by anybody. See [`Watch`].
+    ///
+    /// # Errors
+    /// More or longer keys than the limits, or [`Error::Closed`](crate::Error::Closed).
+    pub fn watch(&self, keys: &[Key]) -> Result<Watch> {
+        self.limits().check_watch(keys)?;
+        Ok(Watch::new(self.backend().watch(keys)?))
+    }
+
+    /// Claims messages from the queue once some are due. Returns none only once the database was closed. See [`Delivery`] for what
+    /// becomes of a message that is not finished.
     ///
     /// # Errors
     /// A failure of the storage. The next call waits a second before it tries again.
-    fn dequeue(&self) -> Pending<Vec<Delivery>>;
+    pub fn dequeue(&self) -> BoxFuture<Vec<Delivery>> {
+        self.backend().dequeue(DEQUEUED)
+    }
 
-    /// Takes one message as [`Database::dequeue`] does, for a host that would only keep others from being delivered if it
+    /// Claims one message as [`Database::dequeue`] does, for a program that would only keep others from being delivered if it
     /// had more.
     ///
     /// # Errors
     /// See [`Database::dequeue`].
-    fn dequeue_one(&self) -> Pending<Option<Delivery>>;
-
-    /// The time by the database's clock, in milliseconds since the Unix epoch.
-    fn now(&self) -> u64;
-
-    /// Closes the database: writes already queued are committed and messages in flight can still be finished, watches
-    /// end, later calls return [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
-    ///
-    /// Returns once that is done: where nobody else has the database open, one file holds everything. Where another process
-    /// keeps it from that, it is done later, by another thread.
-    fn close(&self);
-}
-
-/// Tells when keys change.
-pub struct Watch {
-    changes: mpsc::Receiver<()>,
-    /// Ends the watch when it is dropped.
-    _registration: Box<dyn Send + Sync>,
-}
-
-impl Watch {
-    /// A watch that ends when the sender is dropped. One message is enough for many changes: the channel need not hold
-    /// more. The registration is dropped with the watch.
-    pub fn new(changes: mpsc::Receiver<()>, registration: impl Send + Sync + 'static) -> Self {
-        Self { changes, _registration: Box::new(registration) }
+    pub fn dequeue_one(&self) -> BoxFuture<Option<Delivery>> {
+        let claimed = self.backend().dequeue(1);
+        Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
-    /// Waits until a key may have changed since the last call, or since the watch began. Answers false once the database
-    /// was closed.
-    pub async fn changed(&mut self) -> bool {
-        self.changes.recv().await.is_some()
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.inner.backend
     }
 }
 
-/// A message being delivered.
-///
-/// An attempt to handle it counts once [`Delivery::start`] was called. A delivery that is dropped before goes back to the queue as
-/// it was, and so does one whose process dies before. One that is dropped later was not handled, as by
-/// [`Delivery::finish`] with false. If the process dies later, the message is requeued along its schedule some 5 seconds
-/// afterwards. Should it die at the moment of the start, that attempt may not count.
-pub struct Delivery {
-    /// The message, in V8's serialization format.
-    pub message: Vec<u8>,
-    claim: Box<dyn Claim>,
+/// How many messages to claim at once. More would leave less to other listeners, and be in memory before their handlers are
+/// called.
+const DEQUEUED: usize = 16;
+
+/// The reads of a database whose backend reads on its caller's thread.
+pub struct Local<'d> {
+    database: &'d Inner,
+    reads: &'d dyn LocalReads,
 }
 
-/// A database's claim of a message, which is renewed until it is finished or dropped.
-pub trait Claim: Send + Sync {
-    /// See [`Delivery::start`].
-    fn start(&self);
-
-    /// See [`Delivery::finish`].
-    fn finish(self: Box<Self>, success: bool) -> Pending<()>;
-}
-
-impl Delivery {
-    /// A message, and the claim of it.
-    pub fn new(message: Vec<u8>, claim: impl Claim + 'static) -> Self {
-        Self { message, claim: Box::new(claim) }
-    }
-
-    /// Notes that the message is handled from now on.
-    pub fn start(&self) {
-        self.claim.start();
-    }
-
-    /// Ends the delivery. A message that was handled is gone; the others are delivered again along their backoff
-    /// schedule, and then given to the keys that they name for this.
+impl Local<'_> {
+    /// Reads in the order of the calls, if that can be done soon. Returns false where it cannot, see [`LocalReads::try_read`]:
+    /// [`Local::read_later`] reads it then.
     ///
     /// # Errors
-    /// A failure of the storage. The message is delivered again.
-    pub fn finish(self, success: bool) -> Pending<()> {
-        self.claim.finish(success)
+    /// See [`Database::read`].
+    pub fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        self.database.limits.check_reads(reads)?;
+        self.reads.try_read(reads, visitor)
     }
+
+    /// Reads in the order of the calls, on another thread.
+    ///
+    /// # Errors
+    /// See [`Database::read`].
+    pub fn read_later(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
+        match self.database.limits.check_reads(reads) {
+            Ok(()) => self.database.backend.read(reads, options),
+            Err(error) => ready(Err(error)),
+        }
+    }
+}
+
+fn ready<T: Send + 'static>(result: Result<T>) -> BoxFuture<T> {
+    Box::pin(std::future::ready(result))
 }

@@ -9,7 +9,7 @@
 //!
 //! #[async_trait(?Send)]
 //! impl deno_kv::DatabaseHandler for OpenKv {
-//!     type DB = DenoKv<Sqlite>;
+//!     type DB = DenoKv;
 //!
 //!     async fn open(&self, _state: Rc<RefCell<OpState>>, path: Option<String>) -> Result<Self::DB, JsErrorBox> {
 //!         // A host with permissions asks the state for its `PermissionsContainer` here, before it opens the file.
@@ -26,14 +26,14 @@
 //! ```
 //! use deno_error::JsErrorBox;
 //! use openkv_engine::denokv::DenoKv;
-//! use openkv_engine::sqlite::{Location, Options, Sqlite};
+//! use openkv_engine::sqlite::{self, Location, Options};
 //!
-//! fn open(path: Option<String>) -> Result<DenoKv<Sqlite>, JsErrorBox> {
+//! fn open(path: Option<String>) -> Result<DenoKv, JsErrorBox> {
 //!     let location = match path {
 //!         Some(path) if path != ":memory:" => Location::File { path: path.into(), follow_links: false },
 //!         _ => Location::Memory,
 //!     };
-//!     Sqlite::open(location, Options::default()).map(DenoKv::new).map_err(JsErrorBox::from_err)
+//!     sqlite::open(location, Options::default()).map(DenoKv::new).map_err(JsErrorBox::from_err)
 //! }
 //!
 //! assert!(open(None).is_ok());
@@ -56,8 +56,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use deno_error::{AdditionalProperties, JsErrorBox, JsErrorClass, builtin_classes};
@@ -68,35 +66,30 @@ use denokv_proto::{
 use futures_util::stream;
 
 use crate::{
-    AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Pending, Read,
-    Result, Value, Versionstamp, Watch,
+    AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read,
+    ReadOptions, Result, Value, Versionstamp, Watch, WatchEvent,
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
-pub struct DenoKv<D>(Arc<D>);
+#[derive(Clone)]
+pub struct DenoKv(Database);
 
-impl<D> DenoKv<D> {
+impl DenoKv {
     /// A database that is open.
-    pub fn new(database: D) -> Self {
-        Self(Arc::new(database))
+    pub fn new(database: Database) -> Self {
+        Self(database)
     }
 
     /// The database itself.
-    pub fn database(&self) -> &D {
+    pub fn database(&self) -> &Database {
         &self.0
-    }
-}
-
-impl<D> Clone for DenoKv<D> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
     }
 }
 
 /// A read completes at once, and so does a write in memory. A script that awaits one after the other would never let timers
 /// and sockets have their turn, so the event loop goes round before each answer.
 #[async_trait(?Send)]
-impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
+impl denokv_proto::Database for DenoKv {
     type QMH = Message;
 
     /// Reads on the caller's thread. Every read is strongly consistent.
@@ -115,7 +108,7 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
             reverse: request.reverse,
             values: true,
         });
-        let entries = read(&*self.0, &reads.collect::<Vec<_>>());
+        let entries = self.0.read(&reads.collect::<Vec<_>>(), ReadOptions::default());
         tokio::task::yield_now().await;
         let lists = entries.await.map_err(JsErrorBox::from_err)?;
         Ok(lists
@@ -156,7 +149,7 @@ impl<D: Database + 'static> denokv_proto::Database for DenoKv<D> {
         let database = self.0.clone();
         Box::pin(stream::unfold(state, move |state| {
             let database = database.clone();
-            async move { state.next(&*database).await }
+            async move { state.next(&database).await }
         }))
     }
 
@@ -217,7 +210,7 @@ enum Watching {
 
 impl Watching {
     /// What the stream answers next, and what it does then.
-    async fn next(self, database: &impl Database) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Self)> {
+    async fn next(self, database: &Database) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Self)> {
         let (mut watch, keys, seen) = match self {
             Watching::Began { watch, keys } => (watch, keys, None),
             Watching::Answered { watch, keys, seen } => (watch, keys, Some(seen)),
@@ -225,10 +218,16 @@ impl Watching {
             Watching::Ended => return None,
         };
         loop {
-            if seen.is_some() && !watch.changed().await {
-                return None;
-            }
-            let entries = match read_keys(database, &keys).await {
+            let event = match seen {
+                None => Ok(WatchEvent::Changed),
+                Some(_) => watch.next().await?,
+            };
+            let entries = match event {
+                Ok(WatchEvent::Changed) => read_keys(database, &keys).await,
+                Ok(WatchEvent::Entries(entries)) => Ok(entries.into_iter().map(|entry| versioned(entry?)).collect()),
+                Err(error) => Err(error),
+            };
+            let entries = match entries {
                 Ok(entries) => entries,
                 Err(error) => return failed(error),
             };
@@ -257,29 +256,16 @@ fn failed(error: Error) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Watc
     }
 }
 
-/// Reads in the order of the calls, at once where that can be done.
-fn read(database: &impl Database, reads: &[Read<'_>]) -> Pending<Vec<Vec<Entry>>> {
-    let mut lists = vec![Vec::new(); reads.len()];
-    let done = database.read_now(reads, &mut |i, entry| {
-        lists[i].push(entry.to_owned());
-        ControlFlow::Continue(())
-    });
-    match done {
-        Ok(false) => database.read_in_order(reads, usize::MAX),
-        done => Box::pin(std::future::ready(done.map(|_| lists))),
-    }
+/// The entries of keys, and their versions. A key may be given twice.
+async fn read_keys(database: &Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
+    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+    let lists = database.read(&reads, ReadOptions::default()).await?;
+    Ok(lists.into_iter().map(|mut entries| versioned(entries.pop()?)).collect())
 }
 
-/// The entries of keys, and their versions. A key may be given twice.
-async fn read_keys(database: &impl Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
-    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let lists = read(database, &reads).await?;
-    let entry = |mut entries: Vec<Entry>| {
-        let entry = entries.pop()?;
-        let versionstamp = entry.versionstamp;
-        Some((kv_entry(entry)?, versionstamp))
-    };
-    Ok(lists.into_iter().map(entry).collect())
+fn versioned(entry: Entry) -> Option<(KvEntry, Versionstamp)> {
+    let versionstamp = entry.versionstamp;
+    Some((kv_entry(entry)?, versionstamp))
 }
 
 /// An entry that was read with its value.

@@ -1,11 +1,9 @@
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{ErrorCode, ffi};
-
 use crate::KeyError;
-use crate::sqlite::is_link;
 
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -171,19 +169,21 @@ pub enum Error {
     #[error("the database is locked by another process")]
     Busy,
     /// The file could not be opened as a database.
-    #[error("{}", open_text(path, source))]
+    #[error("{message}")]
     Open {
         /// The file asked for.
         path: PathBuf,
-        /// What SQLite or the operating system answered.
-        source: Arc<rusqlite::Error>,
+        /// What is wrong, and with which file.
+        message: String,
+        /// What SQLite or the operating system returned.
+        source: Cause,
     },
     /// What is stored contradicts itself: something else than the engine wrote to the file, or the disk lost some of it.
     #[error("the database is damaged: {0}: check it, and restore it from a backup")]
-    Damaged(#[source] Arc<rusqlite::Error>),
+    Damaged(#[source] Cause),
     /// There is no space for what was to be written. Nothing of it was stored.
     #[error("the disk is full: {0}")]
-    Full(#[source] Arc<rusqlite::Error>),
+    Full(#[source] Cause),
     /// The file was deleted, or moved, or replaced by another while it was open. What is written would be lost.
     #[error("the database file was deleted or moved while it was open: {}", path.display())]
     Moved {
@@ -204,9 +204,17 @@ pub enum Error {
         /// Whether all that was written before is in the database.
         is_saved: bool,
     },
-    /// A write was committed, but whether it is there to stay is not known.
+    /// Whether a write was committed is not known: the storage failed, or the connection to it, before it said so.
     #[error("it is not known whether this was stored: {0}")]
-    Unconfirmed(#[source] Arc<Error>),
+    OutcomeUnknown(#[source] Arc<Error>),
+    /// What was asked for is not what this backend can do.
+    #[error("{backend} cannot {what}")]
+    Unsupported {
+        /// The name of the backend.
+        backend: &'static str,
+        /// What it was to do, as "watch keys".
+        what: &'static str,
+    },
     /// The file has something on the tables of the format that the format has not. It would be run with reads and writes.
     #[error("{}", FileProblem::Foreign(object.clone()))]
     ForeignObject {
@@ -223,10 +231,38 @@ pub enum Error {
     },
     /// SQLite or the disk failed.
     #[error("the database failed: {0}")]
-    Storage(#[source] Arc<rusqlite::Error>),
+    Storage(#[source] Cause),
     /// The operating system refused to start the writer's thread.
     #[error("unable to start the database's writer thread: {0}")]
     Thread(#[source] Arc<std::io::Error>),
+}
+
+/// What a backend returned, as it words it.
+#[derive(Clone, Debug)]
+pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Cause {
+    /// The cause that an error of a backend is.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The error of the backend.
+    pub fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// Why a file cannot be worked on, or written.
@@ -318,21 +354,6 @@ impl FileProblem {
     }
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        if let rusqlite::Error::InvalidColumnType(..) = error {
-            return Error::Damaged(Arc::new(error));
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy,
-            Some(ErrorCode::ReadOnly) => Error::ReadOnly,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Damaged(Arc::new(error)),
-            Some(ErrorCode::DiskFull) => Error::Full(Arc::new(error)),
-            _ => Error::Storage(Arc::new(error)),
-        }
-    }
-}
-
 impl Error {
     /// Whether the storage failed or is damaged, as against a call that asks for what cannot be, or came too late.
     pub fn is_failure(&self) -> bool {
@@ -343,7 +364,7 @@ impl Error {
             | Error::Full(_)
             | Error::Moved { .. }
             | Error::Displaced { .. }
-            | Error::Unconfirmed(_)
+            | Error::OutcomeUnknown(_)
             | Error::ForeignObject { .. }
             | Error::File { .. }
             | Error::Storage(_)
@@ -360,111 +381,4 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Busy | Error::Full(_) | Error::Storage(_))
     }
-
-    /// The error that says of which file it is, where it is one that files have.
-    pub(crate) fn of(self, path: &Path) -> Self {
-        let problem = match &self {
-            Error::ReadOnly => FileProblem::ReadOnly,
-            Error::Damaged(source) => match source.sqlite_error_code() {
-                Some(ErrorCode::NotADatabase) => FileProblem::NotADatabase,
-                _ => FileProblem::Damaged(source.to_string()),
-            },
-            Error::Full(_) => FileProblem::DiskFull,
-            Error::ForeignObject { object } => FileProblem::Foreign(object.clone()),
-            _ => return self,
-        };
-        problem.of(path)
-    }
-
-    /// The error of opening a file as a database, where it is one that the file is the cause of.
-    pub(crate) fn opening(self, path: &Path) -> Self {
-        match self {
-            Error::Storage(source) if source.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-                Self::cannot_open(path, open_hint())
-            }
-            Error::Storage(source) | Error::Damaged(source) | Error::Full(source) => {
-                Error::Open { path: path.to_owned(), source }
-            }
-            Error::ReadOnly => {
-                let text = Some("attempt to write a readonly database".into());
-                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), text);
-                Error::Open { path: path.to_owned(), source: Arc::new(source) }
-            }
-            Error::ForeignObject { object } => FileProblem::Foreign(object).of(path),
-            error => error,
-        }
-    }
-
-    /// The error of a path that leads to no directory with a file to open, as SQLite has it.
-    pub(crate) fn unresolved(path: &Path, error: &std::io::Error) -> Self {
-        let directory = path.parent().unwrap_or(path).display();
-        let hint = match error.kind() {
-            _ if is_out_of_files(error) => return Self::too_many_files(path),
-            _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
-            ErrorKind::NotFound => format!("there is no folder {directory}"),
-            ErrorKind::NotADirectory => format!("{directory} is no folder"),
-            ErrorKind::IsADirectory => IS_FOLDER.into(),
-            ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
-            _ => error.to_string(),
-        };
-        Self::cannot_open(path, &hint)
-    }
-
-    /// The error of a file for which the process has no descriptor left.
-    pub(crate) fn too_many_files(path: &Path) -> Self {
-        Self::cannot_open(path, TOO_MANY_FILES)
-    }
-
-    /// The error of a file that cannot be opened, as SQLite has it, and why.
-    pub(crate) fn cannot_open(path: &Path, hint: &str) -> Self {
-        let text = format!("unable to open database file: {}: {hint}", path.display());
-        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text));
-        Error::Open { path: path.to_owned(), source: Arc::new(source) }
-    }
-}
-
-/// Why a file cannot be opened.
-pub(crate) const IS_FOLDER: &str = "it is a folder";
-const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
-const TOO_MANY_FILES: &str = "too many open files: close some, or raise the limit of the process";
-
-/// How many files a connection has open: the database, its WAL, and the index of that.
-pub(crate) const CONNECTION_FILES: usize = 3;
-
-/// Why SQLite could not open a file, which it does not say: to be asked as soon as it has failed.
-pub(crate) fn open_hint() -> &'static str {
-    if can_open(CONNECTION_FILES) { NOT_PERMITTED } else { TOO_MANY_FILES }
-}
-
-/// Whether the process has so many file descriptors left.
-pub(crate) fn can_open(count: usize) -> bool {
-    // Not a file of SQLite: when it is closed, the process would lose its locks on it.
-    let opened: Vec<_> = (0..count).map(|_| std::fs::File::open("/")).collect();
-    !opened.iter().filter_map(|file| file.as_ref().err()).any(is_out_of_files)
-}
-
-/// Whether the process, or the system, has no file descriptor left.
-fn is_out_of_files(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    #[cfg(not(unix))]
-    return false;
-}
-
-/// SQLite does not name the path where the file is no database, or one beside it cannot be opened. It never says why.
-fn open_text(path: &Path, source: &rusqlite::Error) -> String {
-    let mut text = source.to_string();
-    let name = path.display().to_string();
-    let is_named = text.contains(&name);
-    if !is_named {
-        text = format!("{text}: {name}");
-    }
-    let hint = match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
-        Some(ErrorCode::ReadOnly) => "both the file and its folder must be writable",
-        _ => return text,
-    };
-    format!("{text}: {hint}")
 }

@@ -5,25 +5,25 @@
 //!
 //! # Open, write, read
 //!
-//! [`Sqlite`](sqlite::Sqlite) is the database over one SQLite file, or in memory. Its methods wait for their answers, and the
-//! trait [`Database`] has those that do not, and the rest.
+//! A [`Database`] is open over a backend: [`sqlite::open`] opens one over an SQLite file, or in memory, and a [`Backend`] of
+//! another crate keeps the entries elsewhere. Its methods return futures, for any executor; those named `..._blocking` wait.
 //!
 //! With the feature `denokv`, the module `denokv` puts the engine under Deno's own extension, `deno_kv`.
 //!
 //! ```
-//! use openkv_engine::sqlite::{Location, Options, Sqlite};
+//! use openkv_engine::sqlite::{self, Location, Options};
 //! use openkv_engine::{Key, Selector, Value};
 //!
 //! # let folder = tempfile::tempdir().expect("a folder");
 //! # let path = folder.path().join("kv.sqlite3");
-//! let database = Sqlite::open(Location::file(path), Options::default())?;
+//! let database = sqlite::open(Location::file(path), Options::default())?;
 //! let alice = Key::from(["users", "alice"]);
-//! database.set(alice.clone(), Value::Bytes(b"any bytes".to_vec()))?;
+//! database.set_blocking(alice.clone(), Value::Bytes(b"any bytes".to_vec()))?;
 //!
-//! let entry = database.get(&alice)?.expect("it was set");
+//! let entry = database.get_blocking(&alice)?.expect("it was set");
 //! assert_eq!(entry.value, Some(Value::Bytes(b"any bytes".to_vec())));
 //!
-//! for entry in database.list(Selector::new(Some(&Key::from(["users"])), None, None)?) {
+//! for entry in database.list(Selector::prefix(&Key::from(["users"]))).blocking() {
 //!     let entry = entry?;
 //!     println!("{} has version {}", entry.key, entry.versionstamp);
 //! }
@@ -40,31 +40,28 @@
 //!
 //! # Asynchronous programs
 //!
-//! Writes, watches and the queue answer with futures, for any executor. Reads run on the caller's thread, and take some
-//! microseconds where the page is in memory; a program that reads much from a cold disk does that where it may block, such as
-//! in `spawn_blocking`.
+//! Writes, watches and the queue wait, and so do the reads of a backend on another machine. Over SQLite, reads run on the
+//! caller's thread, and take some microseconds where the page is in memory; a program that reads much from a cold disk does that
+//! where it may block, such as in `spawn_blocking`.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
-//! use openkv_engine::sqlite::{Location, Options, Sqlite};
-//! use openkv_engine::{AtomicWrite, Database, Key, Mutation, Value};
+//! use openkv_engine::sqlite::{self, Location, Options};
+//! use openkv_engine::{Key, Value};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let database = Arc::new(Sqlite::open(Location::Memory, Options::default())?);
+//! # async fn main() -> Result<(), openkv_engine::Error> {
+//! let database = sqlite::open(Location::Memory, Options::default())?;
 //! let key = Key::from(["config"]);
 //!
 //! let mut watch = database.watch(&[key.clone()])?;
-//! database.write(AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(1)))).await?;
-//! assert!(watch.changed().await, "the database is open");
+//! database.set(key.clone(), Value::U64(1)).await?;
+//! assert!(watch.changed().await?, "the database is open");
 //!
-//! let reader = database.clone();
-//! let entry = tokio::task::spawn_blocking(move || reader.get(&key)).await??;
-//! assert_eq!(entry.expect("it was set").value, Some(Value::U64(1)));
+//! let entry = database.get(&key).await?.expect("it was set");
+//! assert_eq!(entry.value, Some(Value::U64(1)));
 //!
 //! database.close();
-//! while watch.changed().await {}
+//! while watch.changed().await? {}
 //! # Ok(())
 //! # }
 //! ```
@@ -74,12 +71,12 @@
 //! A message is delivered at least once: one that nobody finished is delivered again, after a crash too.
 //!
 //! ```
-//! use openkv_engine::sqlite::{Location, Options, Sqlite};
-//! use openkv_engine::{AtomicWrite, Database, Enqueue, Key};
+//! use openkv_engine::sqlite::{self, Location, Options};
+//! use openkv_engine::{AtomicWrite, Enqueue, Key};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), openkv_engine::Error> {
-//! let database = Sqlite::open(Location::Memory, Options::default())?;
+//! let database = sqlite::open(Location::Memory, Options::default())?;
 //! // The text "hello" in V8's format. If it cannot be handled, it is left at a key.
 //! let message = b"\xff\x0f\"\x05hello".to_vec();
 //! let undelivered = vec![Key::from(["undelivered"])];
@@ -115,13 +112,16 @@
 //! [`FileProblem`] will have more variants. Structs that a program makes field by field, such as [`AtomicWrite`], are what the
 //! file format has and will not grow with less than a new major version; those that are made by methods may.
 
+mod backend;
 mod clock;
 mod database;
+mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
 mod key;
 mod limits;
+mod list;
 mod random;
 mod read;
 mod selector;
@@ -130,19 +130,24 @@ pub mod sqlite;
 pub mod v8;
 mod value;
 mod versionstamp;
+mod watch;
 mod write;
 
+pub use backend::{Backend, BoxFuture, BoxStream, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
-pub use database::{Claim, Database, Delivery, Pending, Watch};
-pub use error::{Error, FileProblem, Result};
+pub use database::{Database, Local};
+pub use delivery::{Claim, Delivery};
+pub use error::{Cause, Error, FileProblem, Result};
 pub use key::{Key, KeyError, KeyPart, KeyParts};
 pub use limits::Limits;
+pub use list::{BlockingList, List};
 pub use random::{Random, SystemRandom};
 pub(crate) use read::OwnedRead;
-pub use read::{Entry, EntryRef, Read, Visit};
+pub use read::{Entry, EntryRef, Read, Visitor};
 pub use selector::Selector;
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
+pub use watch::Watch;
 pub use write::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand};
 
 /// Compiles the example of the readme.

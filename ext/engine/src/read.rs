@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use crate::{Key, Value, ValueRef, Versionstamp};
 
 /// Takes the entries of a read, each with the position of its read.
-pub type Visit<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
+pub type Visitor<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
 
 /// One part of a read.
 #[derive(Clone, Copy, Debug)]

@@ -63,6 +63,31 @@ impl Selector {
         Ok(Self { start: first, end: behind_last, shared, bounded })
     }
 
+    /// Selects the keys that have a prefix. Those with the prefix of no parts are all keys.
+    pub fn prefix(prefix: &Key) -> Self {
+        let prefix = prefix.as_bytes();
+        let followed_by = |byte: u8| [prefix, &[byte]].concat();
+        Self {
+            start: followed_by(BEFORE_PARTS),
+            end: followed_by(BEHIND_PARTS),
+            shared: prefix.len(),
+            bounded: (false, false),
+        }
+    }
+
+    /// Selects the keys that are not below the start, and that are below the end.
+    ///
+    /// # Errors
+    /// [`Error::StartBehindEnd`].
+    pub fn between(start: &Key, end: &Key) -> Result<Self> {
+        Self::new(None, Some(start), Some(end))
+    }
+
+    /// The first encoded key, and the one past the last.
+    pub(crate) fn bounds(&self) -> (&[u8], &[u8]) {
+        (&self.start, &self.end)
+    }
+
     /// The bounds of the range to read, in stored form: the first key and the one behind the last. With a cursor, only
     /// what follows its key in the direction of the listing.
     ///
@@ -92,8 +117,8 @@ impl Selector {
     ///
     /// # Errors
     /// [`Error::KeyOutsideSelector`] for a key that does not share what all keys of the selector share.
-    pub fn cursor(&self, key: &[u8]) -> Result<String> {
-        let rest = key.strip_prefix(&self.start[..self.shared]).ok_or(Error::KeyOutsideSelector)?;
+    pub fn cursor(&self, key: &Key) -> Result<String> {
+        let rest = key.as_bytes().strip_prefix(&self.start[..self.shared]).ok_or(Error::KeyOutsideSelector)?;
         Ok(BASE64_URL_SAFE.encode(rest))
     }
 }
@@ -137,7 +162,7 @@ mod tests {
     #[test]
     fn continues_after_the_key_of_a_cursor() {
         let selector = Selector::new(Some(&key(&["a"])), None, None).unwrap();
-        let cursor = selector.cursor(key(&["a", "b"]).as_bytes()).unwrap();
+        let cursor = selector.cursor(&key(&["a", "b"])).unwrap();
         assert_eq!(cursor, "AmIA");
         let forward = selector.range(Some(&cursor), false).unwrap();
         assert_eq!(forward, (bytes(&["a", "b"], b"\x00"), bytes(&["a"], b"\xff")));
@@ -153,6 +178,9 @@ mod tests {
         let [below, above] = ["YQA=", "ZQA="];
         assert!(matches!(selector.range(Some(below), false), Err(Error::CursorOutOfBounds)));
         assert!(matches!(selector.range(Some(above), true), Err(Error::CursorOutOfBounds)));
-        assert!(matches!(selector.cursor(b"\x21"), Err(Error::KeyOutsideSelector)));
+        assert!(matches!(
+            selector.cursor(&Key::from_parts(&[KeyPart::from(1.0)]).unwrap()),
+            Err(Error::KeyOutsideSelector)
+        ));
     }
 }

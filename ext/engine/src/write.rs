@@ -3,15 +3,15 @@ use crate::{Entry, Key, Value, Versionstamp};
 /// A group of checks, mutations and queue messages, committed as a whole or not at all.
 ///
 /// ```
-/// use openkv_engine::sqlite::{Location, Options, Sqlite};
+/// use openkv_engine::sqlite::{self, Location, Options};
 /// use openkv_engine::{AtomicWrite, Check, Commit, Key, Mutation, Operand, Value};
 ///
-/// let database = Sqlite::open(Location::Memory, Options::default())?;
+/// let database = sqlite::open(Location::Memory, Options::default())?;
 /// let alice = Key::from(["users", "alice"]);
-/// database.set(alice.clone(), Value::U64(1))?;
+/// database.set_blocking(alice.clone(), Value::U64(1))?;
 ///
 /// // Of two programs that read the entry and then write it, the second is told that it came too late.
-/// let read = database.get(&alice)?.expect("it was set");
+/// let read = database.get_blocking(&alice)?.expect("it was set");
 /// let write = AtomicWrite::new()
 ///     .check(Check::unchanged(&read))
 ///     .mutate(Mutation::set(alice, Value::U64(2)))

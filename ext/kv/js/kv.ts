@@ -13,7 +13,7 @@ import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
 import { option } from "ext:openkv/options.ts";
 import { listen } from "ext:openkv/queue.ts";
 import { afterTurn, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
-import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
+import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
 import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
 
@@ -47,14 +47,13 @@ export class Kv {
   }
 
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
-    checkConsistency(option(options ?? undefined, "consistency"));
-    const found: Found | undefined = op_openkv_get(this.#rid, key);
+    const eventual = isEventual(option(options ?? undefined, "consistency"));
+    const found: Found | undefined = op_openkv_get(this.#rid, key, eventual);
     return entry(key, found === undefined || op_openkv_turn_is_due() ? await afterTurn(found) : found);
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
-    checkConsistency(option(options ?? undefined, "consistency"));
-    return await readMany(this.#rid, keys);
+    return await readMany(this.#rid, keys, isEventual(option(options ?? undefined, "consistency")));
   }
 
   async set(key: Key, value: unknown, options?: { expireIn?: number }) {

@@ -2,7 +2,7 @@ import { primordials } from "ext:core/mod.js";
 import { op_openkv_encode_cursor, op_openkv_list, op_openkv_turn_is_due } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
 import { afterTurn } from "ext:openkv/read.ts";
-import { checkConsistency, copySelector, type Selector } from "ext:openkv/selector.ts";
+import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
 const {
@@ -155,11 +155,11 @@ export class KvListIterator {
 
   /** Reads the next batch. Undefined where another thread reads it. */
   #read(): unknown[] | undefined {
-    checkConsistency(this.#consistency);
     return op_openkv_list(this.#rid, this.#selector, {
       limit: this.#batchSize,
       reverse: this.#reverse,
       values: this.#values,
+      eventual: isEventual(this.#consistency),
       cursor: this.#batchKey === undefined ? this.#cursor : op_openkv_encode_cursor(this.#selector, this.#batchKey),
     });
   }

@@ -21,12 +21,17 @@ export async function afterTurn<T>(found: T | undefined): Promise<T> {
 }
 
 /** Reads several keys in one snapshot. */
-export async function readMany(rid: number, keys: Key[]): Promise<Entry[]> {
+export async function readMany(rid: number, keys: Key[], eventual: boolean): Promise<Entry[]> {
   // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
   const asked = ArrayPrototypeMap(keys, (key: Key) => key);
-  const found: Found[] | undefined = op_openkv_get_many(rid, asked);
+  const found: Found[] | undefined = op_openkv_get_many(rid, asked, eventual);
   const answers = found === undefined || op_openkv_turn_is_due() ? await afterTurn(found) : found;
-  return ArrayPrototypeMap(asked, (key: Key, i: number) => entry(key, answers[i]));
+  return entriesOf(asked, answers);
+}
+
+/** The entries of keys that were read. */
+export function entriesOf(keys: Key[], found: Found[]): Entry[] {
+  return ArrayPrototypeMap(keys, (key: Key, i: number) => entry(key, found[i]));
 }
 
 /** The entry of a key that was read. */

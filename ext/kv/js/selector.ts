@@ -27,15 +27,11 @@ function own(selector: Selector): Selector {
   return { prefix: read("prefix"), start: read("start"), end: read("end") };
 }
 
-/** Checks the consistency that a read asks for. Here, every read is strongly consistent. */
-export function checkConsistency(consistency: unknown): void {
-  switch (consistency) {
-    case undefined:
-    case null:
-    case "strong":
-    case "eventual":
-      return;
-    default:
-      op_openkv_refuse_consistency(consistency);
+/** Whether a read may return what is out of date. Throws where it asks for a consistency that does not exist. */
+export function isEventual(consistency: unknown): boolean {
+  if (consistency === "eventual") return true;
+  if (consistency !== undefined && consistency !== null && consistency !== "strong") {
+    op_openkv_refuse_consistency(consistency);
   }
+  return false;
 }

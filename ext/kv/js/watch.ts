@@ -1,6 +1,6 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_openkv_refuse_watch, op_openkv_watch, op_openkv_watch_next } from "ext:core/ops";
-import { type Entry, readMany } from "ext:openkv/read.ts";
+import { op_openkv_refuse_watch, op_openkv_watch, op_openkv_watch_next, op_openkv_watched } from "ext:core/ops";
+import { type Entry, entriesOf, readMany } from "ext:openkv/read.ts";
 import type { Key } from "ext:openkv/write.ts";
 
 const {
@@ -10,6 +10,10 @@ const {
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
 } = primordials;
+
+/** What the op answers that waits: the watch has ended, or a key may have changed; else, it has the entries of the keys. */
+const ENDED = 0;
+const CHANGED = 1;
 
 /** A stream of the entries of keys: as they are, and then whenever one of them changes. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
@@ -26,14 +30,18 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   /** The versionstamps that the stream has answered. */
   let told: (string | null)[] | undefined;
   // Read now, before what the script calls next. Whoever never asks for it does not want its error either.
-  let first: Promise<Entry[]> | undefined = readMany(rid, watched);
+  let first: Promise<Entry[]> | undefined = readMany(rid, watched, false);
   PromisePrototypeThen(first, undefined, () => {});
 
   async function next(): Promise<Entry[] | undefined> {
     // Without keys there is nothing to wait for.
     if (watched.length === 0) return undefined;
-    while (told === undefined || await op_openkv_watch_next(watch)) {
-      const entries = await (first ?? readMany(rid, watched));
+    while (true) {
+      const event = told === undefined ? CHANGED : await op_openkv_watch_next(watch);
+      if (event === ENDED) return undefined;
+      const entries = event === CHANGED
+        ? await (first ?? readMany(rid, watched, false))
+        : entriesOf(watched, op_openkv_watched(watch));
       first = undefined;
       const before = told;
       told = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);

@@ -83,6 +83,7 @@ deno_core::extension!(
         value::op_openkv_set_classes,
         watch::op_openkv_watch,
         watch::op_openkv_watch_next,
+        watch::op_openkv_watched,
         watch::op_openkv_refuse_watch,
         write::op_openkv_delete_range,
         write::op_openkv_write,

@@ -2,12 +2,11 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use deno_core::{OpState, Resource, ResourceId, op2};
 use deno_error::JsErrorBox;
-use openkv_engine::Database;
-use openkv_engine::sqlite::{Location, Sqlite};
+use openkv_engine::sqlite::{self, Location};
+use openkv_engine::{BoxFuture, Database};
 
 use crate::error::KvError;
 use crate::options::{Options, Place};
@@ -23,7 +22,7 @@ pub fn is_remote(path: &str) -> bool {
 const NAME: &str = "openkvDatabase";
 
 pub(crate) struct DatabaseResource {
-    pub database: Arc<dyn Database>,
+    pub database: Database,
 }
 
 impl Resource for DatabaseResource {
@@ -61,37 +60,49 @@ pub fn close_databases(state: &mut OpState) {
     }
 }
 
-/// Opens a database. Answers its resource.
+/// Opens a database. Returns its resource.
 #[op2(stack_trace)]
 #[smi]
 pub(crate) async fn op_openkv_open(
     state: Rc<RefCell<OpState>>,
     #[string] path: Option<String>,
 ) -> Result<ResourceId, KvError> {
-    let (location, options) = {
+    let (target, options) = {
         let state = &mut state.borrow_mut();
         let options = state.borrow::<Options>().clone();
-        (locate(state, &options, path)?, options.engine)
+        (resolve(state, &options, path)?, options.engine)
     };
-    let database = match Sqlite::open_at_once(&location, &options) {
-        Some(database) => database,
-        // Opening waits for the disk, and for other processes.
-        None => {
-            let opened = deno_core::unsync::spawn_blocking(move || Sqlite::open(location, options)).await;
-            opened.map_err(JsErrorBox::from_err)??
-        }
+    let database = match target {
+        Target::Backend(database) => database.await?,
+        Target::Sqlite(location) => match sqlite::try_open(&location, &options) {
+            Some(database) => database,
+            // Opening waits for the disk, and for other processes.
+            None => {
+                let opened = deno_core::unsync::spawn_blocking(move || sqlite::open(location, options)).await;
+                opened.map_err(JsErrorBox::from_err)??
+            }
+        },
     };
-    let database = Arc::new(database);
     Ok(state.borrow_mut().resource_table.add(DatabaseResource { database }))
 }
 
-fn locate(state: &mut OpState, options: &Options, path: Option<String>) -> Result<Location, KvError> {
+/// What a path leads to.
+enum Target {
+    Sqlite(Location),
+    /// What a connector of the host opens.
+    Backend(BoxFuture<Database>),
+}
+
+fn resolve(state: &mut OpState, options: &Options, path: Option<String>) -> Result<Target, KvError> {
     let path = match options.place(state, path)? {
-        Place::Trusted(location) => return Ok(location),
+        Place::Trusted(location) => return Ok(Target::Sqlite(location)),
         Place::Path(path) => path,
     };
+    if let Some(database) = options.connect(state, &path) {
+        return Ok(Target::Backend(database?));
+    }
     if path == ":memory:" {
-        return Ok(Location::Memory);
+        return Ok(Target::Sqlite(Location::Memory));
     }
     if path.is_empty() {
         return Err(KvError::EmptyPath);
@@ -105,9 +116,9 @@ fn locate(state: &mut OpState, options: &Options, path: Option<String>) -> Resul
     let path = match uri::parse(&path).transpose()? {
         None => path,
         Some(Named::File(path)) => path,
-        Some(Named::Memory(location)) => return Ok(location),
+        Some(Named::Memory(location)) => return Ok(Target::Sqlite(location)),
     };
     let path = options.permit(state, Path::new(&path))?;
     // The check was for this path: a link in it could lead elsewhere.
-    Ok(Location::File { path, follow_links: false })
+    Ok(Target::Sqlite(Location::File { path, follow_links: false }))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deno_core::OpState;
 use deno_error::JsErrorBox;
 use openkv_engine::sqlite::{self, Location};
-use openkv_engine::{Clock, Limits};
+use openkv_engine::{BoxFuture, Clock, Database, Limits};
 use sha2::{Digest, Sha256};
 
 use crate::permissions;
@@ -31,11 +31,14 @@ use crate::permissions;
 pub struct Options {
     locate: Rc<Locate>,
     permit: Rc<Permit>,
+    connectors: Vec<Rc<Connect>>,
     pub(crate) engine: sqlite::Options,
 }
 
 type Locate = dyn Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox>;
 type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox>;
+
+type Connect = dyn Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>>;
 
 /// Where a host says that a database lives.
 pub enum Place {
@@ -67,7 +70,12 @@ impl Options {
     ///
     /// An error that the rule answers is what the script sees.
     pub fn locate(rule: impl Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox> + 'static) -> Self {
-        Self { locate: Rc::new(rule), permit: Rc::new(permissions::none), engine: sqlite::Options::default() }
+        Self {
+            locate: Rc::new(rule),
+            permit: Rc::new(permissions::none),
+            connectors: Vec::new(),
+            engine: sqlite::Options::default(),
+        }
     }
 
     fn with_default(default: impl Fn() -> Result<Location, JsErrorBox> + 'static) -> Self {
@@ -84,6 +92,17 @@ impl Options {
     /// Paths with which nothing can be opened, such as `""` and URLs, are refused before.
     pub fn permissions(mut self, rule: impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static) -> Self {
         self.permit = Rc::new(rule);
+        self
+    }
+
+    /// Opens what scripts name by another form than the path of a file, such as the URL of a server. The rule gets what the script
+    /// gave, and returns `None` for what is not of its form. It asks the permissions, as of the network, before it connects, and
+    /// returns the error that the script sees where they are denied. Rules are asked in the order in which they were added.
+    pub fn connector(
+        mut self,
+        rule: impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static,
+    ) -> Self {
+        self.connectors.push(Rc::new(rule));
         self
     }
 
@@ -109,6 +128,10 @@ impl Options {
 
     pub(crate) fn place(&self, state: &mut OpState, path: Option<String>) -> Result<Place, JsErrorBox> {
         (self.locate)(state, path)
+    }
+
+    pub(crate) fn connect(&self, state: &mut OpState, path: &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> {
+        self.connectors.iter().find_map(|connect| connect(state, path))
     }
 
     pub(crate) fn permit(&self, state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {

@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
-use openkv_engine::{Entry, EntryRef, Key, KeyError, Pending, Read, Selector, ValueRef, Versionstamp};
+use openkv_engine::{
+    BoxFuture, Consistency, Entry, EntryRef, Key, KeyError, Read, ReadOptions, Selector, ValueRef, Versionstamp,
+};
 use smallvec::SmallVec;
 
 use crate::error::KvError;
@@ -24,9 +26,10 @@ pub(crate) fn op_openkv_get<'s>(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     key: v8::Local<'s, v8::Value>,
+    eventual: bool,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let key = key_to_read(scope, key)?;
-    read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry)
+    read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry, eventual)
 }
 
 /// Reads the entries of several keys in one snapshot: for each key what [`op_openkv_get`] answers. `undefined` where
@@ -37,10 +40,11 @@ pub(crate) fn op_openkv_get_many<'s>(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     keys: v8::Local<'s, v8::Value>,
+    eventual: bool,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let keys = keys_to_read(scope, keys)?;
     let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    read(scope, &state, rid, &reads, Shape::Entries { count: reads.len() })
+    read(scope, &state, rid, &reads, Shape::Entries { count: reads.len() }, eventual)
 }
 
 fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Value>) -> Result<Vec<Key>, KvError> {
@@ -66,6 +70,7 @@ pub(crate) struct Batch {
     limit: u32,
     reverse: bool,
     values: bool,
+    eventual: bool,
     cursor: Option<CursorArgument>,
 }
 
@@ -84,7 +89,7 @@ pub(crate) fn op_openkv_list<'s>(
     #[scoped] batch: Batch,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let (start, end) = batch.range(selector)?;
-    read(scope, &state, rid, &[batch.read(&start, &end)], Shape::Batch { limit: batch.limit as usize })
+    read(scope, &state, rid, &[batch.read(&start, &end)], Shape::Batch { limit: batch.limit as usize }, batch.eventual)
 }
 
 impl Batch {
@@ -141,8 +146,7 @@ pub(crate) fn op_openkv_count(
     #[scoped] selector: SelectorArgument,
 ) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
     let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
-    let (start, end) = selector.parse()?.range(None, false)?;
-    let count = resource.database.count(&start, &end);
+    let count = resource.database.count(&selector.parse()?);
     Ok(async move { Ok(turn.wait(count).await? as f64) })
 }
 
@@ -153,7 +157,7 @@ pub(crate) fn op_openkv_encode_cursor(
     #[scoped] selector: SelectorArgument,
     #[scoped] key: KeyArgument,
 ) -> Result<String, KvError> {
-    Ok(selector.parse()?.cursor(key.0?.as_bytes())?)
+    Ok(selector.parse()?.cursor(&key.0?)?)
 }
 
 /// A selector as scripts give it.
@@ -268,22 +272,30 @@ fn read<'s>(
     rid: ResourceId,
     reads: &[Read<'_>],
     shape: Shape,
+    eventual: bool,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let resource = database(&state.borrow(), rid)?;
-    let mut collector = Collector::new(scope, state, shape.most_bytes())?;
-    if resource.database.read_now(reads, &mut |i, entry| collector.add(scope, i, entry))? {
-        let entries = collector.end()?;
-        return Ok(shape.of(scope, entries));
-    }
-    let later = Later { answer: resource.database.read_in_order(reads, shape.most_bytes()), shape };
-    state.borrow_mut().put(later);
+    let consistency = if eventual { Consistency::Eventual } else { Consistency::Strong };
+    let options = ReadOptions::default().consistency(consistency).max_bytes(shape.most_bytes());
+    let entries = match resource.database.local() {
+        Some(local) => {
+            let mut collector = Collector::new(scope, state, shape.most_bytes())?;
+            if local.try_read(reads, &mut |i, entry| collector.add(scope, i, entry))? {
+                let entries = collector.end()?;
+                return Ok(shape.of(scope, entries));
+            }
+            local.read_later(reads, options)
+        }
+        None => resource.database.read(reads, options),
+    };
+    state.borrow_mut().put(Later { entries, shape });
     Ok(v8::undefined(scope).into())
 }
 
 /// A read that another thread does. The shim waits for it before it reads anything else.
 struct Later {
-    answer: Pending<Vec<Vec<Entry>>>,
+    entries: BoxFuture<Vec<Vec<Entry>>>,
     shape: Shape,
 }
 
@@ -296,7 +308,7 @@ pub(crate) fn op_openkv_wait(
     let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
     let turn = turn(state);
     Ok(async move {
-        let lists = turn.wait(later.answer).await?;
+        let lists = turn.wait(later.entries).await?;
         Ok(Found { lists: RefCell::new(lists), shape: later.shape })
     })
 }
@@ -323,16 +335,32 @@ pub(crate) fn op_openkv_found<'s>(
     state: Rc<RefCell<OpState>>,
     #[cppgc] found: &Found,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    let mut collector = Collector::new(scope, &state, found.shape.most_bytes())?;
-    let lists = found.lists.take();
-    let entries = lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
-    for (i, entry) in entries {
-        if collector.add(scope, i, entry.as_ref()).is_break() {
-            break;
-        }
+    found.decode(scope, &state)
+}
+
+impl Found {
+    /// What was found of keys, one after the other.
+    pub fn of_keys(lists: Vec<Vec<Entry>>) -> Self {
+        Self { shape: Shape::Entries { count: lists.len() }, lists: RefCell::new(lists) }
     }
-    let entries = collector.end()?;
-    Ok(found.shape.of(scope, entries))
+
+    /// Decodes what was found, as the op that read it would have returned it.
+    pub fn decode<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        state: &RefCell<OpState>,
+    ) -> Result<v8::Local<'s, v8::Value>, KvError> {
+        let mut collector = Collector::new(scope, state, self.shape.most_bytes())?;
+        let lists = self.lists.take();
+        let entries = lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
+        for (i, entry) in entries {
+            if collector.add(scope, i, entry.as_ref()).is_break() {
+                break;
+            }
+        }
+        let entries = collector.end()?;
+        Ok(self.shape.of(scope, entries))
+    }
 }
 
 /// Decodes the entries of a read, up to so many bytes of values. That depends on nothing but the data: who writes where it lists

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use deno_core::{OpState, ResourceId, op2};
-use openkv_engine::Pending;
+use openkv_engine::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::KvError;
@@ -56,7 +56,7 @@ impl Turn {
     }
 
     /// Waits for the answer of an operation. Where it is there immediately, and the event loop must run, yields first.
-    pub async fn wait<T>(self: &Rc<Self>, mut answer: Pending<T>) -> openkv_engine::Result<T> {
+    pub async fn wait<T>(self: &Rc<Self>, mut answer: BoxFuture<T>) -> openkv_engine::Result<T> {
         let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
         let answer = match at_once {
             Poll::Ready(answer) if !self.is_due() => return answer,

@@ -2,15 +2,17 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use deno_core::{AsyncRefCell, CancelHandle, CancelTryFuture, OpState, RcRef, Resource, ResourceId, op2};
-use openkv_engine::Watch;
+use deno_core::{AsyncRefCell, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId, op2, v8};
+use openkv_engine::{Entry, Watch, WatchEvent};
 
 use crate::error::KvError;
 use crate::open::database;
-use crate::read::KeysArgument;
+use crate::read::{Found, KeysArgument};
 
 struct WatchResource {
     watch: AsyncRefCell<Watch>,
+    /// The entries that the last event came with, until the shim takes them.
+    entries: RefCell<Vec<Option<Entry>>>,
     closed: CancelHandle,
 }
 
@@ -33,22 +35,48 @@ pub(crate) fn op_openkv_watch(
     #[scoped] keys: KeysArgument,
 ) -> Result<ResourceId, KvError> {
     let watch = database(state, rid)?.database.watch(&keys.0?)?;
-    let resource = WatchResource { watch: AsyncRefCell::new(watch), closed: CancelHandle::new() };
+    let resource =
+        WatchResource { watch: AsyncRefCell::new(watch), entries: RefCell::default(), closed: CancelHandle::new() };
     Ok(state.resource_table.add(resource))
 }
 
-/// Waits until a watched key may have changed. Answers false once the database, or the watch, was closed.
+/// What a watch waited for, as the shim takes it.
+const ENDED: u8 = 0;
+/// A key may have changed: the shim reads them.
+const CHANGED: u8 = 1;
+/// [`op_openkv_watched`] has the entries.
+const ENTRIES: u8 = 2;
+
+/// Waits until a watched key may have changed, or the database, or the watch, was closed.
 #[op2]
-pub(crate) async fn op_openkv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> bool {
+pub(crate) async fn op_openkv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> Result<u8, KvError> {
     let Ok(resource) = state.borrow().resource_table.get::<WatchResource>(rid) else {
-        return false;
+        return Ok(ENDED);
     };
     let closed = RcRef::map(&resource, |resource| &resource.closed);
-    let next = async {
-        let mut watch = RcRef::map(&resource, |resource| &resource.watch).borrow_mut().await;
-        Ok::<_, deno_core::Canceled>(watch.changed().await)
-    };
-    next.try_or_cancel(closed).await.unwrap_or(false)
+    let next = async { RcRef::map(&resource, |resource| &resource.watch).borrow_mut().await.next().await };
+    Ok(match next.or_cancel(closed).await {
+        Ok(Some(event)) => match event? {
+            WatchEvent::Changed => CHANGED,
+            WatchEvent::Entries(entries) => {
+                resource.entries.replace(entries);
+                ENTRIES
+            }
+        },
+        Ok(None) | Err(_) => ENDED,
+    })
+}
+
+/// Decodes the entries of the keys that a watch came with, as those of a read of the keys.
+#[op2(reentrant)]
+pub(crate) fn op_openkv_watched<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+) -> Result<v8::Local<'s, v8::Value>, KvError> {
+    let resource = state.borrow().resource_table.get::<WatchResource>(rid)?;
+    let lists = resource.entries.take().into_iter().map(|entry| entry.into_iter().collect()).collect();
+    Found::of_keys(lists).decode(scope, &state)
 }
 
 /// Says why there is no watch in a host without streams.

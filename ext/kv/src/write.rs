@@ -47,8 +47,7 @@ pub(crate) fn op_openkv_delete_range(
     #[scoped] selector: SelectorArgument,
 ) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
     let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
-    let (start, end) = selector.parse()?.range(None, false)?;
-    let answer = resource.database.delete_range(start, end);
+    let answer = resource.database.delete_range(&selector.parse()?);
     Ok(async move { Ok(turn.wait(answer).await? as f64) })
 }
 

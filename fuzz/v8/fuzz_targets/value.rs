@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use openkv_engine::sqlite::{Location, Options, Sqlite};
-use openkv_engine::{AtomicWrite, Key, KeyPart, Mutation, Value};
+use openkv_engine::sqlite::{self, Location, Options};
+use openkv_engine::{Database, AtomicWrite, Key, KeyPart, Mutation, Value};
 
 /// Reads the stored value and the message, and stores what they turn out to be.
 const SCRIPT: &str = r#"async () => {
@@ -23,10 +23,10 @@ const SCRIPT: &str = r#"async () => {
 }"#;
 
 /// The file, and the engine that stores what no script can.
-static DATABASE: LazyLock<(PathBuf, Sqlite)> = LazyLock::new(|| {
+static DATABASE: LazyLock<(PathBuf, Database)> = LazyLock::new(|| {
     let path = openkv_torture::fuzz::folder().keep().join("db");
     let location = Location::File { path: path.clone(), follow_links: true };
-    let database = Sqlite::open(location, Options::default()).expect("a new file can be opened");
+    let database = sqlite::open(location, Options::default()).expect("a new file can be opened");
     openkv_fuzz_v8::run(&format!("async () => (host.path = {path:?}, '')"));
     (path, database)
 });

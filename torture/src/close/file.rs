@@ -74,8 +74,8 @@ impl Acknowledged {
 
 #[cfg(test)]
 mod tests {
-    use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
-    use openkv_engine::{AtomicWrite, Database, Mutation, Value};
+    use openkv_engine::sqlite::{self, Location, Options, wait_closed};
+    use openkv_engine::{AtomicWrite, Mutation, Value};
 
     use super::*;
     use crate::PATIENCE;
@@ -85,7 +85,7 @@ mod tests {
         let key = |name: &str, number: f64| Key::from_parts(&[name.into(), KeyPart::from(number)]).unwrap();
         let set = |key, bytes| Mutation::set(key, Value::Bytes(bytes));
         let write = AtomicWrite::new().mutate(set(key("written", 7.0), vec![7; 3]));
-        let database = Sqlite::open(Location::file(path), Options::default()).unwrap();
+        let database = sqlite::open(Location::file(path), Options::default()).unwrap();
         database.write_blocking(write.mutate(set(key("last", 0.0), vec![0, 7]))).unwrap();
         database.close();
         wait_closed(PATIENCE);

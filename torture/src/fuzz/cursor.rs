@@ -32,7 +32,7 @@ fn select(u: &mut Unstructured<'_>) -> Result<()> {
     let bytes = stored_key(u, base.as_bytes())?.into_bytes();
     let key = Key::from_stored(bytes);
     let is_selected = whole.0.as_slice() <= key.as_bytes() && key.as_bytes() < whole.1.as_slice();
-    match selector.cursor(key.as_bytes()) {
+    match selector.cursor(&key) {
         Ok(cursor) => {
             assert!(cursor.is_ascii());
             if is_selected {

@@ -11,10 +11,10 @@ use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
 use futures_util::FutureExt;
 use openkv_engine::sqlite::maintenance::{self, Place, Progress};
-use openkv_engine::sqlite::{Location, Options, Sqlite, wait_closed};
+use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
-    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Pending,
-    Read, Value, Versionstamp,
+    AtomicWrite, BoxFuture, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand,
+    Read, Selector, Value, Versionstamp,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -118,12 +118,12 @@ fn message(deliver_at: u64) -> Enqueue {
     Enqueue { message, deliver_at, backoff_schedule, keys_if_undelivered: vec![key(deliver_at as u8)] }
 }
 
-fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Sqlite> {
+fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Database> {
     let location = Location::file(path);
     let options = Options::default().clock(clock.clone());
-    match Sqlite::open_at_once(&location, &options) {
+    match sqlite::try_open(&location, &options) {
         Some(database) => Ok(database),
-        None => Sqlite::open(location, options),
+        None => sqlite::open(location, options),
     }
 }
 
@@ -210,14 +210,14 @@ fn column_value<'a>(u: &mut Unstructured<'a>, table: &str, column: usize) -> Res
 /// Opens a file, and calls whatever the engine has.
 fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Result<()> {
     let Some(mut database) = told(open(&path, clock)) else { return Ok(()) };
-    let mut dequeued: Vec<Pending<Vec<Delivery>>> = Vec::new();
+    let mut dequeued: Vec<BoxFuture<Vec<Delivery>>> = Vec::new();
     let mut deliveries = Vec::new();
     for _ in 0..24 {
         match u.int_in_range(0..=9)? {
             0 | 1 => read(u, &database)?,
-            2 => drop(told(block_on(database.count(&[], &[0xff])))),
+            2 => drop(told(block_on(database.count(&all())))),
             3..=5 => drop(told(database.write_blocking(write(u)?))),
-            6 => drop(told(block_on(database.delete_range(key(0).into_bytes(), key(u.arbitrary()?).into_bytes())))),
+            6 => drop(told(block_on(database.delete_range(&between(u)?)))),
             7 => dequeued.push(database.dequeue()),
             8 => drop(clock.0.fetch_add(u.int_in_range(0..=10_000)?, Ordering::Relaxed)),
             _ => {
@@ -241,7 +241,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
         }
     }
     database.close();
-    assert!(matches!(block_on(database.count(&[], &[])), Err(openkv_engine::Error::Closed)));
+    assert!(matches!(block_on(database.count(&all())), Err(openkv_engine::Error::Closed)));
     for taking in dequeued {
         deliveries.extend(told(block_on(taking)).into_iter().flatten());
     }
@@ -251,16 +251,26 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
     Ok(())
 }
 
+fn all() -> Selector {
+    Selector::prefix(&Key::new())
+}
+
+/// A range of keys, from the first on.
+fn between(u: &mut Unstructured<'_>) -> Result<Selector> {
+    let end = key(u.arbitrary()?);
+    Ok(Selector::between(&key(0), &end).unwrap_or_else(|_| Selector::prefix(&end)))
+}
+
 /// What was answered. An error has a text.
 fn told<T>(answer: openkv_engine::Result<T>) -> Option<T> {
     answer.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
 }
 
-fn read(u: &mut Unstructured<'_>, database: &Sqlite) -> Result<()> {
+fn read(u: &mut Unstructured<'_>, database: &Database) -> Result<()> {
     let key = key(u.arbitrary()?);
     let range = |reverse, values, limit| Read::Range { start: &[], end: &[0xff], limit, reverse, values };
     let reads = [range(u.arbitrary()?, u.arbitrary()?, u.int_in_range(0..=500)?), Read::Key(&key)];
-    told(database.read(&reads[u.int_in_range(0..=1)?..], &mut |_, entry| {
+    told(database.visit_blocking(&reads[u.int_in_range(0..=1)?..], &mut |_, entry| {
         let entry = entry.to_owned();
         assert!(!format!("{entry:?}{}", entry.versionstamp).is_empty());
         ControlFlow::Continue(())

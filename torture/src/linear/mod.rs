@@ -11,7 +11,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
     AtomicWrite, Check, Database, EntryRef, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value,
 };
@@ -176,13 +176,13 @@ fn overlap(one: &Record, other: &Record) -> bool {
         && matches!(other.event, Event::Write { .. })
 }
 
-fn open(path: &Path) -> Result<Sqlite, String> {
+fn open(path: &Path) -> Result<Database, String> {
     let location = Location::File { path: path.to_owned(), follow_links: false };
-    Sqlite::open(location, Options::default()).map_err(failed("open"))
+    sqlite::open(location, Options::default()).map_err(failed("open"))
 }
 
 /// Does the part of one worker of a history, on keys of its own.
-fn work(database: &Sqlite, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
+fn work(database: &Database, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
     let mut random = StdRng::seed_from_u64(seed.wrapping_add(history << 8).wrapping_add(worker as u64));
     let keys: Vec<_> = (0..KEYS as i64)
         .map(|key| Key::from_parts(&[KeyPart::from(history as i64), KeyPart::from(key)]))
@@ -216,7 +216,7 @@ fn work(database: &Sqlite, history: u64, worker: usize, operations: usize, seed:
                 thread::sleep(pause);
                 ControlFlow::Continue(())
             };
-            database.read(&reads, &mut visit).map_err(failed("read"))?;
+            database.visit_blocking(&reads, &mut visit).map_err(failed("read"))?;
             let cells = read.iter().zip(lists).map(|(key, mut list)| {
                 let entry = list.pop();
                 seen[*key] = entry.as_ref().map(|entry| entry.versionstamp);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_executor::block_on;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
     AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Entry, Error, Key, Limits, Mutation, MutationKind, Read,
     Selector, Value,
@@ -65,7 +65,7 @@ pub fn replay(place: Place, history: &[Step]) -> Result<(), String> {
 struct World {
     reference: Reference,
     /// At least one.
-    handles: Vec<Sqlite>,
+    handles: Vec<Database>,
     /// The messages in delivery.
     held: Vec<(u64, Delivery)>,
     /// How many messages were made.
@@ -97,7 +97,7 @@ impl World {
         let mut limits = Limits::default();
         limits.deletions = DELETIONS;
         let options = Options::default().clock(self.clock.clone()).limits(limits);
-        self.handles.push(Sqlite::open(location, options).map_err(failed("open"))?);
+        self.handles.push(sqlite::open(location, options).map_err(failed("open"))?);
         Ok(())
     }
 
@@ -173,8 +173,7 @@ impl World {
 
     fn delete_range(&mut self, handle: usize, selection: &Selection) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
-        let (start, end) = selector.range(None, false).map_err(text)?;
-        let deleted = block_on(self.handles[handle].delete_range(start, end)).map_err(text)?;
+        let deleted = block_on(self.handles[handle].delete_range(&selector)).map_err(text)?;
         same(deleted, self.reference.delete_range(selection, DELETIONS as usize))
     }
 
@@ -207,7 +206,7 @@ impl World {
                 Read::Range { start, end, limit: *limit, reverse: *reverse, values: *values }
             }
         });
-        same(self.handles[handle].read_entries(&reads.collect::<Vec<_>>()).map_err(text)?, expected)
+        same(self.handles[handle].read_blocking(&reads.collect::<Vec<_>>()).map_err(text)?, expected)
     }
 
     /// The entries of a selection, by the reference.
@@ -228,9 +227,9 @@ impl World {
         while listed.len() <= expected.len() {
             let (start, end) = selector.range(cursor.as_deref(), reverse).map_err(text)?;
             let read = Read::Range { start: &start, end: &end, limit: page, reverse, values: true };
-            let mut entries = self.handles[handle].read_entries(&[read]).map_err(text)?.remove(0);
+            let mut entries = self.handles[handle].read_blocking(&[read]).map_err(text)?.remove(0);
             let Some(last) = entries.last() else { break };
-            cursor = Some(selector.cursor(last.key.as_bytes()).map_err(text)?);
+            cursor = Some(selector.cursor(&last.key).map_err(text)?);
             listed.append(&mut entries);
         }
         same(listed, expected)
@@ -238,8 +237,7 @@ impl World {
 
     fn count(&self, handle: usize, selection: &Selection) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
-        let (start, end) = selector.range(None, false).map_err(text)?;
-        let count = block_on(self.handles[handle].count(&start, &end)).map_err(text)?;
+        let count = block_on(self.handles[handle].count(&selector)).map_err(text)?;
         same(count, self.reference.list(selection).len() as u64)
     }
 
@@ -324,9 +322,9 @@ impl World {
 }
 
 /// Closes a database, which answers nothing then.
-fn close(database: Sqlite) -> Result<(), String> {
+fn close(database: Database) -> Result<(), String> {
     database.close();
-    match block_on(database.count(&[], &[0xff])) {
+    match block_on(database.count(&Selector::prefix(&Key::new()))) {
         Err(Error::Closed) => Ok(()),
         answer => Err(format!("a closed database answered {answer:?}")),
     }

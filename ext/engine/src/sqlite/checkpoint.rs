@@ -132,8 +132,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::sqlite::{Location, Options, Sqlite};
-    use crate::{AtomicWrite, Database, Key, KeyPart, Mutation, Read, Value};
+    use crate::sqlite::{self, Location, Options};
+    use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, Value};
 
     /// How many bytes a page of the log takes, with its header.
     const PAGE: u64 = 4096 + 24;
@@ -144,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kv.sqlite3");
         let location = Location::File { path: path.clone(), follow_links: true };
-        let writer = Sqlite::open(location.clone(), Options::default()).unwrap();
+        let writer = sqlite::open(location.clone(), Options::default()).unwrap();
         let write = |i: u64| {
             let set = |j: u64| {
                 let key = Key::from_parts(&[KeyPart::from("a"), KeyPart::from(j as f64)]).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     fn the_log_stays_bounded_while_many_large_writes_are_in_flight() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kv.sqlite3");
-        let database = Sqlite::open(Location::file(&path), Options::default()).unwrap();
+        let database = sqlite::open(Location::file(&path), Options::default()).unwrap();
         let set = |i: u64| {
             let key = Key::from_parts(&[KeyPart::from(i as f64)]).unwrap();
             database.write(AtomicWrite::new().mutate(Mutation::set(key, Value::Bytes(vec![1; 65_536]))))
@@ -191,11 +191,11 @@ mod tests {
     #[test]
     fn the_log_stays_bounded_while_entries_are_written_and_read() {
         write_while(|location, done| {
-            let reader = Sqlite::open(location, Options::default()).unwrap();
+            let reader = sqlite::open(location, Options::default()).unwrap();
             let mut reads = 0;
             while !done.load(Ordering::Relaxed) {
                 let range = Read::Range { start: &[], end: &[255], limit: 12, reverse: false, values: true };
-                let entries = reader.read_entries(&[range]).unwrap();
+                let entries = reader.read_blocking(&[range]).unwrap();
                 // Each read sees one write as a whole.
                 let first = &entries[0].first().map(|entry| entry.value.clone());
                 assert!(entries[0].iter().all(|entry| Some(&entry.value) == first.as_ref()));

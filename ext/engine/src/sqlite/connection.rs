@@ -8,13 +8,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::error::{IS_FOLDER, open_hint};
 use super::pinned::Pinned;
 use super::transaction::Durability;
 #[cfg(unix)]
 use super::vfs;
 use super::{checkpoint, lifecycle, schema};
-use crate::error::{IS_FOLDER, open_hint};
-use crate::{Error, Result};
+use crate::{Cause, Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
 const STATEMENTS: usize = 32;
@@ -179,7 +179,7 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
                 let is_folder = file.status("").is_ok_and(|status| status.is_directory);
                 Error::cannot_open(path, if is_folder { IS_FOLDER } else { open_hint() })
             }
-            _ => Error::Open { path: path.to_owned(), source: Arc::new(source) },
+            _ => Error::open(path, Cause::new(source)),
         }
     })?;
     // The binding sets a handler of its own.

@@ -4,14 +4,10 @@ use std::sync::Arc;
 
 use super::writer::Writer;
 use super::{Handle, queue, ready};
-use crate::{Claim, Delivery, Pending};
-
-/// How many messages to claim in one transaction. More would leave less to other listeners, and be in memory before their
-/// handlers are called.
-pub(super) const BATCH: usize = 16;
+use crate::{BoxFuture, Claim, Delivery};
 
 /// Waits for messages, at most so many. Returns none once the database is closed.
-pub(super) fn dequeue(handle: &Handle, count: usize) -> Pending<Vec<Delivery>> {
+pub(super) fn dequeue(handle: &Handle, count: usize) -> BoxFuture<Vec<Delivery>> {
     let state = handle.open.lock();
     let Some(open) = &*state else { return ready(Ok(Vec::new())) };
     let (writer, mut closed) = (open.writer.clone(), open.closed.subscribe());
@@ -47,7 +43,7 @@ impl Claim for Claimed {
         self.claim.start();
     }
 
-    fn finish(self: Box<Self>, success: bool) -> Pending<()> {
+    fn finish(self: Box<Self>, success: bool) -> BoxFuture<()> {
         Box::pin(self.claim.finish(success))
     }
 }

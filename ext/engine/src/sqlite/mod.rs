@@ -9,9 +9,9 @@ mod background;
 mod checkpoint;
 mod connection;
 mod delivery;
+mod error;
 mod in_flight;
 mod lifecycle;
-mod list;
 pub mod maintenance;
 mod open_files;
 mod pinned;
@@ -32,25 +32,23 @@ mod worker;
 mod writer;
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
+use futures_util::stream;
 use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::{CONNECTION_FILES, can_open};
 use crate::{
-    AtomicWrite, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits, Mutation, Pending, Random, Read, Result,
-    Selector, SystemClock, SystemRandom, Value, Visit, Watch,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits,
+    LocalReads, Random, Read, ReadOptions, Result, SystemClock, SystemRandom, Visitor, WatchEvent,
 };
 use background::Background;
 use connection::FileConnection;
+use error::{CONNECTION_FILES, can_open};
 use in_flight::InFlight;
-pub use list::List;
-pub(crate) use pinned::is_link;
 use scan::Scan;
 use watchers::Watcher;
 use worker::Closing;
@@ -92,7 +90,7 @@ impl Location {
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use openkv_engine::sqlite::{Location, Options, Sqlite};
+/// use openkv_engine::sqlite::{self, Location, Options};
 /// use openkv_engine::{AtomicWrite, Clock, Key, Mutation, Value};
 ///
 /// #[derive(Default)]
@@ -105,16 +103,16 @@ impl Location {
 /// }
 ///
 /// let clock = Arc::new(TestClock::default());
-/// let database = Sqlite::open(Location::Memory, Options::default().clock(clock.clone()))?;
+/// let database = sqlite::open(Location::Memory, Options::default().clock(clock.clone()))?;
 ///
 /// let session = Key::from(["sessions", "alice"]);
 /// let set = Mutation::set(session.clone(), Value::U64(1)).expire_at(1000);
 /// database.write_blocking(AtomicWrite::new().mutate(set))?;
 ///
 /// clock.0.store(999, Ordering::Relaxed);
-/// assert!(database.get(&session)?.is_some());
+/// assert!(database.get_blocking(&session)?.is_some());
 /// clock.0.store(1000, Ordering::Relaxed);
-/// assert!(database.get(&session)?.is_none());
+/// assert!(database.get_blocking(&session)?.is_none());
 /// # Ok::<(), openkv_engine::Error>(())
 /// ```
 #[derive(Clone)]
@@ -176,8 +174,8 @@ pub fn close_all(timeout: Duration) {
 /// The databases that the process has open, by their addresses.
 static OPEN: LazyLock<Mutex<HashMap<usize, Weak<Handle>>>> = LazyLock::new(Default::default);
 
-/// A database over SQLite. It is closed when it is dropped.
-pub struct Sqlite {
+/// The backend over SQLite. It is closed when it is dropped.
+struct Sqlite {
     handle: Arc<Handle>,
 }
 
@@ -206,37 +204,42 @@ struct Open {
     closed: watch::Sender<()>,
 }
 
+/// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
+///
+/// # Errors
+/// [`Error::Open`] where the file is not there to be read and written, or is no database, [`Error::NewerFormat`],
+/// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
+pub fn open(location: Location, options: Options) -> Result<Database> {
+    let writer = match &location {
+        Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
+        Location::SharedMemory(name) => shared_memory::writer(name, &options)?,
+        Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
+    };
+    let reader = writer.memory().map_or_else(|| writer.open_reader().map(shared), Ok);
+    Sqlite::with(writer, reader, options)
+}
+
+/// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
+/// nobody who has it locked and no WAL that is left to be read. That takes a tenth of a millisecond. None for any other:
+/// [`open`] opens it, or says why not.
+pub fn try_open(location: &Location, options: &Options) -> Option<Database> {
+    let writer = match location {
+        Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
+        Location::SharedMemory(name) => shared_memory::writer(name, options).ok()?,
+        Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
+    };
+    let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);
+    Sqlite::with(writer, reader, options.clone()).ok()
+}
+
 impl Sqlite {
-    /// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
-    ///
-    /// # Errors
-    /// [`Error::Open`] where the file is not there to be read and written, or is no database, [`Error::NewerFormat`],
-    /// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
-    pub fn open(location: Location, options: Options) -> Result<Self> {
-        let writer = match &location {
-            Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
-            Location::SharedMemory(name) => shared_memory::writer(name, &options)?,
-            Location::File { path, follow_links } => open_files::writer(path, *follow_links, &options)?,
-        };
-        let reader = writer.memory().map_or_else(|| writer.open_reader().map(shared), Ok);
-        Self::with(writer, reader, options)
-    }
-
-    /// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
-    /// nobody who has it locked and no log that is left to be read. That takes a tenth of a millisecond. None for any other:
-    /// [`Sqlite::open`] opens it, or says why not.
-    pub fn open_at_once(location: &Location, options: &Options) -> Option<Self> {
-        let writer = match location {
-            Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
-            Location::SharedMemory(name) => shared_memory::writer(name, options).ok()?,
-            Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
-        };
-        let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);
-        Self::with(writer, reader, options.clone()).ok()
-    }
-
     /// A database of a writer, which is released where the connection for reads could not be opened.
-    fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
+    fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Database> {
+        let limits = options.limits.clone();
+        Ok(Database::new(Self::of(writer, reader, options)?, limits))
+    }
+
+    fn of(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
         let scan = Scan::default();
         let is_file = writer.memory().is_none();
         let reader = reader.and_then(|reader| {
@@ -258,53 +261,14 @@ impl Sqlite {
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
         Ok(database)
     }
+}
 
-    /// Reads the entry of a key; none where there is no value.
-    ///
-    /// # Errors
-    /// See [`Database::read`].
-    pub fn get(&self, key: &Key) -> Result<Option<Entry>> {
-        Ok(self.read_entries(&[Read::Key(key)])?.into_iter().flatten().next())
-    }
-
-    /// Lists the entries of a selector, a batch at a time. See [`List`].
-    pub fn list(&self, selector: Selector) -> List<'_> {
-        List::new(self, selector)
-    }
-
-    /// Stores a value that does not expire, and waits until it is durable. Not for use in asynchronous code.
-    ///
-    /// # Errors
-    /// See [`Database::write`].
-    pub fn set(&self, key: Key, value: Value) -> Result<()> {
-        self.write_blocking(AtomicWrite::new().mutate(Mutation::set(key, value))).map(drop)
-    }
-
-    /// Reads as [`Database::read`] does, and copies the entries: one list for each read.
-    ///
-    /// # Errors
-    /// See [`Database::read`].
-    pub fn read_entries(&self, reads: &[Read<'_>]) -> Result<Vec<Vec<Entry>>> {
-        let mut lists = vec![Vec::new(); reads.len()];
-        self.read(reads, &mut |i, entry| {
-            lists[i].push(entry.to_owned());
-            ControlFlow::Continue(())
-        })?;
-        Ok(lists)
-    }
-
-    /// Writes as [`Database::write`] does, and waits for the answer. Not for use in asynchronous code.
-    ///
-    /// # Errors
-    /// See [`Database::write`].
-    pub fn write_blocking(&self, write: AtomicWrite) -> Result<Commit> {
-        futures_executor::block_on(self.write(write))
-    }
-
-    #[cfg(test)]
-    fn writer(&self) -> Result<Arc<Writer>> {
-        self.handle.writer()
-    }
+/// The writer of an open database.
+#[cfg(test)]
+fn writer(database: &Database) -> Arc<Writer> {
+    let backend = database.backend().local().expect("SQLite reads locally") as *const dyn LocalReads;
+    // SAFETY: in the tests of this module, all databases are of this backend.
+    unsafe { &*backend.cast::<Sqlite>() }.handle.writer().expect("the database is open")
 }
 
 impl Sqlite {
@@ -314,7 +278,7 @@ impl Sqlite {
         writer: &Writer,
         is_pending: bool,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<Pending<T>> {
+    ) -> Result<BoxFuture<T>> {
         let connection = match writer.open_reader() {
             Ok(connection) => connection,
             // The writer has its connection already.
@@ -367,17 +331,14 @@ impl Handle {
     }
 }
 
-impl Database for Sqlite {
-    fn read(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {
-        let Handle { options, .. } = &*self.handle;
-        options.limits.check_reads(reads)?;
+impl LocalReads for Sqlite {
+    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
         let reader = self.handle.reader()?;
-        reader::read(&reader.lock(), options.clock.now(), reads, visit)
+        reader::read(&reader.lock(), self.handle.options.clock.now(), reads, visitor)
     }
 
-    fn read_now(&self, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<bool> {
+    fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
         let Handle { options, in_flight, scan, .. } = &*self.handle;
-        options.limits.check_reads(reads)?;
         if in_flight.touches(reads) {
             return Ok(false);
         }
@@ -386,40 +347,44 @@ impl Database for Sqlite {
         let _bounded = scan.bound();
         let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
             scan.found();
-            visit(i, entry)
+            visitor(i, entry)
         });
         match result {
             Err(error) if scan::is_interrupted(&error) => Ok(false),
             result => result.map(|()| true),
         }
     }
+}
 
-    fn read_in_order(&self, reads: &[Read<'_>], most_bytes: usize) -> Pending<Vec<Vec<Entry>>> {
+impl Backend for Sqlite {
+    fn read(&self, reads: &[Read<'_>], ReadOptions { max_bytes, .. }: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
         let Handle { options, in_flight, .. } = &*self.handle;
         let now = options.clock.now();
         let begin = || {
-            options.limits.check_reads(reads)?;
             let writer = self.handle.writer()?;
             let owned: Vec<_> = reads.iter().map(|read| read.into_owned()).collect();
             if in_flight.touches(reads) {
-                return Ok(writer.read(owned, most_bytes, in_flight));
+                return Ok(writer.read(owned, max_bytes, in_flight));
             }
             match writer.memory() {
-                Some(memory) => Ok(ready(reader::read_entries(&memory.lock(), now, &owned, most_bytes))),
+                Some(memory) => Ok(ready(reader::read_entries(&memory.lock(), now, &owned, max_bytes))),
                 None => self.read_snapshot(&writer, false, move |snapshot| {
-                    reader::read_entries(snapshot, now, &owned, most_bytes)
+                    reader::read_entries(snapshot, now, &owned, max_bytes)
                 }),
             }
         };
         begin().unwrap_or_else(|error| ready(Err(error)))
     }
 
-    fn count(&self, start: &[u8], end: &[u8]) -> Pending<u64> {
+    fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
+        later(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
+    }
+
+    fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
         let Handle { options, in_flight, .. } = &*self.handle;
         let now = options.clock.now();
         let is_pending = in_flight.touches_range(start, end);
         let begin = || {
-            options.limits.check_range(start, end)?;
             let writer = self.handle.writer()?;
             let (start, end) = (start.to_vec(), end.to_vec());
             let count = move |connection: &Connection| reader::count(connection, now, &start, &end);
@@ -430,22 +395,16 @@ impl Database for Sqlite {
                 None => self.read_snapshot(&writer, is_pending, count),
             }
         };
-        begin().unwrap_or_else(|error| ready(Err(error)))
+        Some(begin().unwrap_or_else(|error| ready(Err(error))))
     }
 
-    fn write(&self, write: AtomicWrite) -> Pending<Commit> {
-        let checked = self.handle.options.limits.check_write(&write).and_then(|()| self.handle.writer());
-        later(checked, |writer| writer.write(write, &self.handle.in_flight))
+    fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
+        let delete =
+            |writer: Arc<Writer>| writer.delete_range(start.to_vec(), end.to_vec(), limit, &self.handle.in_flight);
+        Some(later(self.handle.writer(), delete))
     }
 
-    fn delete_range(&self, start: Vec<u8>, end: Vec<u8>) -> Pending<u64> {
-        let limits = &self.handle.options.limits;
-        let checked = limits.check_range(&start, &end).and_then(|()| self.handle.writer());
-        later(checked, |writer| writer.delete_range(start, end, limits.deletions, &self.handle.in_flight))
-    }
-
-    fn watch(&self, keys: &[Key]) -> Result<Watch> {
-        self.handle.options.limits.check_watch(keys)?;
+    fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>> {
         let mut state = self.handle.open.lock();
         let open = state.as_mut().ok_or(Error::Closed)?;
         let (watcher, changes) = mpsc::channel(1);
@@ -454,16 +413,14 @@ impl Database for Sqlite {
         open.writer.wake()?;
         open.watches.retain(|watch| !watch.is_closed());
         open.watches.push(watcher);
-        Ok(Watch::new(changes, registration))
+        Ok(Box::pin(stream::unfold((changes, registration), |(mut changes, registration)| async move {
+            changes.recv().await?;
+            Some((Ok(WatchEvent::Changed), (changes, registration)))
+        })))
     }
 
-    fn dequeue(&self) -> Pending<Vec<Delivery>> {
-        delivery::dequeue(&self.handle, delivery::BATCH)
-    }
-
-    fn dequeue_one(&self) -> Pending<Option<Delivery>> {
-        let claimed = delivery::dequeue(&self.handle, 1);
-        Box::pin(async move { Ok(claimed.await?.pop()) })
+    fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        delivery::dequeue(&self.handle, limit)
     }
 
     fn now(&self) -> u64 {
@@ -473,17 +430,24 @@ impl Database for Sqlite {
     fn close(&self) {
         self.handle.close();
     }
+
+    fn local(&self) -> Option<&dyn LocalReads> {
+        Some(self)
+    }
 }
 
 fn shared(connection: FileConnection) -> SharedConnection {
     Arc::new(ReentrantMutex::new(connection))
 }
 
-fn ready<T: Send + 'static>(answer: Result<T>) -> Pending<T> {
+fn ready<T: Send + 'static>(answer: Result<T>) -> BoxFuture<T> {
     Box::pin(std::future::ready(answer))
 }
 
 /// The answer to what was checked already, or the error that was found.
-fn later<T: Send + 'static>(checked: Result<Arc<Writer>>, ask: impl FnOnce(Arc<Writer>) -> Pending<T>) -> Pending<T> {
+fn later<T: Send + 'static>(
+    checked: Result<Arc<Writer>>,
+    ask: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
+) -> BoxFuture<T> {
     checked.map_or_else(|error| ready(Err(error)), ask)
 }

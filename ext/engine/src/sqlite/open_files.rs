@@ -14,10 +14,10 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::connection::{self, FileConnection};
+use super::error::{CONNECTION_FILES, can_open};
 use super::pinned::{self, FileId, Pinned};
 use super::writer::Writer;
 use super::{Options, checkpoint};
-use crate::error::{CONNECTION_FILES, can_open};
 use crate::{Error, FileProblem, Result};
 
 /// The open files. Locked only to look into it: opening a file may take as long as another process has it locked.
@@ -193,11 +193,11 @@ impl OpenFile {
     /// holds is saved, and the transaction with it.
     ///
     /// # Errors
-    /// [`Error::Unconfirmed`].
+    /// [`Error::OutcomeUnknown`].
     pub fn confirm(&self, connection: &Connection) -> Result<()> {
         match self.check(connection) {
             Ok(()) | Err(Error::Displaced { is_saved: true, .. }) => Ok(()),
-            Err(error) => Err(Error::Unconfirmed(Arc::new(error))),
+            Err(error) => Err(Error::OutcomeUnknown(Arc::new(error))),
         }
     }
 

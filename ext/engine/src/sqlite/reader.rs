@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::connection::FileConnection;
 use super::schema::live;
-use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visit};
+use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visitor};
 
 /// A query of the live entries from a key up to another, at a time.
 macro_rules! scan {
@@ -21,7 +21,7 @@ const SCAN_KEYS_REVERSE: &str = scan!("k, null, 0, version", "order by k desc li
 const COUNT: &str = scan!("count(*)", "");
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
-pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visit<'_>) -> Result<()> {
+pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visitor<'_>) -> Result<()> {
     // One statement is a snapshot by itself; several need a transaction around them. A read from within a visit is part
     // of the snapshot around it.
     let _snapshot = match reads {

@@ -71,7 +71,7 @@ impl Drop for Bounded<'_> {
 
 /// Whether a read failed because it was interrupted.
 pub(super) fn is_interrupted(error: &Error) -> bool {
-    matches!(error, Error::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+    matches!(error, Error::Storage(error) if error.sqlite_code() == Some(ErrorCode::OperationInterrupted))
 }
 
 #[cfg(test)]
@@ -80,14 +80,14 @@ mod tests {
 
     use futures_executor::block_on;
 
-    use crate::sqlite::{Location, Options, Sqlite};
-    use crate::{Database, Key, KeyPart, Read};
+    use crate::sqlite::{self, Location, Options};
+    use crate::{Key, KeyPart, Read, ReadOptions};
 
     #[test]
     fn a_read_over_many_expired_entries_is_left_to_another_thread() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kv.sqlite3");
-        let database = Sqlite::open(Location::file(&path), Options::default()).unwrap();
+        let database = sqlite::open(Location::file(&path), Options::default()).unwrap();
         let key = |number: f64| Key::from_parts(&[KeyPart::from(number)]).unwrap().into_bytes();
         let mut file = rusqlite::Connection::open(&path).unwrap();
         let insert = file.transaction().unwrap();
@@ -99,12 +99,13 @@ mod tests {
         insert.commit().unwrap();
 
         let range = Read::Range { start: &[], end: &[255], limit: 1, reverse: false, values: true };
-        assert!(!database.read_now(&[range], &mut |_, _| ControlFlow::Continue(())).unwrap());
-        let found = block_on(database.read_in_order(&[range], usize::MAX)).unwrap().remove(0);
+        let local = database.local().unwrap();
+        assert!(!local.try_read(&[range], &mut |_, _| ControlFlow::Continue(())).unwrap());
+        let found = block_on(local.read_later(&[range], ReadOptions::default())).unwrap().remove(0);
         assert_eq!(found[0].key.as_bytes(), key(1e9));
         // Those who wait for it themselves read it all.
-        assert_eq!(database.read_entries(&[range]).unwrap(), [found]);
+        assert_eq!(database.read_blocking(&[range]).unwrap(), [found]);
         let last = Read::Range { start: &[], end: &[255], limit: 1, reverse: true, values: true };
-        assert!(database.read_now(&[last], &mut |_, _| ControlFlow::Continue(())).unwrap());
+        assert!(local.try_read(&[last], &mut |_, _| ControlFlow::Continue(())).unwrap());
     }
 }

@@ -28,20 +28,20 @@ pub(super) fn writer(name: &str, options: &Options) -> Result<Arc<Writer>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::sqlite::{Location, Options, Sqlite};
+    use crate::sqlite::{self, Location, Options};
     use crate::{Key, Value};
 
     #[test]
     fn database_of_a_name_is_shared_until_the_last_one_closes_it() {
-        let open = |name: &str| Sqlite::open(Location::SharedMemory(name.into()), Options::default()).unwrap();
+        let open = |name: &str| sqlite::open(Location::SharedMemory(name.into()), Options::default()).unwrap();
         let key = Key::from(["a"]);
         let (one, two, other) = (open("shared"), open("shared"), open("other"));
-        one.set(key.clone(), Value::U64(1)).unwrap();
-        assert!(two.get(&key).unwrap().is_some());
-        assert!(other.get(&key).unwrap().is_none());
+        one.set_blocking(key.clone(), Value::U64(1)).unwrap();
+        assert!(two.get_blocking(&key).unwrap().is_some());
+        assert!(other.get_blocking(&key).unwrap().is_none());
         drop(one);
-        assert!(open("shared").get(&key).unwrap().is_some());
+        assert!(open("shared").get_blocking(&key).unwrap().is_some());
         drop(two);
-        assert!(open("shared").get(&key).unwrap().is_none());
+        assert!(open("shared").get_blocking(&key).unwrap().is_none());
     }
 }

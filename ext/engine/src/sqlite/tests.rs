@@ -24,8 +24,8 @@ fn options() -> (Options, Arc<ManualClock>) {
     (Options { clock: clock.clone(), ..Options::default() }, clock)
 }
 
-fn memory() -> Sqlite {
-    Sqlite::open(Location::Memory, options().0).unwrap()
+fn memory() -> Database {
+    super::open(Location::Memory, options().0).unwrap()
 }
 
 fn file(folder: &tempfile::TempDir) -> Location {
@@ -49,7 +49,11 @@ fn combine(name: &str, operand: Operand, value: u64) -> Mutation {
 }
 
 /// Writes, and answers the version of the commit.
-fn commit(database: &Sqlite, write: AtomicWrite) -> Versionstamp {
+fn all() -> Selector {
+    Selector::prefix(&Key::new())
+}
+
+fn commit(database: &Database, write: AtomicWrite) -> Versionstamp {
     database.write_blocking(write).unwrap().versionstamp().unwrap()
 }
 
@@ -57,15 +61,15 @@ fn conflict(failed: &[usize]) -> Commit {
     Commit::Conflict { failed: failed.to_vec() }
 }
 
-fn get(database: &Sqlite, name: &str) -> Option<Value> {
-    let mut lists = database.read_entries(&[Read::Key(&key(name))]).unwrap();
+fn get(database: &Database, name: &str) -> Option<Value> {
+    let mut lists = database.read_blocking(&[Read::Key(&key(name))]).unwrap();
     lists.remove(0).pop().and_then(|entry| entry.value)
 }
 
-fn names(database: &Sqlite, limit: u32, reverse: bool) -> Vec<String> {
+fn names(database: &Database, limit: u32, reverse: bool) -> Vec<String> {
     let (start, end) = Selector::new(Some(&Key::new()), None, None).unwrap().range(None, reverse).unwrap();
     let range = Read::Range { start: &start, end: &end, limit, reverse, values: true };
-    let entries = database.read_entries(&[range]).unwrap().remove(0);
+    let entries = database.read_blocking(&[range]).unwrap().remove(0);
     entries
         .iter()
         .map(|entry| match entry.key.parts().next() {
@@ -92,7 +96,7 @@ fn gives_each_commit_a_greater_versionstamp() {
     let first = commit(&database, set("a", text("1")));
     let second = commit(&database, set("b", text("2")));
     assert!(first < second);
-    let entries = database.read_entries(&[Read::Key(&key("a")), Read::Key(&key("b"))]).unwrap();
+    let entries = database.read_blocking(&[Read::Key(&key("a")), Read::Key(&key("b"))]).unwrap();
     assert_eq!((entries[0][0].versionstamp, entries[1][0].versionstamp), (first, second));
 }
 
@@ -144,12 +148,12 @@ fn combines_numbers() {
 #[test]
 fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
     database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap();
     let damaged = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     damaged.execute("update kv set v = 'text'", []).unwrap();
 
-    assert!(matches!(database.read_entries(&[Read::Key(&key("n"))]), Err(Error::Damaged(_))));
+    assert!(matches!(database.read_blocking(&[Read::Key(&key("n"))]), Err(Error::Damaged(_))));
     for operand in [Operand::Sum, Operand::Min, Operand::Max] {
         let write = set("b", text("1")).mutate(combine("n", operand, 1));
         assert!(matches!(database.write_blocking(write), Err(Error::Damaged(_))));
@@ -176,12 +180,12 @@ fn takes_back_a_write_that_fails() {
 #[test]
 fn a_failing_write_spares_the_others_of_its_batch() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
     let before = commit(&database, set("text", text("a")));
 
     // The writer cannot begin while it waits, so that all four writes wait for it together.
     let (go, gone) = std::sync::mpsc::channel::<()>();
-    let waits = database.writer().unwrap().run(move |_| {
+    let waits = writer(&database).run(move |_| {
         let _ = gone.recv();
         Ok(())
     });
@@ -205,7 +209,7 @@ fn a_failing_write_spares_the_others_of_its_batch() {
 #[test]
 fn an_expired_value_is_absent_everywhere() {
     let (options, clock) = options();
-    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let database = super::open(Location::Memory, options).unwrap();
     let expiring = |name, value| {
         let kind = MutationKind::Set { value, expire_at: Some(50), versionstamped: false };
         AtomicWrite::new().mutate(Mutation { key: key(name), kind })
@@ -236,13 +240,13 @@ fn appends_the_versionstamp_to_a_key() {
     let versionstamp = commit(&database, write);
     let mut stamped = key("log");
     stamped.push_string(&versionstamp.to_string());
-    assert_eq!(database.read_entries(&[Read::Key(&stamped)]).unwrap()[0][0].value, Some(text("1")));
+    assert_eq!(database.read_blocking(&[Read::Key(&stamped)]).unwrap()[0][0].value, Some(text("1")));
 }
 
 #[test]
 fn stores_messages() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
     let message = |backoff_schedule, keys_if_undelivered| Enqueue {
         message: b"\xff\x0f0".to_vec(),
         deliver_at: 1234,
@@ -270,9 +274,9 @@ fn stores_messages() {
 #[test]
 fn databases_of_one_file_see_each_other() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Sqlite::open(file(&folder), options().0).unwrap();
-    let second = Sqlite::open(file(&folder), options().0).unwrap();
-    assert!(Arc::ptr_eq(&first.writer().unwrap(), &second.writer().unwrap()));
+    let first = super::open(file(&folder), options().0).unwrap();
+    let second = super::open(file(&folder), options().0).unwrap();
+    assert!(Arc::ptr_eq(&writer(&first), &writer(&second)));
     first.write_blocking(set("a", text("1"))).unwrap();
     assert_eq!(get(&second, "a"), Some(text("1")));
     first.close();
@@ -284,13 +288,13 @@ fn databases_of_one_file_see_each_other() {
 fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (path, elsewhere) = (folder.path().join("kv.sqlite3"), folder.path().join("elsewhere"));
-    let database = Sqlite::open(file(&folder), Options::default()).unwrap();
+    let database = super::open(file(&folder), Options::default()).unwrap();
     commit(&database, set("a", text("1")));
 
     std::fs::rename(&path, &elsewhere).unwrap();
     // Its connection has the file open. A count opens another.
     assert_eq!(get(&database, "a"), Some(text("1")));
-    assert!(matches!(block_on(database.count(&[], &[255])), Err(Error::Open { .. })));
+    assert!(matches!(block_on(database.count(&all())), Err(Error::Open { .. })));
     // An empty file would take the log with it, and what was written so far.
     assert!(!path.exists() && folder.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
 
@@ -301,15 +305,15 @@ fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
 #[test]
 fn a_closed_database_answers_so_and_keeps_what_was_queued() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
     let queued = database.write(set("a", text("1")));
     database.close();
     database.close();
     assert!(block_on(queued).unwrap().versionstamp().is_some());
     assert!(matches!(database.write_blocking(set("a", text("2"))), Err(Error::Closed)));
-    assert!(matches!(database.read_entries(&[Read::Key(&key("a"))]), Err(Error::Closed)));
+    assert!(matches!(database.read_blocking(&[Read::Key(&key("a"))]), Err(Error::Closed)));
 
-    let again = Sqlite::open(file(&folder), options().0).unwrap();
+    let again = super::open(file(&folder), options().0).unwrap();
     assert_eq!(get(&again, "a"), Some(text("1")));
 }
 
@@ -317,7 +321,7 @@ fn a_closed_database_answers_so_and_keeps_what_was_queued() {
 fn refuses_what_is_no_database_of_a_known_format() {
     let folder = tempfile::tempdir().unwrap();
     let open =
-        |name: &str| Sqlite::open(Location::File { path: folder.path().join(name), follow_links: false }, options().0);
+        |name: &str| super::open(Location::File { path: folder.path().join(name), follow_links: false }, options().0);
 
     std::fs::write(folder.path().join("text"), "this is a text, and not even a short one: no database begins so")
         .unwrap();
@@ -337,12 +341,12 @@ fn follows_links_only_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(folder.path().join("kv.sqlite3"), &link).unwrap();
-    let open = |follow_links| Sqlite::open(Location::File { path: link.clone(), follow_links }, options().0);
+    let open = |follow_links| super::open(Location::File { path: link.clone(), follow_links }, options().0);
     assert!(matches!(open(false), Err(Error::Open { .. })));
-    let target = Sqlite::open(file(&folder), options().0).unwrap();
+    let target = super::open(file(&folder), options().0).unwrap();
     assert!(matches!(open(false), Err(Error::Open { .. })), "not even for a file that is open already");
     let database = open(true).unwrap();
-    assert!(Arc::ptr_eq(&database.writer().unwrap(), &target.writer().unwrap()));
+    assert!(Arc::ptr_eq(&writer(&database), &writer(&target)));
 }
 
 #[test]
@@ -375,7 +379,7 @@ fn enforces_the_limits() {
     assert_eq!(fails(undelivered(vec![key("a"); 1000])), "Too many mutations (max 1000)");
     assert_eq!(fails(undelivered(vec![long(2048); 41])), "Total key size too large (max 81920 bytes)");
 
-    let read = |reads: &[Read<'_>]| database.read_entries(reads).map(|_| ()).map_err(|error| error.to_string());
+    let read = |reads: &[Read<'_>]| database.read_blocking(reads).map(|_| ()).map_err(|error| error.to_string());
     assert_eq!(read(&[Read::Key(&long(2048))]), Ok(()));
     assert_eq!(read(&[Read::Key(&long(2049))]), Err("Key too large for read (max 2049 bytes)".into()));
     assert_eq!(read(&[Read::Key(&key("a")); 11]), Err("Too many ranges (max 10)".into()));
@@ -384,7 +388,7 @@ fn enforces_the_limits() {
 }
 
 /// Makes the writer's thread look at the clock.
-fn wake(database: &Sqlite) {
+fn wake(database: &Database) {
     database.write_blocking(AtomicWrite::new()).unwrap();
 }
 
@@ -397,7 +401,7 @@ fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
 }
 
 /// Takes the messages that are there, and finishes them.
-fn receive(database: &Sqlite, success: bool) -> Vec<String> {
+fn receive(database: &Database, success: bool) -> Vec<String> {
     let deliveries = block_on(database.dequeue()).unwrap();
     let texts = texts(&deliveries).into_iter().map(Into::into).collect();
     deliveries.into_iter().for_each(|delivery| block_on(delivery.finish(success)).unwrap());
@@ -414,7 +418,7 @@ fn tables(folder: &tempfile::TempDir) -> (i64, i64) {
 fn delivers_each_message_once_in_the_order_of_their_times() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
-    let database = Sqlite::open(file(&folder), options).unwrap();
+    let database = super::open(file(&folder), options).unwrap();
     let late = Enqueue { deliver_at: 7, ..message("late") };
     database.write_blocking(AtomicWrite::new().enqueue(late).enqueue(message("soon"))).unwrap();
     assert_eq!(receive(&database, true), ["soon"]);
@@ -434,7 +438,7 @@ fn delivers_each_message_once_in_the_order_of_their_times() {
 #[test]
 fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
     let (options, clock) = options();
-    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let database = super::open(Location::Memory, options).unwrap();
     let mut watch = database.watch(&[key("dead")]).unwrap();
     let message =
         Enqueue { backoff_schedule: Some(vec![10, 20]), keys_if_undelivered: vec![key("dead")], ..message("m") };
@@ -445,14 +449,14 @@ fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
         wake(&database);
         assert_eq!(receive(&database, false), ["m"], "at {time} ms");
     }
-    assert!(block_on(watch.changed()));
+    assert!(block_on(watch.changed()).unwrap());
     assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
 }
 
 #[test]
 fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
     let once = |text| Enqueue { backoff_schedule: Some(vec![]), ..message(text) };
     database.write_blocking(AtomicWrite::new().enqueue(once("a")).enqueue(once("b"))).unwrap();
     let rows = || rows(&folder, "queue", "ts || id || backoff_schedule || keys_if_undelivered");
@@ -474,7 +478,7 @@ fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
     let deliveries = block_on(database.dequeue()).unwrap();
     deliveries[0].start();
     drop(deliveries);
-    assert!(block_on(watch.changed()));
+    assert!(block_on(watch.changed()).unwrap());
     assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
 }
 
@@ -482,7 +486,7 @@ fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
 fn an_attempt_counts_once_the_handler_was_called() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
-    let database = Sqlite::open(file(&folder), options).unwrap();
+    let database = super::open(file(&folder), options).unwrap();
     let enqueue = Enqueue { backoff_schedule: Some(vec![7]), ..message("m") };
     database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap();
     let schedules = || rows(&folder, "queue_running", "backoff_schedule");
@@ -505,7 +509,7 @@ fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     clock.0.store(100_000, Ordering::Relaxed);
-    let database = Sqlite::open(file(&folder), options).unwrap();
+    let database = super::open(file(&folder), options).unwrap();
     let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     let claim = |deadline: i64, id: &str| {
         let columns = "(deadline, id, data, backoff_schedule, keys_if_undelivered)";
@@ -543,7 +547,7 @@ fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
 fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
-    let database = Sqlite::open(file(&folder), options).unwrap();
+    let database = super::open(file(&folder), options).unwrap();
     let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     let columns = "(ts, id, data, backoff_schedule, keys_if_undelivered)";
     let damaged =
@@ -587,7 +591,7 @@ fn listeners_share_the_messages() {
 #[test]
 fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
     let (options, clock) = options();
-    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let database = super::open(Location::Memory, options).unwrap();
     for _ in 0..2 {
         let write = (0..1000).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
         database.write_blocking(write).unwrap();
@@ -613,8 +617,8 @@ fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
 #[test]
 fn closing_ends_watches_and_waits_but_not_deliveries() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), options().0).unwrap();
-    let other = Sqlite::open(file(&folder), options().0).unwrap();
+    let database = super::open(file(&folder), options().0).unwrap();
+    let other = super::open(file(&folder), options().0).unwrap();
     database.write_blocking(AtomicWrite::new().enqueue(message("m"))).unwrap();
     let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
     let waiting = database.dequeue();
@@ -623,14 +627,14 @@ fn closing_ends_watches_and_waits_but_not_deliveries() {
 
     database.close();
     assert!(block_on(waiting).unwrap().is_empty());
-    assert!(!block_on(watch.changed()));
+    assert!(!block_on(watch.changed()).unwrap());
     assert!(matches!(database.watch(&[key("a")]), Err(Error::Closed)));
     assert!(block_on(database.dequeue()).unwrap().is_empty());
     block_on(delivery.finish(true)).unwrap();
     assert_eq!(tables(&folder), (0, 0));
 
     commit(&other, set("a", text("1")));
-    assert!(block_on(others.changed()));
+    assert!(block_on(others.changed()).unwrap());
 }
 
 #[test]
@@ -640,44 +644,44 @@ fn a_watch_tells_of_its_keys_only() {
     commit(&database, set("c", text("1")));
     commit(&database, set("a", text("1")));
     commit(&database, set("b", text("1")));
-    assert!(block_on(watch.changed()), "two changes are one, where no one looked between them");
+    assert!(block_on(watch.changed()).unwrap(), "two changes are one, where no one looked between them");
     assert!(is_pending(watch.changed()));
     commit(&database, set("c", text("2")));
     assert!(is_pending(watch.changed()));
     database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("b")))).unwrap();
-    assert!(block_on(watch.changed()));
+    assert!(block_on(watch.changed()).unwrap());
 }
 
 #[test]
 fn a_watch_tells_when_its_key_expires() {
     let (options, clock) = options();
-    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let database = super::open(Location::Memory, options).unwrap();
     let kind = MutationKind::Set { value: text("1"), expire_at: Some(50), versionstamped: false };
     database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("a"), kind })).unwrap();
     let mut watch = database.watch(&[key("a")]).unwrap();
     clock.0.store(50, Ordering::Relaxed);
     wake(&database);
-    assert!(block_on(watch.changed()));
+    assert!(block_on(watch.changed()).unwrap());
     assert_eq!(get(&database, "a"), None);
 }
 
 #[test]
 fn notices_what_another_process_does() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Sqlite::open(file(&folder), Options::default()).unwrap();
+    let database = super::open(file(&folder), Options::default()).unwrap();
     let mut watch = database.watch(&[key("a")]).unwrap();
     let waiting = database.dequeue();
     let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     file.execute("insert into queue values (0, 'id', x'ff0f30', '[]', '[]')", []).unwrap();
     assert_eq!(block_on(waiting).unwrap()[0].message, b"\xff\x0f0");
-    assert!(block_on(watch.changed()));
+    assert!(block_on(watch.changed()).unwrap());
 }
 
 #[test]
 fn counts_and_deletes_ranges() {
     let (mut options, clock) = options();
     options.limits.deletions = 2;
-    let database = Sqlite::open(Location::Memory, options).unwrap();
+    let database = super::open(Location::Memory, options).unwrap();
     for name in ["a", "b", "c", "d"] {
         commit(&database, set(name, text(name)));
     }
@@ -685,16 +689,16 @@ fn counts_and_deletes_ranges() {
     database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("bb"), kind })).unwrap();
     clock.0.store(50, Ordering::Relaxed);
 
-    let (start, end) = (key("a").into_bytes(), key("d").into_bytes());
+    let selector = Selector::between(&key("a"), &key("d")).unwrap();
     let mut watch = database.watch(&[key("c")]).unwrap();
-    assert_eq!(block_on(database.count(&start, &end)).unwrap(), 3);
+    assert_eq!(block_on(database.count(&selector)).unwrap(), 3);
     let before = commit(&database, set("z", text("z")));
-    assert_eq!(block_on(database.delete_range(start.clone(), end.clone())).unwrap(), 2);
+    assert_eq!(block_on(database.delete_range(&selector)).unwrap(), 2);
     assert_eq!(names(&database, 10, false), ["c", "d", "z"]);
     assert!(is_pending(watch.changed()));
-    assert_eq!(block_on(database.delete_range(start.clone(), end.clone())).unwrap(), 1);
-    assert!(block_on(watch.changed()));
-    assert_eq!(block_on(database.delete_range(start, end)).unwrap(), 0);
+    assert_eq!(block_on(database.delete_range(&selector)).unwrap(), 1);
+    assert!(block_on(watch.changed()).unwrap());
+    assert_eq!(block_on(database.delete_range(&selector)).unwrap(), 0);
     assert!(commit(&database, set("z", text("z"))) > before);
 }
 
@@ -703,7 +707,7 @@ fn reads_keys_without_values() {
     let database = memory();
     let versionstamp = commit(&database, set("a", text("1")));
     let range = Read::Range { start: b"", end: b"\xff", limit: 10, reverse: false, values: false };
-    let entries = database.read_entries(&[range]).unwrap().remove(0);
+    let entries = database.read_blocking(&[range]).unwrap().remove(0);
     assert_eq!(entries, [Entry { key: key("a"), value: None, versionstamp }]);
 }
 

@@ -196,15 +196,15 @@ fn run(connection: &Connection, sql: &str) -> Result<()> {
 mod tests {
     use futures_executor::block_on;
 
-    use crate::sqlite::{Location, Options, Sqlite};
-    use crate::{AtomicWrite, Database, Error, Key, KeyPart, Mutation, Read, Value};
+    use crate::sqlite::{self, Location, Options};
+    use crate::{AtomicWrite, Error, Key, KeyPart, Mutation, Read, Selector, Value};
 
     #[test]
     fn behind_the_last_version_nothing_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kv.sqlite3");
         let database =
-            Sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
+            sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
         let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
         database.write_blocking(set(1)).unwrap();
@@ -213,8 +213,8 @@ mod tests {
         file.execute("update data_version set version = ?1", [i64::MAX - 1]).unwrap();
         let last = database.write_blocking(set(2)).unwrap().versionstamp();
         assert!(matches!(database.write_blocking(set(3)), Err(Error::NoVersionLeft)));
-        assert!(matches!(block_on(database.delete_range(vec![], vec![0xff])), Err(Error::NoVersionLeft)));
-        let entries = database.read_entries(&[Read::Key(&key)]).unwrap();
+        assert!(matches!(block_on(database.delete_range(&Selector::prefix(&Key::new()))), Err(Error::NoVersionLeft)));
+        let entries = database.read_blocking(&[Read::Key(&key)]).unwrap();
         assert_eq!((entries[0][0].value.clone(), Some(entries[0][0].versionstamp)), (Some(Value::U64(2)), last));
     }
 }

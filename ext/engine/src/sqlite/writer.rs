@@ -20,7 +20,7 @@ use super::queue::Claim;
 use super::watchers::Watchers;
 use super::worker::{Answer, Closing, Job, Operation, Reply, Worker};
 use super::{Options, SharedConnection, connection, ready};
-use crate::{AtomicWrite, Commit, Entry, Error, OwnedRead, Pending, Result};
+use crate::{AtomicWrite, BoxFuture, Commit, Entry, Error, OwnedRead, Result};
 
 /// A handle of the thread.
 pub(super) struct Writer {
@@ -147,12 +147,12 @@ impl Writer {
     }
 
     /// See [`Database::write`](crate::Database::write).
-    pub fn write(&self, write: AtomicWrite, in_flight: &Arc<InFlight>) -> Pending<Commit> {
+    pub fn write(&self, write: AtomicWrite, in_flight: &Arc<InFlight>) -> BoxFuture<Commit> {
         self.operate(in_flight, |answer| Operation::Write { write, reply: Reply::new(answer), flight: None })
     }
 
     /// See [`Database::delete_range`](crate::Database::delete_range).
-    pub fn delete_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32, in_flight: &Arc<InFlight>) -> Pending<u64> {
+    pub fn delete_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32, in_flight: &Arc<InFlight>) -> BoxFuture<u64> {
         self.operate(in_flight, |answer| Operation::DeleteRange {
             start,
             end,
@@ -168,12 +168,12 @@ impl Writer {
         reads: Vec<OwnedRead>,
         most_bytes: usize,
         in_flight: &Arc<InFlight>,
-    ) -> Pending<Vec<Vec<Entry>>> {
+    ) -> BoxFuture<Vec<Vec<Entry>>> {
         self.operate(in_flight, |answer| Operation::Read { reads, most_bytes, reply: Reply::new(answer) })
     }
 
     /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.
-    pub fn run<T: Send + 'static>(&self, run: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Pending<T> {
+    pub fn run<T: Send + 'static>(&self, run: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> BoxFuture<T> {
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move |connection: &Connection| drop(answer.send(run(connection))));
         if let Some(shared) = &self.memory {
@@ -186,7 +186,7 @@ impl Writer {
     }
 
     /// Claims messages, as many as there is capacity for.
-    pub fn dequeue(&self, capacity: usize) -> Pending<Vec<Claim>> {
+    pub fn dequeue(&self, capacity: usize) -> BoxFuture<Vec<Claim>> {
         let (answer, answered) = oneshot::channel();
         self.ask(Some(Job::Dequeue { capacity, answer }), answered)
     }
@@ -205,7 +205,7 @@ impl Writer {
         &self,
         in_flight: &Arc<InFlight>,
         operation: impl FnOnce(Answer<T>) -> Operation,
-    ) -> Pending<T> {
+    ) -> BoxFuture<T> {
         let (answer, answered) = oneshot::channel();
         let mut operation = operation(answer);
         let job = match &self.memory {
@@ -231,7 +231,7 @@ impl Writer {
     }
 
     /// Queues work. The answer is waited for by the future only.
-    fn ask<T: Send + 'static>(&self, job: Option<Job>, answered: oneshot::Receiver<Result<T>>) -> Pending<T> {
+    fn ask<T: Send + 'static>(&self, job: Option<Job>, answered: oneshot::Receiver<Result<T>>) -> BoxFuture<T> {
         let asked = job.map_or(Ok(()), |job| {
             self.start()?;
             self.jobs.send(job).map_err(|_| Error::Closed)
@@ -378,23 +378,24 @@ mod tests {
 
     use futures_executor::block_on;
 
-    use crate::sqlite::{Location, Options, Sqlite};
-    use crate::{AtomicWrite, Database, Key, KeyPart, Mutation, Read, Value, ValueRef};
+    use crate::sqlite::{self, Location, Options};
+    use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, ReadOptions, Value, ValueRef};
 
     #[test]
     fn a_write_from_within_a_read_in_memory_waits_for_its_end_and_keeps_its_turn() {
-        let database = Sqlite::open(Location::Memory, Options::default()).unwrap();
+        let database = sqlite::open(Location::Memory, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
         let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
         database.write_blocking(set(1)).unwrap();
 
         let mut pending = Vec::new();
         let mut read_in_order = None;
-        let read = database.read(&[Read::Key(&key)], &mut |_, entry| {
+        let local = database.local().unwrap();
+        let read = database.visit_blocking(&[Read::Key(&key)], &mut |_, entry| {
             pending.push(database.write(set(2)));
-            let again = database.read_now(&[Read::Key(&key)], &mut |_, _| ControlFlow::Continue(()));
+            let again = local.try_read(&[Read::Key(&key)], &mut |_, _| ControlFlow::Continue(()));
             assert!(!again.unwrap());
-            read_in_order = Some(database.read_in_order(&[Read::Key(&key)], usize::MAX));
+            read_in_order = Some(local.read_later(&[Read::Key(&key)], ReadOptions::default()));
             assert_eq!(entry.value, Some(ValueRef::U64(1)));
             ControlFlow::Continue(())
         });
@@ -405,7 +406,7 @@ mod tests {
         assert!(versions.collect::<Vec<_>>().is_sorted());
         let between = block_on(read_in_order.unwrap()).unwrap();
         assert_eq!(between[0][0].value, Some(Value::U64(2)));
-        let entries = database.read_entries(&[Read::Key(&key)]).unwrap();
+        let entries = database.read_blocking(&[Read::Key(&key)]).unwrap();
         assert_eq!(entries[0][0].value, Some(Value::U64(3)));
     }
 }

@@ -8,7 +8,7 @@ use denokv_proto::{
 };
 use openkv_engine::Error;
 use openkv_engine::denokv::DenoKv;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 
 use crate::support::*;
 
@@ -205,7 +205,7 @@ fn serves_several_threads() {
     let handles = [0; 4].map(|_| {
         let location = path.clone();
         std::thread::spawn(move || {
-            let database = DenoKv::new(Sqlite::open(location, Options::default()).unwrap());
+            let database = DenoKv::new(sqlite::open(location, Options::default()).unwrap());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
                 for _ in 0..WRITES {

@@ -7,7 +7,7 @@ use deno_error::JsErrorBox;
 use denokv_proto::{Database as _, QueueMessageHandle};
 use futures_executor::block_on;
 use openkv_engine::denokv::DenoKv;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
     AtomicWrite, Check, Database, Enqueue, Key, Mutation, MutationKind, Operand, Read, Value, Versionstamp,
 };
@@ -86,15 +86,15 @@ fn write() -> impl Strategy<Value = Write> {
 /// The same database twice.
 struct Pair {
     clock: Arc<ManualClock>,
-    engine: Sqlite,
-    proto: DenoKv<Sqlite>,
+    engine: Database,
+    proto: DenoKv,
 }
 
 impl Pair {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let options = Options::default().clock(clock.clone());
-        let engine = Sqlite::open(Location::Memory, options).unwrap();
+        let engine = sqlite::open(Location::Memory, options).unwrap();
         Self { proto: open(Location::Memory, &clock), engine, clock }
     }
 
@@ -104,7 +104,7 @@ impl Pair {
         match expected {
             Expected::Absent => None,
             Expected::Present => {
-                let entries = self.engine.read_entries(&[Read::Key(&key)]).unwrap().remove(0);
+                let entries = self.engine.read_blocking(&[Read::Key(&key)]).unwrap().remove(0);
                 entries.first().map(|entry| entry.versionstamp)
             }
             Expected::Other => Some(Versionstamp::from_version(u64::MAX)),
@@ -189,7 +189,7 @@ impl Pair {
     /// What is in the one and the other, each read in its own way.
     fn dumps(&self, reverse: bool) -> [Vec<String>; 2] {
         let all = Read::Range { start: &[], end: &[0xff], limit: 500, reverse, values: true };
-        let engine = self.engine.read_entries(&[all]).unwrap().remove(0).into_iter().map(|entry| {
+        let engine = self.engine.read_blocking(&[all]).unwrap().remove(0).into_iter().map(|entry| {
             let value = entry.value.unwrap();
             format!("{:?} {value:?} {:?}", entry.key.as_bytes(), entry.versionstamp.as_bytes())
         });

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use denokv_proto::{Database, Enqueue, QueueMessageHandle};
 use openkv_engine::denokv::{DenoKv, Message};
-use openkv_engine::sqlite::{Location, Sqlite};
+use openkv_engine::sqlite::Location;
 
 use crate::support::*;
 
-async fn next(database: &DenoKv<Sqlite>) -> (String, Message) {
+async fn next(database: &DenoKv) -> (String, Message) {
     let mut message = soon(database.dequeue_next_message()).await.unwrap().expect("the database is closed");
     let payload = message.take_payload().await.unwrap();
     (String::from_utf8(payload).unwrap(), message)
@@ -98,7 +98,7 @@ async fn several_listeners_get_each_message_once() {
     commit(&database, enqueue(messages.collect())).await;
 
     let received = std::cell::RefCell::new(Vec::new());
-    let listen = async |listener: &DenoKv<Sqlite>| {
+    let listen = async |listener: &DenoKv| {
         while let Some(mut message) = soon(listener.dequeue_next_message()).await.unwrap() {
             let payload = message.take_payload().await.unwrap();
             received.borrow_mut().push(String::from_utf8(payload).unwrap());

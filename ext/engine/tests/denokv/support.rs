@@ -10,7 +10,7 @@ use denokv_proto::{
     SnapshotReadOptions, Versionstamp,
 };
 use openkv_engine::denokv::DenoKv;
-use openkv_engine::sqlite::{Location, Options, Sqlite};
+use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{Clock, Key, KeyPart};
 
 /// How long to wait for what is to come.
@@ -35,12 +35,12 @@ impl Clock for ManualClock {
     }
 }
 
-pub fn open(location: Location, clock: &Arc<ManualClock>) -> DenoKv<Sqlite> {
+pub fn open(location: Location, clock: &Arc<ManualClock>) -> DenoKv {
     let options = Options::default().clock(clock.clone());
-    DenoKv::new(Sqlite::open(location, options).unwrap())
+    DenoKv::new(sqlite::open(location, options).unwrap())
 }
 
-pub fn memory() -> DenoKv<Sqlite> {
+pub fn memory() -> DenoKv {
     open(Location::Memory, &Arc::default())
 }
 
@@ -83,7 +83,7 @@ pub fn enqueue(enqueues: Vec<Enqueue>) -> AtomicWrite {
 }
 
 /// Writes, and answers the version of the commit.
-pub async fn commit(database: &DenoKv<Sqlite>, write: AtomicWrite) -> Versionstamp {
+pub async fn commit(database: &DenoKv, write: AtomicWrite) -> Versionstamp {
     let CommitResult { versionstamp } = database.atomic_write(write).await.unwrap().unwrap();
     versionstamp
 }
@@ -92,14 +92,14 @@ pub fn range(start: Vec<u8>, end: Vec<u8>, limit: u32, reverse: bool) -> ReadRan
     ReadRange { start, end, limit: NonZeroU32::new(limit).unwrap(), reverse }
 }
 
-pub async fn read(database: &DenoKv<Sqlite>, ranges: Vec<ReadRange>) -> Result<Vec<Vec<KvEntry>>, JsErrorBox> {
+pub async fn read(database: &DenoKv, ranges: Vec<ReadRange>) -> Result<Vec<Vec<KvEntry>>, JsErrorBox> {
     let options = SnapshotReadOptions { consistency: Consistency::Strong };
     let outputs = database.snapshot_read(ranges, options).await?;
     Ok(outputs.into_iter().map(|output| output.entries).collect())
 }
 
 /// The entry of a key, read as `deno_kv` reads one.
-pub async fn get(database: &DenoKv<Sqlite>, name: &str) -> Option<KvEntry> {
+pub async fn get(database: &DenoKv, name: &str) -> Option<KvEntry> {
     let (start, end) = (key(name), [key(name), vec![0]].concat());
     let mut entries = read(database, vec![range(start, end, 1, false)]).await.unwrap().remove(0);
     entries.pop()
@@ -110,7 +110,7 @@ pub fn shown(value: &KvValue) -> String {
     format!("{value:?}")
 }
 
-pub async fn value(database: &DenoKv<Sqlite>, name: &str) -> Option<String> {
+pub async fn value(database: &DenoKv, name: &str) -> Option<String> {
     get(database, name).await.map(|entry| shown(&entry.value))
 }
 

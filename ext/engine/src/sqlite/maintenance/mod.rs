@@ -6,13 +6,13 @@
 //! a file, POSIX drops all of its locks on it.
 //!
 //! ```
-//! use openkv_engine::sqlite::{Location, Options, Sqlite, maintenance};
+//! use openkv_engine::sqlite::{self, Location, Options, maintenance};
 //! use openkv_engine::{Key, Value};
 //!
 //! # let folder = tempfile::tempdir().expect("a folder");
 //! # let (path, copy) = (folder.path().join("kv.sqlite3"), folder.path().join("copy.sqlite3"));
-//! let database = Sqlite::open(Location::file(&path), Options::default())?;
-//! database.set(Key::from(["a"]), Value::U64(1))?;
+//! let database = sqlite::open(Location::file(&path), Options::default())?;
+//! database.set_blocking(Key::from(["a"]), Value::U64(1))?;
 //!
 //! // The database stays in use.
 //! let backup = maintenance::backup(&path, &copy, false, &mut |_progress| {})?;

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::*;
-use crate::sqlite::{Location, Options, Sqlite};
-use crate::{AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Value};
+use crate::sqlite::{self, Location, Options};
+use crate::{
+    AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Selector, Value,
+};
 
 /// Larger than a page has room for, some of them: those go on in pages of their own.
 const VALUE_SIZES: [usize; 4] = [10, 100, 1000, 6000];
@@ -36,8 +38,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
-fn open(path: &Path) -> Sqlite {
-    Sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default()).unwrap()
+fn open(path: &Path) -> Database {
+    sqlite::open(Location::File { path: path.to_owned(), follow_links: true }, Options::default()).unwrap()
 }
 
 fn key(i: usize) -> Key {
@@ -226,7 +228,7 @@ fn a_compaction_gives_pages_and_the_log_back() {
         kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(4_000_000_000_000), versionstamped: false },
     };
     database.write_blocking(AtomicWrite { mutations: vec![expiring], ..AtomicWrite::new() }).unwrap();
-    let deleted = database.delete_range(key(0).into_bytes(), key(390).into_bytes());
+    let deleted = database.delete_range(&Selector::between(&key(0), &key(390)).unwrap());
     assert_eq!(futures_executor::block_on(deleted).unwrap(), 390);
 
     // While it is open.
@@ -354,7 +356,7 @@ fn rows_behind_a_break_are_found_on_their_pages() {
     fill(&file, ENTRIES as usize);
     // What was deleted stands on free pages, and is not to come back.
     let database = open(&file);
-    let deleted = database.delete_range(key(100).into_bytes(), key(1100).into_bytes());
+    let deleted = database.delete_range(&Selector::between(&key(100), &key(1100)).unwrap());
     futures_executor::block_on(deleted).unwrap();
     database.close();
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));

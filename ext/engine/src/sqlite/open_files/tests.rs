@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 
-use crate::sqlite::{Location, Options, Sqlite, wait_closed};
-use crate::{Error, FileProblem, Key, Result, Value};
+use crate::sqlite::{self, Location, Options, wait_closed, writer};
+use crate::{Database, Error, FileProblem, Key, Result, Value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,8 +21,8 @@ impl Directory {
         self.0.path().join(name)
     }
 
-    fn open(&self, name: &str) -> Result<Sqlite> {
-        Sqlite::open(Location::file(self.path(name)), Options::default())
+    fn open(&self, name: &str) -> Result<Database> {
+        sqlite::open(Location::file(self.path(name)), Options::default())
     }
 
     /// What a process that opens a file finds, once this one is killed and left it as it is with what is beside it.
@@ -37,12 +37,12 @@ impl Directory {
     }
 }
 
-fn set(database: &Sqlite, key: &str) -> Result<()> {
-    database.set(Key::from([key]), Value::U64(1))
+fn set(database: &Database, key: &str) -> Result<()> {
+    database.set_blocking(Key::from([key]), Value::U64(1))
 }
 
-fn get(database: &Sqlite, key: &str) -> Option<Value> {
-    database.get(&Key::from([key])).unwrap().and_then(|entry| entry.value)
+fn get(database: &Database, key: &str) -> Option<Value> {
+    database.get_blocking(&Key::from([key])).unwrap().and_then(|entry| entry.value)
 }
 
 /// Checks that a write was refused for a file that is gone, and what became of the writes before.
@@ -92,7 +92,7 @@ fn threads_that_open_one_file_share_its_writer() {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| directory.open("x.db").unwrap())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let writers: Vec<_> = databases.iter().map(|database| database.writer().unwrap()).collect();
+    let writers: Vec<_> = databases.iter().map(writer).collect();
     assert!(writers.iter().all(|writer| std::sync::Arc::ptr_eq(writer, &writers[0])));
     databases.iter().enumerate().for_each(|(i, database)| set(database, &i.to_string()).unwrap());
     assert!((0..8).all(|i| get(&databases[0], &i.to_string()).is_some()));
@@ -159,7 +159,7 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
     let directory = Directory::new();
     let database = directory.open("x.db").unwrap();
     set(&database, "a").unwrap();
-    let writer = database.writer().unwrap();
+    let writer = writer(&database);
     let name = writer.file().unwrap().name().clone();
     let (path, wal) = (directory.path("x.db"), directory.path("x.db-wal"));
     let saved = writer.run(move |connection| {
@@ -177,7 +177,7 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
         super::OpenFile { failure: Default::default(), ..file }.confirm(connection)
     });
     match block_on(unconfirmed) {
-        Err(Error::Unconfirmed(cause)) => assert!(matches!(*cause, Error::Moved { .. })),
+        Err(Error::OutcomeUnknown(cause)) => assert!(matches!(*cause, Error::Moved { .. })),
         result => panic!("{result:?}"),
     }
 }

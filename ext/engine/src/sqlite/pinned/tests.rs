@@ -3,8 +3,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::sqlite::connection;
-use crate::sqlite::{Location, Options, Sqlite};
-use crate::{Error, Key, Value};
+use crate::sqlite::{self, Location, Options};
+use crate::{Database, Error, Key, Value};
 
 /// A directory of a script, `in`, and one that is none of its business, `out`.
 struct Directories(tempfile::TempDir);
@@ -28,13 +28,13 @@ impl Directories {
         names
     }
 
-    fn open(&self, name: &str, follow_links: bool) -> Result<Sqlite, Error> {
-        Sqlite::open(Location::File { path: self.path(name), follow_links }, Options::default())
+    fn open(&self, name: &str, follow_links: bool) -> Result<Database, Error> {
+        sqlite::open(Location::File { path: self.path(name), follow_links }, Options::default())
     }
 }
 
-fn set(database: &Sqlite) {
-    database.set(Key::from(["a"]), Value::U64(1)).unwrap();
+fn set(database: &Database) {
+    database.set_blocking(Key::from(["a"]), Value::U64(1)).unwrap();
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn database_moves_with_its_directory() {
     fs::rename(directories.path("in"), directories.path("moved")).unwrap();
     symlink(directories.path("out"), directories.path("in")).unwrap();
     set(&database);
-    assert!(database.get(&Key::from(["a"])).unwrap().is_some());
+    assert!(database.get_blocking(&Key::from(["a"])).unwrap().is_some());
     // The path leads elsewhere by now.
     assert!(matches!(directories.open("in/x.db", false), Err(Error::Open { .. })));
     assert!(directories.names("out").is_empty());

@@ -1,0 +1,233 @@
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_executor::block_on;
+use futures_util::Stream;
+
+use crate::{BoxFuture, Database, Entry, Read, ReadOptions, Result, Selector};
+
+/// How many entries to read at a time, and how many at first: who takes one entry reads no hundred.
+const BATCH: usize = 100;
+const FIRST_BATCH: usize = 10;
+
+/// Lists the entries of a [`Selector`]. A stream that reads a batch of entries at a time: each batch is one snapshot, and another
+/// write may lie in between. [`List::blocking`] makes it an iterator. After an error, there is nothing more.
+///
+/// ```
+/// use openkv_engine::sqlite::{self, Location, Options};
+/// use openkv_engine::{Key, Selector, Value};
+///
+/// let database = sqlite::open(Location::Memory, Options::default())?;
+/// for (name, age) in [("alice", 30), ("bob", 40), ("carol", 50)] {
+///     database.set_blocking(Key::from(["users", name]), Value::U64(age))?;
+/// }
+///
+/// let users = Selector::prefix(&Key::from(["users"]));
+/// let first = database.list(users.clone()).blocking().next().transpose()?.expect("alice");
+/// assert_eq!(first.key, Key::from(["users", "alice"]));
+///
+/// // Later, or in another process: what follows the first.
+/// let cursor = users.cursor(&first.key)?;
+/// let rest = database.list(users.clone()).cursor(&cursor).blocking().collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(rest[0].key, Key::from(["users", "bob"]));
+///
+/// let last = database.list(users).reverse().limit(1).blocking().next().transpose()?.expect("carol");
+/// assert_eq!(last.value, Some(Value::U64(50)));
+/// # Ok::<(), openkv_engine::Error>(())
+/// ```
+#[must_use = "nothing is read before the first entry is asked for"]
+pub struct List {
+    database: Database,
+    selector: Selector,
+    reverse: bool,
+    values: bool,
+    /// How many entries may still follow.
+    left: usize,
+    /// After which entry the next batch begins.
+    cursor: Option<String>,
+    batch_size: usize,
+    batch: VecDeque<Entry>,
+    /// The batch that is being read, and its size.
+    reading: Option<(BoxFuture<Vec<Vec<Entry>>>, usize)>,
+    /// Whether no batch follows.
+    ended: bool,
+}
+
+impl List {
+    pub(crate) fn new(database: Database, selector: Selector) -> Self {
+        Self {
+            database,
+            selector,
+            reverse: false,
+            values: true,
+            left: usize::MAX,
+            cursor: None,
+            batch_size: FIRST_BATCH,
+            batch: VecDeque::new(),
+            reading: None,
+            ended: false,
+        }
+    }
+
+    /// Lists from the last entry to the first.
+    pub fn reverse(self) -> Self {
+        Self { reverse: true, ..self }
+    }
+
+    /// Lists what follows the entry of a cursor, as [`Selector::cursor`] gives it.
+    pub fn cursor(self, cursor: &str) -> Self {
+        Self { cursor: Some(cursor.into()), ..self }
+    }
+
+    /// Lists so many entries at most.
+    pub fn limit(self, limit: usize) -> Self {
+        Self { left: limit, ..self }
+    }
+
+    /// Reads no values: that of each entry is none.
+    pub fn keys_only(self) -> Self {
+        Self { values: false, ..self }
+    }
+
+    /// An iterator of the entries, which waits on the caller's thread.
+    pub fn blocking(self) -> BlockingList {
+        BlockingList(self)
+    }
+
+    /// Waits for the next entry.
+    ///
+    /// # Errors
+    /// A failure of the storage, or a cursor of another selector.
+    pub async fn next(&mut self) -> Option<Result<Entry>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    pub(crate) async fn count(mut self) -> Result<u64> {
+        let mut count = 0;
+        while let Some(entry) = self.next().await {
+            entry?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    pub(crate) async fn collect(mut self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        while let Some(entry) = self.next().await {
+            entries.push(entry?);
+        }
+        Ok(entries)
+    }
+
+    fn read(&mut self) -> Result<(BoxFuture<Vec<Vec<Entry>>>, usize)> {
+        let (start, end) = self.selector.range(self.cursor.as_deref(), self.reverse)?;
+        let size = self.batch_size.min(self.left).min(self.database.limits().read_entries);
+        self.batch_size = BATCH;
+        let limit = u32::try_from(size).unwrap_or(u32::MAX);
+        let read = Read::Range { start: &start, end: &end, limit, reverse: self.reverse, values: self.values };
+        Ok((self.database.read(&[read], ReadOptions::default()), size))
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let (mut reading, size) = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.read()?,
+        };
+        let Poll::Ready(lists) = reading.as_mut().poll(context) else {
+            self.reading = Some((reading, size));
+            return Poll::Pending;
+        };
+        self.batch = lists?.into_iter().flatten().collect();
+        match self.batch.back() {
+            Some(last) if self.batch.len() == size => self.cursor = Some(self.selector.cursor(&last.key)?),
+            _ => self.ended = true,
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Stream for List {
+    type Item = Result<Entry>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        if self.batch.is_empty()
+            && !self.ended
+            && let Err(error) = ready!(self.poll_batch(context))
+        {
+            self.ended = true;
+            return Poll::Ready(Some(Err(error)));
+        }
+        let entry = self.batch.pop_front();
+        self.left -= usize::from(entry.is_some());
+        Poll::Ready(entry.map(Ok))
+    }
+}
+
+/// An iterator over the entries of a [`List`].
+#[must_use = "nothing is read before the first entry is asked for"]
+pub struct BlockingList(List);
+
+impl Iterator for BlockingList {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        block_on(self.0.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{self, Location, Options};
+    use crate::{AtomicWrite, Error, Key, KeyPart, Limits, Mutation, Value};
+
+    const ENTRIES: u64 = 2 * BATCH as u64 + 1;
+
+    fn filled(limits: Limits) -> (Database, Selector) {
+        let database = sqlite::open(Location::Memory, Options::default().limits(limits)).unwrap();
+        let key = |i| Key::from_parts(&["list".into(), KeyPart::from(i as f64)]).unwrap();
+        let write =
+            (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
+        database.write_blocking(write).unwrap();
+        (database, Selector::prefix(&Key::from(["list"])))
+    }
+
+    fn numbers(list: List) -> Vec<u64> {
+        let number = |entry: Result<Entry>| match entry.unwrap().value {
+            Some(Value::U64(number)) => number,
+            value => panic!("{value:?}"),
+        };
+        list.blocking().map(number).collect()
+    }
+
+    #[test]
+    fn goes_on_from_batch_to_batch() {
+        for read_entries in [1, 67, BATCH, 1000] {
+            let (database, selector) = filled(Limits { read_entries, ..Limits::default() });
+            assert_eq!(numbers(database.list(selector.clone())), (0..ENTRIES).collect::<Vec<_>>());
+            assert_eq!(numbers(database.list(selector.clone()).reverse()), (0..ENTRIES).rev().collect::<Vec<_>>());
+
+            let middle = database.list(selector.clone()).blocking().nth(150).unwrap().unwrap();
+            let cursor = selector.cursor(&middle.key).unwrap();
+            assert_eq!(numbers(database.list(selector.clone()).cursor(&cursor)), (151..ENTRIES).collect::<Vec<_>>());
+            let back = database.list(selector).cursor(&cursor).reverse();
+            assert_eq!(numbers(back), (0..150).rev().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn ends_with_an_error() {
+        let (database, selector) = filled(Limits::default());
+        let mut list = database.list(selector.clone()).blocking();
+        assert!(list.by_ref().take(FIRST_BATCH).all(|entry| entry.is_ok()));
+        database.close();
+        assert!(matches!(list.next(), Some(Err(Error::Closed))));
+        assert!(list.next().is_none());
+        assert!(matches!(database.list(selector).cursor("?").blocking().next(), Some(Err(Error::InvalidCursor))));
+    }
+}

@@ -1,0 +1,32 @@
+use std::future::poll_fn;
+
+use crate::backend::BoxStream;
+use crate::{Result, WatchEvent};
+
+/// A watch of keys. Ends when it is dropped, or with the database.
+pub struct Watch {
+    events: BoxStream<WatchEvent>,
+}
+
+impl Watch {
+    pub(crate) fn new(events: BoxStream<WatchEvent>) -> Self {
+        Self { events }
+    }
+
+    /// Waits until a key may have changed since the last call, or since the watch began. Returns false once the database was closed.
+    ///
+    /// # Errors
+    /// See [`Watch::next`].
+    pub async fn changed(&mut self) -> Result<bool> {
+        self.next().await.transpose().map(|event| event.is_some())
+    }
+
+    /// Waits for what changed since the last call, or since the watch began. Returns `None` once the database was closed, or after
+    /// an error.
+    ///
+    /// # Errors
+    /// A failure of the storage, or of the connection to it.
+    pub async fn next(&mut self) -> Option<Result<WatchEvent>> {
+        poll_fn(|context| self.events.as_mut().poll_next(context)).await
+    }
+}
