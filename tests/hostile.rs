@@ -4,7 +4,7 @@
 use std::fs;
 
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
-use openkv_engine::{AtomicWrite, Enqueue, Key, KeyPart, Mutation, Value};
+use openkv_engine::{AtomicWrite, Enqueue, Key, KeyPart, Mutation, Time, Value};
 use openkv_torture::{Programs, fuzz, scripts};
 
 use crate::support::{PATIENCE, Sandbox};
@@ -60,12 +60,12 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
             let key = Key::from_parts(&[KeyPart::from("value"), KeyPart::from(*i as f64)]).unwrap();
             write = write.mutate(Mutation::set(key, Value::V8(bytes.to_vec()))).enqueue(Enqueue {
                 message: bytes.to_vec(),
-                deliver_at: 0,
+                deliver_at: Time::At(0),
                 backoff_schedule: Some(vec![]),
                 keys_if_undelivered: vec![],
             });
         }
-        database.write_blocking(write).unwrap();
+        database.write_blocking(write).unwrap().into_result().unwrap();
     }
     drop(database);
     wait_closed(PATIENCE);

@@ -138,7 +138,7 @@ fn blob_whose_contents_are_lost_fails_alone() {
         .mutate(Mutation::set(Key::from(["a"]), Value::V8(blob_of_another_process())))
         .mutate(Mutation::set(Key::from(["b"]), Value::U64(5)))
         .enqueue(Enqueue::new(blob_of_another_process()));
-    database.write_blocking(write).unwrap();
+    database.write_blocking(write).unwrap().into_result().unwrap();
     drop(database);
     wait_closed(PATIENCE);
 

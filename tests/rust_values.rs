@@ -99,7 +99,7 @@ fn stored(sandbox: &Sandbox, values: &str) -> Database {
 
 #[track_caller]
 fn read<T: DeserializeOwned>(database: &Database, name: &str) -> T {
-    let value = database.get_blocking(&Key::from([name])).unwrap().expect("the script set it").value.unwrap();
+    let value = database.get_blocking(&Key::from([name])).unwrap().expect("the script set it").value;
     value.decode().unwrap_or_else(|error| panic!("{name}: {error}: {value:?}"))
 }
 
@@ -194,7 +194,7 @@ fn rust_reads_what_only_scripts_have() {
     assert_eq!(read::<u64>(&database, "u64value"), u64::MAX);
     read::<IgnoredAny>(&database, "deep");
 
-    let too_deep = database.get_blocking(&Key::from(["tooDeep"])).unwrap().unwrap().value.unwrap();
+    let too_deep = database.get_blocking(&Key::from(["tooDeep"])).unwrap().unwrap().value;
     assert_eq!(too_deep.decode::<IgnoredAny>().map(drop), Err(v8::Error::TooDeep { max: v8::MAX_DEPTH }));
 }
 
@@ -219,7 +219,7 @@ fn a_script_reads_what_rust_stores() {
     set("raw", Value::Bytes(vec![1, 2]));
     set("u64", Value::U64(u64::MAX));
     let message = v8::to_vec(&Shape::Circle(2.0)).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(Enqueue::new(message))).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(Enqueue::new(message))).unwrap().into_result().unwrap();
     database.close();
     wait_closed(PATIENCE);
 
@@ -251,7 +251,7 @@ Uint8Array(2) [ 1, 2 ]
 
     let database = open(&sandbox);
     let body = |name: &str| match database.get_blocking(&Key::from([name])).unwrap().unwrap().value {
-        Some(Value::V8(bytes)) => bytes[2..].to_vec(),
+        Value::V8(bytes) => bytes[2..].to_vec(),
         value => panic!("{value:?}"),
     };
     assert_eq!(body("everything"), body("copy"));

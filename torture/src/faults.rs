@@ -216,7 +216,7 @@ impl Scenario {
             if let Err(broken) = self.ledger.deliver(&message) {
                 self.broken = Some(broken);
             }
-            self.told(block_on(delivery.finish(i % 2 == 0)));
+            self.told(block_on(if i % 2 == 0 { delivery.done() } else { delivery.retry() }));
         }
     }
 }

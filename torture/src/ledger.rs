@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
-use openkv_engine::{
-    AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, Operand, Read, Value, Versionstamp,
-};
+use openkv_engine::{AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, Read, Value, Versionstamp};
 use rusqlite::Connection;
 
 use crate::{PATIENCE, failed};
@@ -91,7 +89,7 @@ impl Step {
             Mutation::set(key("log", &[lane.into(), number % LOG]), Value::U64(number)),
             Mutation::delete(key("tick", &[lane.into(), number - 1])),
             Mutation::set(key("tick", &[lane.into(), number]), Value::U64(number)),
-            Mutation::combine(key("total", &[]), Operand::Sum, 1),
+            Mutation::sum(key("total", &[]), 1),
         ];
         let message = Enqueue::new(encode_message(&self.message()));
         let checks = vec![Check { key: lane_key(lane), versionstamp }];
@@ -102,7 +100,7 @@ impl Step {
     /// A write that fails once the step is done, as it sums up bytes. Nothing of it may be stored.
     pub fn poison(self) -> AtomicWrite {
         let poison = Mutation::set(key("poison", &[self.lane.into()]), Value::U64(self.number));
-        AtomicWrite::new().mutate(poison).mutate(Mutation::combine(self.filler_key(), Operand::Sum, 1))
+        AtomicWrite::new().mutate(poison).mutate(Mutation::sum(self.filler_key(), 1))
     }
 
     /// Whether the step enqueues its message.
@@ -348,7 +346,7 @@ pub fn decode_message(data: &[u8]) -> Option<&str> {
 /// Those of [`Database::read`].
 pub fn lane_state(database: &Database, lane: u32) -> openkv_engine::Result<Option<Done>> {
     Ok(database.get_blocking(&lane_key(lane))?.and_then(|entry| match entry.value {
-        Some(Value::U64(number)) => Some(Done { number, versionstamp: entry.versionstamp }),
+        Value::U64(number) => Some(Done { number, versionstamp: entry.versionstamp }),
         _ => None,
     }))
 }
@@ -365,7 +363,7 @@ fn key(name: &str, numbers: &[u64]) -> Key {
 
 fn entry(database: &Database, key: Key) -> Result<Option<(Value, Versionstamp)>, String> {
     let entry = database.get_blocking(&key).map_err(failed("reading an entry"))?;
-    Ok(entry.and_then(|entry| Some((entry.value?, entry.versionstamp))))
+    Ok(entry.map(|entry| (entry.value, entry.versionstamp)))
 }
 
 fn number(database: &Database, key: Key) -> Result<Option<(u64, Versionstamp)>, String> {

@@ -186,7 +186,7 @@ impl Outside {
             |i| Key::from_parts(&["secret".into(), KeyPart::from(i as f64)]).expect("a name and a number are a key");
         let secrets =
             (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
-        database.write_blocking(secrets).map_err(failed("a database"))?;
+        database.write_blocking(secrets).map_err(failed("a database"))?.into_result().map_err(failed("a database"))?;
         database.close();
         wait_closed(PATIENCE);
         let connection = if is_open { Some(Self::open_with_wal(&file).map_err(failed("a database"))?) } else { None };

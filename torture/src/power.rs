@@ -191,7 +191,7 @@ fn listen(database: &Database, ledger: &Mutex<Ledger>, handled: &Mutex<Vec<Strin
         for delivery in deliveries {
             let message = decode_message(&delivery.message).ok_or("a message that was not sent")?.to_owned();
             ledger.lock().deliver(&message)?;
-            block_on(delivery.finish(true)).map_err(failed("finishing a message"))?;
+            block_on(delivery.done()).map_err(failed("finishing a message"))?;
             handled.lock().push(message);
         }
     }

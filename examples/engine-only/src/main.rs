@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use openkv_engine::sqlite::{self, Location, Options};
-use openkv_engine::v8::{self, Date};
-use openkv_engine::{AtomicWrite, Database, Key, Mutation, Operand, Selector, Value};
+use openkv_engine::v8::Date;
+use openkv_engine::{AtomicWrite, Database, Key, Mutation, Selector, Value};
 use serde::{Deserialize, Serialize};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -71,38 +71,39 @@ async fn main() -> Result<()> {
 
 /// Waits until a key has a value.
 async fn wait_for(database: &Database, key: &Key) -> Result<Value> {
-    // Watched before it is read: no change is missed.
     let mut watch = database.watch(std::slice::from_ref(key))?;
-    loop {
-        if let Some(value) = database.get(key).await?.and_then(|entry| entry.value) {
-            return Ok(value);
-        }
-        if !watch.changed().await? {
-            return Err("the database was closed".into());
+    while let Some(entries) = watch.next().await {
+        if let Some(entry) = entries?.into_iter().flatten().next() {
+            return Ok(entry.value);
         }
     }
+    Err("the database was closed".into())
 }
 
 /// Does what messages ask for.
 async fn serve(database: &Database) -> Result<()> {
-    loop {
-        for delivery in database.dequeue().await? {
-            let handled = match v8::from_slice::<Task>(&delivery.message) {
-                Ok(task) => greet(database, &task.greet).await.is_ok(),
-                Err(_) => false,
-            };
-            // What could not be handled comes again.
-            delivery.finish(handled).await?;
+    let mut deliveries = database.deliveries();
+    while let Some(delivery) = deliveries.next().await {
+        let delivery = delivery?;
+        let greeted = match delivery.decode::<Task>() {
+            Ok(task) => greet(database, &task.greet).await,
+            Err(error) => Err(error.into()),
+        };
+        match greeted {
+            Ok(()) => delivery.done().await?,
+            // It comes again.
+            Err(_) => delivery.retry().await?,
         }
     }
+    Ok(())
 }
 
 async fn greet(database: &Database, name: &str) -> Result<()> {
     let greeting = Greeting { text: format!("Hello, {name}!"), at: Date(database.now() as f64) };
     let write = AtomicWrite::new()
         .mutate(Mutation::set(Key::from(["greetings", name]), Value::encode(&greeting)?))
-        .mutate(Mutation::combine(Key::from(["greeted"]), Operand::Sum, 1));
-    database.write(write).await?;
+        .mutate(Mutation::sum(Key::from(["greeted"]), 1));
+    database.write(write).await?.into_result()?;
     println!("greeted {name}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::Options;
 use openkv_ext::engine::sqlite::{self, Location};
-use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, KeyPart, Mutation, Value, v8};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, Value, key};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -20,14 +20,14 @@ fn main() -> Result<()> {
     tokio.block_on(async {
         let database = sqlite::open(Location::file(&file), Default::default())?;
         let stock = Key::from(["stock", "pens"]);
-        database.write(AtomicWrite::new().mutate(Mutation::set(stock.clone(), Value::U64(10)))).await?;
+        database.set(stock.clone(), Value::U64(10)).await?;
 
         tokio::try_join!(run(&script, file), take_order(&database))?;
 
-        println!("rust: stock {:?}", database.get_blocking(&stock)?.and_then(|entry| entry.value));
+        println!("rust: stock {:?}", database.get_blocking(&stock)?.map(|entry| entry.value));
         for delivery in database.dequeue().await? {
-            println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
-            delivery.finish(true).await?;
+            println!("rust: message {}", delivery.decode::<String>()?);
+            delivery.done().await?;
         }
         Ok(())
     })
@@ -49,12 +49,8 @@ async fn run(script: &str, file: String) -> Result<()> {
 
 /// Waits for the order that the script writes, and confirms it by the queue.
 async fn take_order(database: &Database) -> Result<()> {
-    let order = Key::from_parts(&[KeyPart::from("orders"), KeyPart::from(1.0)])?;
-    let mut watch = database.watch(std::slice::from_ref(&order))?;
-    while database.get(&order).await?.is_none() {
-        watch.changed().await?;
-    }
-    let message = v8::to_vec("confirmed")?;
-    database.write(AtomicWrite::new().enqueue(Enqueue::new(message))).await?;
+    let mut watch = database.watch(&[key!["orders", 1]])?;
+    while watch.next().await.ok_or("the database was closed")??.contains(&None) {}
+    database.write(AtomicWrite::new().enqueue(Enqueue::encode("confirmed")?)).await?.into_result()?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use deno_core::{FsModuleLoader, JsRuntime, PollEventLoopOptions, RuntimeOptions, resolve_path};
 use openkv_ext::engine::sqlite::{self, Location};
-use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Key, Mutation, Value, v8};
+use openkv_ext::engine::{AtomicWrite, Database, Enqueue, Entry, Key, Value};
 use openkv_ext::{Options, permissions};
 
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -28,8 +28,8 @@ fn main() -> Result<()> {
         let database = sqlite::open(Location::file(folder.join("game.db")), Default::default())?;
         tokio::try_join!(run(&script, folder), play(&database))?;
         for delivery in database.dequeue().await? {
-            println!("rust: message {}", v8::from_slice::<String>(&delivery.message)?);
-            delivery.finish(true).await?;
+            println!("rust: message {}", delivery.decode::<String>()?);
+            delivery.done().await?;
         }
         Ok(())
     })
@@ -67,16 +67,12 @@ async fn play(database: &Database) -> Result<()> {
     let mut watch = database.watch(std::slice::from_ref(&ping))?;
     let mut last = 0;
     while last < 3 {
-        // Read first: a watch tells of what comes after it began.
-        match database.get(&ping).await?.and_then(|entry| entry.value) {
-            Some(Value::U64(number)) if number > last => {
-                last = number;
-                database.write(AtomicWrite::new().mutate(Mutation::set(pong.clone(), Value::U64(number)))).await?;
-            }
-            _ => drop(watch.changed().await?),
+        let entries = watch.next().await.ok_or("the database was closed")??;
+        if let Some(Entry { value: Value::U64(number), .. }) = entries.into_iter().flatten().next() {
+            last = number;
+            database.set(pong.clone(), Value::U64(number)).await?;
         }
     }
-    let message = v8::to_vec("game over")?;
-    database.write(AtomicWrite::new().enqueue(Enqueue::new(message))).await?;
+    database.write(AtomicWrite::new().enqueue(Enqueue::encode("game over")?)).await?.into_result()?;
     Ok(())
 }

@@ -38,7 +38,7 @@ impl File {
         let database = file.engine();
         for first in (0..ENTRIES).step_by(500) {
             let write = AtomicWrite { mutations: (first..first + 500).map(set).collect(), ..AtomicWrite::new() };
-            database.write_blocking(write).unwrap();
+            database.write_blocking(write).unwrap().into_result().unwrap();
         }
         file
     }

@@ -16,7 +16,7 @@ fn parts(key: &str) -> Vec<KeyPart<'static>> {
         "every kind" => vec![
             KeyPart::from(&b"\x01\x00\x02"[..]),
             KeyPart::from("stra\u{df}e"),
-            KeyPart::from(1_234_567_890_123),
+            KeyPart::bigint(1_234_567_890_123_i64),
             KeyPart::from(-0.5),
             KeyPart::from(true),
         ],

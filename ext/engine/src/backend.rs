@@ -2,7 +2,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 
-use crate::{AtomicWrite, Commit, Delivery, Entry, Key, Read, Result, Visitor};
+use crate::{AtomicWrite, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
 
 /// The future of a result. Dropping it gives up the result, not the work.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -22,9 +22,10 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
 pub trait Backend: Send + Sync + 'static {
     /// Reads keys and ranges in one snapshot. Returns a list of entries for each read. Whatever follows after
     /// [`ReadOptions::max_bytes`] of values is left out.
-    fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>>;
+    fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>>;
 
-    /// Commits a write as a whole, or not at all. The future is done once it is durable.
+    /// Commits a write as a whole, or not at all. The future is done once it is durable. Its times are all
+    /// [`Time::At`](crate::Time::At).
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit>;
 
     /// Counts the entries of a range of encoded keys, the end not included. `None` where the backend has no means of its own:

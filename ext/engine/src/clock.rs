@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Where the engine reads the time: the wall clock for what it stores, such as when a value expires, and a monotonic clock
@@ -12,6 +12,17 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> u64 {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed().as_millis() as u64
+    }
+}
+
+/// A clock that is shared, as with the test that moves it.
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> u64 {
+        (**self).now()
+    }
+
+    fn monotonic(&self) -> u64 {
+        (**self).monotonic()
     }
 }
 

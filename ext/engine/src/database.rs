@@ -1,11 +1,10 @@
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use futures_executor::block_on;
-
+use crate::visit::{self, Visit};
 use crate::{
-    AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, List, LocalReads, Mutation, Read,
-    ReadOptions, Result, Selector, Value, Visitor, Watch,
+    AtomicWrite, Backend, BoxFuture, Commit, Deliveries, Delivery, Entry, Key, Limits, List, LocalReads, Mutation,
+    Read, ReadEntry, ReadOptions, Result, Selector, Value, Visitor, Watch,
 };
 
 /// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
@@ -66,7 +65,7 @@ impl Database {
     /// See [`Database::read`].
     pub fn get(&self, key: &Key) -> BoxFuture<Option<Entry>> {
         let entries = self.read(&[Read::Key(key)], ReadOptions::default());
-        Box::pin(async move { Ok(entries.await?.into_iter().flatten().next()) })
+        Box::pin(async move { Ok(entry(entries.await?.into_iter().flatten())) })
     }
 
     /// Reads the entry of a key as [`Database::get`] does, and waits.
@@ -74,7 +73,45 @@ impl Database {
     /// # Errors
     /// See [`Database::read`].
     pub fn get_blocking(&self, key: &Key) -> Result<Option<Entry>> {
-        Ok(self.read_blocking(&[Read::Key(key)])?.into_iter().flatten().next())
+        Ok(entry(self.read_blocking(&[Read::Key(key)])?.into_iter().flatten()))
+    }
+
+    /// Reads the value of a key as a type of Rust's; none where there is no value. See the module [`v8`](crate::v8).
+    ///
+    /// # Errors
+    /// See [`Database::read`]. [`Error::Value`](crate::Error::Value) for a value of another type.
+    #[cfg(feature = "serde")]
+    pub fn get_as<T: serde::de::DeserializeOwned + 'static>(&self, key: &Key) -> BoxFuture<Option<T>> {
+        let entry = self.get(key);
+        Box::pin(async move { Ok(entry.await?.map(|entry| entry.decode()).transpose()?) })
+    }
+
+    /// Reads the value of a key as [`Database::get_as`] does, and waits.
+    ///
+    /// # Errors
+    /// See [`Database::get_as`].
+    #[cfg(feature = "serde")]
+    pub fn get_as_blocking<T: serde::de::DeserializeOwned>(&self, key: &Key) -> Result<Option<T>> {
+        Ok(self.get_blocking(key)?.map(|entry| entry.decode()).transpose()?)
+    }
+
+    /// Reads the entries of keys in one snapshot, in the order of the keys; none for a key without a value.
+    ///
+    /// # Errors
+    /// See [`Database::read`].
+    pub fn get_many(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Entry>>> {
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        match self.limits().check_reads(&reads) {
+            Ok(()) => self.read_watched(keys),
+            Err(error) => ready(Err(error)),
+        }
+    }
+
+    /// Reads as [`Database::get_many`] does, however many keys there are.
+    pub(crate) fn read_watched(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Entry>>> {
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        let lists = self.read_checked(&reads, ReadOptions::default());
+        Box::pin(async move { Ok(lists.await?.into_iter().map(entry).collect()) })
     }
 
     /// Reads keys and ranges in one snapshot. Returns a list of entries for each read.
@@ -84,10 +121,14 @@ impl Database {
     ///
     /// # Errors
     /// A limit that `reads` exceed, a failure of the storage, or [`Error::Closed`](crate::Error::Closed).
-    pub fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
-        if let Err(error) = self.limits().check_reads(reads) {
-            return ready(Err(error));
+    pub fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
+        match self.limits().check_reads(reads) {
+            Ok(()) => self.read_checked(reads, options),
+            Err(error) => ready(Err(error)),
         }
+    }
+
+    fn read_checked(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         if let Some(local) = self.backend().local() {
             let mut lists = vec![Vec::new(); reads.len()];
             let mut bytes = 0;
@@ -108,7 +149,7 @@ impl Database {
     ///
     /// # Errors
     /// See [`Database::read`].
-    pub fn read_blocking(&self, reads: &[Read<'_>]) -> Result<Vec<Vec<Entry>>> {
+    pub fn read_blocking(&self, reads: &[Read<'_>]) -> Result<Vec<Vec<ReadEntry>>> {
         let mut lists = vec![Vec::new(); reads.len()];
         self.visit_blocking(reads, &mut |i, entry| {
             lists[i].push(entry.to_owned());
@@ -121,14 +162,20 @@ impl Database {
     /// the reads and, within a range, of its keys, until it breaks. Where the backend reads on its caller's thread, nothing is
     /// copied: what the visitor borrows is the memory of the storage.
     ///
+    /// The visitor may read, and call what returns a future, as [`Database::write`] does. It may not wait for a future:
+    /// in memory, that would be to wait for the end of the visit. What is named `..._blocking` and would have to wait fails with
+    /// [`Error::WaitInVisit`](crate::Error::WaitInVisit).
+    ///
     /// # Errors
     /// See [`Database::read`].
     pub fn visit_blocking(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
         if let Some(local) = self.backend().local() {
             self.limits().check_reads(reads)?;
+            let _visit = Visit::begin();
             return local.read(reads, visitor);
         }
-        let lists = block_on(self.read(reads, ReadOptions::default()))?;
+        let lists = visit::wait(self.read(reads, ReadOptions::default()))?;
+        let _visit = Visit::begin();
         for (i, list) in lists.iter().enumerate() {
             for entry in list {
                 if visitor(i, entry.as_ref()).is_break() {
@@ -179,17 +226,23 @@ impl Database {
     /// # Errors
     /// See [`Database::write`].
     pub fn set_blocking(&self, key: Key, value: Value) -> Result<()> {
-        block_on(self.set(key, value))
+        visit::check_may_wait()?;
+        visit::wait(self.set(key, value))
     }
 
     /// Commits a write as a whole, or not at all. It is queued when this is called, and the future is done once it is durable.
     ///
     /// # Errors
     /// A limit that `write` exceeds, a mutation that the stored value does not allow, a failure of the storage, or
-    /// [`Error::Closed`](crate::Error::Closed): nothing of the write is stored then. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where that is not known.
-    pub fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
+    /// [`Error::Closed`](crate::Error::Closed): nothing of the write is stored then.
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where that is not known. That a check does not hold is no error,
+    /// but what [`Commit`] says.
+    pub fn write(&self, mut write: AtomicWrite) -> BoxFuture<Commit> {
         match self.limits().check_write(&write) {
-            Ok(()) => self.backend().write(write),
+            Ok(()) => {
+                write.fix_times(self.now());
+                self.backend().write(write)
+            }
             Err(error) => ready(Err(error)),
         }
     }
@@ -199,7 +252,8 @@ impl Database {
     /// # Errors
     /// See [`Database::write`].
     pub fn write_blocking(&self, write: AtomicWrite) -> Result<Commit> {
-        block_on(self.write(write))
+        visit::check_may_wait()?;
+        visit::wait(self.write(write))
     }
 
     /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`] and, where the backend
@@ -215,9 +269,9 @@ impl Database {
         self.backend().delete_range(start, end, self.limits().deletions).unwrap_or_else(|| {
             let database = self.clone();
             let limit = self.limits().mutations.min(self.limits().read_entries);
-            let keys = self.list(selector.clone()).keys_only().limit(limit).collect();
+            let keys = self.list(selector.clone()).limit(limit).keys_only().collect();
             Box::pin(async move {
-                let entries: Vec<Entry> = keys.await?;
+                let entries = keys.await?;
                 let count = entries.len() as u64;
                 let deletions = entries.into_iter().map(|entry| Mutation::delete(entry.key));
                 let write = deletions.fold(AtomicWrite::new(), AtomicWrite::mutate);
@@ -232,7 +286,32 @@ impl Database {
     /// More or longer keys than the limits, or [`Error::Closed`](crate::Error::Closed).
     pub fn watch(&self, keys: &[Key]) -> Result<Watch> {
         self.limits().check_watch(keys)?;
-        Ok(Watch::new(self.backend().watch(keys)?))
+        Ok(Watch::new(self.backend().watch(keys)?, self.downgrade(), keys))
+    }
+
+    /// Delivers the messages of the queue, one after the other as they become due. See [`Deliveries`].
+    ///
+    /// ```
+    /// use openkv_engine::sqlite::{self, Location, Options};
+    /// use openkv_engine::{AtomicWrite, Enqueue};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), openkv_engine::Error> {
+    /// let database = sqlite::open(Location::Memory, Options::default())?;
+    /// let mut deliveries = database.deliveries();
+    /// database.write(AtomicWrite::new().enqueue(Enqueue::encode("hello")?)).await?.into_result()?;
+    ///
+    /// let delivery = deliveries.next().await.transpose()?.expect("the database is open");
+    /// assert_eq!(delivery.decode::<String>()?, "hello");
+    /// delivery.done().await?;
+    ///
+    /// database.close();
+    /// assert!(deliveries.next().await.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deliveries(&self) -> Deliveries {
+        Deliveries::new(self.downgrade())
     }
 
     /// Claims messages from the queue once some are due. Returns none only once the database was closed. See [`Delivery`] for what
@@ -254,8 +333,21 @@ impl Database {
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
+    fn downgrade(&self) -> WeakDatabase {
+        WeakDatabase(Arc::downgrade(&self.inner))
+    }
+
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.inner.backend
+    }
+}
+
+/// A database as long as something else keeps it open.
+pub(crate) struct WeakDatabase(Weak<Inner>);
+
+impl WeakDatabase {
+    pub fn upgrade(&self) -> Option<Database> {
+        Some(Database { inner: self.0.upgrade()? })
     }
 }
 
@@ -269,14 +361,21 @@ pub struct Local<'d> {
     reads: &'d dyn LocalReads,
 }
 
+impl std::fmt::Debug for Local<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
+    }
+}
+
 impl Local<'_> {
     /// Reads in the order of the calls, if that can be done soon. Returns false where it cannot, see [`LocalReads::try_read`]:
-    /// [`Local::read_later`] reads it then.
+    /// [`Local::read_later`] reads it then. For the visitor goes what [`Database::visit_blocking`] says.
     ///
     /// # Errors
     /// See [`Database::read`].
     pub fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
         self.database.limits.check_reads(reads)?;
+        let _visit = Visit::begin();
         self.reads.try_read(reads, visitor)
     }
 
@@ -284,12 +383,17 @@ impl Local<'_> {
     ///
     /// # Errors
     /// See [`Database::read`].
-    pub fn read_later(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
+    pub fn read_later(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         match self.database.limits.check_reads(reads) {
             Ok(()) => self.database.backend.read(reads, options),
             Err(error) => ready(Err(error)),
         }
     }
+}
+
+/// The entry of a key, of what a read of it found.
+fn entry(found: impl IntoIterator<Item = ReadEntry>) -> Option<Entry> {
+    found.into_iter().next()?.into_entry()
 }
 
 fn ready<T: Send + 'static>(result: Result<T>) -> BoxFuture<T> {

@@ -1,11 +1,19 @@
-use crate::BoxFuture;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-/// A message being delivered.
+use futures_util::Stream;
+
+use crate::database::WeakDatabase;
+use crate::{BoxFuture, Result};
+
+/// A message being delivered. Whoever handled it calls [`Delivery::done`], and who could not, [`Delivery::retry`].
 ///
-/// An attempt to handle it counts once [`Delivery::start`] was called. A delivery that is dropped before goes back to the queue as
-/// it was, and so does one whose process dies before. One that is dropped later was not handled, as by
-/// [`Delivery::finish`] with false. If the process dies later, the message is requeued along its schedule some 5 seconds
-/// afterwards. Should it die at the moment of the start, that attempt may not count.
+/// An attempt to handle it counts once [`Delivery::start`] was called, which [`Deliveries`] do. A delivery that is dropped before
+/// goes back to the queue as it was, and so does one whose process dies before. One that is dropped later was not handled, as by
+/// [`Delivery::retry`]. If the process dies later, the message is requeued along its schedule some 5 seconds afterwards. Should
+/// it die at the moment of the start, that attempt may not count.
+#[must_use = "a delivery that is dropped is delivered again"]
 pub struct Delivery {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
@@ -17,7 +25,7 @@ pub trait Claim: Send + Sync {
     /// See [`Delivery::start`].
     fn start(&self);
 
-    /// See [`Delivery::finish`].
+    /// Ends the delivery: see [`Delivery::done`], and [`Delivery::retry`] for one without success.
     fn finish(self: Box<Self>, success: bool) -> BoxFuture<()>;
 }
 
@@ -32,12 +40,71 @@ impl Delivery {
         self.claim.start();
     }
 
-    /// Ends the delivery. A message that was handled is gone; the others are delivered again along their backoff
-    /// schedule, and then given to the keys that they name for this.
+    /// Ends the delivery of a message that was handled: it is gone.
     ///
     /// # Errors
     /// A failure of the storage. The message is delivered again.
-    pub fn finish(self, success: bool) -> BoxFuture<()> {
-        self.claim.finish(success)
+    pub fn done(self) -> BoxFuture<()> {
+        self.claim.finish(true)
+    }
+
+    /// Ends the delivery of a message that was not handled. It is delivered again along its backoff schedule, and after the last
+    /// delivery given to the keys that it names for this.
+    ///
+    /// # Errors
+    /// A failure of the storage. The message is delivered again.
+    pub fn retry(self) -> BoxFuture<()> {
+        self.claim.finish(false)
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+/// The messages of a queue, one at a time as they become due: a stream that ends with the database, which it does not keep open.
+/// Each is handled from the moment on at which the stream returns it: see [`Delivery`].
+///
+/// After an error, it goes on, and tries again a second later.
+#[must_use = "nothing is delivered before the stream is asked"]
+pub struct Deliveries {
+    database: WeakDatabase,
+    claiming: Option<BoxFuture<Option<Delivery>>>,
+}
+
+impl Deliveries {
+    pub(crate) fn new(database: WeakDatabase) -> Self {
+        Self { database, claiming: None }
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// A failure of the storage.
+    pub async fn next(&mut self) -> Option<Result<Delivery>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Deliveries {
+    type Item = Result<Delivery>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.claiming.is_none() {
+            let Some(database) = self.database.upgrade() else { return Poll::Ready(None) };
+            self.claiming = Some(database.dequeue_one());
+        }
+        let Some(claiming) = &mut self.claiming else { return Poll::Ready(None) };
+        let claimed = ready!(claiming.as_mut().poll(context));
+        self.claiming = None;
+        Poll::Ready(claimed.transpose().map(|delivery| delivery.inspect(Delivery::start)))
+    }
+}
+
+impl std::fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliveries").finish_non_exhaustive()
     }
 }

@@ -63,15 +63,15 @@ use denokv_proto::{
     CommitResult, KvEntry, KvValue, QueueMessageHandle, ReadRange, ReadRangeOutput, SnapshotReadOptions,
     WatchKeyOutput, WatchStream,
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 
 use crate::{
     AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read,
-    ReadOptions, Result, Value, Versionstamp, Watch, WatchEvent,
+    ReadEntry, ReadOptions, Result, Time, Value, Versionstamp,
 };
 
 /// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DenoKv(Database);
 
 impl DenoKv {
@@ -113,7 +113,9 @@ impl denokv_proto::Database for DenoKv {
         let lists = entries.await.map_err(JsErrorBox::from_err)?;
         Ok(lists
             .into_iter()
-            .map(|entries| ReadRangeOutput { entries: entries.into_iter().filter_map(kv_entry).collect() })
+            .map(|entries| ReadRangeOutput {
+                entries: entries.into_iter().filter_map(ReadEntry::into_entry).map(kv_entry).collect(),
+            })
             .collect())
     }
 
@@ -142,15 +144,18 @@ impl denokv_proto::Database for DenoKv {
     fn watch(&self, keys: Vec<Vec<u8>>) -> WatchStream {
         let keys: Vec<_> = keys.into_iter().map(Key::from_stored).collect();
         // Changes count from now on, not only once the stream is asked.
-        let state = match self.0.watch(&keys) {
-            Ok(watch) => Watching::Began { watch, keys },
-            Err(error) => Watching::Failed(error),
+        let watch = match self.0.watch(&keys) {
+            Ok(watch) => watch,
+            Err(Error::Closed) => return Box::pin(stream::empty()),
+            Err(error) => return Box::pin(stream::iter([Err(JsErrorBox::from_err(error))])),
         };
-        let database = self.0.clone();
-        Box::pin(stream::unfold(state, move |state| {
-            let database = database.clone();
-            async move { state.next(&database).await }
-        }))
+        // deno_kv shows scripts an unchanged key as one without a value, so each is given as changed.
+        let output = |entry: Option<Entry>| WatchKeyOutput::Changed { entry: entry.map(kv_entry) };
+        let outputs = watch.map(move |entries| match entries {
+            Ok(entries) => Ok(entries.into_iter().map(output).collect()),
+            Err(error) => Err(JsErrorBox::from_err(error)),
+        });
+        Box::pin(outputs.take(if keys.is_empty() { 1 } else { usize::MAX }))
     }
 
     /// Messages that were handed out can still be finished. Closing twice is allowed.
@@ -164,6 +169,12 @@ pub struct Message {
     payload: Option<Vec<u8>>,
     /// None once finished.
     delivery: Cell<Option<Delivery>>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message").field("payload", &self.payload).finish_non_exhaustive()
+    }
 }
 
 impl Message {
@@ -188,94 +199,26 @@ impl QueueMessageHandle for Message {
         payload.ok_or_else(|| JsErrorBox::type_error("the message was taken already"))
     }
 
-    /// Tells whether the message was handled, as [`Delivery::finish`] does. Only the first time counts.
+    /// Tells whether the message was handled, as [`Delivery::done`] and [`Delivery::retry`] do. Only the first time counts.
     ///
     /// # Errors
     /// A failure of the storage.
     async fn finish(&self, success: bool) -> Result<(), JsErrorBox> {
         match self.delivery.take() {
-            Some(delivery) => delivery.finish(success).await.map_err(JsErrorBox::from_err),
+            Some(delivery) if success => delivery.done().await.map_err(JsErrorBox::from_err),
+            Some(delivery) => delivery.retry().await.map_err(JsErrorBox::from_err),
             None => Ok(()),
         }
     }
 }
 
-/// What a watch does next.
-enum Watching {
-    Began { watch: Watch, keys: Vec<Key> },
-    Answered { watch: Watch, keys: Vec<Key>, seen: Vec<Option<Versionstamp>> },
-    Failed(Error),
-    Ended,
-}
-
-impl Watching {
-    /// What the stream answers next, and what it does then.
-    async fn next(self, database: &Database) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Self)> {
-        let (mut watch, keys, seen) = match self {
-            Watching::Began { watch, keys } => (watch, keys, None),
-            Watching::Answered { watch, keys, seen } => (watch, keys, Some(seen)),
-            Watching::Failed(error) => return failed(error),
-            Watching::Ended => return None,
-        };
-        loop {
-            let event = match seen {
-                None => Ok(WatchEvent::Changed),
-                Some(_) => watch.next().await?,
-            };
-            let entries = match event {
-                Ok(WatchEvent::Changed) => read_keys(database, &keys).await,
-                Ok(WatchEvent::Entries(entries)) => Ok(entries.into_iter().map(|entry| versioned(entry?)).collect()),
-                Err(error) => Err(error),
-            };
-            let entries = match entries {
-                Ok(entries) => entries,
-                Err(error) => return failed(error),
-            };
-            let versions = entries.iter().map(|entry| entry.as_ref().map(|(_, versionstamp)| *versionstamp));
-            let versions: Vec<_> = versions.collect();
-            if seen.as_ref() == Some(&versions) {
-                continue;
-            }
-            let next = match keys.is_empty() {
-                true => Watching::Ended,
-                false => Watching::Answered { watch, keys, seen: versions },
-            };
-            // deno_kv shows scripts an unchanged key as one without a value, so each is given as changed.
-            let outputs =
-                entries.into_iter().map(|entry| WatchKeyOutput::Changed { entry: entry.map(|entry| entry.0) });
-            return Some((Ok(outputs.collect()), next));
-        }
-    }
-}
-
-/// The last answer of a watch, if any: that the database was closed is the end of a watch, and no error.
-fn failed(error: Error) -> Option<(Result<Vec<WatchKeyOutput>, JsErrorBox>, Watching)> {
-    match error {
-        Error::Closed => None,
-        error => Some((Err(JsErrorBox::from_err(error)), Watching::Ended)),
-    }
-}
-
-/// The entries of keys, and their versions. A key may be given twice.
-async fn read_keys(database: &Database, keys: &[Key]) -> Result<Vec<Option<(KvEntry, Versionstamp)>>> {
-    let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-    let lists = database.read(&reads, ReadOptions::default()).await?;
-    Ok(lists.into_iter().map(|mut entries| versioned(entries.pop()?)).collect())
-}
-
-fn versioned(entry: Entry) -> Option<(KvEntry, Versionstamp)> {
-    let versionstamp = entry.versionstamp;
-    Some((kv_entry(entry)?, versionstamp))
-}
-
-/// An entry that was read with its value.
-fn kv_entry(entry: Entry) -> Option<KvEntry> {
-    let value = match entry.value? {
+fn kv_entry(entry: Entry) -> KvEntry {
+    let value = match entry.value {
         Value::V8(bytes) => KvValue::V8(bytes),
         Value::U64(number) => KvValue::U64(number),
         Value::Bytes(bytes) => KvValue::Bytes(bytes),
     };
-    Some(KvEntry { key: entry.key.into_bytes(), value, versionstamp: *entry.versionstamp.as_bytes() })
+    KvEntry { key: entry.key.into_bytes(), value, versionstamp: *entry.versionstamp.as_bytes() }
 }
 
 fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsErrorBox> {
@@ -285,7 +228,7 @@ fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsError
     });
     let enqueues = write.enqueues.into_iter().map(|enqueue| Enqueue {
         message: enqueue.payload,
-        deliver_at: since_epoch(enqueue.deadline.timestamp_millis()),
+        deliver_at: Time::At(since_epoch(enqueue.deadline.timestamp_millis())),
         backoff_schedule: enqueue.backoff_schedule,
         keys_if_undelivered: enqueue.keys_if_undelivered.into_iter().map(Key::from_stored).collect(),
     });
@@ -297,7 +240,7 @@ fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsError
 }
 
 fn mutation(mutation: denokv_proto::Mutation) -> Result<Mutation, JsErrorBox> {
-    let expire_at = mutation.expire_at.map(|time| since_epoch(time.timestamp_millis()));
+    let expire_at = mutation.expire_at.map(|time| Time::At(since_epoch(time.timestamp_millis())));
     let set = |value, versionstamped| MutationKind::Set { value: engine_value(value), expire_at, versionstamped };
     let combine = |operand, value| MutationKind::Combine { operand, value: engine_value(value) };
     let kind = match mutation.kind {

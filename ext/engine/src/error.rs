@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::KeyError;
+use crate::{Conflict, KeyError};
 
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -136,6 +136,17 @@ pub enum Error {
         operand: &'static str,
     },
 
+    /// Checks of a write did not hold: what [`Commit::into_result`](crate::Commit::into_result) makes of that. No call to a database
+    /// returns it.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// A value could not be encoded, or decoded, as a type of Rust's.
+    #[cfg(feature = "serde")]
+    #[error(transparent)]
+    Value(#[from] crate::v8::Error),
+    /// A call from within a visit of a read would have to wait, which in memory would be to wait for the end of the visit.
+    #[error("a blocking call that must wait was made from within a visit of a read: make it after the visit")]
+    WaitInVisit,
     /// The database was closed.
     #[error("Database is closed.")]
     Closed,
@@ -375,6 +386,24 @@ impl Error {
             Error::Key(error) => error.is_damage(),
             _ => false,
         }
+    }
+
+    /// Whether the call asks for more than [`Limits`](crate::Limits) allow.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Error::KeyTooLargeToWrite { .. }
+                | Error::KeyTooLargeToRead { .. }
+                | Error::ValueTooLarge { .. }
+                | Error::MessageTooLarge { .. }
+                | Error::TooManyRanges { .. }
+                | Error::TooManyEntries { .. }
+                | Error::TooManyChecks { .. }
+                | Error::TooManyMutations { .. }
+                | Error::TooManyKeys { .. }
+                | Error::WriteTooLarge { .. }
+                | Error::KeysTooLarge { .. }
+        )
     }
 
     /// Whether the same call may succeed later: the storage failed or is full, or another process kept it locked.

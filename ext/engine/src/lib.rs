@@ -21,7 +21,7 @@
 //! database.set_blocking(alice.clone(), Value::Bytes(b"any bytes".to_vec()))?;
 //!
 //! let entry = database.get_blocking(&alice)?.expect("it was set");
-//! assert_eq!(entry.value, Some(Value::Bytes(b"any bytes".to_vec())));
+//! assert_eq!(entry.value, Value::Bytes(b"any bytes".to_vec()));
 //!
 //! for entry in database.list(Selector::prefix(&Key::from(["users"]))).blocking() {
 //!     let entry = entry?;
@@ -55,13 +55,11 @@
 //!
 //! let mut watch = database.watch(&[key.clone()])?;
 //! database.set(key.clone(), Value::U64(1)).await?;
-//! assert!(watch.changed().await?, "the database is open");
-//!
-//! let entry = database.get(&key).await?.expect("it was set");
-//! assert_eq!(entry.value, Some(Value::U64(1)));
+//! let entries = watch.next().await.transpose()?.expect("the database is open");
+//! assert_eq!(entries[0].as_ref().expect("it was set").value, Value::U64(1));
 //!
 //! database.close();
-//! while watch.changed().await? {}
+//! assert!(watch.next().await.is_none());
 //! # Ok(())
 //! # }
 //! ```
@@ -79,13 +77,14 @@
 //! let database = sqlite::open(Location::Memory, Options::default())?;
 //! // The text "hello" in V8's format. If it cannot be handled, it is left at a key.
 //! let message = b"\xff\x0f\"\x05hello".to_vec();
-//! let undelivered = vec![Key::from(["undelivered"])];
-//! let enqueue = Enqueue { keys_if_undelivered: undelivered, ..Enqueue::new(message.clone()) };
-//! database.write(AtomicWrite::new().enqueue(enqueue)).await?;
+//! let enqueue = Enqueue::new(message.clone()).undelivered(Key::from(["undelivered"]));
+//! database.write(AtomicWrite::new().enqueue(enqueue)).await?.into_result()?;
 //!
-//! for delivery in database.dequeue().await? {
-//!     let handled = delivery.message == message;
-//!     delivery.finish(handled).await?;
+//! let delivery = database.deliveries().next().await.transpose()?.expect("the database is open");
+//! if delivery.message == message {
+//!     delivery.done().await?;
+//! } else {
+//!     delivery.retry().await?;
 //! }
 //! # Ok(())
 //! # }
@@ -112,6 +111,8 @@
 //! [`FileProblem`] will have more variants. Structs that a program makes field by field, such as [`AtomicWrite`], are what the
 //! file format has and will not grow with less than a new major version; those that are made by methods may.
 
+#![warn(missing_debug_implementations)]
+
 mod backend;
 mod clock;
 mod database;
@@ -126,29 +127,32 @@ mod random;
 mod read;
 mod selector;
 pub mod sqlite;
+mod time;
 #[cfg(feature = "serde")]
 pub mod v8;
 mod value;
 mod versionstamp;
+mod visit;
 mod watch;
 mod write;
 
 pub use backend::{Backend, BoxFuture, BoxStream, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
 pub use database::{Database, Local};
-pub use delivery::{Claim, Delivery};
+pub use delivery::{Claim, Deliveries, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
-pub use key::{Key, KeyError, KeyPart, KeyParts};
+pub use key::{BigInt, Key, KeyError, KeyPart, KeyParts, ScriptPart};
 pub use limits::Limits;
-pub use list::{BlockingList, List};
+pub use list::{BlockingList, List, Listed};
 pub use random::{Random, SystemRandom};
 pub(crate) use read::OwnedRead;
-pub use read::{Entry, EntryRef, Read, Visitor};
+pub use read::{Entry, EntryRef, KeyEntry, Read, ReadEntry, Visitor};
 pub use selector::Selector;
+pub use time::Time;
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
 pub use watch::Watch;
-pub use write::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand};
+pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand};
 
 /// Compiles the example of the readme.
 #[cfg(all(doctest, feature = "serde"))]

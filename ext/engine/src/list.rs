@@ -1,18 +1,19 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_executor::block_on;
 use futures_util::Stream;
 
-use crate::{BoxFuture, Database, Entry, Read, ReadOptions, Result, Selector};
+use crate::{BoxFuture, Database, Entry, KeyEntry, Read, ReadEntry, ReadOptions, Result, Selector, visit};
 
 /// How many entries to read at a time, and how many at first: who takes one entry reads no hundred.
 const BATCH: usize = 100;
 const FIRST_BATCH: usize = 10;
 
-/// Lists the entries of a [`Selector`]. A stream that reads a batch of entries at a time: each batch is one snapshot, and another
+/// Lists the entries of a [`Selector`], or with [`List::keys_only`] their keys. A stream that reads a batch of entries at a time: each batch is one snapshot, and another
 /// write may lie in between. [`List::blocking`] makes it an iterator. After an error, there is nothing more.
 ///
 /// ```
@@ -34,40 +35,75 @@ const FIRST_BATCH: usize = 10;
 /// assert_eq!(rest[0].key, Key::from(["users", "bob"]));
 ///
 /// let last = database.list(users).reverse().limit(1).blocking().next().transpose()?.expect("carol");
-/// assert_eq!(last.value, Some(Value::U64(50)));
+/// assert_eq!(last.value, Value::U64(50));
 /// # Ok::<(), openkv_engine::Error>(())
 /// ```
 #[must_use = "nothing is read before the first entry is asked for"]
-pub struct List {
+pub struct List<T = Entry> {
     database: Database,
     selector: Selector,
     reverse: bool,
-    values: bool,
     /// How many entries may still follow.
     left: usize,
     /// After which entry the next batch begins.
     cursor: Option<String>,
     batch_size: usize,
-    batch: VecDeque<Entry>,
+    batch: VecDeque<ReadEntry>,
     /// The batch that is being read, and its size.
-    reading: Option<(BoxFuture<Vec<Vec<Entry>>>, usize)>,
+    reading: Option<Batch>,
     /// Whether no batch follows.
     ended: bool,
+    listed: PhantomData<fn() -> T>,
 }
 
-impl List {
+type Batch = (BoxFuture<Vec<Vec<ReadEntry>>>, usize);
+
+/// What a [`List`] lists: an [`Entry`] or a [`KeyEntry`].
+pub trait Listed: Sized + sealed::Sealed {
+    /// Whether to read values.
+    #[doc(hidden)]
+    const VALUES: bool;
+
+    /// Takes what was read.
+    #[doc(hidden)]
+    fn of(entry: ReadEntry) -> Option<Self>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::Entry {}
+    impl Sealed for crate::KeyEntry {}
+}
+
+impl Listed for Entry {
+    const VALUES: bool = true;
+
+    fn of(entry: ReadEntry) -> Option<Self> {
+        entry.into_entry()
+    }
+}
+
+impl Listed for KeyEntry {
+    const VALUES: bool = false;
+
+    fn of(ReadEntry { key, versionstamp, .. }: ReadEntry) -> Option<Self> {
+        Some(Self { key, versionstamp })
+    }
+}
+
+impl<T: Listed> List<T> {
     pub(crate) fn new(database: Database, selector: Selector) -> Self {
         Self {
             database,
             selector,
             reverse: false,
-            values: true,
             left: usize::MAX,
             cursor: None,
             batch_size: FIRST_BATCH,
             batch: VecDeque::new(),
             reading: None,
             ended: false,
+            listed: PhantomData,
         }
     }
 
@@ -86,13 +122,8 @@ impl List {
         Self { left: limit, ..self }
     }
 
-    /// Reads no values: that of each entry is none.
-    pub fn keys_only(self) -> Self {
-        Self { values: false, ..self }
-    }
-
     /// An iterator of the entries, which waits on the caller's thread.
-    pub fn blocking(self) -> BlockingList {
+    pub fn blocking(self) -> BlockingList<T> {
         BlockingList(self)
     }
 
@@ -100,7 +131,7 @@ impl List {
     ///
     /// # Errors
     /// A failure of the storage, or a cursor of another selector.
-    pub async fn next(&mut self) -> Option<Result<Entry>> {
+    pub async fn next(&mut self) -> Option<Result<T>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
@@ -113,7 +144,7 @@ impl List {
         Ok(count)
     }
 
-    pub(crate) async fn collect(mut self) -> Result<Vec<Entry>> {
+    pub(crate) async fn collect(mut self) -> Result<Vec<T>> {
         let mut entries = Vec::new();
         while let Some(entry) = self.next().await {
             entries.push(entry?);
@@ -121,12 +152,12 @@ impl List {
         Ok(entries)
     }
 
-    fn read(&mut self) -> Result<(BoxFuture<Vec<Vec<Entry>>>, usize)> {
+    fn read(&mut self) -> Result<Batch> {
         let (start, end) = self.selector.range(self.cursor.as_deref(), self.reverse)?;
         let size = self.batch_size.min(self.left).min(self.database.limits().read_entries);
         self.batch_size = BATCH;
         let limit = u32::try_from(size).unwrap_or(u32::MAX);
-        let read = Read::Range { start: &start, end: &end, limit, reverse: self.reverse, values: self.values };
+        let read = Read::Range { start: &start, end: &end, limit, reverse: self.reverse, values: T::VALUES };
         Ok((self.database.read(&[read], ReadOptions::default()), size))
     }
 
@@ -148,8 +179,16 @@ impl List {
     }
 }
 
-impl Stream for List {
-    type Item = Result<Entry>;
+impl List {
+    /// Lists the keys alone, and reads no values.
+    pub fn keys_only(self) -> List<KeyEntry> {
+        let Self { database, selector, reverse, left, cursor, .. } = self;
+        List { reverse, left, cursor, ..List::new(database, selector) }
+    }
+}
+
+impl<T: Listed> Stream for List<T> {
+    type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.left == 0 {
@@ -162,7 +201,7 @@ impl Stream for List {
             self.ended = true;
             return Poll::Ready(Some(Err(error)));
         }
-        let entry = self.batch.pop_front();
+        let entry = self.batch.pop_front().and_then(T::of);
         self.left -= usize::from(entry.is_some());
         Poll::Ready(entry.map(Ok))
     }
@@ -170,13 +209,31 @@ impl Stream for List {
 
 /// An iterator over the entries of a [`List`].
 #[must_use = "nothing is read before the first entry is asked for"]
-pub struct BlockingList(List);
+pub struct BlockingList<T = Entry>(List<T>);
 
-impl Iterator for BlockingList {
-    type Item = Result<Entry>;
+impl<T: Listed> Iterator for BlockingList<T> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        block_on(self.0.next())
+        visit::wait(async { self.0.next().await.transpose() }).transpose()
+    }
+}
+
+impl<T> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { selector, reverse, left, cursor, .. } = self;
+        f.debug_struct("List")
+            .field("selector", selector)
+            .field("reverse", reverse)
+            .field("left", left)
+            .field("cursor", cursor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for BlockingList<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingList").field(&self.0).finish()
     }
 }
 
@@ -193,13 +250,13 @@ mod tests {
         let key = |i| Key::from_parts(&["list".into(), KeyPart::from(i as f64)]).unwrap();
         let write =
             (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
-        database.write_blocking(write).unwrap();
+        database.write_blocking(write).unwrap().into_result().unwrap();
         (database, Selector::prefix(&Key::from(["list"])))
     }
 
     fn numbers(list: List) -> Vec<u64> {
         let number = |entry: Result<Entry>| match entry.unwrap().value {
-            Some(Value::U64(number)) => number,
+            Value::U64(number) => number,
             value => panic!("{value:?}"),
         };
         list.blocking().map(number).collect()

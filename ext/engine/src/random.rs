@@ -1,7 +1,15 @@
+use std::sync::Arc;
+
 /// Where the engine takes random bytes: for the ids of queue messages, which must not collide.
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+impl<T: Random + ?Sized> Random for Arc<T> {
+    fn fill(&self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
 }
 
 /// Randomness seeded by the operating system.

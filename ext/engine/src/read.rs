@@ -54,9 +54,29 @@ impl OwnedRead {
     }
 }
 
-/// An entry that was read.
+/// A key with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Value,
+    /// The version of the commit that stored the value.
+    pub versionstamp: Versionstamp,
+}
+
+/// A key that has a value, which was not read: what [`List::keys_only`](crate::List::keys_only) lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// The key.
+    pub key: Key,
+    /// The version of the commit that stored the value.
+    pub versionstamp: Versionstamp,
+}
+
+/// What a [`Read`] found: an entry, without its value where values were not asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadEntry {
     /// The key.
     pub key: Key,
     /// The value; none where values were not asked for.
@@ -76,7 +96,19 @@ pub struct EntryRef<'a> {
     pub versionstamp: Versionstamp,
 }
 
-impl Entry {
+impl From<Entry> for ReadEntry {
+    fn from(Entry { key, value, versionstamp }: Entry) -> Self {
+        Self { key, value: Some(value), versionstamp }
+    }
+}
+
+impl ReadEntry {
+    /// Returns the entry; none where its value was not read.
+    pub fn into_entry(self) -> Option<Entry> {
+        let Self { key, value, versionstamp } = self;
+        Some(Entry { key, value: value?, versionstamp })
+    }
+
     /// Borrows the entry, as the database gives it to a visitor.
     pub fn as_ref(&self) -> EntryRef<'_> {
         EntryRef {
@@ -89,8 +121,8 @@ impl Entry {
 
 impl EntryRef<'_> {
     /// Copies the entry out of the database.
-    pub fn to_owned(self) -> Entry {
-        Entry {
+    pub fn to_owned(self) -> ReadEntry {
+        ReadEntry {
             key: Key::from_stored(self.key.to_vec()),
             value: self.value.map(ValueRef::to_owned),
             versionstamp: self.versionstamp,

@@ -1,10 +1,13 @@
-use crate::{Entry, Key, Value, Versionstamp};
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::{Entry, Key, Time, Value, Versionstamp, time};
 
 /// A group of checks, mutations and queue messages, committed as a whole or not at all.
 ///
 /// ```
 /// use openkv_engine::sqlite::{self, Location, Options};
-/// use openkv_engine::{AtomicWrite, Check, Commit, Key, Mutation, Operand, Value};
+/// use openkv_engine::{AtomicWrite, Check, Conflict, Key, Mutation, Value};
 ///
 /// let database = sqlite::open(Location::Memory, Options::default())?;
 /// let alice = Key::from(["users", "alice"]);
@@ -15,11 +18,11 @@ use crate::{Entry, Key, Value, Versionstamp};
 /// let write = AtomicWrite::new()
 ///     .check(Check::unchanged(&read))
 ///     .mutate(Mutation::set(alice, Value::U64(2)))
-///     .mutate(Mutation::combine(Key::from(["writes"]), Operand::Sum, 1))
-///     .mutate(Mutation::combine(Key::from(["highest"]), Operand::Max, 2))
-///     .mutate(Mutation::combine(Key::from(["lowest"]), Operand::Min, 2));
-/// assert!(matches!(database.write_blocking(write.clone())?, Commit::Done(_)));
-/// assert_eq!(database.write_blocking(write)?, Commit::Conflict { failed: vec![0] });
+///     .mutate(Mutation::sum(Key::from(["writes"]), 1))
+///     .mutate(Mutation::max(Key::from(["highest"]), 2))
+///     .mutate(Mutation::min(Key::from(["lowest"]), 2));
+/// database.write_blocking(write.clone())?.into_result()?;
+/// assert_eq!(database.write_blocking(write)?.into_result(), Err(Conflict { failed: vec![0] }));
 /// # Ok::<(), openkv_engine::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,6 +62,18 @@ impl AtomicWrite {
         self
     }
 
+    /// Makes the times that count from the call of the write absolute.
+    pub(crate) fn fix_times(&mut self, now: u64) {
+        for mutation in &mut self.mutations {
+            if let MutationKind::Set { expire_at: Some(time), .. } = &mut mutation.kind {
+                *time = Time::At(time.millis(now));
+            }
+        }
+        for enqueue in &mut self.enqueues {
+            enqueue.deliver_at = Time::At(enqueue.deliver_at.millis(now));
+        }
+    }
+
     /// The size of what it stores, in bytes: keys, values and messages.
     pub(crate) fn size(&self) -> usize {
         let mutation =
@@ -70,8 +85,9 @@ impl AtomicWrite {
     }
 }
 
-/// What became of a write.
+/// What became of a write. One that has checks may not have been committed, which [`Commit::into_result`] makes an error of.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "nothing was written if a check did not hold: `into_result` makes an error of that"]
 pub enum Commit {
     /// It was committed, with this version.
     Done(Versionstamp),
@@ -83,6 +99,17 @@ pub enum Commit {
 }
 
 impl Commit {
+    /// Returns the version of a write that was committed.
+    ///
+    /// # Errors
+    /// [`Conflict`] where checks did not hold.
+    pub fn into_result(self) -> Result<Versionstamp, Conflict> {
+        match self {
+            Commit::Done(versionstamp) => Ok(versionstamp),
+            Commit::Conflict { failed } => Err(Conflict { failed }),
+        }
+    }
+
     /// The version of a write that was committed.
     pub fn versionstamp(self) -> Option<Versionstamp> {
         match self {
@@ -91,6 +118,23 @@ impl Commit {
         }
     }
 }
+
+/// Nothing was written, because checks did not hold. To try again, read the entries anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The positions of these checks in [`AtomicWrite::checks`].
+    pub failed: Vec<usize>,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed: Vec<_> = self.failed.iter().map(usize::to_string).collect();
+        let checks = if failed.len() == 1 { "check" } else { "checks" };
+        write!(f, "nothing was written: {checks} {} did not hold: read the entries again", failed.join(", "))
+    }
+}
+
+impl std::error::Error for Conflict {}
 
 /// A condition of a write: that a key still has this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,15 +178,49 @@ impl Mutation {
         Self { key, kind: MutationKind::Delete }
     }
 
-    /// Combines the stored integer with another one: see [`MutationKind::Combine`].
-    pub fn combine(key: Key, operand: Operand, number: u64) -> Self {
+    /// Adds a number to the stored [`Value::U64`], modulo 2^64: see [`MutationKind::Combine`].
+    pub fn sum(key: Key, number: u64) -> Self {
+        Self::combine(key, Operand::Sum, number)
+    }
+
+    /// Keeps the lesser of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
+    pub fn min(key: Key, number: u64) -> Self {
+        Self::combine(key, Operand::Min, number)
+    }
+
+    /// Keeps the greater of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
+    pub fn max(key: Key, number: u64) -> Self {
+        Self::combine(key, Operand::Max, number)
+    }
+
+    fn combine(key: Key, operand: Operand, number: u64) -> Self {
         Self { key, kind: MutationKind::Combine { operand, value: Value::U64(number) } }
     }
 
-    /// Lets the value that a mutation sets cease to exist at a time, in milliseconds since the Unix epoch. Others have no
-    /// time of their own, and stay as they are.
+    /// Lets the value that a mutation sets cease to exist at a time of the database's clock. Other mutations have no time of
+    /// their own, and stay as they are.
     #[must_use]
-    pub fn expire_at(mut self, time: u64) -> Self {
+    pub fn expire_at(self, time: SystemTime) -> Self {
+        self.expire(time.into())
+    }
+
+    /// Lets the value that a mutation sets cease to exist so long after the write is called, by the database's clock. Other
+    /// mutations have no time of their own, and stay as they are.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use openkv_engine::{Key, Mutation, Value};
+    ///
+    /// let session = Key::from(["sessions", "alice"]);
+    /// let set = Mutation::set(session, Value::U64(1)).expire_in(Duration::from_secs(30 * 60));
+    /// ```
+    #[must_use]
+    pub fn expire_in(self, duration: Duration) -> Self {
+        self.expire(Time::In(duration))
+    }
+
+    fn expire(mut self, time: Time) -> Self {
         if let MutationKind::Set { expire_at, .. } = &mut self.kind {
             *expire_at = Some(time);
         }
@@ -157,8 +235,8 @@ pub enum MutationKind {
     Set {
         /// The value.
         value: Value,
-        /// When the value ceases to exist, in milliseconds since the Unix epoch; none for never.
-        expire_at: Option<u64>,
+        /// When the value ceases to exist; none for never.
+        expire_at: Option<Time>,
         /// Whether the versionstamp of the commit is appended to the key, as a string part of 20 digits.
         versionstamped: bool,
     },
@@ -221,8 +299,8 @@ impl Operand {
 pub struct Enqueue {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
-    /// When the message may be delivered, in milliseconds since the Unix epoch.
-    pub deliver_at: u64,
+    /// When the message may be delivered.
+    pub deliver_at: Time,
     /// How long to wait before each further delivery after one that failed, in milliseconds; none for the default
     /// schedule of 100, 1000, 5000, 30000 and 60000.
     pub backoff_schedule: Option<Vec<u32>>,
@@ -231,8 +309,77 @@ pub struct Enqueue {
 }
 
 impl Enqueue {
-    /// A message to deliver at once, with the default schedule, and to forget when the last delivery failed.
+    /// A message, in V8's serialization format, to deliver immediately, with the default schedule, and to forget when the last
+    /// delivery failed. With the feature `serde`, `Enqueue::encode` makes one of a type of Rust's.
     pub fn new(message: Vec<u8>) -> Self {
-        Self { message, deliver_at: 0, backoff_schedule: None, keys_if_undelivered: Vec::new() }
+        Self { message, deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: Vec::new() }
+    }
+
+    /// Delivers the message so long after the write is called, by the database's clock.
+    #[must_use]
+    pub fn delay(self, delay: Duration) -> Self {
+        Self { deliver_at: Time::In(delay), ..self }
+    }
+
+    /// Sets how long to wait before each further delivery after one that failed. With none, there is no further delivery. Each is
+    /// stored as whole milliseconds, 49 days at most.
+    #[must_use]
+    pub fn backoff(self, schedule: impl IntoIterator<Item = Duration>) -> Self {
+        let millis = |delay| u32::try_from(time::to_millis(delay)).unwrap_or(u32::MAX);
+        Self { backoff_schedule: Some(schedule.into_iter().map(millis).collect()), ..self }
+    }
+
+    /// Adds a key that is given the message when the last delivery failed.
+    #[must_use]
+    pub fn undelivered(mut self, key: Key) -> Self {
+        self.keys_if_undelivered.push(key);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn conflict_is_an_error_that_names_the_checks() {
+        let conflict = |failed: &[usize]| Commit::Conflict { failed: failed.to_vec() }.into_result().unwrap_err();
+        let [one, two] = [conflict(&[1]), conflict(&[0, 2])].map(|conflict| conflict.to_string());
+        assert_eq!(one, "nothing was written: check 1 did not hold: read the entries again");
+        assert_eq!(two, "nothing was written: checks 0, 2 did not hold: read the entries again");
+        let versionstamp = Versionstamp::from_version(7);
+        assert_eq!(Commit::Done(versionstamp).into_result(), Ok(versionstamp));
+    }
+
+    #[test]
+    fn times_count_from_the_call_of_the_write() {
+        let set = || Mutation::set(Key::from(["a"]), Value::U64(1));
+        let millis = Duration::from_millis;
+        let mut write = AtomicWrite::new()
+            .mutate(set())
+            .mutate(set().expire_in(millis(5)))
+            .mutate(set().expire_at(UNIX_EPOCH + millis(7)))
+            .mutate(Mutation::delete(Key::from(["a"])).expire_in(millis(5)))
+            .enqueue(Enqueue::new(vec![]).delay(Duration::from_micros(1)))
+            .enqueue(Enqueue::new(vec![]));
+        write.fix_times(100);
+        let expiry = |mutation: &Mutation| match mutation.kind {
+            MutationKind::Set { expire_at, .. } => expire_at,
+            _ => None,
+        };
+        let expiries: Vec<_> = write.mutations.iter().map(expiry).collect();
+        assert_eq!(expiries, [None, Some(Time::At(105)), Some(Time::At(7)), None]);
+        let deliveries: Vec<_> = write.enqueues.iter().map(|enqueue| enqueue.deliver_at).collect();
+        assert_eq!(deliveries, [Time::At(101), Time::At(0)]);
+    }
+
+    #[test]
+    fn schedule_is_in_whole_milliseconds() {
+        let schedule = [Duration::ZERO, Duration::from_micros(1), Duration::from_secs(2), Duration::MAX];
+        let enqueue = Enqueue::new(vec![]).backoff(schedule).undelivered(Key::from(["a"]));
+        assert_eq!(enqueue.backoff_schedule, Some(vec![0, 1, 2000, u32::MAX]));
+        assert_eq!(enqueue.keys_if_undelivered, [Key::from(["a"])]);
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{GarbageCollected, OpState, op2, v8};
-use openkv_engine::{Key, Mutation, MutationKind, Operand, Value};
+use openkv_engine::{Key, Mutation, MutationKind, Operand, Time, Value};
 
 use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
@@ -208,7 +208,7 @@ impl Staged {
     pub fn at(self, now: u64) -> Result<Mutation, KvError> {
         let key = self.key.map_err(KvError::Mutation)?;
         let set = |value, versionstamped| {
-            let expire_at = self.expire_in.map(|delay| expiry(now, delay)).transpose()?;
+            let expire_at = self.expire_in.map(|delay| expiry(now, delay)).transpose()?.map(Time::At);
             Ok::<_, KvError>(MutationKind::Set { value, expire_at, versionstamped })
         };
         let kind = match (self.kind, self.value) {

@@ -127,7 +127,8 @@ pub(crate) fn op_openkv_message<'s>(
 pub(crate) async fn op_openkv_finish(state: Rc<RefCell<OpState>>, number: u32, success: bool) -> Result<(), KvError> {
     let delivery = state.borrow_mut().borrow_mut::<Deliveries>().by_number.remove(&number);
     match delivery {
-        Some(message) => Ok(message.delivery.finish(success).await?),
+        Some(message) if success => Ok(message.delivery.done().await?),
+        Some(message) => Ok(message.delivery.retry().await?),
         None => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
 use openkv_engine::{
-    BoxFuture, Consistency, Entry, EntryRef, Key, KeyError, Read, ReadOptions, Selector, ValueRef, Versionstamp,
+    BoxFuture, Consistency, EntryRef, Key, KeyError, Read, ReadEntry, ReadOptions, Selector, ValueRef, Versionstamp,
 };
 use smallvec::SmallVec;
 
@@ -295,7 +295,7 @@ fn read<'s>(
 
 /// A read that another thread does. The shim waits for it before it reads anything else.
 struct Later {
-    entries: BoxFuture<Vec<Vec<Entry>>>,
+    entries: BoxFuture<Vec<Vec<ReadEntry>>>,
     shape: Shape,
 }
 
@@ -315,7 +315,7 @@ pub(crate) fn op_openkv_wait(
 
 /// What a read by another thread found, to be decoded by [`op_openkv_found`].
 pub(crate) struct Found {
-    lists: RefCell<Vec<Vec<Entry>>>,
+    lists: RefCell<Vec<Vec<ReadEntry>>>,
     shape: Shape,
 }
 
@@ -340,7 +340,7 @@ pub(crate) fn op_openkv_found<'s>(
 
 impl Found {
     /// What was found of keys, one after the other.
-    pub fn of_keys(lists: Vec<Vec<Entry>>) -> Self {
+    pub fn of_keys(lists: Vec<Vec<ReadEntry>>) -> Self {
         Self { shape: Shape::Entries { count: lists.len() }, lists: RefCell::new(lists) }
     }
 

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{AsyncRefCell, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId, op2, v8};
-use openkv_engine::{Entry, Watch, WatchEvent};
+use openkv_engine::{Entry, ReadEntry, Watch, WatchEvent};
 
 use crate::error::KvError;
 use crate::open::database;
@@ -54,7 +54,7 @@ pub(crate) async fn op_openkv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid
         return Ok(ENDED);
     };
     let closed = RcRef::map(&resource, |resource| &resource.closed);
-    let next = async { RcRef::map(&resource, |resource| &resource.watch).borrow_mut().await.next().await };
+    let next = async { RcRef::map(&resource, |resource| &resource.watch).borrow_mut().await.event().await };
     Ok(match next.or_cancel(closed).await {
         Ok(Some(event)) => match event? {
             WatchEvent::Changed => CHANGED,
@@ -75,7 +75,8 @@ pub(crate) fn op_openkv_watched<'s>(
     #[smi] rid: ResourceId,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
     let resource = state.borrow().resource_table.get::<WatchResource>(rid)?;
-    let lists = resource.entries.take().into_iter().map(|entry| entry.into_iter().collect()).collect();
+    let lists =
+        resource.entries.take().into_iter().map(|entry| entry.into_iter().map(ReadEntry::from).collect()).collect();
     Found::of_keys(lists).decode(scope, &state)
 }
 

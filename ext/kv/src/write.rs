@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use deno_core::{FromV8, OpState, ResourceId, ToV8, op2, v8};
-use openkv_engine::{AtomicWrite, Check, Commit, Enqueue};
+use openkv_engine::{AtomicWrite, Check, Commit, Enqueue, Time};
 
 use crate::error::KvError;
 use crate::key::{array, bytes_from_v8, kind};
@@ -176,7 +176,7 @@ impl EnqueueArgument {
     fn at(self, now: u64) -> Result<Enqueue, KvError> {
         Ok(Enqueue {
             message: self.message.0,
-            deliver_at: now.saturating_add(self.delay.0 as u64),
+            deliver_at: Time::At(now.saturating_add(self.delay.0 as u64)),
             backoff_schedule: self.backoff_schedule.map(|schedule| schedule.0),
             keys_if_undelivered: self.keys_if_undelivered.0.map_err(|_| KvError::InvalidEnqueue)?,
         })

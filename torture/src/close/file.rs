@@ -86,7 +86,7 @@ mod tests {
         let set = |key, bytes| Mutation::set(key, Value::Bytes(bytes));
         let write = AtomicWrite::new().mutate(set(key("written", 7.0), vec![7; 3]));
         let database = sqlite::open(Location::file(path), Options::default()).unwrap();
-        database.write_blocking(write.mutate(set(key("last", 0.0), vec![0, 7]))).unwrap();
+        database.write_blocking(write.mutate(set(key("last", 0.0), vec![0, 7]))).unwrap().into_result().unwrap();
         database.close();
         wait_closed(PATIENCE);
     }

@@ -84,7 +84,7 @@ fn part(u: &mut Unstructured<'_>) -> Result<KeyPart<'static>> {
     Ok(match u.int_in_range(0..=5)? {
         0 => KeyPart::Bytes(Cow::Owned(u.arbitrary()?)),
         1 => KeyPart::String(Cow::Owned(u.arbitrary()?)),
-        2 => KeyPart::from(u.arbitrary::<i64>()?),
+        2 => KeyPart::bigint(u.arbitrary::<i64>()?),
         3 => {
             let sign = if u.arbitrary()? { Sign::Minus } else { Sign::Plus };
             let len = u.int_in_range(0..=260)?;

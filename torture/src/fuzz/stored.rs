@@ -14,7 +14,7 @@ use openkv_engine::sqlite::maintenance::{self, Place, Progress};
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
     AtomicWrite, BoxFuture, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand,
-    Read, Selector, Value, Versionstamp,
+    Read, Selector, Time, Value, Versionstamp,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
@@ -95,10 +95,10 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
         _ => Value::Bytes(vec![i as u8; 2000]),
     };
     for i in 0..8 {
-        let expire_at = (i > 5).then_some(NOW + i);
+        let expire_at = (i > 5).then_some(Time::At(NOW + i));
         let kind = MutationKind::Set { value: value(i), expire_at, versionstamped: false };
         let write = AtomicWrite::new().mutate(Mutation { key: key(i as u8), kind }).enqueue(message(NOW - 5 + i));
-        database.write_blocking(write).expect("the write is allowed");
+        database.write_blocking(write).expect("the write is allowed").into_result().expect("it has no checks");
     }
     let taken = block_on(database.dequeue()).expect("messages can be taken");
     assert!(!taken.is_empty(), "some messages are ready");
@@ -115,7 +115,12 @@ fn key(i: u8) -> Key {
 fn message(deliver_at: u64) -> Enqueue {
     let backoff_schedule = (deliver_at.is_multiple_of(2)).then(|| vec![1, 2]);
     let message = vec![0xff, 0x0f, b'I', 2];
-    Enqueue { message, deliver_at, backoff_schedule, keys_if_undelivered: vec![key(deliver_at as u8)] }
+    Enqueue {
+        message,
+        deliver_at: Time::At(deliver_at),
+        backoff_schedule,
+        keys_if_undelivered: vec![key(deliver_at as u8)],
+    }
 }
 
 fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Database> {
@@ -237,7 +242,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
             None => true,
         });
         if let Some(delivery) = deliveries.pop() {
-            told(block_on(delivery.finish(u.arbitrary()?)));
+            told(block_on(if u.arbitrary()? { delivery.done() } else { delivery.retry() }));
         }
     }
     database.close();
@@ -246,7 +251,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
         deliveries.extend(told(block_on(taking)).into_iter().flatten());
     }
     for delivery in deliveries {
-        told(block_on(delivery.finish(false)));
+        told(block_on(delivery.retry()));
     }
     Ok(())
 }
@@ -289,7 +294,7 @@ fn write(u: &mut Unstructured<'_>) -> Result<AtomicWrite> {
             // A number or a bigint, which only a sum looks into.
             _ => Value::V8([&[0xff, 0x0f, *u.choose(b"IUNZ")?], u.arbitrary::<&[u8]>()?].concat()),
         };
-        let expire_at = u.arbitrary::<Option<u16>>()?.map(|wait| NOW + u64::from(wait));
+        let expire_at = u.arbitrary::<Option<u16>>()?.map(|wait| Time::At(NOW + u64::from(wait)));
         let kind = match u.int_in_range(0..=5)? {
             0 => MutationKind::Set { value, expire_at, versionstamped: u.arbitrary()? },
             1 => MutationKind::Delete,

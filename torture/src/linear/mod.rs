@@ -185,7 +185,7 @@ fn open(path: &Path) -> Result<Database, String> {
 fn work(database: &Database, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
     let mut random = StdRng::seed_from_u64(seed.wrapping_add(history << 8).wrapping_add(worker as u64));
     let keys: Vec<_> = (0..KEYS as i64)
-        .map(|key| Key::from_parts(&[KeyPart::from(history as i64), KeyPart::from(key)]))
+        .map(|key| Key::from_parts(&[KeyPart::bigint(history), KeyPart::bigint(key)]))
         .collect::<Result<_, _>>()
         .map_err(failed("a key"))?;
     // The versionstamps last seen, for checks that may hold.

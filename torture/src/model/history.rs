@@ -129,7 +129,7 @@ pub fn key(parts: &Parts) -> Key {
     let parts = parts.iter().map(|part| match part {
         Part::Bytes(bytes) => KeyPart::from(&bytes[..]),
         Part::Text(text) => KeyPart::from(&**text),
-        Part::Int(int) => KeyPart::from(*int),
+        Part::Int(int) => KeyPart::bigint(*int),
         Part::Number(halves) => KeyPart::from(f64::from(*halves) / 2.0),
         Part::Bool(bool) => KeyPart::from(*bool),
     });

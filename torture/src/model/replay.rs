@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_executor::block_on;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
-    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Entry, Error, Key, Limits, Mutation, MutationKind, Read,
-    Selector, Value,
+    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Error, Key, Limits, Mutation, MutationKind, Read,
+    ReadEntry, Selector, Time, Value,
 };
 use tempfile::TempDir;
 
@@ -153,7 +153,7 @@ impl World {
     fn mutation(&self, parts: &Parts, change: &Change) -> Mutation {
         let kind = match change.clone() {
             Change::Set { value, expire_in, versionstamped } => {
-                let expire_at = expire_in.map(|time| self.reference.now.saturating_add_signed(time));
+                let expire_at = expire_in.map(|time| Time::At(self.reference.now.saturating_add_signed(time)));
                 MutationKind::Set { value, expire_at, versionstamped }
             }
             Change::Delete => MutationKind::Delete,
@@ -165,7 +165,7 @@ impl World {
     fn enqueue(&self, message: &Message, id: u64) -> Enqueue {
         Enqueue {
             message: content(id),
-            deliver_at: self.reference.now + message.delay,
+            deliver_at: Time::At(self.reference.now + message.delay),
             backoff_schedule: message.backoff.clone(),
             keys_if_undelivered: message.undelivered.iter().map(key).collect(),
         }
@@ -221,7 +221,7 @@ impl World {
     fn pages(&self, handle: usize, selection: &Selection, page: u32, reverse: bool) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
         let expected: Vec<_> = self.list(selection, reverse).into_iter().map(|row| entry(row, true)).collect();
-        let mut listed: Vec<Entry> = Vec::new();
+        let mut listed: Vec<ReadEntry> = Vec::new();
         let mut cursor = None;
         // A listing that does not end is wrong as well.
         while listed.len() <= expected.len() {
@@ -266,7 +266,7 @@ impl World {
 
     fn finish(&mut self, which: usize, success: bool) -> Result<(), String> {
         let (id, delivery) = self.held.remove(which);
-        block_on(delivery.finish(success)).map_err(text)?;
+        block_on(if success { delivery.done() } else { delivery.retry() }).map_err(text)?;
         self.reference.finish(id, success);
         Ok(())
     }
@@ -280,7 +280,7 @@ impl World {
         delivery.start();
         if self.folder.is_none() {
             // In memory, what is called next may overtake the release of a delivery that is dropped.
-            block_on(delivery.finish(false)).map_err(text)?;
+            block_on(delivery.retry()).map_err(text)?;
         } else {
             drop(delivery);
             if reopen {
@@ -339,8 +339,8 @@ fn selector(selection: &Selection) -> Result<Option<Selector>, String> {
     Ok(selector.ok())
 }
 
-fn entry((parts, value, versionstamp): Row, values: bool) -> Entry {
-    Entry { key: key(&parts), value: values.then_some(value), versionstamp }
+fn entry((parts, value, versionstamp): Row, values: bool) -> ReadEntry {
+    ReadEntry { key: key(&parts), value: values.then_some(value), versionstamp }
 }
 
 /// What the message with this number says.

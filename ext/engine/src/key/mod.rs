@@ -4,28 +4,61 @@ mod part;
 use std::fmt;
 
 pub use codec::{KeyError, KeyParts};
-pub use part::KeyPart;
+pub use part::{BigInt, KeyPart, ScriptPart};
 
 /// A key in its stored form: bytes whose order is the order of keys.
 ///
-/// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`Key::from_parts`], or part by
-/// part with the `push_*` methods, which encode straight into the key's buffer.
+/// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`key!`](crate::key), of strings alone with
+/// [`Key::from`], of parts of any kind with [`Key::from_parts`], or part by part with the `push_*` methods, which encode straight
+/// into the key's buffer.
 ///
 /// ```
-/// use openkv_engine::{Key, KeyPart};
+/// use openkv_engine::{Key, KeyPart, key};
 ///
 /// let alice = Key::from(["users", "alice"]);
 /// // In a script: ["scores", 7.5, 42n, true]
-/// let score = Key::from_parts(&["scores".into(), 7.5.into(), 42.into(), true.into()])?;
+/// let score = Key::from_parts(&["scores".into(), 7.5.into(), KeyPart::bigint(42), true.into()])?;
 /// assert!(alice > score, "scores come before users");
 ///
 /// let parts = alice.parts().collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(parts, [KeyPart::from("users"), KeyPart::from("alice")]);
 /// assert_eq!(score.to_string(), r#"["scores", 7.5, 42n, true]"#);
+/// // In a script: ["scores", 7.5, 42, true]
+/// assert_ne!(key!["scores", 7.5, 42, true], score);
 /// # Ok::<(), openkv_engine::KeyError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
+
+/// A [`Key`] of parts as a script would write them: numbers are numbers, not bigints.
+///
+/// Strings, `bool`, bytes, floats, and integers of up to 32 bits are parts. Of those with more bits, a script could not hold
+/// each as a number: write `n as f64` where it does, or push [`KeyPart::bigint`] where it has a bigint.
+///
+/// ```
+/// use openkv_engine::{Key, key};
+///
+/// let id: u32 = 42;
+/// // In a script: ["users", 42, "sessions", 1.5]
+/// let session = key!["users", id, "sessions", 1.5];
+/// assert_eq!(session.to_string(), r#"["users", 42, "sessions", 1.5]"#);
+/// assert_eq!(key!["users", 42], key!["users", 42.0]);
+/// assert_eq!(key![], Key::new());
+/// ```
+///
+/// ```compile_fail
+/// let id: u64 = 42;
+/// let user = openkv_engine::key!["users", id];
+/// ```
+#[macro_export]
+macro_rules! key {
+    () => { $crate::Key::new() };
+    ($($part:expr),+ $(,)?) => {{
+        let mut key = $crate::Key::new();
+        $($crate::ScriptPart::push_to($part, &mut key);)+
+        key
+    }};
+}
 
 impl<const N: usize> From<[&str; N]> for Key {
     /// A key of strings.
@@ -145,10 +178,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn macro_takes_parts_as_a_script_does() {
+        let (id, name, bytes) = (7_u32, String::from("n"), vec![1, 2]);
+        let parts = [
+            KeyPart::from("a"),
+            KeyPart::from(7.0),
+            KeyPart::from(-1.0),
+            KeyPart::from(&name),
+            KeyPart::from(&[1, 2]),
+            KeyPart::from(true),
+        ];
+        assert_eq!(key!["a", id, -1, &name, &bytes, true], Key::from_parts(&parts).unwrap());
+        assert_eq!(
+            key![name.clone(), bytes, id as u16],
+            Key::from_parts(&[(&name).into(), vec![1, 2].into(), 7.0.into()]).unwrap()
+        );
+    }
+
+    #[test]
     fn is_shown_as_a_script_writes_it() {
         let parts = [
             KeyPart::from("a \"b\""),
-            KeyPart::from(-7),
+            KeyPart::bigint(-7),
             KeyPart::from(1.5),
             KeyPart::from(f64::NEG_INFINITY),
             KeyPart::from(&[1, 255][..]),

@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use num_bigint::BigInt;
+pub use num_bigint::BigInt;
+
+use super::Key;
 
 /// A part of a key. Parts of different kinds are ordered as the variants are.
 ///
-/// A number of a script is a [`KeyPart::Number`], whether it has a fraction or not: `1` in a script is `1.0` here, and `1n`
-/// is `1`.
+/// A number of a script is a [`KeyPart::Number`], whether it has a fraction or not: `1` in a script is `1.0` here, and `1n` is
+/// `KeyPart::bigint(1)`. They are parts of different keys, so that no integer of Rust's becomes one of them by itself. The macro
+/// [`key!`](crate::key) takes them as a script would.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart<'a> {
     /// Bytes (`Uint8Array`), in the order of their values.
@@ -49,9 +52,40 @@ impl<'a> From<&'a str> for KeyPart<'a> {
     }
 }
 
-impl From<i64> for KeyPart<'_> {
-    fn from(int: i64) -> Self {
+impl KeyPart<'_> {
+    /// An integer, as a script's `bigint`.
+    pub fn bigint(int: impl Into<BigInt>) -> Self {
         KeyPart::Int(int.into())
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for KeyPart<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        KeyPart::Bytes(Cow::Borrowed(bytes))
+    }
+}
+
+impl From<Vec<u8>> for KeyPart<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        KeyPart::Bytes(Cow::Owned(bytes))
+    }
+}
+
+impl<'a> From<&'a String> for KeyPart<'a> {
+    fn from(string: &'a String) -> Self {
+        KeyPart::String(Cow::Borrowed(string))
+    }
+}
+
+impl From<String> for KeyPart<'_> {
+    fn from(string: String) -> Self {
+        KeyPart::String(Cow::Owned(string))
+    }
+}
+
+impl From<BigInt> for KeyPart<'_> {
+    fn from(int: BigInt) -> Self {
+        KeyPart::Int(int)
     }
 }
 
@@ -64,5 +98,51 @@ impl From<f64> for KeyPart<'_> {
 impl From<bool> for KeyPart<'_> {
     fn from(bool: bool) -> Self {
         KeyPart::Bool(bool)
+    }
+}
+
+/// What [`key!`](crate::key) takes as a part of a key, as a script that has the same literal does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a script would write in a key",
+    note = "of an integer of more than 32 bits, write `n as f64` for a script's number",
+    note = "or push `KeyPart::bigint(n)` to the key for a script's bigint"
+)]
+pub trait ScriptPart {
+    /// Appends it to a key.
+    fn push_to(self, key: &mut Key);
+}
+
+macro_rules! script_parts {
+    ($($part:ty: $push:expr),* $(,)?) => {
+        $(impl ScriptPart for $part {
+            fn push_to(self, key: &mut Key) {
+                let push: fn(&mut Key, Self) = $push;
+                push(key, self);
+            }
+        })*
+    };
+}
+
+script_parts! {
+    &str: |key, string| key.push_string(string),
+    &String: |key, string| key.push_string(string),
+    String: |key, string| key.push_string(&string),
+    &[u8]: |key, bytes| key.push_bytes(bytes),
+    &Vec<u8>: |key, bytes| key.push_bytes(bytes),
+    Vec<u8>: |key, bytes| key.push_bytes(&bytes),
+    bool: |key, bool| key.push_bool(bool),
+    f64: |key, number| key.push_number(number),
+    f32: |key, number| key.push_number(number.into()),
+    i8: |key, number| key.push_number(number.into()),
+    i16: |key, number| key.push_number(number.into()),
+    i32: |key, number| key.push_number(number.into()),
+    u8: |key, number| key.push_number(number.into()),
+    u16: |key, number| key.push_number(number.into()),
+    u32: |key, number| key.push_number(number.into()),
+}
+
+impl<const N: usize> ScriptPart for &[u8; N] {
+    fn push_to(self, key: &mut Key) {
+        key.push_bytes(self);
     }
 }

@@ -62,8 +62,9 @@ fn holds(transaction: &Transaction<'_>, check: &Check) -> Result<bool> {
 fn mutate(transaction: &Transaction<'_>, mutation: &Mutation, version: i64) -> Result<()> {
     match &mutation.kind {
         MutationKind::Set { value, expire_at, versionstamped } => {
-            let expiry = expire_at.map_or(NEVER, |time| i64::try_from(time).unwrap_or(i64::MAX));
-            if let Some(time) = *expire_at {
+            let time = expire_at.map(|time| time.millis(transaction.now));
+            let expiry = time.map_or(NEVER, |time| i64::try_from(time).unwrap_or(i64::MAX));
+            if let Some(time) = time {
                 transaction.expires(time);
             }
             if *versionstamped {
@@ -141,7 +142,7 @@ pub(super) fn new_message_id(transaction: &Transaction<'_>) -> String {
 fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Result<()> {
     let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
     let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
-    let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
+    let deliver_at = i64::try_from(enqueue.deliver_at.millis(transaction.now)).unwrap_or(i64::MAX);
     requeue(transaction, deliver_at, id, &enqueue.message, &backoff, &json(&keys)?)
 }
 

@@ -158,7 +158,7 @@ mod tests {
             let reads = scope.spawn(|| read(location, &done));
             let (mut written, mut longest) = (0, 0);
             while written < 3 * u64::from(MOST_PAGES) * PAGE {
-                writer.write_blocking(write(written)).unwrap();
+                writer.write_blocking(write(written)).unwrap().into_result().unwrap();
                 written += 12 * 60_000;
                 longest = longest.max(log());
             }

@@ -42,8 +42,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Database, Delivery, Entry, Error, Key, Limits,
-    LocalReads, Random, Read, ReadOptions, Result, SystemClock, SystemRandom, Visitor, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Database, Delivery, Error, Key, Limits, LocalReads,
+    Random, Read, ReadEntry, ReadOptions, Result, SystemClock, SystemRandom, Visitor, WatchEvent,
 };
 use background::Background;
 use connection::FileConnection;
@@ -84,11 +84,12 @@ impl Location {
 
 /// What a database is opened with.
 ///
-/// A test brings its own clock:
+/// A test brings its own clock, and keeps a handle to move it:
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
 ///
 /// use openkv_engine::sqlite::{self, Location, Options};
 /// use openkv_engine::{AtomicWrite, Clock, Key, Mutation, Value};
@@ -106,8 +107,8 @@ impl Location {
 /// let database = sqlite::open(Location::Memory, Options::default().clock(clock.clone()))?;
 ///
 /// let session = Key::from(["sessions", "alice"]);
-/// let set = Mutation::set(session.clone(), Value::U64(1)).expire_at(1000);
-/// database.write_blocking(AtomicWrite::new().mutate(set))?;
+/// let set = Mutation::set(session.clone(), Value::U64(1)).expire_in(Duration::from_secs(1));
+/// database.write_blocking(AtomicWrite::new().mutate(set))?.into_result()?;
 ///
 /// clock.0.store(999, Ordering::Relaxed);
 /// assert!(database.get_blocking(&session)?.is_some());
@@ -132,6 +133,12 @@ impl Default for Options {
     }
 }
 
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
 impl Options {
     /// Sets the limits.
     #[must_use]
@@ -141,14 +148,14 @@ impl Options {
 
     /// Sets the clock.
     #[must_use]
-    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, ..self }
+    pub fn clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
     }
 
     /// Sets the randomness.
     #[must_use]
-    pub fn random(self, random: Arc<dyn Random>) -> Self {
-        Self { random, ..self }
+    pub fn random(self, random: impl Random + 'static) -> Self {
+        Self { random: Arc::new(random), ..self }
     }
 }
 
@@ -357,7 +364,7 @@ impl LocalReads for Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn read(&self, reads: &[Read<'_>], ReadOptions { max_bytes, .. }: ReadOptions) -> BoxFuture<Vec<Vec<Entry>>> {
+    fn read(&self, reads: &[Read<'_>], ReadOptions { max_bytes, .. }: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         let Handle { options, in_flight, .. } = &*self.handle;
         let now = options.clock.now();
         let begin = || {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::connection::FileConnection;
 use super::schema::live;
-use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visitor};
+use crate::{EntryRef, Error, OwnedRead, Read, ReadEntry, Result, ValueRef, Versionstamp, Visitor};
 
 /// A query of the live entries from a key up to another, at a time.
 macro_rules! scan {
@@ -75,7 +75,7 @@ pub(super) fn read_entries(
     now: u64,
     reads: &[OwnedRead],
     most_bytes: usize,
-) -> Result<Vec<Vec<Entry>>> {
+) -> Result<Vec<Vec<ReadEntry>>> {
     let reads: Vec<_> = reads.iter().map(OwnedRead::as_read).collect();
     let mut lists = vec![Vec::new(); reads.len()];
     let mut bytes = 0;

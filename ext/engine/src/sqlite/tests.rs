@@ -4,7 +4,10 @@ use futures_executor::block_on;
 use rusqlite::Connection;
 
 use super::*;
-use crate::{Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value, Versionstamp};
+use crate::{
+    Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, ReadEntry, Selector, Time, Value,
+    Versionstamp,
+};
 
 #[derive(Default)]
 struct ManualClock(AtomicU64);
@@ -83,10 +86,10 @@ fn names(database: &Database, limit: u32, reverse: bool) -> Vec<String> {
 fn stores_every_kind_of_value() {
     let database = memory();
     for value in [Value::V8(b"\xff\x0fI\x02".to_vec()), Value::U64(u64::MAX), Value::Bytes(vec![]), text("bytes")] {
-        database.write_blocking(set("a", value.clone())).unwrap();
+        database.write_blocking(set("a", value.clone())).unwrap().into_result().unwrap();
         assert_eq!(get(&database, "a"), Some(value));
     }
-    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("a")))).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("a")))).unwrap().into_result().unwrap();
     assert_eq!(get(&database, "a"), None);
 }
 
@@ -104,7 +107,7 @@ fn gives_each_commit_a_greater_versionstamp() {
 fn lists_in_both_directions_up_to_a_limit() {
     let database = memory();
     for name in ["b", "d", "a", "c"] {
-        database.write_blocking(set(name, text(name))).unwrap();
+        database.write_blocking(set(name, text(name))).unwrap().into_result().unwrap();
     }
     assert_eq!(names(&database, 10, false), ["a", "b", "c", "d"]);
     assert_eq!(names(&database, 3, true), ["d", "c", "b"]);
@@ -134,7 +137,11 @@ fn commits_only_when_every_check_holds() {
 fn combines_numbers() {
     let database = memory();
     let run = |operand, value| {
-        database.write_blocking(AtomicWrite::new().mutate(combine("n", operand, value))).unwrap();
+        database
+            .write_blocking(AtomicWrite::new().mutate(combine("n", operand, value)))
+            .unwrap()
+            .into_result()
+            .unwrap();
         get(&database, "n")
     };
     assert_eq!(run(Operand::Sum, 5), Some(Value::U64(5)), "an absent number is the operand");
@@ -149,7 +156,7 @@ fn combines_numbers() {
 fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let database = super::open(file(&folder), options().0).unwrap();
-    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap().into_result().unwrap();
     let damaged = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     damaged.execute("update kv set v = 'text'", []).unwrap();
 
@@ -165,7 +172,7 @@ fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
 #[test]
 fn takes_back_a_write_that_fails() {
     let database = memory();
-    database.write_blocking(set("text", text("a"))).unwrap();
+    database.write_blocking(set("text", text("a"))).unwrap().into_result().unwrap();
     let write = set("b", text("1")).mutate(combine("text", Operand::Sum, 1));
     let error = database.write_blocking(write).unwrap_err();
     assert_eq!(error.to_string(), "Failed to perform 'sum' mutation on a non-U64 value in the database");
@@ -211,14 +218,14 @@ fn an_expired_value_is_absent_everywhere() {
     let (options, clock) = options();
     let database = super::open(Location::Memory, options).unwrap();
     let expiring = |name, value| {
-        let kind = MutationKind::Set { value, expire_at: Some(50), versionstamped: false };
+        let kind = MutationKind::Set { value, expire_at: Some(Time::At(50)), versionstamped: false };
         AtomicWrite::new().mutate(Mutation { key: key(name), kind })
     };
-    database.write_blocking(expiring("a", text("1"))).unwrap();
-    database.write_blocking(expiring("n", Value::U64(7))).unwrap();
+    database.write_blocking(expiring("a", text("1"))).unwrap().into_result().unwrap();
+    database.write_blocking(expiring("n", Value::U64(7))).unwrap().into_result().unwrap();
 
     clock.0.store(49, Ordering::Relaxed);
-    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap().into_result().unwrap();
     assert_eq!(names(&database, 10, false), ["a", "n"]);
 
     clock.0.store(50, Ordering::Relaxed);
@@ -227,7 +234,7 @@ fn an_expired_value_is_absent_everywhere() {
     let absent = set("b", text("2")).check(Check { key: key("a"), versionstamp: None });
     commit(&database, absent);
     // The sum at 49 ms kept the expiry; this one finds nothing to add to, and does not expire.
-    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 2))).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 2))).unwrap().into_result().unwrap();
     clock.0.store(1000, Ordering::Relaxed);
     assert_eq!(get(&database, "n"), Some(Value::U64(2)));
 }
@@ -249,12 +256,12 @@ fn stores_messages() {
     let database = super::open(file(&folder), options().0).unwrap();
     let message = |backoff_schedule, keys_if_undelivered| Enqueue {
         message: b"\xff\x0f0".to_vec(),
-        deliver_at: 1234,
+        deliver_at: Time::At(1234),
         backoff_schedule,
         keys_if_undelivered,
     };
     let write = AtomicWrite::new().enqueue(message(None, vec![])).enqueue(message(Some(vec![7]), vec![key("a")]));
-    database.write_blocking(write).unwrap();
+    database.write_blocking(write).unwrap().into_result().unwrap();
 
     let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
     let mut statement = file
@@ -277,10 +284,10 @@ fn databases_of_one_file_see_each_other() {
     let first = super::open(file(&folder), options().0).unwrap();
     let second = super::open(file(&folder), options().0).unwrap();
     assert!(Arc::ptr_eq(&writer(&first), &writer(&second)));
-    first.write_blocking(set("a", text("1"))).unwrap();
+    first.write_blocking(set("a", text("1"))).unwrap().into_result().unwrap();
     assert_eq!(get(&second, "a"), Some(text("1")));
     first.close();
-    second.write_blocking(set("a", text("2"))).unwrap();
+    second.write_blocking(set("a", text("2"))).unwrap().into_result().unwrap();
     assert_eq!(get(&second, "a"), Some(text("2")));
 }
 
@@ -389,11 +396,11 @@ fn enforces_the_limits() {
 
 /// Makes the writer's thread look at the clock.
 fn wake(database: &Database) {
-    database.write_blocking(AtomicWrite::new()).unwrap();
+    database.write_blocking(AtomicWrite::new()).unwrap().into_result().unwrap();
 }
 
 fn message(text: &str) -> Enqueue {
-    Enqueue { message: text.into(), deliver_at: 0, backoff_schedule: None, keys_if_undelivered: vec![] }
+    Enqueue { message: text.into(), deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: vec![] }
 }
 
 fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
@@ -404,7 +411,9 @@ fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
 fn receive(database: &Database, success: bool) -> Vec<String> {
     let deliveries = block_on(database.dequeue()).unwrap();
     let texts = texts(&deliveries).into_iter().map(Into::into).collect();
-    deliveries.into_iter().for_each(|delivery| block_on(delivery.finish(success)).unwrap());
+    deliveries.into_iter().for_each(|delivery| {
+        block_on(if success { delivery.done() } else { delivery.retry() }).unwrap();
+    });
     texts
 }
 
@@ -419,8 +428,8 @@ fn delivers_each_message_once_in_the_order_of_their_times() {
     let folder = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     let database = super::open(file(&folder), options).unwrap();
-    let late = Enqueue { deliver_at: 7, ..message("late") };
-    database.write_blocking(AtomicWrite::new().enqueue(late).enqueue(message("soon"))).unwrap();
+    let late = Enqueue { deliver_at: Time::At(7), ..message("late") };
+    database.write_blocking(AtomicWrite::new().enqueue(late).enqueue(message("soon"))).unwrap().into_result().unwrap();
     assert_eq!(receive(&database, true), ["soon"]);
 
     let waiting = database.dequeue();
@@ -430,7 +439,7 @@ fn delivers_each_message_once_in_the_order_of_their_times() {
     assert_eq!(texts(&deliveries), ["late"]);
     assert_eq!(tables(&folder), (0, 1));
     for delivery in deliveries {
-        block_on(delivery.finish(true)).unwrap();
+        block_on(delivery.done()).unwrap();
     }
     assert_eq!(tables(&folder), (0, 0));
 }
@@ -442,7 +451,7 @@ fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
     let mut watch = database.watch(&[key("dead")]).unwrap();
     let message =
         Enqueue { backoff_schedule: Some(vec![10, 20]), keys_if_undelivered: vec![key("dead")], ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(message)).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message)).unwrap().into_result().unwrap();
     for time in [0, 10, 30] {
         assert_eq!(get(&database, "dead"), None);
         clock.0.store(time, Ordering::Relaxed);
@@ -458,7 +467,7 @@ fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let database = super::open(file(&folder), options().0).unwrap();
     let once = |text| Enqueue { backoff_schedule: Some(vec![]), ..message(text) };
-    database.write_blocking(AtomicWrite::new().enqueue(once("a")).enqueue(once("b"))).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(once("a")).enqueue(once("b"))).unwrap().into_result().unwrap();
     let rows = || rows(&folder, "queue", "ts || id || backoff_schedule || keys_if_undelivered");
     let before = rows();
     for _ in 0..3 {
@@ -473,7 +482,7 @@ fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
 fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
     let database = memory();
     let once = Enqueue { backoff_schedule: Some(vec![]), keys_if_undelivered: vec![key("dead")], ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(once)).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(once)).unwrap().into_result().unwrap();
     let mut watch = database.watch(&[key("dead")]).unwrap();
     let deliveries = block_on(database.dequeue()).unwrap();
     deliveries[0].start();
@@ -488,7 +497,7 @@ fn an_attempt_counts_once_the_handler_was_called() {
     let (options, clock) = options();
     let database = super::open(file(&folder), options).unwrap();
     let enqueue = Enqueue { backoff_schedule: Some(vec![7]), ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap().into_result().unwrap();
     let schedules = || rows(&folder, "queue_running", "backoff_schedule");
 
     let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
@@ -500,7 +509,7 @@ fn an_attempt_counts_once_the_handler_was_called() {
     wake(&database);
     wake(&database);
     assert_eq!(schedules(), ["[7]"]);
-    block_on(delivery.finish(false)).unwrap();
+    block_on(delivery.retry()).unwrap();
     assert_eq!(rows(&folder, "queue", "ts || backoff_schedule"), ["12[]"]);
 }
 
@@ -535,7 +544,7 @@ fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
         if let Some(deliveries) = now_or_never(&mut waiting) {
             for delivery in deliveries.unwrap() {
                 delivered.push((tick, String::from_utf8(delivery.message.clone()).unwrap()));
-                block_on(delivery.finish(true)).unwrap();
+                block_on(delivery.done()).unwrap();
             }
             waiting = database.dequeue();
         }
@@ -557,7 +566,7 @@ fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
     let running =
         "insert into queue_running values (0, x'00', 'running', '[0]', '[]'), ('x', 'y', 'deadline', '[0]', '[]')";
     other.execute_batch(running).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("sound"))).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("sound"))).unwrap().into_result().unwrap();
 
     let mut delivered = receive(&database, true);
     let mut waiting = database.dequeue();
@@ -568,7 +577,7 @@ fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
         if let Some(deliveries) = now_or_never(&mut waiting) {
             for delivery in deliveries.unwrap() {
                 delivered.push(String::from_utf8(delivery.message.clone()).unwrap());
-                block_on(delivery.finish(true)).unwrap();
+                block_on(delivery.done()).unwrap();
             }
             waiting = database.dequeue();
         }
@@ -584,7 +593,7 @@ fn listeners_share_the_messages() {
     let second = database.dequeue();
     wake(&database);
     let write = (0..10).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
-    database.write_blocking(write).unwrap();
+    database.write_blocking(write).unwrap().into_result().unwrap();
     assert_eq!([first, second].map(|messages| block_on(messages).unwrap().len()), [5, 5]);
 }
 
@@ -594,7 +603,7 @@ fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
     let database = super::open(Location::Memory, options).unwrap();
     for _ in 0..2 {
         let write = (0..1000).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
-        database.write_blocking(write).unwrap();
+        database.write_blocking(write).unwrap().into_result().unwrap();
     }
     let mut held = Vec::new();
     while held.len() < 1000 {
@@ -610,7 +619,7 @@ fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
     }
 
     let waiting = database.dequeue();
-    held.drain(900..).for_each(|delivery| block_on(delivery.finish(true)).unwrap());
+    held.drain(900..).for_each(|delivery| block_on(delivery.done()).unwrap());
     assert!(!block_on(waiting).unwrap().is_empty());
 }
 
@@ -619,7 +628,7 @@ fn closing_ends_watches_and_waits_but_not_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let database = super::open(file(&folder), options().0).unwrap();
     let other = super::open(file(&folder), options().0).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("m"))).unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("m"))).unwrap().into_result().unwrap();
     let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
     let waiting = database.dequeue();
     let mut watch = database.watch(&[key("a")]).unwrap();
@@ -630,7 +639,7 @@ fn closing_ends_watches_and_waits_but_not_deliveries() {
     assert!(!block_on(watch.changed()).unwrap());
     assert!(matches!(database.watch(&[key("a")]), Err(Error::Closed)));
     assert!(block_on(database.dequeue()).unwrap().is_empty());
-    block_on(delivery.finish(true)).unwrap();
+    block_on(delivery.done()).unwrap();
     assert_eq!(tables(&folder), (0, 0));
 
     commit(&other, set("a", text("1")));
@@ -648,7 +657,7 @@ fn a_watch_tells_of_its_keys_only() {
     assert!(is_pending(watch.changed()));
     commit(&database, set("c", text("2")));
     assert!(is_pending(watch.changed()));
-    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("b")))).unwrap();
+    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("b")))).unwrap().into_result().unwrap();
     assert!(block_on(watch.changed()).unwrap());
 }
 
@@ -656,8 +665,12 @@ fn a_watch_tells_of_its_keys_only() {
 fn a_watch_tells_when_its_key_expires() {
     let (options, clock) = options();
     let database = super::open(Location::Memory, options).unwrap();
-    let kind = MutationKind::Set { value: text("1"), expire_at: Some(50), versionstamped: false };
-    database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("a"), kind })).unwrap();
+    let kind = MutationKind::Set { value: text("1"), expire_at: Some(Time::At(50)), versionstamped: false };
+    database
+        .write_blocking(AtomicWrite::new().mutate(Mutation { key: key("a"), kind }))
+        .unwrap()
+        .into_result()
+        .unwrap();
     let mut watch = database.watch(&[key("a")]).unwrap();
     clock.0.store(50, Ordering::Relaxed);
     wake(&database);
@@ -685,8 +698,12 @@ fn counts_and_deletes_ranges() {
     for name in ["a", "b", "c", "d"] {
         commit(&database, set(name, text(name)));
     }
-    let kind = MutationKind::Set { value: text("1"), expire_at: Some(50), versionstamped: false };
-    database.write_blocking(AtomicWrite::new().mutate(Mutation { key: key("bb"), kind })).unwrap();
+    let kind = MutationKind::Set { value: text("1"), expire_at: Some(Time::At(50)), versionstamped: false };
+    database
+        .write_blocking(AtomicWrite::new().mutate(Mutation { key: key("bb"), kind }))
+        .unwrap()
+        .into_result()
+        .unwrap();
     clock.0.store(50, Ordering::Relaxed);
 
     let selector = Selector::between(&key("a"), &key("d")).unwrap();
@@ -708,7 +725,7 @@ fn reads_keys_without_values() {
     let versionstamp = commit(&database, set("a", text("1")));
     let range = Read::Range { start: b"", end: b"\xff", limit: 10, reverse: false, values: false };
     let entries = database.read_blocking(&[range]).unwrap().remove(0);
-    assert_eq!(entries, [Entry { key: key("a"), value: None, versionstamp }]);
+    assert_eq!(entries, [ReadEntry { key: key("a"), value: None, versionstamp }]);
 }
 
 /// A column of each row of a table, as text.

@@ -207,7 +207,7 @@ mod tests {
             sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
         let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
-        database.write_blocking(set(1)).unwrap();
+        database.write_blocking(set(1)).unwrap().into_result().unwrap();
 
         let file = rusqlite::Connection::open(&path).unwrap();
         file.execute("update data_version set version = ?1", [i64::MAX - 1]).unwrap();

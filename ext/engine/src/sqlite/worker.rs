@@ -17,7 +17,7 @@ use super::transaction::{self, Durability, Transaction};
 use super::watchers::Watchers;
 use super::{Options, apply, reader};
 use crate::clock::Moment;
-use crate::{AtomicWrite, Clock, Commit, Entry, Error, OwnedRead, Random, Result};
+use crate::{AtomicWrite, Clock, Commit, Error, OwnedRead, Random, ReadEntry, Result};
 
 /// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
 const POLL_INTERVAL: u64 = 25;
@@ -88,7 +88,7 @@ pub(super) enum Operation {
     Read {
         reads: Vec<OwnedRead>,
         most_bytes: usize,
-        reply: Reply<Vec<Vec<Entry>>>,
+        reply: Reply<Vec<Vec<ReadEntry>>>,
     },
     Finish {
         token: Token,

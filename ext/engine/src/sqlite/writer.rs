@@ -20,7 +20,7 @@ use super::queue::Claim;
 use super::watchers::Watchers;
 use super::worker::{Answer, Closing, Job, Operation, Reply, Worker};
 use super::{Options, SharedConnection, connection, ready};
-use crate::{AtomicWrite, BoxFuture, Commit, Entry, Error, OwnedRead, Result};
+use crate::{AtomicWrite, BoxFuture, Commit, Error, OwnedRead, ReadEntry, Result};
 
 /// A handle of the thread.
 pub(super) struct Writer {
@@ -168,7 +168,7 @@ impl Writer {
         reads: Vec<OwnedRead>,
         most_bytes: usize,
         in_flight: &Arc<InFlight>,
-    ) -> BoxFuture<Vec<Vec<Entry>>> {
+    ) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         self.operate(in_flight, |answer| Operation::Read { reads, most_bytes, reply: Reply::new(answer) })
     }
 
@@ -386,7 +386,7 @@ mod tests {
         let database = sqlite::open(Location::Memory, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
         let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));
-        database.write_blocking(set(1)).unwrap();
+        database.write_blocking(set(1)).unwrap().into_result().unwrap();
 
         let mut pending = Vec::new();
         let mut read_in_order = None;

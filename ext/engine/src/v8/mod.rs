@@ -72,7 +72,7 @@ use std::fmt::Display;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Value, ValueRef};
+use crate::{Delivery, Enqueue, Entry, Value, ValueRef};
 use reader::{Reader, Token};
 
 /// How many levels deep a value may be nested. A number alone is one level.
@@ -163,6 +163,36 @@ impl Value {
     /// See [`Error`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
         self.as_ref().decode()
+    }
+}
+
+impl Entry {
+    /// Decodes the value: see [`ValueRef::decode`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        self.value.decode()
+    }
+}
+
+impl Enqueue {
+    /// A message that scripts read as they do a value: see the module [`v8`](self), and [`Enqueue::new`].
+    ///
+    /// # Errors
+    /// See [`to_vec`].
+    pub fn encode<T: Serialize + ?Sized>(message: &T) -> Result<Self, Error> {
+        to_vec(message).map(Self::new)
+    }
+}
+
+impl Delivery {
+    /// Decodes the message: see the module [`v8`](self).
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        from_slice(&self.message)
     }
 }
 

@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use openkv_engine::denokv::DenoKv;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
-    AtomicWrite, Check, Database, Enqueue, Key, Mutation, MutationKind, Operand, Read, Value, Versionstamp,
+    AtomicWrite, Check, Database, Enqueue, Key, Mutation, MutationKind, Operand, Read, Time, Value, Versionstamp,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -126,7 +126,7 @@ impl Pair {
                 Data::U64(number) => Value::U64(number),
                 Data::Bytes(bytes) => Value::Bytes(bytes),
             };
-            let expire_at = expiry.map(|time| time.max(0) as u64);
+            let expire_at = expiry.map(|time| Time::At(time.max(0) as u64));
             let kind = match kind {
                 Kind::Set => MutationKind::Set { value, expire_at, versionstamped: false },
                 Kind::SetVersionstamped => MutationKind::Set { value, expire_at, versionstamped: true },
@@ -140,7 +140,7 @@ impl Pair {
         for posted in &write.messages {
             atomic = atomic.enqueue(Enqueue {
                 message: posted.text.clone(),
-                deliver_at: posted.at.max(0) as u64,
+                deliver_at: Time::At(posted.at.max(0) as u64),
                 backoff_schedule: posted.schedule.clone(),
                 keys_if_undelivered: posted.keys.iter().copied().map(engine_key).collect(),
             });
@@ -208,7 +208,7 @@ impl Pair {
         }
         for mut delivery in deliveries {
             engine.push(std::mem::take(&mut delivery.message));
-            block_on(delivery.finish(false)).unwrap();
+            block_on(delivery.retry()).unwrap();
         }
         let mut proto = Vec::new();
         let handles: Vec<_> =

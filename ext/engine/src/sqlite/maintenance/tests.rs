@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::sqlite::{self, Location, Options};
 use crate::{
-    AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Selector, Value,
+    AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Selector, Time, Value,
 };
 
 /// Larger than a page has room for, some of them: those go on in pages of their own.
@@ -53,7 +53,7 @@ fn set(i: usize, size: usize) -> Mutation {
 fn message(i: usize) -> Enqueue {
     Enqueue {
         message: vec![0xff, 15, b'I', i as u8],
-        deliver_at: 5_000_000_000_000,
+        deliver_at: Time::At(5_000_000_000_000),
         keys_if_undelivered: vec![key(i)],
         backoff_schedule: None,
     }
@@ -64,9 +64,13 @@ fn fill(path: &Path, entries: usize) {
     let database = open(path);
     for first in (0..entries).step_by(100) {
         let mutations = (first..entries.min(first + 100)).map(|i| set(i, VALUE_SIZES[i % 4])).collect();
-        database.write_blocking(AtomicWrite { mutations, ..AtomicWrite::new() }).unwrap();
+        database.write_blocking(AtomicWrite { mutations, ..AtomicWrite::new() }).unwrap().into_result().unwrap();
     }
-    database.write_blocking(AtomicWrite { enqueues: vec![message(1)], ..AtomicWrite::new() }).unwrap();
+    database
+        .write_blocking(AtomicWrite { enqueues: vec![message(1)], ..AtomicWrite::new() })
+        .unwrap()
+        .into_result()
+        .unwrap();
     // The last to close the file merges its log.
     database.close();
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
@@ -108,7 +112,7 @@ fn counts_what_is_there() {
     let database = open(&file);
     let expiring = |i, time| Mutation {
         key: key(i),
-        kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(time), versionstamped: false },
+        kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(Time::At(time)), versionstamped: false },
     };
     let now = 4_000_000_000_000;
     let write = AtomicWrite {
@@ -118,7 +122,7 @@ fn counts_what_is_there() {
             expiring(3, now + 5),
             expiring(4, now),
         ],
-        enqueues: vec![message(1), Enqueue { deliver_at: now, ..message(2) }],
+        enqueues: vec![message(1), Enqueue { deliver_at: Time::At(now), ..message(2) }],
         ..AtomicWrite::new()
     };
     let versionstamp = database.write_blocking(write).unwrap().versionstamp().unwrap();
@@ -137,7 +141,11 @@ fn a_look_changes_nothing() {
     let folder = Folder::new();
     let file = folder.path("kv.sqlite3");
     let database = open(&file);
-    database.write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() }).unwrap();
+    database
+        .write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() })
+        .unwrap()
+        .into_result()
+        .unwrap();
     // As a crash would leave them.
     let copy = folder.path("copy.sqlite3");
     for suffix in ["", "-wal"] {
@@ -225,9 +233,17 @@ fn a_compaction_gives_pages_and_the_log_back() {
     let database = open(&file);
     let expiring = Mutation {
         key: key(1000),
-        kind: MutationKind::Set { value: Value::U64(7), expire_at: Some(4_000_000_000_000), versionstamped: false },
+        kind: MutationKind::Set {
+            value: Value::U64(7),
+            expire_at: Some(Time::At(4_000_000_000_000)),
+            versionstamped: false,
+        },
     };
-    database.write_blocking(AtomicWrite { mutations: vec![expiring], ..AtomicWrite::new() }).unwrap();
+    database
+        .write_blocking(AtomicWrite { mutations: vec![expiring], ..AtomicWrite::new() })
+        .unwrap()
+        .into_result()
+        .unwrap();
     let deleted = database.delete_range(&Selector::between(&key(0), &key(390)).unwrap());
     assert_eq!(futures_executor::block_on(deleted).unwrap(), 390);
 
@@ -238,7 +254,11 @@ fn a_compaction_gives_pages_and_the_log_back() {
     assert_eq!(fs::metadata(&file).unwrap().len(), after.file);
     assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 10, messages: 1, problems: vec![] });
     // And the database that was open meanwhile goes on.
-    database.write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() }).unwrap();
+    database
+        .write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() })
+        .unwrap()
+        .into_result()
+        .unwrap();
     assert_eq!(info(&file, 0).unwrap().entries, 11);
 }
 

@@ -42,7 +42,7 @@ fn set(database: &Database, key: &str) -> Result<()> {
 }
 
 fn get(database: &Database, key: &str) -> Option<Value> {
-    database.get_blocking(&Key::from([key])).unwrap().and_then(|entry| entry.value)
+    database.get_blocking(&Key::from([key])).unwrap().map(|entry| entry.value)
 }
 
 /// Checks that a write was refused for a file that is gone, and what became of the writes before.
