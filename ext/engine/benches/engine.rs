@@ -107,6 +107,42 @@ mod get_hit {
     }
 }
 
+/// Gets by several threads on one handle, and on a handle each.
+mod get_threads {
+    use super::*;
+
+    #[divan::bench(args = [1, 2, 4], sample_count = 20)]
+    fn one_handle(bencher: Bencher, threads: u64) {
+        let file = File::new();
+        let database = file.engine();
+        let handles: Vec<_> = (0..threads).map(|_| database.clone()).collect();
+        get_on(bencher, &handles);
+    }
+
+    #[divan::bench(args = [1, 2, 4], sample_count = 20)]
+    fn a_handle_each(bencher: Bencher, threads: u64) {
+        let file = File::new();
+        let handles: Vec<_> = (0..threads).map(|_| file.engine()).collect();
+        get_on(bencher, &handles);
+    }
+
+    fn get_on(bencher: Bencher, handles: &[Database]) {
+        let gets = 20_000;
+        bencher.counter(ItemsCount::new(gets * handles.len() as u64)).bench_local(|| {
+            std::thread::scope(|scope| {
+                for (i, database) in handles.iter().enumerate() {
+                    scope.spawn(move || {
+                        for turn in 0..gets {
+                            let number = (turn * 7919 + i as u64 * 1009) % ENTRIES;
+                            assert!(database.get_blocking(&key(number)).unwrap().is_some());
+                        }
+                    });
+                }
+            });
+        });
+    }
+}
+
 mod get_miss {
     use super::*;
 

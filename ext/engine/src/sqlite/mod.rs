@@ -1,6 +1,6 @@
 //! The database over one SQLite file, or in memory.
 //!
-//! All databases that a process opens on one file share one connection for writes, owned by a thread; each has a connection
+//! All databases that a process opens on one file share one connection for writes, owned by a thread; each has connections
 //! of its own for reads. SQLite's write-ahead log gives every read a consistent snapshot beside the writer. Waiting for
 //! other processes is the thread's work, not the caller's.
 
@@ -17,6 +17,7 @@ mod open_files;
 mod pinned;
 mod queue;
 mod reader;
+mod readers;
 mod scan;
 mod schema;
 mod shared_memory;
@@ -49,7 +50,7 @@ use background::Background;
 use connection::FileConnection;
 use error::{CONNECTION_FILES, can_open};
 use in_flight::InFlight;
-use scan::Scan;
+use readers::{Readers, Reading};
 use watchers::Watcher;
 use worker::Closing;
 use writer::Writer;
@@ -190,7 +191,6 @@ struct Sqlite {
 struct Handle {
     options: Options,
     in_flight: Arc<InFlight>,
-    scan: Scan,
     background: Arc<Background>,
     /// None once closed.
     open: Mutex<Option<Open>>,
@@ -201,9 +201,8 @@ struct Handle {
 type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 struct Open {
-    /// Opened with the database: later, the process may have no file descriptor left. Closed before the writer, which is then the
-    /// last one, and empties the WAL.
-    reader: SharedConnection,
+    /// Closed before the writer, which is then the last one, and empties the WAL.
+    readers: Arc<Readers>,
     writer: Arc<Writer>,
     /// The watches that end when the database is closed.
     watches: Vec<Watcher>,
@@ -247,35 +246,29 @@ impl Sqlite {
     }
 
     fn of(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
-        let scan = Scan::default();
-        let is_file = writer.memory().is_none();
-        let reader = reader.and_then(|reader| {
-            if is_file {
-                scan.watch(&reader.lock())?;
-            }
-            Ok(reader)
-        });
-        let reader = reader.inspect_err(|_| writer.release())?;
-        let open = Open { reader, watches: Vec::new(), closed: watch::Sender::new(()), writer };
-        let handle = Handle {
-            options,
-            in_flight: Arc::default(),
-            scan,
-            background: Arc::default(),
-            open: Mutex::new(Some(open)),
-        };
+        let readers = reader.and_then(|first| Readers::new(first, &writer));
+        let readers = Arc::new(readers.inspect_err(|_| writer.release())?);
+        let open = Open { readers, watches: Vec::new(), closed: watch::Sender::new(()), writer };
+        let handle =
+            Handle { options, in_flight: Arc::default(), background: Arc::default(), open: Mutex::new(Some(open)) };
         let database = Self { handle: Arc::new(handle) };
         OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
         Ok(database)
     }
 }
 
+/// The backend of an open database.
+#[cfg(test)]
+fn backend(database: &Database) -> &Sqlite {
+    let backend = database.backend().local().expect("SQLite reads locally") as *const dyn LocalReads;
+    // SAFETY: in the tests of this module, all databases are of this backend.
+    unsafe { &*backend.cast::<Sqlite>() }
+}
+
 /// The writer of an open database.
 #[cfg(test)]
 fn writer(database: &Database) -> Arc<Writer> {
-    let backend = database.backend().local().expect("SQLite reads locally") as *const dyn LocalReads;
-    // SAFETY: in the tests of this module, all databases are of this backend.
-    unsafe { &*backend.cast::<Sqlite>() }.handle.writer().expect("the database is open")
+    backend(database).handle.writer().expect("the database is open")
 }
 
 impl Sqlite {
@@ -318,13 +311,13 @@ impl Drop for Sqlite {
 
 impl Handle {
     fn close(self: &Arc<Self>) {
-        let Some(Open { reader, writer, watches, closed, .. }) = self.open.lock().take() else { return };
+        let Some(Open { readers, writer, watches, closed }) = self.open.lock().take() else { return };
         OPEN.lock().remove(&(Arc::as_ptr(self) as usize));
         if !watches.is_empty() {
             drop(watches);
             writer.watchers.prune();
         }
-        drop((reader, closed));
+        drop((readers, closed));
         self.background.close();
         writer.release();
     }
@@ -333,24 +326,24 @@ impl Handle {
         self.open.lock().as_ref().map(|open| open.writer.clone()).ok_or(Error::Closed)
     }
 
-    fn reader(&self) -> Result<SharedConnection> {
-        self.open.lock().as_ref().map(|open| open.reader.clone()).ok_or(Error::Closed)
+    fn readers(&self) -> Result<Arc<Readers>> {
+        self.open.lock().as_ref().map(|open| open.readers.clone()).ok_or(Error::Closed)
     }
 }
 
 impl LocalReads for Sqlite {
     fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
-        let reader = self.handle.reader()?;
-        reader::read(&reader.lock(), self.handle.options.clock.now(), reads, visitor)
+        let readers = self.handle.readers()?;
+        reader::read(&readers.lock().connection, self.handle.options.clock.now(), reads, visitor)
     }
 
     fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
-        let Handle { options, in_flight, scan, .. } = &*self.handle;
+        let Handle { options, in_flight, .. } = &*self.handle;
         if in_flight.touches(reads) {
             return Ok(false);
         }
-        let reader = self.handle.reader()?;
-        let connection = reader.lock();
+        let readers = self.handle.readers()?;
+        let Reading { connection, scan } = readers.lock();
         let _bounded = scan.bound();
         let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
             scan.found();
