@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Conflict, KeyError};
+use crate::{Conflict, KeyError, ParseVersionstampError};
 
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -19,6 +19,9 @@ pub enum Error {
     /// A key part that has no stored form, or a stored key that no version of the format writes.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A text that is no versionstamp.
+    #[error(transparent)]
+    Versionstamp(#[from] ParseVersionstampError),
     /// A key to write is longer than the limit, in stored form.
     #[error("Key too large for write (max {max} bytes)")]
     KeyTooLargeToWrite {
@@ -409,5 +412,40 @@ impl Error {
     /// Whether the same call may succeed later: the storage failed or is full, or another process kept it locked.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Busy | Error::Full(_) | Error::Storage(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{self, Location, Options};
+    use crate::{Key, Read, ReadOptions, Value, Versionstamp};
+
+    #[test]
+    fn errors_of_limits_are_told_from_others() {
+        let database = sqlite::open(Location::Memory, Options::default()).unwrap();
+        let long = Key::from(["a".repeat(3000).as_str()]);
+        assert!(database.get_blocking(&long).unwrap_err().is_limit());
+        assert!(database.set_blocking(long, Value::U64(1)).unwrap_err().is_limit());
+        let large = database.set_blocking(Key::from(["a"]), Value::Bytes(vec![0; 1 << 17]));
+        assert!(large.unwrap_err().is_limit());
+        let key = Key::from(["a"]);
+        let reads = futures_executor::block_on(database.read(&[Read::Key(&key); 11], ReadOptions::default()));
+        assert!(reads.unwrap_err().is_limit());
+        assert!(!database.set_blocking(Key::new(), Value::U64(1)).unwrap_err().is_limit());
+        database.close();
+        assert!(!database.get_blocking(&key).unwrap_err().is_limit());
+    }
+
+    #[test]
+    fn every_error_of_the_crate_becomes_this_one() {
+        fn all() -> Result<()> {
+            let _: Versionstamp = "0".repeat(20).parse()?;
+            Key::from_parts(&["a".into()])?;
+            #[cfg(feature = "serde")]
+            Value::encode("a")?.decode::<String>()?;
+            Err(Conflict { failed: vec![2] })?
+        }
+        assert!(matches!(all(), Err(Error::Conflict(Conflict { failed })) if failed == [2]));
     }
 }

@@ -9,6 +9,8 @@ use super::pinned::is_link;
 use crate::error::Cause;
 use crate::{Error, FileProblem};
 
+// For the `?` of this backend. It is no part of the interface: another version of rusqlite is no breaking change.
+#[doc(hidden)]
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         if let rusqlite::Error::InvalidColumnType(..) = error {
