@@ -28,13 +28,13 @@
 //! |---|---|
 //! | `bool` | boolean |
 //! | `f32`, `f64`, integers of up to 53 bits | number |
-//! | `i64`, `u64` of more than 53 bits; `i128`, `u128` of any size | bigint |
+//! | `i64`, `u64` of more than 53 bits; `i128`, `u128` of any size; any with [`bigint`] | bigint |
 //! | `char`, strings | string |
 //! | `()`, `None`, unit structs | `null` |
 //! | sequences, tuples | array |
 //! | structs, maps whose keys are strings or integers | plain object |
 //! | bytes, as of the crate `serde_bytes` | `Uint8Array` |
-//! | [`Date`] | `Date` |
+//! | [`Date`]; a time with [`date`] | `Date` |
 //! | an enum's variant without data | its name as a string |
 //! | an enum's variant with data | `{ Name: data }` |
 //!
@@ -66,6 +66,7 @@ mod reader;
 mod ser;
 #[cfg(test)]
 mod tests;
+mod with;
 
 use std::fmt::Display;
 
@@ -74,6 +75,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Delivery, Enqueue, Entry, Value, ValueRef};
 use reader::{Reader, Token};
+
+pub use with::{bigint, date};
 
 /// How many levels deep a value may be nested. A number alone is one level.
 pub const MAX_DEPTH: usize = 128;
