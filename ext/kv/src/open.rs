@@ -67,14 +67,14 @@ pub(crate) async fn op_openkv_open(
     state: Rc<RefCell<OpState>>,
     #[string] path: Option<String>,
 ) -> Result<ResourceId, KvError> {
-    let (target, options) = {
+    let target = {
         let state = &mut state.borrow_mut();
         let options = state.borrow::<Options>().clone();
-        (resolve(state, &options, path)?, options.engine)
+        resolve(state, options, path)?
     };
     let database = match target {
         Target::Backend(database) => database.await?,
-        Target::Sqlite(location) => match sqlite::try_open(&location, &options) {
+        Target::Sqlite(location, options) => match sqlite::try_open(&location, &options) {
             Some(database) => database,
             // Opening waits for the disk, and for other processes.
             None => {
@@ -88,21 +88,21 @@ pub(crate) async fn op_openkv_open(
 
 /// What a path leads to.
 enum Target {
-    Sqlite(Location),
+    Sqlite(Location, sqlite::Options),
     /// What a connector of the host opens.
     Backend(BoxFuture<Database>),
 }
 
-fn resolve(state: &mut OpState, options: &Options, path: Option<String>) -> Result<Target, KvError> {
+fn resolve(state: &mut OpState, options: Options, path: Option<String>) -> Result<Target, KvError> {
     let path = match options.place(state, path)? {
-        Place::Trusted(location) => return Ok(Target::Sqlite(location)),
+        Place::Trusted(location) => return Ok(Target::Sqlite(location, options.engine)),
         Place::Path(path) => path,
     };
     if let Some(database) = options.connect(state, &path) {
         return Ok(Target::Backend(database?));
     }
     if path == ":memory:" {
-        return Ok(Target::Sqlite(Location::Memory));
+        return Ok(Target::Sqlite(Location::Memory, options.engine));
     }
     if path.is_empty() {
         return Err(KvError::EmptyPath);
@@ -116,9 +116,11 @@ fn resolve(state: &mut OpState, options: &Options, path: Option<String>) -> Resu
     let path = match uri::parse(&path).transpose()? {
         None => path,
         Some(Named::File(path)) => path,
-        Some(Named::Memory(location)) => return Ok(Target::Sqlite(location)),
+        Some(Named::Memory(location)) => return Ok(Target::Sqlite(location, options.engine)),
     };
-    let path = options.permit(state, Path::new(&path))?;
+    let permitted = options.permit(state, Path::new(&path))?;
     // The check was for this path: a link in it could lead elsewhere.
-    Ok(Target::Sqlite(Location::File { path, follow_links: false }))
+    let location = Location::File { path: permitted, follow_links: false };
+    // Where a host keeps its files is not for scripts to know.
+    Ok(Target::Sqlite(location, options.engine.name(path)))
 }

@@ -142,4 +142,40 @@ mod tests {
         run(r#"Deno.openKv("b.db"); 0"#).unwrap();
         assert!(outside.path().read_dir().unwrap().next().is_none());
     }
+
+    #[test]
+    fn errors_name_the_path_that_the_script_gave() {
+        use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
+
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        fs::create_dir(root.join("folder")).unwrap();
+        fs::write(root.join("text"), "this is a text, and not even a short one: no database begins so").unwrap();
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _entered = tokio.enter();
+        let options = crate::Options::memory().permissions(below(folder.path()));
+        let mut js = JsRuntime::new(RuntimeOptions { extensions: vec![crate::init(options)], ..Default::default() });
+        let mut message = |script: &'static str| {
+            js.execute_script("main.js", script).unwrap();
+            let error = tokio.block_on(js.run_event_loop(PollEventLoopOptions::default())).unwrap_err().to_string();
+            assert!(!error.contains(&*root.to_string_lossy()), "{error}");
+            error
+        };
+
+        for (script, named) in [
+            (r#"Deno.openKv("folder"); 0"#, "folder"),
+            (r#"Deno.openKv("text"); 0"#, "text"),
+            (r#"Deno.openKv("missing/a.db"); 0"#, "missing/a.db"),
+            (r#"Deno.openKv("file:missing/b.db"); 0"#, "missing/b.db"),
+        ] {
+            let error = message(script);
+            assert!(error.contains(named), "{error}");
+        }
+        js.execute_script("main.js", r#"Deno.openKv("a.db").then((kv) => globalThis.kv = kv); 0"#).unwrap();
+        tokio.block_on(js.run_event_loop(PollEventLoopOptions::default())).unwrap();
+        fs::rename(root.join("a.db"), root.join("b.db")).unwrap();
+        js.execute_script("main.js", r#"kv.set(["a"], 1); 0"#).unwrap();
+        let error = tokio.block_on(js.run_event_loop(PollEventLoopOptions::default())).unwrap_err().to_string();
+        assert!(error.contains("a.db") && !error.contains(&*root.to_string_lossy()), "{error}");
+    }
 }

@@ -126,11 +126,14 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for the ids of messages.
     pub random: Arc<dyn Random>,
+    /// The path by which errors name the file; by default the one it is opened by. A host whose scripts are not to learn where
+    /// their files are gives the path that they named.
+    pub name: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits::default(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        Self { limits: Limits::default(), clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), name: None }
     }
 }
 
@@ -151,6 +154,12 @@ impl Options {
     #[must_use]
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// Sets the path by which errors name the file.
+    #[must_use]
+    pub fn name(self, path: impl Into<PathBuf>) -> Self {
+        Self { name: Some(path.into()), ..self }
     }
 
     /// Sets the randomness.

@@ -37,14 +37,15 @@ struct Entry {
 ///
 /// The writer keeps the clock and the randomness of the first database opened on the file.
 pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Result<Arc<Writer>> {
-    let file = Pinned::resolve(path, follow_links).map_err(|error| Error::unresolved(path, &error))?;
-    let file = Arc::new(file);
+    let name = options.name.as_deref();
+    let file = Pinned::resolve(path, follow_links).map_err(|error| Error::unresolved(name.unwrap_or(path), &error))?;
+    let file = Arc::new(file.named(name));
     if let Some(writer) = find(&file)? {
         return Ok(writer);
     }
     let is_new = file.status("").is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     if is_new && !can_open(DESCRIPTORS) {
-        return Err(Error::too_many_files(path));
+        return Err(Error::too_many_files(file.path()));
     }
     let opened = connection::open_writer(&file)
         .and_then(|(connection, has_wal)| add(file.clone(), connection, has_wal, options));
@@ -56,7 +57,7 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
 
 /// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.
 pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
-    let file = Arc::new(Pinned::resolve(path, follow_links).ok()?);
+    let file = Arc::new(Pinned::resolve(path, follow_links).ok()?.named(options.name.as_deref()));
     if let Some(writer) = find(&file).ok()? {
         return Some(writer);
     }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(super) struct Pinned {
     directory: Arc<Directory>,
     name: OsString,
-    /// The path that was resolved, for messages.
+    /// The path for messages: the one that was resolved, unless they are to name another.
     path: PathBuf,
 }
 
@@ -43,7 +43,12 @@ impl Pinned {
         Self { directory, name: name.into(), path: path.to_owned() }
     }
 
-    /// The path that was resolved. It may lead elsewhere by now: only for messages.
+    /// Has messages name the file by another path, where there is one.
+    pub fn named(self, path: Option<&Path>) -> Self {
+        Self { path: path.map_or(self.path, Path::to_owned), ..self }
+    }
+
+    /// The path for messages alone: it may lead elsewhere by now.
     pub fn path(&self) -> &Path {
         &self.path
     }
