@@ -105,11 +105,18 @@
 //! - `bundled`, on by default: compiles SQLite into the program. Without it, the system's SQLite is linked, 3.40 or later.
 //! - `serde`, on by default: the module `v8`.
 //!
+//! # Events
+//!
+//! What an operator looks for is an event of the crate `tracing`: at the level of debugging, that a database was opened or closed,
+//! and each checkpoint; as a warning, a commit that took a second, a lock that another process holds for as long, a checkpoint that
+//! failed, and a message that was given up.
+//!
 //! # Errors
 //!
-//! Every call answers [`Error`], or what it says. The texts are those of Deno where it has one, and [`Error`] and
-//! [`FileProblem`] will have more variants. Structs that a program makes field by field, such as [`AtomicWrite`], are what the
-//! file format has and will not grow with less than a new major version; those that are made by methods may.
+//! Every call returns [`Error`], and those of keys, values, versionstamps and conflicts become one by `?`. The texts are those of
+//! Deno where it has one, and [`Error`] and [`FileProblem`] will have more variants. Structs that a program makes field by field,
+//! such as [`AtomicWrite`], are what the file format has and will not grow with less than a new major version; those that are
+//! made by methods may.
 
 #![warn(missing_debug_implementations)]
 

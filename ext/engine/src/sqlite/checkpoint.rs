@@ -124,7 +124,13 @@ pub(super) fn run_completely(connection: &Connection) -> bool {
 }
 
 fn merge(connection: &Connection, statement: &str) -> Result<()> {
-    Ok(connection.query_row(statement, [], |_| Ok(()))?)
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let merged = connection.query_row(statement, [], row);
+    match &merged {
+        Ok((pages, merged)) => tracing::debug!(pages, merged, "checkpointed the WAL"),
+        Err(error) => tracing::warn!(%error, "a checkpoint failed: the WAL grows until one succeeds"),
+    }
+    Ok(merged.map(drop)?)
 }
 
 #[cfg(test)]

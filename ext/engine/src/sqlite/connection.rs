@@ -29,6 +29,9 @@ const CACHE: i32 = 8 * 1024;
 const LOCK_INTERVAL: Duration = Duration::from_millis(1);
 const LOCK_ATTEMPTS: i32 = 60_000;
 
+/// After how many attempts to log that a lock is waited for: a second or so.
+const LOGGED_LOCK_ATTEMPTS: i32 = 1000 - 1;
+
 /// How many attempts to make for a lock that can be done without.
 const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 
@@ -262,6 +265,9 @@ pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
 /// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
 pub(super) fn wait_for_lock(attempts: i32) -> bool {
     lifecycle::waits_for_lock(attempts);
+    if attempts == LOGGED_LOCK_ATTEMPTS {
+        tracing::warn!(attempts, "waiting for a lock that another process holds");
+    }
     thread::sleep(LOCK_INTERVAL);
     attempts < LOCK_ATTEMPTS
 }

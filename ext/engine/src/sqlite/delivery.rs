@@ -1,6 +1,9 @@
 //! How messages come to those that wait for them.
 
+use std::pin::pin;
 use std::sync::Arc;
+
+use futures_util::future::{self, Either};
 
 use super::writer::Writer;
 use super::{Handle, queue, ready};
@@ -14,11 +17,11 @@ pub(super) fn dequeue(handle: &Handle, count: usize) -> BoxFuture<Vec<Delivery>>
     // The listener waits from now on.
     let claiming = writer.dequeue(count);
     Box::pin(async move {
-        tokio::select! {
+        let closed = pin!(closed.changed());
+        match future::select(closed, claiming).await {
             // What was claimed as the database was closed goes back.
-            biased;
-            _ = closed.changed() => Ok(Vec::new()),
-            claimed = claiming => Ok(delivered(claimed?, &writer)),
+            Either::Left(_) => Ok(Vec::new()),
+            Either::Right((claimed, _)) => Ok(delivered(claimed?, &writer)),
         }
     })
 }

@@ -257,6 +257,7 @@ impl Sqlite {
     fn of(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
         let readers = reader.and_then(|first| Readers::new(first, &writer));
         let readers = Arc::new(readers.inspect_err(|_| writer.release())?);
+        tracing::debug!(path = ?writer.path(), "opened a database");
         let open = Open { readers, watches: Vec::new(), closed: watch::Sender::new(()), writer };
         let handle =
             Handle { options, in_flight: Arc::default(), background: Arc::default(), open: Mutex::new(Some(open)) };
@@ -329,6 +330,7 @@ impl Handle {
         drop((readers, closed));
         self.background.close();
         writer.release();
+        tracing::debug!(path = ?writer.path(), "closed a database");
     }
 
     fn writer(&self) -> Result<Arc<Writer>> {

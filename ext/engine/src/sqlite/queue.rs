@@ -455,7 +455,10 @@ fn move_back(
             let schedule = json(schedule)?;
             apply::requeue(transaction, time, id?, &message, &schedule, &keys)?;
         }
-        None => set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?,
+        None => {
+            tracing::warn!(id = ?id.as_ref().ok(), "gave up a message: its last delivery failed");
+            set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?;
+        }
     }
     connection.prepare_cached(REMOVE_RUNNING)?.execute([rowid])?;
     Ok(())

@@ -25,6 +25,9 @@ const POLL_INTERVAL: u64 = 25;
 /// How long to sleep at most until a time of the wall clock, in milliseconds. The clock may step meanwhile.
 const LONGEST_SLEEP: u64 = 1000;
 
+/// How long a commit takes that is logged as slow, in milliseconds.
+const SLOW_COMMIT: u64 = 1000;
+
 /// How many operations, and how many bytes of them, one transaction takes. It is written to the WAL as a whole, which would
 /// grow without bounds otherwise.
 const GROUP_OPERATIONS: usize = 1024;
@@ -467,11 +470,17 @@ impl Worker {
             self.durability = durability;
         }
         let (random, clock) = (self.random.clone(), self.clock.clone());
+        let began = clock.monotonic();
         let watched = !self.watchers.is_empty();
         let options = transaction::Options { random: &*random, clock: &*clock, single_op, watched };
         let transaction = Transaction::begin(connection, options)?;
         let result = operation(self, &transaction)?;
         let effects = transaction.commit()?;
+        let millis = clock.monotonic().saturating_sub(began);
+        if millis >= SLOW_COMMIT {
+            let path = self.file.as_ref().map(|file| file.name().path());
+            tracing::warn!(?path, millis, "a commit was slow: the disk is, or another process wrote to the file");
+        }
         if let Some(at) = effects.expires {
             self.sweep.expires(at);
         }

@@ -3,6 +3,7 @@
 //! whoever asks for them. The thread is started by the first work for it.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -133,6 +134,11 @@ impl Writer {
         let reader = connection::open_reader_at_once(file.name())?;
         file.verify()?;
         Ok(reader)
+    }
+
+    /// The path of the file, for messages. None for a database in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.name().path())
     }
 
     /// The file. None for a database in memory.
