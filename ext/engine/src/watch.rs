@@ -148,8 +148,7 @@ mod tests {
     #[test]
     fn watch_is_a_stream_of_entries() {
         // A watch may have more keys than a read.
-        let mut limits = Limits::default();
-        limits.read_ranges = 1;
+        let limits = Limits { read_ranges: 1, ..Limits::default() };
         let database = sqlite::open(Location::Memory, Options::default().limits(limits)).unwrap();
         let [a, b] = ["a", "b"].map(|name| Key::from([name]));
         let mut watch = database.watch(&[a.clone(), b.clone()]).unwrap();
