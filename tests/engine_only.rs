@@ -47,8 +47,8 @@ fn works_on_a_file_together_with_a_script() {
     program.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     let expected = "Alice is 30, born 86400000 ms after 1970, speaks Français and 日本語\n\
         scores 1.5 in go, has no nickname\n\
-        [\"visits\", \"raw\"]: Some(Bytes([1, 2, 3]))\n\
-        [\"visits\", 1]: Some(U64(7))\n\
+        [\"visits\", \"raw\"]: Bytes([1, 2, 3])\n\
+        [\"visits\", 1]: U64(7)\n\
         greeted alice\n\
         the script is done\n";
     assert_eq!((stdout.as_str(), stderr.as_str()), (expected, ""));
