@@ -2,8 +2,6 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::error::Error;
-use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,8 +23,8 @@ use deno_web::BlobStoreTrait;
 use openkv_transpile::MediaType;
 use sys_traits::impls::RealSys;
 
-use super::ModuleOptions;
 use super::http_client::ModuleClient;
+use super::{ModuleOptions, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 
@@ -214,18 +212,6 @@ impl Fetcher {
             Err(error) => Err(other(JsErrorBox::new(error.get_class(), with_causes(&error)))),
         }
     }
-}
-
-/// The message of an error, with those of what caused it: only they say why a host could not be reached.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    for i in 0.. {
-        let Some(error) = cause else { break };
-        write!(text, "\n    {i}: {error}").expect("a string takes all");
-        cause = error.source();
-    }
-    text
 }
 
 impl Loader for Fetcher {
