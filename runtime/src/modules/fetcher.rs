@@ -18,7 +18,7 @@ use deno_graph::source::{
     CacheSetting as GraphCacheSetting, ChecksumIntegrityError, LoadError, LoadFuture, LoadOptions, LoadResponse,
     Loader, LoaderChecksum,
 };
-use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
+use deno_permissions::{CheckSpecifierKind, PermissionCheckError, PermissionsContainer};
 use deno_web::BlobStoreTrait;
 use openkv_transpile::MediaType;
 use sys_traits::impls::RealSys;
@@ -91,6 +91,7 @@ impl Fetcher {
         let client = ModuleClient {
             user_agent: options.user_agent,
             certificates: options.certificates,
+            permissions: options.permissions.clone(),
             told: !options.quiet,
             client: OnceCell::new(),
         };
@@ -150,7 +151,7 @@ impl Fetcher {
                 Err(FetchNoFollowErrorKind::NotFound(url)) => {
                     return Err(JsErrorBox::type_error(format!("Module not found \"{url}\".")));
                 }
-                Err(error) => return Err(JsErrorBox::new(error.get_class(), with_causes(&error))),
+                Err(error) => return Err(failure(&error)),
             }
         }
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
@@ -209,9 +210,19 @@ impl Fetcher {
                     expected: error.expected,
                 }))
             }
-            Err(error) => Err(other(JsErrorBox::new(error.get_class(), with_causes(&error)))),
+            Err(error) => Err(other(failure(&error))),
         }
     }
+}
+
+/// Returns why a file was not fetched: because it must not, or the error with its causes.
+fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
+    if let FetchNoFollowErrorKind::FetchingRemote { source, .. } = error
+        && let Some(denied) = source.downcast_ref::<PermissionCheckError>()
+    {
+        return JsErrorBox::new(denied.get_class(), denied.to_string());
+    }
+    JsErrorBox::new(error.get_class(), with_causes(error))
 }
 
 impl Loader for Fetcher {
