@@ -15,6 +15,7 @@ use openkv_transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
+use crate::environment::Environment;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
@@ -205,7 +206,7 @@ impl Runtime {
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
-            extensions::openkv_runtime::args(),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
