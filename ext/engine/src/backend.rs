@@ -124,3 +124,8 @@ pub enum WatchEvent {
     /// The entries of the keys as they are now, in the order of the keys; none for a key without a value.
     Entries(Vec<Option<Entry>>),
 }
+
+/// A future that is done.
+pub(crate) fn ready<T: Send + 'static>(result: Result<T>) -> BoxFuture<T> {
+    Box::pin(std::future::ready(result))
+}

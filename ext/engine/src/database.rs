@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 
+use crate::backend::ready;
 use crate::{
     AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, List, LocalReads, Mutation, Read,
     ReadOptions, Result, Selector, Value, Visitor, Watch,
@@ -290,8 +291,4 @@ impl Local<'_> {
             Err(error) => ready(Err(error)),
         }
     }
-}
-
-fn ready<T: Send + 'static>(result: Result<T>) -> BoxFuture<T> {
-    Box::pin(std::future::ready(result))
 }

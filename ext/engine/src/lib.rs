@@ -36,7 +36,7 @@
 //! - [`AtomicWrite`] is what to commit as a whole or not at all: checks, mutations such as sums, and messages.
 //! - [`Read`] is what to read in one snapshot, and a [`Selector`] a set of keys to list, with cursors that continue a listing.
 //! - [`Options`](sqlite::Options) has the limits, the clock and the randomness, so that a test controls time.
-//! - [`sqlite::maintenance`] is what an operator does with a file: backups, checks, repairs.
+//! - [`maintenance`] is what an operator does with a file: backups, checks, repairs.
 //!
 //! # Asynchronous programs
 //!
@@ -122,6 +122,7 @@ mod error;
 mod key;
 mod limits;
 mod list;
+pub mod maintenance;
 mod random;
 mod read;
 mod selector;

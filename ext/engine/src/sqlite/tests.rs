@@ -1,10 +1,15 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_executor::block_on;
 use rusqlite::Connection;
 
-use super::*;
-use crate::{Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, Selector, Value, Versionstamp};
+use super::backend::writer_of as writer;
+use super::{Location, Options};
+use crate::{
+    AtomicWrite, Check, Clock, Commit, Database, Enqueue, Entry, Error, Key, KeyPart, Mutation, MutationKind,
+    Operand, Read, Result, Selector, Value, Versionstamp,
+};
 
 #[derive(Default)]
 struct ManualClock(AtomicU64);

@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::sqlite::maintenance::{self, Place, Problem};
+use openkv_engine::maintenance::{self, Place, Problem};
 
 use super::Outcome;
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 use indicatif::{HumanBytes, HumanCount};
-use openkv_engine::sqlite::maintenance::{self, Size};
+use openkv_engine::maintenance::{self, Size};
 
 use super::Outcome;
 

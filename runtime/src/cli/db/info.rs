@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use deno_core::serde_json::{self, json};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
 use super::{Outcome, flags};
 

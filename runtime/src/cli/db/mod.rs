@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use openkv_engine::sqlite::maintenance::Progress;
+use openkv_engine::maintenance::Progress;
 use openkv_engine::{Clock, Error, FileProblem, SystemClock};
 
 use super::Outcome;

@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
 use super::Outcome;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 
-use crate::sqlite::{self, Location, Options, wait_closed, writer};
+use crate::sqlite::backend::writer_of as writer;
+use crate::sqlite::{self, Location, Options, wait_closed};
 use crate::{Database, Error, FileProblem, Key, Result, Value};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// The name of a file in its directory, with those of the files that SQLite keeps beside it.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     directory: Arc<Directory>,
     name: OsString,
     /// The path that was resolved, for messages.
@@ -94,7 +94,7 @@ impl Pinned {
 }
 
 /// What is known of a file without opening it.
-pub(super) struct Status {
+pub(crate) struct Status {
     /// Which file it is.
     pub id: FileId,
     /// Its size in bytes.
@@ -112,7 +112,7 @@ pub(super) struct Status {
 /// Found without opening the file: where a process closes any descriptor of a file, POSIX drops all the locks that the
 /// process has on it, and SQLite's are among them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FileId {
+pub(crate) struct FileId {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]
@@ -150,7 +150,7 @@ impl Status {
 
 /// A directory that files are named by.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     /// None where files are named by their paths.
     #[cfg(target_os = "linux")]
     descriptor: Option<std::os::fd::OwnedFd>,
@@ -162,7 +162,7 @@ impl Directory {
     /// Resolves the directory of a path, and the name in it.
     fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Self>, OsString)> {
         #[cfg(target_os = "linux")]
-        if super::vfs::name().is_some() && linux::can_name_by_descriptors() {
+        if crate::sqlite::file::vfs::name().is_some() && linux::can_name_by_descriptors() {
             return linux::resolve(path, follow_links);
         }
         Self::resolve_path(path, follow_links)
@@ -238,12 +238,12 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
 
 /// The error of a link that is not followed.
 #[cfg(unix)]
-pub(super) fn link() -> io::Error {
+pub(crate) fn link() -> io::Error {
     rustix::io::Errno::LOOP.into()
 }
 
 #[cfg(not(unix))]
-pub(super) fn link() -> io::Error {
+pub(crate) fn link() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is not followed")
 }
 

@@ -16,10 +16,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::{mpsc, oneshot};
 
-use super::apply::{self, json, set_undelivered};
-use super::transaction::Transaction;
-use super::worker::{Job, Operation, Reply};
 use crate::clock::Moment;
+use crate::sqlite::write::apply::{self, json, set_undelivered};
+use crate::sqlite::write::jobs::{Claim, Job, Token};
+use crate::sqlite::write::transaction::Transaction;
 use crate::{Error, Result};
 
 /// When the next message is ready. Numbers are less than any text: a time that is none is damage, see [`REPAIR`].
@@ -55,54 +55,8 @@ const BACK_OFF: u64 = 1000;
 const MANY_IN_FLIGHT: usize = 1000;
 const CLAIM_INTERVAL: u64 = 5;
 
-/// What a process calls a message that it has claimed.
-pub(super) type Token = u64;
-
-/// A message that was claimed. Goes back to the queue as it was if it is dropped before [`Claim::start`], and as one that was
-/// not handled if it is dropped afterwards.
-pub(super) struct Claim {
-    message: Vec<u8>,
-    token: Token,
-    received: Arc<AtomicBool>,
-    jobs: mpsc::UnboundedSender<Job>,
-    finished: bool,
-}
-
-impl Claim {
-    /// Takes the message, for whoever waited for it.
-    pub fn receive(&mut self) -> Vec<u8> {
-        self.received.store(true, Ordering::Release);
-        std::mem::take(&mut self.message)
-    }
-
-    /// Notes that its handler is called now.
-    pub fn start(&self) {
-        let _ = self.jobs.send(Job::Start(self.token));
-    }
-
-    /// Ends the claim. A message that was not handled is delivered again along its schedule.
-    pub fn finish(mut self, success: bool) -> impl Future<Output = Result<()>> + Send + use<> {
-        self.finished = true;
-        let (answer, answered) = oneshot::channel();
-        let finish = Operation::Finish { token: self.token, success, reply: Reply::new(answer) };
-        let sent = self.jobs.send(Job::Do(finish));
-        async move {
-            sent.map_err(|_| Error::Closed)?;
-            answered.await.map_err(|_| Error::Closed)?
-        }
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if !self.finished {
-            let _ = self.jobs.send(Job::Do(Operation::Release { token: self.token }));
-        }
-    }
-}
-
 /// A message of this process in the table `queue_running`.
-pub(super) struct Running {
+pub(crate) struct Running {
     rowid: i64,
     id: String,
     /// When it was to be delivered, in milliseconds since the Unix epoch.
@@ -141,7 +95,7 @@ struct Observed {
 
 /// The queue's state in this process.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: VecDeque<Waiter>,
     running: HashMap<Token, Running>,
     last_token: Token,
@@ -259,7 +213,7 @@ impl Queue {
             self.last_token += 1;
             let (token, received) = (self.last_token, running.received.clone());
             self.running.insert(token, running);
-            let claim = Claim { message, token, received, jobs: jobs.clone(), finished: false };
+            let claim = Claim::new(message, token, received, jobs.clone());
             // There is capacity for all of them, so the search ends.
             while shares[i].len() == self.waiting[i].capacity {
                 i = (i + 1) % shares.len();

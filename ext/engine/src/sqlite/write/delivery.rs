@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::writer::Writer;
-use super::{Handle, queue, ready};
+use tokio::sync::watch;
+
+use crate::sqlite::write::jobs;
+use crate::sqlite::write::writer::Writer;
 use crate::{BoxFuture, Claim, Delivery};
 
 /// Waits for messages, at most so many. Returns none once the database is closed.
-pub(super) fn dequeue(handle: &Handle, count: usize) -> BoxFuture<Vec<Delivery>> {
-    let state = handle.open.lock();
-    let Some(open) = &*state else { return ready(Ok(Vec::new())) };
-    let (writer, mut closed) = (open.writer.clone(), open.closed.subscribe());
+pub(crate) fn dequeue(writer: Arc<Writer>, mut closed: watch::Receiver<()>, count: usize) -> BoxFuture<Vec<Delivery>> {
     // The listener waits from now on.
     let claiming = writer.dequeue(count);
     Box::pin(async move {
@@ -23,8 +22,8 @@ pub(super) fn dequeue(handle: &Handle, count: usize) -> BoxFuture<Vec<Delivery>>
     })
 }
 
-fn delivered(claimed: Vec<queue::Claim>, writer: &Arc<Writer>) -> Vec<Delivery> {
-    let delivery = |mut claim: queue::Claim| {
+fn delivered(claimed: Vec<jobs::Claim>, writer: &Arc<Writer>) -> Vec<Delivery> {
+    let delivery = |mut claim: jobs::Claim| {
         let message = claim.receive();
         Delivery::new(message, Claimed { claim, _writer: writer.clone() })
     };
@@ -33,7 +32,7 @@ fn delivered(claimed: Vec<queue::Claim>, writer: &Arc<Writer>) -> Vec<Delivery> 
 
 /// A message that a database has claimed.
 struct Claimed {
-    claim: queue::Claim,
+    claim: jobs::Claim,
     /// Whoever opens the file again meanwhile uses the writer that renews the lease.
     _writer: Arc<Writer>,
 }

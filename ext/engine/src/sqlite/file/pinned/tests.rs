@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::sqlite::connection;
+use crate::sqlite::file::connection;
 use crate::sqlite::{self, Location, Options};
 use crate::{Database, Error, Key, Value};
 

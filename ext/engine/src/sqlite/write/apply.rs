@@ -2,10 +2,10 @@
 
 use rusqlite::OptionalExtension;
 
-use super::reader::blob;
-use super::schema::live;
-use super::sum;
-use super::transaction::Transaction;
+use crate::sqlite::file::schema::live;
+use crate::sqlite::read::row::blob;
+use crate::sqlite::write::sum;
+use crate::sqlite::write::transaction::Transaction;
 use crate::{
     AtomicWrite, Check, Commit, Enqueue, Error, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef,
     Versionstamp,
@@ -13,9 +13,6 @@ use crate::{
 
 const LIVE_VERSION: &str = concat!("select version from kv where k = ?1 and ", live!("?2"));
 const LIVE_VALUE: &str = concat!("select v, v_encoding, expiration_ms from kv where k = ?1 and ", live!("?2"));
-/// Stores an entry, but leaves one alone that expires at another time.
-pub(super) const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
-    on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4 where expiration_ms = ?5";
 const SET_EXPIRY: &str = "update kv set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5 where k = ?1";
 const DELETE: &str = "delete from kv where k = ?1";
 const DELETE_RANGE: &str = concat!(
@@ -34,7 +31,7 @@ const NEVER: i64 = -1;
 const DEFAULT_BACKOFF: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
 
 /// Applies an atomic write: its checks, then its mutations, then its messages.
-pub(super) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
+pub(crate) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
     let mut failed = Vec::new();
     for (i, check) in write.checks.iter().enumerate() {
         if !holds(transaction, check)? {
@@ -134,7 +131,7 @@ fn message_id(transaction: &Transaction<'_>, version: i64, i: usize) -> String {
 }
 
 /// A UUID for a message that has none.
-pub(super) fn new_message_id(transaction: &Transaction<'_>) -> String {
+pub(crate) fn new_message_id(transaction: &Transaction<'_>) -> String {
     message_id(transaction, transaction.version(), usize::from(u16::MAX))
 }
 
@@ -147,7 +144,7 @@ fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Resu
 
 /// Adds a message to deliver at a time, with its schedule and keys as JSON. One whose id is taken, which only damage causes,
 /// gets another.
-pub(super) fn requeue(
+pub(crate) fn requeue(
     transaction: &Transaction<'_>,
     time: i64,
     id: String,
@@ -165,7 +162,7 @@ pub(super) fn requeue(
 }
 
 /// Gives keys the message that could not be delivered.
-pub(super) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>, message: &[u8]) -> Result<()> {
+pub(crate) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>, message: &[u8]) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -174,7 +171,7 @@ pub(super) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>,
 }
 
 /// Deletes the first entries of a range. Answers how many.
-pub(super) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u8], limit: u32) -> Result<u64> {
+pub(crate) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u8], limit: u32) -> Result<u64> {
     let mut statement = transaction.connection().prepare_cached(DELETE_RANGE)?;
     let mut rows = statement.query((start, end, transaction.now as i64, limit))?;
     let mut deleted = 0;
@@ -189,6 +186,6 @@ pub(super) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u
 }
 
 /// A column that holds JSON.
-pub(super) fn json(value: impl serde::Serialize) -> Result<String> {
+pub(crate) fn json(value: impl serde::Serialize) -> Result<String> {
     serde_json::to_string(&value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()).into())
 }

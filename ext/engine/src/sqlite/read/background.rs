@@ -9,8 +9,8 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::connection::FileConnection;
-use super::scan;
+use crate::sqlite::file::connection::FileConnection;
+use crate::sqlite::read::scan;
 use crate::{Error, Result};
 
 /// After how many steps of SQLite's virtual machine to look whether the database was closed.
@@ -18,7 +18,7 @@ const STEPS: i32 = 4096;
 
 /// The reads of one database.
 #[derive(Default)]
-pub(super) struct Background {
+pub(crate) struct Background {
     state: Mutex<State>,
     ended: Condvar,
     stop: Arc<AtomicBool>,

@@ -15,13 +15,13 @@ const LONG_LOCK_ATTEMPTS: i32 = 50;
 static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
 /// Waits until the threads have closed the files that they are closing, but no longer than this.
-pub(super) fn wait_closed(timeout: Duration) {
+pub(crate) fn wait_closed(timeout: Duration) {
     let deadline = Instant::now() + timeout;
     CLOSING.1.wait_while_until(&mut CLOSING.0.lock(), |closing| *closing > 0, deadline);
 }
 
 /// The use of a file by this process, from its opening to its end.
-pub(super) struct Lifecycle {
+pub(crate) struct Lifecycle {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -71,7 +71,7 @@ impl State {
 
 /// Who was the last one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Release {
+pub(crate) enum Release {
     StillUsed,
     /// With how many databases have used the file.
     Last {
@@ -187,12 +187,12 @@ thread_local! {
 }
 
 /// Notes for a file how long this thread waits for locks.
-pub(super) fn watch_locks(file: Arc<Lifecycle>) {
+pub(crate) fn watch_locks(file: Arc<Lifecycle>) {
     FILE.set(Some(file));
 }
 
 /// Notes that this thread waits for a lock, after so many attempts to take it.
-pub(super) fn waits_for_lock(attempts: i32) {
+pub(crate) fn waits_for_lock(attempts: i32) {
     if attempts == LONG_LOCK_ATTEMPTS {
         FILE.with_borrow(|file| {
             let Some(file) = file else { return };

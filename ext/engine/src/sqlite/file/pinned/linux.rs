@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, makedev};
 use rustix::io::Errno;
 
-use super::super::vfs::DESCRIPTORS;
 use super::{Directory, FileId, Status, link, split};
+use crate::sqlite::file::vfs::DESCRIPTORS;
 
 /// How many links to follow at the end of a path.
 const MAX_LINKS: usize = 40;
@@ -26,7 +26,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 static DIRECTORIES: LazyLock<Mutex<HashMap<FileId, Weak<Directory>>>> = LazyLock::new(Default::default);
 
 /// Whether a descriptor can be a part of a path: not without `/proc`.
-pub(super) fn can_name_by_descriptors() -> bool {
+pub(crate) fn can_name_by_descriptors() -> bool {
     static CAN: LazyLock<bool> = LazyLock::new(|| {
         let directory = rustix::fs::openat(CWD, "/", DIRECTORY, Mode::empty());
         let id = |stat: Stat| (stat.st_dev, stat.st_ino);
@@ -42,7 +42,7 @@ fn base(descriptor: &OwnedFd) -> PathBuf {
     format!("{DESCRIPTORS}{}", descriptor.as_raw_fd()).into()
 }
 
-pub(super) fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Directory>, OsString)> {
+pub(crate) fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Directory>, OsString)> {
     let (parent, name) = split(path)?;
     let mut name = name.to_owned();
     if !follow_links {
@@ -62,11 +62,11 @@ pub(super) fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Direct
     Ok((share(descriptor)?, name))
 }
 
-pub(super) fn subdirectory(directory: &OwnedFd, name: &OsStr) -> io::Result<Arc<Directory>> {
+pub(crate) fn subdirectory(directory: &OwnedFd, name: &OsStr) -> io::Result<Arc<Directory>> {
     share(rustix::fs::openat(directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-pub(super) fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Status> {
+pub(crate) fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Status> {
     // Not the times: since Linux 6.13, who asks for them makes the next write to the file store them anew. A commit takes a
     // third more time where its WAL was asked for them.
     let asked = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::INO | StatxFlags::SIZE;
@@ -113,7 +113,7 @@ fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Does so component by component.
-pub(super) fn walk(path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn walk(path: &Path) -> io::Result<OwnedFd> {
     let start = if path.has_root() { "/" } else { "." };
     let mut directory = rustix::fs::openat(CWD, start, DIRECTORY, Mode::empty())?;
     for component in path.components() {

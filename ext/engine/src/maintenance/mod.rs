@@ -6,7 +6,8 @@
 //! a file, POSIX drops all of its locks on it.
 //!
 //! ```
-//! use openkv_engine::sqlite::{self, Location, Options, maintenance};
+//! use openkv_engine::maintenance;
+//! use openkv_engine::sqlite::{self, Location, Options};
 //! use openkv_engine::{Key, Value};
 //!
 //! # let folder = tempfile::tempdir().expect("a folder");

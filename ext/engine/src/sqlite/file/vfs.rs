@@ -1,6 +1,6 @@
 //! The file system that SQLite works on: its own, but for two things.
 //!
-//! It takes a name that a [`Pinned`](super::pinned::Pinned) file has by a descriptor as it is. SQLite's would resolve it once
+//! It takes a name that a [`Pinned`](crate::sqlite::file::pinned::Pinned) file has by a descriptor as it is. SQLite's would resolve it once
 //! more when it opens a file, and use the path of the directory from then on. All files of a database are opened below that
 //! name, and SQLite opens none of them where a link is in its place.
 //!
@@ -20,7 +20,7 @@ const NAME: &CStr = c"openkv";
 
 /// The name of the file system, where SQLite's own is the default of the process. A host that put another in its place wants
 /// it to be used.
-pub(super) fn name() -> Option<&'static CStr> {
+pub(crate) fn name() -> Option<&'static CStr> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     // SAFETY: SQLite initializes itself, and answers null or a file system that stays registered.
     let (default, unix) = unsafe { (ffi::sqlite3_vfs_find(ptr::null()), ffi::sqlite3_vfs_find(c"unix".as_ptr())) };
@@ -33,12 +33,12 @@ pub(super) fn name() -> Option<&'static CStr> {
 
 /// The name of the file system for a file. One that is named by a descriptor needs this one, though the host may have put another
 /// in its place since.
-pub(super) fn of(file: &Path) -> Option<&'static CStr> {
+pub(crate) fn of(file: &Path) -> Option<&'static CStr> {
     if file.to_string_lossy().contains(DESCRIPTORS) { Some(NAME) } else { name() }
 }
 
 /// What the names of files begin with that are named by a descriptor.
-pub(super) const DESCRIPTORS: &str = "/proc/self/fd/";
+pub(crate) const DESCRIPTORS: &str = "/proc/self/fd/";
 
 /// The functions beneath.
 static BENEATH: OnceLock<(Open, FullPathname)> = OnceLock::new();

@@ -46,10 +46,10 @@ macro_rules! live {
         concat!("(expiration_ms < 0 or expiration_ms > ", $now, ")")
     };
 }
-pub(super) use live;
+pub(crate) use live;
 
 /// The present version of the format.
-pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
+pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;
 
 /// A table of ours: its name, what it may be made of in any version, columns and constraints, and what its text ends with. All
 /// of it [normalized](normalize).
@@ -107,7 +107,7 @@ const OBJECTS: &str = "select type, name, tbl_name, sql from sqlite_schema where
 ///
 /// # Errors
 /// [`Error::ForeignObject`].
-pub(super) fn refuse_foreign(connection: &Connection) -> Result<()> {
+pub(crate) fn refuse_foreign(connection: &Connection) -> Result<()> {
     let mut statement = connection.prepare(OBJECTS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -160,7 +160,7 @@ fn split_list(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Brings a file to the present version. One that is there must not be [foreign](refuse_foreign).
-pub(super) fn migrate(connection: &Connection) -> Result<()> {
+pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     if version(connection)? == KNOWN {
         return Ok(());
     }
@@ -184,7 +184,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
 }
 
 /// Checks that a file has the present version, and is not [foreign](refuse_foreign).
-pub(super) fn check(connection: &Connection) -> Result<()> {
+pub(crate) fn check(connection: &Connection) -> Result<()> {
     refuse_foreign(connection)?;
     match version(connection)? {
         KNOWN => Ok(()),
@@ -194,7 +194,7 @@ pub(super) fn check(connection: &Connection) -> Result<()> {
 }
 
 /// The version of a file, 0 for an empty one.
-pub(super) fn version(connection: &Connection) -> Result<i64> {
+pub(crate) fn version(connection: &Connection) -> Result<i64> {
     const VERSION: &str = "select version from migration_state where k = 0";
     if let Ok(version) = connection.query_row(VERSION, [], |row| row.get(0)) {
         return Ok(version);

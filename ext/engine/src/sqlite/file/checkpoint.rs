@@ -2,15 +2,15 @@
 //! let its caller wait for thousands of pages. Here, a thread does most of it beside the commits that go on; what these
 //! added meanwhile is merged between two commits, for only a log that was merged as a whole begins anew.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
-use super::connection;
-use super::pinned::Pinned;
 use crate::Result;
+use crate::sqlite::file::connection;
+use crate::sqlite::file::pinned::Pinned;
+use crate::sqlite::file::wal;
 
 /// How long the log grows before it is merged, in pages.
 const PAGES: u32 = 1000;
@@ -27,21 +27,8 @@ const MERGE_AND_WAIT: &str = "pragma wal_checkpoint(restart)";
 /// Empties the WAL, once nobody reads it.
 const EMPTY: &str = "pragma wal_checkpoint(truncate)";
 
-thread_local! {
-    /// The length of the log after the last commit of this thread, in pages.
-    static LOG: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Takes the checkpoints of a connection over from SQLite.
-pub(super) fn take_over(connection: &Connection) {
-    connection.wal_hook(Some(|_, pages| {
-        LOG.set(pages as u32);
-        Ok(())
-    }));
-}
-
 /// The checkpoints of a file. Waits for the one that runs when it is dropped.
-pub(super) struct Checkpoints {
+pub(crate) struct Checkpoints {
     file: Arc<Pinned>,
     running: Option<JoinHandle<()>>,
     /// How long the log may grow before the next one, in pages.
@@ -58,7 +45,7 @@ impl Checkpoints {
 
     /// Begins or ends a checkpoint, if it is time to. To be called by the thread that commits, between commits.
     pub fn look(&mut self, connection: &Connection) {
-        let pages = LOG.get();
+        let pages = wal::length();
         if pages < self.last {
             // It was reset.
             self.next = PAGES;
@@ -115,7 +102,7 @@ impl Drop for Checkpoints {
 }
 
 /// Merges the WAL as a whole. Waits a second or so for those that read from it. Returns whether all was merged.
-pub(super) fn run_completely(connection: &Connection) -> bool {
+pub(crate) fn run_completely(connection: &Connection) -> bool {
     let run = |connection: &Connection| {
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         Ok(connection.query_row("pragma wal_checkpoint(full)", [], row)?)

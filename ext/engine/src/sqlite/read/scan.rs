@@ -18,7 +18,7 @@ const MOST: u32 = 45;
 const UNBOUNDED: u32 = u32::MAX;
 
 /// The scan of a read.
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// How many times [`STEPS`] may still follow until it is interrupted.
     left: Arc<AtomicU32>,
 }
@@ -30,7 +30,7 @@ impl Default for Scan {
 }
 
 /// A read that is bounded, until this is dropped.
-pub(super) struct Bounded<'a> {
+pub(crate) struct Bounded<'a> {
     scan: &'a Scan,
     /// How many were left to the read around it.
     before: u32,
@@ -70,7 +70,7 @@ impl Drop for Bounded<'_> {
 }
 
 /// Whether a read failed because it was interrupted.
-pub(super) fn is_interrupted(error: &Error) -> bool {
+pub(crate) fn is_interrupted(error: &Error) -> bool {
     matches!(error, Error::Storage(error) if error.sqlite_code() == Some(ErrorCode::OperationInterrupted))
 }
 

@@ -8,19 +8,19 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// Ends its watch when the last one is dropped.
-pub(super) type Watcher = Arc<mpsc::Sender<()>>;
+pub(crate) type Watcher = Arc<mpsc::Sender<()>>;
 
 /// A watcher that may have ended.
 type Registered = Weak<mpsc::Sender<()>>;
 
 /// The watchers of a database file.
 #[derive(Default)]
-pub(super) struct Watchers {
+pub(crate) struct Watchers {
     by_key: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
 }
 
 /// The keys of one watcher. Nobody polls the file for them any more once this is dropped.
-pub(super) struct Registration {
+pub(crate) struct Registration {
     watchers: Arc<Watchers>,
     keys: Vec<Vec<u8>>,
     watcher: Registered,

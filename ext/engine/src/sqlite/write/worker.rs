@@ -6,18 +6,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::checkpoint::Checkpoints;
-use super::in_flight::{Flight, InFlight};
-use super::open_files::OpenFile;
-use super::queue::{Claim, Queue, Token};
-use super::sweep::Sweep;
-use super::transaction::{self, Durability, Transaction};
-use super::watchers::Watchers;
-use super::{Options, apply, reader};
 use crate::clock::Moment;
-use crate::{AtomicWrite, Clock, Commit, Entry, Error, OwnedRead, Random, Result};
+use crate::sqlite::file::checkpoint::Checkpoints;
+use crate::sqlite::file::durability::Durability;
+use crate::sqlite::file::open_file::OpenFile;
+use crate::sqlite::options::Options;
+use crate::sqlite::read::reader;
+use crate::sqlite::write::apply;
+use crate::sqlite::write::jobs::{Closing, Job, Operation};
+use crate::sqlite::write::queue::Queue;
+use crate::sqlite::write::sweep::Sweep;
+use crate::sqlite::write::transaction::{self, Transaction};
+use crate::sqlite::write::watchers::Watchers;
+use crate::{Clock, Error, Random, Result};
 
 /// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
 const POLL_INTERVAL: u64 = 25;
@@ -30,104 +33,7 @@ const LONGEST_SLEEP: u64 = 1000;
 const GROUP_OPERATIONS: usize = 1024;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) type Answer<T> = oneshot::Sender<Result<T>>;
-
-/// Work for the worker.
-pub(super) enum Job {
-    Do(Operation),
-    Dequeue {
-        capacity: usize,
-        answer: Answer<Vec<Claim>>,
-    },
-    /// The handler of a claimed message is called.
-    Start(Token),
-    /// Something to run between two transactions: after the jobs before it, and before those after it.
-    Run(Box<dyn FnOnce(&Connection) + Send>),
-    /// Something else is due earlier than it was.
-    Wake,
-    /// No database uses the file any more. See [`Closing`].
-    Close(Closing),
-}
-
-impl Job {
-    /// Whether it is an operation that takes effect in the order of the calls. In memory, callers do these themselves where none
-    /// waits for the thread.
-    pub fn is_called(&self) -> bool {
-        matches!(
-            self,
-            Job::Do(Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Read { .. }) | Job::Run(_)
-        )
-    }
-}
-
-/// What becomes of the messages whose handlers run when a file is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// The handlers may still finish them.
-    Finish,
-    /// The process ends, and with it the handlers.
-    Abandon,
-}
-
-/// Work in a transaction.
-pub(super) enum Operation {
-    /// The flights of those that are queued end when they are committed or have failed, before the answer.
-    Write {
-        write: AtomicWrite,
-        reply: Reply<Commit>,
-        flight: Option<Flight>,
-    },
-    DeleteRange {
-        start: Vec<u8>,
-        end: Vec<u8>,
-        limit: u32,
-        reply: Reply<u64>,
-        flight: Option<Flight>,
-    },
-    /// A read that takes place after the writes before it, and before those after it.
-    Read {
-        reads: Vec<OwnedRead>,
-        most_bytes: usize,
-        reply: Reply<Vec<Vec<Entry>>>,
-    },
-    Finish {
-        token: Token,
-        success: bool,
-        reply: Reply<()>,
-    },
-    /// Ends the claim of a message that nobody finishes.
-    Release {
-        token: Token,
-    },
-}
-
 impl Operation {
-    /// When what it does must be on the disk. None for one that changes nothing.
-    fn durability(&self) -> Option<Durability> {
-        match self {
-            Operation::Write { .. } | Operation::DeleteRange { .. } => Some(Durability::Synced),
-            Operation::Finish { .. } | Operation::Release { .. } => Some(Durability::Deferred),
-            Operation::Read { .. } => None,
-        }
-    }
-
-    /// About how many bytes it adds to the WAL.
-    fn size(&self) -> usize {
-        match self {
-            Operation::Write { write, .. } => write.size(),
-            _ => 0,
-        }
-    }
-
-    /// Notes that it is queued.
-    pub fn queue(&mut self, in_flight: &Arc<InFlight>) {
-        match self {
-            Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
-            Operation::DeleteRange { start, end, flight, .. } => *flight = Some(in_flight.delete_range(start, end)),
-            Operation::Read { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
-        }
-    }
-
     /// Runs it. An error is that of the transaction.
     fn run(&mut self, queue: &Queue, transaction: &Transaction<'_>) -> Result<()> {
         match self {
@@ -181,27 +87,6 @@ impl Operation {
     }
 }
 
-/// An answer to be sent, and what it will be if the transaction is committed.
-pub(super) struct Reply<T> {
-    answer: Answer<T>,
-    result: Option<Result<T>>,
-}
-
-impl<T> Reply<T> {
-    pub fn new(answer: Answer<T>) -> Self {
-        Self { answer, result: None }
-    }
-
-    fn send(self, committed: &Result<()>) {
-        let result = match committed {
-            Ok(()) => self.result.unwrap_or(Err(Error::Closed)),
-            Err(error) => Err(error.clone()),
-        };
-        // A caller that no longer waits does not want the answer.
-        let _ = self.answer.send(result);
-    }
-}
-
 /// The commits of other processes.
 struct ExternalCommits {
     /// SQLite's count of them.
@@ -210,7 +95,7 @@ struct ExternalCommits {
     poll_at: u64,
 }
 
-pub(super) struct Worker {
+pub(crate) struct Worker {
     watchers: Arc<Watchers>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,

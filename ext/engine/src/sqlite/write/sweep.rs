@@ -2,9 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::transaction::Transaction;
 use crate::Result;
 use crate::clock::Moment;
+use crate::sqlite::write::transaction::Transaction;
 
 const EARLIEST: &str = "select min(expiration_ms) from kv where expiration_ms >= 0";
 const DELETE: &str = "delete from kv where k in (
@@ -19,7 +19,7 @@ const INTERVAL: u64 = 1000;
 
 /// When to sweep next.
 #[derive(Default)]
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     /// When the next entry expires, in milliseconds since the Unix epoch. None where nothing is known to expire.
     earliest: Option<u64>,
     /// The monotonic time before which not to sweep again, in milliseconds.

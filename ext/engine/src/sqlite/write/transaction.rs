@@ -2,7 +2,6 @@ use std::cell::{Cell, RefCell};
 
 use rusqlite::{CachedStatement, Connection, Params};
 
-use super::apply::SET;
 use crate::{Clock, Error, Random, Result};
 
 const BEGIN: &str = "begin immediate";
@@ -10,30 +9,12 @@ const COMMIT: &str = "commit";
 const ROLLBACK: &str = "rollback";
 const GET_VERSION: &str = "select version from data_version where k = 0";
 const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
-
-/// When a transaction is on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Durability {
-    /// Together with the next one that is synced. For what a power failure may undo: that a message was taken from the
-    /// queue, or an expired entry removed.
-    Deferred,
-    /// Once it is committed.
-    Synced,
-}
-
-impl Durability {
-    /// Sets a connection to it.
-    pub fn apply(self, connection: &Connection) -> Result<()> {
-        let synchronous = match self {
-            Durability::Synced => "full",
-            Durability::Deferred => "normal",
-        };
-        Ok(connection.pragma_update(None, "synchronous", synchronous)?)
-    }
-}
+/// Stores an entry, but leaves one alone that expires at another time.
+const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
+    on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4 where expiration_ms = ?5";
 
 /// A transaction of the writer, with what its operations share. Rolled back when it is dropped.
-pub(super) struct Transaction<'a> {
+pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     /// Whether one operation is all that it does.
     single_op: bool,
@@ -54,7 +35,7 @@ pub(super) struct Transaction<'a> {
 }
 
 /// What a transaction is begun with.
-pub(super) struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
     /// Where to read the time of the transaction.
@@ -67,7 +48,7 @@ pub(super) struct Options<'a> {
 
 /// What a transaction did that concerns others.
 #[derive(Default)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     /// The keys that it changed, where someone watches.
     pub touched: Vec<Vec<u8>>,
     /// When the first of the values that it stored expires, in milliseconds since the Unix epoch.

@@ -14,7 +14,7 @@ use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
 /// The writes in flight of one database.
 #[derive(Default)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     /// How many there are. Most reads look no further.
     count: AtomicUsize,
     changes: Mutex<Changes>,
@@ -33,7 +33,7 @@ struct Changes {
 type Range = (Arc<[u8]>, Arc<[u8]>);
 
 /// A write in flight, until it is dropped.
-pub(super) struct Flight {
+pub(crate) struct Flight {
     all: Arc<InFlight>,
     keys: Vec<Arc<[u8]>>,
     ranges: Vec<Range>,

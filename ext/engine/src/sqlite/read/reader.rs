@@ -2,8 +2,9 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-use super::connection::FileConnection;
-use super::schema::live;
+use crate::sqlite::file::connection::FileConnection;
+use crate::sqlite::file::schema::live;
+use crate::sqlite::read::row::blob;
 use crate::{Entry, EntryRef, Error, OwnedRead, Read, Result, ValueRef, Versionstamp, Visitor};
 
 /// A query of the live entries from a key up to another, at a time.
@@ -21,7 +22,7 @@ const SCAN_KEYS_REVERSE: &str = scan!("k, null, 0, version", "order by k desc li
 const COUNT: &str = scan!("count(*)", "");
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
-pub(super) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visitor<'_>) -> Result<()> {
+pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visitor<'_>) -> Result<()> {
     // One statement is a snapshot by itself; several need a transaction around them. A read from within a visit is part
     // of the snapshot around it.
     let _snapshot = match reads {
@@ -70,7 +71,7 @@ fn out_of_order() -> Error {
 }
 
 /// Reads in one snapshot, and copies the entries, up to so many bytes of values: one list for each read.
-pub(super) fn read_entries(
+pub(crate) fn read_entries(
     connection: &Connection,
     now: u64,
     reads: &[OwnedRead],
@@ -88,14 +89,14 @@ pub(super) fn read_entries(
 }
 
 /// Begins to read one state of a file, whatever is written meanwhile.
-pub(super) fn begin_snapshot(connection: FileConnection) -> Result<FileConnection> {
+pub(crate) fn begin_snapshot(connection: FileConnection) -> Result<FileConnection> {
     connection.execute_batch("begin")?;
     connection.query_row("select version from data_version where k = 0", [], |_| Ok(()))?;
     Ok(connection)
 }
 
 /// Counts the entries of a range. See [`Database::count`](crate::Database::count).
-pub(super) fn count(connection: &Connection, now: u64, start: &[u8], end: &[u8]) -> Result<u64> {
+pub(crate) fn count(connection: &Connection, now: u64, start: &[u8], end: &[u8]) -> Result<u64> {
     Ok(connection.query_row(COUNT, (start, end, now as i64), |row| row.get::<_, i64>(0))? as u64)
 }
 
@@ -106,11 +107,4 @@ fn entry<'a>(row: &'a Row<'_>, values: bool) -> Result<EntryRef<'a>> {
     };
     let versionstamp = Versionstamp::from_version(row.get::<_, i64>(3)? as u64);
     Ok(EntryRef { key: blob(row, 0)?, value, versionstamp })
-}
-
-/// The bytes of a column. One that holds none is damage.
-pub(super) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
-    let value = row.get_ref(column)?;
-    let damaged = |_| rusqlite::Error::InvalidColumnType(column, "blob".into(), value.data_type());
-    Ok(value.as_blob().map_err(damaged)?)
 }

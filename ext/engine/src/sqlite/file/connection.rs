@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::ReentrantMutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use super::error::{IS_FOLDER, open_hint};
-use super::pinned::Pinned;
-use super::transaction::Durability;
+use crate::sqlite::error::{IS_FOLDER, open_hint};
+use crate::sqlite::file::durability::Durability;
+use crate::sqlite::file::lifecycle;
+use crate::sqlite::file::pinned::Pinned;
+use crate::sqlite::file::schema;
 #[cfg(unix)]
-use super::vfs;
-use super::{checkpoint, lifecycle, schema};
+use crate::sqlite::file::vfs;
+use crate::sqlite::file::wal;
 use crate::{Cause, Error, Result};
 
 /// Statements that a connection keeps prepared: all that the engine has.
@@ -37,11 +40,20 @@ const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 const EXISTING: OpenFlags = OpenFlags::empty();
 
 /// A connection, with the name of its file: SQLite opens and deletes files by that name until the connection is closed.
-pub(super) struct FileConnection {
+pub(crate) struct FileConnection {
     // Dropped before the name.
     connection: Connection,
     /// None for a database in memory.
     _file: Option<Arc<Pinned>>,
+}
+
+/// A connection for one thread at a time. The thread that reads may read again from within, as it does where a value
+/// runs code of the host when it is decoded.
+pub(crate) type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
+
+/// Shares a connection.
+pub(crate) fn shared(connection: FileConnection) -> SharedConnection {
+    Arc::new(ReentrantMutex::new(connection))
 }
 
 impl FileConnection {
@@ -66,12 +78,12 @@ impl DerefMut for FileConnection {
 }
 
 /// Connects to a file by its pinned name. SQLite's message names the path that was asked for.
-pub(super) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
+pub(crate) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     connect_by(file, &file.file(""), flags)
 }
 
 /// Connects as [`connect`] does, by a name that has the pinned one in it: a URI.
-pub(super) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
+pub(crate) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     match connect_on_vfs(name, flags) {
         Ok(connection) => Ok(FileConnection { connection, _file: Some(file.clone()) }),
@@ -93,7 +105,7 @@ fn connect_on_vfs(name: &Path, flags: OpenFlags) -> rusqlite::Result<Connection>
 
 /// Opens a connection for reads and writes, and brings the file to the present format. Returns with it whether it writes to a
 /// WAL: not to a file that may only be read, and not where the file system has no shared memory.
-pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> {
+pub(crate) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepare = || -> Result<bool> {
         if connection.is_readonly(rusqlite::MAIN_DB)? {
@@ -114,7 +126,7 @@ pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> 
 
 /// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
 /// nobody has it locked, and no WAL is left to be read. None for any other file, and any failure.
-pub(super) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> {
+pub(crate) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> {
     if file.status("-wal").is_ok_and(|wal| wal.size > 0) {
         return None;
     }
@@ -130,12 +142,12 @@ pub(super) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> 
 }
 
 /// Opens a connection for reads, to a file that a writer has open.
-pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
+pub(crate) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     prepare_to_read(file, open(file, EXISTING)?)
 }
 
 /// Opens a connection as [`open_reader`] does, where nobody has the file locked.
-pub(super) fn open_reader_at_once(file: &Arc<Pinned>) -> Result<FileConnection> {
+pub(crate) fn open_reader_at_once(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
@@ -149,7 +161,7 @@ fn prepare_to_read(file: &Pinned, connection: FileConnection) -> Result<FileConn
 }
 
 /// Opens a connection for checkpoints, to a file that a writer has open.
-pub(super) fn open_checkpointer(file: &Arc<Pinned>) -> Result<FileConnection> {
+pub(crate) fn open_checkpointer(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = open(file, EXISTING)?;
     sync_fully(&connection)?;
     Durability::Synced.apply(&connection)?;
@@ -157,7 +169,7 @@ pub(super) fn open_checkpointer(file: &Arc<Pinned>) -> Result<FileConnection> {
 }
 
 /// Opens a database in memory, for reads and writes.
-pub(super) fn open_memory() -> Result<FileConnection> {
+pub(crate) fn open_memory() -> Result<FileConnection> {
     let connection = Connection::open_in_memory()?;
     configure(&connection)?;
     schema::migrate(&connection)?;
@@ -189,7 +201,7 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
 }
 
 /// Whether the name of the file leads to another than the one that the connection has opened.
-pub(super) fn has_moved(connection: &Connection) -> bool {
+pub(crate) fn has_moved(connection: &Connection) -> bool {
     let mut moved: c_int = 0;
     // SAFETY: the handle is that of an open connection. SQLite writes an integer to where it is told to.
     let result = unsafe {
@@ -205,7 +217,7 @@ pub(super) fn has_moved(connection: &Connection) -> bool {
 
 fn prepare_to_write(connection: &Connection) -> Result<()> {
     keep_pages(connection)?;
-    checkpoint::take_over(connection);
+    wal::watch(connection);
     sync_fully(connection)?;
     Durability::Synced.apply(connection)
 }
@@ -228,7 +240,7 @@ fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
 /// whose limit is a parameter, for each value of it.
 ///
 /// A file may come from anyone: what its schema wants to be done is not done.
-pub(super) fn configure(connection: &Connection) -> Result<()> {
+pub(crate) fn configure(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
@@ -252,7 +264,7 @@ fn use_wal(connection: &Connection) -> Result<bool> {
 }
 
 /// Does what waits for a lock, but for a second or so: it can do without.
-pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < BRIEF_LOCK_ATTEMPTS))?;
     let result = operation(connection);
     connection.busy_handler(Some(wait_for_lock))?;
@@ -260,7 +272,7 @@ pub(super) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
 }
 
 /// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
-pub(super) fn wait_for_lock(attempts: i32) -> bool {
+pub(crate) fn wait_for_lock(attempts: i32) -> bool {
     lifecycle::waits_for_lock(attempts);
     thread::sleep(LOCK_INTERVAL);
     attempts < LOCK_ATTEMPTS

@@ -12,18 +12,20 @@ use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::connection::FileConnection;
-use super::in_flight::InFlight;
-use super::lifecycle::{self, Lifecycle, Release};
-use super::open_files::OpenFile;
-use super::queue::Claim;
-use super::watchers::Watchers;
-use super::worker::{Answer, Closing, Job, Operation, Reply, Worker};
-use super::{Options, SharedConnection, connection, ready};
+use crate::backend::ready;
+use crate::sqlite::file::connection::FileConnection;
+use crate::sqlite::file::connection::{self, SharedConnection};
+use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
+use crate::sqlite::file::open_file::OpenFile;
+use crate::sqlite::options::Options;
+use crate::sqlite::write::in_flight::InFlight;
+use crate::sqlite::write::jobs::{Answer, Claim, Closing, Job, Operation, Reply};
+use crate::sqlite::write::watchers::Watchers;
+use crate::sqlite::write::worker::Worker;
 use crate::{AtomicWrite, BoxFuture, Commit, Entry, Error, OwnedRead, Result};
 
 /// A handle of the thread.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
     /// What the thread is started with, until it is.
     unstarted: Mutex<Option<Unstarted>>,
@@ -309,7 +311,7 @@ struct Thread {
 
 /// Closes the files again that no database uses any more, though handlers still had messages of them. Waits for that, unless another
 /// process has one locked.
-pub(super) fn close_again(closing: Closing) {
+pub(crate) fn close_again(closing: Closing) {
     let thread = |thread: &Thread| Some((thread.lifecycle.upgrade()?, thread.jobs.clone()));
     let threads: Vec<_> = THREADS.lock().iter().filter_map(thread).collect();
     for (lifecycle, jobs) in threads {
