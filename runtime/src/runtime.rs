@@ -394,7 +394,7 @@ mod tests {
     /// deno_runtime names its own ops, some of which do the same.
     #[test]
     fn own_ops_are_named_after_this_runtime() {
-        let own = extensions::openkv_runtime::init().ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // What Deno's crates call by this name.
         assert_eq!(other, ["op_set_raw"]);
