@@ -4,12 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use deno_error::JsErrorBox;
 use deno_tls::rustls::RootCertStore;
-use deno_tls::rustls::pki_types::CertificateDer;
-use deno_tls::{
-    RootCertStoreProvider, create_default_root_cert_store, deno_native_certs::load_native_certs, rustls_pemfile,
-};
+use deno_tls::{RootCertStoreProvider, create_default_root_cert_store, rustls_pemfile};
 
 use crate::environment::Environment;
+use crate::system_certificates::{SYSTEM, SystemCertificates, names};
 
 /// Whom TLS connections trust: by the same variables as Deno, `DENO_TLS_CA_STORE` (Mozilla's list, the system's, or both, with
 /// a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more). What a script changes in them has no effect.
@@ -30,29 +28,6 @@ impl Certificates {
 
     pub(crate) fn unchecked_hosts(&self) -> Option<Vec<String>> {
         self.unchecked_hosts.clone()
-    }
-}
-
-/// The name in `DENO_TLS_CA_STORE` for the certificates of the system.
-const SYSTEM: &str = "system";
-
-/// Returns the names in a value of `DENO_TLS_CA_STORE`.
-fn names(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|name| !name.is_empty())
-}
-
-/// The certificates that the system trusts, or why they cannot be loaded.
-pub(crate) struct SystemCertificates(Result<Vec<CertificateDer<'static>>, String>);
-
-impl SystemCertificates {
-    /// Loads them if a value of `DENO_TLS_CA_STORE` names them. Scripts may change the variables that say where they are
-    /// found: this must come before the first script.
-    pub fn load_if_named(stores: Option<&str>) -> Option<Self> {
-        names(stores?).any(|name| name == SYSTEM).then(|| {
-            let certificates =
-                load_native_certs().map_err(|error| format!("the system's certificates cannot be loaded: {error}"));
-            Self(certificates.map(|all| all.into_iter().map(|certificate| certificate.0.into()).collect()))
-        })
     }
 }
 

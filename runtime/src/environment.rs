@@ -10,8 +10,8 @@ use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoD
 use deno_core::url::Url;
 use sys_traits::impls::RealSys;
 
-use crate::certificates::SystemCertificates;
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
+use crate::system_certificates::SystemCertificates;
 
 /// What is read from the process once.
 pub(crate) struct Environment {

@@ -13,6 +13,7 @@ pub mod permissions;
 mod repl;
 mod report;
 mod runtime;
+mod system_certificates;
 pub mod testing;
 pub mod unstable;
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 
-use crate::backend::ready;
+use crate::future::ready;
 use crate::{
     AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, List, LocalReads, Mutation, Read,
     ReadOptions, Result, Selector, Value, Visitor, Watch,

@@ -119,6 +119,7 @@ mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
+mod future;
 mod key;
 mod limits;
 mod list;
@@ -134,11 +135,12 @@ mod versionstamp;
 mod watch;
 mod write;
 
-pub use backend::{Backend, BoxFuture, BoxStream, Consistency, LocalReads, ReadOptions, WatchEvent};
+pub use backend::{Backend, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
 pub use database::{Database, Local};
 pub use delivery::{Claim, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
+pub use future::{BoxFuture, BoxStream};
 pub use key::{Key, KeyError, KeyPart, KeyParts};
 pub use limits::Limits;
 pub use list::{BlockingList, List};

@@ -1,6 +1,6 @@
 use std::future::poll_fn;
 
-use crate::backend::BoxStream;
+use crate::BoxStream;
 use crate::{Result, WatchEvent};
 
 /// A watch of keys. Ends when it is dropped, or with the database.

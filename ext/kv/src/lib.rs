@@ -29,6 +29,7 @@
 //!
 //! The ops here convert, and hand on to the engine; the classes that scripts see are in `js`.
 
+mod database;
 mod error;
 mod key;
 mod mutation;

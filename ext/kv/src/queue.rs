@@ -7,9 +7,9 @@ use deno_core::convert::Uint8Array;
 use deno_core::{OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::Delivery;
 
+use crate::database::database;
 use crate::error::KvError;
 use crate::key::bytes_from_v8;
-use crate::open::database;
 use crate::value::Decoder;
 
 /// The messages that handlers have. They outlive their database: a handler may finish after it was closed.

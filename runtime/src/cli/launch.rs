@@ -8,9 +8,9 @@ use deno_permissions::PermissionsOptions;
 use openkv::unstable::support;
 use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report};
 
-use super::Outcome;
 use super::env_file;
 use super::flags::RuntimeFlags;
+use super::outcome::Outcome;
 use super::warnings;
 
 /// Where remote modules may come from if the user does not say, as in the reference.

@@ -16,7 +16,7 @@ use deno_core::{
 };
 use tokio::sync::mpsc;
 
-use super::print;
+use super::print::print;
 use crate::report;
 use crate::runtime::Runtime;
 

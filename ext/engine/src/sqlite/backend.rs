@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::backend::ready;
+use crate::future::ready;
 use crate::sqlite::error::{CONNECTION_FILES, can_open};
 use crate::sqlite::file::connection::SharedConnection;
 use crate::sqlite::file::lifecycle;

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use super::backend::writer_of as writer;
 use super::{Location, Options};
 use crate::{
-    AtomicWrite, Check, Clock, Commit, Database, Enqueue, Entry, Error, Key, KeyPart, Mutation, MutationKind,
-    Operand, Read, Result, Selector, Value, Versionstamp,
+    AtomicWrite, Check, Clock, Commit, Database, Enqueue, Entry, Error, Key, KeyPart, Mutation, MutationKind, Operand,
+    Read, Result, Selector, Value, Versionstamp,
 };
 
 #[derive(Default)]

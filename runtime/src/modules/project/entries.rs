@@ -6,7 +6,7 @@ use openkv_transpile::{CompilerOptions, Decorators, Jsx};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::error::Error;
 use crate::unstable::{Support, support};
 
 /// How the tests of a project are found and run.

@@ -55,6 +55,12 @@ impl OpenFile {
         &self.failure
     }
 
+    /// The same file, as if nothing had failed.
+    #[cfg(test)]
+    pub fn without_failure(self) -> Self {
+        Self { failure: Arc::default(), ..self }
+    }
+
     /// The name of the file, for more connections to it.
     pub fn name(&self) -> &Arc<Pinned> {
         &self.file

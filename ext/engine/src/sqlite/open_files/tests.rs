@@ -175,7 +175,7 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
 
     let unconfirmed = writer.run(move |connection| {
         fs::remove_file(path).unwrap();
-        super::OpenFile { failure: Default::default(), ..file }.confirm(connection)
+        file.without_failure().confirm(connection)
     });
     match block_on(unconfirmed) {
         Err(Error::OutcomeUnknown(cause)) => assert!(matches!(*cause, Error::Moved { .. })),

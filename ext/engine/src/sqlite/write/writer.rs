@@ -12,7 +12,7 @@ use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::backend::ready;
+use crate::future::ready;
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::connection::{self, SharedConnection};
 use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
