@@ -1,5 +1,5 @@
 //! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
-//! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
+//! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/results`.
 
 pub mod backup;
 pub mod claims;
