@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture` and `startup`.
 
 mod bench;
+mod circles;
 mod startup;
 mod v8;
 
@@ -78,6 +79,7 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 
 fn test(filter: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
+    circles::check(root())?;
     let mut tests = cargo(&["test", "--workspace"]);
     tests.args(filter);
     let steps = [
