@@ -12,7 +12,7 @@ use deno_config::workspace::{
 use deno_core::url::Url;
 use deno_lockfile::WorkspaceConfig;
 use import_map::ImportMap;
-use openkv_transpile::{CompilerOptions, Decorators};
+use openkv_js::transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
 use super::Config;
