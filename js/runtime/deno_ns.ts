@@ -39,6 +39,17 @@ const listenDatagram = () => listen ??= net().createListenDatagram(op_net_listen
 const usage = new Float64Array(4);
 const size = new Uint32Array(2);
 
+/**
+ * When deno_core loads the first script that the snapshot lacks, it reads from the environment where to log that. No script
+ * may decide this, which could have it write to any file: deno_core reads it before a script changes the environment.
+ */
+function setEnv(name: string, value: string) {
+  core.loadExtScript("ext:deno_telemetry/util.ts");
+  os.env.set(name, value);
+}
+
+const env = ObjectAssign({}, os.env, { set: setEnv });
+
 /** `Deno`. */
 export const deno = {
   AtomicOperation,
@@ -57,7 +68,7 @@ export const deno = {
     op_runtime_cpu_usage(usage);
     return { system: usage[0], user: usage[1] };
   },
-  env: os.env,
+  env,
   errors,
   execPath: os.execPath,
   exit: os.exit,

@@ -64,10 +64,6 @@ function bootstrap(options: Options) {
   // As in Deno: without it, data of strangers cannot change what all objects inherit.
   if (!options.unsafeProto) delete (Object.prototype as { __proto__?: unknown }).__proto__;
 
-  // When deno_core loads the first script that the snapshot lacks, it reads from the environment where to log that: this must
-  // not be decided by a script, which could have it write to any file.
-  core.loadExtScript("ext:deno_telemetry/util.ts");
-
   performance.setTimeOrigin();
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;

@@ -15,6 +15,7 @@ use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
+use crate::environment::Environment;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
@@ -205,7 +206,7 @@ impl Runtime {
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
-            extensions::openkv_runtime::args(),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
@@ -393,7 +394,7 @@ mod tests {
     /// deno_runtime names its own ops, some of which do the same.
     #[test]
     fn own_ops_are_named_after_this_runtime() {
-        let own = extensions::openkv_runtime::init().ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // What Deno's crates call by this name.
         assert_eq!(other, ["op_set_raw"]);

@@ -12,6 +12,7 @@ mod repl;
 mod run;
 mod test;
 mod types;
+mod warnings;
 
 use std::io::{ErrorKind, Write};
 

@@ -15,7 +15,7 @@ use import_map::ImportMap;
 use openkv_js::transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
-use super::Config;
+use super::{Config, with_causes};
 pub use entries::TestEntry;
 
 /// Why a configuration file cannot be used.
@@ -23,8 +23,8 @@ pub use entries::TestEntry;
 #[non_exhaustive]
 pub enum Error {
     /// It is no JSON, cannot be read, or is of no workspace that is valid.
-    #[error(transparent)]
-    Read(#[from] WorkspaceDiscoverError),
+    #[error("{}", with_causes(.0))]
+    Read(WorkspaceDiscoverError),
     /// There is no current folder.
     #[error("there is no current folder: {0}")]
     Folder(#[from] std::io::Error),
@@ -122,7 +122,7 @@ impl Project {
     /// Reads the configuration file that is found from a place, and the workspace that it is a member of.
     fn discover(start: WorkspaceDiscoverStart) -> Result<Option<Self>, Error> {
         let options = WorkspaceDiscoverOptions { discover_pkg_json: true, ..Default::default() };
-        let directory = WorkspaceDirectory::discover(&RealSys, start, &options)?;
+        let directory = WorkspaceDirectory::discover(&RealSys, start, &options).map_err(Error::Read)?;
         let workspace = &directory.workspace;
         let Some(config) = directory.member_or_root_deno_json() else { return Ok(None) };
         // What the root says first: the member may say otherwise.

@@ -105,7 +105,7 @@ fn links_in_the_place_of_directories_are_refused_or_followed() {
     let base = directories.path("in");
     let text = "a part of this path is a symbolic link, which is not followed";
     for name in ["in/link/x.db", "in/link/sub/x.db", "in/file", "in/loop"] {
-        let error = directories.open(name, false).err().expect(name).to_string();
+        let error = directories.open(name, false).expect_err(name).to_string();
         assert!(error.contains(text) && error.contains(&base.display().to_string()), "{error}");
         assert!(linux::walk(&directories.path(name)).is_err(), "{name}");
     }
@@ -146,7 +146,7 @@ fn errors_name_the_path_that_was_asked_for() {
     fs::create_dir(directories.path("in/directory")).unwrap();
     let long = format!("in/{}", "x".repeat(300));
     for name in ["in/text", "in/directory", "in/missing/x.db", "in/text/x.db", "in/..", &long] {
-        let error = directories.open(name, false).err().expect(name).to_string();
+        let error = directories.open(name, false).expect_err(name).to_string();
         assert!(error.contains(&directories.path(name).display().to_string()), "{error}");
         assert!(!error.contains("/proc"), "{error}");
     }
@@ -182,7 +182,7 @@ fn file_that_a_journal_names_as_its_super_journal_is_left_alone() {
     let journal = journal_with_super_journal(pages as u32, target.to_str().unwrap());
     fs::write(directories.path("in/x.db-journal"), journal).unwrap();
 
-    let error = directories.open("in/x.db", false).err().expect("the journal is not played back").to_string();
+    let error = directories.open("in/x.db", false).expect_err("the journal is not played back").to_string();
     assert!(error.contains("access permission denied"), "{error}");
     assert_eq!(fs::read(target).unwrap(), b"of others");
 }
