@@ -29,5 +29,5 @@ macro_rules! conformance {
 }
 
 conformance!(additions atomic blobs closing entries errors expiry inspect keys limits list messages options order queue staging);
-conformance!(names values watch);
+conformance!(names tampering values watch);
 conformance!(crypto datagrams events fetch files net open_files process serve web websocket);

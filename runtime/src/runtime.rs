@@ -11,7 +11,7 @@ use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
-use openkv_transpile::{Decorators, MediaType};
+use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
@@ -92,11 +92,11 @@ struct Hooks {
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
-    /// Runs tests. See `js/testing/mod.ts`.
+    /// Runs tests. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
 
-/// What the bootstrap script is told. See `js/main.ts`.
+/// What the bootstrap script is told. See `js/runtime/main.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
@@ -291,7 +291,7 @@ impl Runtime {
         Ok(self.exit_code.get())
     }
 
-    /// Loads the main module, and readies the global scope for the REPL. See `js/repl.ts`.
+    /// Loads the main module, and readies the global scope for the REPL. See `js/runtime/repl.ts`.
     pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
         self.js.load_main_es_module(&self.main_module).await?;
         self.dispatch(|hooks| &hooks.start_repl).map(drop)
@@ -306,7 +306,7 @@ impl Runtime {
         self.decorators
     }
 
-    /// Gets a function that runs tests. See `js/testing/mod.ts`.
+    /// Gets a function that runs tests. See `js/runtime/testing/mod.ts`.
     pub(crate) fn test_function(&mut self, name: &'static str) -> v8::Global<v8::Function> {
         deno_core::scope!(scope, &mut self.js);
         let testing = v8::Local::new(scope, &self.hooks.testing);

@@ -1,6 +1,6 @@
 use clap::{Arg, ArgMatches, Command};
 use deno_permissions::PermissionsOptions;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
 use super::arguments;
 use super::flags::{self, RuntimeFlags};

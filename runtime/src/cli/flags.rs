@@ -7,7 +7,7 @@ use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::unstable::{FEATURES, Support};
 use openkv::{Certificates, Config, Lock, ModuleOptions};
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
 use super::arguments::{list, maybe_list, one, optional, switch};
 use super::permissions;

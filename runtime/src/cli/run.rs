@@ -2,7 +2,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 use openkv::Options;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
 use super::flags::{self, RuntimeFlags};
 use super::launch;

@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use openkv::testing::{Filter, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
 use openkv::{Options, Project, Runtime, report};
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;

@@ -20,7 +20,7 @@ use deno_graph::source::{
 };
 use deno_permissions::{CheckSpecifierKind, PermissionCheckError, PermissionsContainer};
 use deno_web::BlobStoreTrait;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 use sys_traits::impls::RealSys;
 
 use super::http_client::ModuleClient;

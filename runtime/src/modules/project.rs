@@ -11,7 +11,7 @@ use deno_config::workspace::{WorkspaceDirectory, WorkspaceDiscoverOptions, Works
 use deno_core::url::Url;
 use deno_lockfile::WorkspaceConfig;
 use import_map::ImportMap;
-use openkv_transpile::{CompilerOptions, Decorators};
+use openkv_js::transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
 use super::Config;

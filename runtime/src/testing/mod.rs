@@ -1,4 +1,4 @@
-//! Runs modules for their tests: `Deno.test` registers them (`js/testing`), and a [`TestRun`] has them run one by
+//! Runs modules for their tests: `Deno.test` registers them (`js/runtime/testing`), and a [`TestRun`] has them run one by
 //! one, each module in an isolate of its own.
 
 mod discovery;

@@ -2,7 +2,7 @@
 
 use deno_config::deno_json::ConfigFile;
 use deno_core::serde_json::{Map, Value};
-use openkv_transpile::{CompilerOptions, Decorators, Jsx};
+use openkv_js::transpile::{CompilerOptions, Decorators, Jsx};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -56,8 +56,9 @@ function isBlob(serialized: unknown): serialized is Serialized {
 /** Gives a blob a part with the stored contents. Older versions, and Deno, store none: only their own process has the parts. */
 function withParts(stored: Serialized): Serialized {
   if (!ObjectHasOwn(stored, "bytes")) return stored;
-  const size = TypedArrayPrototypeGetLength(stored.bytes);
-  return { ...stored, parts: [{ uuid: op_blob_create_part(stored.bytes), size }], size };
+  const bytes = stored.bytes as Uint8Array;
+  const size = TypedArrayPrototypeGetLength(bytes);
+  return { ...stored, parts: [{ uuid: op_blob_create_part(bytes), size }], size };
 }
 
 /** Takes parts, which deno_web made for the serialized blob and nobody else, from the memory of the process. */

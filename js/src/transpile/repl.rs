@@ -7,7 +7,8 @@ use deno_ast::{
     TokenOrComment, TranspileError, TranspileOptions,
 };
 
-use crate::{CompilerOptions, Decorators, MediaType, ModuleSpecifier, parse};
+use super::extension::parse;
+use super::{CompilerOptions, Decorators, MediaType, ModuleSpecifier};
 
 /// Why input of the REPL could not be transpiled.
 #[derive(Debug, thiserror::Error)]

@@ -72,7 +72,7 @@ async function run(scope: Scope, body: () => unknown): Promise<Outcome> {
 /** Reports steps that still run, which nobody waits for. Answers whether there are some. */
 function reportIncomplete(scope: Scope): boolean {
   let incomplete = false;
-  for (const step of new SafeArrayIterator(scope.steps) as Iterable<Step>) {
+  for (const step of new SafeArrayIterator(scope.steps)) {
     if (step.outcome !== undefined) continue;
     incomplete = true;
     step.ended = true;
@@ -85,7 +85,7 @@ function reportIncomplete(scope: Scope): boolean {
 /** Leaves a test that ran out of time to itself: what becomes of its steps belongs to no test any more. */
 function abandon(scope: Scope) {
   scope.ended = true;
-  for (const step of new SafeArrayIterator(scope.steps) as Iterable<Step>) {
+  for (const step of new SafeArrayIterator(scope.steps)) {
     step.outcome ??= { kind: "incomplete" };
     abandon(step);
   }

@@ -6,8 +6,14 @@ import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 
-const { ErrorPrototype, ObjectDefineProperty, ObjectPrototypeIsPrototypeOf, ObjectSetPrototypeOf, Symbol } =
-  primordials;
+const {
+  ErrorPrototype,
+  ObjectDefineProperty,
+  ObjectPrototype,
+  ObjectPrototypeIsPrototypeOf,
+  ObjectSetPrototypeOf,
+  Symbol,
+} = primordials;
 
 const console = core.loadExtScript("ext:deno_web/01_console.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
@@ -62,7 +68,7 @@ function bootstrap(options: Options) {
   delete globalThis.bootstrap;
   delete globalThis.__bootstrap;
   // As in Deno: without it, data of strangers cannot change what all objects inherit.
-  if (!options.unsafeProto) delete (Object.prototype as { __proto__?: unknown }).__proto__;
+  if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);

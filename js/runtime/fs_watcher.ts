@@ -4,7 +4,7 @@ import { op_openkv_fs_watch_next, op_openkv_fs_watch_open } from "ext:core/ops";
 const { ArrayIsArray, ArrayPrototypeMap, SymbolAsyncIterator, SymbolDispose } = primordials;
 const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
 
-interface Change {
+export interface Change {
   kind: string;
   paths: string[];
   flag?: string;

@@ -1,28 +1,16 @@
-//! TypeScript to JavaScript: for the scripts that OpenKV runs, and for its own extensions when they are built.
+//! TypeScript to JavaScript: for the scripts that the runtime runs, and for extensions when they are built.
 
+mod extension;
 mod repl;
-
-use std::sync::Arc;
 
 use deno_ast::{
     DecoratorsTranspileOption, EmitOptions, JsxAutomaticOptions, JsxClassicOptions, JsxPrecompileOptions, JsxRuntime,
-    ParseDiagnostic, ParseParams, SourceMapOption, TranspileError, TranspileOptions,
+    SourceMapOption, TranspileOptions,
 };
 
-pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource};
+pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource, TranspileError};
+pub use extension::{is_needed, transpile_extension};
 pub use repl::{InputError, is_incomplete, transpile_input};
-
-/// Why a module could not be transpiled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The text is no module. The message shows where.
-    #[error("The module's source code could not be parsed: {0}")]
-    Parse(#[from] ParseDiagnostic),
-    /// The text uses what has no counterpart in JavaScript.
-    #[error(transparent)]
-    Transpile(#[from] TranspileError),
-}
 
 /// What JSX becomes. A comment in a module, such as `@jsxImportSource`, has the last word.
 #[derive(Clone, Debug)]
@@ -148,52 +136,12 @@ pub struct Transpiled {
     pub source_map: String,
 }
 
-/// Whether modules of a media type must be transpiled before they run.
-pub fn is_needed(media_type: MediaType) -> bool {
-    media_type.is_emittable() || media_type.is_declaration()
-}
-
-/// Transpiles a module, without checking its types.
-///
-/// # Errors
-/// The text is not a module of the media type.
-pub fn transpile(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> Result<Transpiled, Error> {
-    transpile_parsed(parse(specifier, media_type, text)?, &CompilerOptions::default())
-}
-
 /// Transpiles a module that was parsed already.
 ///
 /// # Errors
 /// The module uses what has no counterpart in JavaScript.
-pub fn transpile_parsed(parsed: ParsedSource, options: &CompilerOptions) -> Result<Transpiled, Error> {
+pub fn transpile_parsed(parsed: ParsedSource, options: &CompilerOptions) -> Result<Transpiled, TranspileError> {
     let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };
     let emitted = parsed.transpile(&options.transpile_options(), &Default::default(), &emit)?.into_source();
     Ok(Transpiled { text: emitted.text, source_map: emitted.source_map.unwrap_or_default() })
-}
-
-fn parse(specifier: ModuleSpecifier, media_type: MediaType, text: Arc<str>) -> Result<ParsedSource, ParseDiagnostic> {
-    deno_ast::parse_module(ParseParams {
-        specifier,
-        text,
-        media_type,
-        capture_tokens: false,
-        scope_analysis: false,
-        maybe_syntax: None,
-    })
-}
-
-/// Transpiles a TypeScript source of an extension, which may not be wrong and must be ASCII. For build scripts.
-///
-/// # Panics
-/// The source is wrong or not ASCII: the build ends with the message.
-pub fn transpile_extension(specifier: &str, text: &str) -> String {
-    let url = ModuleSpecifier::parse(specifier).unwrap_or_else(|error| panic!("{specifier}: {error}"));
-    let media_type = MediaType::from_specifier(&url);
-    let text = if is_needed(media_type) {
-        transpile(url, media_type, text.into()).unwrap_or_else(|error| panic!("{specifier}: {error}")).text
-    } else {
-        text.into()
-    };
-    assert!(text.is_ascii(), "{specifier} is not ASCII");
-    text
 }

@@ -24,11 +24,14 @@ let registered = false;
 export function registerErrors(): void {
   if (registered) return;
   registered = true;
-  for (const name of ["Busy", "NotSupported"] as const) {
-    try {
-      core.registerErrorClass(name, errors[name]);
-    } catch {
-      // The host has one.
-    }
+  registerError("Busy");
+  registerError("NotSupported");
+}
+
+function registerError(name: "Busy" | "NotSupported"): void {
+  try {
+    core.registerErrorClass(name, errors[name]);
+  } catch {
+    // The host has one.
   }
 }

@@ -60,11 +60,11 @@ export function list(mutations: Mutations): Mutation[] {
   const elements = op_openkv_list_mutations(mutations);
   const list: Mutation[] = [];
   for (let i = 0; i < elements.length; i += 4) {
-    const kind = elements[i];
-    const key = elements[i + 1];
+    const kind = elements[i] as number;
+    const key = elements[i + 1] as unknown[] | undefined;
+    const expireIn = elements[i + 3] as number | undefined;
     if (kind === SET_VERSIONSTAMPED && key !== undefined) ArrayPrototypePush(key, commitVersionstamp);
-    const mutation = { name: NAMES[kind], key, hasValue: kind !== DELETE, value: elements[i + 2], expireIn: elements[i + 3] };
-    ArrayPrototypePush(list, mutation);
+    ArrayPrototypePush(list, { name: NAMES[kind], key, hasValue: kind !== DELETE, value: elements[i + 2], expireIn });
   }
   return list;
 }

@@ -12,6 +12,7 @@ const {
 } = primordials;
 
 const MAX = 0xffff_ffff_ffff_ffffn;
+const CUSTOM_INSPECT = SymbolFor("Deno.privateCustomInspect");
 
 /** A 64-bit unsigned integer: the one kind of value that sum, min and max work on. */
 export class KvU64 {
@@ -44,7 +45,7 @@ export class KvU64 {
   }
 
   // Shown as a boxed bigint is, under its own name: `[Deno.KvU64: 5n]`.
-  [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown): string {
+  [CUSTOM_INSPECT](inspect: Inspect, options: unknown): string {
     return StringPrototypeReplace(inspect(Object(this.value), options), "BigInt", "Deno.KvU64");
   }
 }

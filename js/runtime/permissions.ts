@@ -1,8 +1,16 @@
 import { core, primordials } from "ext:core/mod.js";
 import { op_openkv_permission } from "ext:core/ops";
 
-const { ArrayPrototypeIncludes, MapPrototypeGet, MapPrototypeSet, Promise, SafeMap, Symbol, SymbolFor } =
-  primordials;
+const {
+  ArrayPrototypeIncludes,
+  MapPrototypeGet,
+  MapPrototypeSet,
+  Promise,
+  SafeMap,
+  Symbol,
+  SymbolFor,
+  TypeError,
+} = primordials;
 const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
 const { Event, EventTarget, defineEventHandler } = core.loadExtScript("ext:deno_web/02_event.js");
 
@@ -22,9 +30,9 @@ const NARROWED_BY: Record<string, string> = {
 /** Properties that may be given as file URLs. */
 const PATHS = ["path", "command"];
 
-type Action = "query" | "request" | "revoke";
+export type Action = "query" | "request" | "revoke";
 type Descriptor = { name: string } & Record<string, unknown>;
-interface State {
+export interface State {
   state: string;
   partial: boolean;
 }
@@ -72,9 +80,8 @@ function act(action: Action, descriptor: Descriptor): PermissionStatus {
   if (by === undefined) {
     throw new TypeError(`The provided value "${name}" is not a valid permission name`);
   }
-  let of = descriptor[by];
-  if (ArrayPrototypeIncludes(PATHS, by)) of = pathFromURL(of);
-  of = of === undefined || of === null ? undefined : `${of}`;
+  const narrowed = ArrayPrototypeIncludes(PATHS, by) ? pathFromURL(descriptor[by]) : descriptor[by];
+  const of = narrowed === undefined || narrowed === null ? undefined : `${narrowed}`;
 
   const state = op_openkv_permission(action, name, of);
   const key = of === undefined ? name : `${name} ${of}`;

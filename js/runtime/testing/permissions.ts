@@ -12,6 +12,9 @@ const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
 
 type Permission = "inherit" | boolean | string[];
 
+/** What a test may do, as the op takes it: null is what its module may. */
+export type TestPermissions = null | "none" | Record<string, Permission>;
+
 /** The kinds of permissions. */
 const NAMES = ["env", "ffi", "import", "net", "read", "run", "sys", "write"];
 
@@ -22,14 +25,14 @@ const PATHS = ["ffi", "read", "run", "write"];
  * Returns the permissions of a test as the op takes them: null for those of its module. A script may give anything, of which the op
  * gets plain data only.
  */
-export function readPermissions(permissions: unknown): null | "none" | Record<string, Permission> {
+export function readPermissions(permissions: unknown): TestPermissions {
   if (permissions === undefined || permissions === null || permissions === "inherit") return null;
   if (permissions === "none") return permissions;
   if (typeof permissions !== "object") {
     throw new TypeError(`The permissions of a test must be "inherit", "none" or an object: received ${show(permissions)}`);
   }
   const read: Record<string, Permission> = { __proto__: null as unknown as Permission };
-  for (const name of new SafeArrayIterator(ObjectKeys(permissions)) as Iterable<string>) {
+  for (const name of new SafeArrayIterator(ObjectKeys(permissions))) {
     if (!ArrayPrototypeIncludes(NAMES, name)) throw new TypeError(`A test has no permission "${name}"`);
     const permission = readPermission(name, (permissions as Record<string, unknown>)[name]);
     if (permission !== undefined) read[name] = permission;

@@ -105,6 +105,7 @@ export class KvListIterator {
     return this.#reading || this.#needsBatch() ? this.#nextInTurn() : this.#nextInBatch();
   }
 
+  // deno-lint-ignore require-await -- it makes the promise, and a rejection of what it throws
   async #nextInBatch(): Promise<IteratorResult<Entry, undefined>> {
     return this.#take();
   }
@@ -170,7 +171,7 @@ export class KvListIterator {
     this.#end = batch.length - 1;
     this.#last = !batch[this.#end];
     const isFollowed = !this.#last && this.#count + this.#end / STRIDE < this.#limit;
-    if (isFollowed && this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE]);
+    if (isFollowed && this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE] as Key);
   }
 
   [SymbolAsyncIterator](): this {
@@ -211,5 +212,5 @@ const CURSOR = {
 /** Gives an entry a cursor that is there to be read, and shows nowhere else. */
 function withCursor(entry: Omit<Entry, "cursor">, selector: Selector): Entry {
   new Listed(entry, selector, entry.key);
-  return ObjectDefineProperty(entry, "cursor", CURSOR);
+  return ObjectDefineProperty(entry as Entry, "cursor", CURSOR);
 }

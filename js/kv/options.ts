@@ -13,7 +13,9 @@ export function option<T extends object, K extends keyof T & string>(
   if (options === undefined) return undefined;
   const value = options[name];
   if (value === undefined || !ObjectHasOwn(ObjectPrototype, name)) return value;
-  for (let holder: object = options; holder !== null && holder !== ObjectPrototype; holder = ObjectGetPrototypeOf(holder)) {
+  let holder: object | null = options;
+  while (holder !== null && holder !== ObjectPrototype) {
     if (ObjectHasOwn(holder, name)) return value;
+    holder = ObjectGetPrototypeOf(holder);
   }
 }

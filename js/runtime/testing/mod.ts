@@ -162,7 +162,7 @@ async function withHooks({ fn }: Definition, t: TestContext) {
 }
 
 async function callAll(hooks: Hook[]) {
-  for (const hook of new SafeArrayIterator(hooks) as Iterable<Hook>) await hook();
+  for (const hook of new SafeArrayIterator(hooks)) await hook();
 }
 
 /** `Deno.exit` where no test forbids it: ends the module, or the run. */

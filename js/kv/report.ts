@@ -1,6 +1,6 @@
 import { core, primordials } from "ext:core/mod.js";
 
-const { Error, JSONStringify, ObjectPrototypeIsPrototypeOf, String } = primordials;
+const { ErrorPrototype, JSONStringify, ObjectPrototypeIsPrototypeOf, String } = primordials;
 
 /** How deep causes and parts of errors are shown: they may refer to each other. */
 const DEPTH = 16;
@@ -33,9 +33,9 @@ function hostConsole() {
 /** Describes a value without help of the host. */
 function describe(thrown: unknown, depth: number): string {
   try {
-    return ObjectPrototypeIsPrototypeOf(Error.prototype, thrown)
+    return ObjectPrototypeIsPrototypeOf(ErrorPrototype, thrown)
       ? describeError(thrown as Error, depth)
-      : typeof thrown === "object" ? JSONStringify(thrown) : String(thrown);
+      : (typeof thrown === "object" ? JSONStringify(thrown) : undefined) ?? String(thrown);
   } catch {
     return "(an error that cannot be displayed)";
   }
