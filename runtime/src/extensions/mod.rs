@@ -38,6 +38,7 @@ deno_core::extension!(
     esm_entry_point = "ext:openkv_runtime/main.ts",
     esm = [
         dir "js",
+        "arguments.ts",
         "deno_ns.ts",
         "errors.ts",
         "fs_watcher.ts",
@@ -54,6 +55,7 @@ deno_core::extension!(
         "testing/mod.ts",
         "testing/permissions.ts",
     ],
+    lazy_loaded_js = [dir "js", "later_ops.js"],
     docs = "The global scope and the Deno namespace."
 );
 
