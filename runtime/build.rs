@@ -44,9 +44,10 @@ fn main() {
 fn extensions_with_modules() -> Vec<Extension> {
     let mut extensions = extensions::extensions();
     let runtime = extensions.iter_mut().find(|extension| extension.name == "openkv_runtime");
-    let modules =
-        openkv_js::RUNTIME.iter().map(|module| ExtensionFileSource::new_computed(module.specifier, module.text.into()));
-    runtime.expect("it is the extension of the runtime").esm_files.to_mut().extend(modules);
+    let runtime = runtime.expect("it is the extension of the runtime");
+    let source = |module: &openkv_js::Source| ExtensionFileSource::new_computed(module.specifier, module.text.into());
+    runtime.esm_files.to_mut().extend(openkv_js::RUNTIME.iter().map(source));
+    runtime.lazy_loaded_js_files.to_mut().push(source(&openkv_js::LATER_OPS));
     extensions
 }
 

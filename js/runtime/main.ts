@@ -1,3 +1,5 @@
+// First: scripts of Deno's crates keep the ops that they find.
+import "ext:openkv_runtime/arguments.ts";
 import { core, internals, primordials } from "ext:core/mod.js";
 import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";

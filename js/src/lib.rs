@@ -24,5 +24,10 @@ pub const KV: &[Source] = include!(concat!(env!("OUT_DIR"), "/kv.rs"));
 #[cfg(feature = "runtime")]
 pub const RUNTIME: &[Source] = include!(concat!(env!("OUT_DIR"), "/runtime.rs"));
 
+/// A script that the modules of the runtime load later: what it returns are the ops as scripts see them that are loaded on first use.
+#[cfg(feature = "runtime")]
+pub const LATER_OPS: Source =
+    Source { specifier: "ext:openkv_runtime/later_ops.js", text: include_str!("../runtime/later_ops.js") };
+
 /// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
 pub const DECLARATIONS: &str = include_str!("../kv/openkv.d.ts");

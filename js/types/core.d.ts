@@ -24,6 +24,8 @@ export const core: {
     op_blob_create_part(bytes: Uint8Array): string;
     op_blob_read_part(uuid: string): Promise<Uint8Array>;
     op_blob_remove_part(uuid: string): void;
+    /** A class of deno_crypto. */
+    readonly SubtleCrypto: { prototype: { importKey(...args: unknown[]): unknown } };
   };
 
   close(rid: number): void;
@@ -100,6 +102,7 @@ export const primordials: {
   ArrayPrototypeSome<T>(array: readonly T[], matches: (value: T, index: number) => boolean): boolean;
   ArrayPrototypeUnshift<T>(array: T[], ...values: T[]): number;
   BigIntPrototypeToString(value: bigint): string;
+  FunctionPrototypeCall<T>(call: (...args: never[]) => T, receiver: unknown, ...args: unknown[]): T;
   JSONStringify(value: unknown): string | undefined;
   MapPrototypeGet<K, V>(map: Map<K, V>, key: K): V | undefined;
   MapPrototypeSet<K, V>(map: Map<K, V>, key: K, value: V): Map<K, V>;
@@ -108,8 +111,10 @@ export const primordials: {
   NumberIsNaN(value: unknown): boolean;
   ObjectAssign<T, U>(target: T, source: U): T & U;
   ObjectAssign<T, U, V>(target: T, source: U, other: V): T & U & V;
+  ObjectCreate<T extends object>(prototype: T, properties?: Record<PropertyKey, Descriptor>): T;
   ObjectDefineProperties<T>(object: T, properties: Record<PropertyKey, Descriptor>): T;
   ObjectDefineProperty<T>(object: T, key: PropertyKey, descriptor: Descriptor): T;
+  ObjectEntries<T>(object: Record<string, T>): [string, T][];
   ObjectFreeze<T>(object: T): Readonly<T>;
   ObjectFromEntries<T>(entries: readonly (readonly [PropertyKey, T])[]): Record<string, T>;
   ObjectGetPrototypeOf(object: object): object | null;

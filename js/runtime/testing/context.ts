@@ -1,5 +1,6 @@
 import { core, primordials } from "ext:core/mod.js";
 import { op_openkv_test_event } from "ext:core/ops";
+import { plain } from "ext:openkv_runtime/arguments.ts";
 import { readStep, type StepDefinition } from "ext:openkv_runtime/testing/definition.ts";
 
 const { ArrayPrototypeConcat, ArrayPrototypeFilter, ArrayPrototypePush, Error, SafeArrayIterator, SymbolToStringTag } = primordials;
@@ -38,6 +39,9 @@ interface Step extends Scope {
   id: number;
   outcome?: Outcome;
 }
+
+/** How deep errors may be nested in what the binary is told, which takes no more. */
+export const MAX_DEPTH = 128;
 
 let lastStep = 0;
 /** The test that runs, or that ran last. */
@@ -94,7 +98,11 @@ function abandon(scope: Scope) {
 function end(step: Step, outcome: Outcome) {
   if (step.outcome !== undefined) return;
   step.outcome = outcome;
-  op_openkv_test_event({ kind: "stepEnded", id: step.id, outcome });
+  report({ kind: "stepEnded", id: step.id, outcome });
+}
+
+function report(event: Parameters<typeof op_openkv_test_event>[0]) {
+  op_openkv_test_event(plain(event, "event", MAX_DEPTH));
 }
 
 function context(scope: Scope, origin: string, parent: TestContext | undefined): TestContext {
@@ -124,7 +132,7 @@ async function runStep(
   const { fn, name } = definition;
   const step: Step = { id: ++lastStep, path: ArrayPrototypeConcat(parent.path, name), steps: [], ended: false };
   ArrayPrototypePush(parent.steps, step);
-  op_openkv_test_event({ kind: "stepStarted", id: step.id, name, path: parent.path, location });
+  report({ kind: "stepStarted", id: step.id, name, path: parent.path, location });
   if (definition.ignore) {
     end(step, { kind: "ignored" });
     return false;

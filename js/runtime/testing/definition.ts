@@ -91,9 +91,10 @@ export function readStep(first: unknown, second: unknown): StepDefinition {
     if (first.name === "") throw new TypeError("The function of a step needs a name, unless the name stands before it");
     return { name: first.name, fn: first as Body };
   }
-  const step = first as Partial<StepDefinition> | null | undefined;
-  if (typeof step?.fn !== "function" || typeof step.name !== "string") {
+  // Getters may answer anything else the next time.
+  const { fn, ignore, name } = (first ?? {}) as Partial<StepDefinition>;
+  if (typeof fn !== "function" || typeof name !== "string") {
     throw new TypeError("A step is a name and a function, a function with a name, or an object with 'name' and 'fn'");
   }
-  return { name: step.name, fn: step.fn, ignore: step.ignore };
+  return { name, fn, ignore };
 }

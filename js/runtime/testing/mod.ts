@@ -3,7 +3,8 @@
 
 import { core, primordials } from "ext:core/mod.js";
 import { op_openkv_test_event, op_openkv_test_permissions } from "ext:core/ops";
-import { type Location, type Outcome, runTest, type TestContext } from "ext:openkv_runtime/testing/context.ts";
+import { plain } from "ext:openkv_runtime/arguments.ts";
+import { type Location, MAX_DEPTH, type Outcome, runTest, type TestContext } from "ext:openkv_runtime/testing/context.ts";
 import { type Definition, readTest, type TestOptions } from "ext:openkv_runtime/testing/definition.ts";
 import { eachOf } from "ext:openkv_runtime/testing/each.ts";
 import { readPermissions } from "ext:openkv_runtime/testing/permissions.ts";
@@ -97,7 +98,7 @@ export const runner = {
   /** The tests of the module. There may be no more after that. */
   tests() {
     closed = true;
-    return ArrayPrototypeMap(tests, (test: Registered) => ({
+    const described = ArrayPrototypeMap(tests, (test: Registered) => ({
       name: test.name,
       ignore: !!test.ignore,
       only: !!test.only,
@@ -108,6 +109,7 @@ export const runner = {
       sanitizeResources: maybeBoolean(test.sanitizeResources),
       timeout: test.timeout,
     }));
+    return plain(described, "tests", 3);
   },
   beforeAll: () => callAll(hooks.beforeAll),
   afterAll() {
@@ -122,10 +124,10 @@ export const runner = {
     os.setExitHandler(test.sanitizeExit === false ? exit : refuseExit);
     try {
       // A test that ran out of time may have left its own.
-      op_openkv_test_permissions(readPermissions(test.permissions));
+      op_openkv_test_permissions(plain(readPermissions(test.permissions), "permissions", 2));
       const outcome = await runTest(test.name, origin, (t) => withHooks(test, t));
       const checksExitCode = outcome.kind === "ok" && test.sanitizeExit !== false && attempt === current;
-      return checksExitCode ? refuseExitCode() : outcome;
+      return plain(checksExitCode ? refuseExitCode() : outcome, "outcome", MAX_DEPTH);
     } catch (error) {
       return { kind: "failed", error: core.destructureError(error) };
     } finally {

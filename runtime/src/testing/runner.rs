@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::serde_json::{self, Value, json};
 use deno_core::{PollEventLoopOptions, serde_v8, v8};
+use deno_error::JsErrorBox;
 use deno_terminal::colors;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -62,11 +63,11 @@ impl<'a> Runner<'a> {
             move |event| {
                 let now = Instant::now();
                 output.drain();
-                let event = serde_json::from_value(event).expect("the module tells events that are known");
-                if let Some(code) = take(event, now, &mut report.lock()) {
+                if let Some(code) = take(serde_json::from_value(event)?, now, &mut report.lock()) {
                     exited.set(Some(code));
                     isolate.terminate_execution();
                 }
+                Ok(())
             }
         };
         runtime.js().op_state().borrow_mut().put(EventSink(Box::new(sink)));
@@ -246,7 +247,8 @@ impl<'a> Runner<'a> {
         let answer = js.with_event_loop_promise(answer, PollEventLoopOptions::default()).await?;
         deno_core::scope!(scope, js);
         let answer = v8::Local::new(scope, answer);
-        Ok(serde_v8::from_v8(scope, answer).expect("the module's runner answers plain data"))
+        // A script may have changed what the arrays of the runner inherit.
+        Ok(serde_v8::from_v8(scope, answer).map_err(JsErrorBox::from_err)?)
     }
 
     /// Reports, behind everything that was printed so far.
