@@ -126,6 +126,7 @@ mod random;
 mod read;
 mod selector;
 pub mod sqlite;
+mod sum;
 #[cfg(feature = "serde")]
 pub mod v8;
 mod value;

@@ -20,7 +20,6 @@ mod reader;
 mod scan;
 mod schema;
 mod shared_memory;
-mod sum;
 mod sweep;
 #[cfg(test)]
 mod tests;

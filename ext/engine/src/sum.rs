@@ -50,7 +50,7 @@ impl Term {
 }
 
 /// The sum of a stored value, if there is one, and an operand in V8's format.
-pub(super) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value> {
+pub(crate) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value> {
     let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotASummand)?;
     let Some(stored) = stored else {
         return operand.encode();
