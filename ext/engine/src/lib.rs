@@ -119,6 +119,7 @@ mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
+mod fallback;
 mod key;
 mod limits;
 mod list;
