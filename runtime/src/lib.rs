@@ -6,6 +6,8 @@
 mod certificates;
 mod environment;
 mod extensions;
+#[cfg(feature = "fake")]
+mod fake;
 mod heap;
 mod kv;
 mod modules;

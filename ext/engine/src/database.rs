@@ -6,7 +6,7 @@ use futures_executor::block_on;
 use crate::future::ready;
 use crate::{
     AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, List, LocalReads, Mutation, Read,
-    ReadOptions, Result, Selector, Value, Visitor, Watch,
+    ReadOptions, Result, Selector, Value, Visitor, Watch, fallback,
 };
 
 /// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
@@ -160,10 +160,7 @@ impl Database {
         if let Err(error) = self.limits().check_range(start, end) {
             return ready(Err(error));
         }
-        self.backend().count(start, end).unwrap_or_else(|| {
-            let list = self.list(selector.clone()).keys_only();
-            Box::pin(list.count())
-        })
+        self.backend().count(start, end).unwrap_or_else(|| fallback::count(self, selector))
     }
 
     /// Stores a value that does not expire.
@@ -203,8 +200,11 @@ impl Database {
         block_on(self.write(write))
     }
 
-    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`] and, where the backend
-    /// cannot delete ranges, [`Limits::mutations`]. Returns how many it deleted: with none, there are none left.
+    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`]. Returns how many it
+    /// deleted: with none, there are none left.
+    ///
+    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`], and what is written until
+    /// they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -213,18 +213,8 @@ impl Database {
         if let Err(error) = self.limits().check_range(start, end) {
             return ready(Err(error));
         }
-        self.backend().delete_range(start, end, self.limits().deletions).unwrap_or_else(|| {
-            let database = self.clone();
-            let limit = self.limits().mutations.min(self.limits().read_entries);
-            let keys = self.list(selector.clone()).keys_only().limit(limit).collect();
-            Box::pin(async move {
-                let entries: Vec<Entry> = keys.await?;
-                let count = entries.len() as u64;
-                let deletions = entries.into_iter().map(|entry| Mutation::delete(entry.key));
-                let write = deletions.fold(AtomicWrite::new(), AtomicWrite::mutate);
-                database.write(write).await.map(|_| count)
-            })
-        })
+        let deletion = self.backend().delete_range(start, end, self.limits().deletions);
+        deletion.unwrap_or_else(|| fallback::delete_range(self, selector))
     }
 
     /// Watches keys, for changes by anybody. See [`Watch`].

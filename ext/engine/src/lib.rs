@@ -119,6 +119,7 @@ mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
+mod fallback;
 mod future;
 mod key;
 mod limits;
@@ -128,6 +129,7 @@ mod random;
 mod read;
 mod selector;
 pub mod sqlite;
+mod sum;
 #[cfg(feature = "serde")]
 pub mod v8;
 mod value;

@@ -5,12 +5,13 @@ use crate::{Result, WatchEvent};
 
 /// A watch of keys. Ends when it is dropped, or with the database.
 pub struct Watch {
-    events: BoxStream<WatchEvent>,
+    /// None once it has ended: a stream need not bear being polled again.
+    events: Option<BoxStream<WatchEvent>>,
 }
 
 impl Watch {
     pub(crate) fn new(events: BoxStream<WatchEvent>) -> Self {
-        Self { events }
+        Self { events: Some(events) }
     }
 
     /// Waits until a key may have changed since the last call, or since the watch began. Returns false once the database was closed.
@@ -27,6 +28,11 @@ impl Watch {
     /// # Errors
     /// A failure of the storage, or of the connection to it.
     pub async fn next(&mut self) -> Option<Result<WatchEvent>> {
-        poll_fn(|context| self.events.as_mut().poll_next(context)).await
+        let events = self.events.as_mut()?;
+        let event = poll_fn(|context| events.as_mut().poll_next(context)).await;
+        if !matches!(event, Some(Ok(_))) {
+            self.events = None;
+        }
+        event
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use deno_core::convert::Uint8Array;
 use deno_core::{OpState, ResourceId, ToV8, op2, v8};
-use openkv_engine::Delivery;
+use openkv_engine::{Delivery, Error};
 
 use crate::database::database;
 use crate::error::KvError;
@@ -81,7 +81,10 @@ pub(crate) async fn op_openkv_dequeue(
     drop(resource);
     let claimed = match dequeued.await {
         Ok(claimed) => claimed,
-        Err(error) if error.is_transient() => return Ok(Dequeued::Failed(error.to_string())),
+        // The leases of claims that nobody has run out.
+        Err(error) if error.is_transient() || matches!(error, Error::OutcomeUnknown(_)) => {
+            return Ok(Dequeued::Failed(error.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
     if claimed.is_empty() {

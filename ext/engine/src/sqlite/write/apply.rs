@@ -4,11 +4,9 @@ use rusqlite::OptionalExtension;
 
 use crate::sqlite::file::schema::live;
 use crate::sqlite::read::row::blob;
-use crate::sqlite::write::sum;
 use crate::sqlite::write::transaction::Transaction;
 use crate::{
-    AtomicWrite, Check, Commit, Enqueue, Error, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef,
-    Versionstamp,
+    AtomicWrite, Check, Commit, Enqueue, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef, Versionstamp,
 };
 
 const LIVE_VERSION: &str = concat!("select version from kv where k = ?1 and ", live!("?2"));
@@ -26,9 +24,6 @@ const ENQUEUE: &str =
 
 /// The `expiration_ms` of a value that does not expire.
 const NEVER: i64 = -1;
-
-/// The waits before further deliveries of a message that names none, in milliseconds.
-const DEFAULT_BACKOFF: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
 
 /// Applies an atomic write: its checks, then its mutations, then its messages.
 pub(crate) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
@@ -100,20 +95,13 @@ fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i
 }
 
 fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &Value, version: i64) -> Result<()> {
-    let operation = operand.name();
     let mut statement = transaction.connection().prepare_cached(LIVE_VALUE)?;
     let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
     let (stored, expiry) = match rows.next()? {
         None => (None, NEVER),
         Some(row) => (Some(ValueRef::from_stored(blob(row, 0)?, row.get(1)?)?), row.get(2)?),
     };
-    let combined = match (operand, value, stored) {
-        (_, Value::U64(value), None) => Value::U64(*value),
-        (_, Value::U64(value), Some(ValueRef::U64(stored))) => Value::U64(operand.combine(stored, *value)),
-        (_, Value::U64(_), Some(_)) => return Err(Error::StoredNotU64 { operation }),
-        (Operand::Sum, _, stored) => sum::sum(stored, value)?,
-        _ => return Err(Error::OperandNotU64 { operation }),
-    };
+    let combined = operand.apply(stored, value)?;
     drop(rows);
     set(transaction, key, combined.as_ref(), version, expiry)
 }
@@ -136,7 +124,7 @@ pub(crate) fn new_message_id(transaction: &Transaction<'_>) -> String {
 }
 
 fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Result<()> {
-    let backoff = json(enqueue.backoff_schedule.as_deref().unwrap_or(&DEFAULT_BACKOFF))?;
+    let backoff = json(enqueue.schedule())?;
     let keys: Vec<&[u8]> = enqueue.keys_if_undelivered.iter().map(Key::as_bytes).collect();
     let deliver_at = i64::try_from(enqueue.deliver_at).unwrap_or(i64::MAX);
     requeue(transaction, deliver_at, id, &enqueue.message, &backoff, &json(&keys)?)

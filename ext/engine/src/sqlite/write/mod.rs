@@ -5,7 +5,6 @@ pub(super) mod delivery;
 pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod queue;
-pub(super) mod sum;
 pub(super) mod sweep;
 pub(super) mod transaction;
 pub(super) mod watchers;
