@@ -50,10 +50,12 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
     }
   }
 
+  /** What the last pull waits for. */
+  let pulled: Promise<Entry[] | undefined> | undefined;
   return new ReadableStream({
     async pull(controller: ReadableStreamDefaultController<Entry[]>) {
       try {
-        const entries = await next();
+        const entries = await (pulled = next());
         if (entries !== undefined) return controller.enqueue(entries);
       } catch (error) {
         // A database that was closed between a change and the read of it ends the stream as any.
@@ -65,8 +67,14 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
       core.tryClose(watch);
       controller.close();
     },
-    cancel() {
+    async cancel() {
       core.tryClose(watch);
+      try {
+        // A read that is under way is over when the stream is: that of a pull, or the first one where nothing was pulled yet.
+        await (pulled ?? first);
+      } catch {
+        // Nobody is left who wants its error.
+      }
     },
   });
 }
