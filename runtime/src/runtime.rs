@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
-use crate::testing::Output;
+use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.

@@ -5,7 +5,7 @@ mod discovery;
 mod filter;
 mod leaks;
 mod options;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod reporter;
 mod runner;
