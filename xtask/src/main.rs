@@ -88,7 +88,16 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
     let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--require-deno");
     let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
         && typescript::check(!flags.is_empty())?
-        && succeeds(&mut cargo(&["clippy", "--workspace", "--all-targets", "--features", FAKE, "--", "--deny", "warnings"]))?
+        && succeeds(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            FAKE,
+            "--",
+            "--deny",
+            "warnings",
+        ]))?
         && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
