@@ -52,7 +52,8 @@ fn read(directory: &Path, module: &mut Module, texts: &mut BTreeMap<Module, Stri
             let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
             let own: Module = module.iter().cloned().chain((name != "mod").then_some(name.clone())).collect();
-            if !own.is_empty() && !(module.is_empty() && ["lib", "main"].contains(&name.as_str())) {
+            let is_root = own.is_empty() || (module.is_empty() && ["lib", "main"].contains(&name.as_str()));
+            if !is_root {
                 texts.insert(own, lines.collect::<Vec<_>>().join("\n"));
             }
         }
