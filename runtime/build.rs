@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::{env, fs};
 
-use deno_core::ExtensionFileSource;
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
-use openkv_transpile::transpile_extension;
+use deno_core::{Extension, ExtensionFileSource};
+use openkv_js::transpile::transpile_extension;
 
 #[path = "src/extensions/mod.rs"]
 mod extensions;
@@ -25,7 +25,7 @@ fn main() {
         cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
         startup_snapshot: None,
         skip_op_registration: false,
-        extensions: extensions::extensions(),
+        extensions: extensions_with_modules(),
         extension_transpiler: Some(Rc::new(|name, text| Ok((transpile_extension(&name, &text).into(), None)))),
         with_runtime_cb: None,
     };
@@ -38,6 +38,17 @@ fn main() {
     let evaluated: HashSet<_> = snapshot.consumed_lazy_specifiers.into_iter().collect();
     write_lazy(&out, &evaluated);
     startup::lay_out(&out);
+}
+
+/// The extensions, with the modules of the runtime, which the snapshot alone holds.
+fn extensions_with_modules() -> Vec<Extension> {
+    let mut extensions = extensions::extensions();
+    let runtime = extensions.iter_mut().find(|extension| extension.name == "openkv_runtime");
+    let runtime = runtime.expect("it is the extension of the runtime");
+    let source = |module: &openkv_js::Source| ExtensionFileSource::new_computed(module.specifier, module.text.into());
+    runtime.esm_files.to_mut().extend(openkv_js::RUNTIME.iter().map(source));
+    runtime.lazy_loaded_js_files.to_mut().push(source(&openkv_js::LATER_OPS));
+    extensions
 }
 
 /// Writes the table of sources that are loaded on first use.

@@ -1,33 +1,76 @@
 //! The scripts of `tests/conformance`: what `Deno.Kv` promises, checked by scripts that run on Deno as well.
 
-use crate::support::{Sandbox, repository};
+use crate::support::{Output, Sandbox, repository};
 
-/// Runs a script, and checks that each of its tests passed.
-#[track_caller]
-fn passes(name: &str) {
-    let sandbox = Sandbox::new();
-    let script = repository("tests/conformance").join(name);
-    let output = sandbox.openkv(["-A", script.to_str().unwrap()]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    // What handlers throw is told there.
-    let told = ["Exception in queue handler ", "Error: thrown by a handler", "    at "];
-    let told = |line: &str| told.iter().any(|start| line.starts_with(start));
-    assert!(output.stderr.lines().all(told), "{}", output.stderr);
-    let (tests, rest): (Vec<_>, Vec<_>) = output.stdout.lines().partition(|line| line.starts_with("ok "));
-    assert!(!tests.is_empty() && rest.is_empty(), "{}", output.stdout);
+/// What the scripts run on.
+pub struct Backend {
+    /// Where the databases are that scripts ask for: in "memory", or each in a "file".
+    pub place: &'static str,
+    /// The options of the fake backend. SQLite without them.
+    pub fake: Option<&'static str>,
+    /// What it lacks.
+    pub lacks: &'static [Lack],
 }
 
+/// What a backend cannot do.
+pub struct Lack {
+    pub script: &'static str,
+    /// Part of the names of the tests that it cannot pass.
+    pub test: &'static str,
+    pub reason: &'static str,
+}
+
+pub const MEMORY: Backend = Backend { place: "memory", fake: None, lacks: &[] };
+pub const FILES: Backend = Backend { place: "file", fake: None, lacks: &[] };
+
+/// Runs a script, and checks that each of its tests passed, or was skipped for a reason.
+#[track_caller]
+pub fn passes(name: &str, backend: &Backend) {
+    let sandbox = Sandbox::new();
+    let script = repository("tests/conformance").join(name).with_extension("ts");
+    let lacks: Vec<_> = backend.lacks.iter().filter(|lack| lack.script == name).collect();
+    let mut command = sandbox.command(["-A", script.to_str().unwrap(), backend.place]);
+    command.args(lacks.iter().map(|lack| lack.test)).envs(backend.fake.map(|options| ("OPENKV_FAKE", options)));
+    let output = Output::of(command, "");
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    // What handlers throw is logged there.
+    let logged = ["Exception in queue handler ", "Error: thrown by a handler", "    at "];
+    let logged = |line: &str| logged.iter().any(|start| line.starts_with(start));
+    assert!(output.stderr.lines().all(logged), "{}", output.stderr);
+    let (tests, rest): (Vec<_>, Vec<_>) = output.stdout.lines().partition(|line| line.starts_with("ok "));
+    let (skipped, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|line| line.starts_with("skipped "));
+    assert!(!(tests.is_empty() && skipped.is_empty()) && rest.is_empty(), "{}", output.stdout);
+    for Lack { test, reason, .. } in lacks {
+        assert!(skipped.iter().any(|line| line.contains(test)), "no test {test:?} was skipped because {reason}");
+    }
+}
+
+/// Defines a test for each script named, on a backend.
 macro_rules! conformance {
-    ($($name:ident)*) => {
+    ($backend:expr, $($name:ident)*) => {
         $(
             #[test]
             fn $name() {
-                passes(concat!(stringify!($name), ".ts"));
+                $crate::conformance::passes(stringify!($name), &$backend);
             }
         )*
     };
 }
+pub(crate) use conformance;
 
-conformance!(additions atomic blobs closing entries errors expiry inspect keys limits list messages options order queue staging);
-conformance!(names values watch);
-conformance!(crypto datagrams events fetch files net open_files process serve web websocket);
+/// Defines a test for each script of databases, on a backend.
+macro_rules! kv_conformance {
+    ($backend:expr) => {
+        $crate::conformance::conformance!($backend, additions atomic blobs closing entries errors expiry inspect keys);
+        $crate::conformance::conformance!($backend, limits list messages names options order queue staging tampering values watch);
+    };
+}
+#[cfg(feature = "fake")]
+pub(crate) use kv_conformance;
+
+kv_conformance!(MEMORY);
+conformance!(MEMORY, crypto datagrams events fetch files net open_files process serve web websocket);
+
+mod on_files {
+    kv_conformance!(super::FILES);
+}

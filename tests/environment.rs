@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::modules::Server;
-use crate::support::Sandbox;
+use crate::support::{Output, PATIENCE, Sandbox, read_repository, repository};
 
 /// Uses all that a variable may lead elsewhere, and prints a line for each.
 const SCRIPT: &str = r#"
-    const [name, value, server, closed] = Deno.args;
-    Deno.env.set(name, value);
+    import { cert, key } from "./certificate.ts";
+
+    const [name, value, server, port] = Deno.args;
     async function show(what: string, use: () => unknown) {
         try {
             console.log(what, await use());
@@ -18,15 +20,30 @@ const SCRIPT: &str = r#"
             console.log(what, error.name);
         }
     }
+    await show("set", () => Deno.env.set(name, value));
     await show("kv", async () => (await Deno.openKv()).close());
     await show("kv in own", async () => (await Deno.openKv("own/x.db")).close());
     await show("fetch", async () => await (await fetch(server + "/a.ts")).text());
     await show("import", async () => (await import(server + "/a.ts")).default);
     await show("jsr", async () => (await import(["jsr:", "@kv/tool@1"].join(""))).default);
     const { hostname } = new URL(server);
-    await show("tls", () => Deno.connectTls({ hostname, port: Number(closed) }));
+    const secure = { hostname, port: Number(port), cert, key };
+    const listener = Deno.listenTls(secure);
+    (async () => {
+        for await (using connection of listener) {
+            try {
+                await connection.read(new Uint8Array(1000));
+                await connection.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecure"));
+            } catch { /* The client does not trust the certificate. */ }
+        }
+    })();
+    await show("tls", async () => {
+        using connection = await Deno.connectTls(secure);
+        await connection.handshake();
+    });
     await show("authorities", () => Deno.createHttpClient({}).close());
-    await show("fetch of https", () => fetch(`https://${hostname}:${closed}`));
+    await show("fetch of https", async () => await (await fetch(`https://${hostname}:${port}`)).text());
+    listener.close();
     await show("run", async () => new TextDecoder().decode((await new Deno.Command("tool").output()).stdout).trim());
     await show("temporary", () => Deno.makeTempFileSync().includes("/own/"));
     await show("serve", async () => await Deno.serve({ hostname, port: 0, onListen() {} }, () => new Response()).shutdown());
@@ -50,13 +67,14 @@ enum Elsewhere {
 
 use Elsewhere::{Host, Path, Text};
 
-/// The variables that the runtime and the libraries in it read, besides those of proxies: a value for each, and which lines of the script it changes.
+/// The variables that the runtime and the libraries in it read: a value for each, and which lines of the script it changes.
 /// Only those change something that count when they are used, as on Deno; what they name needs permission.
 const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
+    ("ALL_PROXY", Host("http://"), &["set NotCapable"]),
     ("CI", Text("1"), &[]),
     ("COLORTERM", Text("truecolor"), &[]),
     ("DENO_AUTH_TOKENS", Text("secret@127.0.0.1"), &[]),
-    ("DENO_CERT", Path("secret"), &[]),
+    ("DENO_CERT", Path(AUTHORITY), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),
@@ -78,6 +96,8 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("DENO_V8_FLAGS", Text("--expose-gc"), &[]),
     ("FORCE_COLOR", Text("1"), &[]),
     ("HOME", Path(""), &[]),
+    ("HTTPS_PROXY", Host("http://"), &["set NotCapable"]),
+    ("HTTP_PROXY", Host("http://"), &["set NotCapable"]),
     ("ICU_DATA", Path(""), &[]),
     ("ICU_TIMEZONE_FILES_DIR", Path(""), &[]),
     ("JSR_URL", Host("http://"), &[]),
@@ -92,19 +112,30 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("SQLITE_TMPDIR", Path(""), &[]),
     ("SSLKEYLOGFILE", Path("keys"), &[]),
     ("SSL_CERT_DIR", Path(""), &[]),
-    ("SSL_CERT_FILE", Path("secret"), &[]),
+    ("SSL_CERT_FILE", Path(AUTHORITY), &[]),
     ("TERM", Text("dumb"), &[]),
     ("TMPDIR", Path(""), &["temporary NotCapable"]),
     ("TZ", Path("secret"), &[]),
     ("XDG_CACHE_HOME", Path(""), &[]),
+    ("all_proxy", Host("http://"), &["set NotCapable"]),
+    ("http_proxy", Host("http://"), &["set NotCapable"]),
+    ("https_proxy", Host("http://"), &["set NotCapable"]),
     ("no_proxy", Text("*"), &[]),
 ];
+
+/// The file in `other` with the authority that signed the certificate of the script's server. In a directory of authorities,
+/// files have such names.
+const AUTHORITY: &str = "0a1b2c3d.0";
 
 /// A sandbox with what the script may use in `own` and `bin`, and what it may not in `other`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", SCRIPT);
     sandbox.write("other/secret", "no certificate");
+    let certificates = read_repository("tests/certificate.ts");
+    let (_, authority) = certificates.split_once("caCerts = [`").unwrap();
+    sandbox.write(&format!("other/{AUTHORITY}"), authority.split('`').next().unwrap());
+    sandbox.write("certificate.ts", certificates);
     fs::create_dir(sandbox.path("own")).unwrap();
     for directory in ["bin", "other"] {
         let tool = sandbox.write(&format!("{directory}/tool"), format!("#!/bin/sh\necho of {directory}\n"));
@@ -114,24 +145,38 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
+/// A port that nothing listens at.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Leaves a process without what the environment of the tests says of proxies and libraries.
+fn remove_variables(command: &mut Command) {
+    for (name, _) in std::env::vars() {
+        if name.starts_with("LD_") || name.to_lowercase().ends_with("_proxy") || name == "REQUEST_METHOD" {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// What a process leaves. One that hangs, as where it connects to what never answers, is ended.
+fn output(command: Command) -> std::process::Output {
+    assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap()
+}
+
 /// What the script prints that changes a variable first.
 fn printed(sandbox: &Sandbox, server: &Server, name: &str, value: &str) -> Vec<String> {
-    // Nobody listens there any more.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let host = server.url.trim_start_matches("http://");
     let own = sandbox.path("own").display().to_string();
     let mut openkv = sandbox.command(["run", "--quiet", "--no-prompt", "--allow-env"]);
-    openkv.args([format!("--allow-net={host},127.0.0.1:{closed},127.0.0.1:0"), format!("--allow-import={host}")]);
+    openkv.args([format!("--allow-net={host},127.0.0.1:{port},127.0.0.1:0"), format!("--allow-import={host}")]);
     openkv.args([format!("--allow-read={own}"), format!("--allow-write={own}"), "--allow-run=tool".into()]);
-    openkv.args(["main.ts", name, value, &server.url, &closed.to_string()]);
-    for (name, _) in
-        std::env::vars().filter(|(name, _)| name.starts_with("LD_") || name.to_lowercase().ends_with("_proxy"))
-    {
-        openkv.env_remove(name);
-    }
+    openkv.args(["main.ts", name, value, &server.url, &port.to_string()]);
+    remove_variables(&mut openkv);
     let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
     openkv.env("PATH", path).env("TMPDIR", &own).env("JSR_URL", &server.url).env("DENO_TLS_CA_STORE", "system");
-    let output = openkv.output().unwrap();
+    let output = output(openkv);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{name}: {stderr}");
     String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
@@ -167,8 +212,205 @@ fn variable_that_a_script_changes_gives_it_nothing() {
         let differing = actual.iter().zip(&usual).filter(|(actual, usual)| actual != usual);
         let changed: Vec<_> = differing.map(|(actual, _)| actual.as_str()).collect();
         assert_eq!((changed.as_slice(), actual.len()), (*changes, usual.len()), "{name}");
-        assert_eq!(names(&sandbox.path("other")), BTreeSet::from(["secret", "tool"].map(Into::into)), "{name}");
+        assert_eq!(
+            names(&sandbox.path("other")),
+            BTreeSet::from([AUTHORITY, "secret", "tool"].map(Into::into)),
+            "{name}"
+        );
         assert_eq!(fs::read_to_string(sandbox.path("other/secret")).unwrap(), "no certificate", "{name}");
         assert!(other.accept().is_err(), "{name}: a connection to a host that is not allowed");
+    }
+}
+
+/// Returns the names that a source file reads from the environment, and whether it also reads what is no literal.
+fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
+    let mut others = false;
+    let mut names = BTreeSet::new();
+    for call in ["var(", "var_os(", "non_empty("] {
+        for (at, _) in source.match_indices(call) {
+            if call != "non_empty(" && !source[..at].ends_with("env::") {
+                continue;
+            }
+            match source[at + call.len()..].strip_prefix('"') {
+                Some(literal) => drop(names.insert(literal.split('"').next().unwrap().to_owned())),
+                None => others = true,
+            }
+        }
+    }
+    // Names also are constants, or arguments of a function that reads them.
+    let words = source.split('"').filter(|word| {
+        let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
+        word.contains('_')
+            && word.len() > 1
+            && (*word == upper || lower.ends_with("_proxy"))
+            && !word.contains(|c: char| !c.is_alphanumeric() && c != '_')
+    });
+    names.extend(words.map(str::to_owned));
+    (names, others)
+}
+
+#[test]
+fn every_variable_that_the_sources_read_is_in_the_table() {
+    let known: BTreeSet<_> = VARIABLES.iter().map(|(name, ..)| *name).collect();
+    let mut directories = ["runtime/src", "ext/kv/src", "ext/engine/src"].map(repository).to_vec();
+    let (mut found, mut indirect) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let (names, others) = variables_read(&fs::read_to_string(&path).unwrap());
+                found.extend(names);
+                if others {
+                    let file = path.strip_prefix(repository("")).unwrap();
+                    indirect.insert(file.display().to_string());
+                }
+            }
+        }
+    }
+    // Cargo has these when it builds.
+    for built in ["CARGO_PKG_VERSION", "OPENKV_TARGET", "OUT_DIR"] {
+        assert!(found.remove(built), "{built}");
+    }
+    for name in ["DENO_CERT", "DENO_KV_DB_MODE", "DENO_TEST_SANITIZE_OPS", "http_proxy"] {
+        assert!(found.contains(name), "{name}");
+    }
+    let missing: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with what a script gains that changes them");
+    // The names in these are literals elsewhere in the file, or the user's own.
+    let expected = ["cli/env_file.rs", "cli/test.rs", "environment.rs", "extensions/env.rs"];
+    assert_eq!(indirect, BTreeSet::from(expected.map(|file| format!("runtime/src/{file}"))));
+}
+
+/// Runs a script that may change the environment, with these permissions and variables.
+fn run(sandbox: &Sandbox, flags: &[String], variables: &[(&str, &str)], script: &str) -> Output {
+    sandbox.write("main.ts", script);
+    let mut openkv = sandbox.command(["run", "--quiet", "--no-prompt", "--allow-env"]);
+    remove_variables(&mut openkv);
+    openkv.args(flags).arg("main.ts").envs(variables.iter().copied());
+    let output = output(openkv);
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A server, and a proxy that has something else to say of it.
+fn server_and_proxy() -> (Server, Server) {
+    let server = Server::start(&[("/a.ts", "export default 'server';")]);
+    let proxy = Server::start(&[]);
+    proxy.put(&format!("{}/a.ts", server.url), "export default 'proxy';");
+    (server, proxy)
+}
+
+fn host(server: &Server) -> &str {
+    server.url.trim_start_matches("http://")
+}
+
+/// Functions that tell who answers a `fetch` and an import, or which permission is missing.
+fn asking(server: &Server) -> String {
+    format!(
+        r#"
+        const attempt = async (use: () => unknown) => {{
+            try {{ return await use(); }} catch (error) {{
+                return error.message.match(/^Requires \w+ access/)?.[0] ?? error.name;
+            }}
+        }};
+        const set = (name: string, value: string) => attempt(() => Deno.env.set(name, value));
+        const remove = (name: string) => attempt(() => Deno.env.delete(name));
+        const url = "{0}/a.ts";
+        const fetched = () => attempt(async () => (await (await fetch(url)).text()).split("'")[1]);
+        const imported = () => attempt(async () => (await import(url)).default);
+        "#,
+        server.url
+    )
+}
+
+#[test]
+fn proxy_that_a_script_names_needs_permission() {
+    let (server, proxy) = server_and_proxy();
+    let values = ["http://HOST", "HOST", "https://HOST", "socks5://HOST", "socks5h://HOST", "http://me:secret@HOST"];
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let sandbox = Sandbox::new();
+        let run = |values: &[&str], hosts: &str| {
+            let script = format!(
+                "{} for (const value of {values:?}) console.log(await set('{name}', value.replace('HOST', '{}')));
+                console.log(await fetched(), await imported());",
+                asking(&server),
+                host(&proxy)
+            );
+            let flags = [format!("--allow-net={hosts}"), format!("--allow-import={hosts}")];
+            self::run(&sandbox, &flags, &[], &script).stdout()
+        };
+        assert_eq!(
+            run(&values, host(&server)),
+            "Requires net access\n".repeat(values.len()) + "server server\n",
+            "{name}"
+        );
+        assert_eq!(proxy.asked(), [""; 0], "{name}");
+        fs::remove_dir_all(sandbox.path("deno_dir")).unwrap();
+
+        let both = format!("{},{}", host(&server), host(&proxy));
+        let who = if name.to_lowercase().starts_with("https") { "server" } else { "proxy" };
+        assert_eq!(run(&values[..1], &both), format!("undefined\n{who} {who}\n"), "{name}");
+        let url = format!("{}/a.ts", server.url);
+        let expected = if who == "proxy" { vec![url.clone(), url] } else { vec![] };
+        assert_eq!(proxy.asked(), expected, "{name}");
+    }
+}
+
+#[test]
+fn proxy_that_a_script_names_needs_permission_to_import_from_it() {
+    let (server, proxy) = server_and_proxy();
+    let sandbox = Sandbox::new();
+    let flags =
+        [format!("--allow-net={},{}", host(&server), host(&proxy)), format!("--allow-import={}", host(&server))];
+    let script = asking(&server)
+        + &format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url)
+        + "Deno.env.delete('ALL_PROXY'); console.log(await imported());";
+    assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
+    assert_eq!(proxy.asked(), [format!("{}/a.ts", server.url)]);
+    assert_eq!(server.asked(), ["/a.ts"]);
+}
+
+#[test]
+fn proxy_of_a_socket_needs_permission() {
+    let (server, _) = server_and_proxy();
+    let sandbox = Sandbox::new();
+    let socket = sandbox.path("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
+    for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
+        let script = asking(&server)
+            + &format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());");
+        assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
+    }
+    assert!(listener.accept().is_err());
+    assert_eq!(server.asked(), [""; 0]);
+}
+
+#[test]
+fn proxy_that_the_process_was_started_with_needs_no_permission() {
+    let (server, proxy) = server_and_proxy();
+    let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
+    let ask = asking(&server) + "console.log(await fetched(), await imported());";
+    let restore = format!(
+        "{} Deno.env.set('HTTP_PROXY', ''); Deno.env.delete('HTTP_PROXY');
+        console.log(await set('HTTP_PROXY', '{1}'), await set('http_proxy', '{1}'), await fetched(), await imported());",
+        asking(&server),
+        proxy.url
+    );
+    // Whoever sends a request to a CGI script chooses the value of HTTP_PROXY.
+    let cgi = asking(&server) + "console.log(await remove('REQUEST_METHOD'), await fetched(), await imported());";
+    let variables = [("HTTP_PROXY", proxy.url.as_str()), ("REQUEST_METHOD", "GET")];
+    for (script, variables, expected) in [
+        (ask, &variables[..1], "proxy proxy\n"),
+        (restore, &variables[..1], "undefined Requires net access proxy proxy\n"),
+        (cgi, &variables[..], "Requires net access server server\n"),
+    ] {
+        assert_eq!(run(&Sandbox::new(), &flags, variables, &script).stdout(), expected);
     }
 }

@@ -202,3 +202,203 @@ fn an_operation_of_no_database_is_refused_by_its_commit() {
     "#;
     assert_eq!(Sandbox::new().run(script).stdout(), "4\nBadResource\n");
 }
+
+/// Calls whose arguments serde_v8 takes without being told their types.
+#[test]
+fn no_argument_of_an_op_ends_the_process() {
+    let script = r#"
+        const nested = (make) => {
+            let value = make();
+            for (let i = 0; i < 100_000; i++) value = [value];
+            return value;
+        };
+        const cyclic = {};
+        cyclic.a = [cyclic];
+        const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+        revoke();
+        const values = {
+            symbol: () => Symbol("s"),
+            inArray: () => [Symbol("s")],
+            inObject: () => ({ a: { b: Symbol("s") } }),
+            cyclic: () => cyclic,
+            nested: () => nested(() => Symbol("s")),
+            proxy: () => new Proxy({}, {
+                get: () => Symbol("s"),
+                ownKeys: () => ["a"],
+                getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }),
+            }),
+            arrayProxy: () => new Proxy([1], { get: () => Symbol("s") }),
+            revoked: () => revoked,
+            throwing: () => ({ get a() { throw new TypeError("of the script"); } }),
+            function: () => Object.assign(() => 1, { a: Symbol("s") }),
+        };
+        /** An object whose property is a string first, and this value ever after. */
+        const alternating = (name, value) => {
+            let reads = 0;
+            return { get [name]() { return reads++ ? value : "null"; } };
+        };
+        const url = "http://127.0.0.1/";
+        /** Options whose keys only the implementation has. */
+        const hidden = (options) => new Proxy({}, { get: (_, key) => options[key.description] });
+        const calls = {
+            alternatingStdio: (value) => new Deno.Command("", alternating("stdin", value)).outputSync(),
+            alternatingProxy: (value) => Deno.createHttpClient({ proxy: alternating("transport", value) }),
+            basicAuth: (value) => Deno.createHttpClient({ proxy: { url, basicAuth: value } }),
+            kill: (value) => Deno.kill(Deno.pid, value),
+            killSignal: (value) =>
+                new Deno.Command("", hidden({ kTimeoutOption: 1, kKillSignalOption: value })).outputSync(),
+            output: (value) => new Deno.Command("", { stdout: value }).output(),
+            outputSync: (value) => new Deno.Command("", { stderr: value }).outputSync(),
+            password: (value) => Deno.createHttpClient({ proxy: { url, basicAuth: { password: value } } }),
+            poolIdleTimeout: (value) => Deno.createHttpClient({ poolIdleTimeout: value }).close(),
+            proxy: (value) => Deno.createHttpClient({ proxy: { url, more: value } }).close(),
+            spawn: (value) => Deno.spawn("", { stdin: value }),
+            spawnAndWait: (value) => Deno.spawnAndWait("", { stdin: value }),
+            spawnAndWaitSync: (value) => Deno.spawnAndWaitSync("", [], { stdin: value }),
+            spawnChild: (value) => new Deno.Command("", { stdin: value }).spawn(),
+            windows: (value) => new Deno.Command("", { windowsRawArguments: value }).outputSync(),
+        };
+        for (const [name, call] of Object.entries(calls)) {
+            const thrown = [];
+            for (const make of Object.values(values)) {
+                try {
+                    await call(make());
+                    thrown.push("none");
+                } catch (error) {
+                    thrown.push(error.name);
+                }
+            }
+            console.log(name, ...new Set(thrown));
+        }
+        const throwing = Object.defineProperty(["a"], 0, { get() { throw new TypeError("of the script"); } });
+        const holes = new Array(2 ** 32 - 1);
+        const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+        const { addr: { port } } = listener;
+        const hostname = "127.0.0.1";
+        const connect = () => Deno.connect({ hostname, port });
+        const algorithm = { name: "HMAC", hash: "SHA-256" };
+        const lists = {
+            connectTlsAlpn: (list) => Deno.connectTls({ hostname, port, alpnProtocols: list }),
+            connectTlsCerts: (list) => Deno.connectTls({ hostname, port, caCerts: list }),
+            httpClient: (list) => Deno.createHttpClient({ caCerts: list }),
+            jwk: (list) => crypto.subtle.importKey("jwk", { kty: "oct", k: "AA", key_ops: list }, algorithm, true, ["sign"]),
+            startTlsAlpn: async (list) => Deno.startTls(await connect(), { alpnProtocols: list }),
+            startTlsCerts: async (list) => Deno.startTls(await connect(), { caCerts: list }),
+        };
+        for (const [name, call] of Object.entries(lists)) {
+            const errors = [throwing, holes].map((list) => (async () => call(list))().catch((error) => error.message));
+            console.log(name, ...await Promise.all(errors));
+        }
+        listener.close();
+        const child = new Deno.Command(Deno.execPath(), { args: ["--version"], stdout: "null" }).spawn();
+        const killed = await Promise.resolve().then(() => child.kill(Symbol("s"))).catch((error) => error.message);
+        console.log(killed, (await child.status).success);
+    "#;
+    // No program has an empty name, and what is no option is ignored, like the timeout that is none.
+    let expected = "\
+        alternatingStdio TypeError\n\
+        alternatingProxy TypeError\n\
+        basicAuth TypeError none\n\
+        kill TypeError\n\
+        killSignal TypeError\n\
+        output TypeError\n\
+        outputSync TypeError\n\
+        password TypeError\n\
+        poolIdleTimeout TypeError none\n\
+        proxy TypeError none\n\
+        spawn TypeError\n\
+        spawnAndWait TypeError\n\
+        spawnAndWaitSync TypeError\n\
+        spawnChild TypeError\n\
+        windows TypeError NotFound\n\
+        connectTlsAlpn of the script Invalid value for 'alpnProtocols': it must not have holes\n\
+        connectTlsCerts of the script Invalid value for 'caCerts': it must not have holes\n\
+        httpClient of the script Invalid value for 'caCerts': it must not have holes\n\
+        jwk of the script Invalid value for 'key_ops': it must not have holes\n\
+        startTlsAlpn of the script Invalid value for 'alpnProtocols': it must not have holes\n\
+        startTlsCerts of the script Invalid value for 'caCerts': it must not have holes\n\
+        Invalid value for 'signal': it must not be a symbol true\n\
+    ";
+    assert_eq!(Sandbox::new().run(script).stdout(), expected);
+}
+
+#[test]
+fn no_test_ends_the_process() {
+    let module = r#"
+        const plain = Array.prototype.constructor;
+        const evil = new Proxy({}, {
+            get: (_, key) => key === "length" ? 1 : Symbol("s"),
+            ownKeys: () => ["a"],
+            getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }),
+            defineProperty: () => true,
+            set: () => true,
+        });
+        const species = { [Symbol.species]: function () { return evil; } };
+        Deno.test("name", async (t) => {
+            let reads = 0;
+            await t.step({ get name() { return reads++ ? Symbol("s") : "step"; }, fn() {} });
+        });
+        Deno.test("path", async (t) => {
+            Array.prototype.constructor = species;
+            await t.step("step", async (t) => {
+                Array.prototype.constructor = plain;
+                await t.step("inner", () => {});
+            });
+        });
+        const read = ["a"];
+        read.constructor = species;
+        Deno.test("permissions", { permissions: { read } }, () => {});
+        if (Deno.args[0] === "list") Array.prototype.constructor = species;
+    "#;
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.js", module);
+    for (argument, told) in [("run", "1 passed (1 step) | 2 failed (1 step)"), ("list", "0 passed | 1 failed")] {
+        let output = sandbox.openkv(["test", "a_test.js", "--", argument]);
+        assert_eq!(output.code, Some(1), "{}{}", output.stdout, output.stderr);
+        assert!(output.stdout.contains(told), "{}{}", output.stdout, output.stderr);
+        assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn no_setter_of_all_arrays_ends_the_process() {
+    let script = r#"
+        /** Calls a function while a setter that all arrays inherit replaces elements, or keeps them for a getter that throws. */
+        async function poisoned(replaced, value, call) {
+            for (const index of [0, 1]) {
+                Object.defineProperty(Array.prototype, index, {
+                    configurable: true,
+                    get() { throw new TypeError("of the script"); },
+                    set(element) {
+                        if (replaced(element)) {
+                            if (value === undefined) return;
+                            element = value;
+                        }
+                        Object.defineProperty(this, index, {
+                            __proto__: null, value: element, writable: true, enumerable: true, configurable: true,
+                        });
+                    },
+                });
+            }
+            try {
+                await call();
+            } catch (error) {
+                return error.name;
+            } finally {
+                delete Array.prototype[0];
+                delete Array.prototype[1];
+            }
+        }
+        const { port1 } = new MessageChannel();
+        const message = () => port1.postMessage(1, [new MessageChannel().port1]);
+        console.log(await poisoned((element) => element?.kind, { data: Symbol("s") }, message));
+        port1.close();
+        const isPair = (element) => Array.isArray(element) && element[0] === "a";
+        console.log(await poisoned(isPair, undefined, () => {
+            const parameters = new URLSearchParams();
+            parameters.append("a", "b");
+            parameters.toString();
+        }));
+    "#;
+    assert_eq!(Sandbox::new().run(script).stdout(), "TypeError\nTypeError\n");
+}

@@ -109,6 +109,60 @@ fn write_that_fails_leaves_the_old_lock_file() {
     assert_eq!(names, ["deno.json", "deno.lock", "deno_dir", "main.ts"]);
 }
 
+#[test]
+fn workspace_that_is_not_valid_is_refused_with_the_reason() {
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", "console.log('runs');");
+    sandbox.write("broken/package.json", "{ broken");
+    sandbox.write("empty/main.ts", "");
+    let (root, broken) = (sandbox.path(""), sandbox.path("broken"));
+    let (root, broken) = (root.display(), broken.display());
+    let malformed = format!("Malformed package.json '{broken}/package.json'.");
+    for (config, expected) in [
+        (r#""workspace": ["./broken"]"#, format!("{malformed}\n    0: key must be a string at line 1 column 3\n")),
+        (
+            r#""links": ["./broken"]"#,
+            format!(
+                "Failed loading link './broken' in config 'file://{root}'.\n    0: {malformed}\n    \
+                1: key must be a string at line 1 column 3\n"
+            ),
+        ),
+        (
+            r#""links": ["./missing"]"#,
+            format!(
+                "Failed loading link './missing' in config 'file://{root}'.\n    \
+                0: Could not find link member in 'file://{root}missing/'.\n"
+            ),
+        ),
+        (
+            r#""workspace": ["./empty"]"#,
+            format!("Could not find config file for workspace member in 'file://{root}empty/'.\n"),
+        ),
+    ] {
+        sandbox.write("deno.json", format!("{{ {config} }}"));
+        assert_eq!(sandbox.openkv(["main.ts"]).stderr(), format!("error: {expected}"), "{config}");
+    }
+}
+
+#[test]
+fn missing_member_of_a_workspace_is_warned_of_and_skipped() {
+    let sandbox = Sandbox::new();
+    sandbox.write("deno.json", r#"{ "workspace": ["./missing", "./a"] }"#);
+    sandbox.write("a/deno.json", "{}");
+    for module in ["main.ts", "a/main.ts"] {
+        sandbox.write(module, "console.log('runs');");
+        let output = sandbox.openkv(["run", module]);
+        let missing = format!("file://{}/", sandbox.path("missing").display());
+        let warning = format!("Workspace member \"./missing\" not found at {missing}. Skipping.\n");
+        assert_eq!((output.code, output.stdout.as_str(), output.stderr), (Some(0), "runs\n", warning), "{module}");
+        assert_eq!(sandbox.openkv(["run", "--quiet", module]).stdout(), "runs\n");
+    }
+    sandbox.write("a_test.ts", "Deno.test('a', () => {});");
+    sandbox.write("b_test.ts", "Deno.test('b', () => {});");
+    let output = sandbox.openkv(["test"]);
+    assert_eq!((output.code, output.stderr.matches("not found").count()), (Some(0), 1), "{output:?}");
+}
+
 /// The lock file that Deno writes for the same workspace.
 #[test]
 fn lock_file_says_what_the_members_of_a_workspace_depend_on() {

@@ -1,6 +1,8 @@
 //! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
 
 mod accepted;
+#[cfg(feature = "fake")]
+mod backends;
 mod cli;
 mod closing;
 mod conformance;

@@ -37,8 +37,8 @@ impl Server {
         self.files.lock().unwrap().insert(path.into(), text.into());
     }
 
-    /// The paths that were asked for since the last call, sorted.
-    fn asked(&self) -> Vec<String> {
+    /// The paths that were asked for since the last call, sorted. A proxy is asked for URLs.
+    pub fn asked(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
         asked.sort();
         asked

@@ -65,13 +65,7 @@ impl Sandbox {
 
     /// Runs `openkv` in the folder, with something to read from the standard input.
     pub fn openkv_reading(&self, input: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
-        let mut command = Command::from_std(self.command(args));
-        let output = command.write_stdin(input).timeout(PATIENCE).output().expect("openkv starts");
-        Output {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("scripts print UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("errors are UTF-8"),
-        }
+        Output::of(self.command(args), input)
     }
 
     /// Writes a script, and runs it with all permissions.
@@ -82,6 +76,17 @@ impl Sandbox {
 }
 
 impl Output {
+    /// What a command leaves that has something to read from the standard input.
+    pub fn of(command: std::process::Command, input: &str) -> Self {
+        let mut command = Command::from_std(command);
+        let output = command.write_stdin(input).timeout(PATIENCE).output().expect("openkv starts");
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("scripts print UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("errors are UTF-8"),
+        }
+    }
+
     /// The standard output of a process that succeeded.
     #[track_caller]
     pub fn stdout(self) -> String {

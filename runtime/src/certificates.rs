@@ -4,15 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use deno_error::JsErrorBox;
 use deno_tls::rustls::RootCertStore;
-use deno_tls::{
-    RootCertStoreProvider, create_default_root_cert_store, deno_native_certs::load_native_certs, rustls_pemfile,
-};
+use deno_tls::{RootCertStoreProvider, create_default_root_cert_store, rustls_pemfile};
 
 use crate::environment::Environment;
+use crate::system_certificates::{SYSTEM, SystemCertificates, names};
 
-/// Whom TLS connections trust: by the same variables as the reference, `DENO_TLS_CA_STORE` (Mozilla's list, the system's,
-/// or both, with a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more). What a script changes in them does not
-/// count.
+/// Whom TLS connections trust: by the same variables as Deno, `DENO_TLS_CA_STORE` (Mozilla's list, the system's, or both, with
+/// a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more). What a script changes in them has no effect.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
     /// The path of a PEM file with certificates to trust, too. Without it, that of `DENO_CERT`.
@@ -48,14 +46,14 @@ impl RootCertStoreProvider for Store {
 
 fn load(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
-    let names = Environment::at_start().certificate_stores.as_deref().unwrap_or("mozilla");
-    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    let environment = Environment::at_start();
+    for name in names(environment.certificate_stores.as_deref().unwrap_or("mozilla")) {
         match name {
             "mozilla" => store.roots.extend(create_default_root_cert_store().roots),
-            "system" => {
-                let certificates = load_native_certs()
-                    .map_err(|error| format!("the system's certificates cannot be loaded: {error}"))?;
-                store.add_parsable_certificates(certificates.into_iter().map(|certificate| certificate.0.into()));
+            SYSTEM => {
+                if let Some(SystemCertificates(loaded)) = &environment.system_certificates {
+                    store.add_parsable_certificates(loaded.clone()?);
+                }
             }
             _ => return Err(format!("DENO_TLS_CA_STORE names {name:?}: use \"mozilla\", \"system\" or both")),
         }

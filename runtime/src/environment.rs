@@ -10,6 +10,9 @@ use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoD
 use deno_core::url::Url;
 use sys_traits::impls::RealSys;
 
+use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
+use crate::system_certificates::SystemCertificates;
+
 /// What is read from the process once.
 pub(crate) struct Environment {
     /// The directory that relative paths of the command line start from. Without one, paths stay relative.
@@ -20,12 +23,16 @@ pub(crate) struct Environment {
     pub certificate_file: Option<String>,
     /// The value of `DENO_TLS_CA_STORE`.
     pub certificate_stores: Option<String>,
+    /// What the system trusts, if `DENO_TLS_CA_STORE` names it. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is found.
+    pub system_certificates: Option<SystemCertificates>,
     /// The URL in `JSR_URL`.
     pub jsr_url: Option<Url>,
     /// The tokens in `DENO_AUTH_TOKENS`.
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
     pub use_cgroups: bool,
+    /// The proxies in `HTTP_PROXY` and its like.
+    pub proxies: Proxies,
 }
 
 impl Environment {
@@ -37,14 +44,17 @@ impl Environment {
 
     fn read() -> Self {
         let non_empty = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        let certificate_stores = non_empty("DENO_TLS_CA_STORE");
         Self {
             directory: env::current_dir().unwrap_or_default(),
             cache_directory: cache_directory(&RealSys).map_err(|error| error.to_string()),
             certificate_file: non_empty("DENO_CERT"),
-            certificate_stores: non_empty("DENO_TLS_CA_STORE"),
+            system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
+            certificate_stores,
             jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
+            proxies: Proxies(proxies().collect()),
         }
     }
 
@@ -52,6 +62,13 @@ impl Environment {
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
+}
+
+/// Returns the variables that name a proxy now, and their values.
+pub(crate) fn proxies() -> impl Iterator<Item = (&'static str, String)> {
+    let cgi = env::var_os(REQUEST_METHOD).is_some();
+    let names = PROXIES.into_iter().filter(move |name| !cgi || !PROXIES_OF_HTTP.contains(name));
+    names.filter_map(|name| Some((name, env::var(name).ok()?)))
 }
 
 fn cache_directory(sys: &impl ResolveDenoDirSys) -> Result<PathBuf, DenoDirResolutionError> {

@@ -37,6 +37,10 @@ impl StorageKey {
 /// permissions apply to what they name.
 pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
     Environment::at_start();
+    #[cfg(feature = "fake")]
+    if let Some(options) = crate::fake::options() {
+        return options;
+    }
     // Read once: a script may set it, and must not change what its user requires.
     let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
     let rule = move |_: &mut OpState, path| {

@@ -6,6 +6,8 @@
 mod certificates;
 mod environment;
 mod extensions;
+#[cfg(feature = "fake")]
+mod fake;
 mod heap;
 mod kv;
 mod modules;
@@ -13,6 +15,7 @@ pub mod permissions;
 mod repl;
 mod report;
 mod runtime;
+mod system_certificates;
 pub mod testing;
 pub mod unstable;
 

@@ -11,14 +11,15 @@ use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
-use openkv_transpile::{Decorators, MediaType};
+use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
+use crate::environment::Environment;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
-use crate::testing::Output;
+use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
 /// The extensions' JavaScript, evaluated when the runtime was built.
@@ -91,11 +92,11 @@ struct Hooks {
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
-    /// Runs tests. See `js/testing/mod.ts`.
+    /// Runs tests. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
 
-/// What the bootstrap script is told. See `js/main.ts`.
+/// What the bootstrap script is told. See `js/runtime/main.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
@@ -205,7 +206,7 @@ impl Runtime {
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
-            extensions::openkv_runtime::args(),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
@@ -290,7 +291,7 @@ impl Runtime {
         Ok(self.exit_code.get())
     }
 
-    /// Loads the main module, and readies the global scope for the REPL. See `js/repl.ts`.
+    /// Loads the main module, and readies the global scope for the REPL. See `js/runtime/repl.ts`.
     pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
         self.js.load_main_es_module(&self.main_module).await?;
         self.dispatch(|hooks| &hooks.start_repl).map(drop)
@@ -305,7 +306,7 @@ impl Runtime {
         self.decorators
     }
 
-    /// Gets a function that runs tests. See `js/testing/mod.ts`.
+    /// Gets a function that runs tests. See `js/runtime/testing/mod.ts`.
     pub(crate) fn test_function(&mut self, name: &'static str) -> v8::Global<v8::Function> {
         deno_core::scope!(scope, &mut self.js);
         let testing = v8::Local::new(scope, &self.hooks.testing);
@@ -393,7 +394,7 @@ mod tests {
     /// deno_runtime names its own ops, some of which do the same.
     #[test]
     fn own_ops_are_named_after_this_runtime() {
-        let own = extensions::openkv_runtime::init().ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // What Deno's crates call by this name.
         assert_eq!(other, ["op_set_raw"]);

@@ -370,7 +370,7 @@ await test("a listing of a database that is closed meanwhile rejects", async () 
   await rejects(() => list.next(), "BadResource", "Bad resource ID");
 });
 
-await test("classes are not for construction", async () => {
+await test("classes are not for construction", () => {
   throwsAtOnce(
     () => new (any(Deno).Kv)(),
     "TypeError",

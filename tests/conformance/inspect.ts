@@ -135,7 +135,7 @@ await test("an operation looks the same when it was committed", async () => {
   looks(operation, 'AtomicOperation\n  set([ "a" ], 1)');
 });
 
-await test("a KvU64 shows its value, at any depth", async () => {
+await test("a KvU64 shows its value, at any depth", () => {
   const five = new Deno.KvU64(5n);
   looks(five, "[Deno.KvU64: 5n]");
   looks({ a: [five], m: new Map([[1, five]]) }, "{ a: [ [Deno.KvU64: 5n] ], m: Map(1) { 1 => [Deno.KvU64: 5n] } }");
@@ -172,7 +172,7 @@ await test("classes have their names, and databases are not constructed", async 
   equal(made.map((each) => each.constructor), [Kv, AtomicOperation, KvListIterator]);
 });
 
-await test("prototypes have the methods", async () => {
+await test("prototypes have the methods", () => {
   // deno-lint-ignore no-explicit-any
   const { Kv, AtomicOperation, KvU64, KvListIterator } = Deno as any;
   // deno-lint-ignore no-explicit-any

@@ -67,7 +67,7 @@ for (const [name, value, isTaken] of polluted) {
 
   const body = async () => {
     using kv = await four();
-    for (const options of [{}, { unknown: 1 }, new (class {})()]) {
+    for (const options of [{}, { unknown: 1 }, new (class {})()] as object[]) {
       equal(await inheriting(name, value, () => values(kv.list({ prefix: ["n"] }, options))), [0, 1, 2, 3]);
       equal((await inheriting(name, value, () => kv.get(["n", 1], options))).value, 1);
       await inheriting(name, value, () => kv.set(["n", 1], 1, options));

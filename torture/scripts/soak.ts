@@ -122,7 +122,7 @@ async function read() {
   const entries = await kv.getMany<(Uint8Array | string)[]>(keys.map((key) => ["value", key]));
   const entry = await kv.get<Uint8Array | string>(["value", keys[0]]);
   counts.operations += 2;
-  [...entries, entry].forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${key[1]} is another`));
+  [...entries, entry].forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} is another`));
 }
 
 async function list() {
@@ -132,7 +132,7 @@ async function list() {
   const entries = await collect(kv.list<Uint8Array | string>({ prefix: ["value"] }, { reverse, limit, batchSize }));
   const expected = [...model.keys()].sort((a, b) => reverse ? b - a : a - b).slice(0, limit);
   assert(String(entries.map(({ key }) => key[1])) === String(expected), "a list is another");
-  entries.forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${key[1]} is another`));
+  entries.forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} is another`));
 }
 
 // Entries that expire, with the moments before which they are there, and after which they are not.

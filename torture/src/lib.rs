@@ -1,5 +1,5 @@
 //! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
-//! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/promises.md`.
+//! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/results`.
 
 pub mod backup;
 pub mod claims;
@@ -20,42 +20,8 @@ pub mod processes;
 mod runtime;
 pub mod scripts;
 pub mod soak;
+mod support;
 
 pub use runtime::Under;
-
-use std::env;
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// What a run found: a report to print, or the promise that was broken.
-pub type Outcome = Result<String, String>;
-
-/// How long to wait for what takes no time unless something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The programs that run scripts.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// The `openkv` binary.
-    pub openkv: PathBuf,
-    /// The reference, for what is compared with it.
-    pub deno: PathBuf,
-}
-
-/// A folder in memory, if there is one: the disk beneath need not keep anything.
-fn scratch() -> Result<tempfile::TempDir, String> {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
-    tempfile::tempdir_in(folder).map_err(failed("creating a folder"))
-}
-
-/// A script of this crate.
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
-}
-
-/// An error for [`Outcome`], with what was being done.
-pub fn failed<E: Display>(doing: &str) -> impl FnOnce(E) -> String + '_ {
-    move |error| format!("{doing}: {error}")
-}
+pub use support::{Outcome, PATIENCE, Programs, failed};
+pub(crate) use support::{scratch, script};

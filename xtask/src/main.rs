@@ -1,7 +1,9 @@
 //! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture` and `startup`.
 
 mod bench;
+mod circles;
 mod startup;
+mod typescript;
 mod v8;
 
 use std::ffi::OsString;
@@ -14,7 +16,8 @@ Usage: cargo xtask COMMAND
 
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
-  test [FILTER]                checks the format, the lints, and runs all tests
+  test [FLAGS] [FILTER]        checks the format, the lints, and runs all tests
+    --require-deno             fails where there is no deno to check the types of TypeScript and to lint it
   bench [FLAGS] [MEASURES...]  measures openkv beside Deno, all or some measures; see benches/README.md
     --rounds N                 how often, 5 by default
     --deno PATH                the Deno to compare with, if it is not the one on the PATH
@@ -22,6 +25,9 @@ Commands:
     --alone                    without Deno
   torture [ARGS]               tries to make openkv lose data; without arguments, says in which ways
   startup                      finds the functions that run at startup, which the linker puts together";
+
+/// The suite runs on the fake backend, too, which no release has.
+const FAKE: &str = "openkv/fake";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -76,21 +82,24 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
 }
 
-fn test(filter: &[OsString]) -> Result<ExitCode, String> {
+fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
-    let mut tests = cargo(&["test", "--workspace"]);
-    tests.args(filter);
-    let steps = [
-        cargo(&["fmt", "--all", "--check"]),
-        cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-        tests,
-    ];
-    for mut step in steps {
-        if !succeeds(&mut step)? {
-            return Ok(ExitCode::FAILURE);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    circles::check(root())?;
+    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--require-deno");
+    let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
+        && typescript::check(!flags.is_empty())?
+        && succeeds(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            FAKE,
+            "--",
+            "--deny",
+            "warnings",
+        ]))?
+        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Sees to it that the workspace can be built.
@@ -131,9 +140,10 @@ fn cargo(args: &[&str]) -> Command {
 }
 
 fn succeeds(command: &mut Command) -> Result<bool, String> {
+    let program = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let line: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    eprintln!("xtask: cargo {}", line.join(" "));
-    command.status().map(|status| status.success()).map_err(|error| format!("cargo could not be run: {error}"))
+    eprintln!("xtask: {program} {}", line.join(" "));
+    command.status().map(|status| status.success()).map_err(|error| format!("{program} could not be run: {error}"))
 }
 
 /// The first line that a command prints, if it succeeds.

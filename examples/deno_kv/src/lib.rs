@@ -38,7 +38,7 @@ impl DatabaseHandler for OpenKv {
 /// A runtime with `deno_kv` over the engine. Its script `ext:deno_kv/01_db.ts` gives `openKv` and the classes.
 pub fn host() -> JsRuntime {
     let transpile = |name: ModuleName, text: ModuleCodeString| {
-        Ok((openkv_transpile::transpile_extension(&name, &text).into(), None))
+        Ok((openkv_js::transpile::transpile_extension(&name, &text).into(), None))
     };
     let js = JsRuntime::new(RuntimeOptions {
         extensions: vec![

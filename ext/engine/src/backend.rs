@@ -1,14 +1,4 @@
-use std::pin::Pin;
-
-use futures_util::Stream;
-
-use crate::{AtomicWrite, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
-
-/// The future of a result. Dropping it gives up the result, not the work.
-pub type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// A stream of results.
-pub type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
+use crate::{AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
 
 /// What stores the entries of a [`Database`](crate::Database): the seam between the engine and its backends.
 ///

@@ -1,10 +1,11 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
+use crate::future::ready;
 use crate::visit::{self, Visit};
 use crate::{
     AtomicWrite, Backend, BoxFuture, Commit, Deliveries, Delivery, Entry, Key, Limits, List, LocalReads, Mutation,
-    Read, ReadEntry, ReadOptions, Result, Selector, Value, Visitor, Watch,
+    Read, ReadEntry, ReadOptions, Result, Selector, Value, Visitor, Watch, fallback,
 };
 
 /// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
@@ -206,10 +207,7 @@ impl Database {
         if let Err(error) = self.limits().check_range(start, end) {
             return ready(Err(error));
         }
-        self.backend().count(start, end).unwrap_or_else(|| {
-            let list = self.list(selector.clone()).keys_only();
-            Box::pin(list.count())
-        })
+        self.backend().count(start, end).unwrap_or_else(|| fallback::count(self, selector))
     }
 
     /// Stores a value that does not expire.
@@ -256,8 +254,11 @@ impl Database {
         visit::wait(self.write(write))
     }
 
-    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`] and, where the backend
-    /// cannot delete ranges, [`Limits::mutations`]. Returns how many it deleted: with none, there are none left.
+    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`]. Returns how many it
+    /// deleted: with none, there are none left.
+    ///
+    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`], and what is written until
+    /// they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -266,18 +267,8 @@ impl Database {
         if let Err(error) = self.limits().check_range(start, end) {
             return ready(Err(error));
         }
-        self.backend().delete_range(start, end, self.limits().deletions).unwrap_or_else(|| {
-            let database = self.clone();
-            let limit = self.limits().mutations.min(self.limits().read_entries);
-            let keys = self.list(selector.clone()).limit(limit).keys_only().collect();
-            Box::pin(async move {
-                let entries = keys.await?;
-                let count = entries.len() as u64;
-                let deletions = entries.into_iter().map(|entry| Mutation::delete(entry.key));
-                let write = deletions.fold(AtomicWrite::new(), AtomicWrite::mutate);
-                database.write(write).await.map(|_| count)
-            })
-        })
+        let deletion = self.backend().delete_range(start, end, self.limits().deletions);
+        deletion.unwrap_or_else(|| fallback::delete_range(self, selector))
     }
 
     /// Watches keys, for changes by anybody. See [`Watch`].
@@ -394,8 +385,4 @@ impl Local<'_> {
 /// The entry of a key, of what a read of it found.
 fn entry(found: impl IntoIterator<Item = ReadEntry>) -> Option<Entry> {
     found.into_iter().next()?.into_entry()
-}
-
-fn ready<T: Send + 'static>(result: Result<T>) -> BoxFuture<T> {
-    Box::pin(std::future::ready(result))
 }

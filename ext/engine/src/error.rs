@@ -219,7 +219,7 @@ pub enum Error {
         is_saved: bool,
     },
     /// Whether a write was committed is not known: the storage failed, or the connection to it, before it said so.
-    #[error("it is not known whether this was stored: {0}")]
+    #[error("it is not known whether this was stored: {0}: read it before you write it again")]
     OutcomeUnknown(#[source] Arc<Error>),
     /// What was asked for is not what this backend can do.
     #[error("{backend} cannot {what}")]

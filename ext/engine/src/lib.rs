@@ -36,7 +36,7 @@
 //! - [`AtomicWrite`] is what to commit as a whole or not at all: checks, mutations such as sums, and messages.
 //! - [`Read`] is what to read in one snapshot, and a [`Selector`] a set of keys to list, with cursors that continue a listing.
 //! - [`Options`](sqlite::Options) has the limits, the clock and the randomness, so that a test controls time.
-//! - [`sqlite::maintenance`] is what an operator does with a file: backups, checks, repairs.
+//! - [`maintenance`] is what an operator does with a file: backups, checks, repairs.
 //!
 //! # Asynchronous programs
 //!
@@ -127,13 +127,17 @@ mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
+mod fallback;
+mod future;
 mod key;
 mod limits;
 mod list;
+pub mod maintenance;
 mod random;
 mod read;
 mod selector;
 pub mod sqlite;
+mod sum;
 mod time;
 #[cfg(feature = "serde")]
 pub mod v8;
@@ -143,11 +147,12 @@ mod visit;
 mod watch;
 mod write;
 
-pub use backend::{Backend, BoxFuture, BoxStream, Consistency, LocalReads, ReadOptions, WatchEvent};
+pub use backend::{Backend, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
 pub use database::{Database, Local};
 pub use delivery::{Claim, Deliveries, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
+pub use future::{BoxFuture, BoxStream};
 pub use key::{BigInt, Key, KeyError, KeyPart, KeyParts, ScriptPart};
 pub use limits::Limits;
 pub use list::{BlockingList, List, Listed};

@@ -135,21 +135,11 @@ impl<T: Listed> List<T> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    pub(crate) async fn count(mut self) -> Result<u64> {
-        let mut count = 0;
-        while let Some(entry) = self.next().await {
-            entry?;
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    pub(crate) async fn collect(mut self) -> Result<Vec<T>> {
-        let mut entries = Vec::new();
-        while let Some(entry) = self.next().await {
-            entries.push(entry?);
-        }
-        Ok(entries)
+    /// Reads the first batch now, of so many entries.
+    pub(crate) fn begin(mut self, size: usize) -> Result<Self> {
+        self.batch_size = size;
+        self.reading = Some(self.read()?);
+        Ok(self)
     }
 
     fn read(&mut self) -> Result<Batch> {

@@ -4,9 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
-use crate::backend::BoxStream;
 use crate::database::WeakDatabase;
-use crate::{BoxFuture, Entry, Error, Key, Result, Versionstamp, WatchEvent};
+use crate::{BoxFuture, BoxStream, Entry, Error, Key, Result, Versionstamp, WatchEvent};
 
 /// A watch of keys: a stream of their entries, in the order of the keys, with none for a key without a value. It begins with those
 /// of now, and goes on with those after each change. What changes several times meanwhile is seen once, as it is at last.
@@ -75,7 +74,12 @@ impl Watch {
     /// # Errors
     /// See [`Watch::next`].
     pub async fn event(&mut self) -> Option<Result<WatchEvent>> {
-        poll_fn(|context| self.events.as_mut().poll_next(context)).await
+        if self.ended {
+            return None;
+        }
+        let event = poll_fn(|context| self.events.as_mut().poll_next(context)).await;
+        self.ended = !matches!(event, Some(Ok(_)));
+        event
     }
 
     /// Waits until entries are to be returned that differ from the last.

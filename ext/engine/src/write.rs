@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::{Entry, Key, Time, Value, Versionstamp, time};
+use crate::sum::sum;
+use crate::{Entry, Error, Key, Result, Time, Value, ValueRef, Versionstamp, time};
 
 /// A group of checks, mutations and queue messages, committed as a whole or not at all.
 ///
@@ -284,6 +285,22 @@ impl Operand {
         }
     }
 
+    /// Returns what a [`MutationKind::Combine`] makes of the stored value, if there is one, and its own. For backends that
+    /// combine values themselves.
+    ///
+    /// # Errors
+    /// The values are not of kinds that can be combined.
+    pub fn apply(self, stored: Option<ValueRef<'_>>, value: &Value) -> Result<Value> {
+        let operation = self.name();
+        match (self, value, stored) {
+            (_, Value::U64(value), None) => Ok(Value::U64(*value)),
+            (_, Value::U64(value), Some(ValueRef::U64(stored))) => Ok(Value::U64(self.combine(stored, *value))),
+            (_, Value::U64(_), Some(_)) => Err(Error::StoredNotU64 { operation }),
+            (Operand::Sum, _, stored) => sum(stored, value),
+            _ => Err(Error::OperandNotU64 { operation }),
+        }
+    }
+
     /// Combines two numbers.
     pub fn combine(self, stored: u64, operand: u64) -> u64 {
         match self {
@@ -301,18 +318,26 @@ pub struct Enqueue {
     pub message: Vec<u8>,
     /// When the message may be delivered.
     pub deliver_at: Time,
-    /// How long to wait before each further delivery after one that failed, in milliseconds; none for the default
-    /// schedule of 100, 1000, 5000, 30000 and 60000.
+    /// How long to wait before each further delivery after one that failed, in milliseconds; none for
+    /// [`Enqueue::DEFAULT_SCHEDULE`].
     pub backoff_schedule: Option<Vec<u32>>,
     /// The keys that are given the message when the last delivery failed.
     pub keys_if_undelivered: Vec<Key>,
 }
 
 impl Enqueue {
+    /// The waits before further deliveries of a message that names none, in milliseconds.
+    pub const DEFAULT_SCHEDULE: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
+
     /// A message, in V8's serialization format, to deliver immediately, with the default schedule, and to forget when the last
     /// delivery failed. With the feature `serde`, `Enqueue::encode` makes one of a type of Rust's.
     pub fn new(message: Vec<u8>) -> Self {
         Self { message, deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: Vec::new() }
+    }
+
+    /// Returns the waits before further deliveries: its own, or the default ones.
+    pub fn schedule(&self) -> &[u32] {
+        self.backoff_schedule.as_deref().unwrap_or(&Self::DEFAULT_SCHEDULE)
     }
 
     /// Delivers the message so long after the write is called, by the database's clock.

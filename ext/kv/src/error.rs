@@ -103,7 +103,7 @@ impl JsErrorClass for KvError {
             KvError::Key(error) if error.is_damage() => "Error",
             KvError::Uri { .. } => "Error",
             KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
-            KvError::Remote(_) | KvError::NoStreams => "NotSupported",
+            KvError::Engine(Error::Unsupported { .. }) | KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",
         };
         Cow::Borrowed(class)
@@ -127,5 +127,24 @@ fn mutation_message(error: &KvError) -> String {
     match error {
         KvError::Key(_) => format!("Invalid mutation: {error}"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openkv_engine::Cause;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_backends_have_classes_of_failures() {
+        let failed = Error::Storage(Cause::new(std::fmt::Error));
+        let unknown = Error::OutcomeUnknown(Arc::new(failed.clone()));
+        let unsupported = Error::Unsupported { backend: "paper", what: "watch keys" };
+        let errors =
+            [(failed, "Error"), (unknown, "Error"), (unsupported, "NotSupported"), (Error::Closed, "BadResource")];
+        for (error, class) in errors {
+            assert_eq!(KvError::Engine(error.clone()).get_class(), class, "{error}");
+        }
     }
 }

@@ -27,8 +27,9 @@
 //! [`engine`] is the database itself, for the Rust code beside the scripts: what opens the same file sees the same data,
 //! watches and queue.
 //!
-//! The ops here convert, and hand on to the engine; the classes that scripts see are in `js`.
+//! The ops here convert, and hand on to the engine; the classes that scripts see are [`openkv_js::KV`].
 
+mod database;
 mod error;
 mod key;
 mod mutation;
@@ -45,10 +46,12 @@ mod write;
 
 use std::rc::Rc;
 
-use deno_core::{Extension, ExtensionFileSource};
+use deno_core::v8::OneByteConst;
+use deno_core::{Extension, ExtensionFileSource, FastStaticString};
 
 pub use open::{close_databases, is_remote};
 pub use openkv_engine as engine;
+pub use openkv_js::DECLARATIONS;
 pub use options::{Options, Place, default_file, file_of_key};
 
 /// The extension.
@@ -98,15 +101,26 @@ deno_core::extension!(
         state.put(Rc::new(mutation::Memory::default()));
         state.put(queue::Deliveries::default());
     },
-    customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend_from_slice(&SHIM),
+    customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend(shim()),
     docs = "The extension under the name that others depend on. See [`init`]; one that is initialized later takes the same [`Options`]."
 );
 
-/// The classes that scripts see, transpiled by the build script.
-const SHIM: [ExtensionFileSource; 20] = include!(concat!(env!("OUT_DIR"), "/shim.rs"));
+/// The modules of the classes that scripts see.
+fn shim() -> impl Iterator<Item = ExtensionFileSource> {
+    let modules = openkv_js::KV.iter().zip(&SHIM);
+    modules.map(|(module, text)| ExtensionFileSource::new(module.specifier, FastStaticString::new(text)))
+}
 
-/// The TypeScript declarations of what scripts find: for editors, and to check the types of scripts.
-pub const DECLARATIONS: &str = include_str!("../js/openkv.d.ts");
+/// The texts of [`openkv_js::KV`] as V8 takes them without a copy.
+static SHIM: [OneByteConst; openkv_js::KV.len()] = {
+    let mut texts = [const { FastStaticString::create_external_onebyte_const(b"") }; openkv_js::KV.len()];
+    let mut i = 0;
+    while i < texts.len() {
+        texts[i] = FastStaticString::create_external_onebyte_const(openkv_js::KV[i].text.as_bytes());
+        i += 1;
+    }
+    texts
+};
 
 #[cfg(test)]
 mod tests {

@@ -59,7 +59,7 @@ pub(crate) struct Staged {
     expire_in: Option<u64>,
 }
 
-/// What the shim calls a mutation: see `js/mutation.ts`.
+/// What the shim calls a mutation: see `js/kv/mutation.ts`.
 #[derive(Clone, Copy)]
 enum Kind {
     Set,

@@ -1,13 +1,13 @@
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use deno_core::{OpState, Resource, ResourceId, op2};
+use deno_core::{OpState, ResourceId, op2};
 use deno_error::JsErrorBox;
 use openkv_engine::sqlite::{self, Location};
 use openkv_engine::{BoxFuture, Database};
 
+use crate::database::{DatabaseResource, NAME};
 use crate::error::KvError;
 use crate::options::{Options, Place};
 use crate::queue::Deliveries;
@@ -18,34 +18,12 @@ pub fn is_remote(path: &str) -> bool {
     path.starts_with("https://") || path.starts_with("http://")
 }
 
-/// What scripts find a database as among their resources.
-const NAME: &str = "openkvDatabase";
-
-pub(crate) struct DatabaseResource {
-    pub database: Database,
-}
-
-impl Resource for DatabaseResource {
-    fn name(&self) -> Cow<'_, str> {
-        NAME.into()
-    }
-
-    fn close(self: Rc<Self>) {
-        self.database.close();
-    }
-}
-
-/// The open database of a resource.
-pub(crate) fn database(state: &OpState, rid: ResourceId) -> Result<Rc<DatabaseResource>, KvError> {
-    Ok(state.resource_table.get(rid)?)
-}
-
 /// Closes a database.
 #[op2(fast)]
 pub(crate) fn op_openkv_close(state: &mut OpState, #[smi] rid: ResourceId) -> Result<(), KvError> {
     let database = state.resource_table.take::<DatabaseResource>(rid)?;
     state.borrow_mut::<Deliveries>().release(rid);
-    database.close();
+    database.database.close();
     Ok(())
 }
 
@@ -55,7 +33,7 @@ pub fn close_databases(state: &mut OpState) {
     let databases = state.resource_table.names().filter(|(_, name)| *name == NAME).map(|(rid, _)| rid);
     for rid in databases.collect::<Vec<_>>() {
         if let Ok(database) = state.resource_table.take::<DatabaseResource>(rid) {
-            database.close();
+            database.database.close();
         }
     }
 }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use deno_core::convert::Uint8Array;
 use deno_core::{OpState, ResourceId, ToV8, op2, v8};
-use openkv_engine::Delivery;
+use openkv_engine::{Delivery, Error};
 
+use crate::database::database;
 use crate::error::KvError;
 use crate::key::bytes_from_v8;
-use crate::open::database;
 use crate::value::Decoder;
 
 /// The messages that handlers have. They outlive their database: a handler may finish after it was closed.
@@ -81,7 +81,10 @@ pub(crate) async fn op_openkv_dequeue(
     drop(resource);
     let claimed = match dequeued.await {
         Ok(claimed) => claimed,
-        Err(error) if error.is_transient() => return Ok(Dequeued::Failed(error.to_string())),
+        // The leases of claims that nobody has run out.
+        Err(error) if error.is_transient() || matches!(error, Error::OutcomeUnknown(_)) => {
+            return Ok(Dequeued::Failed(error.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
     if claimed.is_empty() {

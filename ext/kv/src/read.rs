@@ -13,9 +13,9 @@ use openkv_engine::{
 };
 use smallvec::SmallVec;
 
+use crate::database::database;
 use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
-use crate::open::database;
 use crate::turn::{database_and_turn, turn};
 use crate::value::Decoder;
 

@@ -12,8 +12,8 @@ use deno_core::{OpState, ResourceId, op2};
 use openkv_engine::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::database::{DatabaseResource, database};
 use crate::error::KvError;
-use crate::open::{DatabaseResource, database};
 
 /// How long operations may go on within one event-loop tick.
 const BUDGET: Duration = Duration::from_millis(2);

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use deno_core::{AsyncRefCell, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId, op2, v8};
 use openkv_engine::{Entry, ReadEntry, Watch, WatchEvent};
 
+use crate::database::database;
 use crate::error::KvError;
-use crate::open::database;
 use crate::read::{Found, KeysArgument};
 
 struct WatchResource {

@@ -1,7 +1,7 @@
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use super::Outcome;
+use super::outcome::{Outcome, print};
 
 /// `openkv completions`: prints a script that teaches a shell the commands and flags.
 pub(super) fn declare() -> Command {
@@ -14,8 +14,8 @@ pub(super) fn read(matches: &mut ArgMatches) -> Shell {
     matches.remove_one("shell").expect("SHELL is required")
 }
 
-pub(super) fn execute(shell: Shell) -> Outcome {
+pub(super) fn execute(shell: Shell, mut declared: Command) -> Outcome {
     let mut script = vec![];
-    clap_complete::generate(shell, &mut super::declare(), "openkv", &mut script);
-    super::print(&String::from_utf8_lossy(&script))
+    clap_complete::generate(shell, &mut declared, "openkv", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }

@@ -1,10 +1,11 @@
 use clap::{Arg, ArgMatches, Command};
 use deno_permissions::PermissionsOptions;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
-use super::Outcome;
+use super::arguments;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
+use super::outcome::Outcome;
 
 /// `openkv eval`: runs code that stands on the command line.
 pub(crate) struct Eval {
@@ -28,7 +29,7 @@ pub(super) fn declare() -> Command {
     flags::declare(Command::new("eval"))
         .about("Runs code from the command line, with all permissions that are not denied")
         .override_usage("openkv eval [FLAGS] CODE [ARGS]...")
-        .arg(flags::switch("print").short('p').help("Print the value of the code, an expression"))
+        .arg(arguments::switch("print").short('p').help("Print the value of the code, an expression"))
         .arg(flags::ext().default_value("mts"))
         .arg(code)
 }

@@ -1,14 +1,15 @@
 use std::path::Path;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::unstable::{FEATURES, Support};
 use openkv::{Certificates, Config, Lock, ModuleOptions};
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
+use super::arguments::{list, maybe_list, one, optional, switch};
 use super::permissions;
 
 /// The flags of every command that runs scripts.
@@ -216,37 +217,6 @@ fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error>
 
 fn unstable_flag(feature: &str) -> String {
     format!("unstable-{feature}")
-}
-
-/// A flag that is there or not.
-pub(super) fn switch(name: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue)
-}
-
-/// A flag with one value.
-pub(super) fn one(name: &'static str, value: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).value_parser(NonEmptyStringValueParser::new())
-}
-
-/// A flag with a list of values, or none.
-pub(super) fn list(name: String, value: &'static str) -> Arg {
-    Arg::new(name.clone())
-        .long(name)
-        .value_name(value)
-        .num_args(0..)
-        .require_equals(true)
-        .value_delimiter(',')
-        .action(ArgAction::Append)
-}
-
-/// The values of a [`list`], if the flag is there.
-pub(super) fn maybe_list(matches: &mut ArgMatches, name: &str) -> Option<Vec<String>> {
-    matches.contains_id(name).then(|| matches.remove_many(name).into_iter().flatten().collect())
-}
-
-/// A flag that is known for compatibility only, with a value or without.
-fn optional(name: &'static str) -> Arg {
-    Arg::new(name).long(name).num_args(0..=1).require_equals(true).action(ArgAction::Append).hide(true)
 }
 
 fn location(text: &str) -> Result<Url, String> {

@@ -8,9 +8,10 @@ use deno_permissions::PermissionsOptions;
 use openkv::unstable::support;
 use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report};
 
-use super::Outcome;
 use super::env_file;
 use super::flags::RuntimeFlags;
+use super::outcome::Outcome;
+use super::warnings;
 
 /// Where remote modules may come from if the user does not say, as in the reference.
 const IMPORT_HOSTS: [&str; 7] = [
@@ -29,6 +30,9 @@ pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
     let problems = unsafe { env_file::load(&flags.env_files) };
     for problem in problems.iter().filter(|_| !flags.quiet) {
         eprintln!("{} {problem}", deno_terminal::colors::yellow("Warning"));
+    }
+    if !flags.quiet {
+        warnings::print();
     }
     end_by_signals();
     set_v8_flags(&flags.v8_flags, flags.seed)

@@ -1,23 +1,26 @@
 //! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
 
 mod absent;
+mod arguments;
 mod completions;
 mod db;
 mod env_file;
 mod eval;
 mod flags;
 mod launch;
+mod outcome;
 mod permissions;
 mod repl;
 mod run;
 mod test;
 mod types;
-
-use std::io::{ErrorKind, Write};
+mod warnings;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
 use openkv::{DENO_VERSION, TYPESCRIPT_VERSION, V8_VERSION};
+
+pub(crate) use outcome::Outcome;
 
 /// What the command line asks for.
 pub(crate) enum Command {
@@ -30,9 +33,6 @@ pub(crate) enum Command {
     Completions(Shell),
 }
 
-/// What a process ends with: an exit code, or a message for the user.
-pub(crate) type Outcome = Result<u8, String>;
-
 impl Command {
     /// Does it.
     pub(crate) fn execute(self) -> Outcome {
@@ -43,7 +43,7 @@ impl Command {
             Self::Test(test) => test.execute(),
             Self::Db(db) => db.execute(),
             Self::Types => types::execute(),
-            Self::Completions(shell) => completions::execute(shell),
+            Self::Completions(shell) => completions::execute(shell, declare()),
         }
     }
 }
@@ -152,12 +152,4 @@ fn is_global(arg: &str) -> bool {
     let is_log_level = |level: &str| ["trace", "debug", "info"].contains(&level);
     matches!(arg, "-q" | "--quiet" | "-L" | "--log-level")
         || is_log_level(arg.trim_start_matches("--log-level=").trim_start_matches("-L"))
-}
-
-/// Prints a text. A reader that leaves before its end, such as `head`, is no error.
-fn print(text: &str) -> Outcome {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("nothing can be printed: {error}")),
-        _ => Ok(0),
-    }
 }

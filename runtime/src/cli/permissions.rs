@@ -1,7 +1,7 @@
 use clap::{ArgMatches, Command};
 use deno_permissions::PermissionsOptions;
 
-use super::flags::{list, switch};
+use super::arguments::{list, switch};
 
 /// A kind of permission.
 struct Kind {

@@ -1,9 +1,9 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use openkv::{Options, Preamble, Runtime, repl, report};
 
-use super::Outcome;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
+use super::outcome::Outcome;
 
 /// What the reference calls its session in the current folder: so both open the same database.
 const MAIN_MODULE: &str = "./$deno$repl.mts";

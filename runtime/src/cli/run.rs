@@ -2,11 +2,11 @@ use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 use openkv::Options;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 
-use super::Outcome;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
+use super::outcome::Outcome;
 
 /// `openkv run`: runs a script.
 pub(crate) struct Run {

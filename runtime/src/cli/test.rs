@@ -4,14 +4,15 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use openkv::testing::{Filter, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
 use openkv::{Options, Project, Runtime, report};
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::Outcome;
+use super::arguments;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
+use super::outcome::Outcome;
 
 /// `openkv test`: runs modules for their tests.
 pub(crate) struct Test {
@@ -60,7 +61,7 @@ pub(super) fn declare() -> Command {
         .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("What the tests find in Deno.args"))
         .next_help_heading("Tests")
         .arg(
-            flags::one("filter", "TEXT")
+            arguments::one("filter", "TEXT")
                 .value_parser(value_parser!(Filter))
                 .help("Run the tests whose names contain a text or match a /regular expression/"),
         )
@@ -78,16 +79,16 @@ pub(super) fn declare() -> Command {
         .arg(count("retry", "Try tests that fail again, so often at most"))
         .arg(count("repeats", "Run tests that pass again, so often"))
         .arg(
-            flags::switch("sanitize-ops")
+            arguments::switch("sanitize-ops")
                 .help("Fail tests that leave operations or timers behind [env: DENO_TEST_SANITIZE_OPS=1]"),
         )
         .arg(
-            flags::switch("sanitize-resources")
+            arguments::switch("sanitize-resources")
                 .help("Fail tests that leave files, sockets or databases open [env: DENO_TEST_SANITIZE_RESOURCES=1]"),
         )
-        .arg(flags::list("ignore".into(), "PATH").help("Files and folders to leave out"))
-        .arg(flags::switch("no-run").help("Load the modules, and run nothing"))
-        .arg(flags::switch("permit-no-files").help("Succeed where there are no modules to test"))
+        .arg(arguments::list("ignore".into(), "PATH").help("Files and folders to leave out"))
+        .arg(arguments::switch("no-run").help("Load the modules, and run nothing"))
+        .arg(arguments::switch("permit-no-files").help("Succeed where there are no modules to test"))
         .arg(
             Arg::new("reporter")
                 .long("reporter")
@@ -96,8 +97,8 @@ pub(super) fn declare() -> Command {
                 .default_value("pretty")
                 .help("How results are shown"),
         )
-        .arg(flags::switch("parallel").help("Accepted for compatibility: modules run one after the other"))
-        .arg(flags::switch("trace-leaks").hide(true));
+        .arg(arguments::switch("parallel").help("Accepted for compatibility: modules run one after the other"))
+        .arg(arguments::switch("trace-leaks").hide(true));
     flags::refuse(command, &REFUSED)
 }
 
@@ -123,7 +124,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
     };
     Ok(Test {
         paths: matches.remove_many("paths").into_iter().flatten().collect(),
-        ignored: flags::maybe_list(matches, "ignore").unwrap_or_default(),
+        ignored: arguments::maybe_list(matches, "ignore").unwrap_or_default(),
         args: matches.remove_many("args").into_iter().flatten().collect(),
         no_run: matches.get_flag("no-run"),
         permit_no_files: matches.get_flag("permit-no-files"),

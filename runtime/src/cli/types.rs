@@ -1,7 +1,7 @@
 use clap::Command;
 use openkv_ext::DECLARATIONS;
 
-use super::Outcome;
+use super::outcome::{Outcome, print};
 
 /// `openkv types`: prints declarations.
 pub(super) fn declare() -> Command {
@@ -12,5 +12,5 @@ pub(super) fn declare() -> Command {
 }
 
 pub(super) fn execute() -> Outcome {
-    super::print(DECLARATIONS)
+    print(DECLARATIONS)
 }

@@ -1,6 +1,7 @@
 //! The extensions of the runtime. Shared with the build script, which makes the snapshot of them: both must name the
-//! same ones in the same order.
+//! same ones in the same order. The modules of `openkv_runtime` are in the snapshot only: the build script adds them.
 
+pub(crate) mod env;
 mod fs_watch;
 mod permissions;
 pub(crate) mod terminal;
@@ -36,24 +37,8 @@ deno_core::extension!(
         testing::op_openkv_test_permissions,
     ],
     esm_entry_point = "ext:openkv_runtime/main.ts",
-    esm = [
-        dir "js",
-        "deno_ns.ts",
-        "errors.ts",
-        "fs_watcher.ts",
-        "global_scope.ts",
-        "lazy.ts",
-        "main.ts",
-        "navigator.ts",
-        "permissions.ts",
-        "prompts.ts",
-        "repl.ts",
-        "testing/context.ts",
-        "testing/definition.ts",
-        "testing/each.ts",
-        "testing/mod.ts",
-        "testing/permissions.ts",
-    ],
+    options = { proxies: env::Proxies },
+    state = |state, options| state.put(options.proxies),
     docs = "The global scope and the Deno namespace."
 );
 
@@ -71,7 +56,7 @@ pub(crate) fn extensions() -> Vec<Extension> {
         deno_http::deno_http::lazy_init(),
         deno_io::deno_io::lazy_init(),
         deno_fs::deno_fs::lazy_init(),
-        deno_os::deno_os::lazy_init(),
+        env::replace_ops(deno_os::deno_os::lazy_init()),
         deno_process::deno_process::lazy_init(),
         openkv_ext::openkv::lazy_init(),
         openkv_runtime::lazy_init(),

@@ -2,16 +2,19 @@
 
 use deno_core::serde_json;
 use deno_core::{OpState, op2};
+use deno_error::JsErrorBox;
 use deno_permissions::{ChildPermissionError, ChildPermissionsArg, PermissionsContainer};
 
 /// Takes what a test tells while it runs. Whoever runs tests puts one into the state of the isolate.
-pub(crate) struct EventSink(pub Box<dyn Fn(serde_json::Value)>);
+pub(crate) struct EventSink(pub Box<dyn Fn(serde_json::Value) -> serde_json::Result<()>>);
 
+/// # Errors
+/// The event is none: a script has changed what the arrays of the test runner inherit.
 #[op2]
-pub(crate) fn op_openkv_test_event(state: &mut OpState, #[serde] event: serde_json::Value) {
-    if let Some(sink) = state.try_borrow::<EventSink>() {
-        sink.0(event);
-    }
+pub(crate) fn op_openkv_test_event(state: &mut OpState, #[serde] event: serde_json::Value) -> Result<(), JsErrorBox> {
+    state.try_borrow::<EventSink>().map_or(Ok(()), |sink| {
+        sink.0(event).map_err(|error| JsErrorBox::type_error(format!("Invalid event of a test: {error}")))
+    })
 }
 
 /// The permissions of the module, while a test has less.

@@ -2,8 +2,6 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::error::Error;
-use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,13 +18,13 @@ use deno_graph::source::{
     CacheSetting as GraphCacheSetting, ChecksumIntegrityError, LoadError, LoadFuture, LoadOptions, LoadResponse,
     Loader, LoaderChecksum,
 };
-use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
+use deno_permissions::{CheckSpecifierKind, PermissionCheckError, PermissionsContainer};
 use deno_web::BlobStoreTrait;
-use openkv_transpile::MediaType;
+use openkv_js::transpile::MediaType;
 use sys_traits::impls::RealSys;
 
-use super::ModuleOptions;
 use super::http_client::ModuleClient;
+use super::{ModuleOptions, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 
@@ -93,6 +91,7 @@ impl Fetcher {
         let client = ModuleClient {
             user_agent: options.user_agent,
             certificates: options.certificates,
+            permissions: options.permissions.clone(),
             told: !options.quiet,
             client: OnceCell::new(),
         };
@@ -152,7 +151,7 @@ impl Fetcher {
                 Err(FetchNoFollowErrorKind::NotFound(url)) => {
                     return Err(JsErrorBox::type_error(format!("Module not found \"{url}\".")));
                 }
-                Err(error) => return Err(JsErrorBox::new(error.get_class(), with_causes(&error))),
+                Err(error) => return Err(failure(&error)),
             }
         }
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
@@ -211,21 +210,19 @@ impl Fetcher {
                     expected: error.expected,
                 }))
             }
-            Err(error) => Err(other(JsErrorBox::new(error.get_class(), with_causes(&error)))),
+            Err(error) => Err(other(failure(&error))),
         }
     }
 }
 
-/// The message of an error, with those of what caused it: only they say why a host could not be reached.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    for i in 0.. {
-        let Some(error) = cause else { break };
-        write!(text, "\n    {i}: {error}").expect("a string takes all");
-        cause = error.source();
+/// Returns why a file was not fetched: because it must not, or the error with its causes.
+fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
+    if let FetchNoFollowErrorKind::FetchingRemote { source, .. } = error
+        && let Some(denied) = source.downcast_ref::<PermissionCheckError>()
+    {
+        return JsErrorBox::new(denied.get_class(), denied.to_string());
     }
-    text
+    JsErrorBox::new(error.get_class(), with_causes(error))
 }
 
 impl Loader for Fetcher {

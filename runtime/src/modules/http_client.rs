@@ -6,16 +6,21 @@ use std::error::Error;
 use deno_cache_dir::file_fetcher::{HttpClient, SendError, SendResponse};
 use deno_core::url::Url;
 use deno_fetch::{Client, CreateHttpClientOptions, ReqBody, create_http_client};
+use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
 use crate::certificates::Certificates;
+use crate::environment::{Environment, proxies};
+use crate::extensions::env::Proxy;
 
 /// The client of the runtime's own `fetch`, which is made for the first download.
 #[derive(Debug)]
 pub(super) struct ModuleClient {
     pub user_agent: String,
     pub certificates: Certificates,
+    /// What the script may do.
+    pub permissions: PermissionsContainer,
     /// Whether downloads are told on standard error.
     pub told: bool,
     pub client: OnceCell<Client>,
@@ -26,6 +31,7 @@ impl ModuleClient {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
+        self.check_proxies()?;
         let root_cert_store = self.certificates.store().get_or_try_init().map_err(failed)?.clone();
         let options = CreateHttpClientOptions {
             root_cert_store: Some(root_cert_store),
@@ -34,6 +40,28 @@ impl ModuleClient {
         };
         let client = create_http_client(&self.user_agent, options).map_err(failed)?;
         Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// Checks that the script may import from the proxies that it named. The client reads them from the environment, and
+    /// what they send of a host may be cached for later runs.
+    fn check_proxies(&self) -> Result<(), SendError> {
+        let at_start = &Environment::at_start().proxies;
+        for (_, value) in proxies().filter(|(name, value)| !at_start.contains(name, value)) {
+            match Proxy::parse(&value) {
+                Some(Proxy::Host(host, port)) => {
+                    let url = Url::parse(&format!("http://{host}:{port}")).map_err(failed)?;
+                    self.permissions.check_specifier(&url, CheckSpecifierKind::Dynamic).map_err(failed)?;
+                }
+                Some(Proxy::Socket) => {
+                    let message = format!(
+                        "modules cannot be downloaded by the proxy \"{value}\" that the script named: use a host"
+                    );
+                    return Err(SendError::Failed(message.into()));
+                }
+                None => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use deno_graph::ast::{CapturingEsParser, DefaultParsedSourceStore, EsParser, Par
 use deno_graph::source::Locker;
 use deno_graph::{BuildOptions, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError};
 use deno_permissions::CheckSpecifierKind;
-use openkv_transpile::{MediaType, is_needed, transpile_parsed};
+use openkv_js::transpile::{MediaType, is_needed, transpile_parsed};
 use tokio::sync::Mutex;
 
 use super::fetcher::{Fetcher, FetcherOptions};

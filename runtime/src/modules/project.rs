@@ -1,70 +1,22 @@
 //! The configuration file: `deno.json` or `deno.jsonc`.
 
 mod entries;
+mod error;
 mod workspace;
 
 use std::path::{Path, PathBuf};
 
-use deno_config::deno_json::{ConfigFileError, LockConfig, ToLockConfigError};
-use deno_config::workspace::{
-    WorkspaceDirectory, WorkspaceDiscoverError, WorkspaceDiscoverOptions, WorkspaceDiscoverStart,
-};
+use deno_config::deno_json::LockConfig;
+use deno_config::workspace::{WorkspaceDirectory, WorkspaceDiscoverOptions, WorkspaceDiscoverStart};
 use deno_core::url::Url;
 use deno_lockfile::WorkspaceConfig;
 use import_map::ImportMap;
-use openkv_transpile::{CompilerOptions, Decorators};
+use openkv_js::transpile::{CompilerOptions, Decorators};
 use sys_traits::impls::RealSys;
 
 use super::Config;
 pub use entries::TestEntry;
-
-/// Why a configuration file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// It is no JSON, cannot be read, or is of no workspace that is valid.
-    #[error(transparent)]
-    Read(#[from] WorkspaceDiscoverError),
-    /// There is no current folder.
-    #[error("there is no current folder: {0}")]
-    Folder(#[from] std::io::Error),
-    /// Its import map is wrong.
-    #[error("the import map of {file} is not valid: {source}")]
-    ImportMap {
-        /// The configuration file.
-        file: Url,
-        /// What is wrong.
-        source: Box<ConfigFileError>,
-    },
-    /// Its entry "lock" is wrong.
-    #[error("the entry \"lock\" of {file} is not valid: {source}")]
-    Lock {
-        /// The configuration file.
-        file: Url,
-        /// What is wrong.
-        source: Box<ToLockConfigError>,
-    },
-    /// An entry is wrong.
-    #[error("the entry \"{entry}\" of {file} is not valid: {message}")]
-    Entry {
-        /// The configuration file.
-        file: Box<Url>,
-        /// The name of the entry.
-        entry: &'static str,
-        /// What is wrong.
-        message: String,
-    },
-    /// An entry asks for what the runtime lacks.
-    #[error("the entry \"{entry}\" of {file} is not supported: {reason}. Remove it, or run with --no-config")]
-    Unsupported {
-        /// The configuration file.
-        file: Box<Url>,
-        /// The name of the entry.
-        entry: String,
-        /// Why it is not supported, or what to do instead.
-        reason: &'static str,
-    },
-}
+pub use error::Error;
 
 /// A configuration file, read and checked.
 #[derive(Debug)]
@@ -122,7 +74,7 @@ impl Project {
     /// Reads the configuration file that is found from a place, and the workspace that it is a member of.
     fn discover(start: WorkspaceDiscoverStart) -> Result<Option<Self>, Error> {
         let options = WorkspaceDiscoverOptions { discover_pkg_json: true, ..Default::default() };
-        let directory = WorkspaceDirectory::discover(&RealSys, start, &options)?;
+        let directory = WorkspaceDirectory::discover(&RealSys, start, &options).map_err(Error::Read)?;
         let workspace = &directory.workspace;
         let Some(config) = directory.member_or_root_deno_json() else { return Ok(None) };
         // What the root says first: the member may say otherwise.

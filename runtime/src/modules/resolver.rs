@@ -7,7 +7,7 @@ use deno_error::JsErrorBox;
 use deno_graph::source::{JsrUrlProvider, ResolutionKind, ResolveError, Resolver};
 use deno_graph::{Range, resolve_import};
 use import_map::{ImportMap, ImportMapErrorKind};
-use openkv_transpile::{CompilerOptions, MediaType};
+use openkv_js::transpile::{CompilerOptions, MediaType};
 
 use crate::environment::Environment;
 

@@ -141,7 +141,7 @@ impl Completer for Assistant {
 
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
-        Ok(match openkv_transpile::is_incomplete(context.input()) {
+        Ok(match openkv_js::transpile::is_incomplete(context.input()) {
             true => ValidationResult::Incomplete,
             false => ValidationResult::Valid(None),
         })

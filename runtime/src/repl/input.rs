@@ -36,7 +36,7 @@ pub(super) fn read_lines(requests: mpsc::UnboundedSender<Request>) -> io::Result
         let mut text = String::new();
         for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
             text.push_str(&String::from_utf8_lossy(&line));
-            if openkv_transpile::is_incomplete(&text) {
+            if openkv_js::transpile::is_incomplete(&text) {
                 text.push('\n');
             } else if !evaluate(std::mem::take(&mut text)) {
                 return;

@@ -3,10 +3,11 @@
 mod completion;
 mod editor;
 mod input;
+mod print;
 mod session;
 
 use std::future::poll_fn;
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 #[cfg(unix)]
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::environment::Environment;
 use crate::runtime::Runtime;
 use input::{Input, Request};
+use print::print;
 use session::Session;
 
 /// Where the lines that were typed on a terminal are kept, in the folder of the databases.
@@ -91,11 +93,6 @@ async fn next(session: &mut Session, requests: &mut mpsc::UnboundedReceiver<Requ
         requests.poll_recv(cx)
     })
     .await
-}
-
-/// Prints a line. That nobody reads it any more is no reason to stop: the session ends with its input.
-fn print(line: &str) {
-    let _ = writeln!(stdout(), "{line}");
 }
 
 /// The file of the history. Without a folder for it there is none.

@@ -16,7 +16,7 @@ use deno_core::{
 };
 use tokio::sync::mpsc;
 
-use super::print;
+use super::print::print;
 use crate::report;
 use crate::runtime::Runtime;
 
@@ -32,7 +32,7 @@ pub(super) struct Session {
     inspector: LocalInspectorSession,
     received: Rc<RefCell<Received>>,
     last_call: i32,
-    /// The inspector's name for the functions of `js/repl.ts`.
+    /// The inspector's name for the functions of `js/runtime/repl.ts`.
     functions: Value,
     pub runtime: Runtime,
 }
@@ -110,7 +110,7 @@ impl Session {
         text: &str,
         interrupts: &mut mpsc::UnboundedReceiver<()>,
     ) -> Result<String, String> {
-        let script = openkv_transpile::transpile_input(text, self.runtime.decorators())
+        let script = openkv_js::transpile::transpile_input(text, self.runtime.decorators())
             .map_err(|error| format!("parse error: {error}"))?;
         let result = self.evaluate_script(&script, interrupts).await;
         if result.is_err() {
@@ -150,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Calls a function of `js/repl.ts` with an object of the inspector. Answers the text that it returns.
+    /// Calls a function of `js/runtime/repl.ts` with an object of the inspector. Answers the text that it returns.
     fn apply(&mut self, function: &str, object: &Value) -> Result<String, CallError> {
         let argument = ["objectId", "unserializableValue", "value"]
             .into_iter()

@@ -1,6 +1,6 @@
 //! What a test left behind.
 
-use super::runner::turn;
+use super::turn::turn;
 use deno_core::JsRuntime;
 use deno_core::error::CoreError;
 use deno_core::stats::{RuntimeActivity, RuntimeActivityDiff, RuntimeActivityStats, RuntimeActivityStatsFilter};

@@ -22,7 +22,7 @@ struct Pipe {
 
 impl Output {
     /// Hands everything that is printed to a function, on a thread of its own.
-    pub(super) fn new(print: impl FnMut(&[u8]) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn new(print: impl FnMut(&[u8]) + Send + 'static) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         let (pass, passed) = channel();
         let mark = format!("\0{}\0", Uuid::new_v4()).into_bytes();

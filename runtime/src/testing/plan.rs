@@ -2,7 +2,7 @@ use deno_core::error::JsError;
 use deno_core::url::Url;
 use serde::Deserialize;
 
-use super::shown;
+use super::shown::shown;
 
 /// A test as its module registered it. The index in the module's list is how the runner names it.
 #[derive(Deserialize)]

@@ -1,15 +1,14 @@
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::process;
 use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::serde_json::{self, Value, json};
-use deno_core::{JsRuntime, PollEventLoopOptions, serde_v8, v8};
+use deno_core::{PollEventLoopOptions, serde_v8, v8};
+use deno_error::JsErrorBox;
 use deno_terminal::colors;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -17,10 +16,11 @@ use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 
 use super::leaks::LeakCheck;
+use super::options::TestOptions;
 use super::output::Output;
 use super::plan::{Event, JsOutcome, Test};
-use super::reporter::{Failure, Item, Outcome, Report};
-use super::{Shared, TestOptions, is_over};
+use super::reporter::{Failure, Item, Outcome, Report, SharedReport};
+use super::turn::turn;
 use crate::extensions::testing::EventSink;
 use crate::report::{report, report_caught};
 use crate::runtime::{Runtime, close_databases};
@@ -35,7 +35,7 @@ pub(super) struct Runner<'a> {
     /// The module, as the user sees it.
     module: String,
     options: &'a TestOptions,
-    report: Shared,
+    report: SharedReport,
     output: Output,
     /// With which code something outside of the tests called `Deno.exit`.
     exited: Rc<Cell<Option<i32>>>,
@@ -49,7 +49,13 @@ struct Planned {
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(mut runtime: Runtime, module: String, options: &'a TestOptions, report: Shared, output: Output) -> Self {
+    pub fn new(
+        mut runtime: Runtime,
+        module: String,
+        options: &'a TestOptions,
+        report: SharedReport,
+        output: Output,
+    ) -> Self {
         let exited = Rc::new(Cell::new(None));
         let isolate = runtime.js().v8_isolate().thread_safe_handle();
         let sink = {
@@ -57,11 +63,11 @@ impl<'a> Runner<'a> {
             move |event| {
                 let now = Instant::now();
                 output.drain();
-                let event = serde_json::from_value(event).expect("the module tells events that are known");
-                if let Some(code) = take(event, now, &mut report.lock()) {
+                if let Some(code) = take(serde_json::from_value(event)?, now, &mut report.lock()) {
                     exited.set(Some(code));
                     isolate.terminate_execution();
                 }
+                Ok(())
             }
         };
         runtime.js().op_state().borrow_mut().put(EventSink(Box::new(sink)));
@@ -160,7 +166,7 @@ impl<'a> Runner<'a> {
                     break;
                 }
             }
-            if is_over(self.options, &self.report.lock()) {
+            if self.report.lock().is_over(self.options.fail_fast) {
                 break;
             }
         }
@@ -241,7 +247,8 @@ impl<'a> Runner<'a> {
         let answer = js.with_event_loop_promise(answer, PollEventLoopOptions::default()).await?;
         deno_core::scope!(scope, js);
         let answer = v8::Local::new(scope, answer);
-        Ok(serde_v8::from_v8(scope, answer).expect("the module's runner answers plain data"))
+        // A script may have changed what the arrays of the runner inherit.
+        Ok(serde_v8::from_v8(scope, answer).map_err(JsErrorBox::from_err)?)
     }
 
     /// Reports, behind everything that was printed so far.
@@ -249,24 +256,6 @@ impl<'a> Runner<'a> {
         self.output.drain();
         tell(&mut self.report.lock(), &self.module);
     }
-}
-
-/// Turns the event loop once.
-///
-/// # Errors
-/// What a script did not catch.
-pub(super) async fn turn(js: &mut JsRuntime) -> Result<(), CoreError> {
-    let mut result = Ok(());
-    poll_fn(|context| {
-        if let Poll::Ready(done) = js.poll_event_loop(context, PollEventLoopOptions::default()) {
-            result = done;
-        }
-        Poll::Ready(())
-    })
-    .await;
-    // Lets sockets and other threads come through.
-    tokio::task::yield_now().await;
-    result
 }
 
 /// Takes an event. Answers the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.

@@ -7,7 +7,7 @@ const deliveries: number[] = [];
 await kv.enqueue("slow");
 const begin = Date.now();
 const done = Promise.withResolvers<void>();
-const listening = kv.listenQueue(async () => {
+kv.listenQueue(async () => {
   deliveries.push((Date.now() - begin) / 1000);
   await sleep(Number(seconds) * 1000);
   done.resolve();

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
 use futures_util::FutureExt;
-use openkv_engine::sqlite::maintenance::{self, Place, Progress};
+use openkv_engine::maintenance::{self, Place, Progress};
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
     AtomicWrite, BoxFuture, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
-use super::results::{extremes, median};
+use super::statistics::{extremes, median};
 
 /// The share of the machine that may be busy with other things while it counts as idle.
 const IDLE: f64 = 0.05;

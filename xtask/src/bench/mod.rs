@@ -5,6 +5,7 @@ mod machine;
 mod measures;
 mod results;
 mod runtime;
+mod statistics;
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,8 +14,9 @@ use std::process::ExitCode;
 
 use machine::Condition;
 use measures::{MEASURES, Measure, Source};
-use results::{Results, Row, median};
+use results::{Results, Row};
 use runtime::Runtime;
+use statistics::median;
 
 /// What is measured, and how often.
 struct Options {

@@ -2,6 +2,7 @@
 
 use super::machine::{self, Condition};
 use super::measures::{Measure, Source};
+use super::statistics::{extremes, median};
 
 /// All that was measured.
 pub struct Results {
@@ -114,22 +115,6 @@ impl Results {
             self.table(),
         )
     }
-}
-
-/// The middle of some values.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() % 2 {
-        0 => (sorted[middle - 1] + sorted[middle]) / 2.0,
-        _ => sorted[middle],
-    }
-}
-
-/// The least and the greatest of some values.
-pub fn extremes(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, 0.0), |(least, greatest), value| (value.min(least), value.max(greatest)))
 }
 
 /// A ratio: "0.8×", "1.36×", "18.1×", "213×".

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::pinned::is_link;
 use crate::error::Cause;
+use crate::sqlite::file::pinned::is_link;
 use crate::{Error, FileProblem};
 
 // For the `?` of this backend. It is no part of the interface: another version of rusqlite is no breaking change.
@@ -35,7 +35,7 @@ impl Cause {
 
 impl Error {
     /// The error that says of which file it is, where it is one that files have.
-    pub(super) fn of(self, path: &Path) -> Self {
+    pub(crate) fn of(self, path: &Path) -> Self {
         let problem = match &self {
             Error::ReadOnly => FileProblem::ReadOnly,
             Error::Damaged(source) => match source.sqlite_code() {

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 
-use super::writer::Writer;
 use super::{Options, connection};
 use crate::Result;
+use crate::sqlite::write::writer::Writer;
 
 /// The open databases, by their names.
 static OPEN: LazyLock<Mutex<HashMap<String, Weak<Writer>>>> = LazyLock::new(Default::default);

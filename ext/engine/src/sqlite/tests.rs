@@ -1,12 +1,14 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_executor::block_on;
 use rusqlite::Connection;
 
-use super::*;
+use super::backend::writer_of as writer;
+use super::{Location, Options};
 use crate::{
-    Check, Commit, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand, ReadEntry, Selector, Time, Value,
-    Versionstamp,
+    AtomicWrite, Check, Clock, Commit, Database, Enqueue, Error, Key, KeyPart, Mutation, MutationKind, Operand, Read,
+    ReadEntry, Result, Selector, Time, Value, Versionstamp,
 };
 
 #[derive(Default)]

@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 use indicatif::HumanBytes;
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
-use super::Outcome;
+use super::common;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db backup`: copies a database while it is used.
 pub(crate) struct Backup {
@@ -16,15 +17,15 @@ pub(crate) struct Backup {
 pub(super) fn declare() -> Command {
     Command::new("backup")
         .about("Copies a database as it is at one moment, while programs use it")
-        .arg(super::file("file", "The file of the database"))
-        .arg(super::file("to", "The file to make: it is there as a whole, or not at all"))
-        .arg(super::force())
+        .arg(common::file("file", "The file of the database"))
+        .arg(common::file("to", "The file to make: it is there as a whole, or not at all"))
+        .arg(common::force())
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Backup {
     Backup {
-        file: super::read_file(matches, "file"),
-        to: super::read_file(matches, "to"),
+        file: common::read_file(matches, "file"),
+        to: common::read_file(matches, "to"),
         force: matches.get_flag("force"),
     }
 }
@@ -32,8 +33,8 @@ pub(super) fn read(matches: &mut ArgMatches) -> Backup {
 impl Backup {
     pub(super) fn execute(self) -> Outcome {
         super::signals::handle()?;
-        let backup = super::with_bar(|progress| maintenance::backup(&self.file, &self.to, self.force, progress));
-        let backup = backup.map_err(|error| super::explain(&self.file, &error))?;
-        crate::cli::print(&format!("{}: {}\n", self.to.display(), HumanBytes(backup.size)))
+        let backup = common::with_bar(|progress| maintenance::backup(&self.file, &self.to, self.force, progress));
+        let backup = backup.map_err(|error| common::explain(&self.file, &error))?;
+        outcome::print(&format!("{}: {}\n", self.to.display(), HumanBytes(backup.size)))
     }
 }

@@ -2,9 +2,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::sqlite::maintenance::{self, Place, Problem};
+use openkv_engine::maintenance::{self, Place, Problem};
 
-use super::Outcome;
+use super::common;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db check`: looks for damage.
 pub(crate) struct Check {
@@ -15,19 +16,19 @@ pub(super) fn declare() -> Command {
     Command::new("check")
         .about("Looks at every page, entry and message of a database")
         .after_help("The exit code is 0 where all is in order, and 1 where anything is not.")
-        .arg(super::file("file", "The file of the database, which is not changed"))
+        .arg(common::file("file", "The file of the database, which is not changed"))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Check {
-    Check { file: super::read_file(matches, "file") }
+    Check { file: common::read_file(matches, "file") }
 }
 
 impl Check {
     pub(super) fn execute(self) -> Outcome {
-        let report = super::with_bar(|progress| maintenance::check(&self.file, progress));
-        let report = report.map_err(|error| super::explain(&self.file, &error))?;
+        let report = common::with_bar(|progress| maintenance::check(&self.file, progress));
+        let report = report.map_err(|error| common::explain(&self.file, &error))?;
         if report.problems.is_empty() {
-            return crate::cli::print(&format!("ok: {} entries, {} messages\n", report.entries, report.messages));
+            return outcome::print(&format!("ok: {} entries, {} messages\n", report.entries, report.messages));
         }
         let mut text = String::new();
         for problem in &report.problems {
@@ -41,7 +42,7 @@ impl Check {
             report.messages
         )
         .expect("a string takes all");
-        crate::cli::print(&text).map(|_| 1)
+        outcome::print(&text).map(|_| 1)
     }
 }
 

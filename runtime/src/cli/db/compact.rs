@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 use indicatif::{HumanBytes, HumanCount};
-use openkv_engine::sqlite::maintenance::{self, Size};
+use openkv_engine::maintenance::{self, Size};
 
-use super::Outcome;
+use super::common;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db compact`: gives free space back to the disk.
 pub(crate) struct Compact {
@@ -18,24 +19,24 @@ pub(super) fn declare() -> Command {
             "Programs may have the file open: their writes wait. While it runs, it needs as much room again in the folder \
              for temporary files, and beside the file.",
         )
-        .arg(super::file("file", "The file of the database"))
+        .arg(common::file("file", "The file of the database"))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Compact {
-    Compact { file: super::read_file(matches, "file") }
+    Compact { file: common::read_file(matches, "file") }
 }
 
 impl Compact {
     pub(super) fn execute(self) -> Outcome {
-        let done = super::with_bar(|progress| maintenance::compact(&self.file, super::now(), progress));
-        let done = done.map_err(|error| super::explain(&self.file, &error))?;
+        let done = common::with_bar(|progress| maintenance::compact(&self.file, common::now(), progress));
+        let done = done.map_err(|error| common::explain(&self.file, &error))?;
         if !done.log_merged {
             eprintln!(
                 "Other processes read from the log all the time: it is merged by the next of their writes, or later."
             );
         }
         let size = |Size { file, log, .. }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));
-        crate::cli::print(&format!(
+        outcome::print(&format!(
             "expired entries removed: {}\nbefore: {}\nafter:  {}\n",
             HumanCount(done.expired),
             size(done.before),

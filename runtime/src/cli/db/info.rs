@@ -4,9 +4,11 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use deno_core::serde_json::{self, json};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
-use super::{Outcome, flags};
+use super::common;
+use crate::cli::arguments;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db info`: shows what is in a database.
 pub(crate) struct Info {
@@ -17,20 +19,20 @@ pub(crate) struct Info {
 pub(super) fn declare() -> Command {
     Command::new("info")
         .about("Shows what is in a database, and what it takes up")
-        .arg(super::file("file", "The file of the database, which is not changed"))
-        .arg(flags::switch("json").help("Print JSON: sizes in bytes, times in milliseconds since the Unix epoch"))
+        .arg(common::file("file", "The file of the database, which is not changed"))
+        .arg(arguments::switch("json").help("Print JSON: sizes in bytes, times in milliseconds since the Unix epoch"))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Info {
-    Info { file: super::read_file(matches, "file"), json: matches.get_flag("json") }
+    Info { file: common::read_file(matches, "file"), json: matches.get_flag("json") }
 }
 
 impl Info {
     pub(super) fn execute(self) -> Outcome {
-        let now = super::now();
-        let info = maintenance::info(&self.file, now).map_err(|error| super::explain(&self.file, &error))?;
+        let now = common::now();
+        let info = maintenance::info(&self.file, now).map_err(|error| common::explain(&self.file, &error))?;
         let text = if self.json { machine(&info) } else { human(&info, now) };
-        crate::cli::print(&text)
+        outcome::print(&text)
     }
 }
 

@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 use indicatif::HumanBytes;
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
-use super::Outcome;
+use super::common;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db restore`: puts a backup in place.
 pub(crate) struct Restore {
@@ -16,15 +17,15 @@ pub(crate) struct Restore {
 pub(super) fn declare() -> Command {
     Command::new("restore")
         .about("Checks a backup, and puts it in the place of a database that no program has open")
-        .arg(super::file("backup", "The backup"))
-        .arg(super::file("file", "The file of the database: it is the old one or the new one as a whole"))
-        .arg(super::force())
+        .arg(common::file("backup", "The backup"))
+        .arg(common::file("file", "The file of the database: it is the old one or the new one as a whole"))
+        .arg(common::force())
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Restore {
     Restore {
-        backup: super::read_file(matches, "backup"),
-        file: super::read_file(matches, "file"),
+        backup: common::read_file(matches, "backup"),
+        file: common::read_file(matches, "file"),
         force: matches.get_flag("force"),
     }
 }
@@ -32,8 +33,9 @@ pub(super) fn read(matches: &mut ArgMatches) -> Restore {
 impl Restore {
     pub(super) fn execute(self) -> Outcome {
         super::signals::handle()?;
-        let restored = super::with_bar(|progress| maintenance::restore(&self.backup, &self.file, self.force, progress));
-        let restored = restored.map_err(|error| super::explain(&self.file, &error))?;
+        let restored =
+            common::with_bar(|progress| maintenance::restore(&self.backup, &self.file, self.force, progress));
+        let restored = restored.map_err(|error| common::explain(&self.file, &error))?;
         if restored.forgot_versionstamps {
             eprintln!(
                 "The last versionstamp of the old file cannot be read: versionstamps after that of the backup may be \
@@ -41,6 +43,6 @@ impl Restore {
             );
         }
         let (size, last) = (HumanBytes(restored.size), restored.last_versionstamp);
-        crate::cli::print(&format!("{}: {size}, last versionstamp {last}\n", self.file.display()))
+        outcome::print(&format!("{}: {size}, last versionstamp {last}\n", self.file.display()))
     }
 }

@@ -2,9 +2,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::sqlite::maintenance;
+use openkv_engine::maintenance;
 
-use super::Outcome;
+use super::common;
+use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db salvage`: saves what can be read of a damaged file.
 pub(crate) struct Salvage {
@@ -17,15 +18,15 @@ pub(super) fn declare() -> Command {
     Command::new("salvage")
         .about("Copies what can be read of a damaged database into a new file")
         .after_help("The exit code is 0 where all was saved, and 1 where anything was lost.")
-        .arg(super::file("file", "The damaged file, which is not changed"))
-        .arg(super::file("to", "The file to make"))
-        .arg(super::force())
+        .arg(common::file("file", "The damaged file, which is not changed"))
+        .arg(common::file("to", "The file to make"))
+        .arg(common::force())
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Salvage {
     Salvage {
-        file: super::read_file(matches, "file"),
-        to: super::read_file(matches, "to"),
+        file: common::read_file(matches, "file"),
+        to: common::read_file(matches, "to"),
         force: matches.get_flag("force"),
     }
 }
@@ -33,8 +34,8 @@ pub(super) fn read(matches: &mut ArgMatches) -> Salvage {
 impl Salvage {
     pub(super) fn execute(self) -> Outcome {
         super::signals::handle()?;
-        let saved = super::with_bar(|progress| maintenance::salvage(&self.file, &self.to, self.force, progress));
-        let saved = saved.map_err(|error| super::explain(&self.file, &error))?;
+        let saved = common::with_bar(|progress| maintenance::salvage(&self.file, &self.to, self.force, progress));
+        let saved = saved.map_err(|error| common::explain(&self.file, &error))?;
         let mut text = String::new();
         for lost in &saved.lost {
             writeln!(text, "{lost}").expect("a string takes all");
@@ -46,7 +47,7 @@ impl Salvage {
         }
         writeln!(text, "{}: {} entries, {} messages saved", self.to.display(), saved.entries, saved.messages)
             .expect("a string takes all");
-        crate::cli::print(&text)?;
+        outcome::print(&text)?;
         Ok(u8::from(!saved.lost.is_empty()))
     }
 }

@@ -9,7 +9,7 @@
 pub(super) fn handle() -> Result<(), String> {
     use std::thread;
 
-    use openkv_engine::sqlite::maintenance;
+    use openkv_engine::maintenance;
     use tokio::signal::unix::{SignalKind, signal};
 
     let failed = |error| format!("unable to handle signals: {error}");

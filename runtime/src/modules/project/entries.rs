@@ -2,11 +2,11 @@
 
 use deno_config::deno_json::ConfigFile;
 use deno_core::serde_json::{Map, Value};
-use openkv_transpile::{CompilerOptions, Decorators, Jsx};
+use openkv_js::transpile::{CompilerOptions, Decorators, Jsx};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::error::Error;
 use crate::unstable::{Support, support};
 
 /// How the tests of a project are found and run.

@@ -14,7 +14,7 @@ use import_map::ImportMap;
 use import_map::ext::{ImportMapConfig, create_synthetic_import_map};
 use sys_traits::impls::RealSys;
 
-use super::Error;
+use super::error::Error;
 
 /// Returns the import map of a workspace: that of the root, and for the modules of each member the imports of the member, too.
 pub(super) fn import_map(workspace: &Workspace) -> Result<Option<ImportMap>, Error> {

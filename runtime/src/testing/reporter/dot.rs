@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use deno_terminal::colors;
 
-use super::{Item, Outcome, Reporter, show};
+use super::item::{Item, Outcome, Reporter, show};
 
 /// How many characters a line holds.
 const WIDTH: usize = 80;

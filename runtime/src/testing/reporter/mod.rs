@@ -1,15 +1,18 @@
 //! Shows the results, and counts them.
 
 mod dot;
+mod item;
 mod pretty;
 mod summary;
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Verdict;
+use super::verdict::Verdict;
+use item::Reporter;
+pub(super) use item::{Failure, Item, Outcome};
 use summary::Summary;
 
 /// How results are shown.
@@ -20,59 +23,6 @@ pub enum ReporterKind {
     Pretty,
     /// A character for each test.
     Dot,
-}
-
-/// A test or a step, as it is shown.
-#[derive(Clone)]
-pub(super) struct Item {
-    pub name: String,
-    /// The names of the test and the steps that it is in.
-    pub path: Vec<String>,
-    /// Where it is in the sources.
-    pub location: String,
-}
-
-impl Item {
-    /// Its name for the list of failures.
-    fn title(&self) -> String {
-        let names = self.path.iter().chain([&self.name]).map(|name| escape(name));
-        names.collect::<Vec<_>>().join(" ... ")
-    }
-}
-
-/// How a test or a step ended.
-pub(super) enum Outcome {
-    Ok,
-    Ignored,
-    Failed(Failure),
-    /// A step that nobody waited for.
-    Incomplete,
-    /// A test that did not run, or not to its end, because its module failed.
-    Cancelled,
-}
-
-/// Why a test or a step failed.
-pub(super) enum Failure {
-    /// The text for the user.
-    Error(String),
-    FailedSteps(usize),
-    IncompleteSteps,
-}
-
-/// Shows events as they come.
-trait Reporter: Send {
-    fn module(&mut self, _module: &str, _tests: usize) {}
-    fn module_failed(&mut self, module: &str);
-    fn test_started(&mut self, _test: &Item) {}
-    fn test_retried(&mut self, _test: &Item, _attempt: u32, _error: &str) {}
-    fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration);
-    /// No test of the module will follow.
-    fn tests_ended(&mut self) {}
-    fn step_started(&mut self, _step: &Item) {}
-    fn step_ended(&mut self, step: &Item, outcome: &Outcome, elapsed: Duration);
-    fn output(&mut self, _printed: &[u8]) {}
-    /// Leaves the cursor at the beginning of a line.
-    fn end(&mut self) {}
 }
 
 /// What the run has shown and counted so far.
@@ -93,9 +43,9 @@ impl Report {
         Self { reporter, summary: Summary::default(), running: None, steps: HashMap::new() }
     }
 
-    /// How many tests and modules failed.
-    pub fn failures(&self) -> usize {
-        self.summary.failed
+    /// Whether as many tests and modules failed as are allowed to.
+    pub fn is_over(&self, limit: Option<NonZeroUsize>) -> bool {
+        limit.is_some_and(|limit| self.summary.failed >= limit.get())
     }
 
     pub fn module(&mut self, module: &str, tests: usize, filtered_out: usize, with_only: bool) {
@@ -168,34 +118,16 @@ impl Report {
     }
 }
 
-impl Failure {
-    /// Why, in brackets behind the result.
-    fn reason(&self) -> String {
-        match self {
-            Self::Error(_) => String::new(),
-            Self::FailedSteps(1) => "(due to 1 failed step)".into(),
-            Self::FailedSteps(count) => format!("(due to {count} failed steps)"),
-            Self::IncompleteSteps => "(due to incomplete steps)".into(),
-        }
+/// What the runner and the thread that reads what tests print both write to.
+#[derive(Clone)]
+pub(super) struct SharedReport(Arc<Mutex<Report>>);
+
+impl SharedReport {
+    pub fn new(kind: ReporterKind) -> Self {
+        Self(Arc::new(Mutex::new(Report::new(kind))))
     }
-}
 
-/// Shows something at once. Where nobody reads it, the tests still run.
-fn show(text: impl Display) {
-    let mut stdout = io::stdout().lock();
-    let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
-}
-
-/// A name in one line.
-fn escape(name: &str) -> String {
-    name.chars().fold(String::new(), |mut text, c| {
-        match c {
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            c if c.is_control() => text.extend(c.escape_unicode()),
-            c => text.push(c),
-        }
-        text
-    })
+    pub fn lock(&self) -> MutexGuard<'_, Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use deno_terminal::colors;
 
+use super::item::{Item, Outcome, Reporter, escape, show};
 use super::summary::shown;
-use super::{Item, Outcome, Reporter, escape, show};
 
 /// A line for each test and step. What tests print stands between lines that say so.
 #[derive(Default)]

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use deno_terminal::colors;
 
-use super::super::Verdict;
-use super::{Failure, Item, Outcome, show};
+use super::item::{Failure, Item, Outcome, show};
+use crate::testing::verdict::Verdict;
 
 /// What a run came to.
 #[derive(Default)]

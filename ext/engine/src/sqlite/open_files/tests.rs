@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_executor::block_on;
 
-use crate::sqlite::{self, Location, Options, wait_closed, writer};
+use crate::sqlite::backend::writer_of as writer;
+use crate::sqlite::{self, Location, Options, wait_closed};
 use crate::{Database, Error, FileProblem, Key, Result, Value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -174,7 +175,7 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
 
     let unconfirmed = writer.run(move |connection| {
         fs::remove_file(path).unwrap();
-        super::OpenFile { failure: Default::default(), ..file }.confirm(connection)
+        file.without_failure().confirm(connection)
     });
     match block_on(unconfirmed) {
         Err(Error::OutcomeUnknown(cause)) => assert!(matches!(*cause, Error::Moved { .. })),

@@ -1,0 +1,86 @@
+//! What a database does by reads and writes where its backend has no means of its own.
+//!
+//! The first keys are read when the call is made, so that it takes effect in the order of the calls.
+
+use std::collections::HashSet;
+
+use crate::{AtomicWrite, BoxFuture, Check, Commit, Database, KeyEntry, List, Mutation, Result, Selector};
+
+/// Counts the entries of a selector: each batch of keys is a snapshot of its own.
+pub(crate) fn count(database: &Database, selector: &Selector) -> BoxFuture<u64> {
+    let keys = keys(database, selector, database.limits().read_entries);
+    Box::pin(async move {
+        let mut keys = keys?;
+        let mut count = 0;
+        while let Some(entry) = keys.next().await {
+            entry?;
+            count += 1;
+        }
+        Ok(count)
+    })
+}
+
+/// Deletes the first entries of a selector, as one write, but no more than a write can check: those that somebody has written
+/// since they were read stay, as if they had been written after the deletion.
+pub(crate) fn delete_range(database: &Database, selector: &Selector) -> BoxFuture<u64> {
+    let limits = database.limits();
+    let most = limits.checks.min(limits.mutations).min(limits.read_entries).min(limits.deletions as usize).max(1);
+    let keys = keys(database, selector, most);
+    let database = database.clone();
+    Box::pin(async move {
+        let mut keys = keys?;
+        loop {
+            let entries = take(&mut keys, most).await?;
+            if entries.is_empty() {
+                return Ok(0);
+            }
+            let deleted = delete_unchanged(&database, entries).await?;
+            // With none, the caller would take the range for empty. What follows may still be there.
+            if deleted > 0 {
+                return Ok(deleted);
+            }
+        }
+    })
+}
+
+fn keys(database: &Database, selector: &Selector, batch: usize) -> Result<List<KeyEntry>> {
+    database.list(selector.clone()).keys_only().begin(batch)
+}
+
+async fn take(list: &mut List<KeyEntry>, count: usize) -> Result<Vec<KeyEntry>> {
+    let mut entries = Vec::new();
+    while entries.len() < count
+        && let Some(entry) = list.next().await
+    {
+        entries.push(entry?);
+    }
+    Ok(entries)
+}
+
+/// Deletes the entries that nobody has written meanwhile, as one write. Returns how many.
+async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Result<u64> {
+    while !entries.is_empty() {
+        let write = AtomicWrite {
+            checks: entries.iter().map(unchanged).collect(),
+            mutations: entries.iter().map(|entry| Mutation::delete(entry.key.clone())).collect(),
+            enqueues: Vec::new(),
+        };
+        // The caller asked for a range: the limits of writes are not for its keys.
+        match database.backend().write(write).await? {
+            Commit::Done(_) => break,
+            Commit::Conflict { failed } => {
+                let failed: HashSet<usize> = failed.into_iter().collect();
+                let mut i = 0;
+                entries.retain(|_| {
+                    i += 1;
+                    !failed.contains(&(i - 1))
+                });
+            }
+        }
+    }
+    Ok(entries.len() as u64)
+}
+
+fn unchanged(entry: &KeyEntry) -> Check {
+    Check { key: entry.key.clone(), versionstamp: Some(entry.versionstamp) }
+}

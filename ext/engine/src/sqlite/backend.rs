@@ -1,0 +1,291 @@
+//! The backend: what a database over SQLite does with a call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
+
+use futures_util::stream;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::future::ready;
+use crate::sqlite::error::{CONNECTION_FILES, can_open};
+use crate::sqlite::file::connection::SharedConnection;
+use crate::sqlite::file::lifecycle;
+use crate::sqlite::options::Options;
+use crate::sqlite::read::background::Background;
+use crate::sqlite::read::reader;
+use crate::sqlite::read::readers::{Readers, Reading};
+use crate::sqlite::read::scan;
+use crate::sqlite::write::delivery;
+use crate::sqlite::write::in_flight::InFlight;
+use crate::sqlite::write::jobs::Closing;
+use crate::sqlite::write::watchers::Watcher;
+use crate::sqlite::write::writer::{self, Writer};
+use crate::{
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, LocalReads, Read, ReadEntry,
+    ReadOptions, Result, Visitor, WatchEvent,
+};
+
+/// Waits until the databases that were closed are closed by their threads, but no longer than this. Only one that another process
+/// kept from being closed needs it, see [`Database::close`].
+pub fn wait_closed(timeout: Duration) {
+    close_again(Closing::Finish, timeout);
+}
+
+fn close_again(closing: Closing, timeout: Duration) {
+    writer::close_again(closing);
+    lifecycle::wait_closed(timeout);
+}
+
+/// Closes all databases that the process has open, as at its end: messages whose handlers run are requeued. Waits until they
+/// are closed, but no longer than this.
+pub fn close_all(timeout: Duration) {
+    let databases: Vec<_> = OPEN.lock().values().filter_map(Weak::upgrade).collect();
+    databases.iter().for_each(|database| database.close());
+    close_again(Closing::Abandon, timeout);
+}
+
+/// The databases that the process has open, by their addresses.
+static OPEN: LazyLock<Mutex<HashMap<usize, Weak<Handle>>>> = LazyLock::new(Default::default);
+
+/// The backend over SQLite. It is closed when it is dropped.
+pub(super) struct Sqlite {
+    handle: Arc<Handle>,
+}
+
+/// What a database is. [`close_all`] finds it as well.
+struct Handle {
+    options: Options,
+    in_flight: Arc<InFlight>,
+    background: Arc<Background>,
+    /// None once closed.
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    /// Closed before the writer, which is then the last one, and empties the WAL.
+    readers: Arc<Readers>,
+    writer: Arc<Writer>,
+    /// The watches that end when the database is closed.
+    watches: Vec<Watcher>,
+    /// Dropped when the database is closed, for those that wait for messages.
+    closed: watch::Sender<()>,
+}
+
+impl Sqlite {
+    /// A database of a writer, which is released where the connection for reads could not be opened.
+    pub fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Database> {
+        let limits = options.limits.clone();
+        Ok(Database::new(Self::of(writer, reader, options)?, limits))
+    }
+
+    fn of(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Self> {
+        let readers = reader.and_then(|first| Readers::new(first, &writer));
+        let readers = Arc::new(readers.inspect_err(|_| writer.release())?);
+        tracing::debug!(path = ?writer.path(), "opened a database");
+        let open = Open { readers, watches: Vec::new(), closed: watch::Sender::new(()), writer };
+        let handle =
+            Handle { options, in_flight: Arc::default(), background: Arc::default(), open: Mutex::new(Some(open)) };
+        let database = Self { handle: Arc::new(handle) };
+        OPEN.lock().insert(Arc::as_ptr(&database.handle) as usize, Arc::downgrade(&database.handle));
+        Ok(database)
+    }
+}
+
+#[cfg(test)]
+fn handle_of(database: &Database) -> &Handle {
+    let backend = database.backend().local().expect("SQLite reads locally") as *const dyn LocalReads;
+    // SAFETY: in the tests of this module, all databases are of this backend.
+    unsafe { &(*backend.cast::<Sqlite>()).handle }
+}
+
+/// The writer of an open database.
+#[cfg(test)]
+pub(super) fn writer_of(database: &Database) -> Arc<Writer> {
+    handle_of(database).writer().expect("the database is open")
+}
+
+/// The connections for reads of an open database.
+#[cfg(test)]
+pub(super) fn readers_of(database: &Database) -> Arc<Readers> {
+    handle_of(database).readers().expect("the database is open")
+}
+
+impl Sqlite {
+    /// Reads a file as it is now, or after the writes in flight, on a thread of its own.
+    fn read_snapshot<T: Send + 'static>(
+        &self,
+        writer: &Writer,
+        is_pending: bool,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<BoxFuture<T>> {
+        let connection = match writer.open_reader() {
+            Ok(connection) => connection,
+            // The writer has its connection already.
+            Err(_) if !can_open(CONNECTION_FILES) => return Ok(writer.run(read)),
+            Err(error) => return Err(error),
+        };
+        let (answer, answered) = oneshot::channel();
+        let background = self.handle.background.clone();
+        let begin = move || match reader::begin_snapshot(connection) {
+            Ok(snapshot) => background.read(snapshot, read, answer),
+            Err(error) => drop(answer.send(Err(error))),
+        };
+        if is_pending {
+            drop(writer.run(move |_| {
+                begin();
+                Ok(())
+            }));
+        } else {
+            begin();
+        }
+        Ok(Box::pin(async move { answered.await.map_err(|_| Error::Closed)? }))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.handle.close();
+    }
+}
+
+impl Handle {
+    fn close(self: &Arc<Self>) {
+        let Some(Open { readers, writer, watches, closed }) = self.open.lock().take() else { return };
+        OPEN.lock().remove(&(Arc::as_ptr(self) as usize));
+        if !watches.is_empty() {
+            drop(watches);
+            writer.watchers.prune();
+        }
+        drop((readers, closed));
+        self.background.close();
+        writer.release();
+        tracing::debug!(path = ?writer.path(), "closed a database");
+    }
+
+    fn writer(&self) -> Result<Arc<Writer>> {
+        self.open.lock().as_ref().map(|open| open.writer.clone()).ok_or(Error::Closed)
+    }
+
+    fn readers(&self) -> Result<Arc<Readers>> {
+        self.open.lock().as_ref().map(|open| open.readers.clone()).ok_or(Error::Closed)
+    }
+}
+
+impl LocalReads for Sqlite {
+    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+        let readers = self.handle.readers()?;
+        reader::read(&readers.lock().connection, self.handle.options.clock.now(), reads, visitor)
+    }
+
+    fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        if in_flight.touches(reads) {
+            return Ok(false);
+        }
+        let readers = self.handle.readers()?;
+        let Reading { connection, scan } = readers.lock();
+        let _bounded = scan.bound();
+        let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
+            scan.found();
+            visitor(i, entry)
+        });
+        match result {
+            Err(error) if scan::is_interrupted(&error) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+}
+
+impl Backend for Sqlite {
+    fn read(&self, reads: &[Read<'_>], ReadOptions { max_bytes, .. }: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        let now = options.clock.now();
+        let begin = || {
+            let writer = self.handle.writer()?;
+            let owned: Vec<_> = reads.iter().map(|read| read.into_owned()).collect();
+            if in_flight.touches(reads) {
+                return Ok(writer.read(owned, max_bytes, in_flight));
+            }
+            match writer.memory() {
+                Some(memory) => Ok(ready(reader::read_entries(&memory.lock(), now, &owned, max_bytes))),
+                None => self.read_snapshot(&writer, false, move |snapshot| {
+                    reader::read_entries(snapshot, now, &owned, max_bytes)
+                }),
+            }
+        };
+        begin().unwrap_or_else(|error| ready(Err(error)))
+    }
+
+    fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
+        later(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
+    }
+
+    fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        let now = options.clock.now();
+        let is_pending = in_flight.touches_range(start, end);
+        let begin = || {
+            let writer = self.handle.writer()?;
+            let (start, end) = (start.to_vec(), end.to_vec());
+            let count = move |connection: &Connection| reader::count(connection, now, &start, &end);
+            match writer.memory() {
+                Some(memory) if !is_pending => Ok(ready(count(&memory.lock()))),
+                Some(_) => Ok(writer.run(count)),
+                // A connection of its own: the reads of this database do not wait for a count.
+                None => self.read_snapshot(&writer, is_pending, count),
+            }
+        };
+        Some(begin().unwrap_or_else(|error| ready(Err(error))))
+    }
+
+    fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
+        let delete =
+            |writer: Arc<Writer>| writer.delete_range(start.to_vec(), end.to_vec(), limit, &self.handle.in_flight);
+        Some(later(self.handle.writer(), delete))
+    }
+
+    fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>> {
+        let mut state = self.handle.open.lock();
+        let open = state.as_mut().ok_or(Error::Closed)?;
+        let (watcher, changes) = mpsc::channel(1);
+        let watcher = Arc::new(watcher);
+        let registration = open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()).collect(), &watcher);
+        open.writer.wake()?;
+        open.watches.retain(|watch| !watch.is_closed());
+        open.watches.push(watcher);
+        Ok(Box::pin(stream::unfold((changes, registration), |(mut changes, registration)| async move {
+            changes.recv().await?;
+            Some((Ok(WatchEvent::Changed), (changes, registration)))
+        })))
+    }
+
+    fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        match &*self.handle.open.lock() {
+            Some(open) => delivery::dequeue(open.writer.clone(), open.closed.subscribe(), limit),
+            None => ready(Ok(Vec::new())),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.handle.options.clock.now()
+    }
+
+    fn close(&self) {
+        self.handle.close();
+    }
+
+    fn local(&self) -> Option<&dyn LocalReads> {
+        Some(self)
+    }
+}
+
+/// The answer to what was checked already, or the error that was found.
+fn later<T: Send + 'static>(
+    checked: Result<Arc<Writer>>,
+    ask: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
+) -> BoxFuture<T> {
+    checked.map_or_else(|error| ready(Err(error)), ask)
+}

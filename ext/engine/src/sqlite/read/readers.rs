@@ -1,0 +1,195 @@
+//! The connections for reads of one database. It has one from the beginning, which is all that a program with one thread needs.
+//! Where several threads read at the same time, further ones are opened, up to a few: reads of a WAL do not wait for each other.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, ReentrantMutexGuard};
+
+use crate::Result;
+use crate::sqlite::error::{CONNECTION_FILES, can_open};
+use crate::sqlite::file::connection::{FileConnection, SharedConnection, shared};
+use crate::sqlite::read::scan::Scan;
+use crate::sqlite::write::writer::Writer;
+
+/// How many connections to open besides the first.
+const FURTHER: usize = 3;
+
+/// How long to do without a further connection after one could not be opened.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) struct Readers {
+    /// Opened with the database: later, the process may have no file descriptor left.
+    first: Reader,
+    further: [OnceLock<Reader>; FURTHER],
+    /// The connection on which the next thread waits that finds all in use.
+    next: AtomicUsize,
+    /// When to try again to open a further connection. Locked by who opens one.
+    retry_at: Mutex<Option<Instant>>,
+    /// Opens further connections. None in memory, where the one connection has it all.
+    writer: Option<Weak<Writer>>,
+}
+
+struct Reader {
+    connection: SharedConnection,
+    scan: Scan,
+}
+
+/// A connection that this thread has for a read.
+pub(crate) struct Reading<'a> {
+    pub connection: ReentrantMutexGuard<'a, FileConnection>,
+    pub scan: &'a Scan,
+}
+
+impl Reader {
+    /// A connection to a file.
+    fn of_file(connection: SharedConnection) -> Result<Self> {
+        let scan = Scan::default();
+        scan.watch(&connection.lock())?;
+        Ok(Self { connection, scan })
+    }
+
+    fn lock(&self) -> Reading<'_> {
+        Reading { connection: self.connection.lock(), scan: &self.scan }
+    }
+
+    fn try_lock(&self) -> Option<Reading<'_>> {
+        Some(Reading { connection: self.connection.try_lock()?, scan: &self.scan })
+    }
+}
+
+impl Readers {
+    /// The connections of a database, with the first.
+    pub fn new(first: SharedConnection, writer: &Arc<Writer>) -> Result<Self> {
+        let is_file = writer.memory().is_none();
+        let first = if is_file { Reader::of_file(first)? } else { Reader { connection: first, scan: Scan::default() } };
+        Ok(Self {
+            first,
+            further: Default::default(),
+            next: AtomicUsize::new(0),
+            retry_at: Mutex::new(None),
+            writer: is_file.then(|| Arc::downgrade(writer)),
+        })
+    }
+
+    /// Takes a connection for this thread. Within a visit, that is the one of the visit: what is read from there is a part of its
+    /// snapshot.
+    pub fn lock(&self) -> Reading<'_> {
+        let of_visit = self.further().find(|reader| reader.connection.is_owned_by_current_thread());
+        if let Some(reader) = of_visit {
+            return reader.lock();
+        }
+        let free = self.first.try_lock().or_else(|| self.further().find_map(Reader::try_lock));
+        free.or_else(|| self.open()?.try_lock()).unwrap_or_else(|| self.wait())
+    }
+
+    fn further(&self) -> impl Iterator<Item = &Reader> {
+        self.further.iter().map_while(OnceLock::get)
+    }
+
+    /// Waits for a connection that others use.
+    fn wait(&self) -> Reading<'_> {
+        let count = 1 + self.further().count();
+        match self.next.fetch_add(1, Ordering::Relaxed) % count {
+            0 => self.first.lock(),
+            i => self.further[i - 1].get().unwrap_or(&self.first).lock(),
+        }
+    }
+
+    /// Opens a further connection. None where there are enough, while another thread opens one, or where it would have to be
+    /// waited for, or take the last file descriptors: to wait for a connection that is open is then the better choice.
+    fn open(&self) -> Option<&Reader> {
+        let slot = self.further.iter().find(|slot| slot.get().is_none())?;
+        let writer = self.writer.as_ref()?.upgrade()?;
+        let mut retry_at = self.retry_at.try_lock()?;
+        if slot.get().is_some() || retry_at.is_some_and(|time| Instant::now() < time) {
+            return None;
+        }
+        let open = || writer.open_reader_at_once().map(shared).and_then(Reader::of_file).ok();
+        match can_open(2 * CONNECTION_FILES).then(open).flatten() {
+            Some(reader) => Some(slot.get_or_init(|| reader)),
+            None => {
+                *retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                None
+            }
+        }
+    }
+
+    /// Returns how many connections are open.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        1 + self.further().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::thread;
+
+    use crate::sqlite::backend::readers_of;
+    use crate::sqlite::{self, Location, Options};
+    use crate::{Database, Key, Read, Value};
+
+    fn open(directory: &tempfile::TempDir) -> Database {
+        sqlite::open(Location::file(directory.path().join("kv.sqlite3")), Options::default()).unwrap()
+    }
+
+    #[test]
+    fn read_goes_on_beside_a_visit_of_another_thread() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory);
+        let key = Key::from(["a"]);
+        database.set_blocking(key.clone(), Value::U64(1)).unwrap();
+        let get = || database.get_blocking(&key).unwrap().unwrap().value;
+        let mut visited = 0;
+        let reads = [Read::Key(&key), Read::Key(&key)];
+        let visit = database.visit_blocking(&reads, &mut |_, entry| {
+            visited += 1;
+            let value = entry.value.unwrap().to_owned();
+            assert_eq!(value, Value::U64(1));
+            thread::scope(|scope| {
+                let other = || {
+                    database.set_blocking(key.clone(), Value::U64(2)).unwrap();
+                    get()
+                };
+                assert_eq!(scope.spawn(other).join().unwrap(), Value::U64(2));
+            });
+            assert_eq!(get(), Value::U64(1), "a read in a visit is of its snapshot");
+            ControlFlow::Continue(())
+        });
+        visit.unwrap();
+        assert_eq!((visited, get()), (2, Value::U64(2)));
+    }
+
+    #[test]
+    fn threads_beyond_the_connections_wait_for_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = open(&directory);
+        let key = Key::from(["a"]);
+        database.set_blocking(key.clone(), Value::U64(1)).unwrap();
+        // Each thread visits within the visits of those before.
+        fn visit(database: &Database, key: &Key, depth: usize) {
+            let mut visitor = |_: usize, _: crate::EntryRef<'_>| {
+                if depth > 0 {
+                    thread::scope(|scope| drop(scope.spawn(|| visit(database, key, depth - 1))));
+                }
+                ControlFlow::Continue(())
+            };
+            database.visit_blocking(&[Read::Key(key)], &mut visitor).unwrap();
+        }
+        visit(&database, &key, super::FURTHER);
+        let count = |database: &Database| readers_of(database).count();
+        assert_eq!(count(&database), 1 + super::FURTHER);
+        thread::scope(|scope| {
+            for _ in 0..4 * super::FURTHER {
+                scope.spawn(|| (0..1000).for_each(|_| assert!(database.get_blocking(&key).unwrap().is_some())));
+            }
+        });
+        assert_eq!(count(&database), 1 + super::FURTHER);
+
+        database.close();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the WAL is gone with the last connection");
+    }
+}

@@ -1,0 +1,50 @@
+//! How messages come to those that wait for them.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{self, Either};
+use tokio::sync::watch;
+
+use crate::sqlite::write::jobs;
+use crate::sqlite::write::writer::Writer;
+use crate::{BoxFuture, Claim, Delivery};
+
+/// Waits for messages, at most so many. Returns none once the database is closed.
+pub(crate) fn dequeue(writer: Arc<Writer>, mut closed: watch::Receiver<()>, count: usize) -> BoxFuture<Vec<Delivery>> {
+    // The listener waits from now on.
+    let claiming = writer.dequeue(count);
+    Box::pin(async move {
+        let closed = pin!(closed.changed());
+        match future::select(closed, claiming).await {
+            // What was claimed as the database was closed goes back.
+            Either::Left(_) => Ok(Vec::new()),
+            Either::Right((claimed, _)) => Ok(delivered(claimed?, &writer)),
+        }
+    })
+}
+
+fn delivered(claimed: Vec<jobs::Claim>, writer: &Arc<Writer>) -> Vec<Delivery> {
+    let delivery = |mut claim: jobs::Claim| {
+        let message = claim.receive();
+        Delivery::new(message, Claimed { claim, _writer: writer.clone() })
+    };
+    claimed.into_iter().map(delivery).collect()
+}
+
+/// A message that a database has claimed.
+struct Claimed {
+    claim: jobs::Claim,
+    /// Whoever opens the file again meanwhile uses the writer that renews the lease.
+    _writer: Arc<Writer>,
+}
+
+impl Claim for Claimed {
+    fn start(&self) {
+        self.claim.start();
+    }
+
+    fn finish(self: Box<Self>, success: bool) -> BoxFuture<()> {
+        Box::pin(self.claim.finish(success))
+    }
+}

@@ -1,0 +1,389 @@
+//! What a database does besides reads: it takes the work that waits, does each piece under a savepoint of its own within one
+//! transaction, commits once, and then answers all: one disk sync for as many writes as came in during the last one.
+//! Between them it delivers messages, removes expired entries, and polls for the commits of other processes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc;
+
+use crate::clock::Moment;
+use crate::sqlite::file::checkpoint::Checkpoints;
+use crate::sqlite::file::durability::Durability;
+use crate::sqlite::file::open_file::OpenFile;
+use crate::sqlite::options::Options;
+use crate::sqlite::read::reader;
+use crate::sqlite::write::apply;
+use crate::sqlite::write::jobs::{Closing, Job, Operation};
+use crate::sqlite::write::queue::Queue;
+use crate::sqlite::write::sweep::Sweep;
+use crate::sqlite::write::transaction::{self, Transaction};
+use crate::sqlite::write::watchers::Watchers;
+use crate::{Clock, Error, Random, Result};
+
+/// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
+const POLL_INTERVAL: u64 = 25;
+
+/// How long to sleep at most until a time of the wall clock, in milliseconds. The clock may step meanwhile.
+const LONGEST_SLEEP: u64 = 1000;
+
+/// How long a commit takes that is logged as slow, in milliseconds.
+const SLOW_COMMIT: u64 = 1000;
+
+/// How many operations, and how many bytes of them, one transaction takes. It is written to the WAL as a whole, which would
+/// grow without bounds otherwise.
+const GROUP_OPERATIONS: usize = 1024;
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+impl Operation {
+    /// Runs it. An error is that of the transaction.
+    fn run(&mut self, queue: &Queue, transaction: &Transaction<'_>) -> Result<()> {
+        match self {
+            Operation::Write { write, reply, .. } => {
+                reply.result = Some(transaction.with_savepoint(|transaction| apply::write(transaction, write))?);
+            }
+            Operation::DeleteRange { start, end, limit, reply, .. } => {
+                let run = |transaction: &_| apply::delete_range(transaction, start, end, *limit);
+                reply.result = Some(transaction.with_savepoint(run)?);
+            }
+            Operation::Read { reads, most_bytes, reply } => {
+                let connection = transaction.connection();
+                reply.result = Some(reader::read_entries(connection, transaction.now, reads, *most_bytes));
+            }
+            Operation::Finish { token, success, reply } => {
+                let run = |transaction: &_| queue.finish(transaction, *token, *success);
+                reply.result = Some(transaction.with_savepoint(run)?);
+            }
+            Operation::Release { token } => {
+                // What fails here is delivered again once its deadline has passed.
+                let _ = transaction.with_savepoint(|transaction| queue.release(transaction, *token))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends its answer, once the transaction was committed or failed.
+    fn answer(self, committed: &Result<()>, queue: &mut Queue, connection: &Connection, clock: &dyn Clock) {
+        match self {
+            Operation::Write { reply, flight, .. } => {
+                drop(flight);
+                reply.send(committed);
+            }
+            Operation::DeleteRange { reply, flight, .. } => {
+                drop(flight);
+                reply.send(committed);
+            }
+            Operation::Read { reads, most_bytes, mut reply } => {
+                if committed.is_err() {
+                    // What it saw of the writes before it is undone.
+                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads, most_bytes));
+                }
+                reply.send(&Ok(()));
+            }
+            Operation::Finish { token, reply, .. } => {
+                queue.forget(token);
+                reply.send(committed);
+            }
+            Operation::Release { token } => queue.forget(token),
+        }
+    }
+}
+
+/// The commits of other processes.
+struct ExternalCommits {
+    /// SQLite's count of them.
+    seen: i64,
+    /// The monotonic time at which to look again, in milliseconds.
+    poll_at: u64,
+}
+
+pub(crate) struct Worker {
+    watchers: Arc<Watchers>,
+    random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
+    /// What the connection is set to.
+    durability: Durability,
+    queue: Queue,
+    sweep: Sweep,
+    /// Where the claims of messages come back to.
+    jobs: mpsc::UnboundedSender<Job>,
+    /// None where the database is in memory.
+    file: Option<Arc<OpenFile>>,
+    /// None where there are no other processes.
+    external_commits: Option<ExternalCommits>,
+    /// None where there is no WAL.
+    checkpoints: Option<Checkpoints>,
+}
+
+impl Worker {
+    /// Another process can change a database only where it is a file, and only that has a WAL.
+    pub fn new(
+        connection: &Connection,
+        watchers: Arc<Watchers>,
+        options: &Options,
+        file: Option<Arc<OpenFile>>,
+        jobs: mpsc::UnboundedSender<Job>,
+    ) -> Self {
+        let is_file = file.is_some();
+        let seen = || count_external_commits(connection).unwrap_or_default();
+        Self {
+            watchers,
+            random: options.random.clone(),
+            clock: options.clock.clone(),
+            durability: Durability::Synced,
+            queue: Queue::default(),
+            sweep: Sweep::default(),
+            jobs,
+            external_commits: is_file.then(|| ExternalCommits { seen: seen(), poll_at: 0 }),
+            checkpoints: file.as_ref().map(|file| Checkpoints::new(file.name().clone())),
+            file,
+        }
+    }
+
+    /// Looks at what is there already, before the first step.
+    pub fn begin(&mut self, connection: &Connection) {
+        // A failure here comes back where it matters, in what is asked for.
+        let _ = self.sweep.refresh(connection);
+    }
+
+    /// Saves what closing the connection would not, after the last step.
+    pub fn end(&self, connection: &Connection) {
+        // Who wrote has the answer already, and others find what there is.
+        let _ = self.file.as_ref().map_or(Ok(()), |file| file.check(connection));
+    }
+
+    /// How long until there is something to do without being asked, in milliseconds.
+    pub fn due(&self) -> Option<u64> {
+        let now = Moment::now(&*self.clock);
+        let by_wall_clock = [self.sweep_due(now), self.queue.delivery_due(now)].into_iter().flatten().min();
+        let is_awaited = self.queue.is_awaited() || !self.watchers.is_empty();
+        let by_wall_clock = by_wall_clock.map(|due| if is_awaited { due.min(LONGEST_SLEEP) } else { due });
+        let due = [by_wall_clock, self.queue.renewal_due(now), self.queue.count_due(now), self.poll_due(now)];
+        due.into_iter().flatten().min()
+    }
+
+    /// How long until expired entries are to be removed, in milliseconds.
+    fn sweep_due(&self, now: Moment) -> Option<u64> {
+        self.sweep.due(now, !self.watchers.is_empty())
+    }
+
+    /// How long until to look for the commits of other processes, in milliseconds: as long as someone waits for them.
+    fn poll_due(&self, now: Moment) -> Option<u64> {
+        let external = self.external_commits.as_ref()?;
+        (self.queue.is_awaited() || !self.watchers.is_empty()).then(|| now.until(external.poll_at))
+    }
+
+    /// Does as much of what is asked for as goes into one transaction, and what is due. Returns how the file is to be closed,
+    /// where that was asked for.
+    pub fn step(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
+        let closing = self.work(connection, jobs);
+        self.queue.prune_cancelled();
+        let now = Moment::now(&*self.clock);
+        let is_due = |due: Option<u64>| due == Some(0);
+        if is_due(self.poll_due(now)) {
+            self.poll_external_commits(connection, now);
+        }
+        if is_due(self.sweep_due(now)) {
+            self.sweep(connection, now);
+        }
+        if is_due(self.queue.renewal_due(now)) {
+            // What fails is tried again at the next renewal, before a lease ends.
+            let _ = self.renew_leases(connection, now);
+        }
+        if is_due(self.queue.count_due(now)) {
+            self.count_attempts(connection, now);
+        }
+        if is_due(self.queue.delivery_due(now))
+            && let Err(error) = self.deliver(connection, now)
+        {
+            self.queue.fail(&error, now);
+        }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.look(connection);
+        }
+        closing
+    }
+
+    /// Does as much of what is asked for as goes into one transaction.
+    fn work(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
+        let mut operations = Vec::new();
+        let mut size = 0;
+        while let Some(job) = jobs.pop_front() {
+            match job {
+                Job::Do(operation) => {
+                    size += operation.size();
+                    operations.push(operation);
+                    if operations.len() == GROUP_OPERATIONS || size >= GROUP_BYTES {
+                        break;
+                    }
+                }
+                Job::Dequeue { capacity, answer } => self.queue.wait(capacity, answer),
+                Job::Start(token) => self.queue.start(token),
+                Job::Wake => {}
+                // These come after what was asked for before them.
+                job if !operations.is_empty() => {
+                    jobs.push_front(job);
+                    break;
+                }
+                Job::Run(run) => run(connection),
+                Job::Close(closing) => return Some(closing),
+            }
+        }
+        self.commit_group(connection, operations);
+        None
+    }
+
+    /// Commits operations together. What fails takes only itself back; a failure of the transaction is the answer to all.
+    pub fn commit_group(&mut self, connection: &Connection, mut operations: Vec<Operation>) {
+        let durabilities = operations.iter().filter_map(Operation::durability);
+        let committed = match durabilities.max() {
+            // Reads need no transaction: what they are to see was committed by now.
+            None => Err(Error::Closed),
+            Some(durability) => {
+                let single_op = operations.len() == 1;
+                self.commit(connection, durability, single_op, |worker, transaction| {
+                    operations.iter_mut().try_for_each(|operation| operation.run(&worker.queue, transaction))
+                })
+            }
+        };
+        for operation in operations {
+            operation.answer(&committed, &mut self.queue, connection, &*self.clock);
+        }
+    }
+
+    /// Ends the claims of messages that nobody handles any more, and answers those that wait for some.
+    pub fn close(&mut self, connection: &Connection, closing: Closing) {
+        self.queue.close();
+        let abandoned = self.queue.abandoned(closing == Closing::Abandon);
+        if !abandoned.is_empty() {
+            let release = abandoned.into_iter().map(|token| Operation::Release { token });
+            self.commit_group(connection, release.collect());
+        }
+    }
+
+    /// Whether handlers still have messages to finish.
+    pub fn is_handling(&self) -> bool {
+        self.queue.is_running()
+    }
+
+    /// Brings all that is in the WAL into the file.
+    pub fn checkpoint(&mut self, connection: &Connection) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.empty(connection);
+        }
+    }
+
+    /// Claims messages for those that wait, and hands them over.
+    fn deliver(&mut self, connection: &Connection, now: Moment) -> Result<()> {
+        self.queue.refresh_next_ready(connection)?;
+        if self.queue.delivery_due(now) != Some(0) {
+            return Ok(());
+        }
+        let claimed = self
+            .commit(connection, Durability::Deferred, false, |worker, transaction| worker.queue.claim(transaction))?;
+        self.queue.dispatch(claimed, &self.jobs, now);
+        self.queue.refresh_next_ready(connection)
+    }
+
+    /// Renews the leases of claimed messages, and requeues those of processes that died.
+    fn renew_leases(&mut self, connection: &Connection, now: Moment) -> Result<()> {
+        let dead = self.queue.observe(connection, now)?;
+        if dead.is_empty() && !self.queue.is_running() {
+            return Ok(());
+        }
+        self.commit(connection, Durability::Deferred, false, |worker, transaction| {
+            worker.queue.renew(transaction, &dead)
+        })
+    }
+
+    /// Stores which handlers were called.
+    fn count_attempts(&mut self, connection: &Connection, now: Moment) {
+        if !self.queue.has_uncounted() {
+            // They were done by now.
+            return self.queue.counted(Vec::new());
+        }
+        let counted = self.commit(connection, Durability::Deferred, false, |worker, transaction| {
+            worker.queue.count_attempts(transaction)
+        });
+        match counted {
+            Ok(counted) => self.queue.counted(counted),
+            Err(_) => self.queue.back_off_counting(now),
+        }
+    }
+
+    /// Removes entries that have expired.
+    fn sweep(&mut self, connection: &Connection, now: Moment) {
+        let removed = self.commit(connection, Durability::Deferred, false, |_, transaction| Sweep::remove(transaction));
+        let swept = removed.and_then(|removed| {
+            self.sweep.swept(removed, now);
+            self.sweep.refresh(connection)
+        });
+        if swept.is_err() {
+            self.sweep.back_off(now);
+        }
+    }
+
+    /// Looks whether other processes changed the file, and if so, at what concerns us.
+    fn poll_external_commits(&mut self, connection: &Connection, now: Moment) {
+        let Some(external) = &mut self.external_commits else { return };
+        external.poll_at = now.monotonic + POLL_INTERVAL;
+        // What fails here, fails again when the watchers read.
+        let commits = count_external_commits(connection).unwrap_or(external.seen);
+        if commits != external.seen {
+            external.seen = commits;
+            self.queue.changed();
+            let _ = self.sweep.refresh(connection);
+            self.watchers.notify_all();
+        }
+    }
+
+    /// Runs an operation in a transaction. What it did that concerns others is noted once it is committed.
+    fn commit<T>(
+        &mut self,
+        connection: &Connection,
+        durability: Durability,
+        single_op: bool,
+        operation: impl FnOnce(&mut Self, &Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        if connection.is_readonly(rusqlite::MAIN_DB)? {
+            return Err(Error::ReadOnly);
+        }
+        self.file.as_ref().map_or(Ok(()), |file| file.check(connection))?;
+        if self.durability != durability {
+            durability.apply(connection)?;
+            self.durability = durability;
+        }
+        let (random, clock) = (self.random.clone(), self.clock.clone());
+        let began = clock.monotonic();
+        let watched = !self.watchers.is_empty();
+        let options = transaction::Options { random: &*random, clock: &*clock, single_op, watched };
+        let transaction = Transaction::begin(connection, options)?;
+        let result = operation(self, &transaction)?;
+        let effects = transaction.commit()?;
+        let millis = clock.monotonic().saturating_sub(began);
+        if millis >= SLOW_COMMIT {
+            let path = self.file.as_ref().map(|file| file.name().path());
+            tracing::warn!(?path, millis, "a commit was slow: the disk is, or another process wrote to the file");
+        }
+        if let Some(at) = effects.expires {
+            self.sweep.expires(at);
+        }
+        if effects.enqueued {
+            self.queue.changed();
+        }
+        if watched {
+            self.watchers.notify(&effects.touched);
+        } else {
+            // Who began to watch meanwhile may have looked too early.
+            self.watchers.notify_all();
+        }
+        self.file.as_ref().map_or(Ok(()), |file| file.confirm(connection))?;
+        Ok(result)
+    }
+}
+
+/// SQLite's count of the commits that other connections have made to the file.
+fn count_external_commits(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+}

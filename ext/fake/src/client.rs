@@ -1,0 +1,106 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+use futures_util::stream;
+use openkv_engine::{
+    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Delivery, Error, Key, Read, ReadEntry, ReadOptions,
+    Result, SystemClock, WatchEvent,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::server::{Answer, Request};
+
+pub(crate) type ClientId = u64;
+
+/// A connection to a server.
+pub(crate) struct Client {
+    id: ClientId,
+    server: mpsc::Sender<Request>,
+    closed: watch::Sender<bool>,
+}
+
+impl Client {
+    /// Connects to a server. The future is done once that answers.
+    pub fn connect(server: mpsc::Sender<Request>) -> (Self, BoxFuture<()>) {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed);
+        let client = Self { id, server, closed: watch::Sender::new(false) };
+        let opened = client.call(|answer| Request::Open { answer });
+        (client, opened)
+    }
+
+    fn call<T: Send + 'static>(&self, request: impl FnOnce(Answer<T>) -> Request) -> BoxFuture<T> {
+        let (answer, answered) = oneshot::channel();
+        if !*self.closed.borrow() {
+            let _ = self.server.send(request(answer));
+        }
+        // Where nothing was sent, the answer is dropped.
+        Box::pin(async move { answered.await.map_err(|_| Error::Closed)? })
+    }
+}
+
+impl Backend for Client {
+    fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
+        let ranges = reads.iter().map(Into::into).collect();
+        self.call(|answer| Request::Read { ranges, max_bytes: options.max_bytes, answer })
+    }
+
+    fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
+        self.call(|answer| Request::Write { write, answer })
+    }
+
+    fn count(&self, _start: &[u8], _end: &[u8]) -> Option<BoxFuture<u64>> {
+        None
+    }
+
+    fn delete_range(&self, _start: &[u8], _end: &[u8], _limit: u32) -> Option<BoxFuture<u64>> {
+        None
+    }
+
+    fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>> {
+        let mut closed = self.closed.subscribe();
+        if *closed.borrow_and_update() {
+            return Err(Error::Closed);
+        }
+        let (sender, events) = watch::channel(None);
+        let _ = self.server.send(Request::Watch { client: self.id, keys: keys.to_vec(), events: sender });
+        let next = |(mut events, mut closed): (watch::Receiver<Option<Result<WatchEvent>>>, watch::Receiver<bool>)| async move {
+            tokio::select! {
+                biased;
+                _ = closed.changed() => return None,
+                changed = events.changed() => changed.ok()?,
+            }
+            // After an error, the server has dropped the other end.
+            let event = events.borrow_and_update().clone()?;
+            Some((event, (events, closed)))
+        };
+        Ok(Box::pin(stream::unfold((events, closed), next)))
+    }
+
+    fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        let mut closed = self.closed.subscribe();
+        if *closed.borrow_and_update() {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
+        let link = self.server.clone();
+        let claimed = self.call(|answer| Request::Dequeue { client: self.id, limit, link, answer });
+        Box::pin(async move {
+            tokio::select! {
+                // What was claimed as the client was closed goes back.
+                biased;
+                _ = closed.changed() => Ok(Vec::new()),
+                claimed = claimed => claimed,
+            }
+        })
+    }
+
+    fn now(&self) -> u64 {
+        SystemClock.now()
+    }
+
+    fn close(&self) {
+        if !self.closed.send_replace(true) {
+            let _ = self.server.send(Request::Close(self.id));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// First: scripts of Deno's crates keep the ops that they find.
+import "ext:openkv_runtime/arguments.ts";
+import { core, internals, primordials } from "ext:core/mod.js";
+import { op_set_format_exception_callback } from "ext:core/ops";
+import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
+import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
+import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
+import { startRepl } from "ext:openkv_runtime/repl.ts";
+import { runner } from "ext:openkv_runtime/testing/mod.ts";
+
+const {
+  ErrorPrototype,
+  ObjectDefineProperty,
+  ObjectPrototype,
+  ObjectPrototypeIsPrototypeOf,
+  ObjectSetPrototypeOf,
+  Symbol,
+} = primordials;
+
+const console = core.loadExtScript("ext:deno_web/01_console.js");
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const performance = core.loadExtScript("ext:deno_web/15_performance.js");
+
+/** What the binary tells before a script runs. */
+export interface Options {
+  args: string[];
+  location?: string;
+  mainModule: string;
+  navigator: Facts;
+  noColor: boolean;
+  pid: number;
+  quiet: boolean;
+  stderrNoColor: boolean;
+  stdoutNoColor: boolean;
+  target: string;
+  /** Whether the module is run for its tests. */
+  testing: boolean;
+  /** Whether all objects inherit `__proto__`. */
+  unsafeProto: boolean;
+  version: { deno: string; v8: string; typescript: string };
+}
+
+// As in Deno: no standard has it.
+delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
+
+// As on Deno, decorators find where to leave metadata.
+ObjectDefineProperty(Symbol, "metadata", {
+  __proto__: null,
+  value: Symbol("Symbol.metadata"),
+  writable: false,
+  enumerable: false,
+  configurable: false,
+});
+
+event.saveGlobalThisReference(globalThis);
+core.defineGlobalProperties(globalThis, globalScope);
+core.setReportExceptionCallback(event.reportException);
+core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
+  const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
+  globalThis.dispatchEvent(rejection);
+  return rejection.defaultPrevented;
+});
+core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
+  globalThis.dispatchEvent(new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+});
+
+/** Makes the global scope that of a script. Called once, when the snapshot has been restored. */
+function bootstrap(options: Options) {
+  // Scripts must not find what only extensions may use.
+  delete globalThis.bootstrap;
+  delete globalThis.__bootstrap;
+  // As in Deno: without it, data of strangers cannot change what all objects inherit.
+  if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
+
+  performance.setTimeOrigin();
+  console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
+  core.build.standalone = false;
+  core.setBuildInfo(options.target);
+  core.defineGlobalProperties(globalThis, locationScope(options.location));
+  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
+  event.defineEventHandler(globalThis, "error");
+  event.defineEventHandler(globalThis, "load");
+  event.defineEventHandler(globalThis, "beforeunload");
+  event.defineEventHandler(globalThis, "unload");
+  event.defineEventHandler(globalThis, "unhandledrejection");
+  internals.log = (level: string, ...args: unknown[]) => log(options, level, args);
+  core.setWasmStreamingCallback(streamWasm);
+  op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
+
+  setNavigatorFacts(options.navigator);
+  completeDeno(options);
+  ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
+}
+
+/** Shows what an extension has to tell the user. */
+function log({ quiet, stderrNoColor }: Options, level: string, args: unknown[]) {
+  if (level !== "error" && (quiet || (level !== "warn" && level !== "info"))) return;
+  core.print(`${console.inspectArgs(args, { colors: !stderrNoColor })}\n`, true);
+}
+
+/** The text for something thrown that is no error; errors are formatted by the binary. Never throws, whatever was thrown. */
+function formatException(error: unknown, colors: boolean): string | null {
+  try {
+    if (core.isNativeError(error) || ObjectPrototypeIsPrototypeOf(ErrorPrototype, error)) return null;
+    const shown = typeof error === "string" ? console.quoteString(error, console.getDefaultInspectOptions()) : error;
+    return `Uncaught ${console.inspectArgs([shown], { colors })}`;
+  } catch {
+    // It has code of the script, which throws.
+    return "Uncaught (an error that cannot be displayed)";
+  }
+}
+
+globalThis.bootstrap = {
+  start: bootstrap,
+  dispatchLoad: () => globalThis.dispatchEvent(new event.Event("load")),
+  /** Whether the script may end: no listener prevented it. */
+  dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
+  dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+  startRepl,
+  testing: runner,
+};

@@ -1,0 +1,44 @@
+//! The modules of extensions. Shared with the build script of this crate.
+
+use std::sync::Arc;
+
+use deno_ast::{EmitOptions, MediaType, ModuleSpecifier, ParseDiagnostic, ParseParams, ParsedSource, SourceMapOption};
+
+/// Transpiles a TypeScript source of an extension, which may not be wrong and must be ASCII. For build scripts.
+///
+/// # Panics
+/// The source is wrong or not ASCII: the build ends with the message.
+pub fn transpile_extension(specifier: &str, text: &str) -> String {
+    let url = ModuleSpecifier::parse(specifier).unwrap_or_else(|error| panic!("{specifier}: {error}"));
+    let media_type = MediaType::from_specifier(&url);
+    let text = if is_needed(media_type) {
+        let parsed = parse(url, media_type, text.into()).unwrap_or_else(|error| panic!("{specifier}: {error}"));
+        let emit = EmitOptions { source_map: SourceMapOption::None, ..EmitOptions::default() };
+        let emitted = parsed.transpile(&Default::default(), &Default::default(), &emit);
+        emitted.unwrap_or_else(|error| panic!("{specifier}: {error}")).into_source().text
+    } else {
+        text.into()
+    };
+    assert!(text.is_ascii(), "{specifier} is not ASCII");
+    text
+}
+
+/// Whether modules of a media type must be transpiled before they run.
+pub fn is_needed(media_type: MediaType) -> bool {
+    media_type.is_emittable() || media_type.is_declaration()
+}
+
+pub(crate) fn parse(
+    specifier: ModuleSpecifier,
+    media_type: MediaType,
+    text: Arc<str>,
+) -> Result<ParsedSource, ParseDiagnostic> {
+    deno_ast::parse_module(ParseParams {
+        specifier,
+        text,
+        media_type,
+        capture_tokens: false,
+        scope_analysis: false,
+        maybe_syntax: None,
+    })
+}

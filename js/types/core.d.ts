@@ -1,0 +1,146 @@
+// What deno_core gives to modules of extensions, as far as these modules use it.
+
+/** A script or module of one of Deno's extensions, which come without declarations. */
+// deno-lint-ignore no-explicit-any
+type Untyped = any;
+
+/** A descriptor of a property, whose `__proto__` keeps what scripts put on `Object.prototype` out of it. */
+type Descriptor = PropertyDescriptor & { __proto__?: null };
+
+/** What an extension does by deno_core. */
+export const core: {
+  readonly BadResource: ErrorConstructor;
+  readonly Interrupted: ErrorConstructor;
+  readonly NotCapable: ErrorConstructor;
+  /** The symbol of the function that serializes an object of the host. */
+  readonly hostObjectBrand: symbol;
+  readonly build: {
+    readonly arch: string;
+    readonly os: string;
+    standalone: boolean;
+  };
+  /** The ops of deno_web. Each is undefined in a host without it: to be asked before any is called. */
+  readonly ops: {
+    op_blob_create_part(bytes: Uint8Array): string;
+    op_blob_read_part(uuid: string): Promise<Uint8Array>;
+    op_blob_remove_part(uuid: string): void;
+    /** A class of deno_crypto. */
+    readonly SubtleCrypto: { prototype: { importKey(...args: unknown[]): unknown } };
+  };
+
+  close(rid: number): void;
+  createLazyLoader(specifier: string): () => Untyped;
+  /** Where the script that is not of an extension called. */
+  currentUserCallSite(): { fileName: string; lineNumber: number; columnNumber: number };
+  decode(bytes: Uint8Array): string;
+  defineGlobalProperties(target: object, properties: Record<PropertyKey, unknown>): void;
+  destructureError(error: unknown): object;
+  getCloneableDeserializers(): Record<string, (serialized: unknown) => object>;
+  /** The state of a promise, as a number, and what it was settled with. */
+  getPromiseDetails<T>(promise: Promise<T>): [state: number, result: T];
+  isNativeError(value: unknown): boolean;
+  loadExtScript(specifier: string): Untyped;
+  print(text: string, toStderr: boolean): void;
+  propGetterOnly(get: () => unknown): PropertyDescriptor;
+  propNonEnumerable(value: unknown): PropertyDescriptor;
+  propNonEnumerableLazyLoaded<M>(get: (module: M) => unknown, load: () => M): PropertyDescriptor;
+  propReadOnly(value: unknown): PropertyDescriptor;
+  propWritable(value: unknown): PropertyDescriptor;
+  propWritableLazyLoaded<M>(get: (module: M) => unknown, load: () => M): PropertyDescriptor;
+  refOpPromise(promise: Promise<unknown>): void;
+  registerErrorBuilder(name: string, build: (message: string) => unknown): void;
+  registerErrorClass(name: string, constructor: ErrorConstructor): void;
+  setBuildInfo(target: string): void;
+  setHandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => void): void;
+  setReportExceptionCallback(report: (error: unknown) => void): void;
+  /** The handler returns whether a script has dealt with the rejection. */
+  setUnhandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => boolean): void;
+  setWasmStreamingCallback(callback: (source: unknown, rid: number) => void): void;
+  tryClose(rid: number): void;
+  unrefOpPromise(promise: Promise<unknown>): void;
+};
+
+/** What extensions share with each other. */
+export const internals: Record<string, unknown>;
+
+/** What the language has, as it was before a script could change it. */
+export const primordials: {
+  readonly Error: ErrorConstructor;
+  readonly ErrorPrototype: Error;
+  readonly Float64Array: Float64ArrayConstructor;
+  readonly Number: NumberConstructor;
+  readonly Object: ObjectConstructor;
+  readonly ObjectPrototype: object;
+  readonly Promise: PromiseConstructor;
+  readonly RangeError: RangeErrorConstructor;
+  readonly String: StringConstructor;
+  readonly Symbol: SymbolConstructor;
+  readonly TypeError: TypeErrorConstructor;
+  readonly Uint8Array: Uint8ArrayConstructor;
+  readonly Uint32Array: Uint32ArrayConstructor;
+
+  /** Iterates an array by the iterator that the language has for it. */
+  readonly SafeArrayIterator: new <T>(array: readonly T[]) => IterableIterator<T>;
+  readonly SafeMap: MapConstructor;
+  readonly SafeRegExp: RegExpConstructor;
+
+  readonly SymbolAsyncIterator: typeof Symbol.asyncIterator;
+  readonly SymbolDispose: typeof Symbol.dispose;
+  readonly SymbolFor: typeof Symbol.for;
+  readonly SymbolToStringTag: typeof Symbol.toStringTag;
+
+  ArrayIsArray(value: unknown): value is unknown[];
+  ArrayPrototypeConcat<T>(array: readonly T[], ...items: (T | readonly T[])[]): T[];
+  ArrayPrototypeFilter<T>(array: readonly T[], matches: (value: T, index: number) => boolean): T[];
+  ArrayPrototypeForEach<T>(array: readonly T[], visit: (value: T, index: number) => void): void;
+  ArrayPrototypeIncludes<T>(array: readonly T[], value: T): boolean;
+  ArrayPrototypeJoin(array: readonly unknown[], separator: string): string;
+  ArrayPrototypeMap<T, U>(array: readonly T[], map: (value: T, index: number) => U): U[];
+  ArrayPrototypePush<T>(array: T[], ...values: T[]): number;
+  ArrayPrototypeShift<T>(array: T[]): T | undefined;
+  ArrayPrototypeSlice<T>(array: readonly T[], start?: number, end?: number): T[];
+  ArrayPrototypeSome<T>(array: readonly T[], matches: (value: T, index: number) => boolean): boolean;
+  ArrayPrototypeUnshift<T>(array: T[], ...values: T[]): number;
+  BigIntPrototypeToString(value: bigint): string;
+  FunctionPrototypeCall<T>(call: (...args: never[]) => T, receiver: unknown, ...args: unknown[]): T;
+  JSONStringify(value: unknown): string | undefined;
+  MapPrototypeGet<K, V>(map: Map<K, V>, key: K): V | undefined;
+  MapPrototypeSet<K, V>(map: Map<K, V>, key: K, value: V): Map<K, V>;
+  MathTrunc(value: number): number;
+  NumberIsInteger(value: unknown): value is number;
+  NumberIsNaN(value: unknown): boolean;
+  ObjectAssign<T, U>(target: T, source: U): T & U;
+  ObjectAssign<T, U, V>(target: T, source: U, other: V): T & U & V;
+  ObjectCreate<T extends object>(prototype: T, properties?: Record<PropertyKey, Descriptor>): T;
+  ObjectDefineProperties<T>(object: T, properties: Record<PropertyKey, Descriptor>): T;
+  ObjectDefineProperty<T>(object: T, key: PropertyKey, descriptor: Descriptor): T;
+  ObjectEntries<T>(object: Record<string, T>): [string, T][];
+  ObjectFreeze<T>(object: T): Readonly<T>;
+  ObjectFromEntries<T>(entries: readonly (readonly [PropertyKey, T])[]): Record<string, T>;
+  ObjectGetPrototypeOf(object: object): object | null;
+  ObjectHasOwn(object: object, key: PropertyKey): boolean;
+  ObjectKeys(object: object): string[];
+  ObjectPrototypeIsPrototypeOf<T extends object>(prototype: T, value: unknown): value is T;
+  ObjectSetPrototypeOf<T>(object: T, prototype: object | null): T;
+  PromisePrototypeThen<T, U, E>(
+    promise: Promise<T>,
+    fulfilled: ((value: T) => U) | undefined,
+    rejected?: (reason: unknown) => E,
+  ): Promise<U | E>;
+  PromiseResolve<T>(value: T): Promise<T>;
+  PromiseResolve(): Promise<void>;
+  StringPrototypeEndsWith(text: string, end: string): boolean;
+  StringPrototypeReplace(text: string, pattern: string | RegExp, replacement: string | ((...match: never[]) => string)): string;
+  StringPrototypeSlice(text: string, start: number, end?: number): string;
+  StringPrototypeSplit(text: string, separator: string): string[];
+  StringPrototypeStartsWith(text: string, start: string): boolean;
+  TypedArrayPrototypeGetLength(array: Uint8Array): number;
+  TypedArrayPrototypeSet(target: Uint8Array, source: Uint8Array, offset: number): void;
+};
+
+declare global {
+  /** What the binary calls: see `runtime/main.ts` and `runtime/repl.ts`. No script finds it. */
+  var bootstrap: unknown;
+  /** What deno_core leaves there. No script finds it. */
+  var __bootstrap: unknown;
+}

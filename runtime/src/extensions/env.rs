@@ -1,0 +1,132 @@
+//! The ops of `Deno.env` that change variables. Those of `deno_os` also let a script name a proxy, to which `fetch` and
+//! downloads connect without a check of permissions: here it must be a host that the script may connect to.
+
+use std::env;
+use std::ops::ControlFlow;
+
+use deno_core::{Extension, OpState, op2, v8};
+use deno_os::{OsError, ProcessEnvGuard};
+use deno_permissions::{PermissionCheckError, PermissionState, PermissionsContainer};
+use http::Uri;
+
+/// The variables that name a proxy.
+pub(crate) const PROXIES: [&str; 6] =
+    ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"];
+/// Those of them that do not count where `REQUEST_METHOD` is set: a client of a CGI script chooses their values.
+pub(crate) const PROXIES_OF_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+pub(crate) const REQUEST_METHOD: &str = "REQUEST_METHOD";
+
+/// The proxies that the process was started with: variables and their values.
+#[derive(Clone)]
+pub(crate) struct Proxies(pub Vec<(&'static str, String)>);
+
+impl Proxies {
+    pub fn contains(&self, name: &str, value: &str) -> bool {
+        self.0.iter().any(|(known, other)| *known == name && other == value)
+    }
+}
+
+/// Where a proxy is reached.
+pub(crate) enum Proxy {
+    Host(String, u16),
+    /// A socket that is no host: `fetch` itself checks the permission to connect there.
+    Socket,
+}
+
+impl Proxy {
+    /// Parses the value of a variable as `deno_fetch` does. Returns nothing if the value has no effect.
+    pub fn parse(value: &str) -> Option<Self> {
+        if value.starts_with("unix:") || value.starts_with("vsock:") {
+            return Some(Self::Socket);
+        }
+        let uri: Uri = value.parse().ok()?;
+        let port = match uri.scheme_str() {
+            None | Some("http") => 80,
+            Some("https") => 443,
+            Some("socks5" | "socks5h") => 1080,
+            Some(_) => return None,
+        };
+        Some(Self::Host(uri.host()?.into(), uri.port_u16().unwrap_or(port)))
+    }
+}
+
+/// Replaces the ops of `deno_os` by those of this module.
+pub(super) fn replace_ops(mut os: Extension) -> Extension {
+    for op in [op_set_env(), op_delete_env()] {
+        let replaced = os.ops.to_mut().iter_mut().find(|replaced| replaced.name == op.name);
+        *replaced.expect("deno_os has the op") = op;
+    }
+    os
+}
+
+#[op2(fast, stack_trace)]
+fn op_set_env(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[string] key: &str,
+    #[string] value: &str,
+) -> Result<(), OsError> {
+    if check_env(state, key)?.is_break() {
+        return Ok(());
+    }
+    if key.is_empty() {
+        return Err(OsError::EnvEmptyKey);
+    }
+    if key.contains(['=', '\0']) {
+        return Err(OsError::EnvInvalidKey(key.into()));
+    }
+    if value.contains('\0') {
+        return Err(OsError::EnvInvalidValue(value.into()));
+    }
+    // On some systems, the case of names does not count.
+    if PROXIES.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+        check_proxy(state, key, value, "Deno.env.set()")?;
+    }
+    ProcessEnvGuard::lock().set_var_and_notify_timezone(key, value, || notify_timezone(scope));
+    Ok(())
+}
+
+#[op2(fast, stack_trace)]
+fn op_delete_env(state: &mut OpState, scope: &mut v8::PinScope<'_, '_>, #[string] key: &str) -> Result<(), OsError> {
+    if check_env(state, key)?.is_break() {
+        return Ok(());
+    }
+    if key.is_empty() || key.contains(['=', '\0']) {
+        return Err(OsError::EnvInvalidKey(key.into()));
+    }
+    if key.eq_ignore_ascii_case(REQUEST_METHOD) {
+        for name in PROXIES_OF_HTTP {
+            if let Ok(value) = env::var(name) {
+                check_proxy(state, name, &value, "Deno.env.delete()")?;
+            }
+        }
+    }
+    ProcessEnvGuard::lock().remove_var_and_notify_timezone(key, || notify_timezone(scope));
+    Ok(())
+}
+
+/// Checks that the script may change a variable. Returns a break where that shall silently have no effect.
+fn check_env(state: &mut OpState, name: &str) -> Result<ControlFlow<()>, PermissionCheckError> {
+    match state.borrow::<PermissionsContainer>().check_env(name) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(PermissionCheckError::PermissionDenied(error)) if error.state == PermissionState::Ignored => {
+            Ok(ControlFlow::Break(()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that the script may connect to a proxy, unless the process was started with it.
+fn check_proxy(state: &mut OpState, name: &str, value: &str, api: &str) -> Result<(), PermissionCheckError> {
+    if state.borrow::<Proxies>().contains(name, value) {
+        return Ok(());
+    }
+    match Proxy::parse(value) {
+        Some(Proxy::Host(host, port)) => state.borrow_mut::<PermissionsContainer>().check_net(&(host, Some(port)), api),
+        Some(Proxy::Socket) | None => Ok(()),
+    }
+}
+
+fn notify_timezone(isolate: &mut v8::Isolate) {
+    isolate.date_time_configuration_change_notification(v8::TimeZoneDetection::Redetect);
+}

@@ -1,0 +1,88 @@
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// A test or a step, as it is shown.
+#[derive(Clone)]
+pub(crate) struct Item {
+    pub name: String,
+    /// The names of the test and the steps that it is in.
+    pub path: Vec<String>,
+    /// Where it is in the sources.
+    pub location: String,
+}
+
+impl Item {
+    /// Its name for the list of failures.
+    pub fn title(&self) -> String {
+        let names = self.path.iter().chain([&self.name]).map(|name| escape(name));
+        names.collect::<Vec<_>>().join(" ... ")
+    }
+}
+
+/// How a test or a step ended.
+pub(crate) enum Outcome {
+    Ok,
+    Ignored,
+    Failed(Failure),
+    /// A step that nobody waited for.
+    Incomplete,
+    /// A test that did not run, or not to its end, because its module failed.
+    Cancelled,
+}
+
+/// Why a test or a step failed.
+pub(crate) enum Failure {
+    /// The text for the user.
+    Error(String),
+    FailedSteps(usize),
+    IncompleteSteps,
+}
+
+/// Shows events as they come.
+pub(super) trait Reporter: Send {
+    fn module(&mut self, _module: &str, _tests: usize) {}
+    fn module_failed(&mut self, module: &str);
+    fn test_started(&mut self, _test: &Item) {}
+    fn test_retried(&mut self, _test: &Item, _attempt: u32, _error: &str) {}
+    fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration);
+    /// No test of the module will follow.
+    fn tests_ended(&mut self) {}
+    fn step_started(&mut self, _step: &Item) {}
+    fn step_ended(&mut self, step: &Item, outcome: &Outcome, elapsed: Duration);
+    fn output(&mut self, _printed: &[u8]) {}
+    /// Leaves the cursor at the beginning of a line.
+    fn end(&mut self) {}
+}
+
+impl Failure {
+    /// Why, in brackets behind the result.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Error(_) => String::new(),
+            Self::FailedSteps(1) => "(due to 1 failed step)".into(),
+            Self::FailedSteps(count) => format!("(due to {count} failed steps)"),
+            Self::IncompleteSteps => "(due to incomplete steps)".into(),
+        }
+    }
+}
+
+/// Shows something at once. Where nobody reads it, the tests still run.
+pub(super) fn show(text: impl Display) {
+    let mut stdout = io::stdout().lock();
+    let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// A name in one line.
+pub(super) fn escape(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, c| {
+        match c {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            c if c.is_control() => text.extend(c.escape_unicode()),
+            c => text.push(c),
+        }
+        text
+    })
+}

@@ -1,0 +1,23 @@
+use std::future::poll_fn;
+use std::task::Poll;
+
+use deno_core::error::CoreError;
+use deno_core::{JsRuntime, PollEventLoopOptions};
+
+/// Turns the event loop once.
+///
+/// # Errors
+/// What a script did not catch.
+pub(super) async fn turn(js: &mut JsRuntime) -> Result<(), CoreError> {
+    let mut result = Ok(());
+    poll_fn(|context| {
+        if let Poll::Ready(done) = js.poll_event_loop(context, PollEventLoopOptions::default()) {
+            result = done;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    // Lets sockets and other threads come through.
+    tokio::task::yield_now().await;
+    result
+}

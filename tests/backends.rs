@@ -1,0 +1,213 @@
+//! The seam for backends: the conformance suite, and programs that meet failures, on the fake backend of `ext/fake`.
+
+use crate::conformance::{Backend, Lack, kv_conformance};
+use crate::support::{Output, Sandbox};
+
+/// What the fake backend cannot do, as its databases are no files and its reads are never done at once.
+const LACKS: &[Lack] = &[
+    Lack {
+        script: "additions",
+        test: "the first read of an event-loop tick is done within the tick",
+        reason: "every read waits for an answer",
+    },
+    Lack { script: "closing", test: "a copy of the file has everything", reason: "its databases are no files" },
+    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are no files" },
+    Lack { script: "closing", test: "the file is all there is", reason: "its databases are no files" },
+    Lack {
+        script: "entries",
+        test: "reads do not wait for the writes that are in flight",
+        reason: "requests take effect one after the other",
+    },
+    Lack {
+        script: "errors",
+        test: "a file that cannot be opened is named",
+        reason: "a path is a name of its own, and none is refused",
+    },
+    Lack {
+        script: "errors",
+        test: "a file that is no database is refused",
+        reason: "a path is a name of its own, and none is refused",
+    },
+    Lack { script: "names", test: "a file: URI names a database in memory", reason: "a URI is a name as any other" },
+    Lack { script: "names", test: "a file: URI names a file", reason: "a URI is a name as any other" },
+    Lack {
+        script: "names",
+        test: "what cannot be opened leaves no file",
+        reason: "a path is a name of its own, and none is refused",
+    },
+];
+
+mod late {
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: LACKS };
+
+    kv_conformance!(BACKEND);
+}
+
+mod with_entries {
+    use crate::conformance::conformance;
+
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: LACKS };
+
+    conformance!(BACKEND, watch);
+}
+
+/// Runs a script on the fake backend.
+fn run(sandbox: &Sandbox, fake: &str, script: &str) -> Output {
+    sandbox.write("main.ts", format!("{RETRY}\n{script}"));
+    let mut command = sandbox.command(["run", "-A", "main.ts"]);
+    command.env("OPENKV_FAKE", fake);
+    Output::of(command, "")
+}
+
+/// What a program does that meets failures: it tries again, and knows what became of writes by reading.
+const RETRY: &str = r#"
+/** The messages of the errors that were met. */
+const failures = new Set<string>();
+
+/** Tries a call until it succeeds. Any other error than those of the backend ends the program. */
+async function retry<T>(call: () => Promise<T>): Promise<T> {
+  while (true) {
+    try {
+      return await call();
+    } catch (error) {
+      const { constructor, name, message } = error as Error;
+      if (constructor !== Error || name !== "Error") throw error;
+      failures.add(message);
+    }
+  }
+}
+"#;
+
+const FAILED: &str = "the database failed: the connection was lost, as a test demands: try again";
+const UNKNOWN: &str = "it is not known whether this was stored: the database failed: the connection was lost, as a test \
+                       demands: try again: read it before you write it again";
+
+#[test]
+fn retrying_program_counts_exactly() {
+    let script = r#"
+        const kv = await retry(() => Deno.openKv());
+
+        /** Adds one to the counter, once for each id. */
+        async function add(id: number) {
+          while (true) {
+            const [counter, done] = await retry(() => kv.getMany<[number, boolean]>([["counter"], ["done", id]]));
+            if (done.value) return;
+            const write = kv.atomic().check(counter, done).set(["counter"], (counter.value ?? 0) + 1).set(["done", id], true);
+            await retry(() => write.commit());
+          }
+        }
+
+        for (let first = 0; first < 120; first += 8) {
+          await Promise.all(Array.from({ length: 8 }, (_, i) => add(first + i)));
+        }
+        const counter = await retry(() => kv.get(["counter"]));
+        const done = await retry(() => Array.fromAsync(kv.list({ prefix: ["done"] })));
+        console.log(counter.value, done.length, await retry(() => kv.count({ prefix: ["done"] })));
+        let deleted = 0, once: number;
+        while ((once = await retry(() => kv.deleteRange({ prefix: ["done"] }))) > 0) deleted += once;
+        console.log(deleted <= 120, await retry(() => kv.count({ prefix: ["done"] })));
+        console.log([...failures].sort().join("\n"));
+    "#;
+    for seed in 0..3 {
+        let output = run(&Sandbox::new(), &format!("delay=0..2,seed={seed},errors=0.05,lost=0.05"), script);
+        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{UNKNOWN}\n{FAILED}\n"));
+    }
+}
+
+#[test]
+fn watch_ends_with_its_error_and_can_be_begun_again() {
+    let script = r#"
+        const kv = await retry(() => Deno.openKv());
+        let errors = 0;
+        const watched = (async () => {
+          while (true) {
+            const done = await retry(async () => {
+              try {
+                for await (const [entry] of kv.watch<[number]>([["n"]])) if (entry.value === 200) return true;
+              } catch (error) {
+                errors++;
+                throw error;
+              }
+            });
+            if (!done) throw new Error("the watch ended without an error");
+            return;
+          }
+        })();
+        for (let n = 0; n <= 200; n++) await retry(() => kv.set(["n"], n));
+        await watched;
+        console.log(errors > 0, failures.has(Deno.args[0]));
+        const items = kv.watch([["n"]]).getReader();
+        while (failures.size > 0) {
+          // What waits for the next item gets the error, and so does whoever comes later.
+          const item = await items.read().catch((error: Error) => error);
+          if (item instanceof Error) {
+            console.log(item.message === await items.closed.catch((error) => error.message));
+            break;
+          }
+          await retry(() => kv.set(["n"], 0));
+        }
+        kv.close();
+    "#;
+    for events in ["changed", "entries"] {
+        let options = format!("delay=0..2,seed=3,errors=0.1,watch={events}");
+        let sandbox = Sandbox::new();
+        let output = run(&sandbox, &options, &script.replace("Deno.args[0]", &format!("{FAILED:?}")));
+        assert_eq!(output.stdout(), "true true\ntrue\n");
+    }
+}
+
+#[test]
+fn listener_goes_on_after_failures() {
+    let script = r#"
+        const kv = await retry(() => Deno.openKv());
+        const handled = new Set<unknown>();
+        const { promise: all, resolve } = Promise.withResolvers<void>();
+        const listening = kv.listenQueue((message: number) => {
+          handled.add(message);
+          if (handled.size === 60) resolve();
+        });
+        for (let i = 0; i < 60; i++) await retry(() => kv.enqueue(i));
+        await all;
+        kv.close();
+        await listening;
+        console.log(handled.size);
+    "#;
+    let Output { code, stdout, stderr } = run(&Sandbox::new(), "delay=0..2,seed=5,errors=0.1,lost=0.1", script);
+    assert_eq!((code, stdout.as_str()), (Some(0), "60\n"), "{stderr}");
+    let logged = |what: &str, why: &str| stderr.lines().any(|line| line.starts_with(what) && line.ends_with(why));
+    for why in [FAILED, UNKNOWN] {
+        assert!(logged("Queue messages could not be delivered, and will be tried again: ", why), "{stderr}");
+        assert!(logged("A queue message could not be finished, and may be delivered again: ", why), "{stderr}");
+    }
+}
+
+#[test]
+fn scripts_that_end_early_leave_nothing_waiting() {
+    let endings = [
+        "kv.close();",
+        "kv.set(['a'], 1); kv.get(['a']); kv.close();",
+        "kv.listenQueue(() => {}); kv.watch([['a']]); kv.set(['b'], 2); Deno.exit();",
+        "kv.watch([['a']]).cancel(); kv.count({ prefix: [] }); kv.deleteRange({ prefix: [] });",
+        "const listening = kv.listenQueue(() => {}); kv.close(); await listening;",
+        "kv.list({ prefix: [] }).next(); using other = kv;",
+    ];
+    for ending in endings {
+        let output = run(&Sandbox::new(), "delay=5..20", &format!("const kv = await Deno.openKv();\n{ending}"));
+        assert_eq!(output.stdout(), "", "{ending}");
+    }
+}
+
+#[test]
+fn wrong_options_are_named() {
+    let output =
+        run(&Sandbox::new(), "delay=fast", "await Deno.openKv().catch((error) => console.log(String(error)));");
+    let stdout = output.stdout();
+    assert!(
+        stdout.starts_with("TypeError: OPENKV_FAKE: invalid option of the fake backend, \"delay=fast\": "),
+        "{stdout}"
+    );
+}
