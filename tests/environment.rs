@@ -106,6 +106,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NO_COLOR", Text(""), &[]),
     ("NO_PROXY", Text("*"), &[]),
+    ("OPENKV_FAKE", Text("delay=0..1"), &[]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Host("http://"), &[]),
     ("PATH", Path(""), &["run NotCapable"]),
     ("REQUEST_METHOD", Text("GET"), &[]),
