@@ -17,7 +17,7 @@
 //! let database = block_on(open(":memory:", options))?;
 //! let key = Key::from(["a"]);
 //! assert!(matches!(block_on(database.set(key.clone(), Value::U64(1))), Err(Error::OutcomeUnknown(_))));
-//! assert_eq!(block_on(database.get(&key))?.expect("it was set").value, Some(Value::U64(1)));
+//! assert_eq!(block_on(database.get(&key))?.expect("it was set").value, Value::U64(1));
 //! # Ok::<(), Error>(())
 //! ```
 
