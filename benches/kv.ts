@@ -301,11 +301,11 @@ async function inMemory(measure: (kv: Deno.Kv) => Promise<Rate>): Promise<Rate> 
 
 /** Runs a measure with the path of a file that is not there yet, and that is removed afterwards. */
 async function withFile(measure: (path: string) => Promise<Rate>): Promise<Rate> {
-  const folder = await Deno.makeTempDir({ prefix: "kv-bench-" });
+  const directory = await Deno.makeTempDir({ prefix: "kv-bench-" });
   try {
-    return await measure(`${folder}/kv.sqlite3`);
+    return await measure(`${directory}/kv.sqlite3`);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 

@@ -3,7 +3,7 @@
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// What the fake backend cannot do, as its databases are no files and its reads are never done at once.
+/// What the fake backend cannot do, as its databases are no files and its reads are never done immediately.
 const LACKS: &[Lack] = &[
     Lack {
         script: "additions",

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-/// Removes the URL of the test's folder, which differs from run to run.
+/// Removes the URL of the test's directory, which differs from run to run.
 fn local(sandbox: &Sandbox, text: String) -> String {
     text.replace(&format!("file://{}", sandbox.path("").display()), "")
 }
@@ -110,10 +110,10 @@ fn a_file_that_cannot_run_is_one_message() {
     let expected = "error: SyntaxError: Expression expected\n  |\n1 | let a = ;\n  |         ~\n    at syntax.js:1:9\n";
     assert_eq!(message(&["syntax.js"]), expected);
 
-    sandbox.write("folder/main.ts", "");
+    sandbox.write("directory/main.ts", "");
     let expected =
-        "error: [ERR_UNSUPPORTED_DIR_IMPORT] Directory import 'folder' is not supported resolving ES modules\n";
-    assert_eq!(message(&["folder"]), expected);
+        "error: [ERR_UNSUPPORTED_DIR_IMPORT] Directory import 'directory' is not supported resolving ES modules\n";
+    assert_eq!(message(&["directory"]), expected);
 
     sandbox.write("data.json", "{}");
     assert!(message(&["data.json"]).starts_with("error: Attempted to load JSON module without"));

@@ -84,7 +84,7 @@ fn info_counts_what_a_script_wrote() {
         "  bytes               1",
         "expired entries       0, to be removed",
         "messages waiting      2, 1 of them ready",
-        "messages in delivery  0",
+        "messages in flight  0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
@@ -205,12 +205,12 @@ fn damage_is_named_and_what_is_left_is_saved() {
 fn errors_name_the_file_and_make_none() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
-    sandbox.write("folder/file", "");
+    sandbox.write("directory/file", "");
     sandbox.write("text", "A text that is longer than the header of a database. ".repeat(20));
     for command in ["info", "check", "compact"] {
         let error = |file| db(&sandbox, [command, file]);
         assert_eq!(error("missing").stderr(), "error: missing: there is no such file\n");
-        assert_eq!(error("folder").stderr(), "error: folder: this is a folder, not a file\n");
+        assert_eq!(error("directory").stderr(), "error: directory: this is a directory, not a file\n");
         let text = error("text");
         assert_eq!(text.code, Some(1), "{text:?}");
         let said = format!("{}{}", text.stdout, text.stderr);
@@ -220,8 +220,8 @@ fn errors_name_the_file_and_make_none() {
         assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: there is no such file\n");
         let same = db(&sandbox, [command, "kv.sqlite3", "kv.sqlite3", "--force"]).stderr();
         assert_eq!(same, "error: kv.sqlite3: this is the file to read from\n");
-        let folder = db(&sandbox, [command, "kv.sqlite3", "folder", "--force"]).stderr();
-        assert_eq!(folder, "error: folder: this is a folder, not a file\n");
+        let directory = db(&sandbox, [command, "kv.sqlite3", "directory", "--force"]).stderr();
+        assert_eq!(directory, "error: directory: this is a directory, not a file\n");
         let exists = db(&sandbox, [command, "kv.sqlite3", "text"]).stderr();
         assert_eq!(exists, "error: text: there is a file already: --force overwrites it\n");
     }

@@ -6,14 +6,14 @@ mod harness;
 use std::fs;
 
 use crate::support::{Sandbox, read_repository, repository};
-use blocks::{files, read_folder};
+use blocks::{files, read_directory};
 use harness::{Harness, Runs};
 
 /// Runs the blocks of a document, each in its harness.
 #[track_caller]
 fn passes(document: &str) {
     let blocks = files(document);
-    let harnesses = read_folder(&format!("tests/documents/{document}"));
+    let harnesses = read_directory(&format!("tests/documents/{document}"));
     assert!(harnesses.keys().eq(blocks.keys()), "each block of {document} has a harness: {:?}", harnesses.keys());
     let failures: Vec<_> = harnesses_of(document).into_iter().filter_map(|harness| harness.run().err()).collect();
     assert!(failures.is_empty(), "{} of {} blocks fail\n{}", failures.len(), blocks.len(), failures.join("\n"));
@@ -46,11 +46,14 @@ documents! {
 #[test]
 fn each_block_is_a_file_byte_for_byte() {
     for document in DOCUMENTS {
-        let folder = format!("testdata/documents/{document}");
-        let (blocks, found) = (files(document), read_folder(&folder));
-        assert!(found.keys().eq(blocks.keys()), "{folder} has other files than {document}.md has blocks");
+        let directory = format!("testdata/documents/{document}");
+        let (blocks, found) = (files(document), read_directory(&directory));
+        assert!(found.keys().eq(blocks.keys()), "{directory} has other files than {document}.md has blocks");
         for (name, block) in blocks {
-            assert_eq!(found[&name], block, "{folder}/{name} is not the block; testdata/documents/extract writes it");
+            assert_eq!(
+                found[&name], block,
+                "{directory}/{name} is not the block; testdata/documents/extract writes it"
+            );
         }
     }
 }
@@ -59,13 +62,13 @@ fn each_block_is_a_file_byte_for_byte() {
 #[ignore = "writes testdata/documents: testdata/documents/extract runs it"]
 fn extract() {
     for document in DOCUMENTS {
-        let folder = format!("testdata/documents/{document}");
-        for name in read_folder(&folder).keys() {
-            fs::remove_file(repository(&folder).join(name)).unwrap();
+        let directory = format!("testdata/documents/{document}");
+        for name in read_directory(&directory).keys() {
+            fs::remove_file(repository(&directory).join(name)).unwrap();
         }
         for (name, block) in files(document) {
-            fs::create_dir_all(repository(&folder)).unwrap();
-            fs::write(repository(&folder).join(name), block).unwrap();
+            fs::create_dir_all(repository(&directory)).unwrap();
+            fs::write(repository(&directory).join(name), block).unwrap();
         }
     }
 }

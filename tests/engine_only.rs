@@ -17,18 +17,18 @@ fn cargo(args: &[&str]) -> Command {
 /// Builds the example beside the `openkv` that is tested, and answers its path.
 fn engine_only() -> PathBuf {
     let openkv = Path::new(env!("CARGO_BIN_EXE_openkv"));
-    let folder = openkv.parent().unwrap();
-    let profile = match folder.file_name().and_then(OsStr::to_str) {
+    let directory = openkv.parent().unwrap();
+    let profile = match directory.file_name().and_then(OsStr::to_str) {
         Some("debug") => "dev",
         profile => profile.unwrap(),
     };
     // Together with openkv, so that what both are built of is built the same way, and thus once.
     let args = ["build", "--quiet", "--package", "openkv", "--package", "engine-only", "--bin", "engine-only"];
     let mut build = cargo(&args);
-    build.args(["--profile", profile, "--target-dir"]).arg(folder.parent().unwrap());
+    build.args(["--profile", profile, "--target-dir"]).arg(directory.parent().unwrap());
     let output = build.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    folder.join("engine-only").with_extension(std::env::consts::EXE_EXTENSION)
+    directory.join("engine-only").with_extension(std::env::consts::EXE_EXTENSION)
 }
 
 #[test]

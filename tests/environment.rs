@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use crate::modules::Server;
-use crate::support::{Output, PATIENCE, Sandbox, read_repository, repository};
+use crate::support::{Output, Sandbox, TIMEOUT, read_repository, repository};
 
 /// Uses all that a variable may lead elsewhere, and prints a line for each.
 const SCRIPT: &str = r#"
@@ -162,7 +162,7 @@ fn remove_variables(command: &mut Command) {
 
 /// What a process leaves. One that hangs, as where it connects to what never answers, is ended.
 fn output(command: Command) -> std::process::Output {
-    assert_cmd::Command::from_std(command).timeout(PATIENCE).output().unwrap()
+    assert_cmd::Command::from_std(command).timeout(TIMEOUT).output().unwrap()
 }
 
 /// What the script prints that changes a variable first.

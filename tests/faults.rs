@@ -27,7 +27,7 @@ fn database(sandbox: &Sandbox, name: &str) -> Vec<u8> {
 fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
     let sandbox = Sandbox::new();
     let good = database(&sandbox, "good.sqlite3");
-    fs::create_dir(sandbox.path("folder")).unwrap();
+    fs::create_dir(sandbox.path("directory")).unwrap();
     sandbox.write("text", "This is no database, but a text. ".repeat(200));
     sandbox.write("short", "short");
     sandbox.write("truncated", &good[..20_000]);
@@ -39,9 +39,9 @@ fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
 
     let damaged = "it is damaged: check it, and restore it from a backup";
     for (path, error) in [
-        ("folder", "unable to open database file: folder: it is a folder".to_owned()),
-        ("missing/kv", "unable to open database file: missing/kv: there is no folder missing".into()),
-        ("text/kv", "unable to open database file: text/kv: text is no folder".into()),
+        ("directory", "unable to open database file: directory: it is a directory".to_owned()),
+        ("missing/kv", "unable to open database file: missing/kv: there is no directory missing".into()),
+        ("text/kv", "unable to open database file: text/kv: text is no directory".into()),
         ("text", "file is not a database: text".into()),
         ("short", "file is not a database: short".into()),
         ("truncated", format!("database disk image is malformed: truncated: {damaged}")),
@@ -122,11 +122,11 @@ fn what_may_only_be_read_is_read_but_not_written() {
     let sandbox = Sandbox::new();
     let allow = |name: &str, mode| fs::set_permissions(sandbox.path(name), PermissionsExt::from_mode(mode)).unwrap();
     database(&sandbox, "kv.sqlite3");
-    fs::create_dir(sandbox.path("folder")).unwrap();
-    fs::copy(sandbox.path("kv.sqlite3"), sandbox.path("folder/kv.sqlite3")).unwrap();
+    fs::create_dir(sandbox.path("directory")).unwrap();
+    fs::copy(sandbox.path("kv.sqlite3"), sandbox.path("directory/kv.sqlite3")).unwrap();
     allow("kv.sqlite3", 0o444);
-    allow("folder/kv.sqlite3", 0o666);
-    allow("folder", 0o555);
+    allow("directory/kv.sqlite3", 0o666);
+    allow("directory", 0o555);
 
     let refused = "TypeError: Can not write to a read-only database.";
     let told = as_any_user(&sandbox, "kv.sqlite3");
@@ -135,15 +135,15 @@ fn what_may_only_be_read_is_read_but_not_written() {
     );
     assert_eq!(told, expected);
 
-    let told = as_any_user(&sandbox, "folder/kv.sqlite3");
-    let reason = "folder/kv.sqlite3: both the file and its folder must be writable";
+    let told = as_any_user(&sandbox, "directory/kv.sqlite3");
+    let reason = "directory/kv.sqlite3: both the file and its directory must be writable";
     assert_eq!(told, format!("open: Error: attempt to write a readonly database: {reason}\n"));
-    let told = as_any_user(&sandbox, "folder/new.sqlite3");
-    let reason = "folder/new.sqlite3: it may not be opened, or created, by this user";
+    let told = as_any_user(&sandbox, "directory/new.sqlite3");
+    let reason = "directory/new.sqlite3: it may not be opened, or created, by this user";
     assert_eq!(told, format!("open: Error: unable to open database file: {reason}\n"));
 
-    allow("folder", 0o777);
-    assert!(!as_any_user(&sandbox, "folder/kv.sqlite3").contains("Error"));
+    allow("directory", 0o777);
+    assert!(!as_any_user(&sandbox, "directory/kv.sqlite3").contains("Error"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The flags of the command line, and the commands besides `run`, `repl` and `test`.
 
-use crate::support::{PATIENCE, Sandbox};
+use crate::support::{Sandbox, TIMEOUT};
 
 #[test]
 fn environment_files_set_what_is_not_set() {
@@ -57,7 +57,7 @@ fn eval_runs_code_that_may_do_everything() {
     assert!(eval(&["--ext=js", "const a: number = 1"]).stderr().contains("SyntaxError: "));
     assert!(eval(&["throw new Error('x')"]).stderr().starts_with("error: Uncaught (in promise) Error: x\n"));
 
-    // As in the reference, all code of one folder has one database.
+    // As in Deno, all code of one directory has one database.
     eval(&["(await Deno.openKv()).set(['a'], 1)"]).stdout();
     assert_eq!(eval(&["-p", "(await (await Deno.openKv()).get(['a'])).value"]).stdout(), "1\n");
 }
@@ -190,10 +190,10 @@ fn flags_that_cannot_be_honoured_are_refused() {
     sandbox.write("main.ts", "console.log('runs');");
     for (command, flag) in [
         ("run", "--watch"),
-        ("run", "--watch=folder"),
+        ("run", "--watch=directory"),
         ("run", "--inspect"),
         ("run", "--inspect-brk=127.0.0.1:9229"),
-        ("run", "--coverage=folder"),
+        ("run", "--coverage=directory"),
         ("run", "--preload=main.ts"),
         ("run", "--vendor"),
         ("run", "-P"),
@@ -291,6 +291,6 @@ fn completions_know_commands_and_flags() {
         command.args(["-c", script, env!("CARGO_BIN_EXE_openkv")]);
         command
     });
-    let output = command.timeout(PATIENCE).output().unwrap();
+    let output = command.timeout(TIMEOUT).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "--allow-read --allow-run\n");
 }

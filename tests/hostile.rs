@@ -7,7 +7,7 @@ use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{AtomicWrite, Enqueue, Key, KeyPart, Mutation, Time, Value};
 use openkv_torture::{Programs, fuzz, scripts};
 
-use crate::support::{PATIENCE, Sandbox};
+use crate::support::{Sandbox, TIMEOUT};
 
 /// The inputs that are kept for a target, and so many others.
 fn inputs(target: &str, others: usize) -> Vec<Vec<u8>> {
@@ -68,7 +68,7 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
         database.write_blocking(write).unwrap().into_result().unwrap();
     }
     drop(database);
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
 
     let script = r#"
         const kv = await Deno.openKv("db");

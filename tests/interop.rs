@@ -1,4 +1,4 @@
-//! Database files of the reference: see `testdata/databases/make`.
+//! Database files of Deno: see `testdata/databases/make`.
 
 use std::fs;
 

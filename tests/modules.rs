@@ -45,7 +45,7 @@ impl Server {
     }
 }
 
-/// Answers the requests of one connection. A text `-> PATH` is a redirection.
+/// Returns the requests of one connection. A text `-> PATH` is a redirection.
 fn answer(stream: TcpStream, files: &Mutex<HashMap<String, String>>, asked: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(request)) = lines.next() {

@@ -2,13 +2,13 @@
 
 use assert_cmd::Command;
 
-use crate::support::{PATIENCE, Sandbox, read_repository, repository};
+use crate::support::{Sandbox, TIMEOUT, read_repository, repository};
 
 /// Runs the calls of a table in all its settings, and checks what comes of them.
 #[track_caller]
 fn agrees(table: &str) {
     let mut command = Command::new(repository("tests/permissions/run"));
-    let output = command.args([table, env!("CARGO_BIN_EXE_openkv"), "run"]).timeout(PATIENCE).output().unwrap();
+    let output = command.args([table, env!("CARGO_BIN_EXE_openkv"), "run"]).timeout(TIMEOUT).output().unwrap();
     let (actual, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     let expected = read_repository(&format!("tests/permissions/{table}"));
     let (actual, expected) = (calls(&actual), calls(&expected));
@@ -202,7 +202,7 @@ mod terminal {
 
     use rexpect::session::{PtySession, spawn_command};
 
-    use crate::support::{PATIENCE, Sandbox};
+    use crate::support::{Sandbox, TIMEOUT};
 
     /// A script that asks to read a file. At a terminal, the user is asked.
     fn asking(sandbox: &Sandbox) -> PtySession {
@@ -220,7 +220,7 @@ mod terminal {
     fn answer(session: &mut PtySession, answer: &str, expected: &str) {
         let start = Instant::now();
         while session.exp_string(expected).is_err() {
-            assert!(start.elapsed() < PATIENCE, "\"{expected}\" is not printed");
+            assert!(start.elapsed() < TIMEOUT, "\"{expected}\" is not printed");
             session.send_line(answer).unwrap();
         }
     }

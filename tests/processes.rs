@@ -7,7 +7,7 @@ use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{AtomicWrite, Enqueue, Key, Mutation, Value};
 use rusqlite::Connection;
 
-use crate::support::{PATIENCE, Sandbox, repository};
+use crate::support::{Sandbox, TIMEOUT, repository};
 
 /// Starts a script of `tests/processes`.
 fn start(sandbox: &Sandbox, script: &str, args: &[&str]) -> Child {
@@ -26,7 +26,7 @@ fn finish(child: Child) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How many messages are in the queue, or in delivery.
+/// How many messages are in the queue, or in flight.
 fn messages(sandbox: &Sandbox) -> i64 {
     let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     let count = "select (select count(*) from queue) + (select count(*) from queue_running)";
@@ -140,7 +140,7 @@ fn blob_whose_contents_are_lost_fails_alone() {
         .enqueue(Enqueue::new(blob_of_another_process()));
     database.write_blocking(write).unwrap().into_result().unwrap();
     drop(database);
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
 
     let script = r#"
         const kv = await Deno.openKv("kv.sqlite3");

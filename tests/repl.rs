@@ -150,14 +150,14 @@ fn evaluates_files_and_code_first() {
 fn nothing_is_allowed_without_a_flag() {
     let output = Sandbox::new().openkv_reading("Deno.env.get('HOME')\nDeno.mainModule", ["repl", "-q"]).stdout();
     assert!(output.starts_with("Uncaught NotCapable: Requires env access to \"HOME\""), "{output}");
-    assert!(output.ends_with("/$deno$repl.mts\"\n"), "the database of the reference's sessions: {output}");
+    assert!(output.ends_with("/$deno$repl.mts\"\n"), "the database of Deno's sessions: {output}");
 }
 
 #[cfg(unix)]
 mod terminal {
     use rexpect::session::{PtySession, spawn_command};
 
-    use crate::support::{PATIENCE, Sandbox};
+    use crate::support::{Sandbox, TIMEOUT};
 
     const UP: &str = "\x1b[A";
 
@@ -168,7 +168,7 @@ mod terminal {
         fn open(sandbox: &Sandbox) -> Self {
             let mut command = sandbox.command(["repl", "-A"]);
             command.env("TERM", "xterm");
-            let mut terminal = Self(spawn_command(command, Some(PATIENCE.as_millis() as u64)).unwrap());
+            let mut terminal = Self(spawn_command(command, Some(TIMEOUT.as_millis() as u64)).unwrap());
             terminal.expect("close()\r\n");
             terminal.expect("> ");
             terminal
@@ -195,7 +195,7 @@ mod terminal {
             self.0.send_control(letter).unwrap();
         }
 
-        /// Asserts that the session ends, and with which exit code. Answers what it printed last.
+        /// Asserts that the session ends, and with which exit code. Returns what it printed last.
         #[track_caller]
         fn ends(mut self, code: i32) -> String {
             let rest = self.0.exp_eof().unwrap();

@@ -9,7 +9,7 @@ use openkv_engine::{AtomicWrite, Database, Enqueue, Key, Value};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::{PATIENCE, Sandbox};
+use crate::support::{Sandbox, TIMEOUT};
 
 type Texts = BTreeMap<String, String>;
 
@@ -221,7 +221,7 @@ fn a_script_reads_what_rust_stores() {
     let message = v8::to_vec(&Shape::Circle(2.0)).unwrap();
     database.write_blocking(AtomicWrite::new().enqueue(Enqueue::new(message))).unwrap().into_result().unwrap();
     database.close();
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
 
     // What Rust stores equals what the script makes itself, however it is nested, and is stored in the same bytes
     // but for the version of the format.

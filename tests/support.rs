@@ -5,11 +5,11 @@ use std::time::Duration;
 use assert_cmd::Command;
 
 /// No script of the suite runs for so long: one that does hangs.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A folder of its own for a test: scripts and databases in it are seen by no other.
+/// A directory of its own for a test: scripts and databases in it are seen by no other.
 pub struct Sandbox {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// What a process left.
@@ -32,11 +32,11 @@ impl Drop for Running {
 
 impl Sandbox {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("the folder for temporary files is writable") }
+        Self { directory: tempfile::tempdir().expect("the directory for temporary files is writable") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Writes a file, and answers its path.
@@ -47,10 +47,10 @@ impl Sandbox {
         path
     }
 
-    /// `openkv`, to be run in the folder.
+    /// `openkv`, to be run in the directory.
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_openkv"));
-        command.args(args).current_dir(self.folder.path());
+        command.args(args).current_dir(self.directory.path());
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DENO_")) {
             command.env_remove(name);
         }
@@ -58,12 +58,12 @@ impl Sandbox {
         command
     }
 
-    /// Runs `openkv` in the folder.
+    /// Runs `openkv` in the directory.
     pub fn openkv(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         self.openkv_reading("", args)
     }
 
-    /// Runs `openkv` in the folder, with something to read from the standard input.
+    /// Runs `openkv` in the directory, with something to read from the standard input.
     pub fn openkv_reading(&self, input: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         Output::of(self.command(args), input)
     }
@@ -79,7 +79,7 @@ impl Output {
     /// What a command leaves that has something to read from the standard input.
     pub fn of(command: std::process::Command, input: &str) -> Self {
         let mut command = Command::from_std(command);
-        let output = command.write_stdin(input).timeout(PATIENCE).output().expect("openkv starts");
+        let output = command.write_stdin(input).timeout(TIMEOUT).output().expect("openkv starts");
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("scripts print UTF-8"),

@@ -2,7 +2,7 @@
 
 use rexpect::session::{PtySession, spawn_command};
 
-use crate::support::{PATIENCE, Sandbox};
+use crate::support::{Sandbox, TIMEOUT};
 
 /// Sets the terminal to raw mode, and prints its mode.
 const RAW: &str = "Deno.stdin.setRaw(true);
@@ -21,7 +21,7 @@ fn at_terminal(sandbox: &Sandbox, args: &[&str]) -> PtySession {
             None => shell.env_remove(name),
         };
     }
-    spawn_command(shell, Some(PATIENCE.as_millis() as u64)).unwrap()
+    spawn_command(shell, Some(TIMEOUT.as_millis() as u64)).unwrap()
 }
 
 /// Asserts that the terminal was in raw mode, and is as it was before.

@@ -13,12 +13,12 @@ fn test(args: &[&str]) -> Output {
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// A text without what differs from run to run and from release to release: durations, the folder, and frames of
+/// A text without what differs from run to run and from release to release: durations, the directory, and frames of
 /// extensions.
 fn stable(text: &str) -> String {
-    let folder = format!("file://{}/", repository("tests/testing").display());
+    let directory = format!("file://{}/", repository("tests/testing").display());
     let lines = text.lines().filter(|line| !(line.starts_with("    at ") && line.contains("(ext:")));
-    lines.map(|line| without_duration(line).replace(&folder, "") + "\n").collect()
+    lines.map(|line| without_duration(line).replace(&directory, "") + "\n").collect()
 }
 
 /// A line without the duration at its end, such as "(12ms)".
@@ -140,8 +140,8 @@ fn modules_are_found_by_their_names() {
         "b.test.js",
         "c_test.tsx",
         "test.mjs",
-        "folder/test.ts",
-        "folder/.hidden/_test.mts",
+        "directory/test.ts",
+        "directory/.hidden/_test.mts",
         "__tests__/any.jsx",
         "a_tests.ts",
         "test_a.ts",
@@ -162,25 +162,25 @@ fn modules_are_found_by_their_names() {
         let modules = output.lines().filter_map(|line| line.strip_prefix("running 1 test from ./").map(Into::into));
         modules.collect::<Vec<String>>().join(" ")
     };
-    let all = "__tests__/any.jsx a_test.ts b.test.js c_test.tsx folder/.hidden/_test.mts folder/test.ts test.mjs";
+    let all = "__tests__/any.jsx a_test.ts b.test.js c_test.tsx directory/.hidden/_test.mts directory/test.ts test.mjs";
     assert_eq!(found(&[]), all);
     assert_eq!(found(&["."]), all);
     assert_eq!(
-        found(&["folder", "other.ts", "./b.test.js"]),
-        "other.ts b.test.js folder/.hidden/_test.mts folder/test.ts"
+        found(&["directory", "other.ts", "./b.test.js"]),
+        "other.ts b.test.js directory/.hidden/_test.mts directory/test.ts"
     );
-    assert_eq!(found(&["b.test.js", "./b.test.js", "folder/../b.test.js"]), "b.test.js");
+    assert_eq!(found(&["b.test.js", "./b.test.js", "directory/../b.test.js"]), "b.test.js");
     assert_eq!(found(&["node_modules"]), "node_modules/x_test.ts");
-    assert_eq!(found(&["folder/*.ts", "*.js*"]), "b.test.js folder/test.ts");
-    assert_eq!(found(&["**/*test.ts"]), "a_test.ts atest.ts folder/test.ts");
-    assert_eq!(found(&["--ignore=folder,__tests__,**/*.mjs"]), "a_test.ts b.test.js c_test.tsx");
+    assert_eq!(found(&["directory/*.ts", "*.js*"]), "b.test.js directory/test.ts");
+    assert_eq!(found(&["**/*test.ts"]), "a_test.ts atest.ts directory/test.ts");
+    assert_eq!(found(&["--ignore=directory,__tests__,**/*.mjs"]), "a_test.ts b.test.js c_test.tsx");
     let url = format!("file://{}", sandbox.path("other.ts").display());
     assert_eq!(found(&[&url]), "other.ts");
     assert_eq!(found(&["--permit-no-files", "empty"]), "");
 
     for (args, message) in [
         (&["empty"][..], "error: No test modules found\n"),
-        (&["missing.ts"], "error: \"missing.ts\" is no file and no folder\n"),
+        (&["missing.ts"], "error: \"missing.ts\" is no file and no directory\n"),
         (&["***.ts"], "error: \"***.ts\" is no pattern of paths: "),
     ] {
         let stderr = sandbox.openkv(["test"].iter().chain(args)).stderr();

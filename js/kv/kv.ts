@@ -5,14 +5,14 @@ import {
   op_openkv_delete_range,
   op_openkv_get,
   op_openkv_mutations,
-  op_openkv_turn_is_due,
+  op_openkv_yield_is_due,
 } from "ext:core/ops";
 import { AtomicOperation } from "ext:openkv/atomic.ts";
 import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
 import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
 import { option } from "ext:openkv/options.ts";
 import { listen } from "ext:openkv/queue.ts";
-import { afterTurn, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
+import { afterYield, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
 import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
 import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
@@ -28,7 +28,7 @@ type ReadOptions = { consistency?: "strong" | "eventual" };
 export class Kv {
   #rid: number;
   #closed = false;
-  /** The mutation of a call that is committed at once. */
+  /** The mutation of a call that is committed immediately. */
   #mutation: Mutations = op_openkv_mutations(true);
 
   constructor(rid?: number, secret?: unknown) {
@@ -49,7 +49,7 @@ export class Kv {
   async get(key: Key, options?: ReadOptions): Promise<Entry> {
     const eventual = isEventual(option(options ?? undefined, "consistency"));
     const found: Found | undefined = op_openkv_get(this.#rid, key, eventual);
-    return entry(key, found === undefined || op_openkv_turn_is_due() ? await afterTurn(found) : found);
+    return entry(key, found === undefined || op_openkv_yield_is_due() ? await afterYield(found) : found);
   }
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {

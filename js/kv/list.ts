@@ -1,7 +1,7 @@
 import { primordials } from "ext:core/mod.js";
-import { op_openkv_encode_cursor, op_openkv_list, op_openkv_turn_is_due } from "ext:core/ops";
+import { op_openkv_encode_cursor, op_openkv_list, op_openkv_yield_is_due } from "ext:core/ops";
 import { option } from "ext:openkv/options.ts";
-import { afterTurn } from "ext:openkv/read.ts";
+import { afterYield } from "ext:openkv/read.ts";
 import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -119,7 +119,7 @@ export class KvListIterator {
     try {
       if (this.#needsBatch()) {
         const batch = this.#read();
-        this.#begin(batch === undefined || op_openkv_turn_is_due() ? await afterTurn(batch) : batch);
+        this.#begin(batch === undefined || op_openkv_yield_is_due() ? await afterYield(batch) : batch);
       }
       return this.#take();
     } finally {

@@ -5,7 +5,7 @@ import { commitVersionstamp, type Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypePush, ArrayPrototypeSlice, NumberIsInteger, ObjectPrototypeIsPrototypeOf, TypeError } = primordials;
 
-/** Mutations, which the ops keep: those of an atomic operation, or the one of a call that is committed at once. */
+/** Mutations, which the ops keep: those of an atomic operation, or the one of a call that is committed immediately. */
 export type Mutations = { readonly mutations: unique symbol };
 
 /** The kinds of mutations, by the numbers that the ops know. */

@@ -144,7 +144,7 @@ declare namespace Deno {
     count(selector: KvListSelector): Promise<number>;
 
     /**
-     * Deletes the first entries of a selector, up to 10,000, in one commit. Answers how many: to delete all, call it until
+     * Deletes the first entries of a selector, up to 10,000, in one commit. Returns how many: to delete all, call it until
      * it answers 0.
      * @addition
      */

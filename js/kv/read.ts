@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_openkv_found, op_openkv_get_many, op_openkv_turn, op_openkv_turn_is_due, op_openkv_wait } from "ext:core/ops";
+import { op_openkv_found, op_openkv_get_many, op_openkv_yield, op_openkv_yield_is_due, op_openkv_wait } from "ext:core/ops";
 import type { Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeMap } = primordials;
@@ -14,9 +14,9 @@ export type Found = [Key, unknown, string] | null;
  *
  * Callers ask first whether either is so. That is faster than to wait for nothing, and rarely so.
  */
-export async function afterTurn<T>(found: T | undefined): Promise<T> {
+export async function afterYield<T>(found: T | undefined): Promise<T> {
   if (found === undefined) return op_openkv_found(await op_openkv_wait()) as T;
-  await op_openkv_turn();
+  await op_openkv_yield();
   return found;
 }
 
@@ -25,7 +25,7 @@ export async function readMany(rid: number, keys: Key[], eventual: boolean): Pro
   // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
   const asked = ArrayPrototypeMap(keys, (key: Key) => key);
   const found: Found[] | undefined = op_openkv_get_many(rid, asked, eventual);
-  const answers = found === undefined || op_openkv_turn_is_due() ? await afterTurn(found) : found;
+  const answers = found === undefined || op_openkv_yield_is_due() ? await afterYield(found) : found;
   return entriesOf(asked, answers);
 }
 

@@ -21,7 +21,7 @@ function readLine(): string | null {
   return line.length === 0 ? null : core.decode(new Uint8Array(line));
 }
 
-/** Shows a question on the terminal. Answers the line the user typed; `null` without a terminal. */
+/** Shows a question on the terminal. Returns the line the user typed; `null` without a terminal. */
 function ask(question: string): string | null {
   if (!loadIo().stdin.isTerminal()) return null;
   core.print(question, false);

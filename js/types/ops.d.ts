@@ -55,8 +55,8 @@ export function op_openkv_set_classes(
   deserializers: Record<string, (stored: never) => object>,
 ): void;
 export function op_openkv_start(number: number): boolean;
-export function op_openkv_turn(): Promise<void>;
-export function op_openkv_turn_is_due(): boolean;
+export function op_openkv_yield(): Promise<void>;
+export function op_openkv_yield_is_due(): boolean;
 export function op_openkv_wait(): Promise<FoundLater>;
 export function op_openkv_watch(rid: number, keys: Key[]): number;
 export function op_openkv_watch_next(watch: number): Promise<number>;

@@ -30,7 +30,7 @@ impl StorageKey {
     }
 }
 
-/// Where databases live, and who may open them: by the same rules as the reference, so that both open the same files.
+/// Where databases live, and who may open them: by the same rules as Deno, so that both open the same files.
 ///
 /// The directory of default databases is that of the first call in a process, whatever scripts change in their environment.
 /// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read at each call of `Deno.openKv`, as on Deno: the

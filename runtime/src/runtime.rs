@@ -40,7 +40,7 @@ pub const V8_VERSION: &str = v8::VERSION_STRING;
 /// How long a script that has ended waits for databases that another process keeps from being closed.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Closes all databases before the process is ended at once, as by `Deno.exit`.
+/// Closes all databases before the process is ended immediately, as by `Deno.exit`.
 pub(crate) fn close_databases() {
     openkv_engine::sqlite::close_all(CLOSING_TIMEOUT);
 }
@@ -238,7 +238,7 @@ impl Runtime {
         Ok(Self { js, main_module: options.main_module, exit_code, decorators, hooks })
     }
 
-    /// Runs the main module until nothing is left to do. Answers the exit code.
+    /// Runs the main module until nothing is left to do. Returns the exit code.
     ///
     /// # Errors
     /// What the script did not catch, or why it could not be loaded.
@@ -279,13 +279,13 @@ impl Runtime {
         Ok(())
     }
 
-    /// Ends a module, whatever still runs. Answers the exit code.
+    /// Ends a module, whatever still runs. Returns the exit code.
     pub(crate) fn unload(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_before_unload)?;
         self.end()
     }
 
-    /// Tells the script that it ends. Answers the exit code.
+    /// Tells the script that it ends. Returns the exit code.
     pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
         Ok(self.exit_code.get())
@@ -318,7 +318,7 @@ impl Runtime {
         &mut self.js
     }
 
-    /// Calls a hook. Answers whether it returned true.
+    /// Calls a hook. Returns whether it returned true.
     fn dispatch(&mut self, hook: fn(&Hooks) -> &v8::Global<v8::Function>) -> Result<bool, CoreError> {
         deno_core::scope!(scope, &mut self.js);
         v8::tc_scope!(scope, scope);
@@ -341,7 +341,7 @@ impl Drop for Runtime {
     }
 }
 
-/// What the reference calls unstable needs no flag here.
+/// What Deno calls unstable needs no flag here.
 fn every_feature() -> Arc<FeatureChecker> {
     let mut features = FeatureChecker::default();
     for feature in UNSTABLE_FEATURES {

@@ -6,7 +6,7 @@ type Entry = Deno.KvEntry<unknown> & { cursor: string };
 
 /** Runs a test of options that a selector carries. */
 function selecting(name: string, body: () => unknown): Promise<void> {
-  return difference(name, "the guide passes options inside the selector; the reference ignores them", body);
+  return difference(name, "the guide passes options inside the selector; Deno ignores them", body);
 }
 
 /** Runs a test of something that is new. */

@@ -1,6 +1,6 @@
 import { difference, equal, memory, test, throws } from "./harness.ts";
 
-const REJECTED = "the reference writes what came before the mutation that failed";
+const REJECTED = "Deno writes what came before the mutation that failed";
 
 await test("a commit writes all of it under one versionstamp", async () => {
   using kv = await memory();

@@ -4,7 +4,7 @@ import { difference, equal, memory, onReference, rejects, sleep, test } from "./
 
 const lost = "Deno stores ids of parts that only this process has, and only until a garbage collection";
 
-/** Runs a test of contents that the reference does not store. */
+/** Runs a test of contents that Deno does not store. */
 function stored(name: string, body: () => unknown): Promise<void> {
   return difference(name, lost, body);
 }
@@ -142,7 +142,7 @@ await test("a blob is stored as it is when it is given", async () => {
   equal(await message.text(), "ab");
 });
 
-// On the reference, an object like this is an abort of the process.
+// On Deno, an object like this is an abort of the process.
 if (!onReference) {
   await test("objects that pretend to be blobs are refused, or harmless", async () => {
     using kv = await memory();

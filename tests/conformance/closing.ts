@@ -1,4 +1,4 @@
-// What close() leaves behind: one file with everything in it, which may be copied, renamed or opened again at once.
+// What close() leaves behind: one file with everything in it, which may be copied, renamed or opened again immediately.
 
 import { equal, test } from "./harness.ts";
 

@@ -3,7 +3,7 @@
 import { difference, equal } from "./harness.ts";
 
 const hostname = "127.0.0.1";
-const REASON = "the reference has datagrams with --unstable-net alone";
+const REASON = "Deno has datagrams with --unstable-net alone";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -29,13 +29,13 @@ await difference("a closed socket receives no datagrams", REASON, async () => {
 });
 
 await difference("datagrams go by the file system", REASON, async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
-  const one = Deno.listenDatagram({ transport: "unixpacket", path: `${folder}/one` });
-  const other = Deno.listenDatagram({ transport: "unixpacket", path: `${folder}/other` });
+  const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
+  const one = Deno.listenDatagram({ transport: "unixpacket", path: `${directory}/one` });
+  const other = Deno.listenDatagram({ transport: "unixpacket", path: `${directory}/other` });
   await one.send(encode("ping"), other.addr);
   const [ping, from] = await other.receive();
-  equal([decode(ping), from], ["ping", { transport: "unixpacket", path: `${folder}/one` }]);
+  equal([decode(ping), from], ["ping", { transport: "unixpacket", path: `${directory}/one` }]);
   one.close();
   other.close();
-  Deno.removeSync(folder, { recursive: true });
+  Deno.removeSync(directory, { recursive: true });
 });

@@ -4,7 +4,7 @@ import { difference, equal, memory, plain, rejects, test, throws, throwsAtOnce }
 /** What is called with anything. */
 const any = (value: unknown): any => value;
 
-await test("a selector without a range is refused at once", async () => {
+await test("a selector without a range is refused immediately", async () => {
   using kv = await memory();
   const message = "Selector must specify either 'prefix' or both 'start' and 'end' key";
   for (const selector of [{}, { start: ["a"] }, { end: ["a"] }, { prefix: undefined, start: ["a"] }, [], "a", 1]) {
@@ -12,7 +12,7 @@ await test("a selector without a range is refused at once", async () => {
   }
 });
 
-await test("a missing selector or key of a selector is refused at once", async () => {
+await test("a missing selector or key of a selector is refused immediately", async () => {
   using kv = await memory();
   const message = "Cannot convert undefined or null to object";
   const selectors = [undefined, null, { prefix: null }, { start: null, end: ["a"] }, { prefix: ["a"], start: null }];
@@ -129,7 +129,7 @@ await test("keys of getMany and watch are arrays", async () => {
   await rejects(() => any(kv).getMany("a"), "TypeError", plain("A key must be an array: received string"));
 });
 
-await test("watch without keys is refused at once", async () => {
+await test("watch without keys is refused immediately", async () => {
   using kv = await memory();
   throwsAtOnce(() => any(kv).watch(), "TypeError", plain("A list of keys must be an array: received undefined"));
   throwsAtOnce(() => any(kv).watch("a"), "TypeError", plain("A list of keys must be an array: received string"));
@@ -157,7 +157,7 @@ await test("a mutation has a value where it needs one", async () => {
   equal((await kv.get(["a"])).versionstamp !== null, true);
 });
 
-await test("a missing mutation is refused at once", async () => {
+await test("a missing mutation is refused immediately", async () => {
   using kv = await memory();
   for (const missing of [undefined, null]) {
     const message = `Cannot read properties of ${missing} (reading 'key')`;
@@ -181,7 +181,7 @@ await test("min and max take a KvU64", async () => {
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await difference("a wrong operand writes nothing", "the reference writes what comes before it", async () => {
+await difference("a wrong operand writes nothing", "Deno writes what comes before it", async () => {
   using kv = await memory();
   const operation = kv.atomic().set(["b"], 1).mutate({ type: "min", key: ["a"], value: any(1) });
   await rejects(() => operation.commit(), "TypeError", "Failed to perform 'min' mutation on a non-U64 operand");
@@ -325,7 +325,7 @@ await test("listening to a closed database rejects", async () => {
   await rejects(() => kv.listenQueue(() => {}), "Error", "Queue already closed");
 });
 
-await test("watching a closed database throws at once", async () => {
+await test("watching a closed database throws immediately", async () => {
   const kv = await memory();
   kv.close();
   throwsAtOnce(() => kv.watch([["a"]]), "BadResource", "Bad resource ID");

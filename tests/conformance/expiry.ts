@@ -2,7 +2,7 @@ import { difference, equal, memory, rejects, sleep, test, throwsAtOnce } from ".
 
 /** Runs a test of a value that has expired. */
 function gone(name: string, body: () => unknown): Promise<void> {
-  return difference(name, "the reference keeps expired values until its next sweep", body);
+  return difference(name, "Deno keeps expired values until its next sweep", body);
 }
 
 /** Every way to set a value that expires. */
@@ -55,7 +55,7 @@ for (const [how, set] of ways) {
     equal(await kv.get(["a"]), { key: ["a"], value: null, versionstamp: null });
   });
 
-  await gone(`a value of ${how} that expires in no time is gone at once`, async () => {
+  await gone(`a value of ${how} that expires in no time is gone immediately`, async () => {
     using kv = await memory();
     await kv.set(["a"], 1);
     await set(kv, ["a"], 2, 0);
@@ -133,7 +133,7 @@ for (const [type, old, operand] of [["sum", 5n, 2n], ["min", 5n, 7n], ["max", 5n
     equal((await kv.get(["n"])).value, new Deno.KvU64({ sum: 7n, min: 5n, max: 5n }[type]));
   });
 
-  await difference(`${type} keeps the expiry of a value`, "the reference drops it", async () => {
+  await difference(`${type} keeps the expiry of a value`, "Deno drops it", async () => {
     using kv = await memory();
     await kv.set(["n"], new Deno.KvU64(old), { expireIn: 200 });
     await kv.atomic()[type](["n"], operand).commit();

@@ -3,7 +3,7 @@
 import { caCerts, cert, key } from "../certificate.ts";
 import { equal, test, throws } from "./harness.ts";
 
-const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
+const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
 const quiet = { hostname: "127.0.0.1", port: 0, onListen() {} };
 
 const routes: Record<string, (request: Request) => Response | Promise<Response>> = {
@@ -195,13 +195,13 @@ await test("blob: URLs", async () => {
 });
 
 await test("file: URLs", async () => {
-  Deno.writeTextFileSync(`${folder}/file.txt`, "from a file");
-  const response = await fetch(`file://${folder}/file.txt`);
+  Deno.writeTextFileSync(`${directory}/file.txt`, "from a file");
+  const response = await fetch(`file://${directory}/file.txt`);
   equal([response.status, await response.text()], [200, "from a file"]);
-  const missing = `Error fetching file 'file://${folder}/absent': No such file or directory (os error 2)`;
-  await throws(() => fetch(`file://${folder}/absent`), "TypeError", missing);
+  const missing = `Error fetching file 'file://${directory}/absent': No such file or directory (os error 2)`;
+  await throws(() => fetch(`file://${directory}/absent`), "TypeError", missing);
   const only = "Fetching files only supports the GET method: received POST";
-  await throws(() => fetch(`file://${folder}/file.txt`, { method: "POST" }), "TypeError", only);
+  await throws(() => fetch(`file://${directory}/file.txt`, { method: "POST" }), "TypeError", only);
 });
 
 await test("a client trusts the certificates it is given", async () => {
@@ -268,4 +268,4 @@ await test("an event source tells what comes, and comes again where it left", as
 
 stop.abort();
 await server.finished;
-Deno.removeSync(folder, { recursive: true });
+Deno.removeSync(directory, { recursive: true });

@@ -2,10 +2,10 @@
 
 import { equal, test, throws, throwsAtOnce } from "./harness.ts";
 
-const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
-Deno.chdir(folder);
+const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
+Deno.chdir(directory);
 
-/** The names in a folder, in order. */
+/** The names in a directory, in order. */
 function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
 }
@@ -32,7 +32,7 @@ await test("bytes that are no text are read as replacements", () => {
 });
 
 await test("a path may be a URL", async () => {
-  const url = new URL(`file://${folder}/by%20url`);
+  const url = new URL(`file://${directory}/by%20url`);
   await Deno.writeTextFile(url, "here");
   equal([Deno.readTextFileSync("by url"), (await Deno.stat(url)).size], ["here", 4]);
   await throws(() => Deno.readFile(new URL("https://a.example/")), "TypeError", "Must be a file URL");
@@ -87,7 +87,7 @@ await test("errors name the function and the path", async () => {
   equal([error.code, error.name, error instanceof Deno.errors.NotFound], ["ENOENT", "NotFound", true]);
 });
 
-await test("a folder is made, with those above it if asked to", async () => {
+await test("a directory is made, with those above it if asked to", async () => {
   await Deno.mkdir("one");
   await throws(() => Deno.mkdir("one"), "AlreadyExists", "File exists (os error 17): mkdir 'one'");
   await Deno.mkdir("one/two/three", { recursive: true });
@@ -96,20 +96,20 @@ await test("a folder is made, with those above it if asked to", async () => {
   equal([names("one"), Deno.statSync("one/private").mode! & 0o777], [["private", "two"], 0o700]);
 });
 
-await test("a folder is listed", async () => {
-  Deno.mkdirSync("list/folder", { recursive: true });
+await test("a directory is listed", async () => {
+  Deno.mkdirSync("list/directory", { recursive: true });
   Deno.writeTextFileSync("list/file", "");
   Deno.symlinkSync("file", "list/link");
   const entries = await Array.fromAsync(Deno.readDir("list"));
   const told = entries.map(({ name, isFile, isDirectory, isSymlink }) => [name, isFile, isDirectory, isSymlink]);
-  equal(told.sort(), [["file", true, false, false], ["folder", false, true, false], ["link", false, false, true]]);
-  equal(names("list"), ["file", "folder", "link"]);
+  equal(told.sort(), [["file", true, false, false], ["directory", false, true, false], ["link", false, false, true]]);
+  equal(names("list"), ["file", "directory", "link"]);
   const missing = "No such file or directory (os error 2): readdir 'absent'";
   await throws(() => Array.fromAsync(Deno.readDir("absent")), "NotFound", missing);
   throwsAtOnce(() => Deno.readDirSync("absent"), "NotFound", missing);
 });
 
-await test("files and folders are removed", async () => {
+await test("files and directories are removed", async () => {
   Deno.mkdirSync("gone/inner", { recursive: true });
   Deno.writeTextFileSync("gone/file", "");
   const full = "Directory not empty (os error 39): remove 'gone'";
@@ -181,7 +181,7 @@ await test("a symbolic link leads to a file", async () => {
   Deno.symlinkSync("nowhere", "dangling");
   equal([await Deno.readLink("soft"), Deno.readLinkSync("dangling")], ["original", "nowhere"]);
   equal([Deno.statSync("soft").isFile, (await Deno.lstat("soft")).isSymlink], [true, true]);
-  equal([await Deno.realPath("soft"), Deno.realPathSync(".")], [`${folder}/original`, folder]);
+  equal([await Deno.realPath("soft"), Deno.realPathSync(".")], [`${directory}/original`, directory]);
   throwsAtOnce(() => Deno.statSync("dangling"), "NotFound", "No such file or directory (os error 2): stat 'dangling'");
   throwsAtOnce(() => Deno.readLinkSync("original"), "TypeError", "Invalid argument (os error 22): readlink 'original'");
   const exists = "File exists (os error 17): symlink 'original' -> 'soft'";
@@ -195,35 +195,35 @@ await test("a hard link is the file", async () => {
   equal([Deno.readTextFileSync("original"), Deno.statSync("harder").nlink], ["changed", 3]);
 });
 
-await test("temporary files and folders have names of their own", async () => {
+await test("temporary files and directories have names of their own", async () => {
   const made = [
     await Deno.makeTempDir(),
-    Deno.makeTempDirSync({ dir: folder, prefix: "before_", suffix: "_after" }),
-    await Deno.makeTempFile({ dir: folder, prefix: "before_", suffix: ".txt" }),
+    Deno.makeTempDirSync({ dir: directory, prefix: "before_", suffix: "_after" }),
+    await Deno.makeTempFile({ dir: directory, prefix: "before_", suffix: ".txt" }),
     Deno.makeTempFileSync(),
   ];
   equal(made.map((path) => Deno.statSync(path).isDirectory), [true, true, false, false]);
-  equal([made[1], made[2]].map((path) => path.startsWith(`${folder}/before_`)), [true, true]);
+  equal([made[1], made[2]].map((path) => path.startsWith(`${directory}/before_`)), [true, true]);
   equal([made[1].endsWith("_after"), made[2].endsWith(".txt"), new Set(made).size], [true, true, 4]);
   equal(made.map((path) => Deno.statSync(path).mode! & 0o077), [0, 0, 0, 0]);
   for (const path of made) await Deno.remove(path);
 });
 
-await test("the working folder changes", () => {
+await test("the working directory changes", () => {
   Deno.mkdirSync("inner");
   Deno.chdir("inner");
-  equal(Deno.cwd(), `${folder}/inner`);
-  Deno.chdir(new URL(`file://${folder}`));
-  equal(Deno.cwd(), folder);
+  equal(Deno.cwd(), `${directory}/inner`);
+  Deno.chdir(new URL(`file://${directory}`));
+  equal(Deno.cwd(), directory);
   throwsAtOnce(() => Deno.chdir("absent"), "NotFound", "No such file or directory (os error 2): chdir 'absent'");
 });
 
-await test("changes of a folder are watched", async () => {
+await test("changes of a directory are watched", async () => {
   Deno.mkdirSync("watched");
   using watcher = Deno.watchFs("watched");
   Deno.writeTextFileSync("watched/file", "");
   for await (const event of watcher) {
-    equal([event.kind, event.paths], ["create", [`${folder}/watched/file`]]);
+    equal([event.kind, event.paths], ["create", [`${directory}/watched/file`]]);
     break;
   }
 });
@@ -235,7 +235,7 @@ async function changed(path: string, options: object | undefined, action: () => 
   Deno.writeTextFileSync("changes/last", "");
   const changed = new Set<string>();
   for await (const { paths } of watcher) {
-    for (const path of paths) changed.add(path.slice(`${folder}/changes/`.length));
+    for (const path of paths) changed.add(path.slice(`${directory}/changes/`.length));
     if (changed.delete("last")) break;
   }
   Deno.removeSync("changes/last");
@@ -256,14 +256,14 @@ await test("ignored paths and what is below them are watched for nothing", async
     [[], own],
     ["changes/ignored", ["ignored_too", "other/file"]],
     ["./changes/other/../ignored/", ["ignored_too", "other/file"]],
-    [`${folder}/changes/ignored`, ["ignored_too", "other/file"]],
+    [`${directory}/changes/ignored`, ["ignored_too", "other/file"]],
     [["changes/ignored", "changes/other"], ["ignored_too"]],
     [["changes/ignored/deep", "changes/other/file"], ["ignored/file", "ignored_too"]],
     ["changes/absent", own],
     // Not below what is watched.
     ["text", own],
   ];
-  for (const path of ["changes", "./changes/", `${folder}/changes`]) {
+  for (const path of ["changes", "./changes/", `${directory}/changes`]) {
     for (const [ignore, expected] of cases) {
       equal([...await changed(path, { ignore }, action)].sort(), expected);
     }
@@ -291,12 +291,12 @@ await test("a watcher that is not read for long is told to look again", async ()
     round++;
     event = await next();
   } while (event.flag !== "rescan");
-  equal([event.kind, event.paths], ["any", [`${folder}/crowd`]]);
+  equal([event.kind, event.paths], ["any", [`${directory}/crowd`]]);
   // It goes on.
   Deno.mkdirSync("crowd/later");
-  do event = await next(); while (!event.paths.includes(`${folder}/crowd/later`));
+  do event = await next(); while (!event.paths.includes(`${directory}/crowd/later`));
   equal(event.kind, "create");
 });
 
 Deno.chdir("/");
-Deno.removeSync(folder, { recursive: true });
+Deno.removeSync(directory, { recursive: true });

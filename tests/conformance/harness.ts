@@ -6,11 +6,11 @@
  */
 const [place = "memory", ...lacking] = Deno.args;
 
-/** Whether the scripts run on the reference. */
+/** Whether the scripts run on Deno. */
 export const onReference = place === "reference";
 
-/** How long a test may take on the reference where it may hang there, in milliseconds. */
-const PATIENCE = 3000;
+/** How long a test may take on Deno where it may hang there, in milliseconds. */
+const TIMEOUT = 3000;
 
 /** Runs a test. Prints a line for it: "ok", "skipped", or "not ok" and why. */
 export async function test(name: string, body: () => unknown): Promise<void> {
@@ -22,14 +22,14 @@ export async function test(name: string, body: () => unknown): Promise<void> {
 }
 
 /**
- * Runs a test of something that the reference does differently, for a reason. There it prints "DIFFERENCE", or "not ok"
+ * Runs a test of something that Deno does differently, for a reason. There it prints "DIFFERENCE", or "not ok"
  * where it passes: then it is no difference any more.
  */
 export async function difference(name: string, reason: string, body: () => unknown): Promise<void> {
   if (!onReference) return await test(name, body);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const patience = new Promise((_, reject) => timer = setTimeout(() => reject("it takes too long"), PATIENCE));
-  const error = await failure(() => Promise.race([(async () => await body())(), patience]));
+  const timeout = new Promise((_, reject) => timer = setTimeout(() => reject("it takes too long"), TIMEOUT));
+  const error = await failure(() => Promise.race([(async () => await body())(), timeout]));
   clearTimeout(timer);
   if (error !== undefined) return console.log(`DIFFERENCE ${name}: ${reason}`);
   console.log(`not ok ${name}\nThe reference passes, although: ${reason}`);
@@ -44,7 +44,7 @@ async function failure(body: () => unknown): Promise<unknown> {
   }
 }
 
-/** Returns a message that errors have here. On the reference, which names types of its implementation, any will do. */
+/** Returns a message that errors have here. On Deno, which names types of its implementation, any will do. */
 export function plain(message: string): string | undefined {
   return onReference ? undefined : message;
 }
@@ -71,7 +71,7 @@ export async function throws(body: () => unknown, type: string, message?: string
   throw new Error(`did not throw ${type}: ${message}`);
 }
 
-/** Checks that a call throws at once, without a promise. */
+/** Checks that a call throws immediately, without a promise. */
 export function throwsAtOnce(body: () => unknown, type: string, message?: string): void {
   let returned: unknown;
   try {
@@ -81,7 +81,7 @@ export function throwsAtOnce(body: () => unknown, type: string, message?: string
     return;
   }
   if (returned instanceof Promise) returned.catch(() => {});
-  throw new Error(`did not throw at once ${type}: ${message}`);
+  throw new Error(`did not throw immediately ${type}: ${message}`);
 }
 
 /** Checks that a call answers a promise, which rejects with an error of a class with a message. */

@@ -226,7 +226,7 @@ await test("the keys set by an operation have 81920 bytes at most", async () => 
   await rejects(() => sums.commit(), "TypeError", message);
 });
 
-/** Enqueues a message in both ways. What is wrong rejects in one, and throws at once in the other. */
+/** Enqueues a message in both ways. What is wrong rejects in one, and throws immediately in the other. */
 async function enqueues(options: any): Promise<void> {
   using kv = await memory();
   equal((await kv.enqueue(1, options)).ok, true);
@@ -299,7 +299,7 @@ await test("an expiry has an end", async () => {
 
 /** Runs a test of the keys of undelivered messages. */
 function undelivered(name: string, body: () => unknown): Promise<void> {
-  return difference(name, "the reference has no limits for keysIfUndelivered", body);
+  return difference(name, "Deno has no limits for keysIfUndelivered", body);
 }
 
 /** Enqueues a message with keys, in both ways. */

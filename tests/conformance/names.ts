@@ -8,7 +8,7 @@ Deno.chdir(directory);
 /** The databases in the directory. */
 const files = () => [...Deno.readDirSync(".")].map((entry) => entry.name).sort();
 
-/** Opens a database and writes to it. Answers the error where that cannot be done. */
+/** Opens a database and writes to it. Returns the error where that cannot be done. */
 async function opens(name: string): Promise<unknown> {
   try {
     using kv = await Deno.openKv(name);

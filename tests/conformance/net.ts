@@ -3,7 +3,7 @@
 import { caCerts, cert, key } from "../certificate.ts";
 import { equal, test, throws, throwsAtOnce } from "./harness.ts";
 
-const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
+const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
 const hostname = "127.0.0.1";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -126,7 +126,7 @@ await test("a port that is in use, or that nobody listens on, is an error", asyn
   await throws(() => Deno.connect({ hostname, port }), "ConnectionRefused", "Connection refused (os error 111)");
 });
 
-await test("wrong ports and hosts are told at once", async () => {
+await test("wrong ports and hosts are told immediately", async () => {
   throwsAtOnce(() => Deno.listen({ hostname, port: -1 }), "RangeError", "Invalid port (out of range): -1");
   await throws(() => Deno.connect({ hostname, port: 70000 }), "RangeError", "Invalid port (out of range): 70000");
   const port = "a" as unknown as number;
@@ -140,7 +140,7 @@ await test("connecting ends with its signal", async () => {
 });
 
 await test("a socket of the file system connects", async () => {
-  const path = `${folder}/socket`;
+  const path = `${directory}/socket`;
   const listener = Deno.listen({ transport: "unix", path });
   equal([listener.addr, Deno.statSync(path).isSocket], [{ transport: "unix", path }, true]);
   const [client, server] = await Promise.all([Deno.connect({ transport: "unix", path }), listener.accept()]);
@@ -152,7 +152,7 @@ await test("a socket of the file system connects", async () => {
   throwsAtOnce(() => Deno.listen({ transport: "unix", path }), "AddrInUse", "Address already in use (os error 98)");
   listener.close();
   await throws(
-    () => Deno.connect({ transport: "unix", path: `${folder}/no` }),
+    () => Deno.connect({ transport: "unix", path: `${directory}/no` }),
     "NotFound",
     "No such file or directory (os error 2)",
   );
@@ -228,4 +228,4 @@ await test("a name is looked up to connect", async () => {
   server.close();
 });
 
-Deno.removeSync(folder, { recursive: true });
+Deno.removeSync(directory, { recursive: true });

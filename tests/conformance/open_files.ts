@@ -2,8 +2,8 @@
 
 import { equal, test, throws, throwsAtOnce } from "./harness.ts";
 
-const folder = Deno.makeTempDirSync({ prefix: "openkv_" });
-Deno.chdir(folder);
+const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
+Deno.chdir(directory);
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -174,4 +174,4 @@ await test("an open file looks as it is, and is made by open alone", () => {
 });
 
 Deno.chdir("/");
-Deno.removeSync(folder, { recursive: true });
+Deno.removeSync(directory, { recursive: true });

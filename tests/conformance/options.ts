@@ -12,7 +12,7 @@ async function inheriting<T>(name: string, value: unknown, body: () => T): Promi
   }
 }
 
-/** Names of options, with values that change something, and whether the reference takes them from all objects. */
+/** Names of options, with values that change something, and whether Deno takes them from all objects. */
 const polluted: [name: string, value: unknown, onReference: boolean][] = [
   ["limit", 2, true],
   ["reverse", true, true],

@@ -101,7 +101,7 @@ await eachPlace("the first entries of a watch are those of its call", async (kv)
 
 await difference(
   "a database that is closed answers what was called before",
-  "the reference rejects what it has not answered yet",
+  "Deno rejects what it has not answered yet",
   async () => {
     const kv = await memory();
     const written = kv.set(["k"], 1);

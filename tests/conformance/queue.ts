@@ -1,6 +1,6 @@
 import { difference, equal, memory, rejects, sleep, test, throwsAtOnce } from "./harness.ts";
 
-/** The longest random wait of the reference before a delivery, and some more: nothing comes after it. */
+/** The longest random wait of Deno before a delivery, and some more: nothing comes after it. */
 const QUIET = 150;
 
 /** Waits until a condition holds. */
@@ -83,7 +83,7 @@ await test("a message is copied when it is enqueued", async () => {
 
 await difference(
   "messages come in the order they were enqueued",
-  "the reference waits a random delay of up to 100 ms before each delivery",
+  "Deno waits a random delay of up to 100 ms before each delivery",
   async () => {
     using kv = await memory();
     const messages = inbox(kv);
@@ -97,8 +97,8 @@ await difference(
 );
 
 await difference(
-  "a ready message is delivered at once",
-  "the reference waits a random delay of up to 100 ms before each delivery",
+  "a ready message is delivered immediately",
+  "Deno waits a random delay of up to 100 ms before each delivery",
   async () => {
     using kv = await memory();
     let deliver = () => {};

@@ -60,7 +60,7 @@ for (const [name, call] of Object.entries(calls)) {
   });
 }
 
-/** Calls of an operation that throw. On the reference, some throw only when it is committed, or keep a part. */
+/** Calls of an operation that throw. On Deno, some throw only when it is committed, or keep a part. */
 const steps: Record<string, (operation: Deno.AtomicOperation) => unknown> = {
   "set of a key that throws": (operation) => operation.set(tricky(0, boom), 1),
   "delete of a key that throws": (operation) => operation.delete(tricky(0, boom)),
@@ -104,7 +104,7 @@ await test("a call may write while another reads its key or its value", async ()
   equal((await kv.get(["a", "x", "c"])).value, 1);
 });
 
-// The reference reads keys when the operation is committed.
+// Deno reads keys when the operation is committed.
 if (!onReference) {
   await test("an operation may be given more while it is", async () => {
     using kv = await memory();

@@ -263,7 +263,7 @@ await test("ten keys may be watched, and no more", async () => {
   equal(await kv.watch([]).getReader().read(), { value: undefined, done: true });
 });
 
-await test("wrong keys and closed databases are refused at once", async () => {
+await test("wrong keys and closed databases are refused immediately", async () => {
   const kv = await memory();
   const long = "a".repeat(3000);
   const parts = "expected string, number, bigint, ArrayBufferView, boolean";
@@ -275,7 +275,7 @@ await test("wrong keys and closed databases are refused at once", async () => {
 
 await difference(
   "a watched key that expires gives an item",
-  "the reference notices expiry at its next sweep",
+  "Deno notices expiry at its next sweep",
   async () => {
     using kv = await memory();
     const start = performance.now();

@@ -105,7 +105,7 @@ await test("a request that asks for no socket is none", async () => {
   equal(text, "TypeError: Invalid Header: 'upgrade' header must contain 'websocket'");
 });
 
-await test("wrong use is told at once", async () => {
+await test("wrong use is told immediately", async () => {
   throwsAtOnce(() => new WebSocket("nonsense"), "DOMException", "Invalid URL: 'nonsense'");
   await using server = serve(echo);
   const url = `http://127.0.0.1:${server.addr.port}/`;

@@ -35,9 +35,9 @@ pub fn files(document: &str) -> BTreeMap<String, String> {
     blocks(document).into_iter().zip(1..).map(|(block, number)| (format!("{number:02}.ts"), block)).collect()
 }
 
-/// The files of a folder of the repository: none, if there is no such folder.
-pub fn read_folder(folder: &str) -> BTreeMap<String, String> {
-    let Ok(files) = fs::read_dir(repository(folder)) else { return BTreeMap::new() };
+/// The files of a directory of the repository: none, if there is no such directory.
+pub fn read_directory(directory: &str) -> BTreeMap<String, String> {
+    let Ok(files) = fs::read_dir(repository(directory)) else { return BTreeMap::new() };
     let names = files.map(|file| file.unwrap().file_name().into_string().expect("names of files are UTF-8"));
-    names.map(|name| (name.clone(), read_repository(&format!("{folder}/{name}")))).collect()
+    names.map(|name| (name.clone(), read_repository(&format!("{directory}/{name}")))).collect()
 }

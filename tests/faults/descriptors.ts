@@ -26,7 +26,7 @@ console.log((await kv.get(["a"])).value, (await kv.getMany([["a"], ["c"]])).leng
 console.log((await Array.fromAsync(kv.list({ prefix: [] }))).length, await count.call(kv, { prefix: ["a"] }));
 console.log((await kv.set(["a"], 2)).ok, (await kv.get(["a"])).value);
 
-/** Opens a database with so many descriptors left. Answers whether that worked, or why not. */
+/** Opens a database with so many descriptors left. Returns whether that worked, or why not. */
 async function open(name: string, left: number): Promise<string> {
   for (let i = 0; i < left; i++) files.pop()!.close();
   let result = "opened";
@@ -43,7 +43,7 @@ async function open(name: string, left: number): Promise<string> {
 }
 
 /**
- * Opens databases with more and more descriptors left, and prints how that fails until it works. Answers with how many it works.
+ * Opens databases with more and more descriptors left, and prints how that fails until it works. Returns with how many it works.
  */
 async function openAll(name: (left: number) => string): Promise<number> {
   const results: string[] = [];

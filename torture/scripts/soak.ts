@@ -7,7 +7,7 @@ const VALUES = 200;
 const GREATEST = 60_000;
 const BACKOFF = [20, 50, 100];
 /** What waits longer than this, in milliseconds, hangs. */
-const PATIENCE = 60_000;
+const TIMEOUT = 60_000;
 
 const counts = {
   operations: 0, // Commits, reads and lists.
@@ -34,7 +34,7 @@ const random = (below: number) => Math.floor(Math.random() * below);
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function until(condition: () => boolean, what: string) {
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + TIMEOUT;
   while (!condition()) {
     assert(Date.now() < end, `waited in vain: ${what}`);
     await sleep(10);
@@ -231,7 +231,7 @@ while (next < begin + Number(seconds) * 1000) {
 }
 
 await until(() => seen === counts.changes, "the last change of a watch");
-const end = Date.now() + PATIENCE;
+const end = Date.now() + TIMEOUT;
 while (plans.size > 0 || expiring.size > 0) {
   assert(Date.now() < end, `waited in vain: messages ${[...plans.keys()]}, entries ${[...expiring.keys()]}`);
   await Promise.all([collectUndelivered(), checkExpiring()]);

@@ -49,8 +49,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
 }
 
 fn try_one(programs: &Programs, random: &mut StdRng) -> Result<u64, String> {
-    let folder = tempfile::tempdir().map_err(failed("creating a folder"))?;
-    let [path, backup] = ["kv.sqlite3", "backup.sqlite3"].map(|name| folder.path().join(name));
+    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
+    let [path, backup] = ["kv.sqlite3", "backup.sqlite3"].map(|name| directory.path().join(name));
     let writers: Vec<_> =
         (0..PROCESSES).map(|i| Lanes::start(programs, &path, i * LANES, LANES)).collect::<Result<_, _>>()?;
     let promised = || {
@@ -86,9 +86,10 @@ fn try_one(programs: &Programs, random: &mut StdRng) -> Result<u64, String> {
         let (before, after) = (last.done(lane), restored.done(lane));
         after == found.done(lane) || after.versionstamp > before.versionstamp
     });
-    match greater {
-        true => Ok(last.steps()),
-        false => Err("a write after a backup was put back has a versionstamp that was given before".into()),
+    if greater {
+        Ok(last.steps())
+    } else {
+        Err("a write after a backup was put back has a versionstamp that was given before".into())
     }
 }
 
@@ -97,8 +98,9 @@ fn db(programs: &Programs, command: &str, from: &Path, to: &Path) -> Result<(), 
     let mut openkv = Command::new(&programs.openkv);
     let output =
         openkv.args(["db", command, "--force"]).args([from, to]).output().map_err(failed("starting openkv"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("openkv db {command}: {}", String::from_utf8_lossy(&output.stderr))),
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("openkv db {command}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::runtime::{Runtime, finish};
-use crate::{Outcome, PATIENCE, Programs, Under, failed};
+use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 
 /// How long to try.
 #[derive(Clone, Debug, clap::Args)]
@@ -156,7 +156,7 @@ fn try_one(runtime: &Runtime, case: Case, messages: u64) -> Result<Count, String
     let path = directory.path().join("kv.sqlite3");
     let mut put = runtime.script("claims.ts", directory.path());
     put.arg(&path).args(["put", &messages.to_string(), &case.schedule()]);
-    let printed = finish(put.spawn().map_err(failed("a process"))?, PATIENCE)?;
+    let printed = finish(put.spawn().map_err(failed("a process"))?, TIMEOUT)?;
     let acknowledged: BTreeSet<u64> = numbers(&printed, "put").collect();
 
     let mut listeners = Listeners { runtime, directory: directory.path().into(), path, started: 0 };
@@ -168,7 +168,7 @@ fn try_one(runtime: &Runtime, case: Case, messages: u64) -> Result<Count, String
         ends += u64::from(listeners.end(case)?);
     }
     let waits = if case.length.is_none() { DEFAULT_WAITS } else { Duration::ZERO };
-    listeners.drain(PATIENCE + waits)?;
+    listeners.drain(TIMEOUT + waits)?;
     let mut count = listeners.count(case, &acknowledged)?;
     count.ends = ends;
     Ok(count)
@@ -189,7 +189,7 @@ impl Listeners<'_> {
     fn wait_for_message(&self) -> Result<bool, String> {
         let begin = Instant::now();
         let ready = "select (select count(*) from queue where ts <= ?1) + (select count(*) from queue_running where deadline <= ?1)";
-        while begin.elapsed() < PATIENCE {
+        while begin.elapsed() < TIMEOUT {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(failed("the time"))?.as_millis() as i64;
             if self.select(ready, [now])? > 0 {
                 return Ok(true);

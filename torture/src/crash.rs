@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Since};
-use crate::{Outcome, PATIENCE, Programs, failed};
+use crate::{Outcome, Programs, TIMEOUT, failed};
 
 const PROCESSES: u32 = 2;
 const LANES: u32 = 4;
@@ -38,8 +38,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let mut random = StdRng::seed_from_u64(args.seed);
     let (mut steps, mut messages, mut rounds) = (0, 0, 0);
     while rounds < args.rounds {
-        let folder = tempfile::tempdir().map_err(failed("creating a folder"))?;
-        let path = folder.path().join("kv.sqlite3");
+        let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
+        let path = directory.path().join("kv.sqlite3");
         let mut ledger = Ledger::default();
         for _ in 0..ROUNDS.min(args.rounds - rounds) {
             round(programs, &path, &mut ledger, &mut random)
@@ -83,7 +83,7 @@ fn drain(programs: &Programs, path: &Path, ledger: &mut Ledger) -> Result<(), St
     let is_empty = || file.query_row(left, [], |row| row.get::<_, bool>(0)).is_ok_and(|left| !left);
     let process = Lanes::start(programs, path, 0, 0)?;
     let start = Instant::now();
-    ledger.enter(&process.kill_once(|| is_empty() || start.elapsed() > PATIENCE)?)?;
+    ledger.enter(&process.kill_once(|| is_empty() || start.elapsed() > TIMEOUT)?)?;
     match ledger.undelivered().next() {
         Some(message) => Err(format!("message {message} was never delivered")),
         None => Ok(()),

@@ -13,7 +13,7 @@ use openkv_engine::{AtomicWrite, Commit, Database, Error, Key, Mutation, Read, R
 
 use crate::disk::{Disk, Fault};
 use crate::ledger::{Done, Ledger, Since, Step, decode_message, lane_state};
-use crate::{Outcome, PATIENCE, failed, scratch};
+use crate::{Outcome, TIMEOUT, failed, scratch};
 
 const LANE: u32 = 0;
 
@@ -26,7 +26,7 @@ pub struct Args {
     /// Of how many calls to let one fail.
     #[arg(long, default_value_t = 1)]
     pub every: usize,
-    /// Whether to write so much that the log is merged in between.
+    /// Whether to write so much that the WAL is checkpointed in between.
     #[arg(long)]
     pub bulk: bool,
 }
@@ -64,7 +64,7 @@ impl Kind {
     }
 }
 
-/// Plays the scenario with a fault. Answers how many calls there were, and how many errors it told.
+/// Plays the scenario with a fault. Returns how many calls there were, and how many errors it told.
 fn try_with(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     let (answer, answered) = mpsc::channel();
     let scenario = thread::spawn(move || {
@@ -72,17 +72,17 @@ fn try_with(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
         let _ = answer.send(());
         result
     });
-    match answered.recv_timeout(PATIENCE) {
+    match answered.recv_timeout(TIMEOUT) {
         Err(mpsc::RecvTimeoutError::Timeout) => Err("it hangs".into()),
         _ => scenario.join().unwrap_or_else(|_| Err("it panics".into())),
     }
 }
 
 fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
-    let folder = scratch()?;
+    let directory = scratch()?;
     let mut scenario = Scenario {
-        disk: Disk::mount(folder.path()).map_err(failed("reading the folder"))?,
-        path: folder.path().join("kv.sqlite3"),
+        disk: Disk::mount(directory.path()).map_err(failed("reading the directory"))?,
+        path: directory.path().join("kv.sqlite3"),
         ledger: Ledger::default(),
         bulk,
         errors: 0,
@@ -94,7 +94,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
         if let Some(database) = scenario.open() {
             scenario.work(&database);
             database.close();
-            wait_closed(PATIENCE);
+            wait_closed(TIMEOUT);
         }
     }
     // A database that saw the fault works on when it is gone.
@@ -116,7 +116,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     if failures == 0 && errors > 0 {
         return Err("there are errors without a fault".into());
     }
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
     scenario.ledger.check(&scenario.path, 1, Since::Now)?;
     Ok((calls, errors))
 }
@@ -125,7 +125,7 @@ fn open(path: &Path) -> Result<Database> {
     sqlite::open(Location::file(path), Options::default())
 }
 
-/// A write of some 120 pages: those of a scenario reach the length at which the log is merged.
+/// A write of some 120 pages: those of a scenario reach the length at which the WAL is checkpointed.
 fn bulk() -> AtomicWrite {
     let set = |number| Mutation::set(Step { lane: LANE + 1, number }.filler_key(), Value::Bytes(vec![1; 60_000]));
     AtomicWrite { mutations: (0..8).map(set).collect(), ..AtomicWrite::new() }
@@ -186,9 +186,10 @@ impl Scenario {
         let done = self.ledger.done(LANE);
         // What failed may have been done all the same, as far as the database knows: the error came too late.
         if before != done {
-            match before.number == done.number + 1 {
-                true => self.acknowledge(before),
-                false => self.broken = Some(format!("the lane is at {before:?} after {done:?}")),
+            if before.number == done.number + 1 {
+                self.acknowledge(before)
+            } else {
+                self.broken = Some(format!("the lane is at {before:?} after {done:?}"))
             }
         }
         let step = Step { lane: LANE, number: before.number + 1 };

@@ -15,18 +15,18 @@ use crate::{Programs, failed};
 pub struct Lanes {
     process: Child,
     /// Where it tells, and complains.
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Lanes {
     /// Starts a process for some lanes, or for messages only.
     pub fn start(programs: &Programs, path: &Path, first: u32, lanes: u32) -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(failed("creating a folder"))?;
-        let file = |name| File::create(folder.path().join(name)).map_err(failed("creating a file"));
-        let mut command = Runtime::openkv(programs).script("lanes.ts", folder.path());
+        let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
+        let file = |name| File::create(directory.path().join(name)).map_err(failed("creating a file"));
+        let mut command = Runtime::openkv(programs).script("lanes.ts", directory.path());
         command.arg(path).args([first.to_string(), lanes.to_string()]);
         command.stdout(file("told")?).stderr(file("complaints")?);
-        Ok(Self { process: command.spawn().map_err(failed("starting openkv"))?, folder })
+        Ok(Self { process: command.spawn().map_err(failed("starting openkv"))?, directory })
     }
 
     /// What it told until now, in lines.
@@ -55,7 +55,7 @@ impl Lanes {
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        fs::read_to_string(self.folder.path().join(name)).map_err(failed("reading what a process told"))
+        fs::read_to_string(self.directory.path().join(name)).map_err(failed("reading what a process told"))
     }
 }
 

@@ -11,7 +11,7 @@ use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{AtomicWrite, Check, Database, Enqueue, Key, KeyPart, Mutation, Read, Value, Versionstamp};
 use rusqlite::Connection;
 
-use crate::{PATIENCE, failed};
+use crate::{TIMEOUT, failed};
 
 /// How many steps of a lane can be told from each other: their entries are overwritten by later steps.
 const LOG: u64 = 16;
@@ -230,7 +230,7 @@ impl Ledger {
             return Err("a write that was rejected left something".into());
         }
         database.close();
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
 
         let file = Connection::open(path).map_err(failed("opening the file"))?;
         let integrity: String =

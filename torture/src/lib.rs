@@ -23,5 +23,5 @@ pub mod soak;
 mod support;
 
 pub use runtime::Under;
-pub use support::{Outcome, PATIENCE, Programs, failed};
+pub use support::{Outcome, Programs, TIMEOUT, failed};
 pub(crate) use support::{scratch, script};

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use crate::runtime::{Runtime, wait};
-use crate::{Outcome, PATIENCE, Programs, Under, failed};
+use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 
 /// How long to try.
 #[derive(Clone, Debug, clap::Args)]
@@ -188,7 +188,7 @@ impl Outside {
             (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
         database.write_blocking(secrets).map_err(failed("a database"))?.into_result().map_err(failed("a database"))?;
         database.close();
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
         let connection = if is_open { Some(Self::open_with_wal(&file).map_err(failed("a database"))?) } else { None };
         let rows = rows(&file).map_err(failed("a database"))?;
         Ok(Self { files: names(&path)?, path, rows, connection })

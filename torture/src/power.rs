@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::disk::{Change, Disk, Image};
 use crate::ledger::{Ledger, Since, Step, decode_message};
-use crate::{Outcome, PATIENCE, failed, scratch};
+use crate::{Outcome, TIMEOUT, failed, scratch};
 
 /// How many images to take before one of them is written on.
 const CUTS: u64 = 20;
@@ -94,20 +94,20 @@ pub fn run(args: &Args) -> Outcome {
     ))
 }
 
-/// Writes to the database of a folder until some images were taken and checked. Answers what was promised in the end.
+/// Writes to the database of a directory until some images were taken and checked. Returns what was promised in the end.
 fn generate(
-    folder: &Path,
+    directory: &Path,
     ledger: Ledger,
     mut random: StdRng,
     mut check: impl FnMut(Cut) -> Result<(), String>,
 ) -> Result<Ledger, String> {
-    let disk = Disk::mount(folder).map_err(failed("reading the folder"))?;
+    let disk = Disk::mount(directory).map_err(failed("reading the directory"))?;
     let ledger = Arc::new(Mutex::new(ledger));
     let (cuts, taken) = mpsc::sync_channel(AHEAD);
     observe(&disk, cuts, ledger.clone(), StdRng::seed_from_u64(random.random()));
 
-    let database =
-        sqlite::open(Location::file(folder.join(FILE)), Options::default()).map_err(failed("opening the database"))?;
+    let database = sqlite::open(Location::file(directory.join(FILE)), Options::default())
+        .map_err(failed("opening the database"))?;
     let stop = AtomicBool::new(false);
     let handled = Mutex::new(Vec::new());
     let checked = thread::scope(|scope| {
@@ -125,7 +125,7 @@ fn generate(
         let mut results: Vec<_> = lanes.into_iter().map(|lane| lane.join().expect("a lane does not panic")).collect();
         database.close();
         results.push(listener.join().expect("the listener does not panic"));
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
         disk.ignore();
         let rest = rest.join().expect("receiving does not panic");
         results.push(checked);
@@ -142,8 +142,8 @@ fn observe(disk: &Disk, cuts: SyncSender<Cut>, ledger: Arc<Mutex<Ledger>>, mut r
     disk.observe(move |files, name, change| {
         let log = name.to_string_lossy().ends_with("-wal");
         let (chance, doing) = match (change, log) {
-            (Change::Write { .. }, true) => (0.004, "a write of the log"),
-            (Change::Sync { .. }, true) => (0.02, "a sync of the log"),
+            (Change::Write { .. }, true) => (0.004, "a write of the WAL"),
+            (Change::Sync { .. }, true) => (0.02, "a sync of the WAL"),
             (Change::Write { .. }, false) => (0.01, "a checkpoint"),
             (Change::Sync { .. }, false) => (0.3, "the end of a checkpoint"),
             _ => (0.5, "opening and closing"),

@@ -74,8 +74,8 @@ struct Report {
 /// # Errors
 /// An operation that failed, an answer that was wrong, or a count at the end that is not what the processes were promised.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
-    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
-    let path = folder.path().join("kv.sqlite3");
+    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let path = directory.path().join("kv.sqlite3");
     let start = |script: &str, numbers: &[u64]| Script::start(programs, script, &path, numbers);
     start("setup.ts", &[ACCOUNTS])?.finish()?;
 
@@ -163,8 +163,8 @@ struct Script {
 
 impl Script {
     fn start(programs: &Programs, script: &str, path: &Path, numbers: &[u64]) -> Result<Self, String> {
-        let folder = path.parent().ok_or("a file has a folder")?;
-        let mut command = Runtime::openkv(programs).script(&format!("processes/{script}"), folder);
+        let directory = path.parent().ok_or("a file has a directory")?;
+        let mut command = Runtime::openkv(programs).script(&format!("processes/{script}"), directory);
         command.arg(path).args(numbers.iter().map(u64::to_string));
         let mut child = command.spawn().map_err(failed("openkv"))?;
         let (output, errors) = (child.stdout.take().map(read), child.stderr.take().map(read));
@@ -183,7 +183,7 @@ impl Script {
         Ok(status.is_none())
     }
 
-    /// Waits for it to succeed. Answers what it printed.
+    /// Waits for it to succeed. Returns what it printed.
     fn finish(mut self) -> Outcome {
         self.end()
     }
@@ -225,7 +225,7 @@ fn number(output: &str) -> Result<u64, String> {
     output.trim().parse().map_err(failed("the output of a visitor"))
 }
 
-/// How many messages are in the queue, or in delivery.
+/// How many messages are in the queue, or in flight.
 fn messages(path: &Path) -> Result<u64, String> {
     let count = "select (select count(*) from queue) + (select count(*) from queue_running)";
     let file = Connection::open(path).map_err(failed("open"))?;
@@ -234,8 +234,9 @@ fn messages(path: &Path) -> Result<u64, String> {
 }
 
 fn same(what: &str, stored: u64, promised: u64) -> Result<(), String> {
-    match stored == promised {
-        true => Ok(()),
-        false => Err(format!("processes: {what}: {stored} at the end, {promised} promised")),
+    if stored == promised {
+        Ok(())
+    } else {
+        Err(format!("processes: {what}: {stored} at the end, {promised} promised"))
     }
 }

@@ -46,7 +46,7 @@ impl Runtime {
         Self { program: programs.openkv.clone(), args: &["run"] }
     }
 
-    /// The reference.
+    /// Deno.
     ///
     /// # Errors
     /// Says that it does not run.
@@ -65,18 +65,18 @@ impl Runtime {
     pub fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.program).arg("--version").output().map_err(failed("a version"))?;
         let printed = String::from_utf8_lossy(&output.stdout);
-        // How it was built stands behind, in parentheses.
+        // How it was built follows, in parentheses.
         let line = printed.lines().next().unwrap_or_default();
         Ok(line.split_once(" (").map_or(line, |(version, _)| version).to_owned())
     }
 
-    /// A script of the folder `scripts`, to be run in a folder. Its output is piped.
-    pub fn script(&self, script: &str, folder: &Path) -> Command {
-        self.within(&[], script, folder)
+    /// A script of the directory `scripts`, to be run in a directory. Its output is piped.
+    pub fn script(&self, script: &str, directory: &Path) -> Command {
+        self.within(&[], script, directory)
     }
 
     /// A script as [`Runtime::script`] gives it, run by another program, which is given its command line.
-    pub fn within(&self, program: &[&str], script: &str, folder: &Path) -> Command {
+    pub fn within(&self, program: &[&str], script: &str, directory: &Path) -> Command {
         let command = match program {
             [] => Command::new(&self.program),
             [program, args @ ..] => {
@@ -85,7 +85,7 @@ impl Runtime {
                 command
             }
         };
-        self.complete(command, ["-A"], script, folder)
+        self.complete(command, ["-A"], script, directory)
     }
 
     /// A script as [`Runtime::script`] gives it, with these permissions instead of all.
@@ -117,10 +117,10 @@ impl Runtime {
 ///
 /// # Errors
 /// Says why it could not be waited for.
-pub fn wait(mut child: Child, patience: Duration) -> Result<Option<Output>, String> {
+pub fn wait(mut child: Child, timeout: Duration) -> Result<Option<Output>, String> {
     let begin = Instant::now();
     while child.try_wait().map_err(failed("a process"))?.is_none() {
-        if begin.elapsed() > patience {
+        if begin.elapsed() > timeout {
             child.kill().and_then(|()| child.wait()).map_err(failed("a process"))?;
             return Ok(None);
         }
@@ -133,11 +133,12 @@ pub fn wait(mut child: Child, patience: Duration) -> Result<Option<Output>, Stri
 ///
 /// # Errors
 /// Says how it failed.
-pub fn finish(child: Child, patience: Duration) -> Result<String, String> {
-    let Some(output) = wait(child, patience)? else { return Err(format!("no end within {patience:?}")) };
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
+pub fn finish(child: Child, timeout: Duration) -> Result<String, String> {
+    let Some(output) = wait(child, timeout)? else { return Err(format!("no end within {timeout:?}")) };
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
     }
 }
 

@@ -7,22 +7,22 @@ use std::time::Duration;
 pub type Outcome = Result<String, String>;
 
 /// How long to wait for what takes no time unless something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The programs that run scripts.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The `openkv` binary.
     pub openkv: PathBuf,
-    /// The reference, for what is compared with it.
+    /// Deno, for what is compared with it.
     pub deno: PathBuf,
 }
 
-/// A folder in memory, if there is one: the disk beneath need not keep anything.
+/// A directory in memory, if there is one: the disk beneath need not keep anything.
 pub(crate) fn scratch() -> Result<tempfile::TempDir, String> {
     let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
-    tempfile::tempdir_in(folder).map_err(failed("creating a folder"))
+    let directory = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
+    tempfile::tempdir_in(directory).map_err(failed("creating a directory"))
 }
 
 /// A script of this crate.

@@ -18,7 +18,7 @@ Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
   test [FLAGS] [FILTER]        checks the format, the lints, and runs all tests
     --require-deno             fails where there is no deno to check the types of TypeScript and to lint it
-  bench [FLAGS] [MEASURES...]  measures openkv beside Deno, all or some measures; see benches/README.md
+  bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 how often, 5 by default
     --deno PATH                the Deno to compare with, if it is not the one on the PATH
     --openkv PATH              the binary to measure, instead of building one
@@ -55,27 +55,24 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[OsString]) -> Result<ExitCode, String> {
-    match build_release()? {
-        true => run_release("openkv", args),
-        false => Ok(ExitCode::FAILURE),
-    }
+    if build_release()? { run_release("openkv", args) } else { Ok(ExitCode::FAILURE) }
 }
 
 fn torture(args: &[OsString]) -> Result<ExitCode, String> {
     if !build_release()? {
         return Ok(ExitCode::FAILURE);
     }
-    let openkv = target_folder().join("release/openkv").into_os_string();
+    let openkv = target_directory().join("release/openkv").into_os_string();
     run_release("openkv_torture", &[&["--openkv".into(), openkv], args].concat())
 }
 
-/// Builds openkv for release. Answers whether that succeeded.
+/// Builds openkv for release. Returns whether that succeeded.
 fn build_release() -> Result<bool, String> {
     prepare()?;
     succeeds(&mut cargo(&["build", "--release", "--package", "openkv"]))
 }
 
-/// Runs a program by cargo, which knows where the binary is, but in the caller's folder.
+/// Runs a program by cargo, which knows where the binary is, but in the caller's directory.
 fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
     let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--"]);
     let status = command.args(args).status().map_err(|error| format!("cargo could not be run: {error}"))?;
@@ -123,13 +120,13 @@ fn check_c_compiler() -> Result<(), String> {
     }
 }
 
-/// The folder of the workspace.
+/// The directory of the workspace.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
 }
 
-/// The folder that cargo builds into.
-fn target_folder() -> PathBuf {
+/// The directory that cargo builds into.
+fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
@@ -149,8 +146,9 @@ fn succeeds(command: &mut Command) -> Result<bool, String> {
 /// The first line that a command prints, if it succeeds.
 fn first_line(command: &mut Command) -> io::Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()),
-        false => Err(io::Error::other(output.status.to_string())),
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+    } else {
+        Err(io::Error::other(output.status.to_string()))
     }
 }

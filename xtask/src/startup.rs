@@ -48,14 +48,14 @@ pub fn startup() -> Result<ExitCode, String> {
 fn functions(script: &str) -> Result<BTreeSet<String>, String> {
     eprintln!("xtask: valgrind openkv run -A {script}");
     let fail = |error: &dyn Display| format!("{script} could not be profiled: {error}");
-    let binary = crate::target_folder().join("release").join("openkv");
+    let binary = crate::target_directory().join("release").join("openkv");
     // As the profile names it.
     let binary = binary.canonicalize().map_err(|error| fail(&error))?;
-    let folder = crate::target_folder().join("startup");
+    let directory = crate::target_directory().join("startup");
     // With a database of its own, which is new.
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).map_err(|error| fail(&error))?;
-    let profile = folder.join("profile");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).map_err(|error| fail(&error))?;
+    let profile = directory.join("profile");
     let mut output = OsString::from("--callgrind-out-file=");
     output.push(&profile);
     let status = Command::new("valgrind")
@@ -64,7 +64,7 @@ fn functions(script: &str) -> Result<BTreeSet<String>, String> {
         .arg(&binary)
         .args(["run", "-A"])
         .arg(crate::root().join(script))
-        .env("DENO_DIR", &folder)
+        .env("DENO_DIR", &directory)
         .stdout(Stdio::null())
         .status()
         .map_err(|error| fail(&error))?;
@@ -110,7 +110,7 @@ fn functions_of(profile: &str, binary: &str) -> BTreeSet<String> {
 /// The name of a function. None for what has no name, and for the builtins of V8, which are one piece that stays where it
 /// is.
 fn function(name: &str) -> Option<String> {
-    // A recursive call has a number behind its name.
+    // A recursive call has a number after its name.
     let (name, _) = name.split_once('\'').unwrap_or((name, ""));
     let has_name = name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic());
     (has_name && !name.starts_with("Builtins_")).then(|| name.to_owned())

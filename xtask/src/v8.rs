@@ -13,15 +13,16 @@ const DOWNLOADS: &str = "https://github.com/denoland/rusty_v8/releases/download"
 const FEATURES: &str = "_simdutf";
 
 /// How long to wait for the download's host to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sees to it that the build finds V8: in `RUSTY_V8_ARCHIVE`, in cargo's cache, in `../shared/v8`, or by a download.
 pub fn make_available(root: &Path) -> Result<(), String> {
     if let Some(archive) = env::var_os("RUSTY_V8_ARCHIVE") {
         let is_url = archive.to_str().is_some_and(|archive| archive.starts_with("http"));
-        return match is_url || Path::new(&archive).is_file() {
-            true => Ok(()),
-            false => Err(format!("RUSTY_V8_ARCHIVE names a file that is not there: {archive:?}")),
+        return if is_url || Path::new(&archive).is_file() {
+            Ok(())
+        } else {
+            Err(format!("RUSTY_V8_ARCHIVE names a file that is not there: {archive:?}"))
         };
     }
 
@@ -78,19 +79,19 @@ fn archive_name(target: &str) -> String {
     format!("{library}{FEATURES}_release_{target}.{extension}.gz")
 }
 
-/// The folder where the `v8` crate looks before it downloads.
+/// The directory where the `v8` crate looks before it downloads.
 fn cache() -> Result<PathBuf, String> {
     let home = match env::var_os("CARGO_HOME").filter(|home| !home.is_empty()) {
         Some(home) => Some(PathBuf::from(home)),
         None => env::home_dir().map(|home| home.join(".cargo")),
     };
-    home.map(|home| home.join(".rusty_v8")).ok_or_else(|| "there is no home folder: set CARGO_HOME".into())
+    home.map(|home| home.join(".rusty_v8")).ok_or_else(|| "there is no home directory: set CARGO_HOME".into())
 }
 
 /// Copies an archive so that another build never sees half of it.
 fn seed(from: &Path, to: &Path) -> std::io::Result<()> {
     let part = to.with_extension(format!("{}.part", std::process::id()));
-    fs::create_dir_all(to.parent().expect("the cache is a folder"))?;
+    fs::create_dir_all(to.parent().expect("the cache is a directory"))?;
     fs::copy(from, &part)?;
     fs::rename(part, to)
 }
@@ -111,7 +112,7 @@ fn unreachable_host(base: &str) -> Option<(String, String)> {
         Ok(addresses) => {
             let mut last = std::io::ErrorKind::HostUnreachable.into();
             for address in addresses {
-                match TcpStream::connect_timeout(&address, PATIENCE) {
+                match TcpStream::connect_timeout(&address, TIMEOUT) {
                     Ok(_) => return None,
                     Err(error) => last = error,
                 }
@@ -122,9 +123,9 @@ fn unreachable_host(base: &str) -> Option<(String, String)> {
     Some((host.to_owned(), error.to_string()))
 }
 
-/// Whether an earlier build has left V8 in the target folder.
+/// Whether an earlier build has left V8 in the target directory.
 fn is_built() -> bool {
-    let target = crate::target_folder();
+    let target = crate::target_directory();
     let library = if cfg!(windows) { "rusty_v8.lib" } else { "librusty_v8.a" };
     ["debug", "release"].iter().all(|profile| target.join(profile).join("gn_out/obj").join(library).is_file())
 }

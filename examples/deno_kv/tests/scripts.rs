@@ -61,8 +61,8 @@ async fn a_script_has_all_of_kv() {
 
 #[tokio::test]
 async fn a_script_sees_errors_as_it_is_used_to() {
-    let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("no").join("kv.sqlite3");
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("no").join("kv.sqlite3");
     run(&format!(
         r#"
         const refused = async (call) => {{
@@ -91,8 +91,8 @@ async fn a_script_sees_errors_as_it_is_used_to() {
 
 #[tokio::test]
 async fn a_script_watches_what_another_handle_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kv.sqlite3");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kv.sqlite3");
     run(&format!(
         r#"
         const [kv, other] = [await openKv({path:?}), await openKv({path:?})];
@@ -116,8 +116,8 @@ async fn a_script_watches_what_another_handle_writes() {
 
 #[tokio::test]
 async fn a_script_handles_messages() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kv.sqlite3");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kv.sqlite3");
     run(&format!(
         r#"
         const kv = await openKv({path:?});

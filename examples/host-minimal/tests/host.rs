@@ -18,16 +18,16 @@ rust: message thanks
 
 #[test]
 fn a_script_and_rust_share_a_database() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // It takes a second. One that takes so long hangs.
-    let patience = Duration::from_secs(120);
+    let timeout = Duration::from_secs(120);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("order.js");
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-minimal"));
-    let output = command.arg(script).arg(folder.path().join("db")).timeout(patience).output().unwrap();
+    let output = command.arg(script).arg(directory.path().join("db")).timeout(timeout).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!((&*String::from_utf8_lossy(&output.stdout), &*told), (OUTPUT, ""));
     assert!(output.status.success());
-    let left: Vec<_> = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["db"]);
 }
 

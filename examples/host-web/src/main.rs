@@ -1,7 +1,7 @@
-//! A host with Deno's web extensions, that starts from a snapshot. Its scripts may open the databases of one folder whose
+//! A host with Deno's web extensions, that starts from a snapshot. Its scripts may open the databases of one directory whose
 //! names end in `.db`; Rust code uses one of them beside the script.
 //!
-//! Usage: `host-web SCRIPT FOLDER`
+//! Usage: `host-web SCRIPT DIRECTORY`
 
 mod extensions;
 
@@ -20,13 +20,13 @@ static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let [script, folder] =
-        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a folder")?;
-    let folder = Path::new(&folder);
+    let [script, directory] =
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a directory")?;
+    let directory = Path::new(&directory);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        let database = sqlite::open(Location::file(folder.join("game.db")), Default::default())?;
-        tokio::try_join!(run(&script, folder), play(&database))?;
+        let database = sqlite::open(Location::file(directory.join("game.db")), Default::default())?;
+        tokio::try_join!(run(&script, directory), play(&database))?;
         for delivery in database.dequeue().await? {
             println!("rust: message {}", delivery.decode::<String>()?);
             delivery.done().await?;
@@ -35,21 +35,22 @@ fn main() -> Result<()> {
     })
 }
 
-/// Where scripts find databases: in the folder, by the names that the host wants them to have.
-fn kv_options(folder: &Path) -> Options {
-    let below = permissions::below(folder);
-    Options::file(folder.join("default.db")).permissions(move |state, path| {
-        match path.extension().is_some_and(|extension| extension == "db") {
-            true => below(state, path),
-            false => Err(permissions::refused(path)),
+/// Where scripts find databases: in the directory, by the names that the host wants them to have.
+fn kv_options(directory: &Path) -> Options {
+    let below = permissions::within(directory);
+    Options::file(directory.join("default.db")).permissions(move |state, path| {
+        if path.extension().is_some_and(|extension| extension == "db") {
+            below(state, path)
+        } else {
+            Err(permissions::denied(path))
         }
     })
 }
 
 /// Runs a script until nothing is left to be done.
-async fn run(script: &str, folder: &Path) -> Result<()> {
+async fn run(script: &str, directory: &Path) -> Result<()> {
     let mut js = JsRuntime::new(RuntimeOptions {
-        extensions: extensions::extensions(kv_options(folder)),
+        extensions: extensions::extensions(kv_options(directory)),
         module_loader: Some(Rc::new(FsModuleLoader)),
         startup_snapshot: Some(SNAPSHOT),
         ..RuntimeOptions::default()
@@ -61,7 +62,7 @@ async fn run(script: &str, folder: &Path) -> Result<()> {
     Ok(evaluated.await?)
 }
 
-/// Answers each ping of the script by a pong with its number, and the last one by a message.
+/// Returns each ping of the script by a pong with its number, and the last one by a message.
 async fn play(database: &Database) -> Result<()> {
     let [ping, pong] = ["ping", "pong"].map(|name| Key::from([name]));
     let mut watch = database.watch(std::slice::from_ref(&ping))?;

@@ -25,16 +25,16 @@ const ENTRIES: u64 = 50_000;
 /// How many writes are in flight together.
 const IN_FLIGHT: u64 = 500;
 
-/// A file with entries, each of which has its turn. It lies in the folder of the build: the system's folder for temporary
+/// A file with entries, each of which has its turn. It lies in the directory of the build: the system's directory for temporary
 /// files may be in memory, where a sync costs nothing.
 struct File {
-    folder: TempDir,
+    directory: TempDir,
     next: u64,
 }
 
 impl File {
     fn new() -> Self {
-        let file = Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), next: 0 };
+        let file = Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), next: 0 };
         let database = file.engine();
         for first in (0..ENTRIES).step_by(500) {
             let write = AtomicWrite { mutations: (first..first + 500).map(set).collect(), ..AtomicWrite::new() };
@@ -44,7 +44,7 @@ impl File {
     }
 
     fn engine(&self) -> Database {
-        let path = self.folder.path().join("kv.sqlite3");
+        let path = self.directory.path().join("kv.sqlite3");
         let mut limits = Limits::default();
         limits.read_entries = ENTRIES as usize;
         sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
@@ -52,7 +52,7 @@ impl File {
 
     /// A connection of the settings that the engine's connections have.
     fn raw(&self) -> Connection {
-        let connection = Connection::open(self.folder.path().join("kv.sqlite3")).unwrap();
+        let connection = Connection::open(self.directory.path().join("kv.sqlite3")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.pragma_update(None, "synchronous", "full").unwrap();
         connection

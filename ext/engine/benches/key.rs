@@ -1,4 +1,4 @@
-//! The codec of keys: from parts to the stored form, and back.
+//! The codec of keys: from parts to the encoded form, and back.
 
 use divan::{Bencher, black_box};
 use openkv_engine::{Key, KeyPart};

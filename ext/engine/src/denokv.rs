@@ -1,7 +1,7 @@
 //! The engine under Deno's own extension: [`DenoKv`] is a [`denokv_proto::Database`], which is what `deno_kv` asks of a
 //! database. Needs the feature `denokv`.
 //!
-//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours. The folder `examples/deno_kv`
+//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours. The directory `examples/deno_kv`
 //! of the repository has such a host, and scripts that test it. In short:
 //!
 //! ```ignore
@@ -37,18 +37,18 @@
 //! }
 //!
 //! assert!(open(None).is_ok());
-//! let error = open(Some("no folder/kv.sqlite3".into())).err().unwrap();
-//! assert!(error.to_string().contains("no folder"));
+//! let error = open(Some("no directory/kv.sqlite3".into())).err().unwrap();
+//! assert!(error.to_string().contains("no directory"));
 //! ```
 //!
 //! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). The defaults of the
 //! two are the same. A host that raises the ones raises the others, or else scripts see the engine's.
 //!
-//! Keys are taken as they are, in the stored form, which is the same on both sides. What differs from the database that
+//! Keys are taken as they are, in the encoded form, which is the same on both sides. What differs from the database that
 //! comes with `deno_kv`:
 //!
 //! - A versionstamp is one greater than that of the commit before.
-//! - An expired value is absent at once, not only once it was removed.
+//! - An expired value is absent immediately, not only once it was removed.
 //! - A sum, min or max leaves the expiry of the stored value as it is.
 //! - A sum whose result is to stay between bounds is refused. Scripts of `deno_kv` cannot ask for one.
 //! - A watch answers only when one of its keys changed, and sees the changes of other processes too.
@@ -86,8 +86,8 @@ impl DenoKv {
     }
 }
 
-/// A read completes at once, and so does a write in memory. A script that awaits one after the other would never let timers
-/// and sockets have their turn, so the event loop goes round before each answer.
+/// A read completes immediately, and so does a write in memory. A script that awaits one after the other would never let timers
+/// and sockets have their turn, so the event loop runs before each answer.
 #[async_trait(?Send)]
 impl denokv_proto::Database for DenoKv {
     type QMH = Message;
@@ -119,7 +119,7 @@ impl denokv_proto::Database for DenoKv {
             .collect())
     }
 
-    /// Answers none where a check does not hold.
+    /// Returns none where a check does not hold.
     ///
     /// # Errors
     /// See [`Database::write`]. A sum that gives bounds for its result is a `TypeError`.
@@ -130,7 +130,7 @@ impl denokv_proto::Database for DenoKv {
         Ok(commit.versionstamp().map(|versionstamp| CommitResult { versionstamp: *versionstamp.as_bytes() }))
     }
 
-    /// Waits for a message. Answers none only once the database was closed.
+    /// Waits for a message. Returns none only once the database was closed.
     ///
     /// # Errors
     /// A failure of the storage.
@@ -139,10 +139,10 @@ impl denokv_proto::Database for DenoKv {
         Ok(delivery.map(Message::new))
     }
 
-    /// Answers the entries of all keys at first, and again after each change of any. Ends once the database was closed, or
+    /// Returns the entries of all keys at first, and again after each change of any. Ends once the database was closed, or
     /// after an error; without keys, after the first answer.
     fn watch(&self, keys: Vec<Vec<u8>>) -> WatchStream {
-        let keys: Vec<_> = keys.into_iter().map(Key::from_stored).collect();
+        let keys: Vec<_> = keys.into_iter().map(Key::from_encoded).collect();
         // Changes count from now on, not only once the stream is asked.
         let watch = match self.0.watch(&keys) {
             Ok(watch) => watch,
@@ -223,14 +223,14 @@ fn kv_entry(entry: Entry) -> KvEntry {
 
 fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsErrorBox> {
     let checks = write.checks.into_iter().map(|check| Check {
-        key: Key::from_stored(check.key),
+        key: Key::from_encoded(check.key),
         versionstamp: check.versionstamp.map(Versionstamp::from_bytes),
     });
     let enqueues = write.enqueues.into_iter().map(|enqueue| Enqueue {
         message: enqueue.payload,
         deliver_at: Time::At(since_epoch(enqueue.deadline.timestamp_millis())),
         backoff_schedule: enqueue.backoff_schedule,
-        keys_if_undelivered: enqueue.keys_if_undelivered.into_iter().map(Key::from_stored).collect(),
+        keys_if_undelivered: enqueue.keys_if_undelivered.into_iter().map(Key::from_encoded).collect(),
     });
     Ok(AtomicWrite {
         checks: checks.collect(),
@@ -257,7 +257,7 @@ fn mutation(mutation: denokv_proto::Mutation) -> Result<Mutation, JsErrorBox> {
         denokv_proto::MutationKind::Min(value) => combine(Operand::Min, value),
         denokv_proto::MutationKind::Max(value) => combine(Operand::Max, value),
     };
-    Ok(Mutation { key: Key::from_stored(mutation.key), kind })
+    Ok(Mutation { key: Key::from_encoded(mutation.key), kind })
 }
 
 fn engine_value(value: KvValue) -> Value {

@@ -8,7 +8,7 @@ use crate::{Conflict, KeyError, ParseVersionstampError};
 /// The result of an engine call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that a call to the engine can answer instead of a result. The texts are those of the reference
+/// Everything that a call to the engine can answer instead of a result. The texts are those of Deno
 /// wherever it has one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,19 +16,19 @@ pub enum Error {
     /// A key of a write without parts.
     #[error("key cannot be empty")]
     EmptyKey,
-    /// A key part that has no stored form, or a stored key that no version of the format writes.
+    /// A key part that has no encoded form, or a stored key that no version of the format writes.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A text that is no versionstamp.
     #[error(transparent)]
     Versionstamp(#[from] ParseVersionstampError),
-    /// A key to write is longer than the limit, in stored form.
+    /// A key to write is longer than the limit, in encoded form.
     #[error("Key too large for write (max {max} bytes)")]
     KeyTooLargeToWrite {
         /// The limit in bytes.
         max: usize,
     },
-    /// A key to read, or a bound of a range, is longer than the limit, in stored form.
+    /// A key to read, or a bound of a range, is longer than the limit, in encoded form.
     #[error("Key too large for read (max {max} bytes)")]
     KeyTooLargeToRead {
         /// The limit in bytes.
@@ -95,9 +95,9 @@ pub enum Error {
     /// The end of a selector lies outside its prefix.
     #[error("End key is not in the keyspace defined by prefix")]
     EndOutsidePrefix,
-    /// The start of a selector lies behind its end.
+    /// The start of a selector lies after its end.
     #[error("Start key is greater than end key")]
-    StartBehindEnd,
+    StartAfterEnd,
     /// A selector that names neither a prefix nor a start.
     #[error("Invalid range")]
     IncompleteSelector,
@@ -126,13 +126,13 @@ pub enum Error {
 
     /// A sum with an operand that is no number of any kind.
     #[error("Some of the parameters are not valid V8 values")]
-    OperandNotASummand,
+    OperandNotNumeric,
     /// A sum with a stored value that is no number of any kind.
     #[error("unsupported value type")]
-    NotASummand,
+    StoredNotNumeric,
     /// A sum of numbers of two kinds.
     #[error("Cannot sum {stored} with {operand}")]
-    DifferentSummands {
+    OperandKindMismatch {
         /// The kind of the stored value.
         stored: &'static str,
         /// The kind of the operand.
@@ -170,7 +170,7 @@ pub enum Error {
     #[error(
         "a stored value of {len} bytes has encoding {encoding}, which is unknown or does not fit: the file is damaged or newer than this program"
     )]
-    DamagedValue {
+    CorruptValue {
         /// The encoding in the file.
         encoding: i64,
         /// The length of the value in bytes.
@@ -194,7 +194,7 @@ pub enum Error {
     },
     /// What is stored contradicts itself: something else than the engine wrote to the file, or the disk lost some of it.
     #[error("the database is damaged: {0}: check it, and restore it from a backup")]
-    Damaged(#[source] Cause),
+    Corrupt(#[source] Cause),
     /// There is no space for what was to be written. Nothing of it was stored.
     #[error("the disk is full: {0}")]
     Full(#[source] Cause),
@@ -286,27 +286,27 @@ pub enum FileProblem {
     /// Nothing has the name.
     #[error("there is no such file")]
     Missing,
-    /// A folder has the name.
-    #[error("this is a folder, not a file")]
-    Folder,
+    /// A directory has the name.
+    #[error("this is a directory, not a file")]
+    Directory,
     /// A file that is to be made is there already.
     #[error("there is a file already")]
     Exists,
     /// The file to write is the one to read.
     #[error("this is the file to read from")]
     Same,
-    /// A log stands beside a file that is to be made or replaced. It would be taken for a part of the new one.
+    /// A WAL stands beside a file that is to be made or replaced. It would be taken for a part of the new one.
     #[error(
-        "the log {} stands beside it, so a program has it open or left it unfinished: choose another name",
-        log.display()
+        "the WAL {} stands beside it, so a program has it open or left it unfinished: choose another name",
+        wal.display()
     )]
-    LogBeside {
-        /// The log.
-        log: PathBuf,
+    WalLeft {
+        /// The WAL.
+        wal: PathBuf,
     },
-    /// The log holds commits, but cannot be read where it is.
-    #[error("its log cannot be read in a folder that is not writable: copy the file and its log elsewhere")]
-    LogUnreadable,
+    /// The WAL holds commits, but cannot be read where it is.
+    #[error("its WAL cannot be read in a directory that is not writable: copy the file and its WAL elsewhere")]
+    WalUnreadable,
     /// The file has several names. SQLite keeps a WAL for each name: what is written by one is not seen by the other, and the file
     /// is damaged.
     #[error(
@@ -338,7 +338,7 @@ pub enum FileProblem {
     },
     /// What was found in the file is not what was written there.
     #[error("the file is damaged: {0}")]
-    Damaged(String),
+    Corrupt(String),
     /// The disk has no room for the file.
     #[error("the disk is full")]
     DiskFull,
@@ -374,7 +374,7 @@ impl Error {
         match self {
             Error::Open { .. }
             | Error::Busy
-            | Error::Damaged(_)
+            | Error::Corrupt(_)
             | Error::Full(_)
             | Error::Moved { .. }
             | Error::Displaced { .. }
@@ -384,9 +384,9 @@ impl Error {
             | Error::Storage(_)
             | Error::Thread(_)
             | Error::NewerFormat { .. }
-            | Error::DamagedValue { .. }
+            | Error::CorruptValue { .. }
             | Error::NoVersionLeft => true,
-            Error::Key(error) => error.is_damage(),
+            Error::Key(error) => error.is_corruption(),
             _ => false,
         }
     }

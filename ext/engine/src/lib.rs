@@ -14,8 +14,8 @@
 //! use openkv_engine::sqlite::{self, Location, Options};
 //! use openkv_engine::{Key, Selector, Value};
 //!
-//! # let folder = tempfile::tempdir().expect("a folder");
-//! # let path = folder.path().join("kv.sqlite3");
+//! # let directory = tempfile::tempdir().expect("a directory");
+//! # let path = directory.path().join("kv.sqlite3");
 //! let database = sqlite::open(Location::file(path), Options::default())?;
 //! let alice = Key::from(["users", "alice"]);
 //! database.set_blocking(alice.clone(), Value::Bytes(b"any bytes".to_vec()))?;
@@ -95,7 +95,7 @@
 //! - **a server**: it is a library, and a database is a file on a local disk. Programs on one machine share a file; those on
 //!   several do not. There are no users and no access rights but those of the file.
 //! - **SQL**: there are keys and values, and no queries but ranges of keys.
-//! - **interactive transactions**: a write names what must still hold, and is committed at once or refused.
+//! - **interactive transactions**: a write names what must still hold, and is committed immediately or refused.
 //! - **encrypted or compressed**: bytes are stored as they are given.
 //! - **without limits**: keys, values and writes are bounded by [`Limits`], by default as those of Deno KV are. They may be
 //!   raised, but then Deno does not write such entries.

@@ -1,8 +1,8 @@
 use crate::{AtomicWrite, Error, Key, Read, Result};
 
-/// How much one call may ask for. The defaults are those of the reference.
+/// How much one call may ask for. The defaults are those of Deno.
 ///
-/// Sizes of keys are those of their stored form, in bytes.
+/// Sizes of keys are those of their encoded form, in bytes.
 ///
 /// ```
 /// use openkv_engine::Limits;
@@ -70,7 +70,7 @@ impl Limits {
         let mut entries = 0;
         for read in reads {
             match read {
-                // The reference reads a key as the range up to the one that follows, which is a byte longer.
+                // Deno reads a key as the range up to the one that follows, which is a byte longer.
                 Read::Key(key) => self.check_read_key_size(key.as_bytes().len() + 1)?,
                 Read::Range { start, end, .. } => self.check_range(start, end)?,
             }
@@ -105,10 +105,7 @@ impl Limits {
     }
 
     fn check_read_key_size(&self, size: usize) -> Result<()> {
-        match size > self.read_key_size {
-            true => Err(Error::KeyTooLargeToRead { max: self.read_key_size }),
-            false => Ok(()),
-        }
+        if size > self.read_key_size { Err(Error::KeyTooLargeToRead { max: self.read_key_size }) } else { Ok(()) }
     }
 
     /// Checks a write.

@@ -10,11 +10,11 @@ pub type Visitor<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
 pub enum Read<'a> {
     /// The entry of one key.
     Key(&'a Key),
-    /// The entries of a range of keys, both bounds in stored form.
+    /// The entries of a range of keys, both bounds in encoded form.
     Range {
         /// The first key of the range.
         start: &'a [u8],
-        /// The key behind the last one of the range.
+        /// The key past the last one of the range.
         end: &'a [u8],
         /// How many entries to read at most.
         limit: u32,
@@ -88,7 +88,7 @@ pub struct ReadEntry {
 /// An entry as the database holds it: borrowed, valid only while it is visited.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EntryRef<'a> {
-    /// The key in stored form.
+    /// The key in encoded form.
     pub key: &'a [u8],
     /// The value; none where values were not asked for.
     pub value: Option<ValueRef<'a>>,
@@ -123,7 +123,7 @@ impl EntryRef<'_> {
     /// Copies the entry out of the database.
     pub fn to_owned(self) -> ReadEntry {
         ReadEntry {
-            key: Key::from_stored(self.key.to_vec()),
+            key: Key::from_encoded(self.key.to_vec()),
             value: self.value.map(ValueRef::to_owned),
             versionstamp: self.versionstamp,
         }

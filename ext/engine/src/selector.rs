@@ -5,7 +5,7 @@ use crate::{Error, Key, Result};
 
 /// The least byte that can follow a prefix, and the greatest: no key part begins with either.
 const BEFORE_PARTS: u8 = 0x00;
-const BEHIND_PARTS: u8 = 0xff;
+const AFTER_PARTS: u8 = 0xff;
 
 /// A set of keys to list: those with a prefix, those between two keys, or both.
 ///
@@ -27,7 +27,7 @@ impl Selector {
     /// not select the key that is equal to it. A start alone selects the one key equal to it.
     ///
     /// # Errors
-    /// A start or end outside the prefix, a start behind the end, or neither a prefix nor a start.
+    /// A start or end outside the prefix, a start after the end, or neither a prefix nor a start.
     pub fn new(prefix: Option<&Key>, start: Option<&Key>, end: Option<&Key>) -> Result<Self> {
         let [prefix, start, end] = [prefix, start, end].map(|key| key.map(Key::as_bytes));
         if let Some(prefix) = prefix {
@@ -42,14 +42,14 @@ impl Selector {
         if let (Some(start), Some(end)) = (start, end)
             && start > end
         {
-            return Err(Error::StartBehindEnd);
+            return Err(Error::StartAfterEnd);
         }
 
         let followed_by = |key: &[u8], byte: u8| [key, &[byte]].concat();
-        let (first, behind_last) = match (prefix, start, end) {
+        let (first, past_last) = match (prefix, start, end) {
             (Some(prefix), start, end) => (
                 start.map_or_else(|| followed_by(prefix, BEFORE_PARTS), <[u8]>::to_vec),
-                end.map_or_else(|| followed_by(prefix, BEHIND_PARTS), <[u8]>::to_vec),
+                end.map_or_else(|| followed_by(prefix, AFTER_PARTS), <[u8]>::to_vec),
             ),
             (None, Some(start), Some(end)) => (start.to_vec(), end.to_vec()),
             (None, Some(start), None) => (start.to_vec(), followed_by(start, 0)),
@@ -57,10 +57,10 @@ impl Selector {
         };
         let shared = match prefix {
             Some(prefix) => prefix.len(),
-            None => first.iter().zip(&behind_last).take_while(|(a, b)| a == b).count(),
+            None => first.iter().zip(&past_last).take_while(|(a, b)| a == b).count(),
         };
         let bounded = (start.is_some(), prefix.is_none() || end.is_some());
-        Ok(Self { start: first, end: behind_last, shared, bounded })
+        Ok(Self { start: first, end: past_last, shared, bounded })
     }
 
     /// Selects the keys that have a prefix. Those with the prefix of no parts are all keys.
@@ -69,7 +69,7 @@ impl Selector {
         let followed_by = |byte: u8| [prefix, &[byte]].concat();
         Self {
             start: followed_by(BEFORE_PARTS),
-            end: followed_by(BEHIND_PARTS),
+            end: followed_by(AFTER_PARTS),
             shared: prefix.len(),
             bounded: (false, false),
         }
@@ -78,7 +78,7 @@ impl Selector {
     /// Selects the keys that are not below the start, and that are below the end.
     ///
     /// # Errors
-    /// [`Error::StartBehindEnd`].
+    /// [`Error::StartAfterEnd`].
     pub fn between(start: &Key, end: &Key) -> Result<Self> {
         Self::new(None, Some(start), Some(end))
     }
@@ -88,7 +88,7 @@ impl Selector {
         (&self.start, &self.end)
     }
 
-    /// The bounds of the range to read, in stored form: the first key and the one behind the last. With a cursor, only
+    /// The bounds of the range to read, in encoded form: the first key and the one past the last. With a cursor, only
     /// what follows its key in the direction of the listing.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ mod tests {
         assert!(matches!(refused(Some(&a), Some(&b), None), Error::StartOutsidePrefix));
         assert!(matches!(refused(Some(&a), Some(&a), None), Error::StartOutsidePrefix));
         assert!(matches!(refused(Some(&a), None, Some(&b)), Error::EndOutsidePrefix));
-        assert!(matches!(refused(None, Some(&b), Some(&ab)), Error::StartBehindEnd));
+        assert!(matches!(refused(None, Some(&b), Some(&ab)), Error::StartAfterEnd));
         assert!(matches!(refused(None, None, Some(&b)), Error::IncompleteSelector));
     }
 

@@ -1,4 +1,4 @@
-//! Sums of plain numbers and bigints, in V8's format. The reference has them beside the sums of 64-bit integers.
+//! Sums of plain numbers and bigints, in V8's format. Deno has them beside the sums of 64-bit integers.
 
 use num_bigint::{BigInt, Sign};
 
@@ -58,7 +58,8 @@ impl Term {
             }
             Term::BigInt(number) => {
                 let (sign, magnitude) = number.to_bytes_le();
-                let len = u32::try_from(magnitude.len()).ok().filter(|len| *len < 1 << 31).ok_or(Error::NotASummand)?;
+                let len =
+                    u32::try_from(magnitude.len()).ok().filter(|len| *len < 1 << 31).ok_or(Error::StoredNotNumeric)?;
                 bytes.push(b'Z');
                 push_varint(&mut bytes, len << 1 | u32::from(sign == Sign::Minus));
                 bytes.extend(magnitude);
@@ -104,18 +105,18 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: u32) {
 
 /// The sum of a stored value, if there is one, and an operand in V8's format.
 pub(crate) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value> {
-    let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotASummand)?;
+    let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotNumeric)?;
     let Some(stored) = stored else {
         return operand.encode();
     };
-    let stored = Term::parse(stored).ok_or(Error::NotASummand)?;
+    let stored = Term::parse(stored).ok_or(Error::StoredNotNumeric)?;
     let sum = match (&stored, &operand) {
         (Term::Number(a), Term::Number(b)) => Some(Term::Number(a + b)),
         (Term::BigInt(a), Term::BigInt(b)) => Some(Term::BigInt(a + b)),
         (Term::U64(a), Term::BigInt(b)) => u64::try_from(b).ok().map(|b| Term::U64(a.wrapping_add(b))),
         _ => None,
     };
-    sum.ok_or(Error::DifferentSummands { stored: stored.name(), operand: operand.name() })?.encode()
+    sum.ok_or(Error::OperandKindMismatch { stored: stored.name(), operand: operand.name() })?.encode()
 }
 
 #[cfg(test)]

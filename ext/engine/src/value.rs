@@ -72,16 +72,16 @@ impl<'a> ValueRef<'a> {
     /// Reads the two columns of a stored value.
     ///
     /// # Errors
-    /// [`Error::DamagedValue`] when no version of the format writes such columns.
-    pub(crate) fn from_stored(bytes: &'a [u8], encoding: i64) -> Result<Self> {
+    /// [`Error::CorruptValue`] when no version of the format writes such columns.
+    pub(crate) fn from_encoded(bytes: &'a [u8], encoding: i64) -> Result<Self> {
         match encoding {
             e if e == Encoding::V8 as i64 => Ok(ValueRef::V8(bytes)),
             e if e == Encoding::Bytes as i64 => Ok(ValueRef::Bytes(bytes)),
             e if e == Encoding::U64 as i64 => bytes
                 .try_into()
                 .map(|bytes| ValueRef::U64(u64::from_le_bytes(bytes)))
-                .map_err(|_| Error::DamagedValue { encoding, len: bytes.len() }),
-            _ => Err(Error::DamagedValue { encoding, len: bytes.len() }),
+                .map_err(|_| Error::CorruptValue { encoding, len: bytes.len() }),
+            _ => Err(Error::CorruptValue { encoding, len: bytes.len() }),
         }
     }
 
@@ -110,14 +110,14 @@ mod tests {
 
     #[test]
     fn reads_every_encoding() {
-        assert_eq!(ValueRef::from_stored(b"\xff\x0fT", 1).unwrap(), ValueRef::V8(b"\xff\x0fT"));
-        assert_eq!(ValueRef::from_stored(&[1, 2, 0, 0, 0, 0, 0, 0], 2).unwrap(), ValueRef::U64(513));
-        assert_eq!(ValueRef::from_stored(b"raw", 3).unwrap(), ValueRef::Bytes(b"raw"));
+        assert_eq!(ValueRef::from_encoded(b"\xff\x0fT", 1).unwrap(), ValueRef::V8(b"\xff\x0fT"));
+        assert_eq!(ValueRef::from_encoded(&[1, 2, 0, 0, 0, 0, 0, 0], 2).unwrap(), ValueRef::U64(513));
+        assert_eq!(ValueRef::from_encoded(b"raw", 3).unwrap(), ValueRef::Bytes(b"raw"));
     }
 
     #[test]
     fn refuses_what_no_version_writes() {
-        assert!(matches!(ValueRef::from_stored(b"1234567", 2), Err(Error::DamagedValue { encoding: 2, len: 7 })));
-        assert!(matches!(ValueRef::from_stored(b"", 4), Err(Error::DamagedValue { encoding: 4, len: 0 })));
+        assert!(matches!(ValueRef::from_encoded(b"1234567", 2), Err(Error::CorruptValue { encoding: 2, len: 7 })));
+        assert!(matches!(ValueRef::from_encoded(b"", 4), Err(Error::CorruptValue { encoding: 4, len: 0 })));
     }
 }

@@ -70,7 +70,7 @@ impl Store {
                 }
                 let value = range.values.then(|| stored.value.clone());
                 bytes += value.as_ref().map_or(0, Value::len);
-                list.push(ReadEntry { key: Key::from_stored(key.clone()), value, versionstamp: stored.versionstamp });
+                list.push(ReadEntry { key: Key::from_encoded(key.clone()), value, versionstamp: stored.versionstamp });
             }
             lists.push(list);
         }

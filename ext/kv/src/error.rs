@@ -34,22 +34,22 @@ pub enum KvError {
     /// A consistency that is none.
     #[error("consistency must be \"strong\" or \"eventual\": received {0}")]
     UnknownConsistency(String),
-    /// A mutation without a key. The text is that of the reference, which asks for the key's length.
+    /// A mutation without a key. The text is that of Deno, which asks for the key's length.
     #[error("Cannot read properties of {0} (reading 'length')")]
     MissingKey(&'static str),
     /// A key part of a kind that no key has.
     #[error("expected string, number, bigint, ArrayBufferView, boolean")]
     NotAKeyPart,
-    /// A key part that has no stored form, or a stored key that is damaged.
+    /// A key part that has no encoded form, or a stored key that is damaged.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The versionstamp of a check is not one, or its key has no stored form.
+    /// The versionstamp of a check is not one, or its key has no encoded form.
     #[error("Invalid check")]
     InvalidCheck,
     /// The key of a mutation is wrong.
     #[error("{}", mutation_message(.0))]
     Mutation(#[source] Arc<KvError>),
-    /// A key of a message that is to be written when it cannot be delivered has no stored form.
+    /// A key of a message that is to be written when it cannot be delivered has no encoded form.
     #[error("Invalid enqueue")]
     InvalidEnqueue,
     /// The time of expiry lies beyond what the format can hold.
@@ -63,7 +63,7 @@ pub enum KvError {
     LongKey,
     /// The stored bytes are not a value in V8's serialization format.
     #[error("could not deserialize value")]
-    Undecodable,
+    Deserialize,
     /// The stored value holds an object of a class that this host has not loaded.
     #[error("could not deserialize value: this host has no {0:?}")]
     UnknownObject(String),
@@ -100,9 +100,9 @@ impl JsErrorClass for KvError {
             KvError::Engine(Error::Closed) => "BadResource",
             KvError::Engine(Error::Busy) => "Busy",
             KvError::Engine(error) if error.is_failure() => "Error",
-            KvError::Key(error) if error.is_damage() => "Error",
+            KvError::Key(error) if error.is_corruption() => "Error",
             KvError::Uri { .. } => "Error",
-            KvError::LongKey | KvError::Undecodable | KvError::UnknownObject(_) => "RangeError",
+            KvError::LongKey | KvError::Deserialize | KvError::UnknownObject(_) => "RangeError",
             KvError::Engine(Error::Unsupported { .. }) | KvError::Remote(_) | KvError::NoStreams => "NotSupported",
             _ => "TypeError",
         };
@@ -122,7 +122,7 @@ impl JsErrorClass for KvError {
     }
 }
 
-/// The reference says that it is a mutation whose key has no stored form, and of what type other keys must be.
+/// Deno says that it is a mutation whose key has no encoded form, and of what type other keys must be.
 fn mutation_message(error: &KvError) -> String {
     match error {
         KvError::Key(_) => format!("Invalid mutation: {error}"),

@@ -38,11 +38,11 @@ mod options;
 pub mod permissions;
 mod queue;
 mod read;
-mod turn;
 mod uri;
 mod value;
 mod watch;
 mod write;
+mod yielding;
 
 use std::rc::Rc;
 
@@ -80,8 +80,8 @@ deno_core::extension!(
         read::op_openkv_list,
         read::op_openkv_refuse_consistency,
         read::op_openkv_wait,
-        turn::op_openkv_turn,
-        turn::op_openkv_turn_is_due,
+        yielding::op_openkv_yield,
+        yielding::op_openkv_yield_is_due,
         value::op_openkv_serialize,
         value::op_openkv_set_classes,
         watch::op_openkv_watch,
@@ -97,7 +97,7 @@ deno_core::extension!(
     },
     state = |state, options| {
         state.put(options.options);
-        state.put(Rc::new(turn::Turn::default()));
+        state.put(Rc::new(yielding::YieldBudget::default()));
         state.put(Rc::new(mutation::Memory::default()));
         state.put(queue::Deliveries::default());
     },

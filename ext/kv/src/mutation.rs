@@ -13,13 +13,13 @@ use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
 use crate::value::{Decoder, encode};
 
-/// The last millisecond that the reference can compute with, counted from the Unix epoch.
+/// The last millisecond that Deno can compute with, counted from the Unix epoch.
 const LAST_TIME: u64 = 8_210_266_876_799_999;
 
 /// Mutations, in the order in which the script named them.
 pub(crate) struct Mutations {
     staged: RefCell<Vec<Staged>>,
-    /// Whether there is one at most: the one of a call that is committed at once. It takes the place of one that a call left
+    /// Whether there is one at most: the one of a call that is committed immediately. It takes the place of one that a call left
     /// behind which failed before its commit, as by an overflow of the stack.
     is_single: bool,
     /// How many bytes V8 was told that it would free with them.

@@ -15,7 +15,7 @@ use crate::permissions;
 /// What a host tells the extension: where databases live, who may open them, and what the engine goes by.
 ///
 /// It begins with the database that `Deno.openKv()` opens without a path: [`Options::memory`], [`Options::file`],
-/// [`Options::folder`] or, for a rule of the host's own, [`Options::locate`]. Unless [`Options::permissions`] allow more,
+/// [`Options::directory`] or, for a rule of the host's own, [`Options::locate`]. Unless [`Options::permissions`] allow more,
 /// scripts can open this one, and databases in memory, and no other.
 ///
 /// ```
@@ -24,7 +24,7 @@ use crate::permissions;
 ///
 /// let mut limits = Limits::default();
 /// (limits.value_size, limits.write_size) = (1024 * 1024, 8 * 1024 * 1024);
-/// let options = Options::file("data/app.sqlite3").permissions(permissions::below("data/scripts")).limits(limits);
+/// let options = Options::file("data/app.sqlite3").permissions(permissions::within("data/scripts")).limits(limits);
 /// let extension = openkv_ext::init(options);
 /// ```
 #[derive(Clone)]
@@ -54,16 +54,16 @@ impl Options {
         Self::with_default(|| Ok(Location::Memory))
     }
 
-    /// The default database is this file. Its folder is created when it is first opened.
+    /// The default database is this file. Its directory is created when it is first opened.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self::with_default(move || default_file(path.clone()))
     }
 
-    /// The default database is a file in this folder: one for each key, such as the URL of the main module. Deno keeps its
-    /// default databases like this, in the folder `location_data`.
-    pub fn folder(folder: impl AsRef<Path>, key: &str) -> Self {
-        Self::file(file_of_key(folder.as_ref(), key))
+    /// The default database is a file in this directory: one for each key, such as the URL of the main module. Deno keeps its
+    /// default databases like this, in the directory `location_data`.
+    pub fn directory(directory: impl AsRef<Path>, key: &str) -> Self {
+        Self::file(file_of_key(directory.as_ref(), key))
     }
 
     /// The host says at each call of `Deno.openKv` where the database lives, by what the script gave: a path, or none.
@@ -86,7 +86,7 @@ impl Options {
     }
 
     /// Who may open which files: one of [`permissions`], or a rule of the host's own. It gets the path that the script
-    /// gave, and answers the path to open, or the error that the script sees, as by [`permissions::refused`]. No part of
+    /// gave, and answers the path to open, or the error that the script sees, as by [`permissions::denied`]. No part of
     /// the answered path may be a symbolic link: the rule did not see where it leads.
     ///
     /// Paths with which nothing can be opened, such as `""` and URLs, are refused before.
@@ -139,20 +139,20 @@ impl Options {
     }
 }
 
-/// The file of the default database of a key, in a folder: `HASH/kv.sqlite3` with the SHA-256 of the key, as on Deno.
-pub fn file_of_key(folder: &Path, key: &str) -> PathBuf {
+/// The file of the default database of a key, in a directory: `HASH/kv.sqlite3` with the SHA-256 of the key, as on Deno.
+pub fn file_of_key(directory: &Path, key: &str) -> PathBuf {
     let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
-    folder.join(hash).join("kv.sqlite3")
+    directory.join(hash).join("kv.sqlite3")
 }
 
-/// A default database in a file, whose folder is created.
+/// A default database in a file, whose directory is created.
 ///
 /// # Errors
-/// The folder cannot be created.
+/// The directory cannot be created.
 pub fn default_file(path: PathBuf) -> Result<Location, JsErrorBox> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    create_directories(folder).map_err(|error| {
-        JsErrorBox::generic(format!("unable to create the folder of the default database, {folder:?}: {error}"))
+    let directory = path.parent().unwrap_or(Path::new(""));
+    create_directories(directory).map_err(|error| {
+        JsErrorBox::generic(format!("unable to create the directory of the default database, {directory:?}: {error}"))
     })?;
     Ok(Location::File { path, follow_links: true })
 }

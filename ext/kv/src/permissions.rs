@@ -8,9 +8,9 @@ use deno_error::JsErrorBox;
 /// No file besides the default database. So it is where a host says nothing.
 ///
 /// # Errors
-/// Always [`refused`].
+/// Always [`denied`].
 pub fn none(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
-    Err(refused(path))
+    Err(denied(path))
 }
 
 /// Every file that the process can open.
@@ -21,22 +21,20 @@ pub fn all(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     Ok(without_links(path))
 }
 
-/// Files in a folder and below it. A relative path starts from there. No link leads out of the folder: a path with one in it
-/// cannot be opened. The folder must exist by then, and so must the folders that a path names.
-pub fn below(folder: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static {
-    let folder = folder.into();
+/// Files in a directory and below it. A relative path starts from there. No link leads out of the directory: a path with one in it
+/// cannot be opened. The directory must exist by then, and so must the directories that a path names.
+pub fn within(directory: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static {
+    let directory = directory.into();
     move |_, path| {
-        let root = folder.canonicalize().map_err(|_| refused(path))?;
-        let inside = match path.is_absolute() {
-            true => path.strip_prefix(&folder).or_else(|_| path.strip_prefix(&root)).map_err(|_| refused(path))?,
-            false => path,
+        let root = directory.canonicalize().map_err(|_| denied(path))?;
+        let inside = if path.is_absolute() {
+            path.strip_prefix(&directory).or_else(|_| path.strip_prefix(&root)).map_err(|_| denied(path))?
+        } else {
+            path
         };
         let descends =
             inside.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
-        match descends && inside.file_name().is_some() {
-            true => Ok(root.join(inside)),
-            false => Err(refused(path)),
-        }
+        if descends && inside.file_name().is_some() { Ok(root.join(inside)) } else { Err(denied(path)) }
     }
 }
 
@@ -48,7 +46,7 @@ pub fn below(folder: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Resu
 pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     use deno_permissions::{OpenAccessKind, PermissionsContainer};
 
-    let permissions = state.try_borrow::<PermissionsContainer>().ok_or_else(|| refused(path))?;
+    let permissions = state.try_borrow::<PermissionsContainer>().ok_or_else(|| denied(path))?;
     let checked = permissions
         .check_open(path.into(), OpenAccessKind::ReadWriteNoFollow, Some("Deno.openKv"))
         .map_err(JsErrorBox::from_err)?;
@@ -56,15 +54,17 @@ pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
 }
 
 /// The error, of the class `NotCapable`, that a script sees which may not open a file.
-pub fn refused(path: &Path) -> JsErrorBox {
+pub fn denied(path: &Path) -> JsErrorBox {
     JsErrorBox::new("NotCapable", format!("this host does not let scripts open the database {path:?}"))
 }
 
 /// The path without links, as far as it exists.
 fn without_links(path: &Path) -> PathBuf {
     let resolved = path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if folder.as_os_str().is_empty() => Ok(Path::new(".").canonicalize()?.join(name)),
-        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
+        (Some(directory), Some(name)) if directory.as_os_str().is_empty() => {
+            Ok(Path::new(".").canonicalize()?.join(name))
+        }
+        (Some(directory), Some(name)) => Ok(directory.canonicalize()?.join(name)),
         _ => Err(error),
     });
     // The engine says what is wrong with a path that leads nowhere.
@@ -78,11 +78,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn below_a_folder_is_what_lies_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+    fn below_a_directory_is_what_lies_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         fs::create_dir(root.join("sub")).unwrap();
-        let rule = below(folder.path());
+        let rule = within(directory.path());
         let mut state = OpState::new(None);
         let mut open = |path: &Path| rule(&mut state, path).ok();
 
@@ -97,17 +97,17 @@ mod tests {
     }
 
     #[test]
-    fn below_a_folder_that_is_not_there_is_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let rule = below(folder.path().join("missing"));
+    fn below_a_directory_that_is_not_there_is_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let rule = within(directory.path().join("missing"));
         assert!(rule(&mut OpState::new(None), Path::new("a.db")).is_err());
     }
 
     #[cfg(unix)]
     #[test]
     fn all_is_where_links_lead() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         fs::write(root.join("a.db"), "").unwrap();
         std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
         std::os::unix::fs::symlink(root.join("a.db"), root.join("b.db")).unwrap();
@@ -121,15 +121,15 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn no_link_below_a_folder_leads_out_of_it() {
+    fn no_link_below_a_directory_leads_out_of_it() {
         use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
 
-        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::os::unix::fs::symlink(outside.path(), folder.path().join("sub")).unwrap();
-        std::os::unix::fs::symlink(outside.path().join("a.db"), folder.path().join("a.db")).unwrap();
+        let (directory, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(outside.path(), directory.path().join("sub")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("a.db"), directory.path().join("a.db")).unwrap();
         let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _entered = tokio.enter();
-        let options = crate::Options::memory().permissions(below(folder.path()));
+        let options = crate::Options::memory().permissions(within(directory.path()));
         let mut js = JsRuntime::new(RuntimeOptions { extensions: vec![crate::init(options)], ..Default::default() });
 
         let mut run = |script| {
@@ -147,13 +147,13 @@ mod tests {
     fn errors_name_the_path_that_the_script_gave() {
         use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
 
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_owned();
-        fs::create_dir(root.join("folder")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        fs::create_dir(root.join("directory")).unwrap();
         fs::write(root.join("text"), "this is a text, and not even a short one: no database begins so").unwrap();
         let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _entered = tokio.enter();
-        let options = crate::Options::memory().permissions(below(folder.path()));
+        let options = crate::Options::memory().permissions(within(directory.path()));
         let mut js = JsRuntime::new(RuntimeOptions { extensions: vec![crate::init(options)], ..Default::default() });
         let mut message = |script: &'static str| {
             js.execute_script("main.js", script).unwrap();
@@ -163,7 +163,7 @@ mod tests {
         };
 
         for (script, named) in [
-            (r#"Deno.openKv("folder"); 0"#, "folder"),
+            (r#"Deno.openKv("directory"); 0"#, "directory"),
             (r#"Deno.openKv("text"); 0"#, "text"),
             (r#"Deno.openKv("missing/a.db"); 0"#, "missing/a.db"),
             (r#"Deno.openKv("file:missing/b.db"); 0"#, "missing/b.db"),

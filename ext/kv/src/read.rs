@@ -1,4 +1,4 @@
-//! Reads. They are done at once, on this thread, but for those that a write in flight may change: calls take effect in the
+//! Reads. They are done immediately, on this thread, but for those that a write in flight may change: calls take effect in the
 //! order in which they were made, awaited or not. These, and those that take long, are handed to another thread by the op, which
 //! returns `undefined`; [`op_openkv_wait`] waits for the last of them.
 
@@ -16,10 +16,10 @@ use smallvec::SmallVec;
 use crate::database::database;
 use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
-use crate::turn::{database_and_turn, turn};
 use crate::value::Decoder;
+use crate::yielding::{budget, database_and_budget};
 
-/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done at once.
+/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done immediately.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -33,7 +33,7 @@ pub(crate) fn op_openkv_get<'s>(
 }
 
 /// Reads the entries of several keys in one snapshot: for each key what [`op_openkv_get`] answers. `undefined` where
-/// that is not done at once.
+/// that is not done immediately.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -58,7 +58,7 @@ fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Va
 
 fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
     match key.is_null_or_undefined() {
-        // The reference reads a missing key as a selector without bounds.
+        // Deno reads a missing key as a selector without bounds.
         true => Err(openkv_engine::Error::IncompleteSelector.into()),
         false => key::from_v8(scope, key),
     }
@@ -79,7 +79,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
 /// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
-/// where that is not done at once.
+/// where that is not done immediately.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -145,9 +145,9 @@ pub(crate) fn op_openkv_count(
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
 ) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
-    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
+    let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
     let count = resource.database.count(&selector.parse()?);
-    Ok(async move { Ok(turn.wait(count).await? as f64) })
+    Ok(async move { Ok(budget.wait(count).await? as f64) })
 }
 
 /// The cursor that continues a listing after a key.
@@ -176,7 +176,7 @@ impl SelectorArgument {
     }
 }
 
-/// A key as scripts give it. Where a part has no stored form, the op says for what the key was.
+/// A key as scripts give it. Where a part has no encoded form, the op says for what the key was.
 pub(crate) struct KeyArgument(pub Result<Key, KeyError>);
 
 impl<'s> FromV8<'s> for KeyArgument {
@@ -260,7 +260,7 @@ impl Shape {
     }
 
     /// After how many bytes of values a read ends early.
-    fn most_bytes(self) -> usize {
+    fn max_bytes(self) -> usize {
         if matches!(self, Shape::Batch { .. }) { BATCH_BYTES } else { usize::MAX }
     }
 }
@@ -277,10 +277,10 @@ fn read<'s>(
     // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
     let resource = database(&state.borrow(), rid)?;
     let consistency = if eventual { Consistency::Eventual } else { Consistency::Strong };
-    let options = ReadOptions::default().consistency(consistency).max_bytes(shape.most_bytes());
+    let options = ReadOptions::default().consistency(consistency).max_bytes(shape.max_bytes());
     let entries = match resource.database.local() {
         Some(local) => {
-            let mut collector = Collector::new(scope, state, shape.most_bytes())?;
+            let mut collector = Collector::new(scope, state, shape.max_bytes())?;
             if local.try_read(reads, &mut |i, entry| collector.add(scope, i, entry))? {
                 let entries = collector.end()?;
                 return Ok(shape.of(scope, entries));
@@ -306,9 +306,9 @@ pub(crate) fn op_openkv_wait(
     state: &mut OpState,
 ) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
     let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
-    let turn = turn(state);
+    let budget = budget(state);
     Ok(async move {
-        let lists = turn.wait(later.entries).await?;
+        let lists = budget.wait(later.entries).await?;
         Ok(Found { lists: RefCell::new(lists), shape: later.shape })
     })
 }
@@ -350,7 +350,7 @@ impl Found {
         scope: &mut v8::PinScope<'s, '_>,
         state: &RefCell<OpState>,
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-        let mut collector = Collector::new(scope, state, self.shape.most_bytes())?;
+        let mut collector = Collector::new(scope, state, self.shape.max_bytes())?;
         let lists = self.lists.take();
         let entries = lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
         for (i, entry) in entries {
@@ -372,19 +372,19 @@ struct Collector<'s> {
     versionstamp: Option<(Versionstamp, v8::Local<'s, v8::Value>)>,
     entries: SmallVec<[(usize, Decoded<'s>); 1]>,
     bytes: usize,
-    most_bytes: usize,
+    max_bytes: usize,
     failure: Option<KvError>,
 }
 
 impl<'s> Collector<'s> {
-    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, most_bytes: usize) -> Result<Self, KvError> {
+    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, max_bytes: usize) -> Result<Self, KvError> {
         Ok(Self {
             keys: KeyDecoder::default(),
             values: Decoder::new(scope, state)?,
             versionstamp: None,
             entries: SmallVec::new(),
             bytes: 0,
-            most_bytes,
+            max_bytes,
             failure: None,
         })
     }
@@ -395,7 +395,7 @@ impl<'s> Collector<'s> {
             Ok(decoded) => self.entries.push((i, decoded)),
             Err(error) => self.failure = Some(error),
         }
-        if self.failure.is_none() && self.bytes < self.most_bytes {
+        if self.failure.is_none() && self.bytes < self.max_bytes {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -418,7 +418,7 @@ impl<'s> Collector<'s> {
 
     fn end(self) -> Result<Entries<'s>, KvError> {
         match self.failure {
-            None => Ok(Entries { entries: self.entries, is_cut: self.bytes >= self.most_bytes }),
+            None => Ok(Entries { entries: self.entries, is_cut: self.bytes >= self.max_bytes }),
             Some(error) => Err(error),
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn op_openkv_set_classes(
 }
 
 /// Encodes a value: bytes as they are, a bigint as a `u64` where it is said to be one, and everything else in V8's
-/// serialization format. Answers none where the value cannot be stored, after V8 has thrown why.
+/// serialization format. Returns none where the value cannot be stored, after V8 has thrown why.
 pub(crate) fn encode<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -189,7 +189,7 @@ impl<'s> Decoder<'s> {
             ValueRef::Bytes(bytes) => Ok(bytes_to_v8(scope, bytes)),
             ValueRef::U64(number) => {
                 let number = v8::BigInt::new_from_u64(scope, number).into();
-                self.u64.new_instance(scope, &[number]).map(Into::into).ok_or(KvError::Undecodable)
+                self.u64.new_instance(scope, &[number]).map(Into::into).ok_or(KvError::Deserialize)
             }
             ValueRef::V8(bytes) => self.deserialize(scope, bytes),
         }
@@ -208,7 +208,7 @@ impl<'s> Decoder<'s> {
             Some(true) => deserializer.read_value(context),
             _ => None,
         };
-        value.ok_or_else(|| self.classes.unknown.take().map_or(KvError::Undecodable, KvError::UnknownObject))
+        value.ok_or_else(|| self.classes.unknown.take().map_or(KvError::Deserialize, KvError::UnknownObject))
     }
 }
 

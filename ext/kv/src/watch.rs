@@ -26,7 +26,7 @@ impl Resource for WatchResource {
     }
 }
 
-/// Watches keys. Answers a resource.
+/// Watches keys. Returns a resource.
 #[op2(reentrant)]
 #[smi]
 pub(crate) fn op_openkv_watch(

@@ -9,7 +9,7 @@ use crate::error::KvError;
 use crate::key::{array, bytes_from_v8, kind};
 use crate::mutation::Mutations;
 use crate::read::{KeyArgument, KeysArgument, SelectorArgument, string, versionstamp_to_v8};
-use crate::turn::database_and_turn;
+use crate::yielding::database_and_budget;
 
 /// Commits an atomic operation. Returns the versionstamp, or the positions of the checks that did not hold.
 #[op2(reentrant)]
@@ -22,33 +22,33 @@ pub(crate) fn op_openkv_write(
 ) -> impl Future<Output = Result<CommitAnswer, KvError>> + use<> {
     let staged = mutations.map(Mutations::to_commit).unwrap_or_default();
     let queue = || {
-        let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
+        let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
         let now = resource.database.now();
         let write = AtomicWrite {
             checks: checks.0.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
             mutations: staged.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
             enqueues: enqueues.0.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
         };
-        Ok::<_, KvError>((turn, resource.database.write(write)))
+        Ok::<_, KvError>((budget, resource.database.write(write)))
     };
     // The write is queued here, in the order of the calls; only the answer is waited for.
     let queued = queue();
     async move {
-        let (turn, answer) = queued?;
-        Ok(CommitAnswer(turn.wait(answer).await?))
+        let (budget, answer) = queued?;
+        Ok(CommitAnswer(budget.wait(answer).await?))
     }
 }
 
-/// Deletes the first entries of a selector. Answers how many.
+/// Deletes the first entries of a selector. Returns how many.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_delete_range(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[scoped] selector: SelectorArgument,
 ) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
-    let (resource, turn) = database_and_turn(&state.borrow(), rid)?;
+    let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
     let answer = resource.database.delete_range(&selector.parse()?);
-    Ok(async move { Ok(turn.wait(answer).await? as f64) })
+    Ok(async move { Ok(budget.wait(answer).await? as f64) })
 }
 
 /// What became of a write, as the shim takes it.

@@ -3,8 +3,8 @@
 use openkv_torture::fuzz;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let folder = fuzz::folder();
-    let path = folder.path().join("db");
+    let directory = fuzz::directory();
+    let path = directory.path().join("db");
     let script = fuzz::script(data);
     let torture = format!("async () => (await torture({{ ...host, path: {path:?} }}, {script})).join('\\n')");
     assert_eq!(openkv_fuzz_v8::run(&torture), "", "{script}");

@@ -24,7 +24,7 @@ const SCRIPT: &str = r#"async () => {
 
 /// The file, and the engine that stores what no script can.
 static DATABASE: LazyLock<(PathBuf, Database)> = LazyLock::new(|| {
-    let path = openkv_torture::fuzz::folder().keep().join("db");
+    let path = openkv_torture::fuzz::directory().keep().join("db");
     let location = Location::File { path: path.clone(), follow_links: true };
     let database = sqlite::open(location, Options::default()).expect("a new file can be opened");
     openkv_fuzz_v8::run(&format!("async () => (host.path = {path:?}, '')"));

@@ -8,7 +8,7 @@ use openkv_ext::engine::sqlite::Location;
 use openkv_ext::{Options, Place};
 
 /// How long a script may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 deno_core::extension!(fuzz_host, deps = [openkv], esm_entry_point = "ext:fuzz_host/host.js", esm = [dir "src", "host.js"]);
 
@@ -69,9 +69,9 @@ impl Scripts {
         let _entered = self.tokio.enter();
         self.js.execute_script("script.js", script).unwrap_or_else(|error| panic!("{error}: {function}"));
         loop {
-            let turn = tokio::time::timeout(PATIENCE, self.js.run_event_loop(PollEventLoopOptions::default()));
+            let turn = tokio::time::timeout(TIMEOUT, self.js.run_event_loop(PollEventLoopOptions::default()));
             // A promise that was rejected and that no one has looked at ends the turn.
-            let ended = self.tokio.block_on(turn).unwrap_or_else(|_| panic!("no end in {PATIENCE:?}: {function}"));
+            let ended = self.tokio.block_on(turn).unwrap_or_else(|_| panic!("no end in {TIMEOUT:?}: {function}"));
             if let Some(answer) = self.answer() {
                 return answer;
             }

@@ -73,7 +73,7 @@ async function run(scope: Scope, body: () => unknown): Promise<Outcome> {
   return length > 0 ? { kind: "failedSteps", count: length } : { kind: "ok" };
 }
 
-/** Reports steps that still run, which nobody waits for. Answers whether there are some. */
+/** Reports steps that still run, which nobody waits for. Returns whether there are some. */
 function reportIncomplete(scope: Scope): boolean {
   let incomplete = false;
   for (const step of new SafeArrayIterator(scope.steps)) {

@@ -1,9 +1,9 @@
-//! Files with environment variables, a `NAME=value` a line, read as the reference reads them.
+//! Files with environment variables, a `NAME=value` a line, read as Deno reads them.
 
 use std::env;
 
 /// Sets the variables of these files that are not set yet. Later files win over earlier ones, and in a file the first
-/// line of a name. Answers what could not be read.
+/// line of a name. Returns what could not be read.
 ///
 /// # Safety
 /// No other thread may be running: the environment of a process has no lock.
@@ -126,7 +126,7 @@ impl<'a> Value<'a> {
 mod tests {
     use super::*;
 
-    /// Each value as the reference has it, where A is set to 1.
+    /// Each value as Deno has it, where A is set to 1.
     #[test]
     fn lines_are_read_as_the_reference_reads_them() {
         let lookup = |name: &str| if name == "A" { "1".into() } else { String::new() };

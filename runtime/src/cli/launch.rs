@@ -13,7 +13,7 @@ use super::flags::RuntimeFlags;
 use super::outcome::Outcome;
 use super::warnings;
 
-/// Where remote modules may come from if the user does not say, as in the reference.
+/// Where remote modules may come from if the user does not say, as in Deno.
 const IMPORT_HOSTS: [&str; 7] = [
     "deno.land:443",
     "jsr.io:443",
@@ -48,14 +48,14 @@ fn end_by_signals() {
     }
 }
 
-/// The URL of a file, which the user named by its path in the current folder, or by its URL.
+/// The URL of a file, which the user named by its path in the current directory, or by its URL.
 pub(super) fn url(file: &str) -> Result<Url, String> {
-    deno_core::resolve_url_or_path(file, &current_folder()?).map_err(|error| error.to_string())
+    deno_core::resolve_url_or_path(file, &current_directory()?).map_err(|error| error.to_string())
 }
 
-/// The folder that relative paths start from.
-pub(super) fn current_folder() -> Result<PathBuf, String> {
-    std::env::current_dir().map_err(|error| format!("there is no current folder: {error}"))
+/// The directory that relative paths start from.
+pub(super) fn current_directory() -> Result<PathBuf, String> {
+    std::env::current_dir().map_err(|error| format!("there is no current directory: {error}"))
 }
 
 /// What a runtime with these flags is made with.

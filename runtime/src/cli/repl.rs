@@ -5,7 +5,7 @@ use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
 
-/// What the reference calls its session in the current folder: so both open the same database.
+/// What Deno calls its session in the current directory: so both open the same database.
 const MAIN_MODULE: &str = "./$deno$repl.mts";
 
 /// `openkv repl`: reads, evaluates and prints, again and again.

@@ -20,7 +20,7 @@ pub(crate) struct Run {
 
 pub(super) fn declare() -> Command {
     let script = Arg::new("script")
-        // One argument, so that nothing behind FILE is taken for a flag of ours.
+        // One argument, so that nothing after FILE is taken for a flag of ours.
         .value_names(["FILE", "ARGS"])
         .num_args(1..)
         .required(true)

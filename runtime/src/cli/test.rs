@@ -16,9 +16,9 @@ use super::outcome::Outcome;
 
 /// `openkv test`: runs modules for their tests.
 pub(crate) struct Test {
-    /// Files, folders and patterns.
+    /// Files, directories and patterns.
     paths: Vec<String>,
-    /// Files, folders and patterns to leave out.
+    /// Files, directories and patterns to leave out.
     ignored: Vec<String>,
     /// `Deno.args`.
     args: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Test {
     flags: RuntimeFlags,
 }
 
-/// Flags of the reference for tests that cannot be honoured. See those of all runs in [`flags`].
+/// Flags of Deno for tests that cannot be honoured. See those of all runs in [`flags`].
 const REFUSED: [(&str, Option<char>, &str); 10] = [
     ("changed", None, "name the modules"),
     ("clean", None, "coverage is not collected"),
@@ -47,8 +47,8 @@ const REFUSED: [(&str, Option<char>, &str); 10] = [
 
 pub(super) fn declare() -> Command {
     let paths = Arg::new("paths").value_name("PATHS").num_args(0..).help(
-        "Files, and folders in which to look for modules that are named test.ts, *_test.ts or *.test.ts (or .tsx, .js, \
-         .jsx, .mts, .mjs), or lie in __tests__; by default the current folder",
+        "Files, and directories in which to look for modules that are named test.ts, *_test.ts or *.test.ts (or .tsx, .js, \
+         .jsx, .mts, .mjs), or lie in __tests__; by default the current directory",
     );
     let count = |name, help| {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32)).default_value("0").help(help)
@@ -86,7 +86,7 @@ pub(super) fn declare() -> Command {
             arguments::switch("sanitize-resources")
                 .help("Fail tests that leave files, sockets or databases open [env: DENO_TEST_SANITIZE_RESOURCES=1]"),
         )
-        .arg(arguments::list("ignore".into(), "PATH").help("Files and folders to leave out"))
+        .arg(arguments::list("ignore".into(), "PATH").help("Files and directories to leave out"))
         .arg(arguments::switch("no-run").help("Load the modules, and run nothing"))
         .arg(arguments::switch("permit-no-files").help("Succeed where there are no modules to test"))
         .arg(
@@ -169,7 +169,7 @@ impl Test {
 
     /// Completes what the command line says by the configuration file of the current directory. Returns the modules.
     fn configure(&mut self) -> Result<Vec<Url>, String> {
-        let current = launch::current_folder()?;
+        let current = launch::current_directory()?;
         let project = Project::of_directory(&current, &self.flags.modules.config).map_err(|error| error.to_string())?;
         let mut named = Paths { base: current.clone(), paths: self.paths.clone() };
         let mut ignored = vec![Paths { base: current, paths: self.ignored.clone() }];

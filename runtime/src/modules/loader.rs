@@ -249,7 +249,7 @@ impl GraphLoader {
     }
 }
 
-/// What is wrong with a graph, and where in it. To scripts, all of it is a TypeError, as in the reference.
+/// What is wrong with a graph, and where in it. To scripts, all of it is a TypeError, as in Deno.
 fn describe(error: &ModuleGraphError) -> JsErrorBox {
     JsErrorBox::type_error(error.to_string_with_range())
 }

@@ -1,4 +1,4 @@
-//! The checksums of remote modules, in the lock file that the reference keeps.
+//! The checksums of remote modules, in the lock file that Deno keeps.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! How scripts find their modules: as the reference does, with its libraries. A graph of all modules that the main module
+//! How scripts find their modules: as Deno does, with its libraries. A graph of all modules that the main module
 //! may need is built before it runs; what it imports later extends the graph.
 
 use std::error::Error;

@@ -20,7 +20,7 @@ pub struct ModuleOptions {
 /// Which configuration file applies.
 #[derive(Clone, Debug, Default)]
 pub enum Config {
-    /// `deno.json` or `deno.jsonc` in the folder of the script, or one above.
+    /// `deno.json` or `deno.jsonc` in the directory of the script, or one above.
     #[default]
     Discovered,
     /// This one.

@@ -48,7 +48,7 @@ pub(super) struct Settings {
 }
 
 impl Project {
-    /// The configuration file of a main module: of its folder, or of the current one if it is no file.
+    /// The configuration file of a main module: of its directory, or of the current one if it is no file.
     ///
     /// # Errors
     /// The file is wrong, or one that was named is not there.

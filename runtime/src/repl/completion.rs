@@ -10,7 +10,7 @@ use super::session::Session;
 const OBJECT_GROUP: &str = "completion";
 
 impl Session {
-    /// Completes what was typed before the cursor. Answers where the word to replace begins, in bytes, and what it may
+    /// Completes what was typed before the cursor. Returns where the word to replace begins, in bytes, and what it may
     /// become, in alphabetical order.
     pub fn complete(&mut self, typed: &str) -> (usize, Vec<String>) {
         let (object, word) = split(typed);
@@ -50,7 +50,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(Into::into)
 }
 
-/// Splits what was typed into the object whose properties are asked for, if there is one, and the word behind it: `a.b.c`
+/// Splits what was typed into the object whose properties are asked for, if there is one, and the word after it: `a.b.c`
 /// into `a.b` and `c`.
 fn split(typed: &str) -> (Option<&str>, &str) {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '?');
@@ -61,7 +61,7 @@ fn split(typed: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a name can stand behind a dot.
+/// Whether a name can follow a dot.
 fn is_word(name: &str) -> bool {
     let mut chars = name.chars();
     let is_letter = |c: char| c.is_alphabetic() || matches!(c, '_' | '$');

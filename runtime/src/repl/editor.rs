@@ -84,7 +84,7 @@ impl Keyboard {
         self.isolate.terminate_execution();
     }
 
-    /// Lets the isolate evaluate input, and interrupts it each time that the user presses Ctrl-C. Answers whether the
+    /// Lets the isolate evaluate input, and interrupts it each time that the user presses Ctrl-C. Returns whether the
     /// session goes on.
     fn evaluate(&self, text: String) -> bool {
         let (interrupt, interrupts) = mpsc::unbounded_channel();
@@ -124,7 +124,7 @@ fn remember(lines: &mut Editor<Assistant, FileHistory>, text: &str, history: Opt
     }
 }
 
-/// Answers what the editor asks about the text in it.
+/// Returns what the editor asks about the text in it.
 struct Assistant {
     requests: mpsc::UnboundedSender<Request>,
 }
@@ -141,9 +141,10 @@ impl Completer for Assistant {
 
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
-        Ok(match openkv_js::transpile::is_incomplete(context.input()) {
-            true => ValidationResult::Incomplete,
-            false => ValidationResult::Valid(None),
+        Ok(if openkv_js::transpile::is_incomplete(context.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
         })
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum Request {
 /// Statements to evaluate.
 pub(super) struct Input {
     pub text: String,
-    /// Says that the user has lost patience.
+    /// Says that the user has lost timeout.
     pub interrupts: mpsc::UnboundedReceiver<()>,
     /// Told once the result has been printed.
     pub done: oneshot::Sender<()>,

@@ -21,7 +21,7 @@ use input::{Input, Request};
 use print::print;
 use session::Session;
 
-/// Where the lines that were typed on a terminal are kept, in the folder of the databases.
+/// Where the lines that were typed on a terminal are kept, in the directory of the databases.
 const HISTORY: &str = "openkv_history.txt";
 
 /// A script that the REPL evaluates before it reads input.
@@ -33,7 +33,7 @@ pub struct Preamble {
 }
 
 /// Loads the main module, evaluates the preambles, and then what standard input brings, statement by statement, and
-/// prints the results. Answers the exit code.
+/// prints the results. Returns the exit code.
 ///
 /// On a terminal, the user has a line editor, whose history is kept for the next time; timers and servers run on while
 /// they type. Errors are printed, and the session goes on: it ends with the input, or when the script does.
@@ -95,9 +95,9 @@ async fn next(session: &mut Session, requests: &mut mpsc::UnboundedReceiver<Requ
     .await
 }
 
-/// The file of the history. Without a folder for it there is none.
+/// The file of the history. Without a directory for it there is none.
 fn history() -> Option<PathBuf> {
-    let folder = Environment::at_start().cache_directory.as_ref().ok()?;
-    std::fs::create_dir_all(folder).ok()?;
-    Some(folder.join(HISTORY))
+    let directory = Environment::at_start().cache_directory.as_ref().ok()?;
+    std::fs::create_dir_all(directory).ok()?;
+    Some(directory.join(HISTORY))
 }

@@ -40,7 +40,7 @@ pub(super) struct Session {
 /// What the inspector has sent.
 #[derive(Default)]
 struct Received {
-    /// Answers, by the number of the call.
+    /// Returns, by the number of the call.
     answers: HashMap<i32, Value>,
     /// What was thrown during a call with nobody to catch it, such as by a listener of an event.
     thrown: Vec<Value>,
@@ -104,7 +104,7 @@ impl Session {
         self.runtime.js().v8_isolate().thread_safe_handle()
     }
 
-    /// Evaluates statements, in TypeScript, and remembers the result. Answers its text, or that of what was thrown.
+    /// Evaluates statements, in TypeScript, and remembers the result. Returns its text, or that of what was thrown.
     pub async fn evaluate(
         &mut self,
         text: &str,
@@ -129,7 +129,7 @@ impl Session {
         result.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// Evaluates a script. Answers the text of the result, or that of what was thrown.
+    /// Evaluates a script. Returns the text of the result, or that of what was thrown.
     async fn evaluate_script(
         &mut self,
         script: &str,
@@ -150,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Calls a function of `js/runtime/repl.ts` with an object of the inspector. Answers the text that it returns.
+    /// Calls a function of `js/runtime/repl.ts` with an object of the inspector. Returns the text that it returns.
     fn apply(&mut self, function: &str, object: &Value) -> Result<String, CallError> {
         let argument = ["objectId", "unserializableValue", "value"]
             .into_iter()
@@ -173,13 +173,13 @@ impl Session {
         }
     }
 
-    /// Calls a method of the inspector that answers at once.
+    /// Calls a method of the inspector that answers immediately.
     pub fn call(&mut self, method: &str, parameters: Value) -> Result<Value, CallError> {
         let call = self.post(method, parameters);
         self.take_answer(call).unwrap_or(Err(CallError::NeverResolves))
     }
 
-    /// Calls a method of the inspector. Answers the number of the call.
+    /// Calls a method of the inspector. Returns the number of the call.
     fn post(&mut self, method: &str, parameters: Value) -> i32 {
         self.last_call += 1;
         // What comes late, to a call that was interrupted, interests nobody.

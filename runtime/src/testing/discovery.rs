@@ -11,13 +11,13 @@ use glob::{MatchOptions, Pattern, PatternError};
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// A path names nothing.
-    #[error("\"{0}\" is no file and no folder")]
+    #[error("\"{0}\" is no file and no directory")]
     NotFound(String),
-    /// A folder cannot be read.
-    #[error("{folder:?} cannot be read: {source}")]
+    /// A directory cannot be read.
+    #[error("{directory:?} cannot be read: {source}")]
     Unreadable {
-        /// The folder.
-        folder: PathBuf,
+        /// The directory.
+        directory: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -33,7 +33,7 @@ pub enum DiscoveryError {
 
 const EXTENSIONS: [&str; 8] = ["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "cjs"];
 
-/// Folders with other people's modules, or none at all.
+/// Directories with other people's modules, or none at all.
 const SKIPPED: [&str; 2] = ["node_modules", ".git"];
 
 /// Paths, some with wildcards, and the directory that they start from.
@@ -45,12 +45,12 @@ pub struct Paths {
     pub paths: Vec<String>,
 }
 
-/// The modules that paths and URLs stand for: a file for itself, a folder for the modules in it whose names say that they
+/// The modules that paths and URLs stand for: a file for itself, a directory for the modules in it whose names say that they
 /// are tests, and a path with wildcards for such modules, too. No paths at all stand for the base. `ignored` takes files and
 /// directories out, and puts those back that begin with `!`: the last that matches decides.
 ///
 /// # Errors
-/// A path that names nothing, a folder that cannot be read, or a pattern that is none.
+/// A path that names nothing, a directory that cannot be read, or a pattern that is none.
 pub fn discover(named: &Paths, ignored: &[Paths]) -> Result<Vec<Url>, DiscoveryError> {
     let Paths { base, paths } = named;
     let ignored = ignored
@@ -98,9 +98,9 @@ const MATCHING: MatchOptions =
 
 /// What a path of the command line stands for.
 enum Selector {
-    /// A file or folder.
+    /// A file or directory.
     Path(PathBuf),
-    /// What matches a pattern, below the last folder without wildcards.
+    /// What matches a pattern, below the last directory without wildcards.
     Pattern { root: PathBuf, pattern: Pattern },
 }
 
@@ -132,13 +132,13 @@ impl Selector {
     }
 }
 
-/// Adds the files below a folder that are wanted.
-fn walk(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), DiscoveryError> {
-    let unreadable = |source| DiscoveryError::Unreadable { folder: folder.into(), source };
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
+/// Adds the files below a directory that are wanted.
+fn walk(directory: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), DiscoveryError> {
+    let unreadable = |source| DiscoveryError::Unreadable { directory: directory.into(), source };
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
-        // Links to folders are not followed: they may lead in circles.
+        // Links to directories are not followed: they may lead in circles.
         if entry.file_type().map_err(unreadable)?.is_dir() {
             if !SKIPPED.iter().any(|name| entry.file_name() == *name) {
                 walk(&path, is_wanted, found)?;
@@ -150,7 +150,7 @@ fn walk(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBu
     Ok(())
 }
 
-/// Whether the name of a module says that it holds tests: `test.ts`, `x_test.ts`, `x.test.ts`, or in a folder `__tests__`.
+/// Whether the name of a module says that it holds tests: `test.ts`, `x_test.ts`, `x.test.ts`, or in a directory `__tests__`.
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = stem == "test" || stem.ends_with("_test") || stem.ends_with(".test");

@@ -1,6 +1,6 @@
 //! What a test left behind.
 
-use super::turn::turn;
+use super::tick::tick;
 use deno_core::JsRuntime;
 use deno_core::error::CoreError;
 use deno_core::stats::{RuntimeActivity, RuntimeActivityDiff, RuntimeActivityStats, RuntimeActivityStatsFilter};
@@ -40,7 +40,7 @@ impl LeakCheck {
             if self.difference(js).is_empty() {
                 return Ok(None);
             }
-            turn(js).await?;
+            tick(js).await?;
         }
         let difference = self.difference(js);
         Ok((!difference.is_empty()).then(|| describe(&difference)))

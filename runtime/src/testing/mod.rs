@@ -10,7 +10,7 @@ mod plan;
 mod reporter;
 mod runner;
 mod shown;
-mod turn;
+mod tick;
 mod verdict;
 
 use std::io;

@@ -20,7 +20,7 @@ use super::options::TestOptions;
 use super::output::Output;
 use super::plan::{Event, JsOutcome, Test};
 use super::reporter::{Failure, Item, Outcome, Report, SharedReport};
-use super::turn::turn;
+use super::tick::tick;
 use crate::extensions::testing::EventSink;
 use crate::report::{report, report_caught};
 use crate::runtime::{Runtime, close_databases};
@@ -97,7 +97,7 @@ impl<'a> Runner<'a> {
         let module = self.runtime.js().load_side_es_module(&main).await?;
         self.runtime.evaluate(module).await?;
         // What the module threw comes up in the event loop.
-        turn(self.runtime.js()).await?;
+        tick(self.runtime.js()).await?;
 
         let tests: Vec<Test> = self.call("tests", &[]).await?;
         let total = tests.len();
@@ -172,7 +172,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Runs a test as often as it shall run. Answers how it ended, and whether it failed before it passed.
+    /// Runs a test as often as it shall run. Returns how it ended, and whether it failed before it passed.
     async fn repeat(&mut self, index: usize, test: &Test, item: &Item) -> Result<(Outcome, bool), CoreError> {
         let mut flaky = false;
         for _ in 0..=test.repeats.unwrap_or(self.options.repeats) {
@@ -190,7 +190,7 @@ impl<'a> Runner<'a> {
         Ok((Outcome::Ok, flaky))
     }
 
-    /// Runs a test once. Answers why it failed, if it did.
+    /// Runs a test once. Returns why it failed, if it did.
     async fn attempt(&mut self, index: usize, test: &Test) -> Result<Option<Failure>, CoreError> {
         let leaks = LeakCheck::begin(
             self.runtime.js(),
@@ -251,14 +251,14 @@ impl<'a> Runner<'a> {
         Ok(serde_v8::from_v8(scope, answer).map_err(JsErrorBox::from_err)?)
     }
 
-    /// Reports, behind everything that was printed so far.
+    /// Reports, after everything that was printed so far.
     fn with_report(&self, tell: impl FnOnce(&mut Report, &str)) {
         self.output.drain();
         tell(&mut self.report.lock(), &self.module);
     }
 }
 
-/// Takes an event. Answers the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.
+/// Takes an event. Returns the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.
 fn take(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
     match event {
         Event::StepStarted { id, name, path, location } => {
@@ -311,7 +311,7 @@ impl Watchdog {
         Self { stop, thread: thread.ok() }
     }
 
-    /// Answers whether the script was stopped.
+    /// Returns whether the script was stopped.
     fn stop(self) -> bool {
         drop(self.stop);
         self.thread.is_some_and(|thread| thread.join().unwrap_or(false))

@@ -2,10 +2,12 @@ use std::env;
 
 use deno_core::url::Url;
 
-/// How a module is named to the user: by its path in the current folder.
+/// How a module is named to the user: by its path in the current directory.
 pub(super) fn shown(module: &Url) -> String {
-    let folder = env::current_dir().ok().and_then(|folder| Url::from_directory_path(folder).ok());
-    match folder.and_then(|folder| module.as_str().strip_prefix(folder.as_str()).map(|path| format!("./{path}"))) {
+    let directory = env::current_dir().ok().and_then(|directory| Url::from_directory_path(directory).ok());
+    match directory
+        .and_then(|directory| module.as_str().strip_prefix(directory.as_str()).map(|path| format!("./{path}")))
+    {
         Some(path) => path,
         None => module.to_string(),
     }

@@ -11,7 +11,7 @@ const refused: [string, (atomic: Deno.AtomicOperation) => Deno.AtomicOperation][
   ["max", (atomic) => atomic.max(["text"], 1n)],
 ];
 
-/** Commits so often, a hundred at once. Answers how many were rejected. */
+/** Commits so often, a hundred at once. Returns how many were rejected. */
 async function rejected(build: (i: number) => Deno.AtomicOperation): Promise<number> {
   let rejected = 0;
   for (let i = 0; i < Number(times); i += 100) {

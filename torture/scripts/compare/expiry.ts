@@ -3,9 +3,9 @@ import { figure, sleep } from "./figure.ts";
 
 const [path, times, seconds] = Deno.args;
 const kv = await Deno.openKv(path);
-const patience = Number(seconds) * 1000;
+const timeout = Number(seconds) * 1000;
 
-/** Stores so many entries that expire, and looks at each right after. Answers how many were seen. */
+/** Stores so many entries that expire, and looks at each right after. Returns how many were seen. */
 async function seen(group: string, value: unknown, look: (key: string[], versionstamp: string) => Promise<boolean>) {
   const looks = Array.from({ length: Number(times) }, async (_, i) => {
     const key = [group, String(i)];
@@ -37,7 +37,7 @@ let longest = 0;
 tell("read", await seen("get", 1, async (key) => {
   const begin = Date.now();
   let seen = 0;
-  while ((await kv.get(key)).value !== null && Date.now() < begin + patience) {
+  while ((await kv.get(key)).value !== null && Date.now() < begin + timeout) {
     seen = Date.now() - begin + 1;
     await sleep(100);
   }

@@ -32,7 +32,7 @@ async function use(kv: Deno.Kv) {
 }
 
 if (later !== undefined) {
-  // Closing brings the entries from the log to the file.
+  // Closing brings the entries from the WAL to the file.
   using kv = await Deno.openKv(path);
   for (let i = 0; i < 20; i++) await kv.set(["before", i], new Uint8Array(60_000));
 }

@@ -1,5 +1,5 @@
 // Handles the messages of a queue until its input ends. It prints "acknowledged" for each that was handled, and at the end
-// what happened altogether, and to those that were in delivery when the listener before it was killed.
+// what happened altogether, and to those that were in flight when the listener before it was killed.
 import { sleep } from "./figure.ts";
 
 const [path, killed] = Deno.args;

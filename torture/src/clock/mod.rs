@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::runtime::Runtime;
-use crate::{Outcome, PATIENCE, Programs, Under, failed};
+use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 use process::{Line, Offset, Process, build_library};
 
 /// How long to try.
@@ -127,15 +127,15 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
     let slow = (window + 2 * WARM).as_millis().to_string();
     let start = |script, args: &[&str]| {
         let process = Process::start(runtime, script, directory.path(), args, library, &offset)?;
-        process.wait(PATIENCE, "ready", || !process.lines("ready").is_empty())?;
+        process.wait(TIMEOUT, "ready", || !process.lines("ready").is_empty())?;
         Ok::<_, String>(process)
     };
     let listener = start("listen", &["kv.sqlite3", &slow])?;
     let writer = start("write", &["kv.sqlite3"])?;
     let mut pair = Pair { listener, writer, offset, bound };
 
-    pair.writer.send("slow", PATIENCE)?;
-    pair.writer.send(&format!("expire before {BEFORE}"), PATIENCE)?;
+    pair.writer.send("slow", TIMEOUT)?;
+    pair.writer.send(&format!("expire before {BEFORE}"), TIMEOUT)?;
     pair.write_for(WARM)?;
     let stepped = pair.step(step.offset)?;
     let is_expired = step.offset >= BEFORE;
@@ -144,13 +144,13 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
         pair.write_for(WARM)?;
         pair.step(0)?;
     }
-    pair.writer.send(&format!("expire after {AFTER}"), PATIENCE)?;
+    pair.writer.send(&format!("expire after {AFTER}"), TIMEOUT)?;
     pair.write_for(window)?;
     pair.settle();
     let mut found = pair.judge(first);
     found.expiry = pair.judge_expiry(stepped, is_expired, step.is_glitch);
     // The handler may end a little later than it was to.
-    pair.listener.wait(window + PATIENCE, "slow end", || !pair.listener.lines("slow end").is_empty())?;
+    pair.listener.wait(window + TIMEOUT, "slow end", || !pair.listener.lines("slow end").is_empty())?;
     found.slow = pair.listener.lines("slow begin").len();
     found.errors = pair.listener.errors()? + &pair.writer.errors()?;
     Ok(found)
@@ -159,9 +159,9 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
 impl Pair {
     /// Lets the writer write for some time. What it wrote by then is due before the clock is stepped.
     fn write_for(&mut self, time: Duration) -> Result<(), String> {
-        self.writer.send("go", PATIENCE)?;
+        self.writer.send("go", TIMEOUT)?;
         thread::sleep(time);
-        self.writer.send("pause", PATIENCE)
+        self.writer.send("pause", TIMEOUT)
     }
 
     /// Waits until what was written is noticed, or is late.
@@ -182,7 +182,7 @@ impl Pair {
         self.offset.set(offset)?;
         let stepped = Instant::now();
         let is_off = || self.listener.clock_offset().is_some_and(|off| (off - offset).abs() < DATE_AGE);
-        self.listener.wait(PATIENCE, "step of the clock, which the program takes from elsewhere", is_off)?;
+        self.listener.wait(TIMEOUT, "step of the clock, which the program takes from elsewhere", is_off)?;
         Ok(stepped)
     }
 

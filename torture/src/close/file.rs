@@ -78,7 +78,7 @@ mod tests {
     use openkv_engine::{AtomicWrite, Mutation, Value};
 
     use super::*;
-    use crate::PATIENCE;
+    use crate::TIMEOUT;
 
     /// Writes what `scripts/close/write.ts` does with a write of number 7 and 3 bytes.
     fn write(path: &Path) {
@@ -88,7 +88,7 @@ mod tests {
         let database = sqlite::open(Location::file(path), Options::default()).unwrap();
         database.write_blocking(write.mutate(set(key("last", 0.0), vec![0, 7]))).unwrap().into_result().unwrap();
         database.close();
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
     }
 
     fn judge(writes: &[&str], path: &Path) -> &'static str {

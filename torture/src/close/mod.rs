@@ -14,7 +14,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::runtime::{Runtime, wait, wait_for_line};
-use crate::{Outcome, PATIENCE, Programs, Under, failed};
+use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 use file::{Acknowledged, Verdict};
 
 /// How long to try.
@@ -170,7 +170,7 @@ fn go_on(runtime: &Runtime, way: &str, rounds: u64) -> Result<Vec<Count>, String
     let mut command = runtime.script("close/go_on.ts", directory.path());
     command.arg(directory.path()).args([way, &rounds.to_string()]);
     let child = command.stdout(create(&stdout)?).stderr(create(&stderr)?).spawn().map_err(failed("closing"))?;
-    let output = wait(child, PATIENCE + PER_ROUND * rounds as u32)?;
+    let output = wait(child, TIMEOUT + PER_ROUND * rounds as u32)?;
     let [mut immediately, mut answered] =
         [Count::new(way), Count::new(format!("{way}, once writes in flight were answered"))];
     // A message that was in flight when its file was renamed is reported there, and no failure.
@@ -205,8 +205,8 @@ fn end(runtime: &Runtime, way: &str, closes: bool, first: usize, processes: u64)
         let mut command = runtime.script("close/end.ts", directory.path());
         command.arg(&path).args([way, kind, &closes.to_string()]);
         let child = command.spawn().map_err(failed("a process"))?;
-        let Some(output) = wait(child, PATIENCE)? else {
-            count.fail(format!("{kind}: no end within {PATIENCE:?}"));
+        let Some(output) = wait(child, TIMEOUT)? else {
+            count.fail(format!("{kind}: no end within {TIMEOUT:?}"));
             continue;
         };
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -245,8 +245,8 @@ fn close_locked(runtime: &Runtime, processes: u64) -> Result<Count, String> {
         thread::sleep(LOCKED);
         file.execute_batch("rollback").map_err(failed("unlocking a file"))?;
         drop(file);
-        let Some(output) = wait(child, PATIENCE)? else {
-            count.fail(format!("the write was not answered within {PATIENCE:?}"));
+        let Some(output) = wait(child, TIMEOUT)? else {
+            count.fail(format!("the write was not answered within {TIMEOUT:?}"));
             continue;
         };
         let stdout = String::from_utf8_lossy(&output.stdout);

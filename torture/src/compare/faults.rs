@@ -12,16 +12,16 @@ use crate::runtime::{wait, wait_for_line};
 const DATABASE: &str = "kv.sqlite3";
 
 /// How long a script waits in vain, which then counts as hanging.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// More than the script has written.
 static GARBAGE: [u8; 256 * 1024] = [0x5a; 256 * 1024];
 
 /// What fails.
 enum Fault {
-    /// Under a shell that makes the folder, where it can, such that it fails. Linux alone, and not everywhere there.
+    /// Under a shell that makes the directory, where it can, such that it fails. Linux alone, and not everywhere there.
     Within(&'static str),
-    /// What is done to the folder before the script starts, or once the database is open.
+    /// What is done to the directory before the script starts, or once the database is open.
     Before(fn(&Path) -> std::io::Result<()>),
     After(fn(&Path) -> std::io::Result<()>),
 }
@@ -32,55 +32,55 @@ const FAULTS: [(&str, Fault); 8] = [
         Fault::Within("unshare -rm sh -c 'mount -t tmpfs -o size=1m none . && cd \"$PWD\" && exec \"$@\"' sh \"$@\""),
     ),
     (
-        "the folder is on a read-only disk",
+        "the directory is on a read-only disk",
         Fault::Within(
             "unshare -rm sh -c 'mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && exec \"$@\"' sh \"$@\"",
         ),
     ),
     ("the file may not grow", Fault::Within("trap '' XFSZ; ulimit -f 512; exec \"$@\"")),
-    ("the file is garbage", Fault::Before(|folder| fs::write(folder.join(DATABASE), GARBAGE))),
-    ("the file is a folder", Fault::Before(|folder| fs::create_dir(folder.join(DATABASE)))),
-    ("the file is overwritten with garbage while open", Fault::After(|folder| overwrite(folder, ""))),
-    ("the log is overwritten with garbage while open", Fault::After(|folder| overwrite(folder, "-wal"))),
-    ("the file is deleted while open", Fault::After(|folder| fs::remove_file(folder.join(DATABASE)))),
+    ("the file is garbage", Fault::Before(|directory| fs::write(directory.join(DATABASE), GARBAGE))),
+    ("the file is a directory", Fault::Before(|directory| fs::create_dir(directory.join(DATABASE)))),
+    ("the file is overwritten with garbage while open", Fault::After(|directory| overwrite(directory, ""))),
+    ("the WAL is overwritten with garbage while open", Fault::After(|directory| overwrite(directory, "-wal"))),
+    ("the file is deleted while open", Fault::After(|directory| fs::remove_file(directory.join(DATABASE)))),
 ];
 
 pub(super) fn faults(setting: &Setting) -> Figures {
     let mut figures = Vec::new();
     for (i, (what, fault)) in FAULTS.iter().enumerate() {
-        let folder = setting.folder.path().join(i.to_string());
-        fs::create_dir(&folder).map_err(failed("a folder"))?;
-        let (shown, kept) = end(run(setting, &folder, fault).map_err(failed(what))?.as_ref());
+        let directory = setting.directory.path().join(i.to_string());
+        fs::create_dir(&directory).map_err(failed("a directory"))?;
+        let (shown, kept) = end(run(setting, &directory, fault).map_err(failed(what))?.as_ref());
         figures.push(Figure::new(what, shown, kept));
     }
     Ok(figures)
 }
 
 /// Runs the script with a fault. None where it hung.
-fn run(setting: &Setting, folder: &Path, fault: &Fault) -> Result<Option<Output>, String> {
+fn run(setting: &Setting, directory: &Path, fault: &Fault) -> Result<Option<Output>, String> {
     const SCRIPT: &str = "compare/fault.ts";
     let mut command = match fault {
-        Fault::Within(shell) => setting.runtime.within(&["sh", "-c", shell, "sh"], SCRIPT, folder),
-        Fault::Before(_) | Fault::After(_) => setting.runtime.script(SCRIPT, folder),
+        Fault::Within(shell) => setting.runtime.within(&["sh", "-c", shell, "sh"], SCRIPT, directory),
+        Fault::Before(_) | Fault::After(_) => setting.runtime.script(SCRIPT, directory),
     };
     command.arg(DATABASE);
     if let Fault::Before(spoil) = fault {
-        spoil(folder).map_err(failed("the fault"))?;
+        spoil(directory).map_err(failed("the fault"))?;
     }
     let Fault::After(spoil) = fault else {
-        return wait(command.spawn().map_err(failed("a script"))?, PATIENCE);
+        return wait(command.spawn().map_err(failed("a script"))?, TIMEOUT);
     };
     let mut child = command.arg("later").stdin(Stdio::piped()).spawn().map_err(failed("a script"))?;
     wait_for_line(&mut child, "ready")?;
-    spoil(folder).map_err(failed("the fault"))?;
+    spoil(directory).map_err(failed("the fault"))?;
     // The end of its input is what the script waits for.
     drop(child.stdin.take());
-    wait(child, PATIENCE)
+    wait(child, TIMEOUT)
 }
 
 /// Overwrites a file in place, as it is open.
-fn overwrite(folder: &Path, suffix: &str) -> std::io::Result<()> {
-    let file = fs::OpenOptions::new().write(true).open(folder.join(format!("{DATABASE}{suffix}")))?;
+fn overwrite(directory: &Path, suffix: &str) -> std::io::Result<()> {
+    let file = fs::OpenOptions::new().write(true).open(directory.join(format!("{DATABASE}{suffix}")))?;
     std::io::Write::write_all(&mut &file, &GARBAGE)
 }
 

@@ -1,4 +1,4 @@
-//! What OpenKV promises and the reference does not keep, counted under both by the same scripts.
+//! What OpenKV promises and Deno does not keep, counted under both by the same scripts.
 
 mod faults;
 mod processes;
@@ -48,12 +48,12 @@ struct Comparison {
 struct Setting {
     runtime: Runtime,
     /// For the database.
-    folder: TempDir,
+    directory: TempDir,
     short: bool,
 }
 
 /// How long a script may take that nothing is known to hold up.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 const COMPARISONS: [Comparison; 9] = [
     Comparison {
@@ -94,13 +94,13 @@ const COMPARISONS: [Comparison; 9] = [
     },
     Comparison {
         title: "A message that is ready",
-        promise: "It is delivered at once.",
+        promise: "It is delivered immediately.",
         count: scripts::delay,
         long: true,
     },
     Comparison {
         title: "500 commits in flight",
-        promise: "Commits that are in flight together share disk syncs, and reads do not wait behind them.",
+        promise: "Commits that are in flight together share disk syncs, and reads do not wait for them.",
         count: scripts::in_flight,
         long: true,
     },
@@ -129,8 +129,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
             continue;
         }
         let count = |runtime: &Runtime| {
-            let folder = tempfile::tempdir().map_err(failed("a folder"))?;
-            count(&Setting { runtime: runtime.clone(), folder, short: args.short })
+            let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+            count(&Setting { runtime: runtime.clone(), directory, short: args.short })
         };
         eprintln!("torture: {title}");
         let ours = count(&openkv).map_err(|error| format!("{title}: {error}"))?;

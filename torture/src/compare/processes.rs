@@ -8,14 +8,14 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::scripts::run;
-use super::{Figure, Figures, PATIENCE, Setting};
+use super::{Figure, Figures, Setting, TIMEOUT};
 use crate::failed;
 use crate::runtime::{finish, wait_for_line};
 
 const DATABASE: &str = "kv.sqlite3";
 
 fn start(setting: &Setting, script: &str, args: &[String]) -> Result<Child, String> {
-    let mut command = setting.runtime.script(&format!("compare/{script}"), setting.folder.path());
+    let mut command = setting.runtime.script(&format!("compare/{script}"), setting.directory.path());
     command.arg(DATABASE).args(args).spawn().map_err(failed(script))
 }
 
@@ -27,20 +27,20 @@ fn last(printed: &str) -> Result<Value, String> {
 pub(super) fn race(setting: &Setting) -> Figures {
     let (processes, times) = (8, setting.size(200, 50));
     // An end for those that are rejected for ever.
-    let args = [times.to_string(), PATIENCE.as_secs().to_string()];
+    let args = [times.to_string(), TIMEOUT.as_secs().to_string()];
     let begin = Instant::now();
     let children: Vec<_> = (0..processes).map(|_| start(setting, "race.ts", &args)).collect::<Result<_, _>>()?;
     let mut sums = [0_u64; 3];
     let mut slowest = 0.0_f64;
     for child in children {
-        let told = last(&finish(child, 2 * PATIENCE)?)?;
+        let told = last(&finish(child, 2 * TIMEOUT)?)?;
         for (sum, name) in sums.iter_mut().zip(["done", "lost", "errors"]) {
             *sum += told[name].as_u64().unwrap_or_default();
         }
         slowest = slowest.max(told["slowest"].as_f64().unwrap_or_default());
     }
     let seconds = begin.elapsed().as_secs_f64();
-    let file = Connection::open(setting.folder.path().join(DATABASE)).map_err(failed("the database"))?;
+    let file = Connection::open(setting.directory.path().join(DATABASE)).map_err(failed("the database"))?;
     // The only entry.
     let number: Vec<u8> = file.query_row("select v from kv", [], |row| row.get(0)).map_err(failed("the number"))?;
     let number = number.try_into().map(u64::from_le_bytes).unwrap_or_default();
@@ -73,7 +73,7 @@ pub(super) fn redelivery(setting: &Setting) -> Figures {
     let mut listener = listen(setting, killed)?;
     let left = wait_until_empty(setting)?;
     drop(listener.stdin.take());
-    let told = last(&finish(listener, PATIENCE)?)?;
+    let told = last(&finish(listener, TIMEOUT)?)?;
 
     let mut delays: Vec<_> = told["delays"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     delays.sort_by(f64::total_cmp);
@@ -84,25 +84,25 @@ pub(super) fn redelivery(setting: &Setting) -> Figures {
         Figure::new("kills of the listener", kills, true),
         Figure::new("messages that were handled to the end", handled, handled == u64::from(messages) && left == 0),
         Figure::new("deliveries of messages that were known to be done", again, again == 0),
-        Figure::new("messages in delivery at a kill, which came again after the last", delays.len(), true),
+        Figure::new("messages in flight at a kill, which came again after the last", delays.len(), true),
         Figure::new("from the last kill until they came again, median", seconds(delays.get(delays.len() / 2)), true),
         Figure::new("from the last kill until they came again, longest", seconds(delays.last()), true),
     ])
 }
 
 fn listen(setting: &Setting, killed: u128) -> Result<Child, String> {
-    let mut command = setting.runtime.script("compare/redelivery.ts", setting.folder.path());
+    let mut command = setting.runtime.script("compare/redelivery.ts", setting.directory.path());
     command.args([DATABASE, &killed.to_string()]).stdin(Stdio::piped()).spawn().map_err(failed("a listener"))
 }
 
-/// Waits until no message is in the queue, or in delivery. Answers how many are, once patience has ended.
+/// Waits until no message is in the queue, or in flight. Returns how many are, once timeout has ended.
 fn wait_until_empty(setting: &Setting) -> Result<u32, String> {
-    let file = Connection::open(setting.folder.path().join(DATABASE)).map_err(failed("the database"))?;
+    let file = Connection::open(setting.directory.path().join(DATABASE)).map_err(failed("the database"))?;
     let count = "select (select count(*) from queue) + (select count(*) from queue_running)";
     let begin = Instant::now();
     loop {
         let left = file.query_row(count, [], |row| row.get(0)).map_err(failed("the queue"))?;
-        if left == 0 || begin.elapsed() > PATIENCE {
+        if left == 0 || begin.elapsed() > TIMEOUT {
             return Ok(left);
         }
         thread::sleep(Duration::from_millis(50));
@@ -115,5 +115,5 @@ pub(super) fn across(setting: &Setting) -> Figures {
     let mut observer = start(setting, "observe.ts", &[seconds.to_string()])?;
     wait_for_line(&mut observer, "ready")?;
     run(setting, "act.ts", &[])?;
-    finish(observer, PATIENCE).map(|printed| Figure::all(&printed))
+    finish(observer, TIMEOUT).map(|printed| Figure::all(&printed))
 }

@@ -2,22 +2,22 @@
 
 use rusqlite::Connection;
 
-use super::{Figure, Figures, PATIENCE, Setting};
+use super::{Figure, Figures, Setting, TIMEOUT};
 use crate::failed;
 use crate::runtime::finish;
 
 /// Runs a script with a database and more arguments, and answers what it printed.
 pub(super) fn run(setting: &Setting, script: &str, args: &[u32]) -> Result<String, String> {
-    let mut command = setting.runtime.script(&format!("compare/{script}"), setting.folder.path());
+    let mut command = setting.runtime.script(&format!("compare/{script}"), setting.directory.path());
     command.arg("kv.sqlite3").args(args.iter().map(u32::to_string));
-    finish(command.spawn().map_err(failed(script))?, PATIENCE).map_err(failed(script))
+    finish(command.spawn().map_err(failed(script))?, TIMEOUT).map_err(failed(script))
 }
 
 pub(super) fn atomicity(setting: &Setting) -> Figures {
     let times = setting.size(1000, 100);
     let printed = run(setting, "atomicity.ts", &[times])?;
     let mut figures = Figure::all(&printed);
-    let file = Connection::open(setting.folder.path().join("kv.sqlite3")).map_err(failed("the database"))?;
+    let file = Connection::open(setting.directory.path().join("kv.sqlite3")).map_err(failed("the database"))?;
     let messages: u32 =
         file.query_row("select count(*) from queue", [], |row| row.get(0)).map_err(failed("the database"))?;
     let rejected = printed.lines().last().unwrap_or_default();
@@ -49,13 +49,13 @@ pub(super) fn in_flight(setting: &Setting) -> Figures {
 fn syncs(setting: &Setting) -> Result<Figure, String> {
     const COUNTS: &str = "syncs";
     let strace = ["strace", "--follow-forks", "--summary-only", "--trace=fdatasync,fsync", "--output", COUNTS];
-    let mut command = setting.runtime.within(&strace, "compare/syncs.ts", setting.folder.path());
+    let mut command = setting.runtime.within(&strace, "compare/syncs.ts", setting.directory.path());
     let child = match command.args(["kv.sqlite3", "500"]).spawn() {
         Ok(child) => child,
         Err(_) => return Ok(Figure::new("disk syncs", "not counted, without strace", true)),
     };
-    finish(child, PATIENCE)?;
-    let counts = std::fs::read_to_string(setting.folder.path().join(COUNTS)).map_err(failed(COUNTS))?;
+    finish(child, TIMEOUT)?;
+    let counts = std::fs::read_to_string(setting.directory.path().join(COUNTS)).map_err(failed(COUNTS))?;
     // A line for each call: the share of the time, seconds, microseconds for each, how often, and its name.
     let calls = counts.lines().filter(|line| line.ends_with("sync"));
     let syncs: u32 = calls.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u32>().ok()).sum();

@@ -27,28 +27,28 @@ pub enum Change {
     Truncate(u64),
     /// It was deleted.
     Delete {
-        /// Whether the folder was synced then.
-        folder: bool,
+        /// Whether the directory was synced then.
+        directory: bool,
     },
     /// It was synced.
     Sync {
-        /// Whether the folder was synced as well.
-        folder: bool,
+        /// Whether the directory was synced as well.
+        directory: bool,
     },
 }
 
-/// The files of a folder. What a file holds and what it is called are synced each for itself, as POSIX has it.
+/// The files of a directory. What a file holds and what it is called are synced each for itself, as POSIX has it.
 #[derive(Default)]
 pub struct Files {
     contents: Vec<Content>,
-    /// The files by name: what the folder says now, what it says on the disk, and how one came from the other.
-    folder: Folder,
-    durable: Folder,
+    /// The files by name: what the directory says now, what it says on the disk, and how one came from the other.
+    directory: Directory,
+    durable: Directory,
     pending: Vec<(OsString, Option<usize>)>,
 }
 
 /// The position of its content for each name.
-type Folder = BTreeMap<OsString, usize>;
+type Directory = BTreeMap<OsString, usize>;
 
 /// The content of a file.
 #[derive(Default)]
@@ -63,14 +63,14 @@ struct Content {
 pub struct Image(Vec<(OsString, Vec<u8>)>);
 
 impl Files {
-    /// The files that are in a folder. They count as synced.
-    pub fn read(folder: &Path) -> io::Result<Self> {
+    /// The files that are in a directory. They count as synced.
+    pub fn read(directory: &Path) -> io::Result<Self> {
         let mut files = Self::default();
-        for (name, durable) in Image::of(folder)?.0 {
+        for (name, durable) in Image::of(directory)?.0 {
             files.durable.insert(name, files.contents.len());
             files.contents.push(Content { durable, pending: Vec::new() });
         }
-        files.folder.clone_from(&files.durable);
+        files.directory.clone_from(&files.durable);
         Ok(files)
     }
 
@@ -80,21 +80,21 @@ impl Files {
             Change::Create => {
                 let position = self.contents.len();
                 self.contents.push(Content::default());
-                self.folder.insert(name.to_owned(), position);
+                self.directory.insert(name.to_owned(), position);
                 self.pending.push((name.to_owned(), Some(position)));
             }
-            Change::Delete { folder } => {
-                self.folder.remove(name);
+            Change::Delete { directory } => {
+                self.directory.remove(name);
                 self.pending.push((name.to_owned(), None));
-                self.sync_folder(folder);
+                self.sync_directory(directory);
             }
-            Change::Sync { folder } => {
+            Change::Sync { directory } => {
                 if let Some(content) = self.content(name) {
                     for change in std::mem::take(&mut content.pending) {
                         change.apply(&mut content.durable);
                     }
                 }
-                self.sync_folder(folder);
+                self.sync_directory(directory);
             }
             Change::Write { .. } | Change::Truncate(_) => {
                 if let Some(content) = self.content(name) {
@@ -105,12 +105,12 @@ impl Files {
     }
 
     fn content(&mut self, name: &OsStr) -> Option<&mut Content> {
-        self.contents.get_mut(*self.folder.get(name)?)
+        self.contents.get_mut(*self.directory.get(name)?)
     }
 
-    fn sync_folder(&mut self, synced: bool) {
+    fn sync_directory(&mut self, synced: bool) {
         if synced {
-            self.durable.clone_from(&self.folder);
+            self.durable.clone_from(&self.directory);
             self.pending.clear();
         }
     }
@@ -120,12 +120,12 @@ impl Files {
     pub fn image(&self, random: &mut impl Rng) -> Image {
         // All are lost, all are kept but for what is torn, or anything between.
         let kept = *[0.0, 0.3, 0.7, 0.95, 1.0].choose(random).expect("there are several");
-        let mut folder = self.durable.clone();
+        let mut directory = self.durable.clone();
         for (name, position) in &self.pending {
             if random.random_bool(kept) {
                 match position {
-                    Some(position) => folder.insert(name.clone(), *position),
-                    None => folder.remove(name),
+                    Some(position) => directory.insert(name.clone(), *position),
+                    None => directory.remove(name),
                 };
             }
         }
@@ -140,7 +140,7 @@ impl Files {
             }
             (name, content)
         };
-        Image(folder.into_iter().map(left).collect())
+        Image(directory.into_iter().map(left).collect())
     }
 }
 
@@ -177,10 +177,10 @@ fn write(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
 }
 
 impl Image {
-    /// The files of a folder, as they are.
-    pub fn of(folder: &Path) -> io::Result<Self> {
+    /// The files of a directory, as they are.
+    pub fn of(directory: &Path) -> io::Result<Self> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(directory)? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
                 files.push((entry.file_name(), fs::read(entry.path())?));
@@ -189,12 +189,12 @@ impl Image {
         Ok(Self(files))
     }
 
-    /// Makes the files the only ones in a folder.
-    pub fn restore(&self, folder: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
+    /// Makes the files the only ones in a directory.
+    pub fn restore(&self, directory: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(directory)? {
             fs::remove_file(entry?.path())?;
         }
-        self.0.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+        self.0.iter().try_for_each(|(name, content)| fs::write(directory.join(name), content))
     }
 }
 
@@ -222,10 +222,10 @@ mod tests {
         let name = OsStr::new("file");
         files.apply(name, Change::Create);
         files.apply(name, written(1));
-        files.apply(name, Change::Sync { folder: false });
+        files.apply(name, Change::Sync { directory: false });
         assert!(left(&files).contains(&None));
 
-        files.apply(name, Change::Sync { folder: true });
+        files.apply(name, Change::Sync { directory: true });
         let synced = [vec![0; 100], vec![1; 1000]].concat();
         assert!(left(&files).iter().all(|content| content.as_deref() == Some(&synced)));
 
@@ -241,11 +241,11 @@ mod tests {
         let mut files = Files::default();
         let name = OsStr::new("file");
         files.apply(name, Change::Create);
-        files.apply(name, Change::Sync { folder: true });
-        files.apply(name, Change::Delete { folder: false });
+        files.apply(name, Change::Sync { directory: true });
+        files.apply(name, Change::Delete { directory: false });
         let left = left(&files);
         assert!(left.contains(&None) && left.iter().any(Option::is_some));
-        files.apply(name, Change::Delete { folder: true });
+        files.apply(name, Change::Delete { directory: true });
         assert_eq!(self::left(&files), vec![None; 200]);
     }
 }

@@ -1,7 +1,7 @@
-//! A disk that fails and forgets. It stands between SQLite and the files of a folder: everything goes through to them, but any
+//! A disk that fails and forgets. It stands between SQLite and the files of a directory: everything goes through to them, but any
 //! call can be made to fail, and what was not synced can be told from what was, so that a power failure can be played.
 //!
-//! It is SQLite's default file system from the first [`Disk::mount`] on, and hands on all calls for files in other folders.
+//! It is SQLite's default file system from the first [`Disk::mount`] on, and hands on all calls for files in other directories.
 
 mod image;
 mod vfs;
@@ -35,7 +35,7 @@ pub enum Call {
     Size,
     /// Locks a file.
     Lock,
-    /// Maps the memory that processes share for the log.
+    /// Maps the memory that processes share for the WAL.
     Map,
     /// Asks whether a file is there.
     Access,
@@ -54,9 +54,9 @@ pub struct Fault {
     pub full: bool,
 }
 
-/// A folder of files for SQLite.
+/// A directory of files for SQLite.
 pub struct Disk {
-    folder: PathBuf,
+    directory: PathBuf,
     state: Mutex<State>,
 }
 
@@ -73,12 +73,12 @@ struct State {
 type Observer = dyn FnMut(&Files, &OsStr, &Change) + Send;
 
 impl Disk {
-    /// A disk of the files in a folder, as they are, until it is dropped.
-    pub fn mount(folder: &Path) -> std::io::Result<Arc<Self>> {
+    /// A disk of the files in a directory, as they are, until it is dropped.
+    pub fn mount(directory: &Path) -> std::io::Result<Arc<Self>> {
         vfs::install();
-        let folder = folder.canonicalize()?;
-        let state = State { files: Files::read(&folder)?, fault: None, calls: 0, failed: 0, observer: None };
-        let disk = Arc::new(Self { folder, state: Mutex::new(state) });
+        let directory = directory.canonicalize()?;
+        let state = State { files: Files::read(&directory)?, fault: None, calls: 0, failed: 0, observer: None };
+        let disk = Arc::new(Self { directory, state: Mutex::new(state) });
         let mut mounted = MOUNTED.write();
         mounted.retain(|disk| disk.strong_count() > 0);
         mounted.push(Arc::downgrade(&disk));
@@ -91,7 +91,7 @@ impl Disk {
         (state.fault, state.calls, state.failed) = (Some(fault), 0, 0);
     }
 
-    /// Lets no more calls fail. Answers how many there were since the injection, and how many did.
+    /// Lets no more calls fail. Returns how many there were since the injection, and how many did.
     pub fn heal(&self) -> (u64, u64) {
         let mut state = self.state.lock();
         state.fault = None;
@@ -111,11 +111,11 @@ impl Disk {
     /// The disk that a file is on, and the file's name there.
     fn of(path: &Path) -> Option<(Arc<Self>, OsString)> {
         let mounted = MOUNTED.read();
-        let disk = mounted.iter().filter_map(Weak::upgrade).find(|disk| path.parent() == Some(&disk.folder))?;
+        let disk = mounted.iter().filter_map(Weak::upgrade).find(|disk| path.parent() == Some(&disk.directory))?;
         Some((disk, path.file_name()?.to_owned()))
     }
 
-    /// Answers the error that a call fails with, if it is to fail.
+    /// Returns the error that a call fails with, if it is to fail.
     fn fails(&self, call: Call) -> Option<i32> {
         let mut state = self.state.lock();
         let Fault { nth, times, full } = state.fault?;

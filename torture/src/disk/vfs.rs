@@ -1,6 +1,6 @@
 //! The disk as a file system of SQLite: <https://sqlite.org/vfs.html>.
 //!
-//! A file of a mounted disk is SQLite's own, behind a head that counts and notes the calls. The file of any other folder is
+//! A file of a mounted disk is SQLite's own, behind a head that counts and notes the calls. The file of any other directory is
 //! SQLite's own as it is.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
@@ -58,7 +58,7 @@ struct Head {
 struct File {
     disk: Arc<Disk>,
     name: OsString,
-    /// Whether the next sync is to sync the folder too. SQLite's file system for Unix does so with journals and logs that it
+    /// Whether the next sync is to sync the directory too. SQLite's file system for Unix does so with journals and logs that it
     /// created.
     created: AtomicBool,
 }
@@ -191,7 +191,7 @@ unsafe extern "C" fn delete(_vfs: *mut sqlite3_vfs, name: *const c_char, sync: c
         }
         let result = (*real).xDelete.expect("every file system has it")(real, name, sync);
         if let (SQLITE_OK, Some((disk, name))) = (result, disk) {
-            disk.changed(&name, Change::Delete { folder: sync != 0 });
+            disk.changed(&name, Change::Delete { directory: sync != 0 });
         }
         result
     }
@@ -249,7 +249,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     if result == SQLITE_OK {
         // SAFETY: the file is open.
         let (file, _) = unsafe { parts(file) };
-        file.disk.changed(&file.name, Change::Sync { folder: file.created.swap(false, Ordering::Relaxed) });
+        file.disk.changed(&file.name, Change::Sync { directory: file.created.swap(false, Ordering::Relaxed) });
     }
     result
 }

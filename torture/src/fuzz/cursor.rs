@@ -21,16 +21,16 @@ fn select(u: &mut Unstructured<'_>) -> Result<()> {
     let [prefix, start, end] = keys.each_ref().map(Option::as_ref);
     let selector = match Selector::new(prefix, start, end) {
         Ok(selector) => selector,
-        Err(
-            Error::StartOutsidePrefix | Error::EndOutsidePrefix | Error::StartBehindEnd | Error::IncompleteSelector,
-        ) => return Ok(()),
+        Err(Error::StartOutsidePrefix | Error::EndOutsidePrefix | Error::StartAfterEnd | Error::IncompleteSelector) => {
+            return Ok(());
+        }
         Err(error) => panic!("{error}"),
     };
     let whole = selector.range(None, false).expect("without a cursor, nothing can be wrong");
     assert_eq!(selector.range(None, true).unwrap(), whole);
 
     let bytes = stored_key(u, base.as_bytes())?.into_bytes();
-    let key = Key::from_stored(bytes);
+    let key = Key::from_encoded(bytes);
     let is_selected = whole.0.as_slice() <= key.as_bytes() && key.as_bytes() < whole.1.as_slice();
     match selector.cursor(&key) {
         Ok(cursor) => {
@@ -75,9 +75,7 @@ fn check(selector: &Selector, whole: &(Vec<u8>, Vec<u8>), prefix: Option<&Key>, 
 /// A key that may begin as another one does: of parts, or of any bytes, as a damaged file may have.
 fn stored_key(u: &mut Unstructured<'_>, base: &[u8]) -> Result<Key> {
     let base = if u.arbitrary()? { base } else { &[] };
-    let rest = match u.arbitrary()? {
-        true => Key::from_parts(&key::parts(u)?).unwrap_or_default().into_bytes(),
-        false => u.arbitrary()?,
-    };
-    Ok(Key::from_stored([base, &rest].concat()))
+    let rest =
+        if u.arbitrary()? { Key::from_parts(&key::parts(u)?).unwrap_or_default().into_bytes() } else { u.arbitrary()? };
+    Ok(Key::from_encoded([base, &rest].concat()))
 }

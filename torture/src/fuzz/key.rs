@@ -1,4 +1,4 @@
-//! Keys: any bytes as a stored key, and any parts in stored form.
+//! Keys: any bytes as a stored key, and any parts in encoded form.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -20,7 +20,7 @@ pub fn key(data: &[u8]) {
 
 fn decode(stored: &[u8]) {
     let Ok(parts) = KeyParts::new(stored).collect::<Result<Vec<_>, KeyError>>() else { return };
-    let key = Key::from_parts(&parts).expect("what was decoded has a stored form");
+    let key = Key::from_parts(&parts).expect("what was decoded has a encoded form");
     assert_eq!(order(&decoded(&key), &parts), Ordering::Equal, "{stored:?}");
     // Bytes that no program writes: an integer with leading zeros or in the long form though it is short, -0n, and a NaN
     // that is not the one of its sign.
@@ -51,7 +51,7 @@ fn encode(u: &mut Unstructured<'_>) -> Result<()> {
     assert_eq!(key_a.cmp(&key_b), order(&a, &b), "{a:?} and {b:?}");
     assert_eq!(order(&decoded(&key_a), &a), Ordering::Equal);
     let joined = [key_a.as_bytes(), key_b.as_bytes()].concat();
-    assert_eq!(order(&decoded(&Key::from_stored(joined)), &[a, b].concat()), Ordering::Equal);
+    assert_eq!(order(&decoded(&Key::from_encoded(joined)), &[a, b].concat()), Ordering::Equal);
     Ok(())
 }
 
@@ -106,10 +106,13 @@ fn order_parts(a: &KeyPart<'_>, b: &KeyPart<'_>) -> Ordering {
         (KeyPart::Bytes(a), KeyPart::Bytes(b)) => a.cmp(b),
         (KeyPart::String(a), KeyPart::String(b)) => a.chars().cmp(b.chars()),
         (KeyPart::Int(a), KeyPart::Int(b)) => a.cmp(b),
-        (KeyPart::Number(a), KeyPart::Number(b)) => match a.is_nan() && b.is_nan() {
-            true => b.is_sign_negative().cmp(&a.is_sign_negative()),
-            false => a.total_cmp(b),
-        },
+        (KeyPart::Number(a), KeyPart::Number(b)) => {
+            if a.is_nan() && b.is_nan() {
+                b.is_sign_negative().cmp(&a.is_sign_negative())
+            } else {
+                a.total_cmp(b)
+            }
+        }
         (KeyPart::Bool(a), KeyPart::Bool(b)) => a.cmp(b),
         _ => kind(a).cmp(&kind(b)),
     }

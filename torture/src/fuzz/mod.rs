@@ -14,4 +14,4 @@ pub use deno::deno;
 pub use key::key;
 pub use script::{PRELUDE, script};
 pub use seeds::{mutated, seeds};
-pub use stored::{folder, stored};
+pub use stored::{directory, stored};

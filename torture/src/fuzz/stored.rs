@@ -19,7 +19,7 @@ use openkv_engine::{
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
 /// The time at first, in milliseconds since the Unix epoch.
 const NOW: u64 = 1_700_000_000_000;
@@ -42,15 +42,15 @@ const LOOSE: &str = "
 
 /// Stores hostile rows or bytes in a file, opens it as a database, and uses that.
 pub fn stored(data: &[u8]) {
-    let folder = folder();
-    let path = folder.path().join("kv.sqlite3");
+    let directory = directory();
+    let path = directory.path().join("kv.sqlite3");
     let mut u = Unstructured::new(data);
     // The bytes may end anywhere: what they give is enough.
     let _ = damage(&mut u, &path);
     maintain(&path);
     let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
     let _ = use_file(&mut u, path, &clock);
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
 }
 
 /// Does what an operator does with a damaged file. A file that was salvaged is sound.
@@ -66,9 +66,9 @@ fn maintain(path: &Path) {
     }
 }
 
-/// A folder for files, in memory where there is such a place.
-pub fn folder() -> tempfile::TempDir {
-    crate::scratch().expect("the folder for temporary files is writable")
+/// A directory for files, in memory where there is such a place.
+pub fn directory() -> tempfile::TempDir {
+    crate::scratch().expect("the directory for temporary files is writable")
 }
 
 struct Ticking(AtomicU64);
@@ -85,8 +85,8 @@ impl Clock for Ticking {
 
 /// The bytes of a sound file, with some of everything in it.
 static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let folder = folder();
-    let path = folder.path().join("kv.sqlite3");
+    let directory = directory();
+    let path = directory.path().join("kv.sqlite3");
     let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
     let database = open(&path, &clock).expect("a new file can be opened");
     let value = |i: u64| match i % 3 {
@@ -103,7 +103,7 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let taken = block_on(database.dequeue()).expect("messages can be taken");
     assert!(!taken.is_empty(), "some messages are ready");
     drop((taken, database));
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
     fs::read(&path).expect("the file is there")
 });
 
@@ -229,7 +229,7 @@ fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Re
                 let watch = told(database.watch(&[key(0)]));
                 database.close();
                 drop(watch);
-                wait_closed(PATIENCE);
+                wait_closed(TIMEOUT);
                 let Some(again) = told(open(&path, clock)) else { break };
                 database = again;
             }

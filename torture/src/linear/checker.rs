@@ -70,7 +70,7 @@ impl Event {
     }
 }
 
-/// Checks a history that began with no values, of up to 64 operations. Answers how many states the search saw.
+/// Checks a history that began with no values, of up to 64 operations. Returns how many states the search saw.
 ///
 /// # Errors
 /// There is no order that explains the answers, or the versionstamps are not in the order of the commits.
@@ -83,9 +83,10 @@ pub fn check(history: &[Record]) -> Result<usize, &'static str> {
         }
     }
     let mut seen = HashSet::new();
-    match search(history, 0, State::default(), &mut seen) {
-        true => Ok(seen.len()),
-        false => Err("no order of the operations explains their answers"),
+    if search(history, 0, State::default(), &mut seen) {
+        Ok(seen.len())
+    } else {
+        Err("no order of the operations explains their answers")
     }
 }
 

@@ -67,8 +67,8 @@ pub fn run(args: &Args) -> Outcome {
 /// # Errors
 /// See [`run`].
 pub fn with_threads(args: &Args) -> Outcome {
-    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
-    let path = folder.path().join("kv.sqlite3");
+    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let path = directory.path().join("kv.sqlite3");
     let databases: Vec<_> = (0..args.workers).map(|_| open(&path)).collect::<Result<_, _>>()?;
     let barrier = Barrier::new(args.workers);
     run_histories("threads", args, |history| {
@@ -87,8 +87,8 @@ pub fn with_threads(args: &Args) -> Outcome {
 }
 
 fn with_processes(args: &Args) -> Outcome {
-    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
-    let path = folder.path().join("kv.sqlite3");
+    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let path = directory.path().join("kv.sqlite3");
     let mut processes: Vec<_> =
         (0..args.workers).map(|worker| Process::start(&path, worker, args)).collect::<Result<_, _>>()?;
     run_histories("processes", args, |history| {

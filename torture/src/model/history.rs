@@ -46,12 +46,12 @@ pub enum Op {
     Count(Selection),
     /// Takes messages. Where there are none, one that comes while the listener waits.
     Receive,
-    /// Finishes a message in delivery.
+    /// Finishes a message in flight.
     Finish {
         which: usize,
         success: bool,
     },
-    /// Finishes all messages in delivery but one, forgets that one, and waits until it counts as lost.
+    /// Finishes all messages in flight but one, forgets that one, and waits until it counts as lost.
     Forget {
         reopen: bool,
     },
@@ -124,7 +124,7 @@ pub fn number(number: f64) -> Value {
     Value::V8([&[0xff, 0x0f, b'N'], &number.to_le_bytes()[..]].concat())
 }
 
-/// The stored form of a key.
+/// The encoded form of a key.
 pub fn key(parts: &Parts) -> Key {
     let parts = parts.iter().map(|part| match part {
         Part::Bytes(bytes) => KeyPart::from(&bytes[..]),

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Args;
 use crate::runtime::{Runtime, finish};
-use crate::{Outcome, PATIENCE, Programs, Under, failed, scratch};
+use crate::{Outcome, Programs, TIMEOUT, Under, failed, scratch};
 
 /// How many steps a program has at most.
 const LENGTH: u32 = 40;
@@ -73,6 +73,6 @@ fn run_in(runtime: &Runtime, on_files: bool, handles: u32, args: &Args) -> Resul
     });
     let mut command = runtime.script("model/programs.ts", directory.path());
     let child = command.arg(arguments.to_string()).spawn().map_err(failed("programs"))?;
-    let printed = finish(child, PATIENCE + PER_PROGRAM * args.programs).map_err(failed("programs"))?;
+    let printed = finish(child, TIMEOUT + PER_PROGRAM * args.programs).map_err(failed("programs"))?;
     serde_json::from_str(&printed).map_err(failed("the report of the programs"))
 }

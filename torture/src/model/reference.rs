@@ -19,7 +19,7 @@ pub struct Reference {
     entries: BTreeMap<Parts, Entry>,
     /// The messages to deliver, by their time and number.
     queue: BTreeMap<(u64, u64), Queued>,
-    /// The messages in delivery, by their number.
+    /// The messages in flight, by their number.
     taken: BTreeMap<u64, Queued>,
     /// The number of the last commit.
     version: u64,
@@ -102,7 +102,7 @@ impl Reference {
         Ok(())
     }
 
-    /// Deletes the first entries of a range, up to so many. Answers how many.
+    /// Deletes the first entries of a range, up to so many. Returns how many.
     pub fn delete_range(&mut self, selection: &Selection, limit: usize) -> u64 {
         let rows = self.list(selection);
         let deleted = rows.iter().take(limit).filter_map(|(key, ..)| self.entries.remove(key)).count();
@@ -134,7 +134,7 @@ impl Reference {
         self.queue.first_key_value().is_some_and(|((time, _), _)| *time <= self.now)
     }
 
-    /// Takes the next messages to deliver, up to so many. Answers their numbers.
+    /// Takes the next messages to deliver, up to so many. Returns their numbers.
     pub fn take(&mut self, limit: usize) -> Vec<u64> {
         let ready: Vec<_> = self.queue.range(..=(self.now, u64::MAX)).take(limit).map(|(place, _)| *place).collect();
         for place in &ready {
@@ -144,9 +144,9 @@ impl Reference {
         ready.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Finishes a message in delivery.
+    /// Finishes a message in flight.
     pub fn finish(&mut self, id: u64, success: bool) {
-        let mut message = self.taken.remove(&id).expect("the message is in delivery");
+        let mut message = self.taken.remove(&id).expect("the message is in flight");
         if success {
             return;
         }
@@ -199,7 +199,7 @@ impl Selection {
     /// Why the selection is refused.
     pub fn error(&self) -> Option<&'static str> {
         let outside = |bound: &Option<Parts>| match (bound, &self.prefix) {
-            // By the stored form, as in Deno: there the text "a\0" begins with the text "a".
+            // By the encoded form, as in Deno: there the text "a\0" begins with the text "a".
             (Some(bound), Some(prefix)) => {
                 bound == prefix || !key(bound).as_bytes().starts_with(key(prefix).as_bytes())
             }

@@ -22,7 +22,7 @@ const DELETIONS: u32 = 5;
 /// How many messages are taken at once.
 const BATCH: usize = 16;
 
-/// How many messages may be in delivery at once, less a batch.
+/// How many messages may be in flight at once, less a batch.
 const ROOM: usize = 100 - BATCH;
 
 /// Longer than any delay or wait of a message, in milliseconds.
@@ -66,33 +66,33 @@ struct World {
     reference: Reference,
     /// At least one.
     handles: Vec<Database>,
-    /// The messages in delivery.
+    /// The messages in flight.
     held: Vec<(u64, Delivery)>,
     /// How many messages were made.
     messages: u64,
     clock: Arc<ManualClock>,
-    /// The folder of the file. None in memory. Dropped after what is in it.
-    folder: Option<TempDir>,
+    /// The directory of the file. None in memory. Dropped after what is in it.
+    directory: Option<TempDir>,
 }
 
 impl World {
     fn new(place: Place) -> Result<Self, String> {
-        let folder = match place {
+        let directory = match place {
             Place::Memory => None,
             Place::File => Some(scratch()?),
         };
         let clock = Arc::new(ManualClock::default());
         let mut world =
-            Self { reference: Reference::new(0), handles: vec![], held: vec![], messages: 0, clock, folder };
+            Self { reference: Reference::new(0), handles: vec![], held: vec![], messages: 0, clock, directory };
         world.wait(LONG);
         world.open()?;
         Ok(world)
     }
 
     fn open(&mut self) -> Result<(), String> {
-        let location = match &self.folder {
+        let location = match &self.directory {
             None => Location::Memory,
-            Some(folder) => Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false },
+            Some(directory) => Location::File { path: directory.path().join("kv.sqlite3"), follow_links: false },
         };
         let mut limits = Limits::default();
         limits.deletions = DELETIONS;
@@ -124,7 +124,7 @@ impl World {
                 self.wait(*milliseconds);
                 Ok(())
             }
-            Op::Open if self.folder.is_some() && self.handles.len() < 3 => self.open(),
+            Op::Open if self.directory.is_some() && self.handles.len() < 3 => self.open(),
             Op::Close if self.handles.len() > 1 => close(self.handles.remove(handle)),
             Op::Open | Op::Close => Ok(()),
             Op::Reopen => self.reopen(),
@@ -209,7 +209,7 @@ impl World {
         same(self.handles[handle].read_blocking(&reads.collect::<Vec<_>>()).map_err(text)?, expected)
     }
 
-    /// The entries of a selection, by the reference.
+    /// The entries of a selection, by the model.
     fn list(&self, selection: &Selection, reverse: bool) -> Vec<Row> {
         let mut rows = self.reference.list(selection);
         if reverse {
@@ -278,7 +278,7 @@ impl World {
         }
         let Some((id, delivery)) = self.held.pop() else { return Ok(()) };
         delivery.start();
-        if self.folder.is_none() {
+        if self.directory.is_none() {
             // In memory, what is called next may overtake the release of a delivery that is dropped.
             block_on(delivery.retry()).map_err(text)?;
         } else {
@@ -293,7 +293,7 @@ impl World {
 
     fn reopen(&mut self) -> Result<(), String> {
         self.handles.drain(..).try_for_each(close)?;
-        if self.folder.is_none() {
+        if self.directory.is_none() {
             self.held.clear();
             self.reference = Reference::new(self.reference.now);
         }

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::runtime::Runtime;
-use crate::{Outcome, PATIENCE, Programs, failed};
+use crate::{Outcome, Programs, TIMEOUT, failed};
 use sample::{MIB, Sample};
 
 /// How long, and what to draw.
@@ -29,7 +29,7 @@ pub struct Args {
     pub plot: Option<PathBuf>,
 }
 
-/// The database, in the folder of a run.
+/// The database, in the directory of a run.
 const DATABASE: &str = "kv.sqlite3";
 
 /// How often to look at the process.
@@ -54,9 +54,9 @@ struct Printed {
 /// # Errors
 /// Says what grew or got lost.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
-    let folder = tempfile::tempdir().map_err(failed("a folder"))?;
+    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
     let seconds = args.minutes * 60.0;
-    let mut command = Runtime::openkv(programs).script("soak.ts", folder.path());
+    let mut command = Runtime::openkv(programs).script("soak.ts", directory.path());
     command.arg(DATABASE).arg(seconds.to_string()).stdin(Stdio::piped());
     let mut child = command.spawn().map_err(failed("openkv"))?;
     let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -65,7 +65,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let (samples, errors) = thread::scope(|scope| {
         scope.spawn(|| follow(BufReader::new(stdout).lines(), &printed));
         let errors = scope.spawn(|| read_errors(stderr));
-        let samples = watch(&mut child, folder.path(), &printed);
+        let samples = watch(&mut child, directory.path(), &printed);
         // What went wrong stands in the errors. The process ends without its input, if it did not end already.
         drop(child.stdin.take());
         (samples, errors.join().expect("a thread that reads"))
@@ -81,7 +81,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     }
     let counts = printed.into_inner().counts;
     check_counts(&counts, planned)?;
-    check_closed(folder.path())?;
+    check_closed(directory.path())?;
     let table = check_growth(&samples, Duration::from_secs_f64(seconds) >= WARM)?;
     Ok(format!("{} minutes. {}\n\n{table}", args.minutes, describe(&counts)))
 }
@@ -97,7 +97,7 @@ fn follow(lines: Lines<impl BufRead>, printed: &Mutex<Printed>) {
     }
 }
 
-/// Reads what is reported as an error. Answers how often a handler failed as planned, and the rest.
+/// Reads what is reported as an error. Returns how often a handler failed as planned, and the rest.
 fn read_errors(stderr: impl Read) -> std::io::Result<(u64, String)> {
     let (mut planned, mut rest) = (0, String::new());
     for line in BufReader::new(stderr).lines() {
@@ -110,9 +110,9 @@ fn read_errors(stderr: impl Read) -> std::io::Result<(u64, String)> {
 }
 
 /// Looks at the process until the script is done, and then until the space of expired entries was reclaimed.
-fn watch(child: &mut Child, folder: &Path, printed: &Mutex<Printed>) -> Result<Vec<Sample>, String> {
+fn watch(child: &mut Child, directory: &Path, printed: &Mutex<Printed>) -> Result<Vec<Sample>, String> {
     let start = Instant::now();
-    let database = folder.join(DATABASE);
+    let database = directory.join(DATABASE);
     let mut samples = Vec::new();
     while !printed.lock().done {
         thread::sleep(INTERVAL);
@@ -129,7 +129,7 @@ fn watch(child: &mut Child, folder: &Path, printed: &Mutex<Printed>) -> Result<V
         let kept: i64 = file.query_row(kept, [], |row| row.get(0)).map_err(failed("the database"))?;
         match kept {
             0 => return Ok(samples),
-            _ if done.elapsed() > PATIENCE => return Err(format!("{kept} expired entries still take up space")),
+            _ if done.elapsed() > TIMEOUT => return Err(format!("{kept} expired entries still take up space")),
             _ => thread::sleep(INTERVAL),
         }
     }
@@ -157,13 +157,13 @@ fn check_counts(counts: &Value, planned: u64) -> Result<(), String> {
 }
 
 /// Checks the file that was left.
-fn check_closed(folder: &Path) -> Result<(), String> {
-    let names = std::fs::read_dir(folder).map_err(failed("the folder"))?;
+fn check_closed(directory: &Path) -> Result<(), String> {
+    let names = std::fs::read_dir(directory).map_err(failed("the directory"))?;
     let names: Vec<_> = names.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
     if names != [DATABASE] {
         return Err(format!("beside the closed database stand {names:?}"));
     }
-    let file = Connection::open(folder.join(DATABASE)).map_err(failed("the database"))?;
+    let file = Connection::open(directory.join(DATABASE)).map_err(failed("the database"))?;
     let check: String =
         file.query_row("pragma integrity_check", [], |row| row.get(0)).map_err(failed("the database"))?;
     let left = "select (select count(*) from queue) + (select count(*) from queue_running)";
@@ -194,7 +194,7 @@ const MEASURES: [Measure; 5] = [
 ];
 
 /// Checks that the median of the last fifth of the run is compatible with that of the second, the first being to warm up;
-/// and that the log never grew over its bound. Answers a table.
+/// and that the WAL never grew over its bound. Returns a table.
 fn check_growth(samples: &[Sample], warm: bool) -> Outcome {
     let fifth = samples.len() / 5;
     let parts = [&samples[fifth..2 * fifth], &samples[4 * fifth..]];

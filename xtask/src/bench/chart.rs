@@ -4,7 +4,7 @@ use super::results::{Row, times};
 
 const LABELS: f64 = 230.0;
 const PLOT: f64 = 500.0;
-/// Room for a bar's value behind it.
+/// Room for a bar's value after it.
 const VALUES: f64 = 70.0;
 const LINE: f64 = 24.0;
 const TOP: f64 = 64.0;

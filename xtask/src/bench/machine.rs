@@ -27,9 +27,9 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Looks, with a file in a folder of the disk in question.
-    pub fn look(folder: &Path) -> Result<Self, String> {
-        let path = folder.join("sync");
+    /// Looks, with a file in a directory of the disk in question.
+    pub fn look(directory: &Path) -> Result<Self, String> {
+        let path = directory.join("sync");
         let sync = sync(&path).map_err(|error| format!("{path:?} could not be written: {error}"))?;
         Ok(Self { busy: busy(), sync })
     }

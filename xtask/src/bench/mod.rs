@@ -33,10 +33,7 @@ struct Options {
 /// Measures, prints a table, and keeps it with a chart in `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let options = parse(args)?;
-    let deno = match options.alone {
-        true => None,
-        false => Some(Runtime::deno(&options.deno)?),
-    };
+    let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };
     let openkv = match &options.openkv {
         Some(path) => Runtime::openkv(path)?,
         None => {
@@ -44,7 +41,7 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
             if !crate::succeeds(&mut crate::cargo(&["build", "--release", "--package", "openkv"]))? {
                 return Ok(ExitCode::FAILURE);
             }
-            Runtime::openkv(&crate::target_folder().join("release").join("openkv"))?
+            Runtime::openkv(&crate::target_directory().join("release").join("openkv"))?
         }
     };
     let runtimes: Vec<Runtime> = [Some(openkv), deno].into_iter().flatten().collect();
@@ -52,9 +49,10 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let results = measure(&options, &runtimes)?;
     let complete = !options.alone && options.measures.len() == MEASURES.len();
     println!("{}\n\n{}", results.circumstances(), results.table());
-    match complete {
-        true => keep(&results)?,
-        false => eprintln!("xtask: benches/results.md is left as it is: this was not everything, with both runtimes"),
+    if complete {
+        keep(&results)?
+    } else {
+        eprintln!("xtask: benches/results.md is left as it is: this was not everything, with both runtimes")
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,13 +122,13 @@ fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64
     }
 }
 
-/// A folder for databases, on the disk that holds the build: the system's folder for temporary files may be in memory,
+/// A directory for databases, on the disk that holds the build: the system's directory for temporary files may be in memory,
 /// where a sync costs nothing.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
-        let path = crate::target_folder().join(format!("bench-{}", std::process::id()));
+        let path = crate::target_directory().join(format!("bench-{}", std::process::id()));
         fs::create_dir_all(&path).map_err(|error| format!("{path:?} could not be created: {error}"))?;
         Ok(Self(path))
     }
@@ -143,15 +141,15 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left lies in the folder of the build, where it does no harm.
+        // What is left lies in the directory of the build, where it does no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 fn keep(results: &Results) -> Result<(), String> {
-    let folder = crate::root().join("benches");
+    let directory = crate::root().join("benches");
     for (name, content) in [("results.md", results.page()), ("results.svg", chart::draw(&results.rows))] {
-        let path = folder.join(name);
+        let path = directory.join(name);
         fs::write(&path, content).map_err(|error| format!("{path:?} could not be written: {error}"))?;
         eprintln!("xtask: wrote {}", path.strip_prefix(crate::root()).unwrap_or(Path::new(name)).display());
     }

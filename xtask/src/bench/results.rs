@@ -69,9 +69,10 @@ impl Results {
     /// The table, in Markdown whose columns are aligned.
     pub fn table(&self) -> String {
         let alone = self.rows.iter().all(|row| row.ratio().is_none());
-        let head: &[&str] = match alone {
-            true => &["measure", "OpenKV", "spread"],
-            false => &["measure", "OpenKV", "Deno", "ratio", "spread", "target", "met"],
+        let head: &[&str] = if alone {
+            &["measure", "OpenKV", "spread"]
+        } else {
+            &["measure", "OpenKV", "Deno", "ratio", "spread", "target", "met"]
         };
         let mut lines = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
         lines.extend(self.rows.iter().map(Row::cells));

@@ -44,39 +44,40 @@ impl Runtime {
         Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], version })
     }
 
-    /// Runs one measure of `kv.ts`, with its databases in a folder. Answers its operations in a second.
-    pub fn rate(&self, measure: &str, folder: &Path) -> Result<f64, String> {
+    /// Runs one measure of `kv.ts`, with its databases in a directory. Returns its operations in a second.
+    pub fn rate(&self, measure: &str, directory: &Path) -> Result<f64, String> {
         let fail = |what: String| format!("{measure} under {}: {what}", self.version);
-        let mut command = self.command("kv.ts", folder);
+        let mut command = self.command("kv.ts", directory);
         let line = crate::first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
         let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
         json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
     }
 
     /// Runs a script with the path of a database.
-    pub fn run(&self, script: &str, database: &Path, folder: &Path) -> Result<Process, String> {
+    pub fn run(&self, script: &str, database: &Path, directory: &Path) -> Result<Process, String> {
         let fail = |what: String| format!("{script} under {}: {what}", self.version);
-        let mut command = self.command(script, folder);
+        let mut command = self.command(script, directory);
         command.arg(database).stdin(Stdio::null());
         let start = Instant::now();
         let (status, peak) = run_to_end(&mut command).map_err(|error| fail(error.to_string()))?;
         let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-        match status.success() {
-            true => Ok(Process { milliseconds, peak_mebibytes: peak as f64 / (1024.0 * 1024.0) }),
-            false => Err(fail(status.to_string())),
+        if status.success() {
+            Ok(Process { milliseconds, peak_mebibytes: peak as f64 / (1024.0 * 1024.0) })
+        } else {
+            Err(fail(status.to_string()))
         }
     }
 
-    fn command(&self, script: &str, folder: &Path) -> Command {
+    fn command(&self, script: &str, directory: &Path) -> Command {
         let mut command = Command::new(&self.path);
         command.args(self.args).arg(crate::root().join("benches").join(script));
         // Deno asks the network for a newer version now and then.
-        command.env("TMPDIR", folder).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
+        command.env("TMPDIR", directory).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         command
     }
 }
 
-/// Runs a command to its end. Answers the peak of its resident memory in bytes, too.
+/// Runs a command to its end. Returns the peak of its resident memory in bytes, too.
 #[cfg(unix)]
 fn run_to_end(command: &mut Command) -> IoResult<(ExitStatus, u64)> {
     use std::mem::MaybeUninit;

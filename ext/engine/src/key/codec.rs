@@ -1,4 +1,4 @@
-//! The stored form of key parts: a subset of FoundationDB's tuple layer, chosen so that the order of the bytes is the
+//! The encoded form of key parts: a subset of FoundationDB's tuple layer, chosen so that the order of the bytes is the
 //! order of the keys. See `docs/file-format.md`.
 
 use std::borrow::Cow;
@@ -29,7 +29,7 @@ const SIGN: u64 = 1 << 63;
 /// The NaN that stands for all of its sign: their other bits must not make many keys of one.
 const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
-/// A key part that has no stored form, or bytes that are not a stored key.
+/// A key part that has no encoded form, or bytes that are not a stored key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -51,8 +51,8 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// Whether a stored key is damaged, as against a part that has no stored form.
-    pub fn is_damage(&self) -> bool {
+    /// Whether a stored key is damaged, as against a part that has no encoded form.
+    pub fn is_corruption(&self) -> bool {
         !matches!(self, KeyError::IntTooLong)
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn push_bool(out: &mut Vec<u8>, bool: bool) {
     out.push(if bool { TRUE } else { FALSE });
 }
 
-/// The parts of a key in stored form. Ends after the first error.
+/// The parts of a key in encoded form. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct KeyParts<'a> {
     rest: &'a [u8],

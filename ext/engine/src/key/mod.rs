@@ -6,7 +6,7 @@ use std::fmt;
 pub use codec::{KeyError, KeyParts};
 pub use part::{BigInt, KeyPart, ScriptPart};
 
-/// A key in its stored form: bytes whose order is the order of keys.
+/// A key in its encoded form: bytes whose order is the order of keys.
 ///
 /// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`key!`](crate::key), of strings alone with
 /// [`Key::from`], of parts of any kind with [`Key::from_parts`], or part by part with the `push_*` methods, which encode straight
@@ -87,16 +87,16 @@ impl Key {
     }
 
     /// Takes bytes that a database gave as a key. They are checked where they are decoded, by [`Key::parts`].
-    pub fn from_stored(bytes: Vec<u8>) -> Self {
+    pub fn from_encoded(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The stored form.
+    /// The encoded form.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The stored form, by value.
+    /// The encoded form, by value.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -207,6 +207,6 @@ mod tests {
         ];
         let shown = r#"["a \"b\"", -7n, 1.5, -Infinity, Uint8Array [1, 255], true]"#;
         assert_eq!(Key::from_parts(&parts).unwrap().to_string(), shown);
-        assert_eq!(Key::from_stored(vec![2, b'a']).to_string(), "x'0261'");
+        assert_eq!(Key::from_encoded(vec![2, b'a']).to_string(), "x'0261'");
     }
 }

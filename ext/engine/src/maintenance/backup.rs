@@ -31,7 +31,7 @@ pub fn backup(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress
     source::require_one_name(file)?;
     target::require_free(to, file, overwrite)?;
     let connection = source::open_reader(file)?;
-    // SQLite copies page by page, and would begin anew whenever it finds that another process wrote meanwhile: with
+    // SQLite copies page by page, and would be reset whenever it finds that another process wrote meanwhile: with
     // constant writers, for ever. A read transaction around all of the copy keeps its pages as they were when it began.
     // Writers are not kept waiting; only their log grows until the copy is done.
     let snapshot = source::snapshot(&connection).map_err(|error| error.of(file.path()))?;

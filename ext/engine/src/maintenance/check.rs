@@ -28,7 +28,7 @@ const INTERVAL: u64 = 1000;
 pub struct Report {
     /// How many entries were looked at, expired ones among them.
     pub entries: u64,
-    /// How many messages were looked at, waiting and in delivery.
+    /// How many messages were looked at, waiting and in flight.
     pub messages: u64,
     /// What is wrong. Empty for a file that is in order.
     pub problems: Vec<Problem>,
@@ -86,7 +86,7 @@ impl Check<'_, '_> {
     /// Notes damage, which keeps nothing else from being looked at. What is none stays an error.
     fn note_damage(&mut self, result: Result<()>) -> Result<()> {
         match result.map_err(|error| error.of(self.file)) {
-            Err(Error::File { problem: problem @ (FileProblem::NotADatabase | FileProblem::Damaged(_)), .. }) => {
+            Err(Error::File { problem: problem @ (FileProblem::NotADatabase | FileProblem::Corrupt(_)), .. }) => {
                 self.found(Place::File, problem.to_string());
                 Ok(())
             }
@@ -129,8 +129,8 @@ impl Check<'_, '_> {
     fn rows(&mut self, table: &Table, last: i64, total: u64) {
         let mut place = None;
         if let Err(error) = self.try_rows(table, last, total, &mut place) {
-            let behind = place.map_or("the first row".into(), |place: Place| place.to_string());
-            self.found(Place::Table(table.name), format!("cannot be read from behind {behind} on: {error}"));
+            let last = place.map_or("the first row".into(), |place: Place| place.to_string());
+            self.found(Place::Table(table.name), format!("cannot be read after {last}: {error}"));
         }
     }
 

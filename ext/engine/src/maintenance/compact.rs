@@ -35,13 +35,13 @@ pub struct Compaction {
     pub after: Size,
     /// How many expired entries were removed.
     pub expired: u64,
-    /// Whether the log was merged into the file and cut. Not where others went on reading from it.
+    /// Whether the WAL was checkpointed and truncated. Not where others went on reading from it.
     pub log_merged: bool,
 }
 
 /// Removes expired entries, as of a time in milliseconds since the Unix epoch, and lays the rest out anew without free
-/// pages. Others may have the file open: their reads go on, their writes wait. Needs as much room again in the folder for
-/// temporary files, and in the log.
+/// pages. Others may have the file open: their reads go on, their writes wait. Needs as much room again in the directory for
+/// temporary files, and in the WAL.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -60,7 +60,7 @@ fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress
     let expired = connection.execute(DELETE_EXPIRED, [now as i64])?;
     progress(Progress { doing: "laying out pages", done: 0, total: 0 });
     connection.execute_batch("vacuum")?;
-    progress(Progress { doing: "merging the log", done: 0, total: 0 });
+    progress(Progress { doing: "checkpointing the WAL", done: 0, total: 0 });
     // Waits for the readers of the old state.
     let busy = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));
     let log_merged = match busy.map_err(Error::from) {

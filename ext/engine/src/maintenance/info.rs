@@ -25,7 +25,7 @@ const RUNNING: &str = "select count(*) from queue_running";
 pub struct Info {
     /// The version of the format.
     pub format: i64,
-    /// What the file and its log take up.
+    /// What the file and its WAL take up.
     pub size: Size,
     /// The size of a page in bytes.
     pub page_size: u64,
@@ -37,7 +37,7 @@ pub struct Info {
     pub entries: u64,
     /// How many there are of each encoding.
     pub encodings: Encodings,
-    /// What their keys take up, in stored form, in bytes.
+    /// What their keys take up, in encoded form, in bytes.
     pub key_bytes: u64,
     /// What their values take up, in bytes.
     pub value_bytes: u64,
@@ -49,7 +49,7 @@ pub struct Info {
     pub waiting: u64,
     /// How many of them could be delivered now.
     pub ready: u64,
-    /// How many messages are in delivery.
+    /// How many messages are in flight.
     pub running: u64,
     /// The versionstamp of the last commit.
     pub last_versionstamp: Versionstamp,
@@ -70,7 +70,7 @@ pub struct Encodings {
 }
 
 /// Looks at a database, as of a time in milliseconds since the Unix epoch. Reads all of its keys. Changes neither the file
-/// nor its log, and keeps no writer waiting.
+/// nor its WAL, and keeps no writer waiting.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File), [`Error::NewerFormat`](crate::Error::NewerFormat),

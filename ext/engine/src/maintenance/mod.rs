@@ -10,8 +10,8 @@
 //! use openkv_engine::sqlite::{self, Location, Options};
 //! use openkv_engine::{Key, Value};
 //!
-//! # let folder = tempfile::tempdir().expect("a folder");
-//! # let (path, copy) = (folder.path().join("kv.sqlite3"), folder.path().join("copy.sqlite3"));
+//! # let directory = tempfile::tempdir().expect("a directory");
+//! # let (path, copy) = (directory.path().join("kv.sqlite3"), directory.path().join("copy.sqlite3"));
 //! let database = sqlite::open(Location::file(&path), Options::default())?;
 //! database.set_blocking(Key::from(["a"]), Value::U64(1))?;
 //!

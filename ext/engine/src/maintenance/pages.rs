@@ -1,4 +1,4 @@
-//! Reads the records of a file page by page, without SQLite: where the tree of a table is broken, the pages behind the break
+//! Reads the records of a file page by page, without SQLite: where the tree of a table is broken, the pages after the break
 //! are still there, and nobody finds them. See <https://www.sqlite.org/fileformat2.html>.
 
 use std::collections::HashSet;

@@ -49,7 +49,7 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
     let report = check::run(from, progress)?;
     if let Some(problem) = report.problems.first() {
         let text = format!("problems found: {}, the first: {problem}", report.problems.len());
-        return Err(FileProblem::Damaged(text).of(from.path()));
+        return Err(FileProblem::Corrupt(text).of(from.path()));
     }
     let stage = Stage::beside(file)?;
     let version = stage_backup(from, &stage, last, progress).map_err(|error| error.of(file.path()))?;
@@ -63,7 +63,7 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
     Ok(Restoration { size, last_versionstamp: Versionstamp::from_version(version as u64), forgot_versionstamps })
 }
 
-/// Copies a backup to where it is made ready. Its versionstamps go on behind those that scripts have seen. Answers the
+/// Copies a backup to where it is made ready. Its versionstamps go on after those that scripts have seen. Returns the
 /// number of the last commit.
 fn stage_backup(from: &Arc<Pinned>, stage: &Stage, last: Option<i64>, progress: &mut OnProgress<'_>) -> Result<i64> {
     let connection = source::open_reader(from)?;
@@ -76,13 +76,13 @@ fn stage_backup(from: &Arc<Pinned>, stage: &Stage, last: Option<i64>, progress: 
     Ok(version)
 }
 
-/// Opens a file that no other process has open, and keeps it from being opened, whether it is a database or damaged. Answers
+/// Opens a file that no other process has open, and keeps it from being opened, whether it is a database or damaged. Returns
 /// the number of its last commit, where that can be read.
 fn take(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
     let connection = source::open_writer(file)?;
     connection.busy_handler(None)?;
     let lock = || -> Result<Option<i64>> {
-        // In this mode, a connection keeps its lock. Every process that has a database with a log open has a lock on it,
+        // In this mode, a connection keeps its lock. Every process that has a database with a WAL open has a lock on it,
         // even while it does nothing.
         connection.pragma_update(None, "locking_mode", "exclusive")?;
         with_any_content(&connection, true)?;
@@ -96,7 +96,7 @@ fn take(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
         // With this, SQLite reads a file that lacks pages.
         connection.pragma_update(None, "writable_schema", true)?;
         let last = backup::last_version(&connection).ok();
-        // Merges the log, where it can be read. A file with a log takes no pages of another size.
+        // Checkpoints the WAL, where it can be read. A file with a WAL takes no pages of another size.
         let _ = connection.pragma_update(None, "journal_mode", "delete");
         Ok(last)
     };

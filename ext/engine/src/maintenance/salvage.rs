@@ -31,7 +31,7 @@ const SET_VERSION: &str =
 pub struct Salvage {
     /// How many entries were saved, expired ones among them.
     pub entries: u64,
-    /// How many messages were saved, waiting and in delivery.
+    /// How many messages were saved, waiting and in flight.
     pub messages: u64,
     /// What is damaged, and what was left behind: entries and messages by name, where an index still names them.
     pub lost: Vec<Problem>,
@@ -81,9 +81,9 @@ impl<'a, 'b> Rescue<'a, 'b> {
         let image = stage.image();
         let unreadable = match self.read_tables(file, &image) {
             Ok(()) => None,
-            // SQLite reads nothing of it. So the pages of the file itself are searched, without its log.
+            // SQLite reads nothing of it. So the pages of the file itself are searched, without its WAL.
             Err(Error::File {
-                problem: problem @ (FileProblem::NotADatabase | FileProblem::Damaged(_) | FileProblem::LogUnreadable),
+                problem: problem @ (FileProblem::NotADatabase | FileProblem::Corrupt(_) | FileProblem::WalUnreadable),
                 ..
             }) => Some(problem),
             Err(error) => return Err(error),
@@ -102,7 +102,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         self.finish().map_err(|error| error.of(to))
     }
 
-    /// Saves what SQLite reads. Leaves an image of the file, its log included, where that is not all.
+    /// Saves what SQLite reads. Leaves an image of the file, its WAL included, where that is not all.
     fn read_tables(&mut self, file: &Arc<Pinned>, image: &Arc<Pinned>) -> Result<()> {
         let connection = source::open_reader(file)?;
         // With this, SQLite reads a file that lacks pages.
@@ -128,9 +128,10 @@ impl<'a, 'b> Rescue<'a, 'b> {
                 self.lost.insert(Place::Table(table.name), format!("it is damaged: {damage}"));
             }
         }
-        match self.lost.is_empty() {
-            true => Ok(()),
-            false => backup::copy(&snapshot, image, self.progress).map_err(|error| error.of(file.path())),
+        if self.lost.is_empty() {
+            Ok(())
+        } else {
+            backup::copy(&snapshot, image, self.progress).map_err(|error| error.of(file.path()))
         }
     }
 
@@ -208,7 +209,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
     fn name_record(&mut self, record: Vec<Value>) -> Result<()> {
         let (place, is_saved) = match record.as_slice() {
             [Value::Integer(_), Value::Blob(key)] => {
-                (Place::Entry(Key::from_stored(key.clone())), self.target.prepare_cached(HAS_ENTRY)?.exists([key])?)
+                (Place::Entry(Key::from_encoded(key.clone())), self.target.prepare_cached(HAS_ENTRY)?.exists([key])?)
             }
             [Value::Integer(time), Value::Text(id), Value::Integer(_)] if uuid::Uuid::try_parse(id).is_ok() => (
                 Place::Message { table: "queue", id: id.clone() },
@@ -226,9 +227,10 @@ impl<'a, 'b> Rescue<'a, 'b> {
         let row = row.iter().map(|column| ToSqlOutput::Borrowed(*column));
         let save = || self.target.prepare_cached(sql)?.execute(params_from_iter(row));
         let saved = save().map_err(|error| Error::from(error).of(self.to))? as u64;
-        match sql.contains(" into kv ") {
-            true => self.saved.entries += saved,
-            false => self.saved.messages += saved,
+        if sql.contains(" into kv ") {
+            self.saved.entries += saved
+        } else {
+            self.saved.messages += saved
         }
         let done = self.saved.entries + self.saved.messages;
         if done.is_multiple_of(INTERVAL) {

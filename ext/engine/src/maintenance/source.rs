@@ -16,9 +16,9 @@ use crate::{Error, FileProblem, Result};
 /// once.
 pub(super) fn resolve(path: &Path) -> Result<Arc<Pinned>> {
     match Pinned::resolve(path, true) {
-        Ok(file) if file.status("").is_ok_and(|status| status.is_directory) => Err(FileProblem::Folder.of(path)),
+        Ok(file) if file.status("").is_ok_and(|status| status.is_directory) => Err(FileProblem::Directory.of(path)),
         Ok(file) => Ok(Arc::new(file)),
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(FileProblem::Folder.of(path)),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(FileProblem::Directory.of(path)),
         Err(error) => Err(FileProblem::io(path)(error)),
     }
 }
@@ -38,7 +38,7 @@ pub(super) fn require_one_name(file: &Pinned) -> Result<()> {
     Ok(())
 }
 
-/// Opens a file to read it. Neither the file nor its log is changed, not even by closing it.
+/// Opens a file to read it. Neither the file nor its WAL is changed, not even by closing it.
 pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     let logged = file.status("-wal").is_ok_and(|log| log.size > 0);
     let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -48,9 +48,9 @@ pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
             if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) =>
         {
             if logged {
-                return Err(FileProblem::LogUnreadable.of(file.path()));
+                return Err(FileProblem::WalUnreadable.of(file.path()));
             }
-            // SQLite cannot make the log in such a folder. Without a log, nobody writes: the file is as it is.
+            // SQLite cannot make the WAL in such a directory. Without a WAL, nobody writes: the file is as it is.
             drop(connection);
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let connection = connect(file, &immutable_uri(file), flags)?;
@@ -73,10 +73,7 @@ pub(super) fn snapshot(connection: &Connection) -> Result<Transaction<'_>> {
 pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<FileConnection> {
     require_one_name(file)?;
     let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    match connection.is_readonly(rusqlite::MAIN_DB)? {
-        true => Err(FileProblem::ReadOnly.of(file.path())),
-        false => Ok(connection),
-    }
+    if connection.is_readonly(rusqlite::MAIN_DB)? { Err(FileProblem::ReadOnly.of(file.path())) } else { Ok(connection) }
 }
 
 /// Finds the file to have the present version of the format, and nothing else on its tables.
@@ -116,7 +113,7 @@ fn access(path: &Path) -> io::Result<()> {
 
 fn prepare_to_read(connection: &Connection, logged: bool) -> Result<()> {
     connection.pragma_update(None, "query_only", true)?;
-    // The last one to close a file would merge its log into it.
+    // The last one to close a file would checkpoint its WAL.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, logged)?;
     // Finds damage where it is, rather than what it leads to.
     connection.pragma_update(None, "cell_size_check", true)?;

@@ -89,7 +89,7 @@ impl Table {
     /// Where a row is, by its key.
     pub fn place(&self, key: Column<'_>) -> Place {
         match key {
-            Column::Blob(key) => Place::Entry(Key::from_stored(key.to_vec())),
+            Column::Blob(key) => Place::Entry(Key::from_encoded(key.to_vec())),
             Column::Integer(row) => Place::Message { table: self.name, id: format!("in row {row}") },
             _ => Place::Table(self.name),
         }
@@ -126,11 +126,11 @@ fn key_fault(key: &[u8]) -> Option<String> {
     if key.is_empty() {
         return Some("its key has no parts".into());
     }
-    Key::from_stored(key.to_vec()).parts().find_map(|part| part.err()).map(|error| error.to_string())
+    Key::from_encoded(key.to_vec()).parts().find_map(|part| part.err()).map(|error| error.to_string())
 }
 
 fn value_fault(value: &[u8], encoding: i64) -> Option<String> {
-    match ValueRef::from_stored(value, encoding) {
+    match ValueRef::from_encoded(value, encoding) {
         Err(_) => Some(format!(
             "its value of {} bytes has encoding {encoding}, which is unknown or does not fit",
             value.len()

@@ -11,7 +11,7 @@ pub(super) fn require_free(to: &Pinned, from: &Pinned, overwrite: bool) -> Resul
     }
     for suffix in ["-wal", "-journal"] {
         if to.status(suffix).is_ok() {
-            return Err(FileProblem::LogBeside { log: to.path_beside(suffix) }.of(to.path()));
+            return Err(FileProblem::WalLeft { wal: to.path_beside(suffix) }.of(to.path()));
         }
     }
     Ok(())
@@ -23,8 +23,9 @@ pub(super) fn require_other(to: &Pinned, from: &Pinned) -> Result<()> {
         return Ok(());
     };
     let taken = ["", "-wal", "-shm", "-journal"].map(|suffix| from.status(suffix));
-    match taken.into_iter().flatten().any(|taken| taken.id == status.id) {
-        true => Err(FileProblem::Same.of(to.path())),
-        false => Ok(()),
+    if taken.into_iter().flatten().any(|taken| taken.id == status.id) {
+        Err(FileProblem::Same.of(to.path()))
+    } else {
+        Ok(())
     }
 }

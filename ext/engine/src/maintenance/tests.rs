@@ -12,9 +12,9 @@ use crate::{
 /// Larger than a page has room for, some of them: those go on in pages of their own.
 const VALUE_SIZES: [usize; 4] = [10, 100, 1000, 6000];
 
-struct Folder(tempfile::TempDir);
+struct Directory(tempfile::TempDir);
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -71,7 +71,7 @@ fn fill(path: &Path, entries: usize) {
         .unwrap()
         .into_result()
         .unwrap();
-    // The last to close the file merges its log.
+    // The last to close the file checkpoints its WAL.
     database.close();
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
     assert!(!beside(path, "-wal").exists());
@@ -107,8 +107,8 @@ fn leaf(path: &Path) -> usize {
 
 #[test]
 fn counts_what_is_there() {
-    let folder = Folder::new();
-    let file = folder.path("kv.sqlite3");
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
     let database = open(&file);
     let expiring = |i, time| Mutation {
         key: key(i),
@@ -138,8 +138,8 @@ fn counts_what_is_there() {
 
 #[test]
 fn a_look_changes_nothing() {
-    let folder = Folder::new();
-    let file = folder.path("kv.sqlite3");
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
     let database = open(&file);
     database
         .write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() })
@@ -147,7 +147,7 @@ fn a_look_changes_nothing() {
         .into_result()
         .unwrap();
     // As a crash would leave them.
-    let copy = folder.path("copy.sqlite3");
+    let copy = directory.path("copy.sqlite3");
     for suffix in ["", "-wal"] {
         fs::copy(beside(&file, suffix), beside(&copy, suffix)).unwrap();
     }
@@ -155,17 +155,17 @@ fn a_look_changes_nothing() {
     let before = bytes();
     assert_eq!(info(&copy, 0).unwrap().entries, 1);
     assert_eq!(check(&copy, &mut quiet).unwrap(), Report { entries: 1, ..Report::default() });
-    backup(&copy, &folder.path("backup.sqlite3"), false, &mut quiet).unwrap();
+    backup(&copy, &directory.path("backup.sqlite3"), false, &mut quiet).unwrap();
     assert!(bytes() == before);
-    // Without a log, none is left behind.
-    assert_eq!(info(&folder.path("backup.sqlite3"), 0).unwrap().entries, 1);
-    assert_eq!(folder.names().iter().filter(|name| name.starts_with("backup")).count(), 1);
+    // Without a WAL, none is left behind.
+    assert_eq!(info(&directory.path("backup.sqlite3"), 0).unwrap().entries, 1);
+    assert_eq!(directory.names().iter().filter(|name| name.starts_with("backup")).count(), 1);
 }
 
 #[test]
 fn a_check_names_rows_that_no_version_writes() {
-    let folder = Folder::new();
-    let file = folder.path("kv.sqlite3");
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
     fill(&file, 5);
     assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 5, messages: 1, problems: vec![] });
     let connection = Connection::open(&file).unwrap();
@@ -203,11 +203,11 @@ fn a_check_names_rows_that_no_version_writes() {
 
 #[test]
 fn flipped_bytes_are_found_or_do_no_harm() {
-    let folder = Folder::new();
-    let file = folder.path("kv.sqlite3");
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
     fill(&file, 60);
     let bytes = fs::read(&file).unwrap();
-    let copy = folder.path("copy.sqlite3");
+    let copy = directory.path("copy.sqlite3");
     let mut found = 0;
     for offset in (0..bytes.len()).step_by(997).chain(0..100) {
         let mut bytes = bytes.clone();
@@ -216,7 +216,7 @@ fn flipped_bytes_are_found_or_do_no_harm() {
         // Any answer will do, and any error but a panic.
         found += usize::from(check(&copy, &mut quiet).map_or(true, |report| !report.problems.is_empty()));
         let _ = info(&copy, 0);
-        let _ = salvage(&copy, &folder.path("saved.sqlite3"), true, &mut quiet);
+        let _ = salvage(&copy, &directory.path("saved.sqlite3"), true, &mut quiet);
         assert!(fs::read(&copy).unwrap() == bytes, "changed with offset {offset}");
         for suffix in ["-wal", "-shm"] {
             assert!(!beside(&copy, suffix).exists(), "left with offset {offset}");
@@ -227,8 +227,8 @@ fn flipped_bytes_are_found_or_do_no_harm() {
 
 #[test]
 fn a_compaction_gives_pages_and_the_log_back() {
-    let folder = Folder::new();
-    let file = folder.path("kv.sqlite3");
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
     fill(&file, 400);
     let database = open(&file);
     let expiring = Mutation {
@@ -263,9 +263,9 @@ fn a_compaction_gives_pages_and_the_log_back() {
 }
 
 #[test]
-fn versionstamps_go_on_behind_those_of_the_replaced_file() {
-    let folder = Folder::new();
-    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+fn versionstamps_go_on_after_those_of_the_replaced_file() {
+    let directory = Directory::new();
+    let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&file, 100);
     backup(&file, &saved, false, &mut quiet).unwrap();
     fill(&file, 1000);
@@ -277,11 +277,11 @@ fn versionstamps_go_on_behind_those_of_the_replaced_file() {
     assert_eq!((restored.last_versionstamp, restored.forgot_versionstamps), (last, false));
     let now = info(&file, 0).unwrap();
     assert_eq!((now.entries, now.last_versionstamp), (100, last));
-    assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"]);
+    assert_eq!(directory.names(), ["backup.sqlite3", "kv.sqlite3"]);
     assert_eq!(restored.size, fs::metadata(&file).unwrap().len());
 
     // A new file has those of the backup.
-    let new = folder.path("new.sqlite3");
+    let new = directory.path("new.sqlite3");
     let restored = restore(&saved, &new, false, &mut quiet).unwrap();
     assert_eq!(restored.last_versionstamp, info(&saved, 0).unwrap().last_versionstamp);
     assert_eq!(check(&new, &mut quiet).unwrap(), Report { entries: 100, messages: 1, problems: vec![] });
@@ -289,8 +289,8 @@ fn versionstamps_go_on_behind_those_of_the_replaced_file() {
 
 #[test]
 fn a_backup_takes_the_place_of_any_damaged_file() {
-    let folder = Folder::new();
-    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+    let directory = Directory::new();
+    let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&saved, 100);
     let whole = fs::read(&saved).unwrap();
     type Change = fn(&mut Vec<u8>);
@@ -316,7 +316,7 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
             assert_eq!(restored.forgot_versionstamps, forgot, "{name}");
             let report = check(&file, &mut quiet).unwrap();
             assert_eq!(report, Report { entries: 100, messages: 1, problems: vec![] }, "{name}");
-            assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"], "{name}");
+            assert_eq!(directory.names(), ["backup.sqlite3", "kv.sqlite3"], "{name}");
         }
     }
     // Pages of another size are in nobody's way.
@@ -331,28 +331,28 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
 
 #[test]
 fn a_damaged_backup_is_not_put_in_place() {
-    let folder = Folder::new();
-    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("backup.sqlite3"));
+    let directory = Directory::new();
+    let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&file, 100);
     fill(&saved, 1000);
     let page = leaf(&saved);
     damage(&saved, |bytes| bytes[page * 4096..][..4096].fill(0));
     let before = fs::read(&file).unwrap();
-    assert!(matches!(problem(restore(&saved, &file, true, &mut quiet)), FileProblem::Damaged(_)));
+    assert!(matches!(problem(restore(&saved, &file, true, &mut quiet)), FileProblem::Corrupt(_)));
     assert_eq!(info(&file, 0).unwrap().entries, 100);
     assert_eq!(fs::read(&file).unwrap().len(), before.len());
-    assert_eq!(folder.names(), ["backup.sqlite3", "kv.sqlite3"]);
+    assert_eq!(directory.names(), ["backup.sqlite3", "kv.sqlite3"]);
 }
 
 #[test]
 fn what_can_be_read_is_saved_and_the_rest_is_named() {
-    let folder = Folder::new();
-    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("saved.sqlite3"));
+    let directory = Directory::new();
+    let (file, saved) = (directory.path("kv.sqlite3"), directory.path("saved.sqlite3"));
     const ENTRIES: usize = 3000;
     fill(&file, ENTRIES);
     let page = leaf(&file);
-    // A check goes on behind a damaged page.
-    let copy = folder.path("copy.sqlite3");
+    // A check goes on after a damaged page.
+    let copy = directory.path("copy.sqlite3");
     fs::copy(&file, &copy).unwrap();
     damage(&copy, |bytes| bytes[page * 4096..][..4096].fill(0));
     let report = check(&copy, &mut quiet).unwrap();
@@ -369,9 +369,9 @@ fn what_can_be_read_is_saved_and_the_rest_is_named() {
 }
 
 #[test]
-fn rows_behind_a_break_are_found_on_their_pages() {
-    let folder = Folder::new();
-    let (file, saved) = (folder.path("kv.sqlite3"), folder.path("saved.sqlite3"));
+fn rows_after_a_break_are_found_on_their_pages() {
+    let directory = Directory::new();
+    let (file, saved) = (directory.path("kv.sqlite3"), directory.path("saved.sqlite3"));
     const ENTRIES: u64 = 3000;
     fill(&file, ENTRIES as usize);
     // What was deleted stands on free pages, and is not to come back.
@@ -413,10 +413,15 @@ fn rows_behind_a_break_are_found_on_their_pages() {
 
 #[test]
 fn files_that_are_no_databases_are_refused_by_name() {
-    let folder = Folder::new();
-    let (missing, to) = (folder.path("missing"), folder.path("to"));
-    let (text, empty, other, older, newer) =
-        (folder.path("text"), folder.path("empty"), folder.path("other"), folder.path("older"), folder.path("newer"));
+    let directory = Directory::new();
+    let (missing, to) = (directory.path("missing"), directory.path("to"));
+    let (text, empty, other, older, newer) = (
+        directory.path("text"),
+        directory.path("empty"),
+        directory.path("other"),
+        directory.path("older"),
+        directory.path("newer"),
+    );
     fs::write(&text, "a text that is longer than the header of a database ".repeat(20)).unwrap();
     fs::write(&empty, "").unwrap();
     Connection::open(&other).unwrap().execute_batch("create table t (c)").unwrap();
@@ -424,7 +429,7 @@ fn files_that_are_no_databases_are_refused_by_name() {
         fill(path, 1);
         Connection::open(path).unwrap().execute("update migration_state set version = ?1", [version]).unwrap();
     }
-    let before = folder.names();
+    let before = directory.names();
     let all = |path: &Path| -> Vec<Error> {
         vec![
             info(path, 0).unwrap_err(),
@@ -439,7 +444,7 @@ fn files_that_are_no_databases_are_refused_by_name() {
     };
     for (path, text) in [
         (&missing, "there is no such file"),
-        (&folder.0.path().to_owned(), "this is a folder, not a file"),
+        (&directory.0.path().to_owned(), "this is a directory, not a file"),
         (&text, "this is not a SQLite database, or its first page is damaged"),
         (&empty, "this is a SQLite database, but not one of Deno KV"),
         (&other, "this is a SQLite database, but not one of Deno KV"),
@@ -455,19 +460,19 @@ fn files_that_are_no_databases_are_refused_by_name() {
         assert!(path == &older || salvaged.unwrap_err().to_string().contains(text));
         let _ = fs::remove_file(&to);
     }
-    assert_eq!(folder.names(), before);
+    assert_eq!(directory.names(), before);
 }
 
 #[test]
 fn a_new_file_takes_no_place_that_is_taken() {
-    let folder = Folder::new();
-    let (file, to) = (folder.path("kv.sqlite3"), folder.path("to.sqlite3"));
+    let directory = Directory::new();
+    let (file, to) = (directory.path("kv.sqlite3"), directory.path("to.sqlite3"));
     fill(&file, 10);
     assert!(matches!(problem(backup(&file, &file, true, &mut quiet)), FileProblem::Same));
     assert!(matches!(problem(restore(&file, &file, true, &mut quiet)), FileProblem::Same));
     #[cfg(unix)]
     {
-        let link = folder.path("link");
+        let link = directory.path("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert!(matches!(problem(backup(&file, &link, true, &mut quiet)), FileProblem::Same));
         assert!(matches!(problem(backup(&link, &file, true, &mut quiet)), FileProblem::Same));
@@ -478,8 +483,8 @@ fn a_new_file_takes_no_place_that_is_taken() {
     backup(&file, &to, true, &mut quiet).unwrap();
     assert_eq!(info(&to, 0).unwrap().entries, 10);
 
-    // Neither is the log of another database to be taken for that of a backup.
+    // Neither is the WAL of another database to be taken for that of a backup.
     fs::write(beside(&to, "-wal"), "").unwrap();
-    assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::LogBeside { .. }));
-    assert!(matches!(problem(backup(&file, &folder.path("no/to"), true, &mut quiet)), FileProblem::Missing));
+    assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::WalLeft { .. }));
+    assert!(matches!(problem(backup(&file, &directory.path("no/to"), true, &mut quiet)), FileProblem::Missing));
 }

@@ -14,12 +14,12 @@ use crate::{Error, FileProblem};
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         if let rusqlite::Error::InvalidColumnType(..) = error {
-            return Error::Damaged(Cause::new(error));
+            return Error::Corrupt(Cause::new(error));
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy,
             Some(ErrorCode::ReadOnly) => Error::ReadOnly,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Damaged(Cause::new(error)),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Corrupt(Cause::new(error)),
             Some(ErrorCode::DiskFull) => Error::Full(Cause::new(error)),
             _ => Error::Storage(Cause::new(error)),
         }
@@ -38,9 +38,9 @@ impl Error {
     pub(crate) fn of(self, path: &Path) -> Self {
         let problem = match &self {
             Error::ReadOnly => FileProblem::ReadOnly,
-            Error::Damaged(source) => match source.sqlite_code() {
+            Error::Corrupt(source) => match source.sqlite_code() {
                 Some(ErrorCode::NotADatabase) => FileProblem::NotADatabase,
-                _ => FileProblem::Damaged(source.to_string()),
+                _ => FileProblem::Corrupt(source.to_string()),
             },
             Error::Full(_) => FileProblem::DiskFull,
             Error::ForeignObject { object } => FileProblem::Foreign(object.clone()),
@@ -55,7 +55,7 @@ impl Error {
             Error::Storage(source) if source.sqlite_code() == Some(ErrorCode::CannotOpen) => {
                 Self::cannot_open(path, open_hint())
             }
-            Error::Storage(source) | Error::Damaged(source) | Error::Full(source) => Self::open(path, source),
+            Error::Storage(source) | Error::Corrupt(source) | Error::Full(source) => Self::open(path, source),
             Error::ReadOnly => {
                 let text = Some("attempt to write a readonly database".into());
                 let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), text);
@@ -77,9 +77,9 @@ impl Error {
         let hint = match error.kind() {
             _ if is_out_of_files(error) => return Self::too_many_files(path),
             _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
-            ErrorKind::NotFound => format!("there is no folder {directory}"),
-            ErrorKind::NotADirectory => format!("{directory} is no folder"),
-            ErrorKind::IsADirectory => IS_FOLDER.into(),
+            ErrorKind::NotFound => format!("there is no directory {directory}"),
+            ErrorKind::NotADirectory => format!("{directory} is no directory"),
+            ErrorKind::IsADirectory => IS_DIRECTORY.into(),
             ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
             _ => error.to_string(),
         };
@@ -100,7 +100,7 @@ impl Error {
 }
 
 /// Why a file cannot be opened.
-pub(super) const IS_FOLDER: &str = "it is a folder";
+pub(super) const IS_DIRECTORY: &str = "it is a directory";
 const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
 const TOO_MANY_FILES: &str = "too many open files: close some, or raise the limit of the process";
 
@@ -139,7 +139,7 @@ fn open_message(path: &Path, source: &Cause) -> String {
     }
     let hint = match source.sqlite_code() {
         Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
-        Some(ErrorCode::ReadOnly) => "both the file and its folder must be writable",
+        Some(ErrorCode::ReadOnly) => "both the file and its directory must be writable",
         _ => return text,
     };
     format!("{text}: {hint}")

@@ -47,8 +47,8 @@ pub fn try_open(location: &Location, options: &Options) -> Option<Database> {
     let writer = match location {
         Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),
         Location::SharedMemory(name) => shared_memory::writer(name, options).ok()?,
-        Location::File { path, follow_links } => open_files::writer_at_once(path, *follow_links, options)?,
+        Location::File { path, follow_links } => open_files::try_writer(path, *follow_links, options)?,
     };
-    let reader = writer.memory().map_or_else(|| writer.open_reader_at_once().map(shared), Ok);
+    let reader = writer.memory().map_or_else(|| writer.try_open_reader().map(shared), Ok);
     Sqlite::with(writer, reader, options.clone()).ok()
 }

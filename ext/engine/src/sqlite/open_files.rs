@@ -54,12 +54,12 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
 }
 
 /// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.
-pub(super) fn writer_at_once(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
+pub(super) fn try_writer(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
     let file = Arc::new(Pinned::resolve(path, follow_links).ok()?.named(options.name.as_deref()));
     if let Some(writer) = find(&file).ok()? {
         return Some(writer);
     }
-    let connection = connection::open_writer_at_once(&file)?;
+    let connection = connection::try_open_writer(&file)?;
     add(file, connection, true, options).ok()
 }
 

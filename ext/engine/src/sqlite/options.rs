@@ -11,7 +11,7 @@ pub enum Location {
     Memory,
     /// In memory, under a name: shared by all who open it by this name in the process, and gone once the last one has closed it.
     SharedMemory(String),
-    /// In a file, which is created where there is none. Its folder must exist.
+    /// In a file, which is created where there is none. Its directory must exist.
     File {
         /// The path of the file.
         path: PathBuf,

@@ -1,3 +1,6 @@
+mod queue;
+mod watches;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,8 +36,8 @@ fn memory() -> Database {
     super::open(Location::Memory, options().0).unwrap()
 }
 
-fn file(folder: &tempfile::TempDir) -> Location {
-    Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false }
+fn file(directory: &tempfile::TempDir) -> Location {
+    Location::File { path: directory.path().join("kv.sqlite3"), follow_links: false }
 }
 
 fn key(name: &str) -> Key {
@@ -156,16 +159,16 @@ fn combines_numbers() {
 
 #[test]
 fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let database = super::open(file(&directory), options().0).unwrap();
     database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap().into_result().unwrap();
-    let damaged = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let damaged = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     damaged.execute("update kv set v = 'text'", []).unwrap();
 
-    assert!(matches!(database.read_blocking(&[Read::Key(&key("n"))]), Err(Error::Damaged(_))));
+    assert!(matches!(database.read_blocking(&[Read::Key(&key("n"))]), Err(Error::Corrupt(_))));
     for operand in [Operand::Sum, Operand::Min, Operand::Max] {
         let write = set("b", text("1")).mutate(combine("n", operand, 1));
-        assert!(matches!(database.write_blocking(write), Err(Error::Damaged(_))));
+        assert!(matches!(database.write_blocking(write), Err(Error::Corrupt(_))));
     }
     let kind: String = damaged.query_row("select typeof(v) from kv", [], |row| row.get(0)).unwrap();
     assert_eq!(kind, "text");
@@ -188,8 +191,8 @@ fn takes_back_a_write_that_fails() {
 
 #[test]
 fn a_failing_write_spares_the_others_of_its_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let database = super::open(file(&directory), options().0).unwrap();
     let before = commit(&database, set("text", text("a")));
 
     // The writer cannot begin while it waits, so that all four writes wait for it together.
@@ -254,8 +257,8 @@ fn appends_the_versionstamp_to_a_key() {
 
 #[test]
 fn stores_messages() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let database = super::open(file(&directory), options().0).unwrap();
     let message = |backoff_schedule, keys_if_undelivered| Enqueue {
         message: b"\xff\x0f0".to_vec(),
         deliver_at: Time::At(1234),
@@ -265,7 +268,7 @@ fn stores_messages() {
     let write = AtomicWrite::new().enqueue(message(None, vec![])).enqueue(message(Some(vec![7]), vec![key("a")]));
     database.write_blocking(write).unwrap().into_result().unwrap();
 
-    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let file = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     let mut statement = file
         .prepare(
             "select ts, id, data, backoff_schedule, keys_if_undelivered from queue order by length(backoff_schedule)",
@@ -282,9 +285,9 @@ fn stores_messages() {
 
 #[test]
 fn databases_of_one_file_see_each_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = super::open(file(&folder), options().0).unwrap();
-    let second = super::open(file(&folder), options().0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let first = super::open(file(&directory), options().0).unwrap();
+    let second = super::open(file(&directory), options().0).unwrap();
     assert!(Arc::ptr_eq(&writer(&first), &writer(&second)));
     first.write_blocking(set("a", text("1"))).unwrap().into_result().unwrap();
     assert_eq!(get(&second, "a"), Some(text("1")));
@@ -295,17 +298,17 @@ fn databases_of_one_file_see_each_other() {
 
 #[test]
 fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, elsewhere) = (folder.path().join("kv.sqlite3"), folder.path().join("elsewhere"));
-    let database = super::open(file(&folder), Options::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (directory.path().join("kv.sqlite3"), directory.path().join("elsewhere"));
+    let database = super::open(file(&directory), Options::default()).unwrap();
     commit(&database, set("a", text("1")));
 
     std::fs::rename(&path, &elsewhere).unwrap();
     // Its connection has the file open. A count opens another.
     assert_eq!(get(&database, "a"), Some(text("1")));
     assert!(matches!(block_on(database.count(&all())), Err(Error::Open { .. })));
-    // An empty file would take the log with it, and what was written so far.
-    assert!(!path.exists() && folder.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
+    // An empty file would take the WAL with it, and what was written so far.
+    assert!(!path.exists() && directory.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
 
     std::fs::rename(&elsewhere, &path).unwrap();
     assert_eq!(get(&database, "a"), Some(text("1")));
@@ -313,8 +316,8 @@ fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
 
 #[test]
 fn a_closed_database_answers_so_and_keeps_what_was_queued() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let database = super::open(file(&directory), options().0).unwrap();
     let queued = database.write(set("a", text("1")));
     database.close();
     database.close();
@@ -322,24 +325,25 @@ fn a_closed_database_answers_so_and_keeps_what_was_queued() {
     assert!(matches!(database.write_blocking(set("a", text("2"))), Err(Error::Closed)));
     assert!(matches!(database.read_blocking(&[Read::Key(&key("a"))]), Err(Error::Closed)));
 
-    let again = super::open(file(&folder), options().0).unwrap();
+    let again = super::open(file(&directory), options().0).unwrap();
     assert_eq!(get(&again, "a"), Some(text("1")));
 }
 
 #[test]
 fn refuses_what_is_no_database_of_a_known_format() {
-    let folder = tempfile::tempdir().unwrap();
-    let open =
-        |name: &str| super::open(Location::File { path: folder.path().join(name), follow_links: false }, options().0);
+    let directory = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        super::open(Location::File { path: directory.path().join(name), follow_links: false }, options().0)
+    };
 
-    std::fs::write(folder.path().join("text"), "this is a text, and not even a short one: no database begins so")
+    std::fs::write(directory.path().join("text"), "this is a text, and not even a short one: no database begins so")
         .unwrap();
     assert!(matches!(open("text"), Err(Error::Open { .. })));
-    assert!(matches!(open("no/folder"), Err(Error::Open { .. })));
-    assert!(matches!(open(""), Err(Error::Open { .. })), "a folder is no database");
+    assert!(matches!(open("no/directory"), Err(Error::Open { .. })));
+    assert!(matches!(open(""), Err(Error::Open { .. })), "a directory is no database");
 
     drop(open("newer").unwrap());
-    let newer = Connection::open(folder.path().join("newer")).unwrap();
+    let newer = Connection::open(directory.path().join("newer")).unwrap();
     newer.execute("update migration_state set version = 4", []).unwrap();
     assert!(matches!(open("newer"), Err(Error::NewerFormat { found: 4, known: 3 })));
 }
@@ -347,12 +351,12 @@ fn refuses_what_is_no_database_of_a_known_format() {
 #[test]
 #[cfg(unix)]
 fn follows_links_only_when_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let link = folder.path().join("link");
-    std::os::unix::fs::symlink(folder.path().join("kv.sqlite3"), &link).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path().join("kv.sqlite3"), &link).unwrap();
     let open = |follow_links| super::open(Location::File { path: link.clone(), follow_links }, options().0);
     assert!(matches!(open(false), Err(Error::Open { .. })));
-    let target = super::open(file(&folder), options().0).unwrap();
+    let target = super::open(file(&directory), options().0).unwrap();
     assert!(matches!(open(false), Err(Error::Open { .. })), "not even for a file that is open already");
     let database = open(true).unwrap();
     assert!(Arc::ptr_eq(&writer(&database), &writer(&target)));
@@ -382,7 +386,7 @@ fn enforces_the_limits() {
     let mut keys = AtomicWrite::new();
     keys.mutations = vec![Mutation::set(long(2048), text("")); 41];
     assert_eq!(fails(keys), "Total key size too large (max 81920 bytes)");
-    let undelivered = |keys| AtomicWrite::new().enqueue(Enqueue { keys_if_undelivered: keys, ..message("1") });
+    let undelivered = |keys| AtomicWrite::new().enqueue(Enqueue { keys_if_undelivered: keys, ..queue::message("1") });
     assert_eq!(fails(undelivered(vec![Key::new()])), "key cannot be empty");
     assert_eq!(fails(undelivered(vec![long(2049)])), "Key too large for write (max 2048 bytes)");
     assert_eq!(fails(undelivered(vec![key("a"); 1000])), "Too many mutations (max 1000)");
@@ -394,302 +398,6 @@ fn enforces_the_limits() {
     assert_eq!(read(&[Read::Key(&key("a")); 11]), Err("Too many ranges (max 10)".into()));
     let range = Read::Range { start: b"", end: b"\xff", limit: 1001, reverse: false, values: true };
     assert_eq!(read(&[range]), Err("Too many entries (max 1000)".into()));
-}
-
-/// Makes the writer's thread look at the clock.
-fn wake(database: &Database) {
-    database.write_blocking(AtomicWrite::new()).unwrap().into_result().unwrap();
-}
-
-fn message(text: &str) -> Enqueue {
-    Enqueue { message: text.into(), deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: vec![] }
-}
-
-fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| str::from_utf8(&delivery.message).unwrap()).collect()
-}
-
-/// Takes the messages that are there, and finishes them.
-fn receive(database: &Database, success: bool) -> Vec<String> {
-    let deliveries = block_on(database.dequeue()).unwrap();
-    let texts = texts(&deliveries).into_iter().map(Into::into).collect();
-    deliveries.into_iter().for_each(|delivery| {
-        block_on(if success { delivery.done() } else { delivery.retry() }).unwrap();
-    });
-    texts
-}
-
-fn tables(folder: &tempfile::TempDir) -> (i64, i64) {
-    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
-    let count = |table| file.query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap();
-    (count("queue"), count("queue_running"))
-}
-
-#[test]
-fn delivers_each_message_once_in_the_order_of_their_times() {
-    let folder = tempfile::tempdir().unwrap();
-    let (options, clock) = options();
-    let database = super::open(file(&folder), options).unwrap();
-    let late = Enqueue { deliver_at: Time::At(7), ..message("late") };
-    database.write_blocking(AtomicWrite::new().enqueue(late).enqueue(message("soon"))).unwrap().into_result().unwrap();
-    assert_eq!(receive(&database, true), ["soon"]);
-
-    let waiting = database.dequeue();
-    clock.0.store(7, Ordering::Relaxed);
-    wake(&database);
-    let deliveries = block_on(waiting).unwrap();
-    assert_eq!(texts(&deliveries), ["late"]);
-    assert_eq!(tables(&folder), (0, 1));
-    for delivery in deliveries {
-        block_on(delivery.done()).unwrap();
-    }
-    assert_eq!(tables(&folder), (0, 0));
-}
-
-#[test]
-fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
-    let (options, clock) = options();
-    let database = super::open(Location::Memory, options).unwrap();
-    let mut watch = database.watch(&[key("dead")]).unwrap();
-    let message =
-        Enqueue { backoff_schedule: Some(vec![10, 20]), keys_if_undelivered: vec![key("dead")], ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(message)).unwrap().into_result().unwrap();
-    for time in [0, 10, 30] {
-        assert_eq!(get(&database, "dead"), None);
-        clock.0.store(time, Ordering::Relaxed);
-        wake(&database);
-        assert_eq!(receive(&database, false), ["m"], "at {time} ms");
-    }
-    assert!(block_on(watch.changed()).unwrap());
-    assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
-}
-
-#[test]
-fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
-    let once = |text| Enqueue { backoff_schedule: Some(vec![]), ..message(text) };
-    database.write_blocking(AtomicWrite::new().enqueue(once("a")).enqueue(once("b"))).unwrap().into_result().unwrap();
-    let rows = || rows(&folder, "queue", "ts || id || backoff_schedule || keys_if_undelivered");
-    let before = rows();
-    for _ in 0..3 {
-        drop(block_on(database.dequeue()).unwrap());
-        wake(&database);
-        assert_eq!(rows(), before);
-    }
-    assert_eq!(receive(&database, true), ["a", "b"]);
-}
-
-#[test]
-fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
-    let database = memory();
-    let once = Enqueue { backoff_schedule: Some(vec![]), keys_if_undelivered: vec![key("dead")], ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(once)).unwrap().into_result().unwrap();
-    let mut watch = database.watch(&[key("dead")]).unwrap();
-    let deliveries = block_on(database.dequeue()).unwrap();
-    deliveries[0].start();
-    drop(deliveries);
-    assert!(block_on(watch.changed()).unwrap());
-    assert_eq!(get(&database, "dead"), Some(Value::V8(b"m".to_vec())));
-}
-
-#[test]
-fn an_attempt_counts_once_the_handler_was_called() {
-    let folder = tempfile::tempdir().unwrap();
-    let (options, clock) = options();
-    let database = super::open(file(&folder), options).unwrap();
-    let enqueue = Enqueue { backoff_schedule: Some(vec![7]), ..message("m") };
-    database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap().into_result().unwrap();
-    let schedules = || rows(&folder, "queue_running", "backoff_schedule");
-
-    let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
-    wake(&database);
-    assert_eq!(schedules(), ["[0,7]"], "whoever requeues it does not take an attempt");
-    delivery.start();
-    wake(&database);
-    clock.0.store(5, Ordering::Relaxed);
-    wake(&database);
-    wake(&database);
-    assert_eq!(schedules(), ["[7]"]);
-    block_on(delivery.retry()).unwrap();
-    assert_eq!(rows(&folder, "queue", "ts || backoff_schedule"), ["12[]"]);
-}
-
-#[test]
-fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (options, clock) = options();
-    clock.0.store(100_000, Ordering::Relaxed);
-    let database = super::open(file(&folder), options).unwrap();
-    let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
-    let claim = |deadline: i64, id: &str| {
-        let columns = "(deadline, id, data, backoff_schedule, keys_if_undelivered)";
-        let sql = format!("insert into queue_running {columns} values (?1, ?2, ?2, '[0]', '[]')");
-        other.execute(&sql, (deadline, id)).unwrap()
-    };
-    claim(0, "passed");
-    claim(100_500, "renewed");
-    // Set before the clock stepped back by an hour.
-    claim(3_700_000, "ahead");
-
-    let mut waiting = database.dequeue();
-    // They are seen now for the first time.
-    wake(&database);
-    let mut delivered = Vec::new();
-    for tick in 1..=8 {
-        let now = 100_000 + tick * 1000;
-        other.execute("update queue_running set deadline = ?1 where id = 'renewed'", [now as i64 - 500]).unwrap();
-        clock.0.store(now, Ordering::Relaxed);
-        // The second finds what the first has put back.
-        wake(&database);
-        wake(&database);
-        if let Some(deliveries) = now_or_never(&mut waiting) {
-            for delivery in deliveries.unwrap() {
-                delivered.push((tick, String::from_utf8(delivery.message.clone()).unwrap()));
-                block_on(delivery.done()).unwrap();
-            }
-            waiting = database.dequeue();
-        }
-    }
-    assert_eq!(delivered, [(2, "passed".into()), (6, "ahead".into())]);
-}
-
-#[test]
-fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
-    let folder = tempfile::tempdir().unwrap();
-    let (options, clock) = options();
-    let database = super::open(file(&folder), options).unwrap();
-    let other = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
-    let columns = "(ts, id, data, backoff_schedule, keys_if_undelivered)";
-    let damaged =
-        "('x', 'time', 'time', '[]', '[]'), (0, x'00', 'id', '[]', '[]'), (0, cast(x'ff' as text), 'text', '[]', '[]'),
-        (0, 'same', 'one', '[]', '[]'), (-1, 'same', 'two', '[]', '[]'), (0.5, 'real', 'real', x'00', x'00')";
-    other.execute_batch(&format!("insert into queue {columns} values {damaged}")).unwrap();
-    let running =
-        "insert into queue_running values (0, x'00', 'running', '[0]', '[]'), ('x', 'y', 'deadline', '[0]', '[]')";
-    other.execute_batch(running).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("sound"))).unwrap().into_result().unwrap();
-
-    let mut delivered = receive(&database, true);
-    let mut waiting = database.dequeue();
-    for tick in 1..=4 {
-        clock.0.store(tick * 1000, Ordering::Relaxed);
-        wake(&database);
-        wake(&database);
-        if let Some(deliveries) = now_or_never(&mut waiting) {
-            for delivery in deliveries.unwrap() {
-                delivered.push(String::from_utf8(delivery.message.clone()).unwrap());
-                block_on(delivery.done()).unwrap();
-            }
-            waiting = database.dequeue();
-        }
-    }
-    delivered.sort();
-    assert_eq!(delivered, ["deadline", "id", "one", "real", "running", "sound", "text", "time", "two"]);
-}
-
-#[test]
-fn listeners_share_the_messages() {
-    let database = memory();
-    let first = database.dequeue();
-    let second = database.dequeue();
-    wake(&database);
-    let write = (0..10).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
-    database.write_blocking(write).unwrap().into_result().unwrap();
-    assert_eq!([first, second].map(|messages| block_on(messages).unwrap().len()), [5, 5]);
-}
-
-#[test]
-fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
-    let (options, clock) = options();
-    let database = super::open(Location::Memory, options).unwrap();
-    for _ in 0..2 {
-        let write = (0..1000).fold(AtomicWrite::new(), |write, i| write.enqueue(message(&i.to_string())));
-        database.write_blocking(write).unwrap().into_result().unwrap();
-    }
-    let mut held = Vec::new();
-    while held.len() < 1000 {
-        held.extend(block_on(database.dequeue()).unwrap());
-    }
-    for tick in 1..=10 {
-        let mut waiting = database.dequeue();
-        wake(&database);
-        assert!(now_or_never(&mut waiting).is_none());
-        clock.0.store(tick * 5, Ordering::Relaxed);
-        wake(&database);
-        held.extend(block_on(waiting).unwrap());
-    }
-
-    let waiting = database.dequeue();
-    held.drain(900..).for_each(|delivery| block_on(delivery.done()).unwrap());
-    assert!(!block_on(waiting).unwrap().is_empty());
-}
-
-#[test]
-fn closing_ends_watches_and_waits_but_not_deliveries() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), options().0).unwrap();
-    let other = super::open(file(&folder), options().0).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("m"))).unwrap().into_result().unwrap();
-    let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
-    let waiting = database.dequeue();
-    let mut watch = database.watch(&[key("a")]).unwrap();
-    let mut others = other.watch(&[key("a")]).unwrap();
-
-    database.close();
-    assert!(block_on(waiting).unwrap().is_empty());
-    assert!(!block_on(watch.changed()).unwrap());
-    assert!(matches!(database.watch(&[key("a")]), Err(Error::Closed)));
-    assert!(block_on(database.dequeue()).unwrap().is_empty());
-    block_on(delivery.done()).unwrap();
-    assert_eq!(tables(&folder), (0, 0));
-
-    commit(&other, set("a", text("1")));
-    assert!(block_on(others.changed()).unwrap());
-}
-
-#[test]
-fn a_watch_tells_of_its_keys_only() {
-    let database = memory();
-    let mut watch = database.watch(&[key("a"), key("b")]).unwrap();
-    commit(&database, set("c", text("1")));
-    commit(&database, set("a", text("1")));
-    commit(&database, set("b", text("1")));
-    assert!(block_on(watch.changed()).unwrap(), "two changes are one, where no one looked between them");
-    assert!(is_pending(watch.changed()));
-    commit(&database, set("c", text("2")));
-    assert!(is_pending(watch.changed()));
-    database.write_blocking(AtomicWrite::new().mutate(Mutation::delete(key("b")))).unwrap().into_result().unwrap();
-    assert!(block_on(watch.changed()).unwrap());
-}
-
-#[test]
-fn a_watch_tells_when_its_key_expires() {
-    let (options, clock) = options();
-    let database = super::open(Location::Memory, options).unwrap();
-    let kind = MutationKind::Set { value: text("1"), expire_at: Some(Time::At(50)), versionstamped: false };
-    database
-        .write_blocking(AtomicWrite::new().mutate(Mutation { key: key("a"), kind }))
-        .unwrap()
-        .into_result()
-        .unwrap();
-    let mut watch = database.watch(&[key("a")]).unwrap();
-    clock.0.store(50, Ordering::Relaxed);
-    wake(&database);
-    assert!(block_on(watch.changed()).unwrap());
-    assert_eq!(get(&database, "a"), None);
-}
-
-#[test]
-fn notices_what_another_process_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = super::open(file(&folder), Options::default()).unwrap();
-    let mut watch = database.watch(&[key("a")]).unwrap();
-    let waiting = database.dequeue();
-    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
-    file.execute("insert into queue values (0, 'id', x'ff0f30', '[]', '[]')", []).unwrap();
-    assert_eq!(block_on(waiting).unwrap()[0].message, b"\xff\x0f0");
-    assert!(block_on(watch.changed()).unwrap());
 }
 
 #[test]
@@ -731,8 +439,8 @@ fn reads_keys_without_values() {
 }
 
 /// A column of each row of a table, as text.
-fn rows(folder: &tempfile::TempDir, table: &str, column: &str) -> Vec<String> {
-    let file = Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+fn rows(directory: &tempfile::TempDir, table: &str, column: &str) -> Vec<String> {
+    let file = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     let mut statement = file.prepare(&format!("select {column} from {table} order by 1")).unwrap();
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }

@@ -102,9 +102,10 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'_, '_> {
         let entries = Entries { reader: self.reader, names, end, ended: false };
         entries.read(|entries| {
             let value = visitor.visit_enum(MapAccessDeserializer::new(&mut *entries))?;
-            match entries.another()? {
-                true => Err(Error::custom("an enum is an object with one property, not more")),
-                false => Ok(value),
+            if entries.another()? {
+                Err(Error::custom("an enum is an object with one property, not more"))
+            } else {
+                Ok(value)
             }
         })
     }
@@ -264,10 +265,7 @@ impl<'de> SeqAccess<'de> for Set<'_, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
         self.ended = self.ended || !self.reader.more(End::SET)?;
-        match self.ended {
-            true => Ok(None),
-            false => read_next(self.reader, seed).map(Some),
-        }
+        if self.ended { Ok(None) } else { read_next(self.reader, seed).map(Some) }
     }
 }
 
@@ -284,9 +282,10 @@ impl<'de> SeqAccess<'de> for Array<'_, '_> {
             return Ok(None);
         };
         self.left = left;
-        match self.reader.hole()? {
-            true => seed.deserialize(Deserializer { reader: self.reader, token: Token::Undefined }).map(Some),
-            false => read_next(self.reader, seed).map(Some),
+        if self.reader.hole()? {
+            seed.deserialize(Deserializer { reader: self.reader, token: Token::Undefined }).map(Some)
+        } else {
+            read_next(self.reader, seed).map(Some)
         }
     }
 
@@ -323,12 +322,13 @@ impl<'de> SeqAccess<'de> for SparseArray<'_, '_> {
             return Ok(None);
         }
         if let Next::Unknown = self.next {
-            self.next = match self.reader.more(End::SPARSE_ARRAY)? {
-                true => self.reader.value(|_, token| match token {
+            self.next = if self.reader.more(End::SPARSE_ARRAY)? {
+                self.reader.value(|_, token| match token {
                     Token::Number(index) if index >= self.index.into() => Ok(Next::Element(index as u32)),
                     _ => Ok(Next::Other),
-                })?,
-                false => Next::End,
+                })?
+            } else {
+                Next::End
             };
         }
         let index = self.index;

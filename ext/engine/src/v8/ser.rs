@@ -115,7 +115,7 @@ impl Writer {
         let at = self.bytes.len();
         key.serialize(&mut *self)?;
         match self.bytes[at..] {
-            // A text, maybe behind padding, or a number.
+            // A text, maybe after padding, or a number.
             [b'"' | b'c' | b'I' | b'N', ..] | [0, b'c', ..] => Ok(()),
             _ => Err(Error::Unsupported("a map whose keys are neither strings nor integers")),
         }

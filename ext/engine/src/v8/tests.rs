@@ -20,7 +20,7 @@ struct Node {
     next: Option<Box<Node>>,
 }
 
-/// The bytes of a value behind the header.
+/// The bytes of a value after the header.
 fn decode<T: DeserializeOwned>(body: impl AsRef<[u8]>) -> Result<T, Error> {
     from_slice(&[&[0xff, 15], body.as_ref()].concat())
 }

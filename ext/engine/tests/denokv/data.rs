@@ -162,10 +162,10 @@ async fn a_closed_database_answers_so() {
 
 #[tokio::test]
 async fn a_damaged_value_is_an_error_of_the_database() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(file(&folder), &Arc::default());
+    let directory = tempfile::tempdir().unwrap();
+    let database = open(file(&directory), &Arc::default());
     commit(&database, set("a", 1)).await;
-    let damaged = rusqlite::Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+    let damaged = rusqlite::Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     damaged.execute("update kv set v_encoding = 7", []).unwrap();
     let (class, text) = refused(read(&database, vec![range(vec![], vec![0xff], 1, false)]).await);
     assert_eq!(class, "Error");
@@ -200,8 +200,8 @@ async fn calls_that_are_answered_at_once_let_others_have_their_turn() {
 #[test]
 fn serves_several_threads() {
     const WRITES: u64 = 50;
-    let folder = tempfile::tempdir().unwrap();
-    let path = file(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(&directory);
     let handles = [0; 4].map(|_| {
         let location = path.clone();
         std::thread::spawn(move || {

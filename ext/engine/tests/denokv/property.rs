@@ -222,7 +222,7 @@ impl Pair {
 }
 
 fn engine_key(name: usize) -> Key {
-    Key::from_stored(key(NAMES[name]))
+    Key::from_encoded(key(NAMES[name]))
 }
 
 proptest! {

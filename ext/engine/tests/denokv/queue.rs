@@ -71,9 +71,9 @@ async fn a_message_that_is_dropped_is_delivered_again() {
 
 #[tokio::test]
 async fn a_closed_handle_keeps_only_what_it_delivered() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
-    let (first, second) = (open(file(&folder), &clock), open(file(&folder), &clock));
+    let (first, second) = (open(file(&directory), &clock), open(file(&directory), &clock));
     // Without a second try: those that were not delivered must not count as such.
     let once = |i: u64| Enqueue { backoff_schedule: Some(vec![]), ..message(&i.to_string()) };
     commit(&second, enqueue((0..3).map(once).collect())).await;
@@ -90,10 +90,10 @@ async fn a_closed_handle_keeps_only_what_it_delivered() {
 #[tokio::test]
 async fn several_listeners_get_each_message_once() {
     const MESSAGES: usize = 40;
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
-    let database = open(file(&folder), &clock);
-    let listeners = [database.clone(), database.clone(), open(file(&folder), &clock)];
+    let database = open(file(&directory), &clock);
+    let listeners = [database.clone(), database.clone(), open(file(&directory), &clock)];
     let messages = (0..MESSAGES).map(|i| message(&i.to_string()));
     commit(&database, enqueue(messages.collect())).await;
 

@@ -14,7 +14,7 @@ use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{Clock, Key, KeyPart};
 
 /// How long to wait for what is to come.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
 pub struct ManualClock(AtomicU64);
@@ -44,16 +44,16 @@ pub fn memory() -> DenoKv {
     open(Location::Memory, &Arc::default())
 }
 
-pub fn file(folder: &tempfile::TempDir) -> Location {
-    Location::File { path: folder.path().join("kv.sqlite3"), follow_links: false }
+pub fn file(directory: &tempfile::TempDir) -> Location {
+    Location::File { path: directory.path().join("kv.sqlite3"), follow_links: false }
 }
 
 /// Waits for what is to come soon.
 pub async fn soon<T>(answer: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, answer).await.expect("it takes too long")
+    tokio::time::timeout(TIMEOUT, answer).await.expect("it takes too long")
 }
 
-/// The stored form of a key of one string.
+/// The encoded form of a key of one string.
 pub fn key(name: &str) -> Vec<u8> {
     Key::from_parts(&[KeyPart::from(name)]).unwrap().into_bytes()
 }

@@ -28,8 +28,8 @@ fn number(number: u64) -> Option<String> {
 
 #[tokio::test]
 async fn answers_at_first_and_after_changes_by_another_handle() {
-    let folder = tempfile::tempdir().unwrap();
-    let (database, other) = (open(file(&folder), &Arc::default()), open(file(&folder), &Arc::default()));
+    let directory = tempfile::tempdir().unwrap();
+    let (database, other) = (open(file(&directory), &Arc::default()), open(file(&directory), &Arc::default()));
     commit(&other, set("a", 1)).await;
     let mut watch = database.watch(vec![key("a"), key("b"), key("a")]);
     assert_eq!(values(next(&mut watch).await), [number(1), None, number(1)]);

@@ -61,7 +61,7 @@ pub(super) fn explain(file: &Path, error: &Error) -> String {
     };
     match error {
         Error::File { problem: FileProblem::Exists, .. } => format!("{text}: --force overwrites it"),
-        Error::File { problem: FileProblem::Damaged(_) | FileProblem::NotADatabase, .. } => {
+        Error::File { problem: FileProblem::Corrupt(_) | FileProblem::NotADatabase, .. } => {
             format!("{text}\nWhat to do with a damaged file says docs/recovery.md.")
         }
         _ => text,

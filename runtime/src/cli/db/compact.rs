@@ -16,7 +16,7 @@ pub(super) fn declare() -> Command {
     Command::new("compact")
         .about("Removes expired entries, and gives free space back to the disk")
         .after_help(
-            "Programs may have the file open: their writes wait. While it runs, it needs as much room again in the folder \
+            "Programs may have the file open: their writes wait. While it runs, it needs as much room again in the directory \
              for temporary files, and beside the file.",
         )
         .arg(common::file("file", "The file of the database"))
@@ -32,7 +32,7 @@ impl Compact {
         let done = done.map_err(|error| common::explain(&self.file, &error))?;
         if !done.log_merged {
             eprintln!(
-                "Other processes read from the log all the time: it is merged by the next of their writes, or later."
+                "Other processes read from the WAL all the time: it is checkpointed by the next of their writes, or later."
             );
         }
         let size = |Size { file, log, .. }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));

@@ -62,7 +62,7 @@ fn human(info: &maintenance::Info, now: u64) -> String {
             },
         ),
         ("messages waiting", format!("{}, {} of them ready", count(info.waiting), count(info.ready))),
-        ("messages in delivery", count(info.running)),
+        ("messages in flight", count(info.running)),
         ("last versionstamp", info.last_versionstamp.to_string()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<21} {value}\n")).collect()

@@ -11,9 +11,9 @@ pub enum Error {
     /// It is no JSON, cannot be read, or is of no workspace that is valid.
     #[error("{}", with_causes(.0))]
     Read(WorkspaceDiscoverError),
-    /// There is no current folder.
-    #[error("there is no current folder: {0}")]
-    Folder(#[from] std::io::Error),
+    /// There is no current directory.
+    #[error("there is no current directory: {0}")]
+    Directory(#[from] std::io::Error),
     /// Its import map is wrong.
     #[error("the import map of {file} is not valid: {source}")]
     ImportMap {

@@ -56,7 +56,7 @@ pub(super) trait Reporter: Send {
 }
 
 impl Failure {
-    /// Why, in brackets behind the result.
+    /// Why, in brackets after the result.
     pub fn reason(&self) -> String {
         match self {
             Self::Error(_) => String::new(),
@@ -67,7 +67,7 @@ impl Failure {
     }
 }
 
-/// Shows something at once. Where nobody reads it, the tests still run.
+/// Shows something immediately. Where nobody reads it, the tests still run.
 pub(super) fn show(text: impl Display) {
     let mut stdout = io::stdout().lock();
     let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());

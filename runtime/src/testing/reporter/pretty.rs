@@ -125,7 +125,7 @@ impl Pretty {
         }
     }
 
-    /// Leaves the cursor at the beginning of a line, behind what scripts printed.
+    /// Leaves the cursor at the beginning of a line, after what scripts printed.
     fn break_line(&mut self) {
         if self.waiting.take().is_some() {
             show("\n");

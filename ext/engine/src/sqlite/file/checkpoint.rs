@@ -1,6 +1,6 @@
-//! The checkpoint merges the log into the file, so that the log can begin anew. SQLite would do that within a commit, and
+//! The checkpoint writes the WAL back into the file, so that the WAL can be reset. SQLite would do that within a commit, and
 //! let its caller wait for thousands of pages. Here, a thread does most of it beside the commits that go on; what these
-//! added meanwhile is merged between two commits, for only a log that was merged as a whole begins anew.
+//! added meanwhile is merged between two commits, for only a WAL that was merged as a whole is reset.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -12,17 +12,17 @@ use crate::sqlite::file::connection;
 use crate::sqlite::file::pinned::Pinned;
 use crate::sqlite::file::wal;
 
-/// How long the log grows before it is merged, in pages.
+/// How long the WAL grows before it is checkpointed, in pages.
 const PAGES: u32 = 1000;
 
-/// How long the log may grow while it is merged, in pages: commits wait then, for the merge and for those that read the log.
+/// How long the WAL may grow while it is checkpointed, in pages: commits wait then, for the checkpoint and for those that read the WAL.
 const MOST_PAGES: u32 = 8 * PAGES;
 
-const MERGE: &str = "pragma wal_checkpoint(passive)";
+const CHECKPOINT: &str = "pragma wal_checkpoint(passive)";
 
-/// Waits for those that read the log, too: a log that is read at any time never begins anew. Who begins to read meanwhile
+/// Waits for those that read the WAL, too: a WAL that is read at any time is never reset. Who begins to read meanwhile
 /// needs the file alone.
-const MERGE_AND_WAIT: &str = "pragma wal_checkpoint(restart)";
+const CHECKPOINT_AND_WAIT: &str = "pragma wal_checkpoint(restart)";
 
 /// Empties the WAL, once nobody reads it.
 const EMPTY: &str = "pragma wal_checkpoint(truncate)";
@@ -31,7 +31,7 @@ const EMPTY: &str = "pragma wal_checkpoint(truncate)";
 pub(crate) struct Checkpoints {
     file: Arc<Pinned>,
     running: Option<JoinHandle<()>>,
-    /// How long the log may grow before the next one, in pages.
+    /// How long the WAL may grow before the next one, in pages.
     next: u32,
     /// How long it was after the last commit, in pages.
     last: u32,
@@ -65,18 +65,19 @@ impl Checkpoints {
     fn begin(&self) -> std::io::Result<JoinHandle<()>> {
         let file = self.file.clone();
         // A failure comes back with the rest, or is made up for by the next checkpoint.
-        let run = move || drop(connection::open_checkpointer(&file).and_then(|connection| merge(&connection, MERGE)));
+        let run =
+            move || drop(connection::open_checkpointer(&file).and_then(|connection| merge(&connection, CHECKPOINT)));
         thread::Builder::new().name("openkv-checkpoint".into()).spawn(run)
     }
 
     fn end(&mut self, connection: &Connection, pages: u32) {
         self.wait();
-        // What fails here is made up for by the next one. So is what a reader keeps from being merged: it needs the log.
+        // What fails here is made up for by the next one. So is what a reader keeps from being merged: it needs the WAL.
         if pages < MOST_PAGES {
-            let _ = merge(connection, MERGE);
+            let _ = merge(connection, CHECKPOINT);
             self.next = MOST_PAGES.min(pages + PAGES);
         } else {
-            let _ = connection::wait_briefly(connection, |connection| merge(connection, MERGE_AND_WAIT));
+            let _ = connection::wait_briefly(connection, |connection| merge(connection, CHECKPOINT_AND_WAIT));
             // Should someone read for long, commits do not wait for it all the time.
             self.next = pages + MOST_PAGES;
         }
@@ -101,7 +102,7 @@ impl Drop for Checkpoints {
     }
 }
 
-/// Merges the WAL as a whole. Waits a second or so for those that read from it. Returns whether all was merged.
+/// Checkpoints the WAL as a whole. Waits a second or so for those that read from it. Returns whether all was merged.
 pub(crate) fn run_completely(connection: &Connection) -> bool {
     let run = |connection: &Connection| {
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
@@ -128,14 +129,14 @@ mod tests {
     use crate::sqlite::{self, Location, Options};
     use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, Value};
 
-    /// How many bytes a page of the log takes, with its header.
+    /// How many bytes a page of the WAL takes, with its header.
     const PAGE: u64 = 4096 + 24;
 
-    /// Writes three times as much as the log may hold, while another thread reads until it is told that all is done. Checks
-    /// that the log stays bounded.
+    /// Writes three times as much as the WAL may hold, while another thread reads until it is told that all is done. Checks
+    /// that the WAL stays bounded.
     fn write_while(read: impl FnOnce(Location, &AtomicBool) + Send) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kv.sqlite3");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kv.sqlite3");
         let location = Location::File { path: path.clone(), follow_links: true };
         let writer = sqlite::open(location.clone(), Options::default()).unwrap();
         let write = |i: u64| {
@@ -161,13 +162,13 @@ mod tests {
         });
         // A write more may be added before the next checkpoint, and one more while it waits.
         let most = (u64::from(MOST_PAGES) + 1000) * PAGE;
-        assert!(longest < most, "of {written} bytes, {longest} stood in the log");
+        assert!(longest < most, "of {written} bytes, {longest} stood in the WAL");
     }
 
     #[test]
     fn the_log_stays_bounded_while_many_large_writes_are_in_flight() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kv.sqlite3");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kv.sqlite3");
         let database = sqlite::open(Location::file(&path), Options::default()).unwrap();
         let set = |i: u64| {
             let key = Key::from_parts(&[KeyPart::from(i as f64)]).unwrap();
@@ -178,7 +179,7 @@ mod tests {
         let longest = std::fs::metadata(format!("{}-wal", path.display())).unwrap().len();
         // The group that reaches the bound is written as a whole.
         let most = (u64::from(MOST_PAGES) + 1200) * PAGE;
-        assert!(longest < most, "{longest} bytes stood in the log");
+        assert!(longest < most, "{longest} bytes stood in the WAL");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use parking_lot::ReentrantMutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
-use crate::sqlite::error::{IS_FOLDER, open_hint};
+use crate::sqlite::error::{IS_DIRECTORY, open_hint};
 use crate::sqlite::file::durability::Durability;
 use crate::sqlite::file::lifecycle;
 use crate::sqlite::file::pinned::Pinned;
@@ -39,7 +39,7 @@ const LOGGED_LOCK_ATTEMPTS: i32 = 1000 - 1;
 const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 
 /// Does not create a file. One that is moved away while it is open may come back: an empty file in its place would make SQLite
-/// delete the log.
+/// delete the WAL.
 const EXISTING: OpenFlags = OpenFlags::empty();
 
 /// A connection, with the name of its file: SQLite opens and deletes files by that name until the connection is closed.
@@ -129,7 +129,7 @@ pub(crate) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> 
 
 /// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
 /// nobody has it locked, and no WAL is left to be read. None for any other file, and any failure.
-pub(crate) fn open_writer_at_once(file: &Arc<Pinned>) -> Option<FileConnection> {
+pub(crate) fn try_open_writer(file: &Arc<Pinned>) -> Option<FileConnection> {
     if file.status("-wal").is_ok_and(|wal| wal.size > 0) {
         return None;
     }
@@ -150,7 +150,7 @@ pub(crate) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
 }
 
 /// Opens a connection as [`open_reader`] does, where nobody has the file locked.
-pub(crate) fn open_reader_at_once(file: &Arc<Pinned>) -> Result<FileConnection> {
+pub(crate) fn try_open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
@@ -189,10 +189,10 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
     let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | more).map_err(|source| {
         let path = file.path();
         match source.sqlite_error_code() {
-            // Whether it is a folder says the name that was opened: by now, the path may lead to what is none of the caller's.
+            // Whether it is a directory says the name that was opened: by now, the path may lead to what is none of the caller's.
             Some(ErrorCode::CannotOpen) => {
-                let is_folder = file.status("").is_ok_and(|status| status.is_directory);
-                Error::cannot_open(path, if is_folder { IS_FOLDER } else { open_hint() })
+                let is_directory = file.status("").is_ok_and(|status| status.is_directory);
+                Error::cannot_open(path, if is_directory { IS_DIRECTORY } else { open_hint() })
             }
             _ => Error::open(path, Cause::new(source)),
         }
@@ -253,7 +253,7 @@ pub(crate) fn configure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Switches a file to a WAL. While others do the same, SQLite refuses at once, without asking the handler. Returns whether the
+/// Switches a file to a WAL. While others do the same, SQLite refuses immediately, without asking the handler. Returns whether the
 /// file has one.
 fn use_wal(connection: &Connection) -> Result<bool> {
     let is_wal = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str()? == "wal");
@@ -274,7 +274,7 @@ pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
     result
 }
 
-/// Waits before another attempt to take a lock. Answers false after so many that it is not worth another.
+/// Waits before another attempt to take a lock. Returns false after so many that it is not worth another.
 pub(crate) fn wait_for_lock(attempts: i32) -> bool {
     lifecycle::waits_for_lock(attempts);
     if attempts == LOGGED_LOCK_ATTEMPTS {

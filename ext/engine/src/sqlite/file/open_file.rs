@@ -35,7 +35,7 @@ impl OpenFile {
         }
         let id = |suffix| match file.status(suffix) {
             Ok(status) => Ok((suffix, status.id)),
-            // SQLite could not create it, or somebody deleted it at once.
+            // SQLite could not create it, or somebody deleted it immediately.
             Err(_) => {
                 let beside = file.path_beside(suffix);
                 Err(Error::cannot_open(file.path(), &format!("{} is not there: open it again", beside.display())))

@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn a_file_that_another_process_migrates_meanwhile_is_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || Connection::open(folder.path().join("kv.sqlite3")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Connection::open(directory.path().join("kv.sqlite3")).unwrap();
         let (first, second) = (open(), open());
         // The first has seen the empty file when the second migrates it.
         assert_eq!(version(&first).unwrap(), 0);

@@ -9,7 +9,7 @@ use crate::sqlite::backend::writer_of as writer;
 use crate::sqlite::{self, Location, Options, wait_closed};
 use crate::{Database, Error, FileProblem, Key, Result, Value};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Directory(tempfile::TempDir);
 
@@ -79,7 +79,7 @@ fn file_that_is_locked_keeps_no_other_from_being_opened() {
             }
             opened.send(()).unwrap();
         });
-        let result = opens.recv_timeout(PATIENCE / 2);
+        let result = opens.recv_timeout(TIMEOUT / 2);
         lock.execute_batch("commit").unwrap();
         assert_eq!(result, Ok(()));
         locked.join().unwrap().unwrap();
@@ -113,7 +113,7 @@ fn writes_before_the_wal_was_deleted_are_saved_and_later_ones_refused() {
         assert_eq!(directory.get_after_kill("b"), None, "{names:?}");
 
         drop(database);
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
         let again = directory.open("x.db").unwrap();
         set(&again, "d").unwrap();
         assert_eq!((get(&again, "a"), get(&again, "b")), (Some(Value::U64(1)), None), "{names:?}");
@@ -134,7 +134,7 @@ fn writes_before_the_index_of_the_wal_was_replaced_stay_in_the_wal() {
         assert_displaced(set(&database, "b"), "x.db-shm", true);
         assert_eq!(directory.get_after_kill("a"), Some(Value::U64(1)));
         drop(database);
-        wait_closed(PATIENCE);
+        wait_closed(TIMEOUT);
         assert!(fs::read(directory.path("x.db-wal")).unwrap() == wal, "others may have gone on with it");
         assert_eq!(get(&directory.open("x.db").unwrap(), "a"), Some(Value::U64(1)));
     }
@@ -150,7 +150,7 @@ fn wal_of_others_is_left_as_it_is() {
     let before = fs::read(directory.path("x.db")).unwrap();
     assert_displaced(set(&database, "b"), "x.db-wal", false);
     drop(database);
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
     assert_eq!(fs::read(directory.path("x.db-wal")).unwrap(), b"of others");
     assert!(fs::read(directory.path("x.db")).unwrap() == before);
 }
@@ -211,7 +211,7 @@ fn file_that_was_moved_while_open_is_not_opened_by_its_new_name() {
 fn file_with_objects_of_others_on_its_tables_is_refused() {
     let directory = Directory::new();
     set(&directory.open("x.db").unwrap(), "a").unwrap();
-    wait_closed(PATIENCE);
+    wait_closed(TIMEOUT);
     let foreign = rusqlite::Connection::open(directory.path("x.db")).unwrap();
     foreign.execute_batch("create table mine (c); create index costly on kv (length(v))").unwrap();
     let error = directory.open("x.db").err().unwrap().to_string();

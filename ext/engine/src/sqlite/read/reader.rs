@@ -56,7 +56,7 @@ pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
 }
 
 /// Checks that an entry is not before where its range begins, as may be in a damaged file: a listing that continues after such an
-/// entry reads it again, and never ends. That it is not behind where the range ends is a part of the query.
+/// entry reads it again, and never ends. That it is not past where the range ends is a part of the query.
 fn check_order(read: Read<'_>, key: &[u8]) -> Result<()> {
     match read {
         Read::Range { start, reverse: false, .. } if key < start => Err(out_of_order()),
@@ -75,7 +75,7 @@ pub(crate) fn read_entries(
     connection: &Connection,
     now: u64,
     reads: &[OwnedRead],
-    most_bytes: usize,
+    max_bytes: usize,
 ) -> Result<Vec<Vec<ReadEntry>>> {
     let reads: Vec<_> = reads.iter().map(OwnedRead::as_read).collect();
     let mut lists = vec![Vec::new(); reads.len()];
@@ -83,7 +83,7 @@ pub(crate) fn read_entries(
     read(connection, now, &reads, &mut |i, entry| {
         bytes += entry.value.map_or(0, ValueRef::len);
         lists[i].push(entry.to_owned());
-        if bytes < most_bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if bytes < max_bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(lists)
 }
@@ -101,10 +101,7 @@ pub(crate) fn count(connection: &Connection, now: u64, start: &[u8], end: &[u8])
 }
 
 fn entry<'a>(row: &'a Row<'_>, values: bool) -> Result<EntryRef<'a>> {
-    let value = match values {
-        true => Some(ValueRef::from_stored(blob(row, 1)?, row.get(2)?)?),
-        false => None,
-    };
+    let value = if values { Some(ValueRef::from_encoded(blob(row, 1)?, row.get(2)?)?) } else { None };
     let versionstamp = Versionstamp::from_version(row.get::<_, i64>(3)? as u64);
     Ok(EntryRef { key: blob(row, 0)?, value, versionstamp })
 }

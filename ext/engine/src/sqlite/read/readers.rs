@@ -106,7 +106,7 @@ impl Readers {
         if slot.get().is_some() || retry_at.is_some_and(|time| Instant::now() < time) {
             return None;
         }
-        let open = || writer.open_reader_at_once().map(shared).and_then(Reader::of_file).ok();
+        let open = || writer.try_open_reader().map(shared).and_then(Reader::of_file).ok();
         match can_open(2 * CONNECTION_FILES).then(open).flatten() {
             Some(reader) => Some(slot.get_or_init(|| reader)),
             None => {

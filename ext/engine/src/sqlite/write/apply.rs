@@ -100,7 +100,7 @@ fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &V
     let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
     let (stored, expiry) = match rows.next()? {
         None => (None, NEVER),
-        Some(row) => (Some(ValueRef::from_stored(blob(row, 0)?, row.get(1)?)?), row.get(2)?),
+        Some(row) => (Some(ValueRef::from_encoded(blob(row, 0)?, row.get(1)?)?), row.get(2)?),
     };
     let combined = operand.apply(stored, value)?;
     drop(rows);
@@ -156,10 +156,11 @@ pub(crate) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>,
         return Ok(());
     }
     let version = transaction.next_version()?;
-    keys.into_iter().try_for_each(|key| set(transaction, &Key::from_stored(key), ValueRef::V8(message), version, NEVER))
+    keys.into_iter()
+        .try_for_each(|key| set(transaction, &Key::from_encoded(key), ValueRef::V8(message), version, NEVER))
 }
 
-/// Deletes the first entries of a range. Answers how many.
+/// Deletes the first entries of a range. Returns how many.
 pub(crate) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u8], limit: u32) -> Result<u64> {
     let mut statement = transaction.connection().prepare_cached(DELETE_RANGE)?;
     let mut rows = statement.query((start, end, transaction.now as i64, limit))?;

@@ -67,7 +67,7 @@ pub(crate) enum Operation {
     /// A read that takes place after the writes before it, and before those after it.
     Read {
         reads: Vec<OwnedRead>,
-        most_bytes: usize,
+        max_bytes: usize,
         reply: Reply<Vec<Vec<ReadEntry>>>,
     },
     Finish {

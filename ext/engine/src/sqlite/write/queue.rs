@@ -432,7 +432,7 @@ fn id(transaction: &Transaction<'_>, row: &Row<'_>, column: usize) -> Result<Str
 }
 
 /// The bytes of a message. Where the column holds none, the message is none, and its handler finds that out: others must not
-/// wait behind it.
+/// wait for it.
 fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
 }

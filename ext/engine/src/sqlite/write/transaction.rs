@@ -120,7 +120,7 @@ impl<'a> Transaction<'a> {
         Ok(version)
     }
 
-    /// Runs the statement that stores an entry. Answers how many it stored.
+    /// Runs the statement that stores an entry. Returns how many it stored.
     pub fn set(&self, parameters: impl Params) -> Result<usize> {
         let mut set = self.set.borrow_mut();
         let statement = match &mut *set {
@@ -181,9 +181,9 @@ mod tests {
     use crate::{AtomicWrite, Error, Key, KeyPart, Mutation, Read, Selector, Value};
 
     #[test]
-    fn behind_the_last_version_nothing_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kv.sqlite3");
+    fn after_the_last_version_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kv.sqlite3");
         let database =
             sqlite::open(Location::File { path: path.clone(), follow_links: true }, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();

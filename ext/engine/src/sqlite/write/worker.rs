@@ -47,9 +47,9 @@ impl Operation {
                 let run = |transaction: &_| apply::delete_range(transaction, start, end, *limit);
                 reply.result = Some(transaction.with_savepoint(run)?);
             }
-            Operation::Read { reads, most_bytes, reply } => {
+            Operation::Read { reads, max_bytes, reply } => {
                 let connection = transaction.connection();
-                reply.result = Some(reader::read_entries(connection, transaction.now, reads, *most_bytes));
+                reply.result = Some(reader::read_entries(connection, transaction.now, reads, *max_bytes));
             }
             Operation::Finish { token, success, reply } => {
                 let run = |transaction: &_| queue.finish(transaction, *token, *success);
@@ -74,10 +74,10 @@ impl Operation {
                 drop(flight);
                 reply.send(committed);
             }
-            Operation::Read { reads, most_bytes, mut reply } => {
+            Operation::Read { reads, max_bytes, mut reply } => {
                 if committed.is_err() {
                     // What it saw of the writes before it is undone.
-                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads, most_bytes));
+                    reply.result = Some(reader::read_entries(connection, clock.now(), &reads, max_bytes));
                 }
                 reply.send(&Ok(()));
             }

@@ -131,9 +131,9 @@ impl Writer {
     }
 
     /// Opens a connection as [`Writer::open_reader`] does, where nothing is to be waited for.
-    pub fn open_reader_at_once(&self) -> Result<FileConnection> {
+    pub fn try_open_reader(&self) -> Result<FileConnection> {
         let file = self.file.as_ref().ok_or(Error::Closed)?;
-        let reader = connection::open_reader_at_once(file.name())?;
+        let reader = connection::try_open_reader(file.name())?;
         file.verify()?;
         Ok(reader)
     }
@@ -174,10 +174,10 @@ impl Writer {
     pub fn read(
         &self,
         reads: Vec<OwnedRead>,
-        most_bytes: usize,
+        max_bytes: usize,
         in_flight: &Arc<InFlight>,
     ) -> BoxFuture<Vec<Vec<ReadEntry>>> {
-        self.operate(in_flight, |answer| Operation::Read { reads, most_bytes, reply: Reply::new(answer) })
+        self.operate(in_flight, |answer| Operation::Read { reads, max_bytes, reply: Reply::new(answer) })
     }
 
     /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.

@@ -4,11 +4,11 @@ use std::task::Poll;
 use deno_core::error::CoreError;
 use deno_core::{JsRuntime, PollEventLoopOptions};
 
-/// Turns the event loop once.
+/// Runs one tick of the event loop.
 ///
 /// # Errors
 /// What a script did not catch.
-pub(super) async fn turn(js: &mut JsRuntime) -> Result<(), CoreError> {
+pub(super) async fn tick(js: &mut JsRuntime) -> Result<(), CoreError> {
     let mut result = Ok(());
     poll_fn(|context| {
         if let Poll::Ready(done) = js.poll_event_loop(context, PollEventLoopOptions::default()) {

@@ -20,14 +20,14 @@ const BUDGET: Duration = Duration::from_millis(2);
 
 /// The event-loop tick, as far as operations know.
 #[derive(Default)]
-pub(crate) struct Turn {
+pub(crate) struct YieldBudget {
     /// When its first operation was begun. None where there was none yet.
     began: Cell<Option<Instant>>,
     /// Whether a task notes the end of the tick.
     is_awaited: Cell<bool>,
 }
 
-impl Turn {
+impl YieldBudget {
     /// Whether the event loop must run before the next operation.
     pub fn is_due(self: &Rc<Self>) -> bool {
         match self.began.get() {
@@ -46,19 +46,19 @@ impl Turn {
         // A task that another thread may run could run before the tick ends.
         let is_local = Handle::try_current().is_ok_and(|tokio| tokio.runtime_flavor() == RuntimeFlavor::CurrentThread);
         if is_local && !self.is_awaited.replace(true) {
-            let turn = self.clone();
+            let budget = self.clone();
             // Runs when the event loop returns to tokio.
             deno_core::unsync::spawn(async move {
-                turn.is_awaited.set(false);
-                turn.began.set(None);
+                budget.is_awaited.set(false);
+                budget.began.set(None);
             });
         }
     }
 
     /// Waits for the answer of an operation. Where it is there immediately, and the event loop must run, yields first.
     pub async fn wait<T>(self: &Rc<Self>, mut answer: BoxFuture<T>) -> openkv_engine::Result<T> {
-        let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
-        let answer = match at_once {
+        let immediate = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        let answer = match immediate {
             Poll::Ready(answer) if !self.is_due() => return answer,
             Poll::Ready(answer) => {
                 tokio::task::yield_now().await;
@@ -72,33 +72,36 @@ impl Turn {
 }
 
 /// The open database of a resource, and the event-loop tick.
-pub(crate) fn database_and_turn(state: &OpState, rid: ResourceId) -> Result<(Rc<DatabaseResource>, Rc<Turn>), KvError> {
-    Ok((database(state, rid)?, turn(state)))
+pub(crate) fn database_and_budget(
+    state: &OpState,
+    rid: ResourceId,
+) -> Result<(Rc<DatabaseResource>, Rc<YieldBudget>), KvError> {
+    Ok((database(state, rid)?, budget(state)))
 }
 
 /// Whose turn it is.
-pub(crate) fn turn(state: &OpState) -> Rc<Turn> {
-    state.borrow::<Rc<Turn>>().clone()
+pub(crate) fn budget(state: &OpState) -> Rc<YieldBudget> {
+    state.borrow::<Rc<YieldBudget>>().clone()
 }
 
 /// Whether the event loop must run before the next operation.
 #[op2(fast)]
-pub(crate) fn op_openkv_turn_is_due(state: &OpState) -> bool {
-    state.borrow::<Rc<Turn>>().is_due()
+pub(crate) fn op_openkv_yield_is_due(state: &OpState) -> bool {
+    state.borrow::<Rc<YieldBudget>>().is_due()
 }
 
 /// Completes with the next event-loop tick.
 #[op2(async(deferred), fast)]
-pub(crate) async fn op_openkv_turn(state: Rc<RefCell<OpState>>) {
-    state.borrow().borrow::<Rc<Turn>>().began.set(None);
+pub(crate) async fn op_openkv_yield(state: Rc<RefCell<OpState>>) {
+    state.borrow().borrow::<Rc<YieldBudget>>().began.set(None);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn use_up(turn: &Turn) {
-        while turn.began.get().is_some_and(|began| began.elapsed() <= BUDGET) {
+    fn use_up(budget: &YieldBudget) {
+        while budget.began.get().is_some_and(|began| began.elapsed() <= BUDGET) {
             std::hint::spin_loop();
         }
     }
@@ -107,12 +110,12 @@ mod tests {
     fn budget_ends_with_the_tick() {
         let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
         tokio.block_on(async {
-            let turn = Rc::new(Turn::default());
+            let budget = Rc::new(YieldBudget::default());
             for _ in 0..3 {
-                assert!(!turn.is_due());
-                use_up(&turn);
-                assert!(turn.is_due());
-                assert!(turn.is_due());
+                assert!(!budget.is_due());
+                use_up(&budget);
+                assert!(budget.is_due());
+                assert!(budget.is_due());
                 tokio::task::yield_now().await;
             }
         });
@@ -122,10 +125,10 @@ mod tests {
     fn budget_without_a_tokio_of_one_thread_ends_with_a_yield() {
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         for _entered in [None, Some(tokio.enter())] {
-            let turn = Rc::new(Turn::default());
-            assert!(!turn.is_due());
-            use_up(&turn);
-            assert!(turn.is_due());
+            let budget = Rc::new(YieldBudget::default());
+            assert!(!budget.is_due());
+            use_up(&budget);
+            assert!(budget.is_due());
         }
     }
 }
