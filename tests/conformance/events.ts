@@ -87,9 +87,9 @@ await test("a signal of several aborts with the first", async () => {
   equal([any.aborted, any.reason, AbortSignal.any([AbortSignal.abort(1)]).reason], [true, "second", 1]);
   const timeout = AbortSignal.timeout(1);
   // Such a timer keeps no script from ending.
-  const timeout = setInterval(() => {}, 1000);
+  const interval = setInterval(() => {}, 1000);
   await new Promise((resolve) => timeout.onabort = resolve);
-  clearInterval(timeout);
+  clearInterval(interval);
   equal(timeout.reason.name, "TimeoutError");
 });
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use crate::future::ready;
 use crate::visit::{self, Visit};
 use crate::{
-    AtomicWrite, Backend, BoxFuture, Commit, Deliveries, Delivery, Entry, Key, Limits, List, LocalReads, Mutation,
-    Read, ReadEntry, ReadOptions, Result, Selector, Value, Visitor, Watch, fallback,
+    AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, LocalReads, Mutation, Read, ReadEntry,
+    ReadOptions, Result, Value, Visitor,
 };
 
 /// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
@@ -192,24 +192,6 @@ impl Database {
         Some(Local { database: &self.inner, reads: self.backend().local()? })
     }
 
-    /// Lists the entries of a selector. See [`List`].
-    pub fn list(&self, selector: Selector) -> List {
-        List::new(self.clone(), selector)
-    }
-
-    /// Counts the entries of a selector. Over SQLite, takes about a second for some million entries, in memory on the caller's
-    /// thread.
-    ///
-    /// # Errors
-    /// See [`Database::read`].
-    pub fn count(&self, selector: &Selector) -> BoxFuture<u64> {
-        let (start, end) = selector.bounds();
-        if let Err(error) = self.limits().check_range(start, end) {
-            return ready(Err(error));
-        }
-        self.backend().count(start, end).unwrap_or_else(|| fallback::count(self, selector))
-    }
-
     /// Stores a value that does not expire.
     ///
     /// # Errors
@@ -254,57 +236,6 @@ impl Database {
         visit::wait(self.write(write))
     }
 
-    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`]. Returns how many it
-    /// deleted: with none, there are none left.
-    ///
-    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`], and what is written until
-    /// they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
-    ///
-    /// # Errors
-    /// See [`Database::write`].
-    pub fn delete_range(&self, selector: &Selector) -> BoxFuture<u64> {
-        let (start, end) = selector.bounds();
-        if let Err(error) = self.limits().check_range(start, end) {
-            return ready(Err(error));
-        }
-        let deletion = self.backend().delete_range(start, end, self.limits().deletions);
-        deletion.unwrap_or_else(|| fallback::delete_range(self, selector))
-    }
-
-    /// Watches keys, for changes by anybody. See [`Watch`].
-    ///
-    /// # Errors
-    /// More or longer keys than the limits, or [`Error::Closed`](crate::Error::Closed).
-    pub fn watch(&self, keys: &[Key]) -> Result<Watch> {
-        self.limits().check_watch(keys)?;
-        Ok(Watch::new(self.backend().watch(keys)?, self.downgrade(), keys))
-    }
-
-    /// Delivers the messages of the queue, one after the other as they become due. See [`Deliveries`].
-    ///
-    /// ```
-    /// use openkv_engine::sqlite::{self, Location, Options};
-    /// use openkv_engine::{AtomicWrite, Enqueue};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), openkv_engine::Error> {
-    /// let database = sqlite::open(Location::Memory, Options::default())?;
-    /// let mut deliveries = database.deliveries();
-    /// database.write(AtomicWrite::new().enqueue(Enqueue::encode("hello")?)).await?.into_result()?;
-    ///
-    /// let delivery = deliveries.next().await.transpose()?.expect("the database is open");
-    /// assert_eq!(delivery.decode::<String>()?, "hello");
-    /// delivery.done().await?;
-    ///
-    /// database.close();
-    /// assert!(deliveries.next().await.is_none());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn deliveries(&self) -> Deliveries {
-        Deliveries::new(self.downgrade())
-    }
-
     /// Claims messages from the queue once some are due. Returns none only once the database was closed. See [`Delivery`] for what
     /// becomes of a message that is not finished.
     ///
@@ -324,7 +255,7 @@ impl Database {
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
-    fn downgrade(&self) -> WeakDatabase {
+    pub(crate) fn downgrade(&self) -> WeakDatabase {
         WeakDatabase(Arc::downgrade(&self.inner))
     }
 

@@ -5,7 +5,34 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 
 use crate::database::WeakDatabase;
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Database, Result};
+
+impl Database {
+    /// Delivers the messages of the queue, one after the other as they become due. See [`Deliveries`].
+    ///
+    /// ```
+    /// use openkv_engine::sqlite::{self, Location, Options};
+    /// use openkv_engine::{AtomicWrite, Enqueue};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), openkv_engine::Error> {
+    /// let database = sqlite::open(Location::Memory, Options::default())?;
+    /// let mut deliveries = database.deliveries();
+    /// database.write(AtomicWrite::new().enqueue(Enqueue::encode("hello")?)).await?.into_result()?;
+    ///
+    /// let delivery = deliveries.next().await.transpose()?.expect("the database is open");
+    /// assert_eq!(delivery.decode::<String>()?, "hello");
+    /// delivery.done().await?;
+    ///
+    /// database.close();
+    /// assert!(deliveries.next().await.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deliveries(&self) -> Deliveries {
+        Deliveries::new(self.downgrade())
+    }
+}
 
 /// A message being delivered. Whoever handled it calls [`Delivery::done`], and who could not, [`Delivery::retry`].
 ///

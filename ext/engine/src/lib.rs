@@ -127,13 +127,13 @@ mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
-mod fallback;
 mod future;
 mod key;
 mod limits;
 mod list;
 pub mod maintenance;
 mod random;
+mod ranges;
 mod read;
 mod selector;
 pub mod sqlite;

@@ -9,6 +9,13 @@ use futures_util::Stream;
 
 use crate::{BoxFuture, Database, Entry, KeyEntry, Read, ReadEntry, ReadOptions, Result, Selector, visit};
 
+impl Database {
+    /// Lists the entries of a selector. See [`List`].
+    pub fn list(&self, selector: Selector) -> List {
+        List::new(self.clone(), selector)
+    }
+}
+
 /// How many entries to read at a time, and how many at first: who takes one entry reads no hundred.
 const BATCH: usize = 100;
 const FIRST_BATCH: usize = 10;

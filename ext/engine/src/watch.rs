@@ -5,7 +5,18 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 
 use crate::database::WeakDatabase;
-use crate::{BoxFuture, BoxStream, Entry, Error, Key, Result, Versionstamp, WatchEvent};
+use crate::{BoxFuture, BoxStream, Database, Entry, Error, Key, Result, Versionstamp, WatchEvent};
+
+impl Database {
+    /// Watches keys, for changes by anybody. See [`Watch`].
+    ///
+    /// # Errors
+    /// More or longer keys than the limits, or [`Error::Closed`](crate::Error::Closed).
+    pub fn watch(&self, keys: &[Key]) -> Result<Watch> {
+        self.limits().check_watch(keys)?;
+        Ok(Watch::new(self.backend().watch(keys)?, self.downgrade(), keys))
+    }
+}
 
 /// A watch of keys: a stream of their entries, in the order of the keys, with none for a key without a value. It begins with those
 /// of now, and goes on with those after each change. What changes several times meanwhile is seen once, as it is at last.
