@@ -84,7 +84,7 @@ fn info_counts_what_a_script_wrote() {
         "  bytes               1",
         "expired entries       0, to be removed",
         "messages waiting      2, 1 of them ready",
-        "messages in flight  0",
+        "messages in flight    0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }

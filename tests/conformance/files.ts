@@ -102,8 +102,8 @@ await test("a directory is listed", async () => {
   Deno.symlinkSync("file", "list/link");
   const entries = await Array.fromAsync(Deno.readDir("list"));
   const told = entries.map(({ name, isFile, isDirectory, isSymlink }) => [name, isFile, isDirectory, isSymlink]);
-  equal(told.sort(), [["file", true, false, false], ["directory", false, true, false], ["link", false, false, true]]);
-  equal(names("list"), ["file", "directory", "link"]);
+  equal(told.sort(), [["directory", false, true, false], ["file", true, false, false], ["link", false, false, true]]);
+  equal(names("list"), ["directory", "file", "link"]);
   const missing = "No such file or directory (os error 2): readdir 'absent'";
   await throws(() => Array.fromAsync(Deno.readDir("absent")), "NotFound", missing);
   throwsAtOnce(() => Deno.readDirSync("absent"), "NotFound", missing);
