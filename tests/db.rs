@@ -186,7 +186,7 @@ fn damage_is_named_and_what_is_left_is_saved() {
     let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(1), ""));
     assert!(checked.stdout.contains("; restore a backup, or salvage\n"), "{}", checked.stdout);
-    assert!(checked.stdout.ends_with("What to do says docs/recovery.md.\n"), "{}", checked.stdout);
+    assert!(checked.stdout.ends_with("See docs/recovery.md.\n"), "{}", checked.stdout);
     let refused = db(&sandbox, ["restore", "damaged.sqlite3", "new.sqlite3"]).stderr();
     assert!(refused.starts_with("error: damaged.sqlite3: the file is damaged: "), "{refused}");
     assert!(!sandbox.path("new.sqlite3").exists());

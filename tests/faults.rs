@@ -41,7 +41,7 @@ fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
     for (path, error) in [
         ("directory", "unable to open database file: directory: it is a directory".to_owned()),
         ("missing/kv", "unable to open database file: missing/kv: there is no directory missing".into()),
-        ("text/kv", "unable to open database file: text/kv: text is no directory".into()),
+        ("text/kv", "unable to open database file: text/kv: text is not a directory".into()),
         ("text", "file is not a database: text".into()),
         ("short", "file is not a database: short".into()),
         ("truncated", format!("database disk image is malformed: truncated: {damaged}")),

@@ -1,4 +1,4 @@
-//! Runs TypeScript with Deno KV in it.
+//! A TypeScript runtime with Deno KV built in.
 //!
 //! A [`Runtime`] is a V8 isolate with the KV extension, Deno's own web extensions and a main module to run. The `openkv`
 //! binary is a command line around it.

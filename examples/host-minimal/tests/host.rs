@@ -11,7 +11,7 @@ customer: bob Bob
 ordered: true
 message: confirmed
 NotCapable: this host does not let scripts open the database "other.sqlite3"
-NotSupported: watch answers a ReadableStream, which this host lacks: it must add the extension deno_web
+NotSupported: watch requires ReadableStream, which this host does not provide: add the extension deno_web
 rust: stock Some(U64(7))
 rust: message thanks
 "#;

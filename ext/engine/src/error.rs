@@ -297,7 +297,7 @@ pub enum FileProblem {
     Same,
     /// A WAL stands beside a file that is to be made or replaced. It would be taken for a part of the new one.
     #[error(
-        "the WAL {} stands beside it, so a program has it open or left it unfinished: choose another name",
+        "its WAL {} exists, so a program has the file open or did not close it: choose another name",
         wal.display()
     )]
     WalLeft {

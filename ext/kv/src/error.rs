@@ -86,7 +86,7 @@ pub enum KvError {
     #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
     Remote(String),
     /// `watch` in a host without streams.
-    #[error("watch answers a ReadableStream, which this host lacks: it must add the extension deno_web")]
+    #[error("watch requires ReadableStream, which this host does not provide: add the extension deno_web")]
     NoStreams,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn url(file: &str) -> Result<Url, String> {
 
 /// The directory that relative paths start from.
 pub(super) fn current_directory() -> Result<PathBuf, String> {
-    std::env::current_dir().map_err(|error| format!("there is no current directory: {error}"))
+    std::env::current_dir().map_err(|error| format!("failed to get the current directory: {error}"))
 }
 
 /// What a runtime with these flags is made with.
@@ -129,7 +129,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> 
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("there is no event loop: {error}"))?;
+        .map_err(|error| format!("failed to create the event loop: {error}"))?;
     let result = tokio.block_on(future);
     // What still runs on other threads does not keep the process.
     tokio.shutdown_background();

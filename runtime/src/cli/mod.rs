@@ -62,7 +62,7 @@ fn declare() -> clap::Command {
             "{}\ndeno {DENO_VERSION} (the release whose API it has)\nv8 {V8_VERSION}\ntypescript {TYPESCRIPT_VERSION}",
             env!("CARGO_PKG_VERSION")
         ))
-        .about("Runs TypeScript with Deno KV in it")
+        .about("A TypeScript runtime with Deno KV built in")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...\n       openkv COMMAND")
         .subcommand_required(true)
         .subcommand(run::declare())

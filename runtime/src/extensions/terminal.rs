@@ -7,7 +7,7 @@ use deno_error::JsErrorBox;
 #[op2(fast)]
 pub(crate) fn op_openkv_console_size(#[buffer] size: &mut [u32]) -> Result<(), JsErrorBox> {
     let (columns, rows) = imp::size().map_err(|error| {
-        JsErrorBox::generic(format!("none of the standard streams is a terminal whose size could be told: {error}"))
+        JsErrorBox::generic(format!("failed to get the terminal size: no standard stream is a terminal: {error}"))
     })?;
     size[0] = columns.into();
     size[1] = rows.into();

@@ -11,7 +11,7 @@ use glob::{MatchOptions, Pattern, PatternError};
 #[non_exhaustive]
 pub enum DiscoveryError {
     /// A path names nothing.
-    #[error("\"{0}\" is no file and no directory")]
+    #[error("No such file or directory: \"{0}\"")]
     NotFound(String),
     /// A directory cannot be read.
     #[error("{directory:?} cannot be read: {source}")]
@@ -22,7 +22,7 @@ pub enum DiscoveryError {
         source: io::Error,
     },
     /// A path has wildcards in it that make no sense.
-    #[error("\"{pattern}\" is no pattern of paths: {source}")]
+    #[error("Invalid glob pattern \"{pattern}\": {source}")]
     Pattern {
         /// The path.
         pattern: String,

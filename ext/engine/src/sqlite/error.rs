@@ -78,7 +78,7 @@ impl Error {
             _ if is_out_of_files(error) => return Self::too_many_files(path),
             _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
             ErrorKind::NotFound => format!("there is no directory {directory}"),
-            ErrorKind::NotADirectory => format!("{directory} is no directory"),
+            ErrorKind::NotADirectory => format!("{directory} is not a directory"),
             ErrorKind::IsADirectory => IS_DIRECTORY.into(),
             ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
             _ => error.to_string(),

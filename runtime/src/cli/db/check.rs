@@ -36,7 +36,7 @@ impl Check {
         }
         writeln!(
             text,
-            "problems: {}; read: {} entries, {} messages. What to do says docs/recovery.md.",
+            "problems: {}; read: {} entries, {} messages. See docs/recovery.md.",
             report.problems.len(),
             report.entries,
             report.messages

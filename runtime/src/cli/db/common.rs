@@ -62,7 +62,7 @@ pub(super) fn explain(file: &Path, error: &Error) -> String {
     match error {
         Error::File { problem: FileProblem::Exists, .. } => format!("{text}: --force overwrites it"),
         Error::File { problem: FileProblem::Corrupt(_) | FileProblem::NotADatabase, .. } => {
-            format!("{text}\nWhat to do with a damaged file says docs/recovery.md.")
+            format!("{text}\nSee docs/recovery.md.")
         }
         _ => text,
     }

@@ -88,7 +88,9 @@ impl Writer {
     /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
     pub fn release(&self) {
         let Release::Last { unused } = self.lifecycle.release() else { return };
-        match self.unstarted.lock().take() {
+        // The lock is given back first: a write from within a visit in memory takes it, while the connection is locked.
+        let unstarted = self.unstarted.lock().take();
+        match unstarted {
             // Closes the connection.
             Some(unstarted) => {
                 self.lifecycle.end(unused);
