@@ -2,7 +2,7 @@ use std::env;
 
 use deno_core::OpState;
 use deno_error::JsErrorBox;
-use openkv_ext::{Options, Place, is_remote};
+use openkv_ext::{Options, Target, is_remote};
 
 /// Returns what lets every call of `Deno.openKv` open a database on the fake backend, where `OPENKV_FAKE` has the options of that,
 /// such as `delay=0..5,seed=7,errors=0.01`. Paths are the names of its servers, and no permission is asked: no file is opened.
@@ -11,12 +11,12 @@ use openkv_ext::{Options, Place, is_remote};
 pub fn options() -> Option<Options> {
     let options = env::var("OPENKV_FAKE").ok()?.parse::<openkv_fake::Options>();
     let place =
-        |_: &mut OpState, path: Option<String>| Ok(Place::Path(path.unwrap_or_else(|| "the default database".into())));
+        |_: &mut OpState, path: Option<String>| Ok(Target::Path(path.unwrap_or_else(|| "the default database".into())));
     let connect = move |_: &mut OpState, path: &str| {
         let options = options.clone().map_err(|error| JsErrorBox::type_error(format!("OPENKV_FAKE: {error}")));
         is_name(path).then(|| options.map(|options| openkv_fake::open(path, options)))
     };
-    Some(Options::locate(place).connector(connect))
+    Some(Options::resolve(place).connector(connect))
 }
 
 /// Whether a path names a server. The others are refused as ever.

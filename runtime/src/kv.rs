@@ -7,7 +7,7 @@ use deno_core::OpState;
 use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use openkv_engine::sqlite::Location;
-use openkv_ext::{Place, default_file, file_of_key, is_remote};
+use openkv_ext::{Target, default_file, file_of_key, is_remote};
 
 /// Whose database `Deno.openKv()` opens: the script's, or that of all scripts with one location.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
     // Read once: a script may set it, and must not change what its user requires.
     let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
     let rule = move |_: &mut OpState, path| {
-        let path = resolve(path);
+        let path = with_defaults(path);
         require_distributed(&requirement, path.as_deref())?;
-        locate(&storage_key, path)
+        resolve(&storage_key, path)
     };
-    openkv_ext::Options::locate(rule).permissions(openkv_ext::permissions::deno)
+    openkv_ext::Options::resolve(rule).permissions(openkv_ext::permissions::deno)
 }
 
 /// Refuses a local database, or warns of it, where `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` says so. What is remote is refused
@@ -72,7 +72,7 @@ fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsEr
 }
 
 /// Returns the path to open, by what the environment says about paths, or `None` for the default database.
-fn resolve(path: Option<String>) -> Option<String> {
+fn with_defaults(path: Option<String>) -> Option<String> {
     let path = path.or_else(|| env::var("DENO_KV_DEFAULT_PATH").ok().filter(|path| !path.is_empty()));
     match (path, env::var("DENO_KV_PATH_PREFIX")) {
         (Some(path), Ok(prefix)) => Some(prefix + path.as_str()),
@@ -80,15 +80,15 @@ fn resolve(path: Option<String>) -> Option<String> {
     }
 }
 
-fn locate(storage_key: &StorageKey, path: Option<String>) -> Result<Place, JsErrorBox> {
+fn resolve(storage_key: &StorageKey, path: Option<String>) -> Result<Target, JsErrorBox> {
     match (path, env::var("DENO_KV_DB_MODE").as_deref()) {
         (path, Ok("memory")) if path.as_deref().is_none_or(|path| !is_remote(path)) => {
-            Ok(Place::Trusted(Location::Memory))
+            Ok(Target::Trusted(Location::Memory))
         }
-        (Some(path), _) => Ok(Place::Path(path)),
+        (Some(path), _) => Ok(Target::Path(path)),
         (None, _) => {
             let file = file_of_key(&cache_directory()?.join("location_data"), &storage_key.0);
-            default_file(file).map(Place::Trusted)
+            default_file(file).map(Target::Trusted)
         }
     }
 }

@@ -52,7 +52,7 @@ use deno_core::{Extension, ExtensionFileSource, FastStaticString};
 pub use open::{close_databases, is_remote};
 pub use openkv_engine as engine;
 pub use openkv_js::DECLARATIONS;
-pub use options::{Options, Place, default_file, file_of_key};
+pub use options::{Options, Target, default_file, file_of_key};
 
 /// The extension.
 pub fn init(options: Options) -> Extension {

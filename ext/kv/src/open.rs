@@ -9,7 +9,7 @@ use openkv_engine::{BoxFuture, Database};
 
 use crate::database::{DatabaseResource, NAME};
 use crate::error::KvError;
-use crate::options::{Options, Place};
+use crate::options::{Options, Target};
 use crate::queue::Deliveries;
 use crate::uri::{self, Named};
 
@@ -51,8 +51,8 @@ pub(crate) async fn op_openkv_open(
         resolve(state, options, path)?
     };
     let database = match target {
-        Target::Backend(database) => database.await?,
-        Target::Sqlite(location, options) => match sqlite::try_open(&location, &options) {
+        Opening::Backend(database) => database.await?,
+        Opening::Sqlite(location, options) => match sqlite::try_open(&location, &options) {
             Some(database) => database,
             // Opening waits for the disk, and for other processes.
             None => {
@@ -65,22 +65,22 @@ pub(crate) async fn op_openkv_open(
 }
 
 /// What a path leads to.
-enum Target {
+enum Opening {
     Sqlite(Location, sqlite::Options),
     /// What a connector of the host opens.
     Backend(BoxFuture<Database>),
 }
 
-fn resolve(state: &mut OpState, options: Options, path: Option<String>) -> Result<Target, KvError> {
-    let path = match options.place(state, path)? {
-        Place::Trusted(location) => return Ok(Target::Sqlite(location, options.engine)),
-        Place::Path(path) => path,
+fn resolve(state: &mut OpState, options: Options, path: Option<String>) -> Result<Opening, KvError> {
+    let path = match options.target(state, path)? {
+        Target::Trusted(location) => return Ok(Opening::Sqlite(location, options.engine)),
+        Target::Path(path) => path,
     };
     if let Some(database) = options.connect(state, &path) {
-        return Ok(Target::Backend(database?));
+        return Ok(Opening::Backend(database?));
     }
     if path == ":memory:" {
-        return Ok(Target::Sqlite(Location::Memory, options.engine));
+        return Ok(Opening::Sqlite(Location::Memory, options.engine));
     }
     if path.is_empty() {
         return Err(KvError::EmptyPath);
@@ -94,11 +94,11 @@ fn resolve(state: &mut OpState, options: Options, path: Option<String>) -> Resul
     let path = match uri::parse(&path).transpose()? {
         None => path,
         Some(Named::File(path)) => path,
-        Some(Named::Memory(location)) => return Ok(Target::Sqlite(location, options.engine)),
+        Some(Named::Memory(location)) => return Ok(Opening::Sqlite(location, options.engine)),
     };
     let permitted = options.permit(state, Path::new(&path))?;
     // The check was for this path: a link in it could lead elsewhere.
     let location = Location::File { path: permitted, follow_links: false };
     // Where a host keeps its files is not for scripts to know.
-    Ok(Target::Sqlite(location, options.engine.name(path)))
+    Ok(Opening::Sqlite(location, options.engine.name(path)))
 }

@@ -15,7 +15,7 @@ use crate::permissions;
 /// What a host tells the extension: where databases live, who may open them, and what the engine goes by.
 ///
 /// It begins with the database that `Deno.openKv()` opens without a path: [`Options::memory`], [`Options::file`],
-/// [`Options::directory`] or, for a rule of the host's own, [`Options::locate`]. Unless [`Options::permissions`] allow more,
+/// [`Options::directory`] or, for a rule of the host's own, [`Options::resolve`]. Unless [`Options::permissions`] allow more,
 /// scripts can open this one, and databases in memory, and no other.
 ///
 /// ```
@@ -29,19 +29,19 @@ use crate::permissions;
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    locate: Rc<Locate>,
+    resolve: Rc<Resolve>,
     permit: Rc<Permit>,
     connectors: Vec<Rc<Connect>>,
     pub(crate) engine: sqlite::Options,
 }
 
-type Locate = dyn Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox>;
+type Resolve = dyn Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox>;
 type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox>;
 
 type Connect = dyn Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>>;
 
 /// Where a host says that a database lives.
-pub enum Place {
+pub enum Target {
     /// The path that a script or a user gave, by the rules of `Deno.openKv`: the permissions are asked.
     Path(String),
     /// A place that the host answers for: no permission is asked.
@@ -69,9 +69,9 @@ impl Options {
     /// The host says at each call of `Deno.openKv` where the database lives, by what the script gave: a path, or none.
     ///
     /// An error that the rule answers is what the script sees.
-    pub fn locate(rule: impl Fn(&mut OpState, Option<String>) -> Result<Place, JsErrorBox> + 'static) -> Self {
+    pub fn resolve(rule: impl Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + 'static) -> Self {
         Self {
-            locate: Rc::new(rule),
+            resolve: Rc::new(rule),
             permit: Rc::new(permissions::none),
             connectors: Vec::new(),
             engine: sqlite::Options::default(),
@@ -79,9 +79,9 @@ impl Options {
     }
 
     fn with_default(default: impl Fn() -> Result<Location, JsErrorBox> + 'static) -> Self {
-        Self::locate(move |_, path| match path {
-            Some(path) => Ok(Place::Path(path)),
-            None => default().map(Place::Trusted),
+        Self::resolve(move |_, path| match path {
+            Some(path) => Ok(Target::Path(path)),
+            None => default().map(Target::Trusted),
         })
     }
 
@@ -126,8 +126,8 @@ impl Options {
         self
     }
 
-    pub(crate) fn place(&self, state: &mut OpState, path: Option<String>) -> Result<Place, JsErrorBox> {
-        (self.locate)(state, path)
+    pub(crate) fn target(&self, state: &mut OpState, path: Option<String>) -> Result<Target, JsErrorBox> {
+        (self.resolve)(state, path)
     }
 
     pub(crate) fn connect(&self, state: &mut OpState, path: &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> {

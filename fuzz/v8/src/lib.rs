@@ -55,7 +55,7 @@ impl Scripts {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
         let _entered = tokio.enter();
         let mut js = JsRuntime::new(RuntimeOptions {
-            extensions: vec![openkv_ext::init(Options::locate(|_, path| Ok(locate(path)))), fuzz_host::init()],
+            extensions: vec![openkv_ext::init(Options::resolve(|_, path| Ok(locate(path)))), fuzz_host::init()],
             ..RuntimeOptions::default()
         });
         js.execute_script("prelude.js", openkv_torture::fuzz::PRELUDE).expect("the prelude can be evaluated");

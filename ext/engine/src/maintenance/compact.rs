@@ -14,14 +14,14 @@ const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expira
 pub struct Size {
     /// The file.
     pub file: u64,
-    /// Its log.
-    pub log: u64,
+    /// Its WAL.
+    pub wal: u64,
 }
 
 impl Size {
     pub(super) fn of(file: &Pinned) -> Self {
         let size = |suffix| file.status(suffix).map_or(0, |status| status.size);
-        Self { file: size(""), log: size("-wal") }
+        Self { file: size(""), wal: size("-wal") }
     }
 }
 
@@ -36,7 +36,7 @@ pub struct Compaction {
     /// How many expired entries were removed.
     pub expired: u64,
     /// Whether the WAL was checkpointed and truncated. Not where others went on reading from it.
-    pub log_merged: bool,
+    pub checkpointed: bool,
 }
 
 /// Removes expired entries, as of a time in milliseconds since the Unix epoch, and lays the rest out anew without free
@@ -50,8 +50,8 @@ pub fn compact(file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<C
     let connection = source::open_writer(&file)?;
     let before = Size::of(&file);
     let path = file.path();
-    let (expired, log_merged) = run(&connection, path, now, progress).map_err(|error| error.of(path))?;
-    Ok(Compaction { before, after: Size::of(&file), expired, log_merged })
+    let (expired, checkpointed) = run(&connection, path, now, progress).map_err(|error| error.of(path))?;
+    Ok(Compaction { before, after: Size::of(&file), expired, checkpointed })
 }
 
 fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<(u64, bool)> {
@@ -63,10 +63,10 @@ fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress
     progress(Progress { doing: "checkpointing the WAL", done: 0, total: 0 });
     // Waits for the readers of the old state.
     let busy = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));
-    let log_merged = match busy.map_err(Error::from) {
+    let checkpointed = match busy.map_err(Error::from) {
         Ok(busy) => !busy,
         Err(Error::Busy) => false,
         Err(error) => return Err(error),
     };
-    Ok((expired as u64, log_merged))
+    Ok((expired as u64, checkpointed))
 }

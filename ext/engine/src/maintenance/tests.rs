@@ -133,7 +133,7 @@ fn counts_what_is_there() {
     assert_eq!((info.waiting, info.ready, info.running), (2, 1, 0));
     assert_eq!(info.last_versionstamp, versionstamp);
     assert_eq!((info.format, info.page_size), (3, 4096));
-    assert!(info.size.log > 0);
+    assert!(info.size.wal > 0);
 }
 
 #[test]
@@ -248,9 +248,9 @@ fn a_compaction_gives_pages_and_the_log_back() {
     assert_eq!(futures_executor::block_on(deleted).unwrap(), 390);
 
     // While it is open.
-    let Compaction { before, after, expired, log_merged } = compact(&file, 4_000_000_000_000, &mut quiet).unwrap();
-    assert_eq!((expired, log_merged, after.log), (1, true, 0));
-    assert!(before.log > 0 && after.file < before.file / 4, "{before:?} {after:?}");
+    let Compaction { before, after, expired, checkpointed } = compact(&file, 4_000_000_000_000, &mut quiet).unwrap();
+    assert_eq!((expired, checkpointed, after.wal), (1, true, 0));
+    assert!(before.wal > 0 && after.file < before.file / 4, "{before:?} {after:?}");
     assert_eq!(fs::metadata(&file).unwrap().len(), after.file);
     assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 10, messages: 1, problems: vec![] });
     // And the database that was open meanwhile goes on.

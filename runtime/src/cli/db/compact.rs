@@ -30,12 +30,12 @@ impl Compact {
     pub(super) fn execute(self) -> Outcome {
         let done = common::with_bar(|progress| maintenance::compact(&self.file, common::now(), progress));
         let done = done.map_err(|error| common::explain(&self.file, &error))?;
-        if !done.log_merged {
+        if !done.checkpointed {
             eprintln!(
                 "Other processes read from the WAL all the time: it is checkpointed by the next of their writes, or later."
             );
         }
-        let size = |Size { file, log, .. }| format!("file {}, log {}", HumanBytes(file), HumanBytes(log));
+        let size = |Size { file, wal, .. }| format!("file {}, WAL {}", HumanBytes(file), HumanBytes(wal));
         outcome::print(&format!(
             "expired entries removed: {}\nbefore: {}\nafter:  {}\n",
             HumanCount(done.expired),

@@ -43,7 +43,7 @@ fn human(info: &maintenance::Info, now: u64) -> String {
     let lines = [
         ("format version", info.format.to_string()),
         ("file", bytes(size.file)),
-        ("log", bytes(size.log)),
+        ("WAL", bytes(size.wal)),
         ("pages", format!("{} of {} bytes", count(info.pages), info.page_size)),
         ("free pages", format!("{}, {}", count(info.free_pages), bytes(info.free_pages * info.page_size))),
         ("entries", count(info.entries)),
@@ -73,7 +73,7 @@ fn machine(info: &maintenance::Info) -> String {
     let value = json!({
         "formatVersion": info.format,
         "fileBytes": size.file,
-        "logBytes": size.log,
+        "walBytes": size.wal,
         "pageSize": info.page_size,
         "pages": info.pages,
         "freePages": info.free_pages,
