@@ -1,5 +1,6 @@
 //! Circles between source files: two files, or more in a row, that use each other. A reader would have to know all of them to
-//! understand one. A module and its parent may, as where `mod.rs` defines what its files have in common.
+//! understand one. A module and its parent may, as where `mod.rs` defines what its files have in common. Names that the root of a crate
+//! re-exports are not followed to their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -16,7 +16,7 @@ Usage: cargo xtask COMMAND
 
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
-  test [FLAGS] [FILTER]        checks the format, the lints, and runs all tests
+  test [FLAGS] [FILTER]        checks format, types, lints and documentation, and runs all tests
     --require-deno             fails where there is no deno to check the types of TypeScript and to lint it
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 how often, 5 by default
@@ -95,6 +95,10 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             "--deny",
             "warnings",
         ]))?
+        && succeeds(
+            cargo(&["doc", "--no-deps", "-p", "openkv_engine", "-p", "openkv_ext"])
+                .env("RUSTDOCFLAGS", "--deny warnings"),
+        )?
         && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

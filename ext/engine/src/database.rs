@@ -11,7 +11,7 @@ use crate::{
 /// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
 ///
 /// Methods that may wait return futures, for any executor; those whose name ends in `_blocking` wait on the caller's thread, and
-/// are not for asynchronous code. Calls take effect in the order in which they are made, whether the futures of those before
+/// are not for asynchronous code. Calls that return futures take effect in the order in which they are made, whether the futures of those before
 /// are done or not, and dropping a future does not undo the call.
 #[derive(Clone)]
 pub struct Database {
@@ -69,7 +69,7 @@ impl Database {
         Box::pin(async move { Ok(entry(entries.await?.into_iter().flatten())) })
     }
 
-    /// Reads the entry of a key as [`Database::get`] does, and waits.
+    /// Reads the entry of a key, and waits. See [`Database::read_blocking`].
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -146,7 +146,10 @@ impl Database {
         self.backend().read(reads, options)
     }
 
-    /// Reads as [`Database::read`] does, and waits.
+    /// Reads keys and ranges in one snapshot, and waits. Returns a list of entries for each read.
+    ///
+    /// Over SQLite, this reads what is committed: a write whose future is not done may not be there yet, other than for
+    /// [`Database::read`].
     ///
     /// # Errors
     /// See [`Database::read`].

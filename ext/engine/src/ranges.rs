@@ -21,11 +21,11 @@ impl Database {
         self.backend().count(start, end).unwrap_or_else(|| count(self, selector))
     }
 
-    /// Deletes the first entries of a selector, as one write: all, or as many as [`Limits::deletions`]. Returns how many it
-    /// deleted: with none, there are none left.
+    /// Deletes the first entries of a selector, as one write: all, or as many as
+    /// [`Limits::deletions`](crate::Limits::deletions). Returns how many it deleted: with none, there are none left.
     ///
-    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`], and what is written until
-    /// they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
+    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`](crate::Limits::checks), and
+    /// what is written until they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
     ///
     /// # Errors
     /// See [`Database::write`].

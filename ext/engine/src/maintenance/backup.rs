@@ -22,7 +22,7 @@ pub struct Backup {
 }
 
 /// Copies a database into a new file, as it is at one moment, while others go on writing. The new file is there as a whole,
-/// on the disk, or not at all, and has no log. Free pages are copied, too.
+/// on the disk, or not at all, and has no WAL. Free pages are copied, too.
 ///
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -33,7 +33,7 @@ pub fn backup(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress
     let connection = source::open_reader(file)?;
     // SQLite copies page by page, and would be reset whenever it finds that another process wrote meanwhile: with
     // constant writers, for ever. A read transaction around all of the copy keeps its pages as they were when it began.
-    // Writers are not kept waiting; only their log grows until the copy is done.
+    // Writers are not kept waiting; only their WAL grows until the copy is done.
     let snapshot = source::snapshot(&connection).map_err(|error| error.of(file.path()))?;
     source::require_present(&snapshot, file.path()).map_err(|error| error.of(file.path()))?;
     let stage = Stage::beside(to)?;

@@ -40,7 +40,7 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
         }
         true if !overwrite => return Err(FileProblem::Exists.of(file.path())),
         // A new file under the old name would not do. SQLite's locks belong to the file and not to its name: a process
-        // that waits for the old one would go on with it unseen, and the old log would be taken for that of the new file.
+        // that waits for the old one would go on with it unseen, and the old WAL would be taken for that of the new file.
         // So the contents are replaced, in a transaction: others see all of it or nothing.
         true => Some(take(file)?),
     };

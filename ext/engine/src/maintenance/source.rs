@@ -40,14 +40,14 @@ pub(super) fn require_one_name(file: &Pinned) -> Result<()> {
 
 /// Opens a file to read it. Neither the file nor its WAL is changed, not even by closing it.
 pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
-    let logged = file.status("-wal").is_ok_and(|log| log.size > 0);
+    let has_wal = file.status("-wal").is_ok_and(|wal| wal.size > 0);
     let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    prepare_to_read(&connection, logged)?;
+    prepare_to_read(&connection, has_wal)?;
     match first_read(&connection) {
         Err(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) =>
         {
-            if logged {
+            if has_wal {
                 return Err(FileProblem::WalUnreadable.of(file.path()));
             }
             // SQLite cannot make the WAL in such a directory. Without a WAL, nobody writes: the file is as it is.
@@ -111,10 +111,10 @@ fn access(path: &Path) -> io::Result<()> {
     std::fs::File::open(path).map(drop)
 }
 
-fn prepare_to_read(connection: &Connection, logged: bool) -> Result<()> {
+fn prepare_to_read(connection: &Connection, has_wal: bool) -> Result<()> {
     connection.pragma_update(None, "query_only", true)?;
     // The last one to close a file would checkpoint its WAL.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, logged)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_wal)?;
     // Finds damage where it is, rather than what it leads to.
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(())

@@ -28,8 +28,9 @@ use write::writer::Writer;
 /// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
 ///
 /// # Errors
-/// [`Error::Open`] where the file is not there to be read and written, or is no database, [`Error::NewerFormat`],
-/// [`Error::Busy`], [`Error::Storage`] or [`Error::Thread`].
+/// [`Error::Open`](crate::Error::Open) where the file is not there to be read and written, or is no database,
+/// [`Error::NewerFormat`](crate::Error::NewerFormat), [`Error::Busy`](crate::Error::Busy),
+/// [`Error::Storage`](crate::Error::Storage) or [`Error::Thread`](crate::Error::Thread).
 pub fn open(location: Location, options: Options) -> Result<Database> {
     let writer = match &location {
         Location::Memory => Arc::new(Writer::new(connection::open_memory()?, &options, None)),
