@@ -16,8 +16,7 @@ use crate::sqlite::file::lifecycle;
 use crate::sqlite::options::Options;
 use crate::sqlite::read::background::Background;
 use crate::sqlite::read::reader;
-use crate::sqlite::read::readers::{Readers, Reading};
-use crate::sqlite::read::scan;
+use crate::sqlite::read::readers::Readers;
 use crate::sqlite::write::delivery;
 use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::Closing;
@@ -177,7 +176,7 @@ impl Handle {
 impl LocalReads for Sqlite {
     fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
         let readers = self.handle.readers()?;
-        reader::read(&readers.lock().connection, self.handle.options.clock.now(), reads, visitor)
+        readers.begin()?.read(self.handle.options.clock.now(), reads, visitor)
     }
 
     fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
@@ -186,16 +185,7 @@ impl LocalReads for Sqlite {
             return Ok(false);
         }
         let readers = self.handle.readers()?;
-        let Reading { connection, scan } = readers.lock();
-        let _bounded = scan.bound();
-        let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
-            scan.found();
-            visitor(i, entry)
-        });
-        match result {
-            Err(error) if scan::is_interrupted(&error) => Ok(false),
-            result => result.map(|()| true),
-        }
+        readers.begin()?.try_read(options.clock.now(), reads, visitor)
     }
 }
 

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use crate::Result;
 use crate::sqlite::file::connection;
 use crate::sqlite::file::pinned::Pinned;
+use crate::sqlite::file::snapshots;
 use crate::sqlite::file::wal;
 
 /// How long the WAL grows before it is checkpointed, in pages.
@@ -105,6 +106,7 @@ impl Drop for Checkpoints {
 /// Checkpoints the WAL as a whole. Waits a second or so for those that read from it. Returns whether all was merged.
 pub(crate) fn run_completely(connection: &Connection) -> bool {
     let run = |connection: &Connection| {
+        let _pause = snapshots::pause();
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         Ok(connection.query_row("pragma wal_checkpoint(full)", [], row)?)
     };
@@ -112,6 +114,7 @@ pub(crate) fn run_completely(connection: &Connection) -> bool {
 }
 
 fn merge(connection: &Connection, statement: &str) -> Result<()> {
+    let _pause = snapshots::pause();
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
     let merged = connection.query_row(statement, [], row);
     match &merged {

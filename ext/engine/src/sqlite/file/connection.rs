@@ -14,6 +14,7 @@ use crate::sqlite::file::durability::Durability;
 use crate::sqlite::file::lifecycle;
 use crate::sqlite::file::pinned::Pinned;
 use crate::sqlite::file::schema;
+use crate::sqlite::file::snapshot::Snapshot;
 #[cfg(unix)]
 use crate::sqlite::file::vfs;
 use crate::sqlite::file::wal;
@@ -46,6 +47,8 @@ const EXISTING: OpenFlags = OpenFlags::empty();
 pub(crate) struct FileConnection {
     // Dropped before the name.
     connection: Connection,
+    /// The transaction of a connection for reads, which may stay open between them.
+    snapshot: Option<Snapshot>,
     /// None for a database in memory.
     _file: Option<Arc<Pinned>>,
 }
@@ -60,6 +63,15 @@ pub(crate) fn shared(connection: FileConnection) -> SharedConnection {
 }
 
 impl FileConnection {
+    fn new(connection: Connection, file: Option<Arc<Pinned>>) -> Self {
+        Self { connection, snapshot: None, _file: file }
+    }
+
+    /// Returns the transaction of its reads. None where it has no use for one that stays open.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
     /// Closes it. An error is that of a checkpoint, or of an unfinished statement.
     pub fn close(self) -> rusqlite::Result<()> {
         self.connection.close().map_err(|(_, error)| error)
@@ -89,7 +101,7 @@ pub(crate) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<
 pub(crate) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     match connect_on_vfs(name, flags) {
-        Ok(connection) => Ok(FileConnection { connection, _file: Some(file.clone()) }),
+        Ok(connection) => Ok(FileConnection::new(connection, Some(file.clone()))),
         Err(rusqlite::Error::SqliteFailure(code, Some(message))) => {
             let message = message.replace(&*name.to_string_lossy(), &file.path().to_string_lossy());
             Err(rusqlite::Error::SqliteFailure(code, Some(message)))
@@ -157,9 +169,11 @@ pub(crate) fn try_open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
 }
 
 /// Reads a little, so that SQLite opens the WAL as well.
-fn prepare_to_read(file: &Pinned, connection: FileConnection) -> Result<FileConnection> {
+fn prepare_to_read(file: &Pinned, mut connection: FileConnection) -> Result<FileConnection> {
     let read = connection.pragma_update(None, "query_only", true).and_then(|()| keep_pages(&connection));
     read.map_err(|error| Error::from(error).opening(file.path()))?;
+    // SAFETY: it is dropped with the connection.
+    connection.snapshot = unsafe { Snapshot::of(&connection.connection) };
     Ok(connection)
 }
 
@@ -176,7 +190,7 @@ pub(crate) fn open_memory() -> Result<FileConnection> {
     let connection = Connection::open_in_memory()?;
     configure(&connection)?;
     schema::migrate(&connection)?;
-    Ok(FileConnection { connection, _file: None })
+    Ok(FileConnection::new(connection, None))
 }
 
 fn open(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {

@@ -7,6 +7,9 @@ pub(crate) mod lifecycle;
 pub(crate) mod open_file;
 pub(crate) mod pinned;
 pub(crate) mod schema;
+pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 #[cfg(unix)]
 mod vfs;
 mod wal;
+mod wal_index;

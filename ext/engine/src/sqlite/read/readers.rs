@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, ReentrantMutexGuard};
 
-use crate::Result;
 use crate::sqlite::error::{CONNECTION_FILES, can_open};
 use crate::sqlite::file::connection::{FileConnection, SharedConnection, shared};
-use crate::sqlite::read::scan::Scan;
+use crate::sqlite::file::snapshots;
+use crate::sqlite::read::reader;
+use crate::sqlite::read::scan::{self, Scan};
 use crate::sqlite::write::writer::Writer;
+use crate::{Read, Result, Visitor};
 
 /// How many connections to open besides the first.
 const FURTHER: usize = 3;
@@ -36,10 +38,55 @@ struct Reader {
     scan: Scan,
 }
 
-/// A connection that this thread has for a read.
+/// A connection that this thread has locked.
+type Locked<'a> = (&'a Reader, ReentrantMutexGuard<'a, FileConnection>);
+
+/// A read by this thread, until it is dropped.
 pub(crate) struct Reading<'a> {
-    pub connection: ReentrantMutexGuard<'a, FileConnection>,
-    pub scan: &'a Scan,
+    connection: ReentrantMutexGuard<'a, FileConnection>,
+    scan: &'a Scan,
+}
+
+impl<'a> Reading<'a> {
+    fn begin((reader, connection): Locked<'a>) -> Result<Self> {
+        if let Some(snapshot) = connection.snapshot()
+            && snapshot.begin_read(&connection)?
+            && !snapshots::add(&reader.connection, snapshot)
+        {
+            snapshot.forget();
+        }
+        Ok(Self { connection, scan: &reader.scan })
+    }
+
+    /// Reads in the snapshot of the latest commit, or in that of the visit in which this is.
+    pub fn read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+        let result = reader::read(&self.connection, now, reads, visitor);
+        if let (Err(_), Some(snapshot)) = (&result, self.connection.snapshot()) {
+            snapshot.forget();
+        }
+        result
+    }
+
+    /// Reads as [`Reading::read`] does, but scans no further than [`Scan`] says. Returns whether that was enough.
+    pub fn try_read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        let _bounded = self.scan.bound();
+        let result = self.read(now, reads, &mut |i, entry| {
+            self.scan.found();
+            visitor(i, entry)
+        });
+        match result {
+            Err(error) if scan::is_interrupted(&error) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Some(snapshot) = self.connection.snapshot() {
+            snapshot.end_read(&self.connection);
+        }
+    }
 }
 
 impl Reader {
@@ -50,12 +97,12 @@ impl Reader {
         Ok(Self { connection, scan })
     }
 
-    fn lock(&self) -> Reading<'_> {
-        Reading { connection: self.connection.lock(), scan: &self.scan }
+    fn lock(&self) -> Locked<'_> {
+        (self, self.connection.lock())
     }
 
-    fn try_lock(&self) -> Option<Reading<'_>> {
-        Some(Reading { connection: self.connection.try_lock()?, scan: &self.scan })
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        Some((self, self.connection.try_lock()?))
     }
 }
 
@@ -73,9 +120,13 @@ impl Readers {
         })
     }
 
-    /// Takes a connection for this thread. Within a visit, that is the one of the visit: what is read from there is a part of its
-    /// snapshot.
-    pub fn lock(&self) -> Reading<'_> {
+    /// Begins a read by this thread. Within a visit, it has the connection of the visit: what is read from there is a part of
+    /// its snapshot.
+    pub fn begin(&self) -> Result<Reading<'_>> {
+        Reading::begin(self.lock())
+    }
+
+    fn lock(&self) -> Locked<'_> {
         let of_visit = self.further().find(|reader| reader.connection.is_owned_by_current_thread());
         if let Some(reader) = of_visit {
             return reader.lock();
@@ -89,7 +140,7 @@ impl Readers {
     }
 
     /// Waits for a connection that others use.
-    fn wait(&self) -> Reading<'_> {
+    fn wait(&self) -> Locked<'_> {
         let count = 1 + self.further().count();
         match self.next.fetch_add(1, Ordering::Relaxed) % count {
             0 => self.first.lock(),
@@ -116,10 +167,26 @@ impl Readers {
         }
     }
 
+    /// Returns whether a transaction of a connection is open between two reads.
+    #[cfg(test)]
+    pub fn has_open_snapshot(&self) -> bool {
+        [&self.first].into_iter().chain(self.further()).any(|reader| {
+            let connection = reader.connection.lock();
+            connection.snapshot().is_some_and(|snapshot| snapshot.is_open())
+        })
+    }
+
     /// Returns how many connections are open.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         1 + self.further().count()
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        // In memory, it is that of the writer as well, and was never listed.
+        [&self.first].into_iter().chain(self.further()).for_each(|reader| snapshots::remove(&reader.connection));
     }
 }
 
