@@ -44,7 +44,7 @@ impl Checkpoints {
     }
 
     /// Begins or ends a checkpoint, if it is time to. To be called by the thread that commits, between commits.
-    pub fn look(&mut self, connection: &Connection) {
+    pub fn poll(&mut self, connection: &Connection) {
         let pages = wal::length();
         if pages < self.last {
             // It was reset.
@@ -84,7 +84,7 @@ impl Checkpoints {
     }
 
     /// Brings all that is in the WAL into the file, and empties it. A reader that another process has keeps it from that.
-    pub fn empty(&mut self, connection: &Connection) {
+    pub fn truncate(&mut self, connection: &Connection) {
         self.wait();
         let _ = connection::wait_briefly(connection, |connection| merge(connection, EMPTY));
     }
