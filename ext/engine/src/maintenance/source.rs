@@ -78,7 +78,7 @@ pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<FileConnection> {
 
 /// Finds the file to have the present version of the format, and nothing else on its tables.
 pub(super) fn require_present(connection: &Connection, path: &Path) -> Result<()> {
-    schema::refuse_foreign(connection).map_err(|error| error.of(path))?;
+    schema::reject_foreign(connection).map_err(|error| error.of(path))?;
     match schema::version(connection)? {
         schema::KNOWN => Ok(()),
         found if found > schema::KNOWN => Err(Error::NewerFormat { found, known: schema::KNOWN }),

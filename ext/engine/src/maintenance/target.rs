@@ -11,7 +11,7 @@ pub(super) fn require_free(to: &Pinned, from: &Pinned, overwrite: bool) -> Resul
     }
     for suffix in ["-wal", "-journal"] {
         if to.status(suffix).is_ok() {
-            return Err(FileProblem::WalLeft { wal: to.path_beside(suffix) }.of(to.path()));
+            return Err(FileProblem::WalLeft { wal: to.path_with_suffix(suffix) }.of(to.path()));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The file: its names, its connections, its WAL, and when it is closed.
+//! The database file: its name, connections, schema, WAL and lifecycle.
 
 pub(crate) mod checkpoint;
 pub(crate) mod connection;

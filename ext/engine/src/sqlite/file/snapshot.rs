@@ -77,16 +77,16 @@ impl Snapshot {
     }
 
     /// Begins a read, in the transaction that is open if that has the latest commit. A read within a visit is a part of the
-    /// visit's read. Returns whether a transaction is open.
+    /// visit's read. Where a transaction is to stay open, calls `add` first, which returns whether it will be ended in time.
     ///
     /// # Errors
     /// A failure of the storage. The read did not begin.
-    pub fn begin_read(&self, connection: &Connection) -> Result<bool> {
+    pub fn begin_read(&self, connection: &Connection, add: impl FnOnce() -> bool) -> Result<()> {
         if self.reads.get() == 0 {
-            self.refresh(connection)?;
+            self.refresh(connection, add)?;
         }
         self.reads.set(self.reads.get() + 1);
-        Ok(self.is_open.get())
+        Ok(())
     }
 
     /// Returns whether the transaction is open.
@@ -102,7 +102,7 @@ impl Snapshot {
         }
     }
 
-    fn refresh(&self, connection: &Connection) -> Result<()> {
+    fn refresh(&self, connection: &Connection, add: impl FnOnce() -> bool) -> Result<()> {
         let header = self.index.header();
         let is_same = header == self.header.get();
         let may_stay_open = is_same && PAUSES.load(Ordering::Relaxed) == 0;
@@ -114,7 +114,7 @@ impl Snapshot {
             self.end(connection)?;
         }
         self.header.set(header);
-        if may_stay_open {
+        if may_stay_open && add() {
             // Its snapshot is that of the first statement, so at least as late as the header.
             connection.prepare_cached("begin")?.execute([])?;
             self.is_open.set(true);

@@ -1,5 +1,5 @@
-//! The connections for reads of one database. It has one from the beginning, which is all that a program with one thread needs.
-//! Where several threads read at the same time, further ones are opened, up to a few: reads of a WAL do not wait for each other.
+//! The pool of read connections of one database. It starts with one, which is enough for a single-threaded program. When
+//! several threads read at the same time, it opens a few more: in WAL mode, readers do not block each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,18 +18,18 @@ use crate::{Read, Result, Visitor};
 /// How many connections to open besides the first.
 const FURTHER: usize = 3;
 
-/// How long to do without a further connection after one could not be opened.
+/// How long to wait after a failure to open a further connection before trying again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Readers {
-    /// Opened with the database: later, the process may have no file descriptor left.
+    /// Opened with the database: later, the process may have run out of file descriptors.
     first: Reader,
     further: [OnceLock<Reader>; FURTHER],
-    /// The connection on which the next thread waits that finds all in use.
+    /// The connection that the next thread waits for if all are in use.
     next: AtomicUsize,
-    /// When to try again to open a further connection. Locked by who opens one.
+    /// When to try again to open a further connection. Locked while one is being opened.
     retry_at: Mutex<Option<Instant>>,
-    /// Opens further connections. None in memory, where the one connection has it all.
+    /// Opens further connections. `None` in memory, where there is only one connection.
     writer: Option<Weak<Writer>>,
 }
 
@@ -49,11 +49,8 @@ pub(crate) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn begin((reader, connection): Locked<'a>) -> Result<Self> {
-        if let Some(snapshot) = connection.snapshot()
-            && snapshot.begin_read(&connection)?
-            && !snapshots::add(&reader.connection, snapshot)
-        {
-            snapshot.forget();
+        if let Some(snapshot) = connection.snapshot() {
+            snapshot.begin_read(&connection, || snapshots::add(&reader.connection, snapshot))?;
         }
         Ok(Self { connection, scan: &reader.scan })
     }
@@ -90,7 +87,7 @@ impl Drop for Reading<'_> {
 }
 
 impl Reader {
-    /// A connection to a file.
+    /// Returns a reader that uses a connection to a file.
     fn of_file(connection: SharedConnection) -> Result<Self> {
         let scan = Scan::default();
         scan.watch(&connection.lock())?;
@@ -107,7 +104,7 @@ impl Reader {
 }
 
 impl Readers {
-    /// The connections of a database, with the first.
+    /// Returns a pool with its first connection.
     pub fn new(first: SharedConnection, writer: &Arc<Writer>) -> Result<Self> {
         let is_file = writer.memory().is_none();
         let first = if is_file { Reader::of_file(first)? } else { Reader { connection: first, scan: Scan::default() } };
@@ -120,8 +117,8 @@ impl Readers {
         })
     }
 
-    /// Begins a read by this thread. Within a visit, it has the connection of the visit: what is read from there is a part of
-    /// its snapshot.
+    /// Begins a read by this thread. Within a visit, it uses the connection of the visit, so that nested reads are part of its
+    /// snapshot.
     pub fn begin(&self) -> Result<Reading<'_>> {
         Reading::begin(self.lock())
     }
@@ -139,7 +136,7 @@ impl Readers {
         self.further.iter().map_while(OnceLock::get)
     }
 
-    /// Waits for a connection that others use.
+    /// Waits for a connection that another thread uses.
     fn wait(&self) -> Locked<'_> {
         let count = 1 + self.further().count();
         match self.next.fetch_add(1, Ordering::Relaxed) % count {
@@ -148,8 +145,8 @@ impl Readers {
         }
     }
 
-    /// Opens a further connection. None where there are enough, while another thread opens one, or where it would have to be
-    /// waited for, or take the last file descriptors: to wait for a connection that is open is then the better choice.
+    /// Opens a further connection. Returns `None` if there are enough, if another thread is opening one, or if opening it would
+    /// block or use up the last file descriptors: waiting for an open connection is then the better choice.
     fn open(&self) -> Option<&Reader> {
         let slot = self.further.iter().find(|slot| slot.get().is_none())?;
         let writer = self.writer.as_ref()?.upgrade()?;
@@ -204,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn read_goes_on_beside_a_visit_of_another_thread() {
+    fn reads_run_during_a_visit_of_another_thread() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory);
         let key = Key::from(["a"]);
@@ -223,7 +220,7 @@ mod tests {
                 };
                 assert_eq!(scope.spawn(other).join().unwrap(), Value::U64(2));
             });
-            assert_eq!(get(), Value::U64(1), "a read in a visit is of its snapshot");
+            assert_eq!(get(), Value::U64(1), "a read within a visit uses its snapshot");
             ControlFlow::Continue(())
         });
         visit.unwrap();
@@ -236,7 +233,7 @@ mod tests {
         let database = open(&directory);
         let key = Key::from(["a"]);
         database.set_blocking(key.clone(), Value::U64(1)).unwrap();
-        // Each thread visits within the visits of those before.
+        // Each visit runs within that of the thread before, so that all connections are in use.
         fn visit(database: &Database, key: &Key, depth: usize) {
             let mut visitor = |_: usize, _: crate::EntryRef<'_>| {
                 if depth > 0 {
@@ -257,6 +254,6 @@ mod tests {
         assert_eq!(count(&database), 1 + super::FURTHER);
 
         database.close();
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the WAL is gone with the last connection");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the last connection removes the WAL");
     }
 }
