@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavior};
 
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::schema::live;
@@ -31,14 +31,20 @@ pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
         }
         _ => None,
     };
+    // Reads of many keys look the statement up once.
+    let mut last: Option<(&str, CachedStatement<'_>)> = None;
     for (i, read) in reads.iter().enumerate() {
-        let mut statement = connection.prepare_cached(match read {
+        let sql = match read {
             Read::Key(_) => GET,
             Read::Range { reverse: false, values: true, .. } => SCAN,
             Read::Range { reverse: true, values: true, .. } => SCAN_REVERSE,
             Read::Range { reverse: false, values: false, .. } => SCAN_KEYS,
             Read::Range { reverse: true, values: false, .. } => SCAN_KEYS_REVERSE,
-        })?;
+        };
+        let statement = match &mut last {
+            Some((last_sql, statement)) if *last_sql == sql => statement,
+            last => &mut last.insert((sql, connection.prepare_cached(sql)?)).1,
+        };
         let mut rows = match *read {
             Read::Key(key) => statement.query((key.as_bytes(), now as i64))?,
             Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
