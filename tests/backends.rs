@@ -184,8 +184,8 @@ fn listener_goes_on_after_failures() {
     assert_eq!((code, stdout.as_str()), (Some(0), "80\n"), "{stderr}");
     let logged = |what: &str, why: &str| stderr.lines().any(|line| line.starts_with(what) && line.ends_with(why));
     for why in [FAILED, UNKNOWN] {
-        assert!(logged("Queue messages could not be delivered, and will be tried again: ", why), "{stderr}");
-        assert!(logged("A queue message could not be finished, and may be delivered again: ", why), "{stderr}");
+        assert!(logged("Failed to deliver queue messages, trying again: ", why), "{stderr}");
+        assert!(logged("Failed to finish a queue message, which may be delivered again: ", why), "{stderr}");
     }
 }
 

@@ -232,7 +232,7 @@ fn test_with_permissions_of_another_type_fails() {
         ("'all'", "The permissions of a test must be \"inherit\", \"none\" or an object: received \"all\""),
         ("Symbol('s')", "The permissions of a test must be \"inherit\", \"none\" or an object: received symbol"),
         ("() => 1", "The permissions of a test must be \"inherit\", \"none\" or an object: received function"),
-        ("{ files: true }", "A test has no permission \"files\""),
+        ("{ files: true }", "Unknown permission \"files\" of a test"),
         (
             "{ read: 1n }",
             "The permission \"read\" of a test must be \"inherit\", a boolean or an array of strings: received bigint",
@@ -241,8 +241,8 @@ fn test_with_permissions_of_another_type_fails() {
             "{ net: Symbol('s') }",
             "The permission \"net\" of a test must be \"inherit\", a boolean or an array of strings: received symbol",
         ),
-        ("{ run: [Symbol('s')] }", "The permission \"run\" of a test is for strings: received symbol"),
-        ("{ env: [null] }", "The permission \"env\" of a test is for strings: received null"),
+        ("{ run: [Symbol('s')] }", "The elements of the permission \"run\" of a test must be strings: received symbol"),
+        ("{ env: [null] }", "The elements of the permission \"env\" of a test must be strings: received null"),
         ("{ sys: ['nope'] }", "unknown system info kind \"nope\""),
         ("{ get read() { throw new Error('of the script'); } }", "of the script"),
     ];
