@@ -127,9 +127,9 @@ fn a_seed_is_an_order() {
     assert_eq!(order("--shuffle=1"), order("--shuffle=1"));
     assert_ne!(order("--shuffle=1"), order("--shuffle=2"));
     assert_ne!(order("--shuffle=1"), plain);
-    let told = sandbox.openkv(["test", "--shuffle"]);
-    let seed = told.stderr.strip_prefix("The order is that of ").expect("the seed is told").trim_end();
-    assert_eq!(order(seed), stable(&told.stdout));
+    let shuffled = sandbox.openkv(["test", "--shuffle"]);
+    let seed = shuffled.stderr.strip_prefix("Shuffled with ").expect("the seed is logged").trim_end();
+    assert_eq!(order(seed), stable(&shuffled.stdout));
 }
 
 #[test]
