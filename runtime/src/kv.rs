@@ -14,17 +14,17 @@ use openkv_ext::{Target, default_file, file_of_key, is_remote};
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// The key of a script without a location: the URL of its main module.
+    /// Returns the key of a script without a location: the URL of its main module.
     pub fn of_main_module(url: &Url) -> Self {
         Self(url.to_string())
     }
 
-    /// The key of all scripts of a project: the URL of its configuration file.
+    /// Returns the key of all scripts of a project: the URL of its configuration file.
     pub fn of_project(project: &Project) -> Self {
         Self(project.url.to_string())
     }
 
-    /// The key of all scripts that run with a location of the same origin.
+    /// Returns the key of all scripts whose location has the same origin.
     pub fn of_location(url: &Url) -> Self {
         Self(url.origin().ascii_serialization())
     }

@@ -101,9 +101,9 @@ await test("a channel carries messages between its ports", async () => {
   const inner = new MessageChannel();
   const port = new Promise<MessagePort>((resolve) => port1.onmessage = ({ ports }) => resolve(ports[0]));
   port2.postMessage(null, [inner.port1]);
-  const answer = new Promise((resolve) => inner.port2.onmessage = ({ data }) => resolve(data));
+  const reply = new Promise((resolve) => inner.port2.onmessage = ({ data }) => resolve(data));
   (await port).postMessage("moved");
-  equal(await answer, "moved");
+  equal(await reply, "moved");
   for (const open of [port1, port2, await port, inner.port2]) open.close();
 });
 

@@ -196,17 +196,17 @@ await test("a hard link is the same file", async () => {
 });
 
 await test("temporary files and directories have unique names", async () => {
-  const made = [
+  const created = [
     await Deno.makeTempDir(),
     Deno.makeTempDirSync({ dir: directory, prefix: "before_", suffix: "_after" }),
     await Deno.makeTempFile({ dir: directory, prefix: "before_", suffix: ".txt" }),
     Deno.makeTempFileSync(),
   ];
-  equal(made.map((path) => Deno.statSync(path).isDirectory), [true, true, false, false]);
-  equal([made[1], made[2]].map((path) => path.startsWith(`${directory}/before_`)), [true, true]);
-  equal([made[1].endsWith("_after"), made[2].endsWith(".txt"), new Set(made).size], [true, true, 4]);
-  equal(made.map((path) => Deno.statSync(path).mode! & 0o077), [0, 0, 0, 0]);
-  for (const path of made) await Deno.remove(path);
+  equal(created.map((path) => Deno.statSync(path).isDirectory), [true, true, false, false]);
+  equal([created[1], created[2]].map((path) => path.startsWith(`${directory}/before_`)), [true, true]);
+  equal([created[1].endsWith("_after"), created[2].endsWith(".txt"), new Set(created).size], [true, true, 4]);
+  equal(created.map((path) => Deno.statSync(path).mode! & 0o077), [0, 0, 0, 0]);
+  for (const path of created) await Deno.remove(path);
 });
 
 await test("the working directory changes", () => {

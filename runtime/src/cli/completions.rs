@@ -3,7 +3,7 @@ use clap_complete::Shell;
 
 use super::outcome::{Outcome, print};
 
-/// `openkv completions`: prints a script with the shell completions of commands and flags.
+/// Declares `openkv completions`, which prints a script with the shell completions of commands and flags.
 pub(super) fn declare() -> Command {
     Command::new("completions")
         .about("Prints a shell script that completes commands and flags")

@@ -83,7 +83,7 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(one("cert", "FILE").help("Trust the certificate authorities in a PEM file [env: DENO_CERT]"))
         .arg(
             list("unsafely-ignore-certificate-errors".into(), "HOST")
-                .help("Accept invalid certificates, from all hosts or from those listed"),
+                .help("Accept invalid certificates (of all hosts, or of those listed)"),
         )
         .arg(switch("quiet").short('q').help("Print errors only"))
         .next_help_heading("Modules")
@@ -94,7 +94,7 @@ pub(super) fn declare(command: Command) -> Command {
                 .help("The configuration file, instead of a deno.json or deno.jsonc near the script"),
         )
         .arg(switch("no-config").conflicts_with("config").help("Ignore configuration files"))
-        .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again, all or those listed"))
+        .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again (all, or those listed)"))
         .arg(switch("cached-only").help("Load remote modules from the cache only"))
         .arg(switch("no-remote").help("Do not load remote modules"))
         .arg(

@@ -21,7 +21,7 @@ const KINDS: [Kind; 8] = [
         letter: Some('R'),
         value: "PATH",
         action: "read files",
-        ignore: Some("Report files as not found instead of denying access, all or those listed"),
+        ignore: Some("Report files as not found instead of denying access (all, or those listed)"),
     },
     Kind { name: "write", letter: Some('W'), value: "PATH", action: "write files", ignore: None },
     Kind { name: "net", letter: Some('N'), value: "HOST", action: "use the network", ignore: None },
@@ -29,8 +29,8 @@ const KINDS: [Kind; 8] = [
         name: "env",
         letter: Some('E'),
         value: "NAME",
-        action: "read environment variables",
-        ignore: Some("Report variables as not set instead of denying access, all or those listed"),
+        action: "access environment variables",
+        ignore: Some("Report variables as not set instead of denying access (all, or those listed)"),
     },
     Kind { name: "sys", letter: Some('S'), value: "API", action: "read system information", ignore: None },
     Kind { name: "run", letter: None, value: "PROGRAM", action: "run programs", ignore: None },
@@ -49,9 +49,9 @@ pub(super) fn declare(mut command: Command) -> Command {
         let allow = list(format!("allow-{name}"), value)
             .short(kind.letter)
             .conflicts_with("allow-all")
-            .help(format!("Allow the script to {action}, all or those listed"));
+            .help(format!("Allow the script to {action} (all, or those listed)"));
         let deny = list(format!("deny-{name}"), value)
-            .help(format!("Do not allow the script to {action}, any or those listed"));
+            .help(format!("Do not allow the script to {action} (any, or those listed)"));
         let ignore = kind.ignore.map(|help| list(format!("ignore-{name}"), value).help(help));
         command = command.arg(allow).arg(deny).args(ignore);
     }

@@ -14,7 +14,7 @@ use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
 
-/// `openkv test`: runs modules for their tests.
+/// `openkv test`: runs the tests in modules.
 pub(crate) struct Test {
     /// Files, directories and glob patterns.
     paths: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) fn declare() -> Command {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32)).default_value("0").help(help)
     };
     let command = flags::declare(Command::new("test"))
-        .about("Runs modules for their tests")
+        .about("Runs the tests in modules")
         .override_usage("openkv test [FLAGS] [PATHS]... [-- ARGS]...")
         .arg(paths)
         .arg(flags::ext())

@@ -3,7 +3,7 @@ use openkv_ext::DECLARATIONS;
 
 use super::outcome::{Outcome, print};
 
-/// `openkv types`: prints the type declarations.
+/// Declares `openkv types`, which prints the type declarations.
 pub(super) fn declare() -> Command {
     Command::new("types")
         .about("Prints the TypeScript declarations of Deno KV")

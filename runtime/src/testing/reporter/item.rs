@@ -46,12 +46,12 @@ pub(super) trait Reporter: Send {
     fn test_started(&mut self, _test: &Item) {}
     fn test_retried(&mut self, _test: &Item, _attempt: u32, _error: &str) {}
     fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration);
-    /// All tests of the module have run.
+    /// Ends the tests of a module.
     fn tests_ended(&mut self) {}
     fn step_started(&mut self, _step: &Item) {}
     fn step_ended(&mut self, step: &Item, outcome: &Outcome, elapsed: Duration);
     fn output(&mut self, _printed: &[u8]) {}
-    /// Moves the cursor to the beginning of a line.
+    /// Ends the run. Moves the cursor to the beginning of a line.
     fn end(&mut self) {}
 }
 
