@@ -53,7 +53,7 @@ pub fn support(name: &str) -> Option<Support> {
     FEATURES.iter().find(|(known, _)| *known == name).map(|(_, support)| *support)
 }
 
-/// The [`OnRequest`](Support::OnRequest) features that are enabled.
+/// The features with [`OnRequest`] support that are enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unstable {
     /// Whether to keep `Object.prototype.__proto__`.
