@@ -238,7 +238,7 @@ fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
     sandbox.write("deno.json", r#"{ "unstable": ["nothing"] }"#);
     let output = sandbox.openkv(["run", "main.ts"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "runs\n"));
-    assert!(output.stderr.starts_with("Warning 'nothing' in file://"), "{output:?}");
+    assert!(output.stderr.starts_with("Warning Unknown unstable feature 'nothing' in file://"), "{output:?}");
     assert_eq!(sandbox.openkv(["run", "-q", "main.ts"]).stdout(), "runs\n");
 }
 
@@ -357,7 +357,7 @@ fn a_configuration_file_sanitizes_tests_and_names_no_permissions_for_them() {
     let config = r#"{ "test": { "permissions": { "read": true } } }"#;
     assert!(passes(config, "file_test.ts"), "the command line says what tests may do");
     let stderr = sandbox.openkv(["test", "timer_test.ts"]).stderr();
-    assert!(stderr.contains("deno.json has permissions for tests, which are not supported"), "{stderr}");
+    assert!(stderr.contains("deno.json are not supported: pass them on the command line"), "{stderr}");
 }
 
 #[test]

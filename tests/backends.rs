@@ -1,18 +1,18 @@
-//! The seam for backends: the conformance suite, and programs that meet failures, on the fake backend of `ext/fake`.
+//! The interface of backends: the conformance suite, and programs that handle failures, on the fake backend of `ext/fake`.
 
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// What the fake backend cannot do, as its databases are no files and its reads are never done immediately.
+/// The tests that the fake backend cannot pass, as its databases are not files and its reads are never synchronous.
 const LACKS: &[Lack] = &[
     Lack {
         script: "additions",
         test: "the first read of an event-loop tick is done within the tick",
-        reason: "every read waits for an answer",
+        reason: "every read waits for a response",
     },
-    Lack { script: "closing", test: "a copy of the file has everything", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file is all there is", reason: "its databases are no files" },
+    Lack { script: "closing", test: "a copy of the file is complete", reason: "its databases are not files" },
+    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are not files" },
+    Lack { script: "closing", test: "there are no other files", reason: "its databases are not files" },
     Lack {
         script: "entries",
         test: "reads do not wait for the writes that are in flight",
@@ -20,20 +20,20 @@ const LACKS: &[Lack] = &[
     },
     Lack {
         script: "errors",
-        test: "a file that cannot be opened is named",
-        reason: "a path is a name of its own, and none is refused",
+        test: "an error opening a file includes its path",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
     Lack {
         script: "errors",
-        test: "a file that is no database is refused",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a file that is not a database is rejected",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
-    Lack { script: "names", test: "a file: URI names a database in memory", reason: "a URI is a name as any other" },
-    Lack { script: "names", test: "a file: URI names a file", reason: "a URI is a name as any other" },
+    Lack { script: "names", test: "a file: URI names a database in memory", reason: "URIs are arbitrary names" },
+    Lack { script: "names", test: "a file: URI names a file", reason: "URIs are arbitrary names" },
     Lack {
         script: "names",
-        test: "what cannot be opened leaves no file",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a database that cannot be opened leaves no file",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
 ];
 
@@ -184,8 +184,8 @@ fn listener_goes_on_after_failures() {
     assert_eq!((code, stdout.as_str()), (Some(0), "80\n"), "{stderr}");
     let logged = |what: &str, why: &str| stderr.lines().any(|line| line.starts_with(what) && line.ends_with(why));
     for why in [FAILED, UNKNOWN] {
-        assert!(logged("Queue messages could not be delivered, and will be tried again: ", why), "{stderr}");
-        assert!(logged("A queue message could not be finished, and may be delivered again: ", why), "{stderr}");
+        assert!(logged("Failed to deliver queue messages, trying again: ", why), "{stderr}");
+        assert!(logged("Failed to finish a queue message, which may be delivered again: ", why), "{stderr}");
     }
 }
 
