@@ -83,8 +83,8 @@ async function retry<T>(call: () => Promise<T>): Promise<T> {
 "#;
 
 const FAILED: &str = "the database failed: the connection was lost, as a test demands: try again";
-const UNKNOWN: &str = "it is not known whether this was stored: the database failed: the connection was lost, as a test \
-                       demands: try again: read it before you write it again";
+const UNKNOWN: &str = "the outcome of the write is unknown: the database failed: the connection was lost, as a test \
+                       demands: try again: read the entries before you write them again";
 
 #[test]
 fn retrying_program_counts_exactly() {

@@ -59,7 +59,7 @@ pub enum KvError {
     #[error("{0}")]
     Argument(&'static str),
     /// A string of a stored key is longer than those of V8, of some 500 MB: no program writes such a key.
-    #[error("a stored key is damaged: a string in it is too long")]
+    #[error("a stored key is corrupt: a string in it is too long")]
     LongKey,
     /// The stored bytes are not a value in V8's serialization format.
     #[error("could not deserialize value")]

@@ -37,21 +37,21 @@ pub enum KeyError {
     #[error("BigUint requires more than 255 bytes to be represented")]
     IntTooLong,
     /// A byte that begins no key part.
-    #[error("a stored key is damaged: no part of a key begins with byte {tag:#04x}")]
+    #[error("a stored key is corrupt: no part of a key begins with byte {tag:#04x}")]
     UnknownTag {
         /// The byte.
         tag: u8,
     },
     /// The key ends within a part.
-    #[error("a stored key is damaged: it ends within a part")]
+    #[error("a stored key is corrupt: it ends within a part")]
     Truncated,
     /// A string part that is not UTF-8.
-    #[error("a stored key is damaged: a string in it is not UTF-8")]
+    #[error("a stored key is corrupt: a string in it is not UTF-8")]
     NotUtf8,
 }
 
 impl KeyError {
-    /// Whether a stored key is damaged, as against a part that has no encoded form.
+    /// Whether a stored key is corrupt, as against a part that has no encoded form.
     pub fn is_corruption(&self) -> bool {
         !matches!(self, KeyError::IntTooLong)
     }
