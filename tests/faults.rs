@@ -48,7 +48,8 @@ fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
         ("empty pages", format!("database disk image is malformed: empty pages: {damaged}")),
         (
             "newer",
-            "the database file has format version 9, and this program supports versions up to 3: use a newer one".into(),
+            "the database file has format version 9, and this program supports versions up to 3: use a newer one"
+                .into(),
         ),
     ] {
         assert_eq!(probe(&sandbox, path), format!("open: Error: {error}\n"), "{path}");

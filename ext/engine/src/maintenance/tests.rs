@@ -195,7 +195,7 @@ fn check_reports_invalid_rows() {
             "entry [\"a\"]: its value has no header of V8's format",
             "entry [\"b\"]: its version 1000 is greater than that of the last commit, 2",
             "entry [\"entry\", 3]: its value of 6000 bytes has encoding 9, which is unknown or does not fit",
-            "message in row 1 of queue: a stored key is corrupt: no part of a key begins with byte 0xff",
+            "message in row 1 of queue: a stored key is corrupt: unknown type 0xff of a key part",
             "message in row 2 of queue: its id \"id\" is not a UUID",
         ]
     );
