@@ -343,7 +343,7 @@ await test("an operation that rejected a value keeps its other mutations", async
 await test("bytes of a SharedArrayBuffer reject the write", async () => {
   using kv = await memory();
   const value = new Uint8Array(new SharedArrayBuffer(1));
-  const message = plain("a Uint8Array of shared memory cannot be stored: store a copy, as of its slice()");
+  const message = plain("a Uint8Array of shared memory cannot be stored: store a copy, for example with slice()");
   await rejects(() => kv.set(["a"], value), "TypeError", message);
   await throws(() => kv.atomic().set(["b"], 1).set(["a"], value).commit(), "TypeError", message);
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);

@@ -236,7 +236,7 @@ impl Ledger {
         let integrity: String =
             file.query_row("pragma integrity_check", [], |row| row.get(0)).map_err(failed("checking integrity"))?;
         if integrity != "ok" {
-            return Err(format!("the file is damaged: {integrity}"));
+            return Err(format!("the file is corrupt: {integrity}"));
         }
         let version: i64 = file
             .query_row("select version from data_version", [], |row| row.get(0))

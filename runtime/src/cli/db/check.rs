@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::maintenance::{self, Place, Problem};
+use openkv_engine::maintenance::{self, Problem, ProblemLocation};
 
 use super::common;
 use crate::cli::outcome::{self, Outcome};
@@ -47,9 +47,9 @@ impl Check {
 }
 
 fn remedy(problem: &Problem) -> &'static str {
-    match problem.place {
-        Place::Entry(_) => "set it again from a backup; salvage skips it",
-        Place::Message { .. } => "salvage skips it",
+    match problem.location {
+        ProblemLocation::Entry(_) => "set it again from a backup; salvage skips it",
+        ProblemLocation::Message { .. } => "salvage skips it",
         _ => "restore a backup, or salvage",
     }
 }
