@@ -114,7 +114,7 @@ fn retrying_program_counts_exactly() {
     "#;
     for seed in 0..3 {
         let output = run(&Sandbox::new(), &format!("delay=0..2,seed={seed},errors=0.05,lost=0.05"), script);
-        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{UNKNOWN}\n{FAILED}\n"));
+        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{FAILED}\n{UNKNOWN}\n"));
     }
 }
 

@@ -34,8 +34,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Returns the time by the backend's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 
-    /// Closes the backend: earlier writes are committed, messages in flight can still be finished, streams end, and later calls fail
-    /// with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    /// Closes the backend: earlier writes are committed, messages in flight can still be finished, streams end, and later calls
+    /// fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     fn close(&self);
 
     /// Returns synchronous reads, if the backend supports them.
@@ -46,8 +46,8 @@ pub trait Backend: Send + Sync + 'static {
 
 /// Synchronous reads on the caller's thread, from the memory of the storage.
 pub trait LocalReads {
-    /// Reads keys and ranges in one snapshot of the committed entries. Calls `visitor` for each entry with the index of its read, in
-    /// the order of the reads and, within a range, of its keys, until it breaks.
+    /// Reads keys and ranges in one snapshot of the committed entries. Calls `visitor` for each entry with the index of its
+    /// read, in the order of the reads and, within a range, of its keys, until it breaks.
     ///
     /// The entry is valid only during the call of the visitor.
     ///
@@ -55,9 +55,9 @@ pub trait LocalReads {
     /// A failure of the storage, or [`Error::Closed`](crate::Error::Closed).
     fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()>;
 
-    /// Reads like [`LocalReads::read`], if that is possible in the order of the calls and within a few milliseconds. Returns false
-    /// otherwise: a write in flight may change the entries, or the ranges contain many expired ones. Entries visited until then must
-    /// be discarded: [`Backend::read`] reads all of them.
+    /// Reads like [`LocalReads::read`], if that is possible in the order of the calls and within a few milliseconds. Returns
+    /// false otherwise: a write in flight may change the entries, or the ranges contain many expired ones. Entries visited
+    /// until then must be discarded: [`Backend::read`] reads all of them.
     ///
     /// # Errors
     /// See [`LocalReads::read`].

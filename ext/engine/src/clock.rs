@@ -7,8 +7,8 @@ pub trait Clock: Send + Sync {
     /// Returns the milliseconds since the Unix epoch. May step forwards and backwards, when the clock is set.
     fn now(&self) -> u64;
 
-    /// Returns the milliseconds since an arbitrary moment. Never steps back. By default the operating system's monotonic clock; a test
-    /// with a manual clock overrides this, too.
+    /// Returns the milliseconds since an arbitrary moment. Never steps back. By default the operating system's monotonic clock;
+    /// a test with a manual clock overrides this, too.
     fn monotonic(&self) -> u64 {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed().as_millis() as u64

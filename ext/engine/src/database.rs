@@ -52,11 +52,11 @@ impl Database {
         self.backend().now()
     }
 
-    /// Closes the database for all its handles: earlier writes are committed, messages in flight can still be finished, watches end,
-    /// and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    /// Closes the database for all its handles: earlier writes are committed, messages in flight can still be finished, watches
+    /// end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     ///
-    /// A database over SQLite is closed when this returns: if no other process has the file open, its WAL is checkpointed. If another
-    /// process has locked the file, a thread does this later.
+    /// A database over SQLite is closed when this returns: if no other process has the file open, its WAL is checkpointed. If
+    /// another process has locked the file, a thread does this later.
     pub fn close(&self) {
         self.backend().close();
     }
@@ -118,8 +118,8 @@ impl Database {
 
     /// Reads keys and ranges in one snapshot. Returns a list of entries for each read.
     ///
-    /// If the backend reads on the caller's thread, as SQLite does, this takes a few microseconds for pages in memory. Only reads that
-    /// must wait run on another thread.
+    /// If the backend reads on the caller's thread, as SQLite does, this takes a few microseconds for pages in memory. Only
+    /// reads that must wait run on another thread.
     ///
     /// # Errors
     /// The reads exceed a limit, a failure of the storage, or [`Error::Closed`](crate::Error::Closed).
@@ -163,9 +163,9 @@ impl Database {
         Ok(lists)
     }
 
-    /// Reads committed entries, and blocks. Calls `visitor` for each entry with the index of its read, in the order of the reads
-    /// and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are borrowed from the
-    /// memory of the storage, without a copy.
+    /// Reads committed entries, and blocks. Calls `visitor` for each entry with the index of its read, in the order of the
+    /// reads and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are
+    /// borrowed from the memory of the storage, without a copy.
     ///
     /// The visitor may read, and make calls that return a future, such as [`Database::write`]. It must not wait for a future: in
     /// memory, that would be a deadlock. A `..._blocking` call that would have to wait fails with
@@ -218,8 +218,8 @@ impl Database {
     ///
     /// # Errors
     /// The write exceeds a limit, a mutation is not possible with the stored value, a failure of the storage, or
-    /// [`Error::Closed`](crate::Error::Closed): nothing was written. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if that is
-    /// not known. A failed check is not an error, but a [`Commit::Conflict`].
+    /// [`Error::Closed`](crate::Error::Closed): nothing was written. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if
+    /// that is not known. A failed check is not an error, but a [`Commit::Conflict`].
     pub fn write(&self, mut write: AtomicWrite) -> BoxFuture<Commit> {
         match self.limits().check_write(&write) {
             Ok(()) => {

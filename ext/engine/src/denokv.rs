@@ -1,5 +1,5 @@
-//! The engine as a backend of Deno's own extension `deno_kv`: [`DenoKv`] implements its trait [`denokv_proto::Database`]. Requires the
-//! feature `denokv`.
+//! The engine as a backend of Deno's own extension `deno_kv`: [`DenoKv`] implements its trait [`denokv_proto::Database`].
+//! Requires the feature `denokv`.
 //!
 //! A host that uses `deno_kv` passes a `DatabaseHandler` to it that opens a database of the engine. The directory
 //! `examples/deno_kv` of the repository contains such a host, and scripts that test it. In short:
@@ -41,8 +41,8 @@
 //! assert!(error.to_string().contains("no directory"));
 //! ```
 //!
-//! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). Their defaults are the same. A
-//! host that raises one of them must raise the other as well.
+//! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). Their defaults are the
+//! same. A host that raises one of them must raise the other as well.
 //!
 //! Keys are passed in the encoded form, which is the same on both sides. Differences to the database of `deno_kv`:
 //!
@@ -85,8 +85,8 @@ impl DenoKv {
     }
 }
 
-/// Reads complete immediately, and so do writes in memory. Each call yields once before it returns, so that a script that awaits many
-/// of them does not starve timers and sockets.
+/// Reads complete immediately, and so do writes in memory. Each call yields once before it returns, so that a script that
+/// awaits many of them does not starve timers and sockets.
 #[async_trait(?Send)]
 impl denokv_proto::Database for DenoKv {
     type QMH = Message;
@@ -272,8 +272,8 @@ fn since_epoch(millis: i64) -> u64 {
     millis.try_into().unwrap_or(0)
 }
 
-/// Uses only classes that every host has: a `TypeError` for an invalid call, as in `deno_kv`, and an `Error` if the storage failed or is
-/// corrupt.
+/// Uses only classes that every host has: a `TypeError` for an invalid call, as in `deno_kv`, and an `Error` if the storage
+/// failed or is corrupt.
 impl JsErrorClass for Error {
     fn get_class(&self) -> Cow<'static, str> {
         Cow::Borrowed(if self.is_failure() { builtin_classes::GENERIC_ERROR } else { builtin_classes::TYPE_ERROR })

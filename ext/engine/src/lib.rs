@@ -1,7 +1,7 @@
 //! A transactional, ordered key-value database over SQLite, with the file format and semantics of Deno KV.
 //!
-//! The engine does not depend on JavaScript: a Rust program uses it alone, or shares a file with scripts that run under OpenKV or Deno.
-//! Each can read what the other has stored.
+//! The engine does not depend on JavaScript: a Rust program uses it alone, or shares a file with scripts that run under OpenKV
+//! or Deno. Each can read what the other has stored.
 //!
 //! # Open, write, read
 //!
@@ -107,15 +107,15 @@
 //!
 //! # Events
 //!
-//! The crate emits events with `tracing`. At level `DEBUG`: a database was opened or closed, and each checkpoint. At level `WARN`: a
-//! commit took longer than a second, another process holds a lock for longer than a second, a checkpoint failed, and a message was
-//! given up on.
+//! The crate emits events with `tracing`. At level `DEBUG`: a database was opened or closed, and each checkpoint. At level
+//! `WARN`: a commit took longer than a second, another process holds a lock for longer than a second, a checkpoint failed, and
+//! a message was given up on.
 //!
 //! # Errors
 //!
-//! Every call returns [`Error`]; the errors of keys, values, versionstamps and conflicts convert to it with `?`. Messages are those of
-//! Deno where it has the same error. [`Error`] and [`FileProblem`] are non-exhaustive. Structs with only public fields, such as
-//! [`AtomicWrite`], gain fields only in a new major version.
+//! Every call returns [`Error`]; the errors of keys, values, versionstamps and conflicts convert to it with `?`. Messages are
+//! those of Deno where it has the same error. [`Error`] and [`FileProblem`] are non-exhaustive. Structs with only public
+//! fields, such as [`AtomicWrite`], gain fields only in a new major version.
 
 #![warn(missing_debug_implementations)]
 

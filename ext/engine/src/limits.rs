@@ -110,8 +110,8 @@ impl Limits {
 
     /// Checks a write.
     ///
-    /// As in Deno, the key of a mutation that stores a value counts twice. The keys for undelivered messages are part of a later write,
-    /// which cannot be rejected, so their limits apply here. Deno does not limit them.
+    /// As in Deno, the key of a mutation that stores a value counts twice. The keys for undelivered messages are part of a
+    /// later write, which cannot be rejected, so their limits apply here. Deno does not limit them.
     ///
     /// # Errors
     /// The first limit that it exceeds, or [`Error::EmptyKey`].

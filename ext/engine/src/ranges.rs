@@ -8,8 +8,8 @@ use crate::future::ready;
 use crate::{AtomicWrite, BoxFuture, Check, Commit, Database, KeyEntry, List, Mutation, Result, Selector};
 
 impl Database {
-    /// Counts the entries of a selector. Over SQLite, this takes about a second for some million entries. For a database in memory, it
-    /// blocks the caller's thread.
+    /// Counts the entries of a selector. Over SQLite, this takes about a second for some million entries. For a database in
+    /// memory, it blocks the caller's thread.
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -21,11 +21,12 @@ impl Database {
         self.backend().count(start, end).unwrap_or_else(|| count(self, selector))
     }
 
-    /// Deletes the first entries of a selector, up to [`Limits::deletions`](crate::Limits::deletions), as one write. Returns the number
-    /// of deleted entries: 0 means that no entries are left.
+    /// Deletes the first entries of a selector, up to [`Limits::deletions`](crate::Limits::deletions), as one write. Returns
+    /// the number of deleted entries: 0 means that no entries are left.
     ///
-    /// If the backend cannot delete ranges, up to [`Limits::checks`](crate::Limits::checks) keys are read first, and entries that are
-    /// written before they are deleted are kept. The future does this: if it is dropped, or the database closed, nothing is deleted.
+    /// If the backend cannot delete ranges, up to [`Limits::checks`](crate::Limits::checks) keys are read first, and entries
+    /// that are written before they are deleted are kept. The future does this: if it is dropped, or the database closed,
+    /// nothing is deleted.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -53,8 +54,8 @@ fn count(database: &Database, selector: &Selector) -> BoxFuture<u64> {
     })
 }
 
-/// Deletes the first entries of a selector, as one write with checks. Entries that were written since they were read are kept, as if
-/// they had been written after the deletion.
+/// Deletes the first entries of a selector, as one write with checks. Entries that were written since they were read are kept,
+/// as if they had been written after the deletion.
 fn delete_range(database: &Database, selector: &Selector) -> BoxFuture<u64> {
     let limits = database.limits();
     let max = limits.checks.min(limits.mutations).min(limits.read_entries).min(limits.deletions as usize).max(1);

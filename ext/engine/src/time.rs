@@ -21,7 +21,7 @@ impl Time {
 }
 
 impl From<SystemTime> for Time {
-    /// A time before 1970 becomes 1970.
+    /// Converts a time. One before 1970 becomes 1970.
     fn from(time: SystemTime) -> Self {
         Time::At(time.duration_since(UNIX_EPOCH).map_or(0, to_millis))
     }

@@ -1,5 +1,6 @@
-//! Tracks the visits of this thread, during which it must not wait. A visit holds the lock of its connection: in memory, waiting for a
-//! write within a visit would be a deadlock. With a file it would work, but as tests often run in memory, it is an error for both.
+//! Tracks the visits of this thread, during which it must not wait. A visit holds the lock of its connection: in memory,
+//! waiting for a write within a visit would be a deadlock. With a file it would work, but as tests often run in memory, it is
+//! an error for both.
 
 use std::cell::Cell;
 use std::pin::pin;

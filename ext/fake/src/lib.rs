@@ -1,9 +1,9 @@
-//! A backend of the engine for tests. It stores entries in memory, in a server with injected delays, failures and lost replies, like
-//! those of a remote one.
+//! A backend of the engine for tests. It stores entries in memory, in a server with injected delays, failures and lost replies,
+//! like those of a remote one.
 //!
-//! [`open`] connects to a named server, a thread of this process, which is started if necessary. Requests arrive in the order of the
-//! calls, each after a delay; replies have delays of their own, so they arrive in any order. Faults are drawn from a seed, or planned
-//! with [`Options::fault`].
+//! [`open`] connects to a named server, a thread of this process, which is started if necessary. Requests arrive in the order
+//! of the calls, each after a delay; replies have delays of their own, so they arrive in any order. Faults are drawn from a
+//! seed, or planned with [`Options::fault`].
 //!
 //! The backend does not support counting entries or deleting ranges, so that the fallbacks of the database are tested with it.
 //!
@@ -43,8 +43,8 @@ pub use options::{Events, Options, ParseOptionsError};
 /// The named servers. They run until the process exits, because a database outlives its clients.
 static SERVERS: LazyLock<Mutex<HashMap<String, mpsc::Sender<Request>>>> = LazyLock::new(Mutex::default);
 
-/// Connects to a named server: all databases of this process with the same name share their data. Each call with `:memory:` starts a
-/// new server.
+/// Connects to a named server: all databases of this process with the same name share their data. Each call with `:memory:`
+/// starts a new server.
 ///
 /// A server keeps the options with which it was started.
 ///

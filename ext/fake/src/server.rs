@@ -108,7 +108,7 @@ impl Server {
             last_arrival: Instant::now(),
             next_failure: Instant::now(),
         };
-        // Without a thread, nobody answers: calls find the database closed.
+        // If the thread cannot be started, `requests` is dropped, and calls fail with `Error::Closed`.
         let _ = thread::Builder::new().name("openkv_fake".into()).spawn(|| server.run());
         sender
     }
@@ -184,7 +184,7 @@ impl Server {
 
     fn reply_after<T: Send + 'static>(&mut self, time: Instant, reply: Reply<T>, result: Result<T>) {
         let at = time + self.faults.delay();
-        // Sending fails if the caller has dropped its future, which is no error.
+        // Fails if the caller has dropped its future.
         let send = move || drop(reply.send(result));
         self.schedule(at, Event::Reply(Box::new(send)));
     }

@@ -72,8 +72,8 @@ fn push_int(key: &mut Key, int: v8::Local<v8::BigInt>) -> Result<(), KvError> {
     Ok(key.push_int(negative, &magnitude)?)
 }
 
-/// Decodes stored keys. The keys of a listing often share their first parts: a V8 string is reused if consecutive keys have the same
-/// string at the same index. Strings of the first key are not cached, as most reads are of a single key.
+/// Decodes stored keys. The keys of a listing often share their first parts: a V8 string is reused if consecutive keys have the
+/// same string at the same index. Strings of the first key are not cached, as most reads are of a single key.
 #[derive(Default)]
 pub(crate) struct KeyDecoder<'s> {
     is_begun: bool,

@@ -89,8 +89,8 @@ pub(crate) fn op_openkv_mutations(state: &OpState, is_single: bool) -> Mutations
 /// Adds a mutation. Its value is a 64-bit bigint if `u64` is set, and `undefined` for a deletion. It expires after `expire_in`
 /// milliseconds, or never if that is negative.
 ///
-/// Adds nothing if it throws. Script code may run while the value and the key are read, and may throw, or add mutations itself, which
-/// then come first.
+/// Adds nothing if it throws. Script code may run while the value and the key are read, and may throw, or add mutations itself,
+/// which then come first.
 #[op2(fast, reentrant)]
 pub(crate) fn op_openkv_mutate<'s>(
     scope: &mut v8::PinScope<'s, '_>,

@@ -14,9 +14,9 @@ use crate::permissions;
 
 /// The options of the extension: where databases are stored, which ones scripts may open, and the options of the engine.
 ///
-/// Each constructor sets the default database, which `Deno.openKv()` opens without a path: [`Options::memory`], [`Options::file`],
-/// [`Options::directory`] or, with a custom rule, [`Options::resolve`]. Unless [`Options::permissions`] allow more, scripts can open
-/// only this one, and databases in memory.
+/// Each constructor sets the default database, which `Deno.openKv()` opens without a path: [`Options::memory`],
+/// [`Options::file`], [`Options::directory`] or, with a custom rule, [`Options::resolve`]. Unless [`Options::permissions`]
+/// allow more, scripts can open only this one, and databases in memory.
 ///
 /// ```
 /// use openkv_ext::engine::Limits;
@@ -66,7 +66,8 @@ impl Options {
         Self::file(file_of_key(directory.as_ref(), key))
     }
 
-    /// Resolves the path of each call of `Deno.openKv`, if any, with a rule of the host. Scripts see the error that the rule returns.
+    /// Resolves the path of each call of `Deno.openKv`, if any, with a rule of the host. Scripts see the error that the rule
+    /// returns.
     pub fn resolve(rule: impl Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + 'static) -> Self {
         Self {
             resolve: Rc::new(rule),
@@ -93,9 +94,10 @@ impl Options {
         self
     }
 
-    /// Adds a connector, which opens databases that are not files, such as the URL of a server. The rule receives the path of the script,
-    /// and returns `None` if it does not support it. It must check permissions, such as those for the network, before it connects, and
-    /// return the error that the script sees if they are denied. Connectors are called in the order in which they were added.
+    /// Adds a connector, which opens databases that are not files, such as the URL of a server. The rule receives the path of
+    /// the script, and returns `None` if it does not support it. It must check permissions, such as those for the network,
+    /// before it connects, and return the error that the script sees if they are denied. Connectors are called in the order in
+    /// which they were added.
     pub fn connector(
         mut self,
         rule: impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static,

@@ -1,6 +1,6 @@
-//! Yields to the event loop. A read completes on the caller's thread, without an event-loop tick, and so does a write in memory. A
-//! script that awaits many of them in a row would starve timers and sockets. So once they have used up a time budget within one tick,
-//! the next operation yields to the event loop.
+//! Yields to the event loop. A read completes on the caller's thread, without an event-loop tick, and so does a write in
+//! memory. A script that awaits many of them in a row would starve timers and sockets. So once they have used up a time budget
+//! within one tick, the next operation yields to the event loop.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -40,8 +40,8 @@ impl YieldBudget {
         }
     }
 
-    /// Resets the budget at the end of the tick, so that the time between two ticks does not count. Otherwise, every second request of
-    /// a server would yield.
+    /// Resets the budget at the end of the tick, so that the time between two ticks does not count. Otherwise, every second
+    /// request of a server would yield.
     fn await_end(self: &Rc<Self>) {
         // On a multi-threaded runtime, another thread could run the task before the tick ends.
         let is_local = Handle::try_current().is_ok_and(|tokio| tokio.runtime_flavor() == RuntimeFlavor::CurrentThread);

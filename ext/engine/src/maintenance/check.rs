@@ -37,8 +37,8 @@ pub struct Report {
 /// Checks every page and every row of a database in one snapshot, while other processes may continue to write. Changes nothing.
 ///
 /// # Errors
-/// Corruption is not an error, but is contained in the report. [`Error::File`] if the file does not exist, cannot be read, or is not
-/// a Deno KV database, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
+/// Corruption is not an error, but is contained in the report. [`Error::File`] if the file does not exist, cannot be read, or
+/// is not a Deno KV database, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn check(file: &Path, progress: &mut OnProgress<'_>) -> Result<Report> {
     run(&source::find(file)?, progress)
 }

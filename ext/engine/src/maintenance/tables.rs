@@ -140,8 +140,8 @@ fn value_fault(value: &[u8], encoding: i64) -> Option<String> {
     }
 }
 
-/// Checks the header of a serialized value only, a byte and the version of the format: the rest may be nested to any depth, and only
-/// V8 can validate it. The version is incremented once in several years.
+/// Checks the header of a serialized value only, a byte and the version of the format: the rest may be nested to any depth, and
+/// only V8 can validate it. The version is incremented once in several years.
 fn v8_fault(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 1..0x80, _, ..] => None,

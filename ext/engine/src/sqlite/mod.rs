@@ -41,8 +41,8 @@ pub fn open(location: Location, options: Options) -> Result<Database> {
     Sqlite::with(writer, reader, options)
 }
 
-/// Opens a database if that takes no waiting, within about 0.1 ms: one in memory, or a file that exists in the current format, is not
-/// locked, and has no WAL to recover. Returns `None` otherwise: [`open`] then opens it, or returns the error.
+/// Opens a database if that takes no waiting, within about 0.1 ms: one in memory, or a file that exists in the current format,
+/// is not locked, and has no WAL to recover. Returns `None` otherwise: [`open`] then opens it, or returns the error.
 pub fn try_open(location: &Location, options: &Options) -> Option<Database> {
     let writer = match location {
         Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),

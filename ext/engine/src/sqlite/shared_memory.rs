@@ -12,7 +12,8 @@ use crate::sqlite::write::writer::Writer;
 /// The open databases, by their names.
 static OPEN: LazyLock<Mutex<HashMap<String, Weak<Writer>>>> = LazyLock::new(Default::default);
 
-/// Returns the writer of a database, which is created unless it is open. It keeps the clock and the randomness of the first database.
+/// Returns the writer of a database, which is created unless it is open. It keeps the clock and the randomness of the first
+/// database.
 pub(super) fn writer(name: &str, options: &Options) -> Result<Arc<Writer>> {
     let mut open = OPEN.lock();
     // A database that was closed by its last user is deleted, although its thread may still be running.

@@ -56,9 +56,9 @@
 //!
 //! # Untrusted values
 //!
-//! A file may come from an untrusted source. Bytes that are not a valid value are an error, never a panic. To bound the use of stack and
-//! memory, a value that is nested more than [`MAX_DEPTH`] levels deep is rejected, and so is one that would grow by more than
-//! [`MAX_GROWTH`] bytes through repeated references.
+//! A file may come from an untrusted source. Bytes that are not a valid value are an error, never a panic. To bound the use of
+//! stack and memory, a value that is nested more than [`MAX_DEPTH`] levels deep is rejected, and so is one that would grow by
+//! more than [`MAX_GROWTH`] bytes through repeated references.
 
 mod de;
 mod reader;

@@ -125,7 +125,7 @@ impl<T> Reply<T> {
             Ok(()) => self.result.unwrap_or(Err(Error::Closed)),
             Err(error) => Err(error.clone()),
         };
-        // Fails if the caller has dropped its future, which is no error.
+        // Fails if the caller has dropped its future.
         let _ = self.sender.send(result);
     }
 }

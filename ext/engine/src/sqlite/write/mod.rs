@@ -1,4 +1,4 @@
-//! Writes: the thread that commits them, and what it does beside them for the queue, the watches and what has expired.
+//! Writes: the thread that commits them, and its other tasks: the queue, watches, and the sweep of expired entries.
 
 pub(super) mod apply;
 pub(super) mod delivery;
