@@ -64,8 +64,8 @@ pub fn run(args: &Args) -> Outcome {
     while cuts < args.cuts {
         let (image, ledger) = start.take().unwrap_or_default();
         image.restore(work.path()).map_err(failed("restoring an image"))?;
-        let begun = ledger.clone();
-        let taken = generate(work.path(), ledger, StdRng::seed_from_u64(random.random()), |cut| {
+        let before = ledger.clone();
+        let after = generate(work.path(), ledger, StdRng::seed_from_u64(random.random()), |cut| {
             cut.image.restore(left.path()).map_err(failed("restoring an image"))?;
             let check = || cut.ledger.check(&left.path().join(FILE), LANES, Since::Now);
             let found = check().map_err(|failure| format!("after {cuts} cuts, during {}: {failure}", cut.during))?;
@@ -82,8 +82,8 @@ pub fn run(args: &Args) -> Outcome {
             start = Some((image, ledger));
             Ok(())
         })?;
-        written += taken.steps() - begun.steps();
-        finished += taken.finished() - begun.finished();
+        written += after.steps() - before.steps();
+        finished += after.finished() - before.finished();
         generation += 1;
         if generation % GENERATIONS == 0 {
             start = None;

@@ -26,10 +26,10 @@ pub fn check(root: &Path) -> Result<(), String> {
 }
 
 fn find(source: &Path) -> Result<Option<Vec<Module>>, String> {
-    let mut texts = BTreeMap::new();
-    read(source, &mut Vec::new(), &mut texts)?;
+    let mut sources = BTreeMap::new();
+    read(source, &mut Vec::new(), &mut sources)?;
     let uses: BTreeMap<_, _> =
-        texts.iter().map(|(module, text)| (module.clone(), uses(module, text, &texts))).collect();
+        sources.iter().map(|(module, text)| (module.clone(), uses(module, text, &sources))).collect();
     let reached: BTreeMap<_, _> = uses.keys().map(|module| (module, reachable(module, &uses))).collect();
     let circle = |module: &&Module| reached[*module].contains(*module);
     let Some(first) = uses.keys().find(circle) else { return Ok(None) };
@@ -38,14 +38,14 @@ fn find(source: &Path) -> Result<Option<Vec<Module>>, String> {
 }
 
 /// Reads the files of a directory, without their tests and comments. Skips the root of a crate, which names all modules.
-fn read(directory: &Path, module: &mut Module, texts: &mut BTreeMap<Module, String>) -> Result<(), String> {
+fn read(directory: &Path, module: &mut Module, sources: &mut BTreeMap<Module, String>) -> Result<(), String> {
     let unreadable = |error| format!("{}: {error}", directory.display());
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             module.push(name);
-            read(&path, module, texts)?;
+            read(&path, module, sources)?;
             module.pop();
         } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests" {
             let text = fs::read_to_string(&path).map_err(unreadable)?;
@@ -54,7 +54,7 @@ fn read(directory: &Path, module: &mut Module, texts: &mut BTreeMap<Module, Stri
             let own: Module = module.iter().cloned().chain((name != "mod").then_some(name.clone())).collect();
             let is_root = own.is_empty() || (module.is_empty() && ["lib", "main"].contains(&name.as_str()));
             if !is_root {
-                texts.insert(own, lines.collect::<Vec<_>>().join("\n"));
+                sources.insert(own, lines.collect::<Vec<_>>().join("\n"));
             }
         }
     }
