@@ -1,18 +1,18 @@
-//! The seam for backends: the conformance suite, and programs that meet failures, on the fake backend of `ext/fake`.
+//! The interface of backends: the conformance suite, and programs that handle failures, on the fake backend of `ext/fake`.
 
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// What the fake backend cannot do, as its databases are no files and its reads are never done immediately.
+/// The tests that the fake backend cannot pass, as its databases are not files and its reads are never synchronous.
 const LACKS: &[Lack] = &[
     Lack {
         script: "additions",
         test: "the first read of an event-loop tick is done within the tick",
-        reason: "every read waits for an answer",
+        reason: "every read waits for a response",
     },
-    Lack { script: "closing", test: "a copy of the file has everything", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file is all there is", reason: "its databases are no files" },
+    Lack { script: "closing", test: "a copy of the file is complete", reason: "its databases are not files" },
+    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are not files" },
+    Lack { script: "closing", test: "there are no other files", reason: "its databases are not files" },
     Lack {
         script: "entries",
         test: "reads do not wait for the writes that are in flight",
@@ -20,20 +20,20 @@ const LACKS: &[Lack] = &[
     },
     Lack {
         script: "errors",
-        test: "a file that cannot be opened is named",
-        reason: "a path is a name of its own, and none is refused",
+        test: "an error opening a file includes its path",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
     Lack {
         script: "errors",
-        test: "a file that is no database is refused",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a file that is not a database is rejected",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
-    Lack { script: "names", test: "a file: URI names a database in memory", reason: "a URI is a name as any other" },
-    Lack { script: "names", test: "a file: URI names a file", reason: "a URI is a name as any other" },
+    Lack { script: "names", test: "a file: URI names a database in memory", reason: "URIs are arbitrary names" },
+    Lack { script: "names", test: "a file: URI names a file", reason: "URIs are arbitrary names" },
     Lack {
         script: "names",
-        test: "what cannot be opened leaves no file",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a database that cannot be opened leaves no file",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
 ];
 
@@ -82,9 +82,9 @@ async function retry<T>(call: () => Promise<T>): Promise<T> {
 }
 "#;
 
-const FAILED: &str = "the database failed: the connection was lost, as a test demands: try again";
-const UNKNOWN: &str = "it is not known whether this was stored: the database failed: the connection was lost, as a test \
-                       demands: try again: read it before you write it again";
+const FAILED: &str = "the database failed: the connection was lost (injected for a test): try again";
+const UNKNOWN: &str = "the outcome of the write is unknown: the database failed: the connection was lost (injected for \
+                       a test): try again: read the entries before you write them again";
 
 #[test]
 fn retrying_program_counts_exactly() {
@@ -114,7 +114,7 @@ fn retrying_program_counts_exactly() {
     "#;
     for seed in 0..3 {
         let output = run(&Sandbox::new(), &format!("delay=0..2,seed={seed},errors=0.05,lost=0.05"), script);
-        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{UNKNOWN}\n{FAILED}\n"));
+        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{FAILED}\n{UNKNOWN}\n"));
     }
 }
 
@@ -184,8 +184,8 @@ fn listener_continues_after_failures() {
     assert_eq!((code, stdout.as_str()), (Some(0), "80\n"), "{stderr}");
     let logged = |what: &str, why: &str| stderr.lines().any(|line| line.starts_with(what) && line.ends_with(why));
     for why in [FAILED, UNKNOWN] {
-        assert!(logged("Queue messages could not be delivered, and will be tried again: ", why), "{stderr}");
-        assert!(logged("A queue message could not be finished, and may be delivered again: ", why), "{stderr}");
+        assert!(logged("Failed to deliver queue messages, trying again: ", why), "{stderr}");
+        assert!(logged("Failed to finish a queue message, which may be delivered again: ", why), "{stderr}");
     }
 }
 
@@ -211,7 +211,7 @@ fn invalid_options_are_named() {
         run(&Sandbox::new(), "delay=fast", "await Deno.openKv().catch((error) => console.log(String(error)));");
     let stdout = output.stdout();
     assert!(
-        stdout.starts_with("TypeError: OPENKV_FAKE: invalid option of the fake backend, \"delay=fast\": "),
+        stdout.starts_with("TypeError: OPENKV_FAKE: invalid option of the fake backend: \"delay=fast\": "),
         "{stdout}"
     );
 }

@@ -85,6 +85,6 @@ fn schema_of_a_file_runs_no_code() {
         file.execute_batch("alter table kv rename to hidden; create view kv as select * from hidden").unwrap();
     });
     let script = r#"await Deno.openKv("db").catch((error) => console.log(error.name, error.message));"#;
-    let refused = "Error db: the file has an object that is not of Deno KV, view kv: remove it, or salvage the file\n";
+    let refused = "Error db: the file contains an object that is not part of the Deno KV format, view kv: drop it, or salvage the file\n";
     assert_eq!(sandbox.run(script).stdout(), refused);
 }

@@ -130,7 +130,7 @@ fn restore_rejects_open_files_and_keeps_versionstamps_increasing() {
     drop(idle);
 
     let refused = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3"]).stderr();
-    assert_eq!(refused, "error: kv.sqlite3: there is a file already: --force overwrites it\n");
+    assert_eq!(refused, "error: kv.sqlite3: the file already exists: --force overwrites it\n");
     db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stdout();
     sandbox.write("seen", seen);
     let script = "
@@ -188,7 +188,7 @@ fn check_names_corruption_and_salvage_saves_the_rest() {
     assert!(checked.stdout.contains("; restore a backup, or salvage\n"), "{}", checked.stdout);
     assert!(checked.stdout.ends_with("See docs/recovery.md.\n"), "{}", checked.stdout);
     let refused = db(&sandbox, ["restore", "damaged.sqlite3", "new.sqlite3"]).stderr();
-    assert!(refused.starts_with("error: damaged.sqlite3: the file is damaged: "), "{refused}");
+    assert!(refused.starts_with("error: damaged.sqlite3: the file is corrupt: "), "{refused}");
     assert!(!sandbox.path("new.sqlite3").exists());
 
     let saved = db(&sandbox, ["salvage", "damaged.sqlite3", "saved.sqlite3"]);
@@ -209,26 +209,26 @@ fn errors_name_the_file_and_create_none() {
     sandbox.write("text", "A text that is longer than the header of a database. ".repeat(20));
     for command in ["info", "check", "compact"] {
         let error = |file| db(&sandbox, [command, file]);
-        assert_eq!(error("missing").stderr(), "error: missing: there is no such file\n");
+        assert_eq!(error("missing").stderr(), "error: missing: no such file\n");
         assert_eq!(error("directory").stderr(), "error: directory: this is a directory, not a file\n");
         let text = error("text");
         assert_eq!(text.code, Some(1), "{text:?}");
         let said = format!("{}{}", text.stdout, text.stderr);
-        assert!(said.contains("this is not a SQLite database, or its first page is damaged"), "{said}");
+        assert!(said.contains("this is not an SQLite database, or its first page is corrupt"), "{said}");
     }
     for command in ["backup", "restore", "salvage"] {
-        assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: there is no such file\n");
+        assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: no such file\n");
         let same = db(&sandbox, [command, "kv.sqlite3", "kv.sqlite3", "--force"]).stderr();
         assert_eq!(same, "error: kv.sqlite3: this is the file to read from\n");
         let directory = db(&sandbox, [command, "kv.sqlite3", "directory", "--force"]).stderr();
         assert_eq!(directory, "error: directory: this is a directory, not a file\n");
         let exists = db(&sandbox, [command, "kv.sqlite3", "text"]).stderr();
-        assert_eq!(exists, "error: text: there is a file already: --force overwrites it\n");
+        assert_eq!(exists, "error: text: the file already exists: --force overwrites it\n");
     }
     assert!(!sandbox.path("missing").exists() && !sandbox.path("to").exists());
     let connection = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     connection.execute("update migration_state set version = 4", []).unwrap();
-    let newer = "error: kv.sqlite3: the database file has format version 4, and this program knows versions up to 3: use a \
+    let newer = "error: kv.sqlite3: the database file has format version 4, and this program supports versions up to 3: use a \
         newer one\n";
     assert_eq!(db(&sandbox, ["info", "kv.sqlite3"]).stderr(), newer);
     assert_eq!(db(&sandbox, ["backup", "kv.sqlite3", "to"]).stderr(), newer);
@@ -333,7 +333,7 @@ fn foreign_objects_and_hard_links_are_rejected() {
     std::fs::hard_link(sandbox.path("kv.sqlite3"), sandbox.path("link.sqlite3")).unwrap();
     let linked = |file: &str| {
         format!(
-            "error: {file}: this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it\n"
+            "error: {file}: this file has hard links, and opening it by two names would corrupt it: remove the other names, or copy it\n"
         )
     };
     assert_eq!(db(&sandbox, ["backup", "link.sqlite3", "to"]).stderr(), linked("link.sqlite3"));
@@ -347,7 +347,7 @@ fn foreign_objects_and_hard_links_are_rejected() {
     let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     file.execute_batch("create index costly on kv (length(randomblob(length(v))))").unwrap_err();
     file.execute_batch("create index costly on kv (length(hex(v)))").unwrap();
-    let foreign = "error: kv.sqlite3: the file has an object that is not of Deno KV, index costly: remove it, or salvage the file\n";
+    let foreign = "error: kv.sqlite3: the file contains an object that is not part of the Deno KV format, index costly: drop it, or salvage the file\n";
     for command in ["info", "check", "compact"] {
         assert_eq!(db(&sandbox, [command, "kv.sqlite3"]).stderr(), foreign, "{command}");
     }

@@ -37,10 +37,10 @@ fn open_error_states_the_reason() {
     newer.execute("update migration_state set version = 9", []).unwrap();
     drop(newer);
 
-    let damaged = "it is damaged: check it, and restore it from a backup";
+    let damaged = "it is corrupt: check it, and restore it from a backup";
     for (path, error) in [
         ("directory", "unable to open database file: directory: it is a directory".to_owned()),
-        ("missing/kv", "unable to open database file: missing/kv: there is no directory missing".into()),
+        ("missing/kv", "unable to open database file: missing/kv: directory missing does not exist".into()),
         ("text/kv", "unable to open database file: text/kv: text is not a directory".into()),
         ("text", "file is not a database: text".into()),
         ("short", "file is not a database: short".into()),
@@ -48,7 +48,8 @@ fn open_error_states_the_reason() {
         ("empty pages", format!("database disk image is malformed: empty pages: {damaged}")),
         (
             "newer",
-            "the database file has format version 9, and this program knows versions up to 3: use a newer one".into(),
+            "the database file has format version 9, and this program supports versions up to 3: use a newer one"
+                .into(),
         ),
     ] {
         assert_eq!(probe(&sandbox, path), format!("open: Error: {error}\n"), "{path}");
@@ -87,10 +88,10 @@ fn flipped_bits_never_crash_the_process() {
     assert!(errors.len() > 20, "{stdout}");
     for error in errors {
         let known = [
-            "Error: the database is damaged: ",
+            "Error: the database is corrupt: ",
             "Error: the database failed: ",
             "Error: a stored value of ",
-            "Error: a stored key is damaged: ",
+            "Error: a stored key is corrupt: ",
             "RangeError: could not deserialize value",
             "open: Error: file is not a database: ",
             "open: Error: database disk image is malformed: ",
@@ -138,7 +139,7 @@ fn read_only_file_can_be_read_but_not_written() {
     let reason = "directory/kv.sqlite3: both the file and its directory must be writable";
     assert_eq!(stdout, format!("open: Error: attempt to write a readonly database: {reason}\n"));
     let stdout = probe_unprivileged(&sandbox, "directory/new.sqlite3");
-    let reason = "directory/new.sqlite3: it may not be opened, or created, by this user";
+    let reason = "directory/new.sqlite3: this user has no permission to open or create it";
     assert_eq!(stdout, format!("open: Error: unable to open database file: {reason}\n"));
 
     allow("directory", 0o777);
@@ -200,8 +201,8 @@ fn acknowledged_writes_survive_the_loss_of_the_wal() {
             let output = sandbox.openkv(["-A", script("companions.ts").as_str(), suffix, action]);
             assert_eq!((output.code, output.stderr.as_str()), ((action != "kill").then_some(0), ""), "{name}");
             let refused = format!(
-                "write: Error: {name}-{suffix} was deleted or replaced while the database was open, so nothing is written any \
-                 more: what was written before is saved: close the database, and open it again\n"
+                "write: Error: {name}-{suffix} was deleted or replaced while the database was open, and writes are no longer \
+                 possible: all earlier writes are saved: close the database, and open it again\n"
             );
             assert_eq!(output.stdout, if action == "close" { "" } else { &refused }, "{name}");
             let read = "const kv = await Deno.openKv(Deno.args[0]);

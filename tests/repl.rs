@@ -50,7 +50,7 @@ fn awaits_and_redeclares() {
         ("class C { b = a }", "undefined\n"),
         ("new C()", "C { b: \"third\" }\n"),
         ("Promise.resolve(4)", "Promise { 4 }\n"),
-        ("await new Promise(() => {})", "the promise never resolves: nothing is left that could resolve it\n"),
+        ("await new Promise(() => {})", "the promise never resolves: no pending operation could resolve it\n"),
     ]);
 }
 

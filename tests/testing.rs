@@ -126,9 +126,9 @@ fn seed_makes_the_order_reproducible() {
     assert_eq!(order("--shuffle=1"), order("--shuffle=1"));
     assert_ne!(order("--shuffle=1"), order("--shuffle=2"));
     assert_ne!(order("--shuffle=1"), plain);
-    let told = sandbox.openkv(["test", "--shuffle"]);
-    let seed = told.stderr.strip_prefix("The order is that of ").expect("the seed is told").trim_end();
-    assert_eq!(order(seed), stable(&told.stdout));
+    let shuffled = sandbox.openkv(["test", "--shuffle"]);
+    let seed = shuffled.stderr.strip_prefix("Shuffled with ").expect("the seed is logged").trim_end();
+    assert_eq!(order(seed), stable(&shuffled.stdout));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn invalid_permissions_fail_the_test() {
         ("'all'", "The permissions of a test must be \"inherit\", \"none\" or an object: received \"all\""),
         ("Symbol('s')", "The permissions of a test must be \"inherit\", \"none\" or an object: received symbol"),
         ("() => 1", "The permissions of a test must be \"inherit\", \"none\" or an object: received function"),
-        ("{ files: true }", "A test has no permission \"files\""),
+        ("{ files: true }", "Unknown permission \"files\" of a test"),
         (
             "{ read: 1n }",
             "The permission \"read\" of a test must be \"inherit\", a boolean or an array of strings: received bigint",
@@ -240,8 +240,8 @@ fn invalid_permissions_fail_the_test() {
             "{ net: Symbol('s') }",
             "The permission \"net\" of a test must be \"inherit\", a boolean or an array of strings: received symbol",
         ),
-        ("{ run: [Symbol('s')] }", "The permission \"run\" of a test is for strings: received symbol"),
-        ("{ env: [null] }", "The permission \"env\" of a test is for strings: received null"),
+        ("{ run: [Symbol('s')] }", "The elements of the permission \"run\" of a test must be strings: received symbol"),
+        ("{ env: [null] }", "The elements of the permission \"env\" of a test must be strings: received null"),
         ("{ sys: ['nope'] }", "unknown system info kind \"nope\""),
         ("{ get read() { throw new Error('of the script'); } }", "of the script"),
     ];

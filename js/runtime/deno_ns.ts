@@ -35,13 +35,13 @@ const webSocket = lazyScript("ext:deno_http/02_websocket.ts");
 let listen: Module;
 const listenDatagram = () => listen ??= net().createListenDatagram(op_net_listen_udp, op_net_listen_unixpacket);
 
-/** What the runtime's ops write into. */
+/** The buffers that ops of the runtime write to. */
 const usage = new Float64Array(4);
 const size = new Uint32Array(2);
 
 /**
- * When deno_core loads the first script that the snapshot lacks, it reads from the environment where to log that. No script
- * may decide this, which could have it write to any file: deno_core reads it before a script changes the environment.
+ * Sets a variable, after loading a script that the snapshot lacks. When deno_core loads the first one, it reads from the
+ * environment where to log that. A script must not control this, as it could have deno_core write to any file.
  */
 function setEnv(name: string, value: string) {
   core.loadExtScript("ext:deno_telemetry/util.ts");
@@ -166,7 +166,7 @@ core.defineGlobalProperties(deno, {
   ...lazyProperties(webSocket, ["upgradeWebSocket"]),
 });
 
-/** Adds what only the process knows. Called once, when the snapshot has been restored. */
+/** Adds the properties that depend on the process. Called once, after the snapshot has been restored. */
 export function completeDeno({ args, mainModule, noColor, pid, testing, version }: Options) {
   ObjectAssign(deno, {
     args,

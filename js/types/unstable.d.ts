@@ -1,4 +1,4 @@
-// What the runtime has of Deno's unstable APIs, whose own declarations bring those of Deno KV with them.
+// The unstable APIs of Deno that the runtime has. Deno's own declarations of them include those of Deno KV.
 
 declare namespace Deno {
   /** Binds a socket for datagrams. */

@@ -1,5 +1,5 @@
-//! What the process was started with. Scripts may change environment variables and the current directory, but nothing that
-//! is decided by them and grants a script files or hosts that its permissions do not.
+//! The environment that the process was started with. Scripts may change environment variables and the current directory, but
+//! must not gain access to files or hosts by that.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,18 @@ use sys_traits::impls::RealSys;
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
 use crate::system_certificates::SystemCertificates;
 
-/// What is read from the process once.
+/// Values that are read from the process once.
 pub(crate) struct Environment {
-    /// The directory that relative paths of the command line start from. Without one, paths stay relative.
+    /// The directory that relative paths of the command line are resolved against. Without one, paths stay relative.
     directory: PathBuf,
-    /// `DENO_DIR`, or the directory that it defaults to; or why there is none.
+    /// `DENO_DIR` or its default, or the error message if there is none.
     pub cache_directory: Result<PathBuf, String>,
     /// The value of `DENO_CERT`.
     pub certificate_file: Option<String>,
     /// The value of `DENO_TLS_CA_STORE`.
     pub certificate_stores: Option<String>,
-    /// What the system trusts, if `DENO_TLS_CA_STORE` names it. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is found.
+    /// The certificates that the system trusts, if `DENO_TLS_CA_STORE` includes them. `SSL_CERT_FILE` and `SSL_CERT_DIR` locate
+    /// them.
     pub system_certificates: Option<SystemCertificates>,
     /// The URL in `JSR_URL`.
     pub jsr_url: Option<Url>,
@@ -31,12 +32,12 @@ pub(crate) struct Environment {
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
     pub use_cgroups: bool,
-    /// The proxies in `HTTP_PROXY` and its like.
+    /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
 }
 
 impl Environment {
-    /// Returns what was found by the first call, which must come before the first script.
+    /// Returns the environment as read by the first call, which must precede the first script.
     pub fn at_start() -> &'static Self {
         static AT_START: LazyLock<Environment> = LazyLock::new(Environment::read);
         &AT_START
@@ -58,13 +59,13 @@ impl Environment {
         }
     }
 
-    /// Returns the path as it was meant on the command line.
+    /// Resolves a path of the command line.
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
 }
 
-/// Returns the variables that name a proxy now, and their values.
+/// Returns the variables that currently name a proxy, and their values.
 pub(crate) fn proxies() -> impl Iterator<Item = (&'static str, String)> {
     let cgi = env::var_os(REQUEST_METHOD).is_some();
     let names = PROXIES.into_iter().filter(move |name| !cgi || !PROXIES_OF_HTTP.contains(name));

@@ -1,7 +1,7 @@
 //! A TypeScript runtime with Deno KV built in.
 //!
-//! A [`Runtime`] is a V8 isolate with the KV extension, Deno's own web extensions and a main module to run. The `openkv`
-//! binary is a command line around it.
+//! A [`Runtime`] is a V8 isolate with the KV extension, Deno's extensions and a main module. The `openkv` binary is its command
+//! line.
 
 mod certificates;
 mod environment;

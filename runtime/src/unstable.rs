@@ -1,11 +1,11 @@
-//! What Deno enables with `--unstable-NAME`, or with `unstable` in a configuration file.
+//! The features that Deno enables with `--unstable-NAME`, or with `unstable` in a configuration file.
 
-/// How a feature is supported that Deno enables on request.
+/// The support for an unstable feature of Deno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// The runtime has it without being asked, or what it changes is not in the runtime.
+    /// The runtime always has it, or lacks the part that it changes.
     Always,
-    /// The runtime has it where it is asked for.
+    /// The runtime has it if it is enabled.
     OnRequest,
     /// The runtime lacks it, for this reason.
     Refused(&'static str),
@@ -15,23 +15,23 @@ use Support::{Always, OnRequest, Refused};
 
 /// The features, by their names.
 pub const FEATURES: [(&str, Support); 27] = [
-    ("bare-node-builtins", Refused("there are no modules of Node.js")),
+    ("bare-node-builtins", Refused("OpenKV has no Node.js modules")),
     ("broadcast-channel", Always),
-    ("bundle", Refused("there is no Deno.bundle")),
-    // Packages of npm are not loaded, wherever they would be.
+    ("bundle", Refused("OpenKV has no Deno.bundle")),
+    // npm packages are not loaded, wherever they are installed.
     ("byonm", Always),
-    ("cron", Refused("there is no Deno.cron")),
-    ("detect-cjs", Refused("there are no CommonJS modules: write an ES module")),
-    ("ffi", Refused("there is no Deno.dlopen")),
+    ("cron", Refused("OpenKV has no Deno.cron")),
+    ("detect-cjs", Refused("CommonJS modules are not loaded: write an ES module")),
+    ("ffi", Refused("OpenKV has no Deno.dlopen")),
     ("fs", Always),
     ("http", Always),
     ("kv", Always),
-    // A module that is imported dynamically runs when it is reached, with the flag or without.
+    // Dynamic imports are always lazy.
     ("lazy-dynamic-imports", Always),
     ("lockfile-v5", Always),
     ("net", Always),
     ("no-legacy-abort", OnRequest),
-    // Without an effect on Deno, too.
+    // Has no effect on Deno either.
     ("node-globals", Always),
     ("npm-lazy-caching", Always),
     ("otel", Refused("telemetry is not exported")),
@@ -40,25 +40,25 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("sloppy-imports", Refused("write the whole file name with its extension in the import")),
     ("subdomain-wildcards", Always),
     ("temporal", Always),
-    // It says how types are checked, which they are not.
+    // Configures the type checker, which OpenKV lacks.
     ("tsgo", Always),
     ("unsafe-proto", OnRequest),
     ("vsock", Always),
-    ("webgpu", Refused("there is no WebGPU")),
-    ("worker-options", Refused("there are no workers")),
+    ("webgpu", Refused("OpenKV has no WebGPU")),
+    ("worker-options", Refused("OpenKV has no workers")),
 ];
 
-/// Returns how a feature is supported, or `None` where Deno does not know it either.
+/// Returns the support for a feature, or `None` if Deno does not have it either.
 pub fn support(name: &str) -> Option<Support> {
     FEATURES.iter().find(|(known, _)| *known == name).map(|(_, support)| *support)
 }
 
-/// The features that are supported on request, and were asked for.
+/// The features with [`OnRequest`] support that are enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unstable {
-    /// Whether objects inherit `__proto__` from `Object.prototype`.
+    /// Whether to keep `Object.prototype.__proto__`.
     pub unsafe_proto: bool,
-    /// Whether the signal of a request that `Deno.serve` answered in full stays as it is, rather than being aborted.
+    /// Whether `Deno.serve` leaves the signal of a request alone after its response is complete, instead of aborting it.
     pub no_legacy_abort: bool,
 }
 

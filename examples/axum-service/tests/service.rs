@@ -50,7 +50,7 @@ async fn users_have_unique_emails_and_sessions() {
         assert_eq!(request(address, "POST", "/users", user(name, email)).await.0, 201);
     }
     let (status, why) = request(address, "POST", "/users", user("Mallory", "a@x")).await;
-    assert_eq!((status, &*why), (409, "nothing was written: check 0 did not hold: read the entries again"));
+    assert_eq!((status, &*why), (409, "nothing was written: check 0 failed: read the entries again"));
     assert_eq!(parsed(request(address, "GET", "/users/a@x", Value::Null).await), (200, user("Alice", "a@x")));
     assert_eq!(request(address, "GET", "/users/m@x", Value::Null).await.0, 404);
 

@@ -10,7 +10,7 @@ customer: alice Alice
 customer: bob Bob
 ordered: true
 message: confirmed
-NotCapable: this host does not let scripts open the database "other.sqlite3"
+NotCapable: this host does not allow scripts to open the database "other.sqlite3"
 NotSupported: watch requires ReadableStream, which this host does not provide: add the extension deno_web
 rust: stock Some(U64(7))
 rust: message thanks

@@ -11,9 +11,9 @@ pong: 2n
 pong: 3n
 message: game over
 { name: "ball", blob: Blob { size: 6, type: "text/plain" } } a ball
-NotCapable: this host does not let scripts open the database "../game.db"
-NotCapable: this host does not let scripts open the database "/tmp/game.db"
-NotCapable: this host does not let scripts open the database "game.sqlite3"
+NotCapable: this host does not allow scripts to open the database "../game.db"
+NotCapable: this host does not allow scripts to open the database "/tmp/game.db"
+NotCapable: this host does not allow scripts to open the database "game.sqlite3"
 rust: message well played
 "#;
 

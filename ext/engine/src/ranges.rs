@@ -1,6 +1,6 @@
-//! Counting and deleting ranges. A backend may have means of its own; where it has none, a database reads and writes for it.
+//! Counting and deleting ranges, with a fallback to reads and writes for backends that do not support it.
 //!
-//! The first keys are read when the call is made, so that it takes effect in the order of the calls.
+//! The fallback reads the first keys immediately, so that it takes effect in the order of the calls.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use crate::future::ready;
 use crate::{AtomicWrite, BoxFuture, Check, Commit, Database, KeyEntry, List, Mutation, Result, Selector};
 
 impl Database {
-    /// Counts the entries of a selector. Over SQLite, takes about a second for some million entries, in memory on the caller's
-    /// thread.
+    /// Counts the entries of a selector. Over SQLite, this takes about a second for some million entries. For a database in memory, it
+    /// blocks the caller's thread.
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -21,11 +21,11 @@ impl Database {
         self.backend().count(start, end).unwrap_or_else(|| count(self, selector))
     }
 
-    /// Deletes the first entries of a selector, as one write: all, or as many as
-    /// [`Limits::deletions`](crate::Limits::deletions). Returns how many it deleted: with none, there are none left.
+    /// Deletes the first entries of a selector, up to [`Limits::deletions`](crate::Limits::deletions), as one write. Returns the number
+    /// of deleted entries: 0 means that no entries are left.
     ///
-    /// Where the backend cannot delete ranges, the keys are read first, no more than [`Limits::checks`](crate::Limits::checks), and
-    /// what is written until they are deleted stays. That takes the future: it is not done where that is dropped, or the database closed.
+    /// If the backend cannot delete ranges, up to [`Limits::checks`](crate::Limits::checks) keys are read first, and entries that are
+    /// written before they are deleted are kept. The future does this: if it is dropped, or the database closed, nothing is deleted.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -39,7 +39,7 @@ impl Database {
     }
 }
 
-/// Counts the entries of a selector: each batch of keys is a snapshot of its own.
+/// Counts the entries of a selector by listing its keys. Each batch of keys is a separate snapshot.
 fn count(database: &Database, selector: &Selector) -> BoxFuture<u64> {
     let keys = keys(database, selector, database.limits().read_entries);
     Box::pin(async move {
@@ -53,22 +53,22 @@ fn count(database: &Database, selector: &Selector) -> BoxFuture<u64> {
     })
 }
 
-/// Deletes the first entries of a selector, as one write, but no more than a write can check: those that somebody has written
-/// since they were read stay, as if they had been written after the deletion.
+/// Deletes the first entries of a selector, as one write with checks. Entries that were written since they were read are kept, as if
+/// they had been written after the deletion.
 fn delete_range(database: &Database, selector: &Selector) -> BoxFuture<u64> {
     let limits = database.limits();
-    let most = limits.checks.min(limits.mutations).min(limits.read_entries).min(limits.deletions as usize).max(1);
-    let keys = keys(database, selector, most);
+    let max = limits.checks.min(limits.mutations).min(limits.read_entries).min(limits.deletions as usize).max(1);
+    let keys = keys(database, selector, max);
     let database = database.clone();
     Box::pin(async move {
         let mut keys = keys?;
         loop {
-            let entries = take(&mut keys, most).await?;
+            let entries = take(&mut keys, max).await?;
             if entries.is_empty() {
                 return Ok(0);
             }
             let deleted = delete_unchanged(&database, entries).await?;
-            // With none, the caller would take the range for empty. What follows may still be there.
+            // Returning 0 would mean that the range is empty, but further entries may follow.
             if deleted > 0 {
                 return Ok(deleted);
             }
@@ -90,7 +90,7 @@ async fn take(list: &mut List<KeyEntry>, count: usize) -> Result<Vec<KeyEntry>> 
     Ok(entries)
 }
 
-/// Deletes the entries that nobody has written meanwhile, as one write. Returns how many.
+/// Deletes the entries that were not written meanwhile, as one write. Returns their number.
 async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Result<u64> {
     while !entries.is_empty() {
         let write = AtomicWrite {
@@ -98,7 +98,7 @@ async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Re
             mutations: entries.iter().map(|entry| Mutation::delete(entry.key.clone())).collect(),
             enqueues: Vec::new(),
         };
-        // The caller asked for a range: the limits of writes are not for its keys.
+        // Not through `Database::write`: the limits of writes do not apply to the deletion of a range.
         match database.backend().write(write).await? {
             Commit::Done(_) => break,
             Commit::Conflict { failed } => {

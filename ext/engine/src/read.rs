@@ -2,10 +2,10 @@ use std::ops::ControlFlow;
 
 use crate::{Key, Value, ValueRef, Versionstamp};
 
-/// Takes the entries of a read, each with the position of its read.
+/// A callback for the entries of a read, each with the index of its read.
 pub type Visitor<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
 
-/// One part of a read.
+/// A read of a key or a range.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
     /// The entry of one key.
@@ -16,16 +16,16 @@ pub enum Read<'a> {
         start: &'a [u8],
         /// The key past the last one of the range.
         end: &'a [u8],
-        /// How many entries to read at most.
+        /// The maximum number of entries to read.
         limit: u32,
         /// Whether to read from the end of the range.
         reverse: bool,
-        /// Whether to read the values too.
+        /// Whether to read the values, too.
         values: bool,
     },
 }
 
-/// One part of a read, for one that takes place later.
+/// An owned [`Read`], for one that runs later.
 #[derive(Clone, Debug)]
 pub(crate) enum OwnedRead {
     Key(Key),
@@ -54,7 +54,7 @@ impl OwnedRead {
     }
 }
 
-/// A key with its value.
+/// An entry: a key with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The key.
@@ -65,7 +65,7 @@ pub struct Entry {
     pub versionstamp: Versionstamp,
 }
 
-/// A key that has a value, which was not read: what [`List::keys_only`](crate::List::keys_only) lists.
+/// An entry without its value, as listed by [`List::keys_only`](crate::List::keys_only).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEntry {
     /// The key.
@@ -74,23 +74,23 @@ pub struct KeyEntry {
     pub versionstamp: Versionstamp,
 }
 
-/// What a [`Read`] found: an entry, without its value where values were not asked for.
+/// An entry that a [`Read`] found, with its value if that was requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadEntry {
     /// The key.
     pub key: Key,
-    /// The value; none where values were not asked for.
+    /// The value, or `None` if values were not requested.
     pub value: Option<Value>,
     /// The version of the commit that stored the value.
     pub versionstamp: Versionstamp,
 }
 
-/// An entry as the database holds it: borrowed, valid only while it is visited.
+/// An entry that is borrowed from the database, valid only during its visit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EntryRef<'a> {
     /// The key in encoded form.
     pub key: &'a [u8],
-    /// The value; none where values were not asked for.
+    /// The value, or `None` if values were not requested.
     pub value: Option<ValueRef<'a>>,
     /// The version of the commit that stored the value.
     pub versionstamp: Versionstamp,
@@ -103,13 +103,13 @@ impl From<Entry> for ReadEntry {
 }
 
 impl ReadEntry {
-    /// Returns the entry; none where its value was not read.
+    /// Returns the entry, or `None` if its value was not read.
     pub fn into_entry(self) -> Option<Entry> {
         let Self { key, value, versionstamp } = self;
         Some(Entry { key, value: value?, versionstamp })
     }
 
-    /// Borrows the entry, as the database gives it to a visitor.
+    /// Borrows the entry.
     pub fn as_ref(&self) -> EntryRef<'_> {
         EntryRef {
             key: self.key.as_bytes(),
@@ -120,7 +120,7 @@ impl ReadEntry {
 }
 
 impl EntryRef<'_> {
-    /// Copies the entry out of the database.
+    /// Copies the entry.
     pub fn to_owned(self) -> ReadEntry {
         ReadEntry {
             key: Key::from_encoded(self.key.to_vec()),

@@ -1,10 +1,10 @@
-//! Sums of plain numbers and bigints, in V8's format. Deno has them beside the sums of 64-bit integers.
+//! Sums of numbers and bigints in V8's format, which Deno supports in addition to those of 64-bit integers.
 
 use num_bigint::{BigInt, Sign};
 
 use crate::{Error, Result, Value, ValueRef};
 
-/// A value that can be summed up.
+/// A value that can be summed.
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
     Number(f64),
@@ -14,7 +14,7 @@ enum Term {
 
 impl Term {
     fn parse(value: ValueRef<'_>) -> Option<Self> {
-        // A header of two bytes, then the tag of a number.
+        // A header of two bytes, then the tag of the number.
         let (tag, mut rest) = match value {
             ValueRef::U64(number) => return Some(Term::U64(number)),
             ValueRef::V8([HEADER, FIRST_VERSION..=LAST_VERSION, tag, rest @ ..]) => (*tag, rest),
@@ -69,20 +69,20 @@ impl Term {
     }
 }
 
-/// The first byte of a value in V8's format, and the version after it: the one that is written, and those that are read.
+/// The first byte of a value in V8's format, and the version that follows: the one to write, and those that can be read.
 const HEADER: u8 = 0xff;
 const VERSION: u8 = 15;
 const FIRST_VERSION: u8 = 14;
 const LAST_VERSION: u8 = 16;
 
-/// Takes the first bytes.
+/// Takes the first `N` bytes.
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (first, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(first)
 }
 
-/// Reads an integer of 32 bits, the lowest seven first. None of more.
+/// Reads an integer of up to 32 bits, in groups of seven, the lowest first. Returns `None` for a larger one.
 fn varint(bytes: &mut &[u8]) -> Option<u32> {
     let mut number = 0_u64;
     for shift in (0..35).step_by(7) {
@@ -103,7 +103,7 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: u32) {
     bytes.push(number as u8);
 }
 
-/// The sum of a stored value, if there is one, and an operand in V8's format.
+/// Returns the sum of a stored value, if any, and an operand in V8's format.
 pub(crate) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value> {
     let operand = Term::parse(operand.as_ref()).ok_or(Error::OperandNotNumeric)?;
     let Some(stored) = stored else {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_what_is_of_one_kind() {
+    fn numbers_of_the_same_type_are_summed() {
         let sum =
             |stored: &Value, operand: &Value| sum(Some(stored.as_ref()), operand).map_err(|error| error.to_string());
         assert_eq!(sum(&number(1.5), &number(2.0)), Ok(number(3.5)));
@@ -141,14 +141,14 @@ mod tests {
         assert_eq!(sum(&number(1.0), &bigint(2)), Err("Cannot sum Number with BigInt".into()));
         assert_eq!(sum(&Value::U64(5), &bigint(-2)), Err("Cannot sum KvU64 with BigInt".into()));
         assert_eq!(sum(&Value::Bytes(vec![1]), &number(1.0)), Err("unsupported value type".into()));
-        // The text "a", in V8's format.
-        let text = Value::V8(vec![0xff, 0x0f, b'"', 1, b'a']);
-        assert_eq!(sum(&text, &number(1.0)), Err("unsupported value type".into()));
-        assert_eq!(sum(&number(1.0), &text), Err("Some of the parameters are not valid V8 values".into()));
+        // The string "a", in V8's format.
+        let string = Value::V8(vec![0xff, 0x0f, b'"', 1, b'a']);
+        assert_eq!(sum(&string, &number(1.0)), Err("unsupported value type".into()));
+        assert_eq!(sum(&number(1.0), &string), Err("Some of the parameters are not valid V8 values".into()));
     }
 
     #[test]
-    fn reads_what_it_writes() {
+    fn encoded_numbers_are_parsed() {
         let wide: BigInt = (BigInt::from(1) << 9000_usize) - 1;
         let terms = [0_i64, 1, -1, 255, 1 << 40].map(|number| Term::BigInt(number.into())).into_iter();
         let numbers = [0.0, -1.5, f64::INFINITY].map(Term::Number);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_numbers_that_are_damaged() {
+    fn corrupt_numbers_are_rejected() {
         let parse = |bytes: &[u8]| Term::parse(ValueRef::V8(bytes));
         for tail in
             [&b"N\0"[..], b"I", b"I\x02\0", b"U\xff\xff\xff\xff\x1f", b"U\x80\x80\x80\x80\x80\0", b"Z\x10\x01", b"Z"]
@@ -177,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_value_is_the_operand() {
-        // 1 as an integer, as V8 writes it: as a number here.
+    fn sum_without_a_stored_value_is_the_operand() {
+        // V8 writes 1 as an integer; the sum is written as a double.
         assert_eq!(sum(None, &Value::V8(vec![0xff, 0x0f, b'I', 2])).unwrap(), number(1.0));
     }
 }

@@ -8,20 +8,21 @@ use crate::database::WeakDatabase;
 use crate::{BoxFuture, BoxStream, Database, Entry, Error, Key, Result, Versionstamp, WatchEvent};
 
 impl Database {
-    /// Watches keys, for changes by anybody. See [`Watch`].
+    /// Watches keys for changes by any process. See [`Watch`].
     ///
     /// # Errors
-    /// More or longer keys than the limits, or [`Error::Closed`](crate::Error::Closed).
+    /// The keys exceed the limits, or [`Error::Closed`](crate::Error::Closed).
     pub fn watch(&self, keys: &[Key]) -> Result<Watch> {
         self.limits().check_watch(keys)?;
         Ok(Watch::new(self.backend().watch(keys)?, self.downgrade(), keys))
     }
 }
 
-/// A watch of keys: a stream of their entries, in the order of the keys, with none for a key without a value. It begins with those
-/// of now, and goes on with those after each change. What changes several times meanwhile is seen once, as it is at last.
+/// A watch of keys: a stream of their entries, in the order of the keys, with `None` for a key without a value. The first item
+/// has the current entries; one more follows each change. Changes in quick succession may be reported as one, with the latest
+/// entries.
 ///
-/// It ends when it is dropped, with the database, which it does not keep open, and after an error.
+/// The stream ends after an error, and when the database is closed: a watch does not keep it open.
 ///
 /// ```
 /// use openkv_engine::sqlite::{self, Location, Options};
@@ -44,7 +45,7 @@ impl Database {
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "nothing is seen of the changes before the stream is asked"]
+#[must_use = "a watch returns entries only when it is polled"]
 pub struct Watch {
     events: BoxStream<WatchEvent>,
     database: WeakDatabase,
@@ -65,13 +66,13 @@ impl Watch {
     /// Waits for the next entries.
     ///
     /// # Errors
-    /// A failure of the storage, or of the connection to it.
+    /// The storage, or the connection to it, failed.
     pub async fn next(&mut self) -> Option<Result<Vec<Option<Entry>>>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Waits until a key may have changed since the last call, or since the watch began, and reads nothing. Returns false once
-    /// the database was closed.
+    /// Waits until a key may have changed since the last call, or since the watch began, without reading entries. Returns false
+    /// once the database is closed.
     ///
     /// # Errors
     /// See [`Watch::next`].
@@ -79,8 +80,8 @@ impl Watch {
         self.event().await.transpose().map(|event| event.is_some())
     }
 
-    /// Waits for what the backend says that changed since the last call, or since the watch began. Returns `None` once the
-    /// database was closed, or after an error.
+    /// Waits for the next event of the backend since the last call, or since the watch began. Returns `None` once the database is
+    /// closed, and after an error.
     ///
     /// # Errors
     /// See [`Watch::next`].
@@ -93,7 +94,7 @@ impl Watch {
         event
     }
 
-    /// Waits until entries are to be returned that differ from the last.
+    /// Waits for entries that differ from those returned last.
     fn poll_entries(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<Option<Entry>>>>> {
         loop {
             let entries = if let Some(reading) = &mut self.reading {
@@ -132,7 +133,7 @@ impl Stream for Watch {
             return Poll::Ready(None);
         }
         let next = match ready!(self.poll_entries(context)) {
-            // That is the end, and no error.
+            // A closed database ends the stream without an error.
             Err(Error::Closed) => None,
             entries => entries.transpose(),
         };
@@ -175,7 +176,7 @@ mod tests {
         let write = AtomicWrite::new().mutate(Mutation::delete(a)).mutate(Mutation::set(b, Value::U64(2)));
         database.write_blocking(write).unwrap().into_result().unwrap();
         assert_eq!(next(&mut watch), Some(vec![None, Some(Value::U64(2))]));
-        // Nothing of the watched keys changed.
+        // No watched key changed.
         database.set_blocking(Key::from(["c"]), Value::U64(1)).unwrap();
         assert!(watch.next().now_or_never().is_none());
 

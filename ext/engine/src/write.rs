@@ -14,7 +14,7 @@ use crate::{Entry, Error, Key, Result, Time, Value, ValueRef, Versionstamp, time
 /// let alice = Key::from(["users", "alice"]);
 /// database.set_blocking(alice.clone(), Value::U64(1))?;
 ///
-/// // Of two programs that read the entry and then write it, the second is told that it came too late.
+/// // If another program writes the entry between this read and the write, the check fails.
 /// let read = database.get_blocking(&alice)?.expect("it was set");
 /// let write = AtomicWrite::new()
 ///     .check(Check::unchanged(&read))
@@ -28,16 +28,16 @@ use crate::{Entry, Error, Key, Result, Time, Value, ValueRef, Versionstamp, time
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AtomicWrite {
-    /// What must hold for the write to be committed.
+    /// The conditions under which the write is committed.
     pub checks: Vec<Check>,
-    /// What to change, in this order.
+    /// The changes, applied in this order.
     pub mutations: Vec<Mutation>,
-    /// The messages to put into the queue.
+    /// The messages to enqueue.
     pub enqueues: Vec<Enqueue>,
 }
 
 impl AtomicWrite {
-    /// A write of nothing.
+    /// Returns an empty write.
     pub fn new() -> Self {
         Self::default()
     }
@@ -63,7 +63,7 @@ impl AtomicWrite {
         self
     }
 
-    /// Makes the times that count from the call of the write absolute.
+    /// Replaces the times relative to the call of the write by absolute ones.
     pub(crate) fn fix_times(&mut self, now: u64) {
         for mutation in &mut self.mutations {
             if let MutationKind::Set { expire_at: Some(time), .. } = &mut mutation.kind {
@@ -75,7 +75,7 @@ impl AtomicWrite {
         }
     }
 
-    /// The size of what it stores, in bytes: keys, values and messages.
+    /// Returns the total size of its keys, values and messages in bytes.
     pub(crate) fn size(&self) -> usize {
         let mutation =
             |mutation: &Mutation| mutation.key.as_bytes().len() + mutation.kind.value().map_or(0, Value::len);
@@ -86,15 +86,15 @@ impl AtomicWrite {
     }
 }
 
-/// What became of a write. One that has checks may not have been committed, which [`Commit::into_result`] makes an error of.
+/// The outcome of a write. A write whose checks fail is not committed; [`Commit::into_result`] turns that into an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "nothing was written if a check did not hold: `into_result` makes an error of that"]
+#[must_use = "nothing was written if a check failed: `into_result` turns that into an error"]
 pub enum Commit {
-    /// It was committed, with this version.
+    /// The write was committed, with this version.
     Done(Versionstamp),
-    /// Nothing was written, because checks did not hold.
+    /// Nothing was written, because checks failed.
     Conflict {
-        /// Their positions in [`AtomicWrite::checks`].
+        /// The indices of the failed checks in [`AtomicWrite::checks`].
         failed: Vec<usize>,
     },
 }
@@ -103,7 +103,7 @@ impl Commit {
     /// Returns the version of a write that was committed.
     ///
     /// # Errors
-    /// [`Conflict`] where checks did not hold.
+    /// [`Conflict`] if checks failed.
     pub fn into_result(self) -> Result<Versionstamp, Conflict> {
         match self {
             Commit::Done(versionstamp) => Ok(versionstamp),
@@ -111,7 +111,7 @@ impl Commit {
         }
     }
 
-    /// The version of a write that was committed.
+    /// Returns the version of a write that was committed, or `None`.
     pub fn versionstamp(self) -> Option<Versionstamp> {
         match self {
             Commit::Done(versionstamp) => Some(versionstamp),
@@ -120,10 +120,10 @@ impl Commit {
     }
 }
 
-/// Nothing was written, because checks did not hold. To try again, read the entries anew.
+/// The error of a write whose checks failed: nothing was written. Read the entries again before a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The positions of these checks in [`AtomicWrite::checks`].
+    /// The indices of the failed checks in [`AtomicWrite::checks`].
     pub failed: Vec<usize>,
 }
 
@@ -131,18 +131,18 @@ impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed: Vec<_> = self.failed.iter().map(usize::to_string).collect();
         let checks = if failed.len() == 1 { "check" } else { "checks" };
-        write!(f, "nothing was written: {checks} {} did not hold: read the entries again", failed.join(", "))
+        write!(f, "nothing was written: {checks} {} failed: read the entries again", failed.join(", "))
     }
 }
 
 impl std::error::Error for Conflict {}
 
-/// A condition of a write: that a key still has this version.
+/// A condition of a write: the key still has this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// The key.
     pub key: Key,
-    /// The version it must have; none for a key that must have no value.
+    /// The version that the key must have, or `None` if it must have no value.
     pub versionstamp: Option<Versionstamp>,
 }
 
@@ -156,40 +156,40 @@ pub struct Mutation {
 }
 
 impl Check {
-    /// A check that nobody wrote the key since it was read.
+    /// Returns a check that the key was not written since the entry was read.
     pub fn unchanged(entry: &Entry) -> Self {
         Self { key: entry.key.clone(), versionstamp: Some(entry.versionstamp) }
     }
 
-    /// A check that the key has no value.
+    /// Returns a check that the key has no value.
     pub fn absent(key: Key) -> Self {
         Self { key, versionstamp: None }
     }
 }
 
 impl Mutation {
-    /// Stores a value that does not expire.
+    /// Returns a mutation that stores a value without expiry.
     pub fn set(key: Key, value: Value) -> Self {
         let kind = MutationKind::Set { value, expire_at: None, versionstamped: false };
         Self { key, kind }
     }
 
-    /// Removes a value.
+    /// Returns a mutation that removes the value of a key.
     pub fn delete(key: Key) -> Self {
         Self { key, kind: MutationKind::Delete }
     }
 
-    /// Adds a number to the stored [`Value::U64`], modulo 2^64: see [`MutationKind::Combine`].
+    /// Returns a mutation that adds a number to the stored [`Value::U64`], modulo 2^64: see [`MutationKind::Combine`].
     pub fn sum(key: Key, number: u64) -> Self {
         Self::combine(key, Operand::Sum, number)
     }
 
-    /// Keeps the lesser of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
+    /// Returns a mutation that stores the minimum of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
     pub fn min(key: Key, number: u64) -> Self {
         Self::combine(key, Operand::Min, number)
     }
 
-    /// Keeps the greater of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
+    /// Returns a mutation that stores the maximum of a number and the stored [`Value::U64`]: see [`MutationKind::Combine`].
     pub fn max(key: Key, number: u64) -> Self {
         Self::combine(key, Operand::Max, number)
     }
@@ -198,15 +198,15 @@ impl Mutation {
         Self { key, kind: MutationKind::Combine { operand, value: Value::U64(number) } }
     }
 
-    /// Lets the value that a mutation sets cease to exist at a time of the database's clock. Other mutations have no time of
-    /// their own, and stay as they are.
+    /// Sets the time at which the value that a mutation stores expires, by the database's clock. Has no effect on mutations that
+    /// do not store a value.
     #[must_use]
     pub fn expire_at(self, time: SystemTime) -> Self {
         self.expire(time.into())
     }
 
-    /// Lets the value that a mutation sets cease to exist so long after the write is called, by the database's clock. Other
-    /// mutations have no time of their own, and stay as they are.
+    /// Sets the time after which the value that a mutation stores expires, counted from the call of the write. Has no effect on
+    /// mutations that do not store a value.
     ///
     /// ```
     /// use std::time::Duration;
@@ -229,33 +229,32 @@ impl Mutation {
     }
 }
 
-/// What a [`Mutation`] does.
+/// The kind of a [`Mutation`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum MutationKind {
     /// Stores a value.
     Set {
         /// The value.
         value: Value,
-        /// When the value ceases to exist; none for never.
+        /// When the value expires, or `None` if it does not.
         expire_at: Option<Time>,
         /// Whether the versionstamp of the commit is appended to the key, as a string part of 20 digits.
         versionstamped: bool,
     },
-    /// Removes the value, if there is one.
+    /// Removes the value, if it exists.
     Delete,
-    /// Combines the stored 64-bit unsigned integer with another one, or stores that one where there is none.
-    /// The expiry of a stored value stays as it is.
+    /// Combines the stored 64-bit unsigned integer with a number, or stores the number if the key has no value.
+    /// The expiry of a stored value does not change.
     Combine {
-        /// How.
+        /// The operation.
         operand: Operand,
-        /// The other number: a [`Value::U64`], as the stored one must be. For a sum both may also be numbers, or bigints,
-        /// in V8's format.
+        /// The number: a [`Value::U64`], like the stored value. For a sum, both may also be numbers or bigints in V8's format.
         value: Value,
     },
 }
 
 impl MutationKind {
-    /// The value that the mutation carries.
+    /// Returns the value that the mutation stores or combines.
     pub fn value(&self) -> Option<&Value> {
         match self {
             MutationKind::Set { value, .. } | MutationKind::Combine { value, .. } => Some(value),
@@ -269,14 +268,14 @@ impl MutationKind {
 pub enum Operand {
     /// Adds them, modulo 2^64.
     Sum,
-    /// Keeps the lesser one.
+    /// Keeps the minimum.
     Min,
-    /// Keeps the greater one.
+    /// Keeps the maximum.
     Max,
 }
 
 impl Operand {
-    /// The name of the operation: "sum", "min" or "max".
+    /// Returns the name of the operation: "sum", "min" or "max".
     pub fn name(self) -> &'static str {
         match self {
             Operand::Sum => "sum",
@@ -285,11 +284,11 @@ impl Operand {
         }
     }
 
-    /// Returns what a [`MutationKind::Combine`] makes of the stored value, if there is one, and its own. For backends that
-    /// combine values themselves.
+    /// Returns the result of a [`MutationKind::Combine`] for the stored value, if any, and the value of the mutation. For backends
+    /// that combine values themselves.
     ///
     /// # Errors
-    /// The values are not of kinds that can be combined.
+    /// The values are of types that cannot be combined.
     pub fn apply(self, stored: Option<ValueRef<'_>>, value: &Value) -> Result<Value> {
         let operation = self.name();
         match (self, value, stored) {
@@ -318,43 +317,42 @@ pub struct Enqueue {
     pub message: Vec<u8>,
     /// When the message may be delivered.
     pub deliver_at: Time,
-    /// How long to wait before each further delivery after one that failed, in milliseconds; none for
-    /// [`Enqueue::DEFAULT_SCHEDULE`].
+    /// The delay before each redelivery after a failure, in milliseconds. `None` stands for [`Enqueue::DEFAULT_SCHEDULE`].
     pub backoff_schedule: Option<Vec<u32>>,
-    /// The keys that are given the message when the last delivery failed.
+    /// The keys under which the message is stored when its last delivery fails.
     pub keys_if_undelivered: Vec<Key>,
 }
 
 impl Enqueue {
-    /// The waits before further deliveries of a message that names none, in milliseconds.
+    /// The delays before redeliveries of a message without a schedule, in milliseconds.
     pub const DEFAULT_SCHEDULE: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
 
-    /// A message, in V8's serialization format, to deliver immediately, with the default schedule, and to forget when the last
-    /// delivery failed. With the feature `serde`, `Enqueue::encode` makes one of a type of Rust's.
+    /// Returns a message, in V8's serialization format, that is delivered immediately, with the default schedule, and dropped when
+    /// its last delivery fails. With the `serde` feature, `Enqueue::encode` serializes a Rust value.
     pub fn new(message: Vec<u8>) -> Self {
         Self { message, deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: Vec::new() }
     }
 
-    /// Returns the waits before further deliveries: its own, or the default ones.
+    /// Returns the delays before redeliveries: those of the message, or the default ones.
     pub fn schedule(&self) -> &[u32] {
         self.backoff_schedule.as_deref().unwrap_or(&Self::DEFAULT_SCHEDULE)
     }
 
-    /// Delivers the message so long after the write is called, by the database's clock.
+    /// Sets the delay of the first delivery, counted from the call of the write.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         Self { deliver_at: Time::In(delay), ..self }
     }
 
-    /// Sets how long to wait before each further delivery after one that failed. With none, there is no further delivery. Each is
-    /// stored as whole milliseconds, 49 days at most.
+    /// Sets the delay before each redelivery after a failure. With an empty schedule, the message is not redelivered. Each delay is
+    /// stored in whole milliseconds, up to 49 days.
     #[must_use]
     pub fn backoff(self, schedule: impl IntoIterator<Item = Duration>) -> Self {
         let millis = |delay| u32::try_from(time::to_millis(delay)).unwrap_or(u32::MAX);
         Self { backoff_schedule: Some(schedule.into_iter().map(millis).collect()), ..self }
     }
 
-    /// Adds a key that is given the message when the last delivery failed.
+    /// Adds a key under which the message is stored when its last delivery fails.
     #[must_use]
     pub fn undelivered(mut self, key: Key) -> Self {
         self.keys_if_undelivered.push(key);
@@ -372,14 +370,14 @@ mod tests {
     fn conflict_is_an_error_that_names_the_checks() {
         let conflict = |failed: &[usize]| Commit::Conflict { failed: failed.to_vec() }.into_result().unwrap_err();
         let [one, two] = [conflict(&[1]), conflict(&[0, 2])].map(|conflict| conflict.to_string());
-        assert_eq!(one, "nothing was written: check 1 did not hold: read the entries again");
-        assert_eq!(two, "nothing was written: checks 0, 2 did not hold: read the entries again");
+        assert_eq!(one, "nothing was written: check 1 failed: read the entries again");
+        assert_eq!(two, "nothing was written: checks 0, 2 failed: read the entries again");
         let versionstamp = Versionstamp::from_version(7);
         assert_eq!(Commit::Done(versionstamp).into_result(), Ok(versionstamp));
     }
 
     #[test]
-    fn times_count_from_the_call_of_the_write() {
+    fn relative_times_count_from_the_call_of_the_write() {
         let set = || Mutation::set(Key::from(["a"]), Value::U64(1));
         let millis = Duration::from_millis;
         let mut write = AtomicWrite::new()

@@ -100,7 +100,7 @@ fn database_tells_of_what_operators_look_for() {
     database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap().into_result().unwrap();
     let delivery = block_on(database.deliveries().next()).unwrap().unwrap();
     block_on(delivery.retry()).unwrap();
-    expect(&events, &["WARN", "gave up a message"]);
+    expect(&events, &["WARN", "gave up on a message"]);
 
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("begin immediate").unwrap();

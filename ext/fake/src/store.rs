@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openkv_engine::{AtomicWrite, Commit, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp};
 
-/// Part of a read: a range of encoded keys.
+/// A read of a range of encoded keys.
 pub(crate) struct Range {
     start: Vec<u8>,
     end: Vec<u8>,
@@ -34,7 +34,7 @@ impl Range {
 struct Stored {
     value: Value,
     versionstamp: Versionstamp,
-    /// When the value ceases to exist, in milliseconds since the Unix epoch.
+    /// When the value expires, in milliseconds since the Unix epoch.
     expire_at: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Stored {
     }
 }
 
-/// The keys that something changed, in their encoded form.
+/// The keys changed by an operation, in encoded form.
 pub(crate) type Touched = BTreeSet<Vec<u8>>;
 
 /// Entries in memory.
@@ -53,12 +53,12 @@ pub(crate) struct Store {
     entries: BTreeMap<Vec<u8>, Stored>,
     /// The version of the last commit.
     version: u64,
-    /// When which keys expire, or did before they were written again.
+    /// The expiry times of keys. May contain outdated ones of keys that were written again.
     expiries: BTreeSet<(u64, Vec<u8>)>,
 }
 
 impl Store {
-    /// Reads in one snapshot, no further than `max_bytes` of values.
+    /// Reads in one snapshot, up to `max_bytes` of values.
     pub fn read(&self, ranges: &[Range], max_bytes: usize, now: u64) -> Vec<Vec<ReadEntry>> {
         let mut bytes = 0;
         let mut lists = Vec::new();
@@ -77,7 +77,7 @@ impl Store {
         lists
     }
 
-    /// Returns the entries of keys, as the event of a watch has them.
+    /// Returns the entries of keys, in the form of a watch event.
     pub fn entries(&self, keys: &[Key], now: u64) -> Vec<Option<Entry>> {
         let ranges: Vec<_> = keys.iter().map(Range::of_key).collect();
         self.read(&ranges, usize::MAX, now).into_iter().map(|list| list.into_iter().next()?.into_entry()).collect()
@@ -92,10 +92,10 @@ impl Store {
         if range.reverse { Box::new(live.rev()) } else { Box::new(live) }
     }
 
-    /// Commits a write. Returns the keys that it changed as well.
+    /// Commits a write. Also returns the keys that it changed.
     ///
     /// # Errors
-    /// A mutation that the stored value does not allow: nothing is written.
+    /// A mutation is not possible with the stored value: nothing is written.
     pub fn write(&mut self, write: &AtomicWrite, now: u64) -> Result<(Commit, Touched)> {
         let holds = |check: &openkv_engine::Check| {
             let stored = self.live(check.key.as_bytes(), now).map(|stored| stored.versionstamp);
@@ -113,7 +113,7 @@ impl Store {
         Ok((Commit::Done(versionstamp), touched))
     }
 
-    /// Returns what becomes of which keys: none for those that are deleted.
+    /// Returns the changes of a write by key, with `None` for a deletion.
     fn changes(
         &self,
         write: &AtomicWrite,
@@ -170,7 +170,7 @@ impl Store {
         self.expiries.first().map(|(time, _)| *time)
     }
 
-    /// Removes the values that have expired. Returns their keys.
+    /// Removes expired values. Returns their keys.
     pub fn sweep(&mut self, now: u64) -> Touched {
         let mut touched = Touched::new();
         while self.next_expiry().is_some_and(|time| time <= now)

@@ -1,6 +1,6 @@
-//! Reads. They are done immediately, on this thread, but for those that a write in flight may change: calls take effect in the
-//! order in which they were made, awaited or not. These, and those that take long, are handed to another thread by the op, which
-//! returns `undefined`; [`op_openkv_wait`] waits for the last of them.
+//! Reads. They run immediately, on this thread, except those that a write in flight may change: calls take effect in the order
+//! in which they were made, awaited or not. Such reads, and long ones, are handed to another thread by the op, which returns
+//! `undefined`; [`op_openkv_wait`] waits for the last of them.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -19,7 +19,7 @@ use crate::key::{self, KeyDecoder};
 use crate::value::Decoder;
 use crate::yielding::{budget, database_and_budget};
 
-/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. `undefined` where that is not done immediately.
+/// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. Returns `undefined` if another thread reads it.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_get<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -32,8 +32,8 @@ pub(crate) fn op_openkv_get<'s>(
     read(scope, &state, rid, &[Read::Key(&key)], Shape::Entry, eventual)
 }
 
-/// Reads the entries of several keys in one snapshot: for each key what [`op_openkv_get`] answers. `undefined` where
-/// that is not done immediately.
+/// Reads the entries of several keys in one snapshot: for each key the value that [`op_openkv_get`] returns. Returns `undefined`
+/// if another thread reads them.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_get_many<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -57,11 +57,11 @@ fn keys_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, keys: v8::Local<'s, v8::Va
 }
 
 fn key_to_read<'s>(scope: &mut v8::PinScope<'s, '_>, key: v8::Local<'s, v8::Value>) -> Result<Key, KvError> {
-    match key.is_null_or_undefined() {
-        // Deno reads a missing key as a selector without bounds.
-        true => Err(openkv_engine::Error::IncompleteSelector.into()),
-        false => key::from_v8(scope, key),
+    if key.is_null_or_undefined() {
+        // Deno treats a missing key as a selector without bounds.
+        return Err(openkv_engine::Error::IncompleteSelector.into());
     }
+    key::from_v8(scope, key)
 }
 
 /// Which entries [`op_openkv_list`] reads.
@@ -74,12 +74,12 @@ pub(crate) struct Batch {
     cursor: Option<CursorArgument>,
 }
 
-/// How many bytes of values a batch of a listing has at most, but for the last value.
+/// The maximum number of bytes of values in a batch of a listing, not counting the last value.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Reads a batch of a listing: key, value and versionstamp of each entry, one after the other, and at last whether there
-/// may be more. A batch of large values ends early, so that the event loop can have its turn before the next one. `undefined`
-/// where that is not done immediately.
+/// Reads a batch of a listing: key, value and versionstamp of each entry in a flat array, and whether there may be more as its
+/// last element. A batch of large values ends early, so that the event loop can run before the next one. Returns `undefined` if
+/// another thread reads it.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -102,7 +102,7 @@ impl Batch {
     }
 }
 
-/// Says what is wrong with a consistency that the shim does not know.
+/// Returns the error for a consistency that the shim does not know.
 #[op2(fast)]
 pub(crate) fn op_openkv_refuse_consistency(
     scope: &mut v8::PinScope<'_, '_>,
@@ -115,7 +115,7 @@ pub(crate) fn op_openkv_refuse_consistency(
     Err(KvError::UnknownConsistency(received))
 }
 
-/// Returns a string, and nothing that could be made one, for an argument that an error calls `what`.
+/// Returns a string argument, without converting other types. Error messages call the argument `what`.
 pub(crate) fn string<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     what: &'static str,
@@ -127,7 +127,7 @@ pub(crate) fn string<'s>(
     }
 }
 
-/// A cursor as scripts give it.
+/// A cursor, as scripts pass it.
 struct CursorArgument(String);
 
 impl<'s> FromV8<'s> for CursorArgument {
@@ -150,7 +150,7 @@ pub(crate) fn op_openkv_count(
     Ok(async move { Ok(budget.wait(count).await? as f64) })
 }
 
-/// The cursor that continues a listing after a key.
+/// Returns the cursor that continues a listing after a key.
 #[op2(reentrant)]
 #[string]
 pub(crate) fn op_openkv_encode_cursor(
@@ -160,7 +160,7 @@ pub(crate) fn op_openkv_encode_cursor(
     Ok(selector.parse()?.cursor(&key.0?)?)
 }
 
-/// A selector as scripts give it.
+/// A selector, as scripts pass it.
 #[derive(FromV8)]
 pub(crate) struct SelectorArgument {
     prefix: Option<KeyArgument>,
@@ -176,7 +176,7 @@ impl SelectorArgument {
     }
 }
 
-/// A key as scripts give it. Where a part has no encoded form, the op says for what the key was.
+/// A key, as scripts pass it. If a part cannot be encoded, the op adds to the error what the key was used for.
 pub(crate) struct KeyArgument(pub Result<Key, KeyError>);
 
 impl<'s> FromV8<'s> for KeyArgument {
@@ -191,10 +191,10 @@ impl<'s> FromV8<'s> for KeyArgument {
     }
 }
 
-/// What an error calls a list of keys.
+/// The name of a list of keys in error messages.
 const KEYS: &str = "A list of keys";
 
-/// Keys as scripts give them.
+/// Keys, as scripts pass them.
 pub(crate) struct KeysArgument(pub Result<Vec<Key>, KeyError>);
 
 impl<'s> FromV8<'s> for KeysArgument {
@@ -213,14 +213,14 @@ impl<'s> FromV8<'s> for KeysArgument {
 /// Key, value and versionstamp of an entry.
 type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
 
-/// The entries that a read found, with the positions of their reads.
+/// The entries that a read found, each with the index of its read.
 struct Entries<'s> {
     entries: SmallVec<[(usize, Decoded<'s>); 1]>,
-    /// Whether the read was ended early.
+    /// Whether the read stopped early.
     is_cut: bool,
 }
 
-/// How the shim takes the entries of a read.
+/// The form in which the shim receives the entries of a read.
 #[derive(Clone, Copy)]
 enum Shape {
     /// See [`op_openkv_get`].
@@ -243,11 +243,11 @@ impl Shape {
                 None => v8::null(scope).into(),
             },
             Shape::Entries { count } => {
-                let mut answers = vec![v8::null(scope).into(); count];
+                let mut elements = vec![v8::null(scope).into(); count];
                 for (i, entry) in entries {
-                    answers[i] = v8::Array::new_with_elements(scope, &entry).into();
+                    elements[i] = v8::Array::new_with_elements(scope, &entry).into();
                 }
-                v8::Array::new_with_elements(scope, &answers).into()
+                v8::Array::new_with_elements(scope, &elements).into()
             }
             Shape::Batch { limit } => {
                 let may_be_more = is_cut || entries.len() == limit;
@@ -259,13 +259,13 @@ impl Shape {
         }
     }
 
-    /// After how many bytes of values a read ends early.
+    /// Returns the number of bytes of values after which a read stops early.
     fn max_bytes(self) -> usize {
         if matches!(self, Shape::Batch { .. }) { BATCH_BYTES } else { usize::MAX }
     }
 }
 
-/// Reads and decodes entries. `undefined` where another thread reads them: [`op_openkv_wait`] waits for that.
+/// Reads and decodes entries. Returns `undefined` if another thread reads them: [`op_openkv_wait`] waits for it.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -274,7 +274,7 @@ fn read<'s>(
     shape: Shape,
     eventual: bool,
 ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-    // The state is not borrowed while values are decoded: what restores a blob, say, calls ops of its own.
+    // The state is not borrowed while values are decoded: the deserializer of a blob, for example, calls ops itself.
     let resource = database(&state.borrow(), rid)?;
     let consistency = if eventual { Consistency::Eventual } else { Consistency::Strong };
     let options = ReadOptions::default().consistency(consistency).max_bytes(shape.max_bytes());
@@ -293,7 +293,7 @@ fn read<'s>(
     Ok(v8::undefined(scope).into())
 }
 
-/// A read that another thread does. The shim waits for it before it reads anything else.
+/// A read that another thread performs. The shim waits for it before it reads anything else.
 struct Later {
     entries: BoxFuture<Vec<Vec<ReadEntry>>>,
     shape: Shape,
@@ -305,7 +305,7 @@ struct Later {
 pub(crate) fn op_openkv_wait(
     state: &mut OpState,
 ) -> Result<impl Future<Output = Result<Found, KvError>> + use<>, KvError> {
-    let later = state.try_take::<Later>().ok_or(KvError::Argument("there is no read to wait for"))?;
+    let later = state.try_take::<Later>().ok_or(KvError::Argument("no read is pending"))?;
     let budget = budget(state);
     Ok(async move {
         let lists = budget.wait(later.entries).await?;
@@ -313,13 +313,13 @@ pub(crate) fn op_openkv_wait(
     })
 }
 
-/// What a read by another thread found, to be decoded by [`op_openkv_found`].
+/// The entries that another thread read, to be decoded by [`op_openkv_found`].
 pub(crate) struct Found {
     lists: RefCell<Vec<Vec<ReadEntry>>>,
     shape: Shape,
 }
 
-// SAFETY: it holds nothing that V8's garbage collector knows of.
+// SAFETY: it holds no reference that V8's garbage collector would have to trace.
 unsafe impl GarbageCollected for Found {
     fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
 
@@ -328,7 +328,7 @@ unsafe impl GarbageCollected for Found {
     }
 }
 
-/// Decodes what a read by another thread found, once: the memory is not left to the garbage collector.
+/// Decodes the entries that another thread read. Works once: the memory is freed here, not by the garbage collector.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_found<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -339,12 +339,12 @@ pub(crate) fn op_openkv_found<'s>(
 }
 
 impl Found {
-    /// What was found of keys, one after the other.
+    /// Returns the entries of several keys, in the order of the keys.
     pub fn of_keys(lists: Vec<Vec<ReadEntry>>) -> Self {
         Self { shape: Shape::Entries { count: lists.len() }, lists: RefCell::new(lists) }
     }
 
-    /// Decodes what was found, as the op that read it would have returned it.
+    /// Decodes the entries in the form that the op of the read returns.
     pub fn decode<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
@@ -363,12 +363,12 @@ impl Found {
     }
 }
 
-/// Decodes the entries of a read, up to so many bytes of values. That depends on nothing but the data: who writes where it lists
-/// finds the same batches each time.
+/// Decodes the entries of a read, up to `max_bytes` of values. The limit depends on the data only, not on time, so that the
+/// batches of a listing are the same on each run.
 struct Collector<'s> {
     keys: KeyDecoder<'s>,
     values: Decoder<'s>,
-    /// That of the entry before: one commit may have written many.
+    /// The versionstamp of the previous entry, for reuse: one commit may have written many entries.
     versionstamp: Option<(Versionstamp, v8::Local<'s, v8::Value>)>,
     entries: SmallVec<[(usize, Decoded<'s>); 1]>,
     bytes: usize,
@@ -409,7 +409,7 @@ impl<'s> Collector<'s> {
             None => v8::undefined(scope).into(),
         };
         let versionstamp = match self.versionstamp {
-            Some((before, made)) if before == entry.versionstamp => made,
+            Some((before, string)) if before == entry.versionstamp => string,
             _ => versionstamp_to_v8(scope, entry.versionstamp),
         };
         self.versionstamp = Some((entry.versionstamp, versionstamp));
@@ -424,12 +424,12 @@ impl<'s> Collector<'s> {
     }
 }
 
-/// A versionstamp as scripts see it: a string of 20 hexadecimal digits.
+/// Returns a versionstamp as scripts see it: a string of 20 hexadecimal digits.
 pub(crate) fn versionstamp_to_v8<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     versionstamp: Versionstamp,
 ) -> v8::Local<'s, v8::Value> {
     let digits = versionstamp.to_hex();
     let string = v8::String::new_from_one_byte(scope, &digits, v8::NewStringType::Normal);
-    string.expect("twenty digits are no long string").into()
+    string.expect("20 characters are within V8's maximum string length").into()
 }

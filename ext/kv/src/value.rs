@@ -1,4 +1,4 @@
-//! JavaScript values as stored values, and back.
+//! Converts JavaScript values to stored values, and back.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,24 +11,24 @@ use openkv_engine::{Value, ValueRef};
 use crate::error::KvError;
 use crate::key::{bytes_from_v8, bytes_to_v8};
 
-/// What a value may be, besides what V8 knows by itself.
+/// The classes and functions of the shim by which values are encoded that V8 cannot serialize alone.
 pub(crate) struct Classes {
     u64: v8::Global<v8::Function>,
     brand: v8::Global<v8::Symbol>,
     to_stored: v8::Global<v8::Function>,
     deserializers: v8::Global<v8::Object>,
-    /// The type of the object that the host could not restore, from there until the read of it fails.
+    /// The type of the host object that could not be restored, until the read returns its error.
     unknown: RefCell<Option<String>>,
 }
 
 impl Classes {
     fn of(state: &RefCell<OpState>) -> Result<Rc<Self>, KvError> {
-        state.borrow().try_borrow::<Rc<Self>>().cloned().ok_or(KvError::Argument("no database was opened yet"))
+        state.borrow().try_borrow::<Rc<Self>>().cloned().ok_or(KvError::Argument("no database has been opened yet"))
     }
 }
 
-/// Tells the class of 64-bit unsigned integers, the symbol of the function by which an object of the host says what it is
-/// serialized as, the function that says what is stored of that, and the functions that restore such objects, by their type.
+/// Registers the class of 64-bit unsigned integers; the symbol of the method that returns the serializable form of a host
+/// object; the function that turns this form into the stored one; and the functions that restore host objects, by type.
 #[op2]
 pub(crate) fn op_openkv_set_classes(
     state: &mut OpState,
@@ -40,8 +40,8 @@ pub(crate) fn op_openkv_set_classes(
     state.put(Rc::new(Classes { u64, brand, to_stored, deserializers, unknown: RefCell::default() }));
 }
 
-/// Encodes a value: bytes as they are, a bigint as a `u64` where it is said to be one, and everything else in V8's
-/// serialization format. Returns none where the value cannot be stored, after V8 has thrown why.
+/// Encodes a value: bytes unchanged, a bigint as a `u64` if `u64` is set, and everything else in V8's serialization format.
+/// Returns `None` if V8 has thrown an exception.
 pub(crate) fn encode<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -51,11 +51,11 @@ pub(crate) fn encode<'s>(
     if u64 {
         return match v8::Local::<v8::BigInt>::try_from(value).map(|int| int.u64_value()) {
             Ok((int, true)) => Ok(Some(Value::U64(int))),
-            _ => Err(KvError::Argument("a KvU64 holds a bigint of 64 bits without a sign")),
+            _ => Err(KvError::Argument("the value of a KvU64 must be an unsigned 64-bit bigint")),
         };
     }
     if let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(value) {
-        // Others may be writing to bytes that are shared.
+        // Another thread may be writing to shared memory.
         return match view.buffer(scope) {
             Some(buffer) if v8::Local::<v8::Value>::from(buffer).is_shared_array_buffer() => Err(KvError::SharedBytes),
             _ => Ok(Some(Value::Bytes(bytes_from_v8(view.into())))),
@@ -64,7 +64,7 @@ pub(crate) fn encode<'s>(
     Ok(serialize(scope, state, value)?.map(Value::V8))
 }
 
-/// Serializes a value in V8's format. Returns none where [`encode`] does.
+/// Serializes a value in V8's format. Returns `None` if V8 has thrown an exception.
 fn serialize<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -94,12 +94,12 @@ pub(crate) fn op_openkv_serialize<'s>(
     state: Rc<RefCell<OpState>>,
     message: v8::Local<'s, v8::Value>,
 ) -> Result<Uint8Array, KvError> {
-    // Where there are no bytes, the script sees the exception that was thrown.
+    // Without bytes, an exception is pending, and the script sees that instead.
     Ok(serialize(scope, &state, message)?.unwrap_or_default().into())
 }
 
-/// Stores objects of the host, as deno_core does: a number with all bits set, then the plain object that the function
-/// returns which the object has by its brand. Where that names memory of this process, `to_stored` puts the contents there.
+/// Serializes host objects as deno_core does: a number with all bits set, then the plain object that the object's branded method
+/// returns. If this refers to memory of the process, `to_stored` replaces the reference by the contents.
 struct Branded<'s> {
     brand: v8::Local<'s, v8::Symbol>,
     to_stored: v8::Local<'s, v8::Function>,
@@ -161,7 +161,7 @@ impl v8::ValueSerializerImpl for Branded<'_> {
     }
 }
 
-/// Decodes values, straight from the database's memory.
+/// Decodes values directly from the database's memory.
 pub(crate) struct Decoder<'s> {
     u64: v8::Local<'s, v8::Function>,
     deserializers: v8::Local<'s, v8::Object>,
@@ -169,7 +169,7 @@ pub(crate) struct Decoder<'s> {
 }
 
 impl<'s> Decoder<'s> {
-    /// A decoder with the classes that the shim told.
+    /// Returns a decoder with the classes that the shim registered.
     pub fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>) -> Result<Self, KvError> {
         let classes = Classes::of(state)?;
         Ok(Self {
@@ -212,14 +212,14 @@ impl<'s> Decoder<'s> {
     }
 }
 
-/// Restores objects of the host: blobs, keys of WebCrypto and so on. deno_core writes such an object as a number with
-/// all bits set, then a plain object that names its type.
+/// Restores host objects such as blobs and WebCrypto keys. deno_core writes such an object as a number with all bits set, then a
+/// plain object that names its type.
 struct HostObjects<'s> {
     deserializers: v8::Local<'s, v8::Object>,
     classes: Rc<Classes>,
 }
 
-/// The longest name of a type that an error tells. It comes from the file, and may be anything.
+/// The maximum length of a type name in an error message. The name comes from the file, and may be anything.
 const MAX_TYPE_NAME: usize = 64;
 
 impl v8::ValueDeserializerImpl for HostObjects<'_> {
@@ -233,8 +233,8 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
             return None;
         }
         let data = deserializer.read_value(scope.get_current_context())?;
-        // V8 aborts the process where code of the script runs without this. Any step may run some, as of a getter that all
-        // objects inherit.
+        // Without this scope, V8 aborts the process when script code runs. Each step below may run some, such as a getter on
+        // `Object.prototype`.
         let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
         let scope = &mut scope.init();
         let name = v8::String::new(scope, "type")?;
@@ -242,8 +242,8 @@ impl v8::ValueDeserializerImpl for HostObjects<'_> {
         let ty = v8::Local::<v8::String>::try_from(ty).ok()?;
         let restore = self.deserializers.get(scope, ty.into())?;
         let Ok(restore) = v8::Local::<v8::Function>::try_from(restore) else {
-            let is_told = ty.length() <= MAX_TYPE_NAME;
-            *self.classes.unknown.borrow_mut() = is_told.then(|| ty.to_rust_string_lossy(scope));
+            let is_short = ty.length() <= MAX_TYPE_NAME;
+            *self.classes.unknown.borrow_mut() = is_short.then(|| ty.to_rust_string_lossy(scope));
             return None;
         };
         let receiver = v8::null(scope).into();

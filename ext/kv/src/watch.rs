@@ -11,7 +11,7 @@ use crate::read::{Found, KeysArgument};
 
 struct WatchResource {
     watch: AsyncRefCell<Watch>,
-    /// The entries that the last event came with, until the shim takes them.
+    /// The entries of the last event, until the shim takes them.
     entries: RefCell<Vec<Option<Entry>>>,
     closed: CancelHandle,
 }
@@ -40,9 +40,9 @@ pub(crate) fn op_openkv_watch(
     Ok(state.resource_table.add(resource))
 }
 
-/// What a watch waited for, as the shim takes it.
+/// The values that [`op_openkv_watch_next`] returns. The watch has ended.
 const ENDED: u8 = 0;
-/// A key may have changed: the shim reads them.
+/// A key may have changed: the shim reads the keys.
 const CHANGED: u8 = 1;
 /// [`op_openkv_watched`] has the entries.
 const ENTRIES: u8 = 2;
@@ -67,7 +67,7 @@ pub(crate) async fn op_openkv_watch_next(state: Rc<RefCell<OpState>>, #[smi] rid
     })
 }
 
-/// Decodes the entries of the keys that a watch came with, as those of a read of the keys.
+/// Decodes the entries of the last event, in the form of [`op_openkv_get_many`](crate::read::op_openkv_get_many).
 #[op2(reentrant)]
 pub(crate) fn op_openkv_watched<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -80,7 +80,7 @@ pub(crate) fn op_openkv_watched<'s>(
     Found::of_keys(lists).decode(scope, &state)
 }
 
-/// Says why there is no watch in a host without streams.
+/// Returns the error for a host without streams, where watches are not supported.
 #[op2(fast)]
 pub(crate) fn op_openkv_refuse_watch() -> Result<(), KvError> {
     Err(KvError::NoStreams)

@@ -1,4 +1,4 @@
-//! TypeScript to JavaScript: for the scripts that the runtime runs, and for extensions when they are built.
+//! Transpiles TypeScript to JavaScript: scripts when the runtime loads them, and extensions at build time.
 
 mod extension;
 mod repl;
@@ -12,29 +12,29 @@ pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource, TranspileError};
 pub use extension::{is_needed, transpile_extension};
 pub use repl::{InputError, is_incomplete, transpile_input};
 
-/// What JSX becomes. A comment in a module, such as `@jsxImportSource`, has the last word.
+/// How JSX is transpiled. A pragma in a module, such as `@jsxImportSource`, takes precedence.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Jsx {
-    /// Calls of a function, React's without another.
+    /// To calls of a function, React's by default.
     Classic {
         /// The function.
         factory: Option<String>,
-        /// What stands for a fragment.
+        /// The component that represents fragments.
         fragment_factory: Option<String>,
     },
-    /// Calls of functions that are imported.
+    /// To calls of functions that are imported automatically.
     Automatic {
-        /// From where.
+        /// The specifier to import them from.
         import_source: Option<String>,
-        /// Whether the calls say where in the source they are.
+        /// Whether the calls include their position in the source.
         development: bool,
     },
-    /// Strings, with calls where they change.
+    /// To static strings, with calls for the dynamic parts.
     Precompile {
-        /// From where functions are imported.
+        /// The specifier to import the functions from.
         import_source: Option<String>,
-        /// Elements that become calls.
+        /// Elements that are always transpiled to calls.
         skip_elements: Option<Vec<String>>,
     },
 }
@@ -46,7 +46,7 @@ impl Default for Jsx {
 }
 
 impl Jsx {
-    /// From where functions are imported, unless a module says otherwise.
+    /// Returns the specifier to import functions from, unless a pragma overrides it.
     pub fn import_source(&self) -> Option<&str> {
         match self {
             Self::Classic { .. } => None,
@@ -54,7 +54,7 @@ impl Jsx {
         }
     }
 
-    /// Which module of the import source has the functions.
+    /// Returns the module of the import source that exports the functions.
     pub fn import_module(&self) -> &'static str {
         match self {
             Self::Automatic { development: true, .. } => "jsx-dev-runtime",
@@ -87,28 +87,28 @@ impl Jsx {
     }
 }
 
-/// What decorators become.
+/// How decorators are transpiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decorators {
-    /// Those of ECMAScript.
+    /// As those of ECMAScript.
     #[default]
     Ecma,
-    /// Those that TypeScript had before, with `experimentalDecorators`.
+    /// As the older ones of TypeScript, with `experimentalDecorators`.
     Experimental {
-        /// Whether they find the types of what they decorate, by `Reflect.metadata`.
+        /// Whether to emit the types of declarations, by `Reflect.metadata`.
         emit_metadata: bool,
     },
 }
 
-/// The compiler options that change what runs.
+/// The compiler options that affect the emitted JavaScript.
 #[derive(Clone, Debug, Default)]
 pub struct CompilerOptions {
-    /// What JSX becomes.
+    /// How JSX is transpiled.
     pub jsx: Jsx,
-    /// What decorators become.
+    /// How decorators are transpiled.
     pub decorators: Decorators,
-    /// Whether imports stay that only types are used of, unless they are marked as types.
+    /// Whether to keep all imports that are not marked as `type`, even if only types are used of them.
     pub verbatim_module_syntax: bool,
 }
 
@@ -132,14 +132,14 @@ impl CompilerOptions {
 pub struct Transpiled {
     /// The text.
     pub text: String,
-    /// The source map, as JSON, with the source in it.
+    /// The source map, as JSON, including the source.
     pub source_map: String,
 }
 
-/// Transpiles a module that was parsed already.
+/// Transpiles a parsed module.
 ///
 /// # Errors
-/// The module uses what has no counterpart in JavaScript.
+/// The module uses syntax that cannot be transpiled to JavaScript.
 pub fn transpile_parsed(parsed: ParsedSource, options: &CompilerOptions) -> Result<Transpiled, TranspileError> {
     let emit = EmitOptions { source_map: SourceMapOption::Separate, inline_sources: true, ..EmitOptions::default() };
     let emitted = parsed.transpile(&options.transpile_options(), &Default::default(), &emit)?.into_source();

@@ -1,11 +1,11 @@
-//! What the reader of configuration files warns of.
+//! The warnings of deno_config about configuration files.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// Prints each warning once, as Deno words it. Files are read for each module that is tested.
+/// Prints each warning once, with Deno's message: configuration files are read again for each test module.
 struct Warnings(Mutex<BTreeSet<String>>);
 
 impl Log for Warnings {
@@ -27,7 +27,7 @@ impl Log for Warnings {
     fn flush(&self) {}
 }
 
-/// Prints warnings from now on.
+/// Enables the warnings.
 pub(super) fn print() {
     static WARNINGS: Warnings = Warnings(Mutex::new(BTreeSet::new()));
     if log::set_logger(&WARNINGS).is_ok() {

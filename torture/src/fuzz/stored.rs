@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
 use futures_util::FutureExt;
-use openkv_engine::maintenance::{self, Place, Progress};
+use openkv_engine::maintenance::{self, ProblemLocation, Progress};
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
     AtomicWrite, BoxFuture, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand,
@@ -62,7 +62,7 @@ fn maintain(path: &Path) {
     let salvaged = path.with_extension("salvaged");
     if maintenance::salvage(path, &salvaged, false, nothing).is_ok() {
         let problems = maintenance::check(&salvaged, nothing).expect("a new file can be read").problems;
-        assert!(problems.iter().all(|problem| problem.place != Place::File), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.location != ProblemLocation::File), "{problems:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The backend: what a database over SQLite does with a call.
+//! The backend over SQLite: dispatches each call to a read on this thread, a background read, or the writer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -16,8 +16,7 @@ use crate::sqlite::file::lifecycle;
 use crate::sqlite::options::Options;
 use crate::sqlite::read::background::Background;
 use crate::sqlite::read::reader;
-use crate::sqlite::read::readers::{Readers, Reading};
-use crate::sqlite::read::scan;
+use crate::sqlite::read::readers::Readers;
 use crate::sqlite::write::delivery;
 use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::Closing;
@@ -28,8 +27,8 @@ use crate::{
     ReadOptions, Result, Visitor, WatchEvent,
 };
 
-/// Waits until the databases that were closed are closed by their threads, but no longer than this. Only one that another process
-/// kept from being closed needs it, see [`Database::close`].
+/// Waits until the threads of closed databases have closed their files, up to a timeout. Needed only for files that were locked by
+/// another process, see [`Database::close`].
 pub fn wait_closed(timeout: Duration) {
     close_again(Closing::Finish, timeout);
 }
@@ -39,43 +38,43 @@ fn close_again(closing: Closing, timeout: Duration) {
     lifecycle::wait_closed(timeout);
 }
 
-/// Closes all databases that the process has open, as at its end: messages whose handlers run are requeued. Waits until they
-/// are closed, but no longer than this.
+/// Closes all open databases of the process before it exits: messages whose handlers are running are requeued. Waits until the
+/// files are closed, up to a timeout.
 pub fn close_all(timeout: Duration) {
     let databases: Vec<_> = OPEN.lock().values().filter_map(Weak::upgrade).collect();
     databases.iter().for_each(|database| database.close());
     close_again(Closing::Abandon, timeout);
 }
 
-/// The databases that the process has open, by their addresses.
+/// The open databases of the process, by their addresses.
 static OPEN: LazyLock<Mutex<HashMap<usize, Weak<Handle>>>> = LazyLock::new(Default::default);
 
-/// The backend over SQLite. It is closed when it is dropped.
+/// The backend over SQLite. Closed on drop.
 pub(super) struct Sqlite {
     handle: Arc<Handle>,
 }
 
-/// What a database is. [`close_all`] finds it as well.
+/// The state of a database, shared with [`close_all`].
 struct Handle {
     options: Options,
     in_flight: Arc<InFlight>,
     background: Arc<Background>,
-    /// None once closed.
+    /// `None` once closed.
     open: Mutex<Option<Open>>,
 }
 
 struct Open {
-    /// Closed before the writer, which is then the last one, and empties the WAL.
+    /// Closed before the writer, whose connection is then the last one, and truncates the WAL.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    /// The watches that end when the database is closed.
+    /// The watches to end when the database is closed.
     watches: Vec<Watcher>,
-    /// Dropped when the database is closed, for those that wait for messages.
+    /// Dropped when the database is closed, which notifies the listeners.
     closed: watch::Sender<()>,
 }
 
 impl Sqlite {
-    /// A database of a writer, which is released where the connection for reads could not be opened.
+    /// Returns a database that uses a writer. Releases the writer if the read connection could not be opened.
     pub fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Database> {
         let limits = options.limits.clone();
         Ok(Database::new(Self::of(writer, reader, options)?, limits))
@@ -101,20 +100,20 @@ fn handle_of(database: &Database) -> &Handle {
     unsafe { &(*backend.cast::<Sqlite>()).handle }
 }
 
-/// The writer of an open database.
+/// Returns the writer of an open database.
 #[cfg(test)]
 pub(super) fn writer_of(database: &Database) -> Arc<Writer> {
     handle_of(database).writer().expect("the database is open")
 }
 
-/// The connections for reads of an open database.
+/// Returns the read connections of an open database.
 #[cfg(test)]
 pub(super) fn readers_of(database: &Database) -> Arc<Readers> {
     handle_of(database).readers().expect("the database is open")
 }
 
 impl Sqlite {
-    /// Reads a file as it is now, or after the writes in flight, on a thread of its own.
+    /// Reads a snapshot of a file on a new thread. If `is_pending`, the snapshot begins after the writes in flight.
     fn read_snapshot<T: Send + 'static>(
         &self,
         writer: &Writer,
@@ -123,15 +122,15 @@ impl Sqlite {
     ) -> Result<BoxFuture<T>> {
         let connection = match writer.open_reader() {
             Ok(connection) => connection,
-            // The writer has its connection already.
+            // Without file descriptors for another connection, that of the writer is used.
             Err(_) if !can_open(CONNECTION_FILES) => return Ok(writer.run(read)),
             Err(error) => return Err(error),
         };
-        let (answer, answered) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let background = self.handle.background.clone();
         let begin = move || match reader::begin_snapshot(connection) {
-            Ok(snapshot) => background.read(snapshot, read, answer),
-            Err(error) => drop(answer.send(Err(error))),
+            Ok(snapshot) => background.read(snapshot, read, reply),
+            Err(error) => drop(reply.send(Err(error))),
         };
         if is_pending {
             drop(writer.run(move |_| {
@@ -141,7 +140,7 @@ impl Sqlite {
         } else {
             begin();
         }
-        Ok(Box::pin(async move { answered.await.map_err(|_| Error::Closed)? }))
+        Ok(Box::pin(async move { result.await.map_err(|_| Error::Closed)? }))
     }
 }
 
@@ -177,7 +176,7 @@ impl Handle {
 impl LocalReads for Sqlite {
     fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
         let readers = self.handle.readers()?;
-        reader::read(&readers.lock().connection, self.handle.options.clock.now(), reads, visitor)
+        readers.begin()?.read(self.handle.options.clock.now(), reads, visitor)
     }
 
     fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
@@ -186,16 +185,7 @@ impl LocalReads for Sqlite {
             return Ok(false);
         }
         let readers = self.handle.readers()?;
-        let Reading { connection, scan } = readers.lock();
-        let _bounded = scan.bound();
-        let result = reader::read(&connection, options.clock.now(), reads, &mut |i, entry| {
-            scan.found();
-            visitor(i, entry)
-        });
-        match result {
-            Err(error) if scan::is_interrupted(&error) => Ok(false),
-            result => result.map(|()| true),
-        }
+        readers.begin()?.try_read(options.clock.now(), reads, visitor)
     }
 }
 
@@ -220,7 +210,7 @@ impl Backend for Sqlite {
     }
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
-        later(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
+        with_writer(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
@@ -234,7 +224,7 @@ impl Backend for Sqlite {
             match writer.memory() {
                 Some(memory) if !is_pending => Ok(ready(count(&memory.lock()))),
                 Some(_) => Ok(writer.run(count)),
-                // A connection of its own: the reads of this database do not wait for a count.
+                // On a connection of its own, so that the count does not block reads of this database.
                 None => self.read_snapshot(&writer, is_pending, count),
             }
         };
@@ -244,7 +234,7 @@ impl Backend for Sqlite {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
         let delete =
             |writer: Arc<Writer>| writer.delete_range(start.to_vec(), end.to_vec(), limit, &self.handle.in_flight);
-        Some(later(self.handle.writer(), delete))
+        Some(with_writer(self.handle.writer(), delete))
     }
 
     fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>> {
@@ -282,10 +272,10 @@ impl Backend for Sqlite {
     }
 }
 
-/// The answer to what was checked already, or the error that was found.
-fn later<T: Send + 'static>(
-    checked: Result<Arc<Writer>>,
-    ask: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
+/// Returns the future of a call to the writer, or one of the error if the database is closed.
+fn with_writer<T: Send + 'static>(
+    writer: Result<Arc<Writer>>,
+    call: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
 ) -> BoxFuture<T> {
-    checked.map_or_else(|error| ready(Err(error)), ask)
+    writer.map_or_else(|error| ready(Err(error)), call)
 }

@@ -1,4 +1,4 @@
-//! Watches, whether they come with the entries or with the change alone.
+//! Watches, with either kind of events.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn next(watch: &mut Watch) -> WatchEvent {
 }
 
 #[test]
-fn reports_changes_in_either_form() {
+fn watch_reports_changes_with_either_kind_of_events() {
     for events in BOTH {
         let database = opened(Options::default().delay(0..=2).events(events));
         let mut watch = database.watch(&[key(0), key(1)]).unwrap();
@@ -33,7 +33,7 @@ fn reports_changes_in_either_form() {
 }
 
 #[test]
-fn slow_reader_finds_the_last_state() {
+fn slow_reader_receives_the_latest_entries() {
     let database = opened(Options::default().events(Events::Entries));
     let mut watch = database.watch(&[key(0)]).unwrap();
     for value in 0..20 {
@@ -48,7 +48,7 @@ fn slow_reader_finds_the_last_state() {
 }
 
 #[test]
-fn reports_expiry() {
+fn watch_reports_expiry() {
     for events in BOTH {
         let database = opened(Options::default().events(events));
         let mut watch = database.watch(&[key(0)]).unwrap();
@@ -61,7 +61,7 @@ fn reports_expiry() {
 }
 
 #[test]
-fn ends_with_the_database() {
+fn watch_ends_when_the_database_is_closed() {
     let database = opened(Options::default().delay(0..=2));
     let mut watch = database.watch(&[key(0)]).unwrap();
     database.close();
@@ -69,7 +69,7 @@ fn ends_with_the_database() {
 }
 
 #[test]
-fn ends_after_an_error_and_can_be_begun_again() {
+fn watch_ends_after_an_error_and_can_be_restarted() {
     let database = opened(Options::default().fault(0, Fault::Fail));
     let mut watch = database.watch(&[key(0)]).unwrap();
     assert!(matches!(block_on(watch.changed()), Err(Error::Storage(_))));

@@ -1,4 +1,4 @@
-//! `openkv db`: what an operator does with the file of a database.
+//! `openkv db`: the maintenance commands for database files.
 
 mod backup;
 mod check;
@@ -25,7 +25,7 @@ pub(crate) enum Db {
 
 pub(super) fn declare() -> Command {
     Command::new("db")
-        .about("Looks after the file of a database")
+        .about("Checks, copies and repairs database files")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(info::declare())

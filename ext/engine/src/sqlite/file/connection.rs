@@ -14,44 +14,46 @@ use crate::sqlite::file::durability::Durability;
 use crate::sqlite::file::lifecycle;
 use crate::sqlite::file::pinned::Pinned;
 use crate::sqlite::file::schema;
+use crate::sqlite::file::snapshot::Snapshot;
 #[cfg(unix)]
 use crate::sqlite::file::vfs;
 use crate::sqlite::file::wal;
 use crate::{Cause, Error, Result};
 
-/// Statements that a connection keeps prepared: all that the engine has.
+/// The capacity of the cache of prepared statements, which holds all statements of the engine.
 const STATEMENTS: usize = 32;
 
-/// How much of a file a connection keeps in memory, in KiB. With SQLite's own 2 MiB, gets of one in 50,000 small entries take
-/// half as long again.
+/// The size of a connection's page cache, in KiB. With SQLite's default of 2 MiB, random gets among 50,000 small entries take 50%
+/// longer.
 const CACHE: i32 = 8 * 1024;
 
-/// How long to sleep between two attempts to take a lock that another process holds, and how many attempts to make.
-/// A commit holds the lock for about as long as a disk sync; SQLite's own waiting sleeps up to 100 ms at once, which
-/// starves a process among many.
+/// The interval and number of attempts to acquire a lock that another process holds. A commit holds the lock for about as long as
+/// a disk sync; SQLite's own busy handler sleeps up to 100 ms at a time, which starves a process among many.
 const LOCK_INTERVAL: Duration = Duration::from_millis(1);
 const LOCK_ATTEMPTS: i32 = 60_000;
 
-/// After how many attempts to log that a lock is waited for: a second or so.
+/// The number of attempts after which the wait for a lock is logged: about a second.
 const LOGGED_LOCK_ATTEMPTS: i32 = 1000 - 1;
 
-/// How many attempts to make for a lock that can be done without.
+/// The number of attempts to acquire a lock that is not essential.
 const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 
-/// Does not create a file. One that is moved away while it is open may come back: an empty file in its place would make SQLite
-/// delete the WAL.
+/// Does not create the file. A file that is moved away while it is open may come back: a new, empty file in its place would make
+/// SQLite delete the WAL.
 const EXISTING: OpenFlags = OpenFlags::empty();
 
-/// A connection, with the name of its file: SQLite opens and deletes files by that name until the connection is closed.
+/// A connection, and the name of its file, by which SQLite opens and deletes files until the connection is closed.
 pub(crate) struct FileConnection {
     // Dropped before the name.
     connection: Connection,
-    /// None for a database in memory.
+    /// The transaction of a connection for reads, which may stay open between them.
+    snapshot: Option<Snapshot>,
+    /// `None` for a database in memory.
     _file: Option<Arc<Pinned>>,
 }
 
-/// A connection for one thread at a time. The thread that reads may read again from within, as it does where a value
-/// runs code of the host when it is decoded.
+/// A connection for one thread at a time. The lock is reentrant, because decoding a value may run code of the host, which may read
+/// again.
 pub(crate) type SharedConnection = Arc<ReentrantMutex<FileConnection>>;
 
 /// Shares a connection.
@@ -60,7 +62,16 @@ pub(crate) fn shared(connection: FileConnection) -> SharedConnection {
 }
 
 impl FileConnection {
-    /// Closes it. An error is that of a checkpoint, or of an unfinished statement.
+    fn new(connection: Connection, file: Option<Arc<Pinned>>) -> Self {
+        Self { connection, snapshot: None, _file: file }
+    }
+
+    /// Returns the transaction of its reads. None where it has no use for one that stays open.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Closes the connection. Returns the error of a checkpoint, or of an unfinished statement.
     pub fn close(self) -> rusqlite::Result<()> {
         self.connection.close().map_err(|(_, error)| error)
     }
@@ -80,16 +91,16 @@ impl DerefMut for FileConnection {
     }
 }
 
-/// Connects to a file by its pinned name. SQLite's message names the path that was asked for.
+/// Opens a connection to a file by its pinned name. In SQLite's messages, that name is replaced by the requested path.
 pub(crate) fn connect(file: &Arc<Pinned>, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     connect_by(file, &file.file(""), flags)
 }
 
-/// Connects as [`connect`] does, by a name that has the pinned one in it: a URI.
+/// Opens a connection like [`connect`], by a URI that contains the pinned name.
 pub(crate) fn connect_by(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> rusqlite::Result<FileConnection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     match connect_on_vfs(name, flags) {
-        Ok(connection) => Ok(FileConnection { connection, _file: Some(file.clone()) }),
+        Ok(connection) => Ok(FileConnection::new(connection, Some(file.clone()))),
         Err(rusqlite::Error::SqliteFailure(code, Some(message))) => {
             let message = message.replace(&*name.to_string_lossy(), &file.path().to_string_lossy());
             Err(rusqlite::Error::SqliteFailure(code, Some(message)))
@@ -106,8 +117,8 @@ fn connect_on_vfs(name: &Path, flags: OpenFlags) -> rusqlite::Result<Connection>
     Connection::open_with_flags(name, flags)
 }
 
-/// Opens a connection for reads and writes, and brings the file to the present format. Returns with it whether it writes to a
-/// WAL: not to a file that may only be read, and not where the file system has no shared memory.
+/// Opens a connection for reads and writes, and migrates the file to the current format. Also returns whether it uses a WAL: a
+/// read-only file does not, nor does one on a file system without shared memory.
 pub(crate) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> {
     let connection = open(file, OpenFlags::SQLITE_OPEN_CREATE)?;
     let prepare = || -> Result<bool> {
@@ -115,9 +126,8 @@ pub(crate) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> 
             schema::check(&connection)?;
             return Ok(false);
         }
-        schema::refuse_foreign(&connection)?;
-        // The WAL lets reads go on beside a write. It is synced by every commit that is acknowledged: that survives a
-        // power failure.
+        schema::reject_foreign(&connection)?;
+        // The WAL allows reads during a write. Every acknowledged commit syncs it, and so survives a power failure.
         let has_wal = use_wal(&connection)?;
         prepare_to_write(&connection)?;
         schema::migrate(&connection)?;
@@ -127,8 +137,8 @@ pub(crate) fn open_writer(file: &Arc<Pinned>) -> Result<(FileConnection, bool)> 
     Ok((connection, has_wal))
 }
 
-/// Opens a connection as [`open_writer`] does, where nothing is to be waited for: the file is there, in the present format,
-/// nobody has it locked, and no WAL is left to be read. None for any other file, and any failure.
+/// Opens a connection like [`open_writer`] if that takes no waiting: the file exists, in the current format, is not locked, and has
+/// no WAL to recover. Returns `None` for any other file, and on any failure.
 pub(crate) fn try_open_writer(file: &Arc<Pinned>) -> Option<FileConnection> {
     if file.status("-wal").is_ok_and(|wal| wal.size > 0) {
         return None;
@@ -144,26 +154,28 @@ pub(crate) fn try_open_writer(file: &Arc<Pinned>) -> Option<FileConnection> {
     Some(connection)
 }
 
-/// Opens a connection for reads, to a file that a writer has open.
+/// Opens a read connection to a file that a writer has open.
 pub(crate) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     prepare_to_read(file, open(file, EXISTING)?)
 }
 
-/// Opens a connection as [`open_reader`] does, where nobody has the file locked.
+/// Opens a connection like [`open_reader`], but fails if the file is locked.
 pub(crate) fn try_open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
     connection.busy_handler(Some(wait_for_lock))?;
     Ok(connection)
 }
 
-/// Reads a little, so that SQLite opens the WAL as well.
-fn prepare_to_read(file: &Pinned, connection: FileConnection) -> Result<FileConnection> {
+/// Makes a connection read-only, and reads from the file, so that SQLite opens the WAL as well.
+fn prepare_to_read(file: &Pinned, mut connection: FileConnection) -> Result<FileConnection> {
     let read = connection.pragma_update(None, "query_only", true).and_then(|()| keep_pages(&connection));
     read.map_err(|error| Error::from(error).opening(file.path()))?;
+    // SAFETY: it is dropped with the connection.
+    connection.snapshot = unsafe { Snapshot::of(&connection.connection) };
     Ok(connection)
 }
 
-/// Opens a connection for checkpoints, to a file that a writer has open.
+/// Opens a connection for checkpoints of a file that a writer has open.
 pub(crate) fn open_checkpointer(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = open(file, EXISTING)?;
     sync_fully(&connection)?;
@@ -176,7 +188,7 @@ pub(crate) fn open_memory() -> Result<FileConnection> {
     let connection = Connection::open_in_memory()?;
     configure(&connection)?;
     schema::migrate(&connection)?;
-    Ok(FileConnection { connection, _file: None })
+    Ok(FileConnection::new(connection, None))
 }
 
 fn open(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
@@ -189,7 +201,7 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
     let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE | more).map_err(|source| {
         let path = file.path();
         match source.sqlite_error_code() {
-            // Whether it is a directory says the name that was opened: by now, the path may lead to what is none of the caller's.
+            // Checked by the pinned name: the path may lead to another file by now, about which the error must reveal nothing.
             Some(ErrorCode::CannotOpen) => {
                 let is_directory = file.status("").is_ok_and(|status| status.is_directory);
                 Error::cannot_open(path, if is_directory { IS_DIRECTORY } else { open_hint() })
@@ -197,16 +209,16 @@ fn open_without_waiting(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConne
             _ => Error::open(path, Cause::new(source)),
         }
     })?;
-    // The binding sets a handler of its own.
+    // rusqlite sets a busy handler by default.
     connection.busy_handler(None)?;
     configure(&connection)?;
     Ok(connection)
 }
 
-/// Whether the name of the file leads to another than the one that the connection has opened.
+/// Returns whether the name of the file no longer refers to the file that the connection has opened.
 pub(crate) fn has_moved(connection: &Connection) -> bool {
     let mut moved: c_int = 0;
-    // SAFETY: the handle is that of an open connection. SQLite writes an integer to where it is told to.
+    // SAFETY: the connection is open, and SQLite writes an integer to the pointer.
     let result = unsafe {
         ffi::sqlite3_file_control(
             connection.handle(),
@@ -225,7 +237,7 @@ fn prepare_to_write(connection: &Connection) -> Result<()> {
     Durability::Synced.apply(connection)
 }
 
-/// Has a sync wait for the disk itself. On Apple's systems, it would only wait for the disk to have taken the data.
+/// Makes a sync wait for the storage medium. On Apple's systems, `fsync` waits only until the disk has received the data.
 fn sync_fully(connection: &Connection) -> rusqlite::Result<()> {
     if cfg!(target_vendor = "apple") {
         connection.pragma_update(None, "fullfsync", true)?;
@@ -234,15 +246,15 @@ fn sync_fully(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Keeps pages in memory. Reads the file for that.
+/// Sets the size of the page cache, for which SQLite reads the file.
 fn keep_pages(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -CACHE)
 }
 
-/// Keeps statements prepared, once and for all. Without the guarantee of a stable plan, SQLite plans each statement anew
-/// whose limit is a parameter, for each value of it.
+/// Configures the statement cache and the query planner: without the stability guarantee, SQLite prepares a statement again for
+/// each value of a limit parameter.
 ///
-/// A file may come from anyone: what its schema wants to be done is not done.
+/// Also disables triggers, views and functions in the schema, because a file may come from an untrusted source.
 pub(crate) fn configure(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -253,8 +265,8 @@ pub(crate) fn configure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Switches a file to a WAL. While others do the same, SQLite refuses immediately, without asking the handler. Returns whether the
-/// file has one.
+/// Switches a file to WAL mode. Returns whether that succeeded. While another connection does the same, SQLite fails immediately,
+/// without calling the busy handler.
 fn use_wal(connection: &Connection) -> Result<bool> {
     let is_wal = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str()? == "wal");
     let mut attempts = 0;
@@ -266,7 +278,7 @@ fn use_wal(connection: &Connection) -> Result<bool> {
     }
 }
 
-/// Does what waits for a lock, but for a second or so: it can do without.
+/// Runs an operation that waits for a lock for at most about a second.
 pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < BRIEF_LOCK_ATTEMPTS))?;
     let result = operation(connection);
@@ -274,7 +286,7 @@ pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&C
     result
 }
 
-/// Waits before another attempt to take a lock. Returns false after so many that it is not worth another.
+/// Waits before the next attempt to acquire a lock. Returns false when the attempts are used up.
 pub(crate) fn wait_for_lock(attempts: i32) -> bool {
     lifecycle::waits_for_lock(attempts);
     if attempts == LOGGED_LOCK_ATTEMPTS {

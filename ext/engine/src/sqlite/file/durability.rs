@@ -2,18 +2,18 @@ use rusqlite::Connection;
 
 use crate::Result;
 
-/// When a transaction is on the disk.
+/// When a transaction becomes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Durability {
-    /// Together with the next one that is synced. For what a power failure may undo: that a message was taken from the
-    /// queue, or an expired entry removed.
+    /// With the next synced transaction. For changes that a power failure may undo, such as the removal of an expired entry, or the
+    /// claim of a message.
     Deferred,
-    /// Once it is committed.
+    /// With its commit.
     Synced,
 }
 
 impl Durability {
-    /// Sets a connection to it.
+    /// Applies it to a connection.
     pub fn apply(self, connection: &Connection) -> Result<()> {
         let synchronous = match self {
             Durability::Synced => "full",

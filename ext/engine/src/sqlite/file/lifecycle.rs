@@ -1,5 +1,5 @@
-//! When a file is closed: who uses it, and how far its thread is with closing it. Whoever closes a database waits here until the
-//! file is closed, and no longer than another process lets it.
+//! The lifecycle of an open file: the number of its users, and the state of its thread. `close()` waits here until the file is
+//! closed, unless another process holds its lock.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -7,44 +7,44 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// After how many attempts a lock counts as held by another process for long. There is one attempt a millisecond, and a commit
-/// holds the lock for a few.
+/// The number of attempts after which `close()` no longer waits for a lock that another process holds. There is one attempt per
+/// millisecond, and a commit holds the lock for a few milliseconds.
 const LONG_LOCK_ATTEMPTS: i32 = 50;
 
-/// How many files are in a phase in which their threads close them.
+/// The number of files that are being closed by their threads.
 static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
-/// Waits until the threads have closed the files that they are closing, but no longer than this.
+/// Waits until no file is being closed, up to a timeout.
 pub(crate) fn wait_closed(timeout: Duration) {
     let deadline = Instant::now() + timeout;
     CLOSING.1.wait_while_until(&mut CLOSING.0.lock(), |closing| *closing > 0, deadline);
 }
 
-/// The use of a file by this process, from its opening to its end.
+/// The use of a file by this process.
 pub(crate) struct Lifecycle {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    /// How many databases have the file open.
+    /// The number of databases that have the file open.
     users: usize,
-    /// How many have had it open.
+    /// The number of databases that have ever opened it.
     acquired: u64,
     phase: Phase,
-    /// Whether the thread waits for a lock that another process holds for long.
+    /// Whether the thread has been waiting for a lock of another process for [`LONG_LOCK_ATTEMPTS`].
     locked: bool,
 }
 
-/// How far the thread is.
+/// The state of the thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// No database uses the file, and the thread was asked to close it.
+    /// The file is unused, and the thread is closing it.
     Closing,
-    /// All is in the file. Handlers may still finish their messages.
+    /// The WAL is checkpointed, but handlers may still finish their messages.
     Settled,
-    /// The thread takes no more work.
+    /// The thread accepts no more jobs.
     Ended,
     /// The connection is closed.
     Closed,
@@ -69,18 +69,19 @@ impl State {
     }
 }
 
-/// Who was the last one.
+/// The result of [`Lifecycle::release`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Release {
     StillUsed,
-    /// With how many databases have used the file.
+    /// The file is unused now.
     Last {
+        /// See [`Lifecycle::unused`].
         unused: u64,
     },
 }
 
-/// Of a file that one database has open.
 impl Default for Lifecycle {
+    /// Returns the lifecycle of a file with one user.
     fn default() -> Self {
         let state = State { users: 1, acquired: 1, phase: Phase::Open, locked: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
@@ -88,7 +89,7 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// Counts another database. Returns false where it is too late: the thread takes no more work.
+    /// Adds a user. Returns false if the thread accepts no more jobs.
     pub fn acquire(&self) -> bool {
         let mut state = self.state.lock();
         if state.phase.is_over() {
@@ -101,7 +102,7 @@ impl Lifecycle {
         true
     }
 
-    /// Ends the use by one database.
+    /// Removes a user.
     pub fn release(&self) -> Release {
         let mut state = self.state.lock();
         state.users -= 1;
@@ -112,19 +113,19 @@ impl Lifecycle {
         Release::Last { unused: state.acquired }
     }
 
-    /// Whether databases can still use the file by this.
+    /// Returns whether the thread still accepts jobs.
     pub fn is_open(&self) -> bool {
         !self.state.lock().phase.is_over()
     }
 
-    /// How many databases have used the file, if none does any more.
+    /// Returns the number of databases that have ever opened the file, if it is unused now.
     pub fn unused(&self) -> Option<u64> {
         let state = self.state.lock();
         (state.users == 0).then_some(state.acquired)
     }
 
-    /// Lets the thread of an unused file try again to close it: handlers may have finished their messages, or given them up.
-    /// Returns whether there is a thread to wait for.
+    /// Marks an unused file as closing again: handlers may have finished or dropped their messages. Returns whether there is a
+    /// thread to wait for.
     pub fn close_again(&self) -> bool {
         let mut state = self.state.lock();
         let is_unused = state.users == 0 && !state.phase.is_over();
@@ -134,7 +135,7 @@ impl Lifecycle {
         is_unused
     }
 
-    /// Notes that all is in the file, or that it is in use again.
+    /// Records that the WAL is checkpointed, or that the file is in use again.
     pub fn settle(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Closing {
@@ -143,8 +144,8 @@ impl Lifecycle {
         self.changed.notify_all();
     }
 
-    /// Notes that the thread takes no more work. Returns false where a database has used the file since so many had: it may have
-    /// left some.
+    /// Ends the phase in which the thread accepts jobs. Returns false if a database has opened the file since `unused` was read: it
+    /// may have queued some.
     pub fn end(&self, unused: u64) -> bool {
         let mut state = self.state.lock();
         let may_end = state.users == 0 && state.acquired == unused;
@@ -154,23 +155,20 @@ impl Lifecycle {
         may_end
     }
 
-    /// Notes that the connection is closed.
+    /// Records that the connection is closed.
     pub fn closed(&self) {
         self.state.lock().enter(Phase::Closed);
         self.changed.notify_all();
     }
 
-    /// Waits until all is in the file, or until that may take long.
+    /// Waits until the file is settled or closed, or a lock of another process delays that.
     pub fn wait_settled(&self) {
-        self.wait_while(|phase| matches!(phase, Phase::Closing | Phase::Ended));
-    }
-
-    fn wait_while(&self, goes_on: impl Fn(Phase) -> bool) {
-        let waits = |state: &mut State| state.users == 0 && !state.locked && goes_on(state.phase);
+        let is_closing = |phase| matches!(phase, Phase::Closing | Phase::Ended);
+        let waits = |state: &mut State| state.users == 0 && !state.locked && is_closing(state.phase);
         self.changed.wait_while(&mut self.state.lock(), waits);
     }
 
-    /// Notes that the thread waits no more for a lock.
+    /// Records that the thread no longer waits for a lock.
     pub fn unlocked(&self) {
         if LONG_LOCK.take() {
             self.state.lock().locked = false;
@@ -182,16 +180,16 @@ thread_local! {
     /// The file of this thread.
     static FILE: RefCell<Option<Arc<Lifecycle>>> = const { RefCell::new(None) };
 
-    /// Whether this thread has waited for long.
+    /// Whether this thread has set [`State::locked`].
     static LONG_LOCK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes for a file how long this thread waits for locks.
+/// Records long waits for locks of this thread in the lifecycle of its file.
 pub(crate) fn watch_locks(file: Arc<Lifecycle>) {
     FILE.set(Some(file));
 }
 
-/// Notes that this thread waits for a lock, after so many attempts to take it.
+/// Records that this thread waits for a lock, after a number of attempts.
 pub(crate) fn waits_for_lock(attempts: i32) {
     if attempts == LONG_LOCK_ATTEMPTS {
         FILE.with_borrow(|file| {

@@ -1,4 +1,4 @@
-//! The file: its names, its connections, its WAL, and when it is closed.
+//! The database file: its name, connections, schema, WAL and lifecycle.
 
 pub(crate) mod checkpoint;
 pub(crate) mod connection;
@@ -7,6 +7,9 @@ pub(crate) mod lifecycle;
 pub(crate) mod open_file;
 pub(crate) mod pinned;
 pub(crate) mod schema;
+pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 #[cfg(unix)]
 mod vfs;
 mod wal;
+mod wal_index;

@@ -11,19 +11,19 @@ use crate::{Error, FileProblem, Result};
 
 /// A file that a writer has open.
 ///
-/// SQLite goes on with files that were deleted or replaced, and what it writes to them is lost with the process. So they are
-/// looked at with every commit. While a connection is open, nobody who goes by SQLite's rules deletes its WAL.
+/// SQLite continues to use files that were deleted or replaced, and what it writes to them is lost when the process exits. So their
+/// identities are checked with every commit. While a connection is open, no program that follows SQLite's rules deletes its WAL.
 pub(crate) struct OpenFile {
     file: Arc<Pinned>,
     id: FileId,
-    /// The WAL and its index in shared memory. None where the file may only be read, or has no WAL.
-    beside: Option<[(&'static str, FileId); 2]>,
-    /// Why the file takes no more writes.
+    /// The WAL and its index in shared memory, by suffix. `None` for a read-only file, and for one without a WAL.
+    wal_files: Option<[(&'static str, FileId); 2]>,
+    /// Why the file accepts no more writes.
     failure: Arc<OnceLock<Error>>,
 }
 
 impl OpenFile {
-    /// The file of a connection that has read from it.
+    /// Returns the file of a connection that has read from it.
     pub fn new(file: Arc<Pinned>, connection: &Connection, has_wal: bool) -> Result<Self> {
         let moved = || Error::Moved { path: file.path().to_owned() };
         let status = file.status("").map_err(|_| moved())?;
@@ -35,38 +35,38 @@ impl OpenFile {
         }
         let id = |suffix| match file.status(suffix) {
             Ok(status) => Ok((suffix, status.id)),
-            // SQLite could not create it, or somebody deleted it immediately.
+            // SQLite could not create it, or another process has deleted it.
             Err(_) => {
-                let beside = file.path_beside(suffix);
-                Err(Error::cannot_open(file.path(), &format!("{} is not there: open it again", beside.display())))
+                let missing = file.path_with_suffix(suffix);
+                Err(Error::cannot_open(file.path(), &format!("{} does not exist: open it again", missing.display())))
             }
         };
-        let beside = if has_wal { Some([id("-wal")?, id("-shm")?]) } else { None };
-        Ok(Self { id: status.id, beside, failure: Arc::default(), file })
+        let wal_files = if has_wal { Some([id("-wal")?, id("-shm")?]) } else { None };
+        Ok(Self { id: status.id, wal_files, failure: Arc::default(), file })
     }
 
-    /// The identity of the file.
+    /// Returns the identity of the file.
     pub fn id(&self) -> &FileId {
         &self.id
     }
 
-    /// Why the file takes no more writes, once it does not.
+    /// Returns the error of further writes, if the file accepts no more.
     pub fn failure(&self) -> &Arc<OnceLock<Error>> {
         &self.failure
     }
 
-    /// The same file, as if nothing had failed.
+    /// Returns the same file without a recorded failure.
     #[cfg(test)]
     pub fn without_failure(self) -> Self {
         Self { failure: Arc::default(), ..self }
     }
 
-    /// The name of the file, for more connections to it.
+    /// Returns the name of the file, for further connections to it.
     pub fn name(&self) -> &Arc<Pinned> {
         &self.file
     }
 
-    /// Checks that the file and those beside it are still where they were.
+    /// Checks that the file, its WAL and the index of the WAL were not moved or replaced.
     pub fn verify(&self) -> Result<()> {
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
@@ -74,16 +74,16 @@ impl OpenFile {
         if self.is_gone("", &self.id) {
             return Err(Error::Moved { path: self.file.path().to_owned() });
         }
-        for (suffix, id) in self.beside.iter().flatten() {
+        for (suffix, id) in self.wal_files.iter().flatten() {
             if self.is_gone(suffix, id) {
-                return Err(Error::Displaced { path: self.file.path_beside(suffix), is_saved: false });
+                return Err(Error::Displaced { path: self.file.path_with_suffix(suffix), is_saved: false });
             }
         }
         Ok(())
     }
 
-    /// Checks, before a transaction of the writer's connection, that what it writes would not be lost. Where the WAL is gone,
-    /// saves what it holds.
+    /// Checks, before a transaction of the writer's connection, that its changes will not be lost. If the WAL is gone, saves its
+    /// contents.
     ///
     /// # Errors
     /// [`Error::Moved`] or [`Error::Displaced`].
@@ -97,8 +97,8 @@ impl OpenFile {
         }
     }
 
-    /// Checks, after a transaction of the writer's connection, that what it wrote is not lost. Where the WAL is gone, what it
-    /// holds is saved, and the transaction with it.
+    /// Checks, after a transaction of the writer's connection, that its changes are not lost. If the WAL is gone, saves its contents,
+    /// including the transaction.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`].
@@ -113,24 +113,24 @@ impl OpenFile {
         self.file.status(suffix).map_or(true, |status| status.id != *id)
     }
 
-    /// Saves what a WAL holds that the connection still has open, in the file itself. Returns whether that is all there was.
+    /// Checkpoints a WAL that is gone, but still open by the connection. Returns whether all earlier writes are saved.
     fn save(&self, connection: &Connection) -> bool {
-        let Some([(wal, wal_id), (index, index_id)]) = &self.beside else { return false };
+        let Some([(wal, wal_id), (index, index_id)]) = &self.wal_files else { return false };
         let is_wal_gone = self.is_gone(wal, wal_id);
-        // Without its index, others read the WAL from the start on, and may have written to it since.
+        // Without the index, other processes recover the WAL from its start, and may have written to it since.
         let is_index_there = match self.file.status(index) {
             Ok(status) => status.id == *index_id,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        // What others wrote to a WAL in its place, they wrote to a file that they took to be complete.
+        // Other processes that wrote to a new WAL took the file to be complete: a checkpoint would mix up both.
         let is_replaced = self.file.status(wal).is_ok_and(|status| status.id != *wal_id && status.size > 0);
         let may_save = is_index_there && !is_replaced;
         let is_saved = !is_wal_gone || (may_save && checkpoint::run_completely(connection));
         if is_saved || !may_save {
-            // What others put in place is left as it is when the connection is closed.
+            // Closing the connection must not checkpoint or delete the WAL of another process.
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             let gone = if is_wal_gone { wal } else { index };
-            let path = self.file.path_beside(gone);
+            let path = self.file.path_with_suffix(gone);
             let _ = self.failure.set(Error::Displaced { path, is_saved });
         }
         is_saved

@@ -1,12 +1,12 @@
-//! Names of files that go on to lead to where they led when they were checked.
+//! File names that keep referring to the same directory after they were checked.
 //!
-//! Between a check of a path and its use, whoever may write to one of its directories can put another directory or a link in
-//! the place of that one. SQLite uses the path many times: for the file, its WAL, its shared memory and its journal, whenever it
-//! opens or deletes one of them. So a path is resolved once, to a descriptor of its directory. From then on, its files are named
+//! Between the check of a path and its use, any process with write access to one of its directories can replace that one by
+//! another directory or a link. SQLite uses the path many times: for the file, its WAL, its shared memory and its journal, whenever
+//! it opens or deletes one of them. So a path is resolved once, to a descriptor of its directory. From then on, its files are named
 //! by this descriptor: `/proc/self/fd/N/NAME`.
 //!
-//! That takes Linux, with `/proc`, and SQLite's own file system. Elsewhere, a file is named by its absolute path, which SQLite
-//! finds to be free of links when it opens it. See [`FileId`] for what is noticed there.
+//! This requires Linux, with `/proc`, and SQLite's own VFS. Elsewhere, a file is named by its absolute path, in which SQLite
+//! checks for links when it opens the file. A replaced file is then detected by its [`FileId`].
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -18,59 +18,59 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The name of a file in its directory, with those of the files that SQLite keeps beside it.
+/// The name of a file in its directory. SQLite adds suffixes to it for the WAL and other files.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     directory: Arc<Directory>,
     name: OsString,
-    /// The path for messages: the one that was resolved, unless they are to name another.
+    /// The path for messages: the one that was resolved, unless replaced by [`Pinned::named`].
     path: PathBuf,
 }
 
 impl Pinned {
-    /// Resolves a path to a file that need not be there yet. Its directory must be.
+    /// Resolves a path to a file that need not exist. Its directory must exist.
     ///
     /// # Errors
-    /// That of the operating system. Where links are not followed, one in the path of the directory is an error of [`is_link`].
-    /// SQLite opens none in the place of the file itself.
+    /// The error of the operating system. Unless links are followed, a link in the path of the directory is an error for which
+    /// [`is_link`] returns true. A link in the place of the file itself is rejected by SQLite.
     pub fn resolve(path: &Path, follow_links: bool) -> io::Result<Self> {
         let (directory, name) = Directory::resolve(path, follow_links)?;
         Ok(Self { directory, name, path: path.to_owned() })
     }
 
-    /// A file in a directory that was resolved already, and the path to give in messages.
+    /// Returns a file in a resolved directory, with its path for messages.
     pub fn within(directory: Arc<Directory>, name: &str, path: &Path) -> Self {
         Self { directory, name: name.into(), path: path.to_owned() }
     }
 
-    /// Has messages name the file by another path, where there is one.
+    /// Replaces the path for messages, if another is given.
     pub fn named(self, path: Option<&Path>) -> Self {
         Self { path: path.map_or(self.path, Path::to_owned), ..self }
     }
 
-    /// The path for messages alone: it may lead elsewhere by now.
+    /// Returns the path, for messages only: it may refer to another file by now.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory that the file is in.
+    /// Returns the directory of the file.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
-    /// The name of the file in its directory.
+    /// Returns the name of the file in its directory.
     pub fn name(&self) -> &OsStr {
         &self.name
     }
 
-    /// A path by which the operating system finds the file, or the one that SQLite keeps beside it under a suffix, for as long
-    /// as this is kept. Not for messages.
+    /// Returns a path to the file, or to the one with a suffix, that the operating system can open as long as `self` exists. Not for
+    /// messages.
     pub fn file(&self, suffix: &str) -> PathBuf {
         self.directory.file(&self.with_suffix(suffix))
     }
 
-    /// The path of the file beside it under a suffix, for messages. That is beside the file, not beside a link to it.
-    pub fn path_beside(&self, suffix: &str) -> PathBuf {
+    /// Returns the path of the file with a suffix, for messages. It is in the directory of the file, not in that of a link to it.
+    pub fn path_with_suffix(&self, suffix: &str) -> PathBuf {
         let name = self.with_suffix(suffix);
         match self.directory.base.canonicalize() {
             Ok(directory) if self.path.file_name() != Some(&self.name) => directory.join(name),
@@ -78,15 +78,15 @@ impl Pinned {
         }
     }
 
-    /// Looks at the file, or at the one beside it under a suffix. Does not follow a link in its place.
+    /// Returns the status of the file, or of the one with a suffix. Does not follow a link in its place.
     pub fn status(&self, suffix: &str) -> io::Result<Status> {
         self.directory.status(&self.with_suffix(suffix))
     }
 
-    /// Removes the file if there is nothing in it: one that was created, and then could not be opened.
+    /// Removes the file if it is empty: one that was created, but could not be opened.
     pub fn remove_if_empty(&self) {
         if self.status("").is_ok_and(|status| status.size == 0 && !status.is_directory && !status.is_link) {
-            // Nobody needs it, and the next one to open it finds it as empty as it is.
+            // If this fails, the next open finds an empty file, which is harmless.
             let _ = std::fs::remove_file(self.file(""));
         }
     }
@@ -98,9 +98,9 @@ impl Pinned {
     }
 }
 
-/// What is known of a file without opening it.
+/// The status of a file, read without opening it.
 pub(crate) struct Status {
-    /// Which file it is.
+    /// The identity of the file.
     pub id: FileId,
     /// Its size in bytes.
     pub size: u64,
@@ -108,14 +108,14 @@ pub(crate) struct Status {
     pub is_directory: bool,
     /// Whether it is a symbolic link.
     pub is_link: bool,
-    /// Whether it has other names: hard links.
+    /// Whether it has other names, that is, hard links.
     pub has_other_names: bool,
 }
 
-/// What makes two paths one file.
+/// The identity of a file, independent of its path.
 ///
-/// Found without opening the file: where a process closes any descriptor of a file, POSIX drops all the locks that the
-/// process has on it, and SQLite's are among them.
+/// Determined without opening the file: when a process closes any descriptor of a file, POSIX drops all locks that the process has
+/// on it, including SQLite's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
     #[cfg(unix)]
@@ -153,18 +153,18 @@ impl Status {
     }
 }
 
-/// A directory that files are named by.
+/// A resolved directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    /// None where files are named by their paths.
+    /// `None` if files are named by their paths.
     #[cfg(target_os = "linux")]
     descriptor: Option<std::os::fd::OwnedFd>,
-    /// What its files are below.
+    /// The path by which it is opened.
     base: PathBuf,
 }
 
 impl Directory {
-    /// Resolves the directory of a path, and the name in it.
+    /// Splits a path into its directory, which is resolved, and the name in it.
     fn resolve(path: &Path, follow_links: bool) -> io::Result<(Arc<Self>, OsString)> {
         #[cfg(target_os = "linux")]
         if crate::sqlite::file::vfs::name().is_some() && linux::can_name_by_descriptors() {
@@ -173,7 +173,7 @@ impl Directory {
         Self::resolve_path(path, follow_links)
     }
 
-    /// Does so by the path alone.
+    /// Resolves a path without descriptors.
     fn resolve_path(path: &Path, follow_links: bool) -> io::Result<(Arc<Self>, OsString)> {
         let mut path = std::path::absolute(path)?;
         if follow_links {
@@ -189,17 +189,17 @@ impl Directory {
         Ok((Arc::new(directory), name.to_owned()))
     }
 
-    /// A path by which the operating system finds a file in the directory. Not for messages.
+    /// Returns a path to a file in the directory that the operating system can open. Not for messages.
     pub fn file(&self, name: &OsStr) -> PathBuf {
         self.base.join(name)
     }
 
-    /// The directory itself, as [`Directory::file`].
+    /// Returns a path to the directory itself, like [`Directory::file`].
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// Resolves a directory in it, which must not be a link.
+    /// Resolves a subdirectory, which must not be a link.
     pub fn subdirectory(&self, name: &OsStr) -> io::Result<Arc<Self>> {
         #[cfg(target_os = "linux")]
         if let Some(descriptor) = &self.descriptor {
@@ -215,7 +215,7 @@ impl Directory {
         }))
     }
 
-    /// Looks at a file in the directory. Does not follow a link.
+    /// Returns the status of a file in the directory. Does not follow a link.
     pub fn status(&self, name: &OsStr) -> io::Result<Status> {
         #[cfg(target_os = "linux")]
         if let Some(descriptor) = &self.descriptor {
@@ -224,7 +224,7 @@ impl Directory {
         Status::of(&self.base.join(name))
     }
 
-    /// Waits until the names in the directory are on the disk.
+    /// Syncs the directory entries to disk.
     pub fn sync(&self) -> io::Result<()> {
         #[cfg(unix)]
         std::fs::File::open(&self.base)?.sync_all()?;
@@ -232,7 +232,7 @@ impl Directory {
     }
 }
 
-/// Splits a path into its directory and the name in it.
+/// Splits a path into its parent and file name.
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     match path.parent() {
@@ -241,7 +241,7 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     }
 }
 
-/// The error of a link that is not followed.
+/// Returns the error for a link that is not followed.
 #[cfg(unix)]
 pub(crate) fn link() -> io::Error {
     rustix::io::Errno::LOOP.into()
@@ -252,7 +252,7 @@ pub(crate) fn link() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is not followed")
 }
 
-/// Whether an error is that of a link which was not followed, or of links without an end.
+/// Returns whether an error is due to a link that was not followed, or to too many links.
 pub(crate) fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == link().raw_os_error() && error.kind() == link().kind()
 }

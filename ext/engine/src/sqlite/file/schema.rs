@@ -1,10 +1,10 @@
-//! The tables of the file format, and how older files are brought to them. See `docs/file-format.md`.
+//! The tables of the file format, and the migrations of older files. See `docs/file-format.md`.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::{Error, Result};
 
-/// What makes a file of each version out of one of the version before, from the empty file on.
+/// The migrations from each version to the next, beginning with an empty file.
 const MIGRATIONS: [&str; 3] = [
     "create table data_version (
        k integer primary key,
@@ -39,8 +39,8 @@ const MIGRATIONS: [&str; 3] = [
      create index kv_expiration_ms_idx on kv (expiration_ms);",
 ];
 
-/// The condition that an entry has not expired, at the time of a parameter. `expiration_ms` is -1 for never. An entry that
-/// has expired is absent, whether or not the sweep has removed it yet.
+/// The condition that an entry has not expired at the time in a parameter. `expiration_ms` is -1 for an entry that does not expire.
+/// An expired entry counts as absent, whether or not the sweep has removed it yet.
 macro_rules! live {
     ($now:literal) => {
         concat!("(expiration_ms < 0 or expiration_ms > ", $now, ")")
@@ -48,11 +48,11 @@ macro_rules! live {
 }
 pub(crate) use live;
 
-/// The present version of the format.
+/// The current version of the format.
 pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-/// A table of ours: its name, what it may be made of in any version, columns and constraints, and what its text ends with. All
-/// of it [normalized](normalize).
+/// A table of the format: its name, the columns and constraints that it may have in any version, and the suffix of its SQL. All
+/// [normalized](normalize).
 type Table = (&'static str, &'static [&'static str], &'static str);
 
 const TABLES: [Table; 5] = [
@@ -96,18 +96,18 @@ const TABLES: [Table; 5] = [
     ),
 ];
 
-/// The one index, normalized.
+/// The index of the format, normalized.
 const INDEX: &str = "create index kv_expiration_ms_idx on kv(expiration_ms)";
 
-/// All objects but triggers, which are switched off.
+/// All objects except triggers, which are disabled.
 const OBJECTS: &str = "select type, name, tbl_name, sql from sqlite_schema where type <> 'trigger'";
 
-/// Refuses a file in which the tables are not as the format has them, or others have put something on them. A generated
-/// column or an index on an expression runs code of whoever made it, with every read or write.
+/// Checks that the tables are those of the format, without foreign objects on them. A generated column or an index on an expression
+/// runs foreign code with every read or write.
 ///
 /// # Errors
 /// [`Error::ForeignObject`].
-pub(crate) fn refuse_foreign(connection: &Connection) -> Result<()> {
+pub(crate) fn reject_foreign(connection: &Connection) -> Result<()> {
     let mut statement = connection.prepare(OBJECTS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -116,15 +116,15 @@ pub(crate) fn refuse_foreign(connection: &Connection) -> Result<()> {
         let Some(table) = TABLES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(table)) else {
             continue;
         };
-        // An index that a table's own constraints make has no text.
-        if !sql.is_empty() && !is_ours(table, &normalize(sql)) {
+        // The index of a constraint has no SQL.
+        if !sql.is_empty() && !is_expected(table, &normalize(sql)) {
             return Err(Error::ForeignObject { object: format!("{kind} {name}") });
         }
     }
     Ok(())
 }
 
-fn is_ours((name, parts, suffix): &Table, sql: &str) -> bool {
+fn is_expected((name, parts, suffix): &Table, sql: &str) -> bool {
     let body = sql.strip_prefix("create table ").and_then(|sql| sql.strip_prefix(name)?.strip_prefix('('));
     match body.and_then(|body| body.strip_suffix(suffix)?.strip_suffix(')')) {
         Some(body) => split_list(body).all(|part| parts.contains(&part)),
@@ -132,8 +132,8 @@ fn is_ours((name, parts, suffix): &Table, sql: &str) -> bool {
     }
 }
 
-/// SQL in lower case, without white space but between words. Text and comments do not come out the same, and there are none in
-/// ours.
+/// Returns SQL in lower case, with whitespace between words only. String literals and comments are not preserved: the format has
+/// none.
 fn normalize(sql: &str) -> String {
     let is_word = |c: char| c == '_' || c.is_alphanumeric();
     let mut normalized = String::with_capacity(sql.len());
@@ -146,7 +146,7 @@ fn normalize(sql: &str) -> String {
     normalized
 }
 
-/// The parts of a list between commas, those within parentheses aside.
+/// Splits a list at its commas, except those within parentheses.
 fn split_list(list: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     list.split(move |c| {
@@ -159,12 +159,12 @@ fn split_list(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Brings a file to the present version. One that is there must not be [foreign](refuse_foreign).
+/// Migrates a file to the current version. An existing file must have passed [`reject_foreign`].
 pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     if version(connection)? == KNOWN {
         return Ok(());
     }
-    // Another process may be doing the same: the version is read again once no one else can.
+    // Another process may be doing the same: the version is read again under the lock.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
     if found > KNOWN {
@@ -183,9 +183,9 @@ pub(crate) fn migrate(connection: &Connection) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-/// Checks that a file has the present version, and is not [foreign](refuse_foreign).
+/// Checks that a file has the current version, and no [foreign objects](reject_foreign).
 pub(crate) fn check(connection: &Connection) -> Result<()> {
-    refuse_foreign(connection)?;
+    reject_foreign(connection)?;
     match version(connection)? {
         KNOWN => Ok(()),
         found if found > KNOWN => Err(Error::NewerFormat { found, known: KNOWN }),
@@ -193,14 +193,14 @@ pub(crate) fn check(connection: &Connection) -> Result<()> {
     }
 }
 
-/// The version of a file, 0 for an empty one.
+/// Returns the version of a file, or 0 for an empty one.
 pub(crate) fn version(connection: &Connection) -> Result<i64> {
     const VERSION: &str = "select version from migration_state where k = 0";
     if let Ok(version) = connection.query_row(VERSION, [], |row| row.get(0)) {
         return Ok(version);
     }
-    // Without the table, for instance. Whether it is there says a statement, which sees what others did to the schema:
-    // SQLite's own look-up of a table may not.
+    // The table may be missing. A query of the schema sees the changes of other processes, while the lookup of a table by SQLite
+    // may not.
     let table = "select 1 from sqlite_schema where type = 'table' and name = 'migration_state'";
     if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(0);
@@ -214,16 +214,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_of_every_version_are_ours() {
+    fn tables_of_every_version_are_accepted() {
         let connection = Connection::open_in_memory().unwrap();
         for migration in MIGRATIONS {
             connection.execute_batch(migration).unwrap();
-            refuse_foreign(&connection).unwrap();
+            reject_foreign(&connection).unwrap();
         }
     }
 
     #[test]
-    fn objects_of_others_on_the_tables_are_refused_by_name() {
+    fn foreign_objects_on_the_tables_are_rejected_by_name() {
         for (foreign, object) in [
             ("create index other on kv (length(v))", "index other"),
             ("create unique index other on queue (ts)", "index other"),
@@ -241,7 +241,7 @@ mod tests {
             let connection = Connection::open_in_memory().unwrap();
             migrate(&connection).unwrap();
             connection.execute_batch(foreign).unwrap();
-            match refuse_foreign(&connection) {
+            match reject_foreign(&connection) {
                 Err(Error::ForeignObject { object: named }) => assert_eq!(named, object, "{foreign}"),
                 result => panic!("{foreign}: {result:?}"),
             }
@@ -249,17 +249,17 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_others_may_stay() {
+    fn foreign_tables_are_accepted() {
         let connection = Connection::open_in_memory().unwrap();
         migrate(&connection).unwrap();
-        let others = "create table other (kv blob references kv); create index more on other (kv);
+        let foreign = "create table other (kv blob references kv); create index more on other (kv);
             create view seen as select * from kv; create trigger heard after insert on kv begin select 1; end";
-        connection.execute_batch(others).unwrap();
-        refuse_foreign(&connection).unwrap();
+        connection.execute_batch(foreign).unwrap();
+        reject_foreign(&connection).unwrap();
     }
 
     #[test]
-    fn a_file_that_another_process_migrates_meanwhile_is_left_as_it_is() {
+    fn concurrent_migration_runs_once() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Connection::open(directory.path().join("kv.sqlite3")).unwrap();
         let (first, second) = (open(), open());

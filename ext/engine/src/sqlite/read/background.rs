@@ -1,4 +1,4 @@
-//! Reads that take long: each has a thread and a connection of its own, and reads one snapshot. They end when the database is
+//! Long reads: each has its own thread and connection, and reads one snapshot. They are interrupted when the database is
 //! closed, so that none of them keeps the file open.
 
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::read::scan;
 use crate::{Error, Result};
 
-/// After how many steps of SQLite's virtual machine to look whether the database was closed.
+/// How many steps SQLite's virtual machine takes between two checks whether the database was closed.
 const STEPS: i32 = 4096;
 
-/// The reads of one database.
+/// The long reads of one database.
 #[derive(Default)]
 pub(crate) struct Background {
     state: Mutex<State>,
-    ended: Condvar,
+    finished: Condvar,
     stop: Arc<AtomicBool>,
 }
 
@@ -30,32 +30,32 @@ struct State {
     running: usize,
 }
 
-/// A read that runs, until it is dropped.
+/// Counts a read as running until dropped.
 struct Running(Arc<Background>);
 
 impl Background {
-    /// Reads a snapshot, and sends the answer.
+    /// Reads a snapshot on a new thread, and sends the result.
     pub fn read<T: Send + 'static>(
         self: &Arc<Self>,
         snapshot: FileConnection,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-        answer: oneshot::Sender<Result<T>>,
+        reply: oneshot::Sender<Result<T>>,
     ) {
-        // Where the thread cannot be started, there is still someone to tell.
-        let answer = Arc::new(Mutex::new(Some(answer)));
-        let send = |answer: &Mutex<Option<oneshot::Sender<_>>>, result| {
-            if let Some(answer) = answer.lock().take() {
-                let _ = answer.send(result);
+        // Shared with the thread: if it cannot be started, the error is sent from here.
+        let reply = Arc::new(Mutex::new(Some(reply)));
+        let send = |reply: &Mutex<Option<oneshot::Sender<_>>>, result| {
+            if let Some(reply) = reply.lock().take() {
+                let _ = reply.send(result);
             }
         };
         let running = match self.begin(&snapshot) {
             Ok(running) => running,
-            Err(error) => return send(&answer, Err(error)),
+            Err(error) => return send(&reply, Err(error)),
         };
-        let from_thread = answer.clone();
+        let from_thread = reply.clone();
         let run = move || {
             let result = read(&snapshot);
-            // Whoever closes the database waits for this.
+            // Before the result is sent: `close` waits for this.
             drop(snapshot);
             drop(running);
             send(
@@ -64,7 +64,7 @@ impl Background {
             );
         };
         if let Err(error) = thread::Builder::new().name("openkv-reader".into()).spawn(run) {
-            send(&answer, Err(Error::Thread(Arc::new(error))));
+            send(&reply, Err(Error::Thread(Arc::new(error))));
         }
     }
 
@@ -79,18 +79,18 @@ impl Background {
         Ok(Running(self.clone()))
     }
 
-    /// Ends the reads that run, and waits until they have closed their connections.
+    /// Interrupts the running reads, and waits until they have closed their connections.
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
         self.stop.store(true, Ordering::Relaxed);
-        self.ended.wait_while(&mut state, |state| state.running > 0);
+        self.finished.wait_while(&mut state, |state| state.running > 0);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.state.lock().running -= 1;
-        self.0.ended.notify_all();
+        self.0.finished.notify_all();
     }
 }

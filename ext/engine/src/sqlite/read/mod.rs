@@ -1,4 +1,4 @@
-//! Reads: on the caller's thread, or in the background where they take long.
+//! Reads: on the caller's thread, or in the background if they take long.
 
 pub(super) mod background;
 pub(super) mod reader;

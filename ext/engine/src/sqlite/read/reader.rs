@@ -1,13 +1,13 @@
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavior};
 
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::schema::live;
 use crate::sqlite::read::row::blob;
 use crate::{EntryRef, Error, OwnedRead, Read, ReadEntry, Result, ValueRef, Versionstamp, Visitor};
 
-/// A query of the live entries from a key up to another, at a time.
+/// A query for the entries in a range of keys that are live at a time.
 macro_rules! scan {
     ($columns:literal, $rest:literal) => {
         concat!("select ", $columns, " from kv where k >= ?1 and k < ?2 and ", live!("?3"), " ", $rest)
@@ -23,22 +23,28 @@ const COUNT: &str = scan!("count(*)", "");
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
 pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visitor<'_>) -> Result<()> {
-    // One statement is a snapshot by itself; several need a transaction around them. A read from within a visit is part
-    // of the snapshot around it.
+    // A single statement reads one snapshot by itself; several need a transaction. A nested read, from within a visit, is part
+    // of the outer snapshot.
     let _snapshot = match reads {
         [_, _, ..] if connection.is_autocommit() => {
             Some(Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?)
         }
         _ => None,
     };
+    // Reads of many keys look the statement up once.
+    let mut last: Option<(&str, CachedStatement<'_>)> = None;
     for (i, read) in reads.iter().enumerate() {
-        let mut statement = connection.prepare_cached(match read {
+        let sql = match read {
             Read::Key(_) => GET,
             Read::Range { reverse: false, values: true, .. } => SCAN,
             Read::Range { reverse: true, values: true, .. } => SCAN_REVERSE,
             Read::Range { reverse: false, values: false, .. } => SCAN_KEYS,
             Read::Range { reverse: true, values: false, .. } => SCAN_KEYS_REVERSE,
-        })?;
+        };
+        let statement = match &mut last {
+            Some((last_sql, statement)) if *last_sql == sql => statement,
+            last => &mut last.insert((sql, connection.prepare_cached(sql)?)).1,
+        };
         let mut rows = match *read {
             Read::Key(key) => statement.query((key.as_bytes(), now as i64))?,
             Read::Range { start, end, limit, .. } => statement.query((start, end, now as i64, limit))?,
@@ -55,8 +61,8 @@ pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
     Ok(())
 }
 
-/// Checks that an entry is not before where its range begins, as may be in a damaged file: a listing that continues after such an
-/// entry reads it again, and never ends. That it is not past where the range ends is a part of the query.
+/// Checks that an entry is not before the start of its range, which is possible in a corrupt file: a listing that continues
+/// after such an entry would read it again, and never finish. The query itself stops at the end of the range.
 fn check_order(read: Read<'_>, key: &[u8]) -> Result<()> {
     match read {
         Read::Range { start, reverse: false, .. } if key < start => Err(out_of_order()),
@@ -70,7 +76,7 @@ fn out_of_order() -> Error {
     rusqlite::Error::SqliteFailure(corrupt, Some("its entries are out of order".into())).into()
 }
 
-/// Reads in one snapshot, and copies the entries, up to so many bytes of values: one list for each read.
+/// Reads in one snapshot, and copies the entries, up to `max_bytes` of values. Returns one list per read.
 pub(crate) fn read_entries(
     connection: &Connection,
     now: u64,
@@ -88,7 +94,7 @@ pub(crate) fn read_entries(
     Ok(lists)
 }
 
-/// Begins to read one state of a file, whatever is written meanwhile.
+/// Begins a read transaction. The connection then reads one snapshot, regardless of later commits.
 pub(crate) fn begin_snapshot(connection: FileConnection) -> Result<FileConnection> {
     connection.execute_batch("begin")?;
     connection.query_row("select version from data_version where k = 0", [], |_| Ok(()))?;

@@ -1,5 +1,5 @@
-//! The connections for reads of one database. It has one from the beginning, which is all that a program with one thread needs.
-//! Where several threads read at the same time, further ones are opened, up to a few: reads of a WAL do not wait for each other.
+//! The pool of read connections of one database. It starts with one, which is enough for a single-threaded program. When
+//! several threads read at the same time, it opens a few more: in WAL mode, readers do not block each other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -7,27 +7,29 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, ReentrantMutexGuard};
 
-use crate::Result;
 use crate::sqlite::error::{CONNECTION_FILES, can_open};
 use crate::sqlite::file::connection::{FileConnection, SharedConnection, shared};
-use crate::sqlite::read::scan::Scan;
+use crate::sqlite::file::snapshots;
+use crate::sqlite::read::reader;
+use crate::sqlite::read::scan::{self, Scan};
 use crate::sqlite::write::writer::Writer;
+use crate::{Read, Result, Visitor};
 
 /// How many connections to open besides the first.
 const FURTHER: usize = 3;
 
-/// How long to do without a further connection after one could not be opened.
+/// How long to wait after a failure to open a further connection before trying again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Readers {
-    /// Opened with the database: later, the process may have no file descriptor left.
+    /// Opened with the database: later, the process may have run out of file descriptors.
     first: Reader,
     further: [OnceLock<Reader>; FURTHER],
-    /// The connection on which the next thread waits that finds all in use.
+    /// The connection that the next thread waits for if all are in use.
     next: AtomicUsize,
-    /// When to try again to open a further connection. Locked by who opens one.
+    /// When to try again to open a further connection. Locked while one is being opened.
     retry_at: Mutex<Option<Instant>>,
-    /// Opens further connections. None in memory, where the one connection has it all.
+    /// Opens further connections. `None` in memory, where there is only one connection.
     writer: Option<Weak<Writer>>,
 }
 
@@ -36,31 +38,73 @@ struct Reader {
     scan: Scan,
 }
 
-/// A connection that this thread has for a read.
+/// A connection that this thread has locked.
+type Locked<'a> = (&'a Reader, ReentrantMutexGuard<'a, FileConnection>);
+
+/// A read by this thread, until it is dropped.
 pub(crate) struct Reading<'a> {
-    pub connection: ReentrantMutexGuard<'a, FileConnection>,
-    pub scan: &'a Scan,
+    connection: ReentrantMutexGuard<'a, FileConnection>,
+    scan: &'a Scan,
+}
+
+impl<'a> Reading<'a> {
+    fn begin((reader, connection): Locked<'a>) -> Result<Self> {
+        if let Some(snapshot) = connection.snapshot() {
+            snapshot.begin_read(&connection, || snapshots::add(&reader.connection, snapshot))?;
+        }
+        Ok(Self { connection, scan: &reader.scan })
+    }
+
+    /// Reads in the snapshot of the latest commit, or in that of the visit in which this is.
+    pub fn read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+        let result = reader::read(&self.connection, now, reads, visitor);
+        if let (Err(_), Some(snapshot)) = (&result, self.connection.snapshot()) {
+            snapshot.forget();
+        }
+        result
+    }
+
+    /// Reads as [`Reading::read`] does, but scans no further than [`Scan`] says. Returns whether that was enough.
+    pub fn try_read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        let _bounded = self.scan.bound();
+        let result = self.read(now, reads, &mut |i, entry| {
+            self.scan.found();
+            visitor(i, entry)
+        });
+        match result {
+            Err(error) if scan::is_interrupted(&error) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if let Some(snapshot) = self.connection.snapshot() {
+            snapshot.end_read(&self.connection);
+        }
+    }
 }
 
 impl Reader {
-    /// A connection to a file.
+    /// Returns a reader that uses a connection to a file.
     fn of_file(connection: SharedConnection) -> Result<Self> {
         let scan = Scan::default();
         scan.watch(&connection.lock())?;
         Ok(Self { connection, scan })
     }
 
-    fn lock(&self) -> Reading<'_> {
-        Reading { connection: self.connection.lock(), scan: &self.scan }
+    fn lock(&self) -> Locked<'_> {
+        (self, self.connection.lock())
     }
 
-    fn try_lock(&self) -> Option<Reading<'_>> {
-        Some(Reading { connection: self.connection.try_lock()?, scan: &self.scan })
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        Some((self, self.connection.try_lock()?))
     }
 }
 
 impl Readers {
-    /// The connections of a database, with the first.
+    /// Returns a pool with its first connection.
     pub fn new(first: SharedConnection, writer: &Arc<Writer>) -> Result<Self> {
         let is_file = writer.memory().is_none();
         let first = if is_file { Reader::of_file(first)? } else { Reader { connection: first, scan: Scan::default() } };
@@ -73,9 +117,13 @@ impl Readers {
         })
     }
 
-    /// Takes a connection for this thread. Within a visit, that is the one of the visit: what is read from there is a part of its
+    /// Begins a read by this thread. Within a visit, it uses the connection of the visit, so that nested reads are part of its
     /// snapshot.
-    pub fn lock(&self) -> Reading<'_> {
+    pub fn begin(&self) -> Result<Reading<'_>> {
+        Reading::begin(self.lock())
+    }
+
+    fn lock(&self) -> Locked<'_> {
         let of_visit = self.further().find(|reader| reader.connection.is_owned_by_current_thread());
         if let Some(reader) = of_visit {
             return reader.lock();
@@ -88,8 +136,8 @@ impl Readers {
         self.further.iter().map_while(OnceLock::get)
     }
 
-    /// Waits for a connection that others use.
-    fn wait(&self) -> Reading<'_> {
+    /// Waits for a connection that another thread uses.
+    fn wait(&self) -> Locked<'_> {
         let count = 1 + self.further().count();
         match self.next.fetch_add(1, Ordering::Relaxed) % count {
             0 => self.first.lock(),
@@ -97,8 +145,8 @@ impl Readers {
         }
     }
 
-    /// Opens a further connection. None where there are enough, while another thread opens one, or where it would have to be
-    /// waited for, or take the last file descriptors: to wait for a connection that is open is then the better choice.
+    /// Opens a further connection. Returns `None` if there are enough, if another thread is opening one, or if opening it would
+    /// block or use up the last file descriptors: waiting for an open connection is then the better choice.
     fn open(&self) -> Option<&Reader> {
         let slot = self.further.iter().find(|slot| slot.get().is_none())?;
         let writer = self.writer.as_ref()?.upgrade()?;
@@ -116,10 +164,26 @@ impl Readers {
         }
     }
 
+    /// Returns whether a transaction of a connection is open between two reads.
+    #[cfg(test)]
+    pub fn has_open_snapshot(&self) -> bool {
+        [&self.first].into_iter().chain(self.further()).any(|reader| {
+            let connection = reader.connection.lock();
+            connection.snapshot().is_some_and(|snapshot| snapshot.is_open())
+        })
+    }
+
     /// Returns how many connections are open.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         1 + self.further().count()
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        // In memory, it is that of the writer as well, and was never listed.
+        [&self.first].into_iter().chain(self.further()).for_each(|reader| snapshots::remove(&reader.connection));
     }
 }
 
@@ -137,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn read_goes_on_beside_a_visit_of_another_thread() {
+    fn reads_run_during_a_visit_of_another_thread() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory);
         let key = Key::from(["a"]);
@@ -156,7 +220,7 @@ mod tests {
                 };
                 assert_eq!(scope.spawn(other).join().unwrap(), Value::U64(2));
             });
-            assert_eq!(get(), Value::U64(1), "a read in a visit is of its snapshot");
+            assert_eq!(get(), Value::U64(1), "a read within a visit uses its snapshot");
             ControlFlow::Continue(())
         });
         visit.unwrap();
@@ -169,7 +233,7 @@ mod tests {
         let database = open(&directory);
         let key = Key::from(["a"]);
         database.set_blocking(key.clone(), Value::U64(1)).unwrap();
-        // Each thread visits within the visits of those before.
+        // Each visit runs within that of the thread before, so that all connections are in use.
         fn visit(database: &Database, key: &Key, depth: usize) {
             let mut visitor = |_: usize, _: crate::EntryRef<'_>| {
                 if depth > 0 {
@@ -190,6 +254,6 @@ mod tests {
         assert_eq!(count(&database), 1 + super::FURTHER);
 
         database.close();
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the WAL is gone with the last connection");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the last connection removes the WAL");
     }
 }

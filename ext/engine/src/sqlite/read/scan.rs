@@ -1,5 +1,5 @@
-//! How long a read may scan on its caller's thread. Expired entries stay in the file until the sweep removes them, and a read
-//! steps over each of them: a limit on what it finds is none on what it scans.
+//! Bounds how long a read may scan on its caller's thread. Expired entries stay in the file until the sweep removes them, and a
+//! read steps over each of them: the limit on its results does not limit what it scans.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,18 +8,18 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::{Error, Result};
 
-/// After how many steps of SQLite's virtual machine to count one. An expired entry takes some six of them.
+/// How many steps SQLite's virtual machine takes between two calls of the progress handler. An expired entry takes about six.
 const STEPS: i32 = 4096;
 
-/// How many of these a read may take from one entry that it finds to the next: some 30,000 expired entries, a few milliseconds.
-const MOST: u32 = 45;
+/// How many such calls a read may take from one entry to the next: about 30,000 expired entries, or a few milliseconds.
+const MAX_CALLS: u32 = 45;
 
-/// The count of an unbounded read.
+/// The value of [`Scan::left`] for an unbounded read.
 const UNBOUNDED: u32 = u32::MAX;
 
-/// The scan of a read.
+/// The budget of the reads on one connection.
 pub(crate) struct Scan {
-    /// How many times [`STEPS`] may still follow until it is interrupted.
+    /// How many more calls of the progress handler there may be before the read is interrupted.
     left: Arc<AtomicU32>,
 }
 
@@ -29,15 +29,15 @@ impl Default for Scan {
     }
 }
 
-/// A read that is bounded, until this is dropped.
+/// Bounds a read until dropped.
 pub(crate) struct Bounded<'a> {
     scan: &'a Scan,
-    /// How many were left to the read around it.
+    /// What was left to the outer read.
     before: u32,
 }
 
 impl Scan {
-    /// Interrupts the bounded reads of a connection.
+    /// Installs the progress handler, which interrupts the bounded reads of a connection.
     pub fn watch(&self, connection: &Connection) -> Result<()> {
         let left = self.left.clone();
         let count = move || {
@@ -50,16 +50,16 @@ impl Scan {
         Ok(connection.progress_handler(STEPS, Some(count))?)
     }
 
-    /// Bounds the reads of a connection, by whoever has locked it.
+    /// Bounds the reads of a connection that this thread has locked.
     pub fn bound(&self) -> Bounded<'_> {
         let before = self.left.load(Ordering::Relaxed);
-        self.left.store(MOST, Ordering::Relaxed);
+        self.left.store(MAX_CALLS, Ordering::Relaxed);
         Bounded { scan: self, before }
     }
 
     /// Notes that a bounded read found an entry.
     pub fn found(&self) {
-        self.left.store(MOST, Ordering::Relaxed);
+        self.left.store(MAX_CALLS, Ordering::Relaxed);
     }
 }
 
@@ -69,7 +69,7 @@ impl Drop for Bounded<'_> {
     }
 }
 
-/// Whether a read failed because it was interrupted.
+/// Returns whether a read failed because it was interrupted.
 pub(crate) fn is_interrupted(error: &Error) -> bool {
     matches!(error, Error::Storage(error) if error.sqlite_code() == Some(ErrorCode::OperationInterrupted))
 }
@@ -84,7 +84,7 @@ mod tests {
     use crate::{Key, KeyPart, Read, ReadOptions};
 
     #[test]
-    fn a_read_over_many_expired_entries_is_left_to_another_thread() {
+    fn read_over_many_expired_entries_moves_to_another_thread() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kv.sqlite3");
         let database = sqlite::open(Location::file(&path), Options::default()).unwrap();
@@ -103,7 +103,7 @@ mod tests {
         assert!(!local.try_read(&[range], &mut |_, _| ControlFlow::Continue(())).unwrap());
         let found = block_on(local.read_later(&[range], ReadOptions::default())).unwrap().remove(0);
         assert_eq!(found[0].key.as_bytes(), key(1e9));
-        // Those who wait for it themselves read it all.
+        // A blocking read is not bounded.
         assert_eq!(database.read_blocking(&[range]).unwrap(), [found]);
         let last = Read::Range { start: &[], end: &[255], limit: 1, reverse: true, values: true };
         assert!(local.try_read(&[last], &mut |_, _| ControlFlow::Continue(())).unwrap());

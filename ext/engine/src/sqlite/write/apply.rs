@@ -1,4 +1,4 @@
-//! The operations on entries, within a transaction: an atomic write, and the deletion of a range.
+//! The operations on entries within a transaction: an atomic write, and the deletion of a range.
 
 use rusqlite::OptionalExtension;
 
@@ -107,19 +107,19 @@ fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &V
     set(transaction, key, combined.as_ref(), version, expiry)
 }
 
-/// A UUID for a message. UUIDs of one database are in the order of its commits and, within one, of its messages: messages
-/// for the same millisecond are delivered in the order of their ids.
+/// Returns a UUID for a message. UUIDs sort by commit and, within a commit, by message: messages due in the same millisecond are
+/// delivered in the order of their ids.
 fn message_id(transaction: &Transaction<'_>, version: i64, i: usize) -> String {
     let mut bytes = [0; 16];
     bytes[..6].copy_from_slice(&version.to_be_bytes()[2..]);
     bytes[6..8].copy_from_slice(&(i as u16).to_be_bytes());
     transaction.random.fill(&mut bytes[8..]);
-    // Of version 8, which leaves all but the version and the variant to its maker. The version takes four bits of 16: a
-    // write has far fewer than 4096 messages.
+    // UUID version 8 has custom contents except for the version and variant bits. The version takes four of the 16 bits of the
+    // index: a write has far fewer than 4096 messages.
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
-/// A UUID for a message that has none.
+/// Returns a UUID for a message without a valid id.
 pub(crate) fn new_message_id(transaction: &Transaction<'_>) -> String {
     message_id(transaction, transaction.version(), usize::from(u16::MAX))
 }
@@ -131,8 +131,8 @@ fn enqueue(transaction: &Transaction<'_>, enqueue: &Enqueue, id: String) -> Resu
     requeue(transaction, deliver_at, id, &enqueue.message, &backoff, &json(&keys)?)
 }
 
-/// Adds a message to deliver at a time, with its schedule and keys as JSON. One whose id is taken, which only damage causes,
-/// gets another.
+/// Adds a message to deliver at a time, with its schedule and keys as JSON. A duplicate id, which only a corrupt file has, is
+/// replaced.
 pub(crate) fn requeue(
     transaction: &Transaction<'_>,
     time: i64,
@@ -150,7 +150,7 @@ pub(crate) fn requeue(
     Ok(())
 }
 
-/// Gives keys the message that could not be delivered.
+/// Stores a message that could not be delivered under its keys.
 pub(crate) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>, message: &[u8]) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
@@ -160,7 +160,7 @@ pub(crate) fn set_undelivered(transaction: &Transaction<'_>, keys: Vec<Vec<u8>>,
         .try_for_each(|key| set(transaction, &Key::from_encoded(key), ValueRef::V8(message), version, NEVER))
 }
 
-/// Deletes the first entries of a range. Returns how many.
+/// Deletes the first entries of a range. Returns their number.
 pub(crate) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u8], limit: u32) -> Result<u64> {
     let mut statement = transaction.connection().prepare_cached(DELETE_RANGE)?;
     let mut rows = statement.query((start, end, transaction.now as i64, limit))?;
@@ -175,7 +175,7 @@ pub(crate) fn delete_range(transaction: &Transaction<'_>, start: &[u8], end: &[u
     Ok(deleted)
 }
 
-/// A column that holds JSON.
+/// Encodes a value as JSON, for a column.
 pub(crate) fn json(value: impl serde::Serialize) -> Result<String> {
     serde_json::to_string(&value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()).into())
 }

@@ -1,4 +1,4 @@
-//! How messages come to those that wait for them.
+//! Delivers claimed messages to the listeners of a database.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::sqlite::write::jobs;
 use crate::sqlite::write::writer::Writer;
 use crate::{BoxFuture, Claim, Delivery};
 
-/// Waits for messages, at most so many. Returns none once the database is closed.
+/// Waits for up to `count` messages. Returns an empty list once the database is closed.
 pub(crate) fn dequeue(writer: Arc<Writer>, mut closed: watch::Receiver<()>, count: usize) -> BoxFuture<Vec<Delivery>> {
-    // The listener waits from now on.
+    // Queued before the future is polled: the listener waits from now on.
     let claiming = writer.dequeue(count);
     Box::pin(async move {
         let closed = pin!(closed.changed());
         match future::select(closed, claiming).await {
-            // What was claimed as the database was closed goes back.
+            // Dropping claims requeues messages that were claimed while the database was closing.
             Either::Left(_) => Ok(Vec::new()),
             Either::Right((claimed, _)) => Ok(delivered(claimed?, &writer)),
         }
@@ -35,7 +35,7 @@ fn delivered(claimed: Vec<jobs::Claim>, writer: &Arc<Writer>) -> Vec<Delivery> {
 /// A message that a database has claimed.
 struct Claimed {
     claim: jobs::Claim,
-    /// Whoever opens the file again meanwhile uses the writer that renews the lease.
+    /// Keeps the writer that renews the lease, for the case that the file is opened again meanwhile.
     _writer: Arc<Writer>,
 }
 

@@ -1,6 +1,5 @@
-//! What the writes of one database that are not committed yet will change. Calls take effect in the order in which they were
-//! made: a read of something that such a write may change is done after it, by the writer's thread. All others are done at
-//! once, by the caller.
+//! Tracks the keys that uncommitted writes of one database may change. Calls take effect in the order in which they were made:
+//! a read of such a key runs after the write, on the writer's thread. All other reads run immediately, on the caller's thread.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,24 +14,24 @@ use crate::{AtomicWrite, Mutation, MutationKind, Read};
 /// The writes in flight of one database.
 #[derive(Default)]
 pub(crate) struct InFlight {
-    /// How many there are. Most reads look no further.
+    /// The number of writes in flight. Most reads find zero, and need no lock.
     count: AtomicUsize,
     changes: Mutex<Changes>,
 }
 
-/// The keys and ranges of keys that writes in flight may change, with the number of such writes.
+/// The keys and ranges of keys that writes in flight may change, each with the number of these writes.
 #[derive(Default)]
 struct Changes {
     keys: BTreeMap<Arc<[u8]>, usize>,
     ranges: BTreeMap<Range, usize>,
-    /// The keys of large writes: few of these are in flight together.
+    /// The keys of large writes, of which few are in flight at a time.
     large: Vec<Arc<Keys>>,
 }
 
 /// A range of encoded keys, the end not included.
 type Range = (Arc<[u8]>, Arc<[u8]>);
 
-/// A write in flight, until it is dropped.
+/// Marks a write as in flight until dropped.
 pub(crate) struct Flight {
     all: Arc<InFlight>,
     keys: Vec<Arc<[u8]>>,
@@ -40,15 +39,15 @@ pub(crate) struct Flight {
     large: Option<Arc<Keys>>,
 }
 
-/// From how many mutations on a write has its keys for itself: to add each to those of others takes a good part of the time
-/// that the write takes.
+/// The number of mutations from which the keys of a write are kept separately: adding each of them to [`Changes::keys`] takes a
+/// considerable part of the time of the write.
 const LARGE: usize = 16;
 
 /// Sorted keys.
 struct Keys {
-    /// The keys, one after the other.
+    /// The concatenated keys.
     bytes: Vec<u8>,
-    /// Where each begins and ends.
+    /// Start and end of each key, sorted by key.
     bounds: Vec<(u32, u32)>,
 }
 
@@ -65,7 +64,7 @@ impl Keys {
         Self { bytes, bounds }
     }
 
-    /// Returns the first key that is not less than another.
+    /// Returns the first key that is not less than `least`.
     fn first_from(&self, least: &[u8]) -> Option<&[u8]> {
         let key = |(start, end): (u32, u32)| &self.bytes[start as usize..end as usize];
         let i = self.bounds.partition_point(|bounds| key(*bounds) < least);
@@ -74,14 +73,14 @@ impl Keys {
 }
 
 impl InFlight {
-    /// Notes an atomic write.
+    /// Registers an atomic write.
     pub fn write(self: &Arc<Self>, write: &AtomicWrite) -> Flight {
         let is_versionstamped =
             |mutation: &&Mutation| matches!(mutation.kind, MutationKind::Set { versionstamped: true, .. });
         let others = write.mutations.iter().filter(|mutation| !is_versionstamped(mutation));
         let keys = others.map(|mutation| mutation.key.as_bytes());
         let ranges = write.mutations.iter().filter(is_versionstamped).map(|mutation| {
-            // The versionstamp that follows the key is a string, which is not known yet.
+            // The versionstamp, which is appended to the key as a string, is not known yet.
             let [start, end] = [STRING, STRING + 1].map(|next| [mutation.key.as_bytes(), &[next]].concat());
             (start.into(), end.into())
         });
@@ -92,7 +91,7 @@ impl InFlight {
         }
     }
 
-    /// Notes a deletion of a range.
+    /// Registers a deletion of a range.
     pub fn delete_range(self: &Arc<Self>, start: &[u8], end: &[u8]) -> Flight {
         self.begin(Vec::new(), vec![(start.into(), end.into())], None)
     }
@@ -139,7 +138,7 @@ impl Changes {
     }
 
     fn touch_range(&self, start: &[u8], end: &[u8]) -> bool {
-        // The bounds of a range may be given in the wrong order: then there is nothing in it.
+        // A caller may pass the bounds in the wrong order: then the range is empty.
         start < end
             && (self.keys.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end))).next().is_some()
                 || self.ranges.keys().any(|(first, last)| **first < *end && *start < **last)
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_wait_for_the_writes_that_may_change_them_only() {
+    fn reads_wait_only_for_writes_that_may_change_them() {
         let all = Arc::new(InFlight::default());
         let write =
             AtomicWrite::new().mutate(Mutation::set(key("b"), Value::U64(1))).mutate(Mutation::delete(key("d")));

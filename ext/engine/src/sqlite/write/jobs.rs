@@ -1,4 +1,4 @@
-//! What the worker is asked to do, and the claims by which the holders of messages ask.
+//! The jobs of the writer's thread, and the claims of messages, which send such jobs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,28 +10,28 @@ use crate::sqlite::file::durability::Durability;
 use crate::sqlite::write::in_flight::{Flight, InFlight};
 use crate::{AtomicWrite, Commit, Error, OwnedRead, ReadEntry, Result};
 
-pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
+pub(crate) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// Work for the worker.
+/// A job of the worker.
 pub(crate) enum Job {
     Do(Operation),
     Dequeue {
         capacity: usize,
-        answer: Answer<Vec<Claim>>,
+        reply: ReplySender<Vec<Claim>>,
     },
-    /// The handler of a claimed message is called.
+    /// The handler of a claimed message was called.
     Start(Token),
-    /// Something to run between two transactions: after the jobs before it, and before those after it.
+    /// A function to run between two transactions, in the order of the jobs.
     Run(Box<dyn FnOnce(&Connection) + Send>),
-    /// Something else is due earlier than it was.
+    /// The next due time may be earlier than before.
     Wake,
-    /// No database uses the file any more. See [`Closing`].
+    /// The file is no longer used by any database. See [`Closing`].
     Close(Closing),
 }
 
 impl Job {
-    /// Whether it is an operation that takes effect in the order of the calls. In memory, callers do these themselves where none
-    /// waits for the thread.
+    /// Returns whether it takes effect in the order of the calls. In memory, callers run such operations themselves as long as
+    /// none is queued for the thread.
     pub fn is_called(&self) -> bool {
         matches!(
             self,
@@ -40,18 +40,18 @@ impl Job {
     }
 }
 
-/// What becomes of the messages whose handlers run when a file is closed.
+/// How to treat the messages whose handlers are running when a file is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// The handlers may still finish them.
     Finish,
-    /// The process ends, and with it the handlers.
+    /// The process exits, and with it the handlers.
     Abandon,
 }
 
-/// Work in a transaction.
+/// An operation of a transaction.
 pub(crate) enum Operation {
-    /// The flights of those that are queued end when they are committed or have failed, before the answer.
+    /// The flight of a queued write is dropped once it was committed or has failed, before the reply is sent.
     Write {
         write: AtomicWrite,
         reply: Reply<Commit>,
@@ -64,7 +64,7 @@ pub(crate) enum Operation {
         reply: Reply<u64>,
         flight: Option<Flight>,
     },
-    /// A read that takes place after the writes before it, and before those after it.
+    /// A read in the order of the writes.
     Read {
         reads: Vec<OwnedRead>,
         max_bytes: usize,
@@ -75,14 +75,14 @@ pub(crate) enum Operation {
         success: bool,
         reply: Reply<()>,
     },
-    /// Ends the claim of a message that nobody finishes.
+    /// Releases the claim of a message that was not finished.
     Release {
         token: Token,
     },
 }
 
 impl Operation {
-    /// When what it does must be on the disk. None for one that changes nothing.
+    /// Returns when its changes must be on disk, or `None` for a read.
     pub fn durability(&self) -> Option<Durability> {
         match self {
             Operation::Write { .. } | Operation::DeleteRange { .. } => Some(Durability::Synced),
@@ -91,7 +91,7 @@ impl Operation {
         }
     }
 
-    /// About how many bytes it adds to the WAL.
+    /// Returns approximately how many bytes it adds to the WAL.
     pub fn size(&self) -> usize {
         match self {
             Operation::Write { write, .. } => write.size(),
@@ -99,7 +99,7 @@ impl Operation {
         }
     }
 
-    /// Notes that it is queued.
+    /// Registers its changes as in flight, before it is queued.
     pub fn queue(&mut self, in_flight: &Arc<InFlight>) {
         match self {
             Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
@@ -109,15 +109,15 @@ impl Operation {
     }
 }
 
-/// An answer to be sent, and what it will be if the transaction is committed.
+/// A reply to a caller, and the result to send if the transaction is committed.
 pub(crate) struct Reply<T> {
-    answer: Answer<T>,
+    sender: ReplySender<T>,
     pub result: Option<Result<T>>,
 }
 
 impl<T> Reply<T> {
-    pub fn new(answer: Answer<T>) -> Self {
-        Self { answer, result: None }
+    pub fn new(sender: ReplySender<T>) -> Self {
+        Self { sender, result: None }
     }
 
     pub fn send(self, committed: &Result<()>) {
@@ -125,16 +125,16 @@ impl<T> Reply<T> {
             Ok(()) => self.result.unwrap_or(Err(Error::Closed)),
             Err(error) => Err(error.clone()),
         };
-        // A caller that no longer waits does not want the answer.
-        let _ = self.answer.send(result);
+        // Fails if the caller has dropped its future, which is no error.
+        let _ = self.sender.send(result);
     }
 }
 
-/// What a process calls a message that it has claimed.
+/// Identifies a claimed message within this process.
 pub(crate) type Token = u64;
 
-/// A message that was claimed. Goes back to the queue as it was if it is dropped before [`Claim::start`], and as one that was
-/// not handled if it is dropped afterwards.
+/// A claimed message. If dropped before [`Claim::start`], it is requeued unchanged; if dropped afterwards, the attempt counts as
+/// failed.
 pub(crate) struct Claim {
     message: Vec<u8>,
     token: Token,
@@ -144,31 +144,31 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// The claim of a message. `received` is set once whoever waited for it has it.
+    /// Returns the claim of a message. `received` is set once the listener has received it.
     pub fn new(message: Vec<u8>, token: Token, received: Arc<AtomicBool>, jobs: mpsc::UnboundedSender<Job>) -> Self {
         Self { message, token, received, jobs, finished: false }
     }
 
-    /// Takes the message, for whoever waited for it.
+    /// Takes the message, on behalf of the listener.
     pub fn receive(&mut self) -> Vec<u8> {
         self.received.store(true, Ordering::Release);
         std::mem::take(&mut self.message)
     }
 
-    /// Notes that its handler is called now.
+    /// Records that the handler is called now.
     pub fn start(&self) {
         let _ = self.jobs.send(Job::Start(self.token));
     }
 
-    /// Ends the claim. A message that was not handled is delivered again along its schedule.
+    /// Ends the claim. Without success, the message is redelivered according to its schedule.
     pub fn finish(mut self, success: bool) -> impl Future<Output = Result<()>> + Send + use<> {
         self.finished = true;
-        let (answer, answered) = oneshot::channel();
-        let finish = Operation::Finish { token: self.token, success, reply: Reply::new(answer) };
+        let (sender, result) = oneshot::channel();
+        let finish = Operation::Finish { token: self.token, success, reply: Reply::new(sender) };
         let sent = self.jobs.send(Job::Do(finish));
         async move {
             sent.map_err(|_| Error::Closed)?;
-            answered.await.map_err(|_| Error::Closed)?
+            result.await.map_err(|_| Error::Closed)?
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The queue of messages, as the writer's thread runs it.
+//! The message queue. Used by the writer's thread.
 //!
 //! A message that is claimed for a listener moves from the table `queue` to `queue_running`, with a deadline that is renewed
-//! until it is finished. One whose deadline is no longer renewed was claimed by a process that died, and is requeued along its
-//! schedule.
+//! until it is finished. A message whose deadline is no longer renewed was claimed by a process that died, and is requeued
+//! according to its schedule.
 //!
-//! An attempt counts once the handler was called. Until then the row has a schedule with a wait of 0 before the waits of the
-//! message: whoever requeues it, Deno included, leaves the message what it was. The true schedule is stored when the handler is
-//! called, by the writer's thread: the handler was entered long before that is committed.
+//! An attempt counts once the handler was called. Until then, the schedule in the row has an additional first delay of 0: any
+//! process that requeues the message, Deno included, consumes only that. The true schedule is stored after the handler was
+//! called, by the writer's thread: the handler does not wait for this commit.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::clock::Moment;
 use crate::sqlite::write::apply::{self, json, set_undelivered};
-use crate::sqlite::write::jobs::{Claim, Job, Token};
+use crate::sqlite::write::jobs::{Claim, Job, ReplySender, Token};
 use crate::sqlite::write::transaction::Transaction;
 use crate::{Error, Result};
 
-/// When the next message is ready. Numbers are less than any text: a time that is none is damage, see [`REPAIR`].
+/// When the next message is ready. In SQLite, numbers sort before text: a time that is text is corrupt, see [`REPAIR`].
 const NEXT_READY: &str = "select min(ts), exists (select 1 from queue where ts >= '') from queue where ts < ''";
 const REPAIR: &str = "update or ignore queue set ts = ?1 where ts >= ''";
 const READY: &str = "select rowid, ts, id, data, backoff_schedule, keys_if_undelivered from queue
@@ -36,22 +36,22 @@ const GET_RUNNING: &str = "select id, data, backoff_schedule, keys_if_undelivere
 const REMOVE_RUNNING: &str = "delete from queue_running where rowid = ?1";
 const REMOVE_FINISHED: &str = "delete from queue_running where rowid = ?1 and id = ?2";
 
-/// How long after the last renewal a message counts as dead, in milliseconds.
+/// How long after the last renewal a claim counts as dead, in milliseconds.
 const LEASE: u64 = 5000;
 
-/// How often to renew the deadlines of claimed messages, and to look for dead ones, in milliseconds.
+/// How often to renew the deadlines of claimed messages and to check for dead claims, in milliseconds.
 const RENEW_INTERVAL: u64 = 1000;
 
-/// How long a deadline that has passed must be seen unchanged before its message counts as dead, in milliseconds. The clock may
-/// have stepped over it, or a lock kept its owner from renewing it.
+/// How long a deadline that has passed must remain unchanged before its claim counts as dead, in milliseconds. The clock may have
+/// stepped past it, or a lock may have kept its owner from renewing it.
 const GRACE: u64 = 2000;
 
-/// How long to wait after a failure, in milliseconds.
+/// How long to back off after a failure, in milliseconds.
 const BACK_OFF: u64 = 1000;
 
-/// From how many messages in flight on more are claimed only every so many milliseconds. Handlers may wait for messages that are
-/// yet to be delivered, so their number has no limit; but a queue of millions is not to be in memory at once because its handlers
-/// are slow.
+/// The number of messages in flight from which more are claimed only every [`CLAIM_INTERVAL`] milliseconds. Handlers may wait for
+/// messages that are not delivered yet, so their number has no limit; but slow handlers must not cause a queue of millions to be
+/// loaded into memory.
 const MANY_IN_FLIGHT: usize = 1000;
 const CLAIM_INTERVAL: u64 = 5;
 
@@ -59,34 +59,34 @@ const CLAIM_INTERVAL: u64 = 5;
 pub(crate) struct Running {
     rowid: i64,
     id: String,
-    /// When it was to be delivered, in milliseconds since the Unix epoch.
+    /// When it was due, in milliseconds since the Unix epoch.
     ready_at: i64,
-    /// The waits before further attempts.
+    /// The delays before further attempts.
     schedule: Vec<u64>,
     attempt: Attempt,
-    /// Whether the listener has it. One that gave up waiting has not.
+    /// Whether the listener has received it. It has not if it was dropped while waiting.
     received: Arc<AtomicBool>,
 }
 
-/// How far the attempt to handle a message is.
+/// The state of an attempt to handle a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attempt {
-    /// Nobody called the handler.
+    /// The handler was not called yet.
     Claimed,
-    /// The handler was called. That is not stored yet.
+    /// The handler was called, but the attempt is not stored yet.
     Called,
-    /// That it was called is stored.
+    /// The attempt is stored.
     Counted,
 }
 
 /// A listener that waits for messages.
 struct Waiter {
-    /// How many messages it takes.
+    /// How many messages it accepts.
     capacity: usize,
-    answer: oneshot::Sender<Result<Vec<Claim>>>,
+    reply: ReplySender<Vec<Claim>>,
 }
 
-/// The deadline of a message of another process, and since when it is unchanged by the monotonic clock.
+/// The deadline of a message of another process, and the monotonic time since which it is unchanged.
 #[derive(Clone, Copy)]
 struct Observed {
     deadline: i64,
@@ -99,60 +99,60 @@ pub(crate) struct Queue {
     waiting: VecDeque<Waiter>,
     running: HashMap<Token, Running>,
     last_token: Token,
-    /// When the next message can be delivered, as far as is known, in milliseconds since the Unix epoch.
+    /// When the next message is ready, in milliseconds since the Unix epoch, as of the last query.
     next_ready: Option<u64>,
-    /// Whether `next_ready` is to be looked up again.
+    /// Whether `next_ready` must be queried again.
     stale: bool,
     /// The messages of other processes, by their rows.
     observed: HashMap<i64, Observed>,
-    /// The monotonic time at which to renew deadlines and look for dead messages.
+    /// The monotonic time at which to renew deadlines and check for dead claims.
     renew_at: u64,
-    /// The monotonic time from which on to store which handlers were called, where some were.
+    /// The monotonic time at which to store the attempts of handlers that were called, if any.
     count_at: Option<u64>,
     /// The monotonic time of the last claim.
     claimed_at: u64,
-    /// The monotonic time before which not to claim messages, after a failure.
+    /// The monotonic time before which no messages are claimed, after a failure.
     claim_not_before: u64,
 }
 
 impl Queue {
-    /// Whether anyone waits for messages.
+    /// Returns whether a listener waits for messages.
     pub fn is_awaited(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Whether messages are claimed or handled.
+    /// Returns whether messages are claimed or being handled.
     pub fn is_running(&self) -> bool {
         !self.running.is_empty()
     }
 
-    /// Adds a listener that waits.
-    pub fn wait(&mut self, capacity: usize, answer: oneshot::Sender<Result<Vec<Claim>>>) {
+    /// Adds a listener.
+    pub fn wait(&mut self, capacity: usize, reply: ReplySender<Vec<Claim>>) {
         self.stale |= self.next_ready.is_none();
-        self.waiting.push_back(Waiter { capacity, answer });
+        self.waiting.push_back(Waiter { capacity, reply });
     }
 
     /// Drops the listeners that no longer wait.
     pub fn prune_cancelled(&mut self) {
-        self.waiting.retain(|waiter| !waiter.answer.is_closed());
+        self.waiting.retain(|waiter| !waiter.reply.is_closed());
     }
 
-    /// Notes that the table may have changed.
+    /// Marks `next_ready` as stale: the table may have changed.
     pub fn changed(&mut self) {
         self.stale = true;
     }
 
-    /// How long until deadlines are to be renewed and dead messages looked for, in milliseconds.
+    /// Returns how long until deadlines are to be renewed and dead claims checked for, in milliseconds.
     pub fn renewal_due(&self, now: Moment) -> Option<u64> {
         (self.is_awaited() || self.is_running()).then(|| now.until(self.renew_at))
     }
 
-    /// How long until it is to be stored which handlers were called, in milliseconds.
+    /// Returns how long until attempts are to be stored, in milliseconds.
     pub fn count_due(&self, now: Moment) -> Option<u64> {
         self.count_at.map(|at| now.until(at))
     }
 
-    /// How long until messages can be delivered, as far as is known, in milliseconds.
+    /// Returns how long until messages may be delivered, in milliseconds.
     pub fn delivery_due(&self, now: Moment) -> Option<u64> {
         if !self.is_awaited() {
             return None;
@@ -163,18 +163,18 @@ impl Queue {
         Some(ready.max(now.until(claim_at.max(self.claim_not_before))))
     }
 
-    /// Looks up when the next message can be delivered.
+    /// Queries when the next message is ready.
     pub fn refresh_next_ready(&mut self, connection: &Connection) -> Result<()> {
         let mut statement = connection.prepare_cached(NEXT_READY)?;
         self.next_ready = statement.query_row([], |row| {
-            let damaged: bool = row.get(1)?;
-            Ok(if damaged { Some(0) } else { integer(row, 0)?.map(|time| time.max(0) as u64) })
+            let is_corrupt: bool = row.get(1)?;
+            Ok(if is_corrupt { Some(0) } else { integer(row, 0)?.map(|time| time.max(0) as u64) })
         })?;
         self.stale = false;
         Ok(())
     }
 
-    /// Claims messages for all that wait, in a transaction. They are to be dispatched once it is committed.
+    /// Claims messages for all listeners, in a transaction. Dispatch them after its commit.
     pub fn claim(&self, transaction: &Transaction<'_>) -> Result<Vec<(Running, Vec<u8>)>> {
         let connection = transaction.connection();
         let capacity: usize = self.waiting.iter().map(|waiter| waiter.capacity).sum();
@@ -190,7 +190,7 @@ impl Queue {
             let mut id = id(transaction, row, 2)?;
             let (message, schedule) = (bytes(row, 3)?, schedule(text(row, 4)?));
             let unchanged = json([&[0], &schedule[..]].concat())?;
-            // Two messages have one id only where the file is damaged.
+            // Duplicate ids exist only in a corrupt file.
             while add.execute((deadline(transaction), &id, &message, &unchanged, text(row, 5)?))? == 0 {
                 id = apply::new_message_id(transaction);
             }
@@ -204,7 +204,7 @@ impl Queue {
         Ok(claimed)
     }
 
-    /// Gives claimed messages evenly to those that wait. Those that nobody wants any more come back as jobs.
+    /// Distributes claimed messages evenly among the listeners. Messages for cancelled listeners come back as jobs.
     pub fn dispatch(&mut self, claimed: Vec<(Running, Vec<u8>)>, jobs: &mpsc::UnboundedSender<Job>, now: Moment) {
         self.claimed_at = now.monotonic;
         let mut shares: Vec<Vec<Claim>> = self.waiting.iter().map(|_| Vec::new()).collect();
@@ -214,7 +214,7 @@ impl Queue {
             let (token, received) = (self.last_token, running.received.clone());
             self.running.insert(token, running);
             let claim = Claim::new(message, token, received, jobs.clone());
-            // There is capacity for all of them, so the search ends.
+            // Terminates: `claim` claims no more than the total capacity.
             while shares[i].len() == self.waiting[i].capacity {
                 i = (i + 1) % shares.len();
             }
@@ -225,12 +225,12 @@ impl Queue {
             if share.is_empty() {
                 self.waiting.push_back(waiter);
             } else {
-                let _ = waiter.answer.send(Ok(share));
+                let _ = waiter.reply.send(Ok(share));
             }
         }
     }
 
-    /// Notes that the handler of a message is called.
+    /// Records that the handler of a message was called.
     pub fn start(&mut self, token: Token) {
         if let Some(running) = self.running.get_mut(&token) {
             running.attempt = Attempt::Called;
@@ -238,7 +238,7 @@ impl Queue {
         }
     }
 
-    /// Stores which handlers were called, in a transaction. Returns the messages.
+    /// Stores the attempts of the handlers that were called, in a transaction. Returns the tokens of their messages.
     pub fn count_attempts(&self, transaction: &Transaction<'_>) -> Result<Vec<Token>> {
         let mut count = transaction.connection().prepare_cached(COUNT_ATTEMPT)?;
         let mut counted = Vec::new();
@@ -249,12 +249,12 @@ impl Queue {
         Ok(counted)
     }
 
-    /// Whether handlers were called of which that is not stored.
+    /// Returns whether there are attempts that are not stored yet.
     pub fn has_uncounted(&self) -> bool {
         self.running.values().any(|running| running.attempt == Attempt::Called)
     }
 
-    /// Notes that attempts were stored, by a transaction that is committed.
+    /// Marks attempts as stored, after the commit.
     pub fn counted(&mut self, counted: Vec<Token>) {
         for token in counted {
             if let Some(running) = self.running.get_mut(&token) {
@@ -264,12 +264,12 @@ impl Queue {
         self.count_at = None;
     }
 
-    /// Tries to store attempts again a while after a failure.
+    /// Backs off before the next try to store attempts, after a failure.
     pub fn back_off_counting(&mut self, now: Moment) {
         self.count_at = Some(now.monotonic + BACK_OFF);
     }
 
-    /// Finds the messages of other processes that are dead, by their rows.
+    /// Returns the row ids of the dead messages of other processes.
     pub fn observe(&mut self, connection: &Connection, now: Moment) -> Result<Vec<i64>> {
         self.renew_at = now.monotonic + RENEW_INTERVAL;
         let own: HashSet<i64> = self.running.values().map(|running| running.rowid).collect();
@@ -286,7 +286,7 @@ impl Queue {
             let now_observed = before.copied().unwrap_or(Observed { deadline, since: now.monotonic });
             let unchanged = now.monotonic.saturating_sub(now_observed.since);
             let has_passed = deadline <= now.wall as i64;
-            // One that lies in the future for longer than a lease was set before the clock stepped back.
+            // A deadline that stays in the future for longer than a lease was set before the clock stepped back.
             if unchanged >= LEASE + RENEW_INTERVAL || has_passed && unchanged >= GRACE {
                 dead.push(rowid);
             }
@@ -296,7 +296,7 @@ impl Queue {
         Ok(dead)
     }
 
-    /// Renews the deadlines of the messages of this process, and requeues dead ones of others, in a transaction.
+    /// Renews the deadlines of the messages of this process, and requeues the dead ones of others, in a transaction.
     pub fn renew(&self, transaction: &Transaction<'_>, dead: &[i64]) -> Result<()> {
         let mut renew = transaction.connection().prepare_cached(RENEW)?;
         for running in self.running.values() {
@@ -305,16 +305,16 @@ impl Queue {
         dead.iter().try_for_each(|rowid| requeue_dead(transaction, *rowid))
     }
 
-    /// Waits before messages are claimed again, and tells those that wait of a failure.
+    /// Backs off before the next claim, and sends the error to all listeners.
     pub fn fail(&mut self, error: &Error, now: Moment) {
         self.claim_not_before = now.monotonic + BACK_OFF;
         self.stale = true;
         for waiter in self.waiting.drain(..) {
-            let _ = waiter.answer.send(Err(error.clone()));
+            let _ = waiter.reply.send(Err(error.clone()));
         }
     }
 
-    /// Removes a message that was handled, or requeues it along its schedule, in a transaction.
+    /// Removes a message that was handled, or requeues it according to its schedule, in a transaction.
     pub fn finish(&self, transaction: &Transaction<'_>, token: Token, success: bool) -> Result<()> {
         match self.running.get(&token) {
             None => Ok(()),
@@ -326,7 +326,7 @@ impl Queue {
         }
     }
 
-    /// Puts a message back as it was, or requeues it where its handler was called, in a transaction.
+    /// Puts a message back unchanged, or requeues it if its handler was called, in a transaction.
     pub fn release(&self, transaction: &Transaction<'_>, token: Token) -> Result<()> {
         match self.running.get(&token) {
             None => Ok(()),
@@ -335,42 +335,42 @@ impl Queue {
         }
     }
 
-    /// Forgets a message that was finished or released, whether or not that could be stored: nobody renews its deadline.
+    /// Forgets a message that was finished or released, even if that could not be stored: its deadline is no longer renewed.
     pub fn forget(&mut self, token: Token) {
         self.running.remove(&token);
     }
 
-    /// The messages that nobody handles when a file is closed: those that no listener has received, and at the end of the process
-    /// all others as well.
+    /// Returns the messages to release when a file is closed: those that no listener has received, or `all` when the process
+    /// exits.
     pub fn abandoned(&self, all: bool) -> Vec<Token> {
         let abandoned = self.running.iter().filter(|(_, running)| all || !running.received.load(Ordering::Acquire));
         abandoned.map(|(token, _)| *token).collect()
     }
 
-    /// Ends all waits: there will be no more messages.
+    /// Sends an empty list to all listeners.
     pub fn close(&mut self) {
         for waiter in self.waiting.drain(..) {
-            let _ = waiter.answer.send(Ok(Vec::new()));
+            let _ = waiter.reply.send(Ok(Vec::new()));
         }
     }
 }
 
-/// Until when a claim is valid that is made or renewed now.
+/// Returns the deadline of a claim that is made or renewed now.
 fn deadline(transaction: &Transaction<'_>) -> i64 {
     (transaction.now + LEASE) as i64
 }
 
-/// Puts a message back as it was.
+/// Puts a message back unchanged.
 fn unclaim(transaction: &Transaction<'_>, running: &Running) -> Result<()> {
     move_back(transaction, running.rowid, Some(&running.id), |_| Some((running.ready_at, running.schedule.clone())))
 }
 
-/// Puts a message back for the next attempt of its schedule, or gives it to its keys.
+/// Puts a message back for the next attempt of its schedule, or stores it under its keys.
 fn requeue(transaction: &Transaction<'_>, running: &Running) -> Result<()> {
     move_back(transaction, running.rowid, Some(&running.id), |_| next_attempt(transaction, running.schedule.clone()))
 }
 
-/// Puts a message back, by its row, that another process has claimed.
+/// Puts back a message that another process has claimed, by its row.
 fn requeue_dead(transaction: &Transaction<'_>, rowid: i64) -> Result<()> {
     move_back(transaction, rowid, None, |schedule| next_attempt(transaction, schedule))
 }
@@ -383,9 +383,9 @@ fn next_attempt(transaction: &Transaction<'_>, mut schedule: Vec<u64>) -> Option
     Some((i64::try_from(transaction.now.saturating_add(wait)).unwrap_or(i64::MAX), schedule))
 }
 
-/// Moves a message from `queue_running` back to `queue`, at the time and with the schedule that `next` makes of the stored one.
-/// With none, it is given to the keys that it names for this. Does nothing where the row is gone, or is not of this `id`: another
-/// process took it for dead.
+/// Moves a message from `queue_running` back to `queue`. `next` returns its time and schedule, from the stored schedule; if `None`,
+/// the message is stored under its `keys_if_undelivered` instead. Does nothing if the row is gone or has another `id`: another
+/// process considered the claim dead.
 fn move_back(
     transaction: &Transaction<'_>,
     rowid: i64,
@@ -410,7 +410,7 @@ fn move_back(
             apply::requeue(transaction, time, id?, &message, &schedule, &keys)?;
         }
         None => {
-            tracing::warn!(id = ?id.as_ref().ok(), "gave up a message: its last delivery failed");
+            tracing::warn!(id = ?id.as_ref().ok(), "gave up on a message: its last delivery failed");
             set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?;
         }
     }
@@ -418,12 +418,14 @@ fn move_back(
     Ok(())
 }
 
-/// The waits of a schedule. Deno writes null for none. What is no JSON at all is damage, and not worth losing a message.
+/// Returns the delays of a schedule. Deno writes null for an empty one. Invalid JSON, which only a corrupt file has, counts as
+/// empty rather than losing the message.
 fn schedule(text: &str) -> Vec<u64> {
     serde_json::from_str::<Option<Vec<u64>>>(text).ok().flatten().unwrap_or_default()
 }
 
-/// The id of a message. One that is no text is damage, and gets another: the message can be delivered all the same.
+/// Returns the id of a message. An id that is not text, which only a corrupt file has, is replaced: the message can still be
+/// delivered.
 fn id(transaction: &Transaction<'_>, row: &Row<'_>, column: usize) -> Result<String> {
     match row.get_ref(column)?.as_str() {
         Ok(id) => Ok(id.to_owned()),
@@ -431,18 +433,18 @@ fn id(transaction: &Transaction<'_>, row: &Row<'_>, column: usize) -> Result<Str
     }
 }
 
-/// The bytes of a message. Where the column holds none, the message is none, and its handler finds that out: others must not
-/// wait for it.
+/// Returns the bytes of a message, or an empty message if the column is corrupt: decoding it fails in the handler, and does not
+/// block other messages.
 fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
 }
 
-/// A column of JSON, or an empty list where it is damaged. Deno declares one of them a blob, and stores a text.
+/// Returns a column of JSON, or an empty list if it is corrupt. Deno declares one such column as a blob, but stores text.
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     Ok(row.get_ref(column)?.as_str().unwrap_or("[]"))
 }
 
-/// A time. None where there is none, or it is damaged.
+/// Returns a time, or `None` if it is null or corrupt.
 fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(integer) => Some(integer),

@@ -9,56 +9,56 @@ const COMMIT: &str = "commit";
 const ROLLBACK: &str = "rollback";
 const GET_VERSION: &str = "select version from data_version where k = 0";
 const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
-/// Stores an entry, but leaves one alone that expires at another time.
+/// Stores an entry, unless the key has one with another expiry.
 const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4 where expiration_ms = ?5";
 
-/// A transaction of the writer, with what its operations share. Rolled back when it is dropped.
+/// A transaction of the writer, with the state that its operations share. Rolled back on drop.
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
-    /// Whether one operation is all that it does.
+    /// Whether it has a single operation.
     single_op: bool,
-    /// Whether someone wants to know which keys are touched.
+    /// Whether to record which keys are touched.
     watched: bool,
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
-    /// The time of the transaction, in milliseconds since the Unix epoch: once it has the lock, which it may have waited
-    /// for. What expired meanwhile is gone.
+    /// The time of the transaction, in milliseconds since the Unix epoch. Read after the lock was acquired: entries that expired
+    /// while it was waited for are absent.
     pub now: u64,
-    /// The number of the last commit before the transaction, and with it.
+    /// The number of the last commit before the transaction.
     first_version: i64,
+    /// The number of the last operation of the transaction.
     version: Cell<i64>,
     effects: RefCell<Effects>,
-    /// The statement that most transactions run most often: looking it up each time took a twentieth of a bulk load's
-    /// time in the writer.
+    /// The most frequent statement, kept here because looking it up each time took 5% of the writer's time in a bulk load.
     set: RefCell<Option<CachedStatement<'a>>>,
 }
 
-/// What a transaction is begun with.
+/// The parameters of a transaction.
 pub(crate) struct Options<'a> {
     /// Randomness, for the ids of messages.
     pub random: &'a dyn Random,
-    /// Where to read the time of the transaction.
+    /// The clock for the time of the transaction.
     pub clock: &'a dyn Clock,
-    /// Whether one operation is all that it does: what undoes it may undo the transaction.
+    /// Whether it has a single operation, which then needs no savepoint.
     pub single_op: bool,
-    /// Whether someone wants to know which keys are touched.
+    /// Whether to record which keys are touched.
     pub watched: bool,
 }
 
-/// What a transaction did that concerns others.
+/// The effects of a transaction on the state in memory.
 #[derive(Default)]
 pub(crate) struct Effects {
-    /// The keys that it changed, where someone watches.
+    /// The keys that it changed, if there are watchers.
     pub touched: Vec<Vec<u8>>,
-    /// When the first of the values that it stored expires, in milliseconds since the Unix epoch.
+    /// The earliest expiry of the values that it stored, in milliseconds since the Unix epoch.
     pub expires: Option<u64>,
-    /// Whether it put messages into the queue.
+    /// Whether it enqueued messages.
     pub enqueued: bool,
 }
 
 impl<'a> Transaction<'a> {
-    /// Begins a transaction. Waits for another process that is writing.
+    /// Begins a transaction. Blocks while another process is writing.
     pub fn begin(connection: &'a Connection, options: Options<'a>) -> Result<Self> {
         let Options { random, clock, single_op, watched } = options;
         run(connection, BEGIN)?;
@@ -78,8 +78,8 @@ impl<'a> Transaction<'a> {
         Ok(transaction)
     }
 
-    /// Runs an operation under a savepoint: where it fails, what it did is undone. The inner result is that of the
-    /// operation, the outer error the end of the transaction: that of an operation which is the only one.
+    /// Runs an operation under a savepoint, and rolls it back if it fails. The inner result is that of the operation; an outer error
+    /// ends the transaction. A single operation runs without a savepoint, and its error is an outer one.
     pub fn with_savepoint<T>(&self, operation: impl FnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
         if self.single_op {
             return operation(self).map(Ok);
@@ -89,38 +89,38 @@ impl<'a> Transaction<'a> {
         run(self.connection, "savepoint one")?;
         let result = operation(self);
         if let Err(error) = &result {
-            // Where the disk is full or fails, SQLite itself rolls back all of the transaction. Then there is no savepoint
-            // to return to, and what was done before is lost as well.
+            // If the disk is full or fails, SQLite itself rolls back the whole transaction, with its savepoints and all operations
+            // before this one.
             if self.connection.is_autocommit() {
                 return Err(error.clone());
             }
             run(self.connection, "rollback to one")?;
             self.version.set(version);
-            // That something expires or was enqueued is only a reason to look.
+            // The other effects are hints only: they lead to a query.
             self.effects.borrow_mut().touched.truncate(touched);
         }
         run(self.connection, "release one")?;
         Ok(result)
     }
 
-    /// The connection, for the statements of operations.
+    /// Returns the connection, for the statements of operations.
     pub fn connection(&self) -> &Connection {
         self.connection
     }
 
-    /// The number of the last commit, or of the last operation of this one.
+    /// Returns the number of the last operation of this transaction, or of the last commit if it has none.
     pub fn version(&self) -> i64 {
         self.version.get()
     }
 
-    /// Gives an operation its version.
+    /// Returns the version for the next operation.
     pub fn next_version(&self) -> Result<i64> {
         let version = self.version.get().checked_add(1).ok_or(Error::NoVersionLeft)?;
         self.version.set(version);
         Ok(version)
     }
 
-    /// Runs the statement that stores an entry. Returns how many it stored.
+    /// Runs the statement that stores an entry. Returns the number of stored entries: 0 if the key has one with another expiry.
     pub fn set(&self, parameters: impl Params) -> Result<usize> {
         let mut set = self.set.borrow_mut();
         let statement = match &mut *set {
@@ -130,25 +130,25 @@ impl<'a> Transaction<'a> {
         Ok(statement.execute(parameters)?)
     }
 
-    /// Notes that a key was changed.
+    /// Records that a key was changed.
     pub fn touch(&self, key: &[u8]) {
         if self.watched {
             self.effects.borrow_mut().touched.push(key.to_vec());
         }
     }
 
-    /// Notes that a value expires.
+    /// Records when a value expires.
     pub fn expires(&self, at: u64) {
         let mut effects = self.effects.borrow_mut();
         effects.expires = Some(effects.expires.map_or(at, |first| first.min(at)));
     }
 
-    /// Notes that a message was put into the queue.
+    /// Records that a message was enqueued.
     pub fn enqueued(&self) {
         self.effects.borrow_mut().enqueued = true;
     }
 
-    /// Commits.
+    /// Commits the transaction. Returns its effects.
     pub fn commit(self) -> Result<Effects> {
         let version = self.version.get();
         if version != self.first_version {
@@ -162,7 +162,7 @@ impl<'a> Transaction<'a> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.connection.is_autocommit() {
-            // A failure comes back with the next transaction: it cannot begin.
+            // If this fails, the next transaction cannot begin, and returns an error.
             let _ = run(self.connection, ROLLBACK);
         }
     }
@@ -181,7 +181,7 @@ mod tests {
     use crate::{AtomicWrite, Error, Key, KeyPart, Mutation, Read, Selector, Value};
 
     #[test]
-    fn after_the_last_version_nothing_is_written() {
+    fn exhausted_versions_write_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kv.sqlite3");
         let database =

@@ -1,5 +1,5 @@
-//! Who waits for changes of which key. Notified by the writer's thread: after each commit of this process, of the keys that it
-//! touched, and after external commits, of any.
+//! The watchers of a file, by key. The writer's thread notifies them: those of the touched keys after each commit of this process,
+//! and all after external commits.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-/// Ends its watch when the last one is dropped.
+/// The sender of a watch, which ends when the last clone is dropped.
 pub(crate) type Watcher = Arc<mpsc::Sender<()>>;
 
 /// A watcher that may have ended.
@@ -19,7 +19,7 @@ pub(crate) struct Watchers {
     by_key: Mutex<HashMap<Vec<u8>, Vec<Registered>>>,
 }
 
-/// The keys of one watcher. Nobody polls the file for them any more once this is dropped.
+/// The keys of one watcher, removed on drop. The file is polled for external commits only while keys are registered.
 pub(crate) struct Registration {
     watchers: Arc<Watchers>,
     keys: Vec<Vec<u8>>,
@@ -31,7 +31,7 @@ impl Watchers {
         self.by_key.lock().is_empty()
     }
 
-    /// Adds a watcher of keys, until its registration is dropped.
+    /// Registers a watcher of keys.
     pub fn add(self: &Arc<Self>, keys: Vec<Vec<u8>>, watcher: &Watcher) -> Registration {
         let watcher = Arc::downgrade(watcher);
         let mut by_key = self.by_key.lock();
@@ -49,7 +49,7 @@ impl Watchers {
         });
     }
 
-    /// Notifies the watchers of keys that changed together, each once.
+    /// Notifies the watchers of keys that changed in one commit, each once.
     pub fn notify(&self, keys: &[Vec<u8>]) {
         let by_key = self.by_key.lock();
         notify(keys.iter().filter_map(|key| by_key.get(key)).flatten());
@@ -80,7 +80,7 @@ fn notify<'a>(watchers: impl Iterator<Item = &'a Registered>) {
         if let Some(sender) = watcher.upgrade()
             && notified.insert(watcher.as_ptr())
         {
-            // A full channel means that the watcher was notified, and has not looked yet.
+            // If the channel is full, the watcher has not handled the previous notification yet.
             let _ = sender.try_send(());
         }
     }

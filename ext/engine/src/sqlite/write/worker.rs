@@ -1,6 +1,6 @@
-//! What a database does besides reads: it takes the work that waits, does each piece under a savepoint of its own within one
-//! transaction, commits once, and then answers all: one disk sync for as many writes as came in during the last one.
-//! Between them it delivers messages, removes expired entries, and polls for the commits of other processes.
+//! Group commit: the worker takes the queued operations, runs each under its own savepoint within one transaction, commits once,
+//! and then sends all replies: one disk sync for all writes that arrived during the previous one. Between commits it delivers
+//! messages, removes expired entries, and polls for external commits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use crate::sqlite::write::transaction::{self, Transaction};
 use crate::sqlite::write::watchers::Watchers;
 use crate::{Clock, Error, Random, Result};
 
-/// How often to look whether another process changed the file, while someone wants to know, in milliseconds.
+/// How often to poll for external commits while there are watchers or listeners, in milliseconds.
 const POLL_INTERVAL: u64 = 25;
 
-/// How long to sleep at most until a time of the wall clock, in milliseconds. The clock may step meanwhile.
+/// The longest sleep until a time of the wall clock, in milliseconds. The clock may step meanwhile.
 const LONGEST_SLEEP: u64 = 1000;
 
-/// How long a commit takes that is logged as slow, in milliseconds.
+/// The duration from which a commit is logged as slow, in milliseconds.
 const SLOW_COMMIT: u64 = 1000;
 
-/// How many operations, and how many bytes of them, one transaction takes. It is written to the WAL as a whole, which would
-/// grow without bounds otherwise.
+/// The maximum number and size of the operations in one transaction. It is written to the WAL as a whole, which would grow without
+/// bounds otherwise.
 const GROUP_OPERATIONS: usize = 1024;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 impl Operation {
-    /// Runs it. An error is that of the transaction.
+    /// Runs the operation. An error ends the transaction.
     fn run(&mut self, queue: &Queue, transaction: &Transaction<'_>) -> Result<()> {
         match self {
             Operation::Write { write, reply, .. } => {
@@ -56,15 +56,15 @@ impl Operation {
                 reply.result = Some(transaction.with_savepoint(run)?);
             }
             Operation::Release { token } => {
-                // What fails here is delivered again once its deadline has passed.
+                // If this fails, the message is redelivered once its deadline has passed.
                 let _ = transaction.with_savepoint(|transaction| queue.release(transaction, *token))?;
             }
         }
         Ok(())
     }
 
-    /// Sends its answer, once the transaction was committed or failed.
-    fn answer(self, committed: &Result<()>, queue: &mut Queue, connection: &Connection, clock: &dyn Clock) {
+    /// Sends the reply, after the transaction was committed or has failed.
+    fn reply(self, committed: &Result<()>, queue: &mut Queue, connection: &Connection, clock: &dyn Clock) {
         match self {
             Operation::Write { reply, flight, .. } => {
                 drop(flight);
@@ -76,7 +76,7 @@ impl Operation {
             }
             Operation::Read { reads, max_bytes, mut reply } => {
                 if committed.is_err() {
-                    // What it saw of the writes before it is undone.
+                    // It may have seen writes that were rolled back.
                     reply.result = Some(reader::read_entries(connection, clock.now(), &reads, max_bytes));
                 }
                 reply.send(&Ok(()));
@@ -90,11 +90,11 @@ impl Operation {
     }
 }
 
-/// The commits of other processes.
+/// The state of polling for the commits of other processes.
 struct ExternalCommits {
-    /// SQLite's count of them.
+    /// The last value of SQLite's `data_version`.
     seen: i64,
-    /// The monotonic time at which to look again, in milliseconds.
+    /// The monotonic time of the next poll, in milliseconds.
     poll_at: u64,
 }
 
@@ -102,22 +102,22 @@ pub(crate) struct Worker {
     watchers: Arc<Watchers>,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
-    /// What the connection is set to.
+    /// The current setting of the connection.
     durability: Durability,
     queue: Queue,
     sweep: Sweep,
-    /// Where the claims of messages come back to.
+    /// For the claims of messages, which send jobs.
     jobs: mpsc::UnboundedSender<Job>,
-    /// None where the database is in memory.
+    /// `None` for a database in memory.
     file: Option<Arc<OpenFile>>,
-    /// None where there are no other processes.
+    /// `None` for a database in memory.
     external_commits: Option<ExternalCommits>,
-    /// None where there is no WAL.
+    /// `None` for a database in memory.
     checkpoints: Option<Checkpoints>,
 }
 
 impl Worker {
-    /// Another process can change a database only where it is a file, and only that has a WAL.
+    /// Returns the worker of a file, or of a database in memory.
     pub fn new(
         connection: &Connection,
         watchers: Arc<Watchers>,
@@ -126,7 +126,7 @@ impl Worker {
         jobs: mpsc::UnboundedSender<Job>,
     ) -> Self {
         let is_file = file.is_some();
-        let seen = || count_external_commits(connection).unwrap_or_default();
+        let seen = || data_version(connection).unwrap_or_default();
         Self {
             watchers,
             random: options.random.clone(),
@@ -141,19 +141,19 @@ impl Worker {
         }
     }
 
-    /// Looks at what is there already, before the first step.
+    /// Reads the initial state from the file, before the first step.
     pub fn begin(&mut self, connection: &Connection) {
-        // A failure here comes back where it matters, in what is asked for.
+        // If this fails, the operations that follow return the error.
         let _ = self.sweep.refresh(connection);
     }
 
-    /// Saves what closing the connection would not, after the last step.
+    /// Saves the contents of a WAL that was moved away, which closing the connection would not do. Called after the last step.
     pub fn end(&self, connection: &Connection) {
-        // Who wrote has the answer already, and others find what there is.
+        // The result no longer matters: all replies were sent.
         let _ = self.file.as_ref().map_or(Ok(()), |file| file.check(connection));
     }
 
-    /// How long until there is something to do without being asked, in milliseconds.
+    /// Returns how long until something is due without a job, in milliseconds.
     pub fn due(&self) -> Option<u64> {
         let now = Moment::now(&*self.clock);
         let by_wall_clock = [self.sweep_due(now), self.queue.delivery_due(now)].into_iter().flatten().min();
@@ -163,19 +163,19 @@ impl Worker {
         due.into_iter().flatten().min()
     }
 
-    /// How long until expired entries are to be removed, in milliseconds.
+    /// Returns how long until expired entries are to be removed, in milliseconds.
     fn sweep_due(&self, now: Moment) -> Option<u64> {
         self.sweep.due(now, !self.watchers.is_empty())
     }
 
-    /// How long until to look for the commits of other processes, in milliseconds: as long as someone waits for them.
+    /// Returns how long until the next poll for external commits, in milliseconds, if there are watchers or listeners.
     fn poll_due(&self, now: Moment) -> Option<u64> {
         let external = self.external_commits.as_ref()?;
         (self.queue.is_awaited() || !self.watchers.is_empty()).then(|| now.until(external.poll_at))
     }
 
-    /// Does as much of what is asked for as goes into one transaction, and what is due. Returns how the file is to be closed,
-    /// where that was asked for.
+    /// Runs as many jobs as fit into one transaction, and everything that is due. Returns how to close the file, if a job requests
+    /// it.
     pub fn step(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
         let closing = self.work(connection, jobs);
         self.queue.prune_cancelled();
@@ -188,7 +188,7 @@ impl Worker {
             self.sweep(connection, now);
         }
         if is_due(self.queue.renewal_due(now)) {
-            // What fails is tried again at the next renewal, before a lease ends.
+            // A failure is retried at the next renewal, before a lease expires.
             let _ = self.renew_leases(connection, now);
         }
         if is_due(self.queue.count_due(now)) {
@@ -200,12 +200,12 @@ impl Worker {
             self.queue.fail(&error, now);
         }
         if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.look(connection);
+            checkpoints.poll(connection);
         }
         closing
     }
 
-    /// Does as much of what is asked for as goes into one transaction.
+    /// Runs as many jobs as fit into one transaction.
     fn work(&mut self, connection: &Connection, jobs: &mut VecDeque<Job>) -> Option<Closing> {
         let mut operations = Vec::new();
         let mut size = 0;
@@ -218,10 +218,10 @@ impl Worker {
                         break;
                     }
                 }
-                Job::Dequeue { capacity, answer } => self.queue.wait(capacity, answer),
+                Job::Dequeue { capacity, reply } => self.queue.wait(capacity, reply),
                 Job::Start(token) => self.queue.start(token),
                 Job::Wake => {}
-                // These come after what was asked for before them.
+                // The jobs below run after the operations that were queued before them.
                 job if !operations.is_empty() => {
                     jobs.push_front(job);
                     break;
@@ -234,11 +234,11 @@ impl Worker {
         None
     }
 
-    /// Commits operations together. What fails takes only itself back; a failure of the transaction is the answer to all.
+    /// Commits operations in one transaction. A failed operation is rolled back alone; if the transaction fails, all get its error.
     pub fn commit_group(&mut self, connection: &Connection, mut operations: Vec<Operation>) {
         let durabilities = operations.iter().filter_map(Operation::durability);
         let committed = match durabilities.max() {
-            // Reads need no transaction: what they are to see was committed by now.
+            // Reads need no transaction: the writes before them are committed.
             None => Err(Error::Closed),
             Some(durability) => {
                 let single_op = operations.len() == 1;
@@ -248,11 +248,11 @@ impl Worker {
             }
         };
         for operation in operations {
-            operation.answer(&committed, &mut self.queue, connection, &*self.clock);
+            operation.reply(&committed, &mut self.queue, connection, &*self.clock);
         }
     }
 
-    /// Ends the claims of messages that nobody handles any more, and answers those that wait for some.
+    /// Sends an empty list to the listeners, and releases the claims of messages that are no longer handled.
     pub fn close(&mut self, connection: &Connection, closing: Closing) {
         self.queue.close();
         let abandoned = self.queue.abandoned(closing == Closing::Abandon);
@@ -262,19 +262,19 @@ impl Worker {
         }
     }
 
-    /// Whether handlers still have messages to finish.
+    /// Returns whether handlers still have messages to finish.
     pub fn is_handling(&self) -> bool {
         self.queue.is_running()
     }
 
-    /// Brings all that is in the WAL into the file.
+    /// Checkpoints and truncates the WAL.
     pub fn checkpoint(&mut self, connection: &Connection) {
         if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.empty(connection);
+            checkpoints.truncate(connection);
         }
     }
 
-    /// Claims messages for those that wait, and hands them over.
+    /// Claims messages for the listeners, and dispatches them.
     fn deliver(&mut self, connection: &Connection, now: Moment) -> Result<()> {
         self.queue.refresh_next_ready(connection)?;
         if self.queue.delivery_due(now) != Some(0) {
@@ -297,10 +297,10 @@ impl Worker {
         })
     }
 
-    /// Stores which handlers were called.
+    /// Stores the attempts of handlers that were called.
     fn count_attempts(&mut self, connection: &Connection, now: Moment) {
         if !self.queue.has_uncounted() {
-            // They were done by now.
+            // The messages were finished meanwhile.
             return self.queue.counted(Vec::new());
         }
         let counted = self.commit(connection, Durability::Deferred, false, |worker, transaction| {
@@ -312,7 +312,7 @@ impl Worker {
         }
     }
 
-    /// Removes entries that have expired.
+    /// Removes expired entries.
     fn sweep(&mut self, connection: &Connection, now: Moment) {
         let removed = self.commit(connection, Durability::Deferred, false, |_, transaction| Sweep::remove(transaction));
         let swept = removed.and_then(|removed| {
@@ -324,21 +324,21 @@ impl Worker {
         }
     }
 
-    /// Looks whether other processes changed the file, and if so, at what concerns us.
+    /// Checks whether other processes have changed the file, and if so, refreshes the state in memory and notifies all watchers.
     fn poll_external_commits(&mut self, connection: &Connection, now: Moment) {
         let Some(external) = &mut self.external_commits else { return };
         external.poll_at = now.monotonic + POLL_INTERVAL;
-        // What fails here, fails again when the watchers read.
-        let commits = count_external_commits(connection).unwrap_or(external.seen);
-        if commits != external.seen {
-            external.seen = commits;
+        // If this fails, the reads of the watchers will return the error.
+        let version = data_version(connection).unwrap_or(external.seen);
+        if version != external.seen {
+            external.seen = version;
             self.queue.changed();
             let _ = self.sweep.refresh(connection);
             self.watchers.notify_all();
         }
     }
 
-    /// Runs an operation in a transaction. What it did that concerns others is noted once it is committed.
+    /// Runs an operation in a transaction, and applies its effects after the commit.
     fn commit<T>(
         &mut self,
         connection: &Connection,
@@ -375,7 +375,7 @@ impl Worker {
         if watched {
             self.watchers.notify(&effects.touched);
         } else {
-            // Who began to watch meanwhile may have looked too early.
+            // The touched keys were not recorded. A watch that began meanwhile may have read the entries before this commit.
             self.watchers.notify_all();
         }
         self.file.as_ref().map_or(Ok(()), |file| file.confirm(connection))?;
@@ -383,7 +383,7 @@ impl Worker {
     }
 }
 
-/// SQLite's count of the commits that other connections have made to the file.
-fn count_external_commits(connection: &Connection) -> Result<i64> {
+/// Returns SQLite's `data_version`, which changes with the commits of other connections.
+fn data_version(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }

@@ -1,6 +1,6 @@
-//! Who writes to a database. A file has a thread that owns its connection for writes: waiting for the disk, and for other
-//! processes, is the thread's work, not the caller's. A database in memory waits for neither, so its writes are done by
-//! whoever asks for them. The thread is started by the first work for it.
+//! The writer of a database. For a file, a thread owns the write connection: waiting for the disk, and for other processes,
+//! does not block the caller. A database in memory waits for neither, so callers run its writes themselves. The thread is
+//! started with its first job.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
 use crate::sqlite::file::open_file::OpenFile;
 use crate::sqlite::options::Options;
 use crate::sqlite::write::in_flight::InFlight;
-use crate::sqlite::write::jobs::{Answer, Claim, Closing, Job, Operation, Reply};
+use crate::sqlite::write::jobs::{Claim, Closing, Job, Operation, Reply, ReplySender};
 use crate::sqlite::write::watchers::Watchers;
 use crate::sqlite::write::worker::Worker;
 use crate::{AtomicWrite, BoxFuture, Commit, Error, OwnedRead, ReadEntry, Result};
@@ -28,21 +28,21 @@ use crate::{AtomicWrite, BoxFuture, Commit, Error, OwnedRead, ReadEntry, Result}
 /// A handle of the thread.
 pub(crate) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
-    /// What the thread is started with, until it is.
+    /// The state for the thread, until it is started.
     unstarted: Mutex<Option<Unstarted>>,
     lifecycle: Arc<Lifecycle>,
-    /// For the callers of a database in memory, who do its operations. None for a file.
+    /// For the callers of a database in memory, who run its operations. `None` for a file.
     memory: Option<Arc<Shared>>,
     file: Option<Arc<OpenFile>>,
     pub watchers: Arc<Watchers>,
 }
 
-/// What the thread works with. In memory, callers share it. The connection is locked before the worker.
+/// The state of the thread. In memory, callers share it. The connection is locked before the worker.
 struct Shared {
-    /// Dropped first: a checkpoint that runs ends before the file is closed.
+    /// Dropped first: this waits for a running checkpoint before the file is closed.
     worker: Mutex<Worker>,
     connection: SharedConnection,
-    /// How many operations that callers asked for wait for the thread.
+    /// In memory, how many operations of callers are queued for the thread.
     queued: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ struct Unstarted {
 }
 
 impl Writer {
-    /// The writer of a file, or of a database in memory, for one database that has it open.
+    /// Returns the writer of a file, or of a database in memory, with one user.
     pub fn new(connection: FileConnection, options: &Options, file: Option<Arc<OpenFile>>) -> Self {
         let watchers = Arc::new(Watchers::default());
         let (jobs, waiting) = mpsc::unbounded_channel();
@@ -69,32 +69,32 @@ impl Writer {
         }
     }
 
-    /// Counts another database that has the file open. Returns false where the file is being closed: it must be opened anew.
+    /// Adds a user: another database that opens the file. Returns false if the file is being closed and must be opened again.
     pub fn acquire(&self) -> bool {
         self.lifecycle.acquire()
     }
 
-    /// Whether databases can still use it.
+    /// Returns whether databases can still use it.
     pub fn is_open(&self) -> bool {
         self.lifecycle.is_open()
     }
 
-    /// Whether all databases that used it were closed.
+    /// Returns whether all databases that used it were closed.
     pub fn is_unused(&self) -> bool {
         self.lifecycle.unused().is_some()
     }
 
-    /// Ends the use by one database. The last one closes the file: what was queued is committed, and the WAL is brought into the
-    /// file. Waits for that, unless another process has the file locked: then the thread goes on by itself.
+    /// Removes a user. The last one closes the file: queued operations are committed, and the WAL is checkpointed. Waits until this
+    /// is done, unless another process has locked the file: then the thread continues on its own.
     pub fn release(&self) {
         let Release::Last { unused } = self.lifecycle.release() else { return };
-        // The lock is given back first: a write from within a visit in memory takes it, while the connection is locked.
+        // The lock is released here: a write from within a visit in memory takes it while the connection is locked.
         let unstarted = self.unstarted.lock().take();
         match unstarted {
-            // Closes the connection.
             Some(unstarted) => {
                 self.lifecycle.end(unused);
                 unstarted.shared.end();
+                // Closes the connection.
                 drop(unstarted);
                 self.lifecycle.closed();
             }
@@ -105,11 +105,11 @@ impl Writer {
         }
     }
 
-    /// Starts the thread, if it was not yet.
+    /// Starts the thread, unless it was started before.
     fn start(&self) -> Result<()> {
         let mut slot = self.unstarted.lock();
         let Some(unstarted) = slot.take() else { return Ok(()) };
-        // Where the thread cannot be started, what it was to work with is still there for the next try.
+        // If the thread cannot be started, its state is put back for the next try.
         let unstarted = Arc::new(Mutex::new(Some(unstarted)));
         let thread = Thread { lifecycle: Arc::downgrade(&self.lifecycle), jobs: self.jobs.clone() };
         let started = start(unstarted.clone(), self.lifecycle.clone(), thread);
@@ -119,12 +119,12 @@ impl Writer {
         started.map_err(|error| Error::Thread(Arc::new(error)))
     }
 
-    /// The connection of a database in memory, for its reads.
+    /// Returns the connection of a database in memory, for reads.
     pub fn memory(&self) -> Option<SharedConnection> {
         Some(self.memory.as_ref()?.connection.clone())
     }
 
-    /// Opens a connection for reads to the file.
+    /// Opens a read connection to the file.
     pub fn open_reader(&self) -> Result<FileConnection> {
         let file = self.file.as_ref().ok_or(Error::Closed)?;
         let reader = connection::open_reader(file.name())?;
@@ -132,7 +132,7 @@ impl Writer {
         Ok(reader)
     }
 
-    /// Opens a connection as [`Writer::open_reader`] does, where nothing is to be waited for.
+    /// Opens a connection like [`Writer::open_reader`], but fails instead of waiting for a lock.
     pub fn try_open_reader(&self) -> Result<FileConnection> {
         let file = self.file.as_ref().ok_or(Error::Closed)?;
         let reader = connection::try_open_reader(file.name())?;
@@ -140,71 +140,71 @@ impl Writer {
         Ok(reader)
     }
 
-    /// The path of the file, for messages. None for a database in memory.
+    /// Returns the path of the file, for messages, or `None` for a database in memory.
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.name().path())
     }
 
-    /// The file. None for a database in memory.
+    /// Returns the file, or `None` for a database in memory.
     #[cfg(test)]
     pub fn file(&self) -> Option<&Arc<OpenFile>> {
         self.file.as_ref()
     }
 
-    /// Checks that the file is still where it was.
+    /// Checks that the file was not moved or replaced.
     pub fn verify(&self) -> Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.verify())
     }
 
     /// See [`Database::write`](crate::Database::write).
     pub fn write(&self, write: AtomicWrite, in_flight: &Arc<InFlight>) -> BoxFuture<Commit> {
-        self.operate(in_flight, |answer| Operation::Write { write, reply: Reply::new(answer), flight: None })
+        self.operate(in_flight, |reply| Operation::Write { write, reply: Reply::new(reply), flight: None })
     }
 
     /// See [`Database::delete_range`](crate::Database::delete_range).
     pub fn delete_range(&self, start: Vec<u8>, end: Vec<u8>, limit: u32, in_flight: &Arc<InFlight>) -> BoxFuture<u64> {
-        self.operate(in_flight, |answer| Operation::DeleteRange {
+        self.operate(in_flight, |reply| Operation::DeleteRange {
             start,
             end,
             limit,
-            reply: Reply::new(answer),
+            reply: Reply::new(reply),
             flight: None,
         })
     }
 
-    /// Reads after the writes that were queued before, and before those that are queued afterwards.
+    /// Reads entries in the order of the queued writes.
     pub fn read(
         &self,
         reads: Vec<OwnedRead>,
         max_bytes: usize,
         in_flight: &Arc<InFlight>,
     ) -> BoxFuture<Vec<Vec<ReadEntry>>> {
-        self.operate(in_flight, |answer| Operation::Read { reads, max_bytes, reply: Reply::new(answer) })
+        self.operate(in_flight, |reply| Operation::Read { reads, max_bytes, reply: Reply::new(reply) })
     }
 
-    /// Runs something on the writer's connection, between the transactions of what was queued before and afterwards.
+    /// Runs a function on the writer's connection, between the transactions of the jobs before and after it.
     pub fn run<T: Send + 'static>(&self, run: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> BoxFuture<T> {
-        let (answer, answered) = oneshot::channel();
-        let run = Box::new(move |connection: &Connection| drop(answer.send(run(connection))));
+        let (reply, result) = oneshot::channel();
+        let run = Box::new(move |connection: &Connection| drop(reply.send(run(connection))));
         if let Some(shared) = &self.memory {
             if let Err(error) = self.start() {
                 return ready(Err(error));
             }
             shared.queued.fetch_add(1, Ordering::AcqRel);
         }
-        self.ask(Some(Job::Run(run)), answered)
+        self.submit(Some(Job::Run(run)), result)
     }
 
-    /// Claims messages, as many as there is capacity for.
+    /// Claims up to `capacity` messages.
     pub fn dequeue(&self, capacity: usize) -> BoxFuture<Vec<Claim>> {
-        let (answer, answered) = oneshot::channel();
-        self.ask(Some(Job::Dequeue { capacity, answer }), answered)
+        let (reply, claims) = oneshot::channel();
+        self.submit(Some(Job::Dequeue { capacity, reply }), claims)
     }
 
-    /// Lets the thread look at what is due, which may be earlier than it was.
+    /// Wakes the thread, because the next due time may be earlier than before.
     ///
     /// # Errors
-    /// [`Error::Thread`] where the thread cannot be started.
+    /// [`Error::Thread`] if the thread cannot be started.
     pub fn wake(&self) -> Result<()> {
         self.start()?;
         let _ = self.jobs.send(Job::Wake);
@@ -214,13 +214,13 @@ impl Writer {
     fn operate<T: Send + 'static>(
         &self,
         in_flight: &Arc<InFlight>,
-        operation: impl FnOnce(Answer<T>) -> Operation,
+        operation: impl FnOnce(ReplySender<T>) -> Operation,
     ) -> BoxFuture<T> {
-        let (answer, answered) = oneshot::channel();
-        let mut operation = operation(answer);
+        let (reply, result) = oneshot::channel();
+        let mut operation = operation(reply);
         let job = match &self.memory {
-            // A write from within a visit of a read would change what the visit borrows. It is left to the thread, and so are
-            // those after it, to keep their order.
+            // A write from within a visit would change entries that the visit borrows. It is queued for the thread, and so are
+            // the operations after it, to keep their order.
             Some(shared)
                 if !shared.connection.is_owned_by_current_thread() && shared.queued.load(Ordering::Acquire) == 0 =>
             {
@@ -237,24 +237,24 @@ impl Writer {
                 Some(Job::Do(operation))
             }
         };
-        self.ask(job, answered)
+        self.submit(job, result)
     }
 
-    /// Queues work. The answer is waited for by the future only.
-    fn ask<T: Send + 'static>(&self, job: Option<Job>, answered: oneshot::Receiver<Result<T>>) -> BoxFuture<T> {
-        let asked = job.map_or(Ok(()), |job| {
+    /// Sends a job to the thread, immediately. The future waits for the result.
+    fn submit<T: Send + 'static>(&self, job: Option<Job>, result: oneshot::Receiver<Result<T>>) -> BoxFuture<T> {
+        let sent = job.map_or(Ok(()), |job| {
             self.start()?;
             self.jobs.send(job).map_err(|_| Error::Closed)
         });
         Box::pin(async move {
-            asked?;
-            answered.await.map_err(|_| Error::Closed)?
+            sent?;
+            result.await.map_err(|_| Error::Closed)?
         })
     }
 }
 
 impl Shared {
-    /// Does an operation on the caller's thread. Returns what that leaves to the thread.
+    /// Runs an operation on the caller's thread. Returns a job if the thread must be woken.
     fn operate(&self, operation: Operation) -> Option<Job> {
         let connection = self.connection.lock();
         let mut worker = self.worker.lock();
@@ -264,18 +264,18 @@ impl Shared {
         is_earlier.then_some(Job::Wake)
     }
 
-    /// Runs something with the worker and its connection.
+    /// Runs a function with the worker and its connection.
     fn with<T>(&self, run: impl FnOnce(&mut Worker, &Connection) -> T) -> T {
         let connection = self.connection.lock();
         run(&mut self.worker.lock(), &connection)
     }
 
-    /// Makes ready to close the connection.
+    /// Prepares to close the connection.
     fn end(&self) {
         self.with(|worker, connection| worker.end(connection));
     }
 
-    /// Does a part of what the thread was asked for, and what is due.
+    /// Runs some of the jobs, and everything that is due.
     fn step(&self, jobs: &mut VecDeque<Job>) -> Option<Closing> {
         let operations = |jobs: &VecDeque<Job>| jobs.iter().filter(|job| job.is_called()).count();
         let before = operations(jobs);
@@ -284,7 +284,7 @@ impl Shared {
         closing
     }
 
-    /// How long to wait for work until there is something to do anyway.
+    /// Returns how long to wait for jobs, or `None` if nothing is due without one.
     fn wait(&self) -> Option<Duration> {
         self.worker.lock().due().map(Duration::from_millis)
     }
@@ -295,7 +295,7 @@ fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>, th
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let run = move || {
         let Some(Unstarted { shared, waiting }) = unstarted.lock().take() else { return };
-        // Whoever waits for the file to be closed does so no longer than this thread lives. The connection is closed before.
+        // Also runs if this thread panics: `close` must not wait forever. Otherwise, the connection is closed first.
         let _closed = Closed(&lifecycle);
         lifecycle::watch_locks(lifecycle.clone());
         runtime.block_on(run(&shared, waiting, &lifecycle));
@@ -317,8 +317,8 @@ struct Thread {
     jobs: mpsc::UnboundedSender<Job>,
 }
 
-/// Closes the files again that no database uses any more, though handlers still had messages of them. Waits for that, unless another
-/// process has one locked.
+/// Closes the files that are no longer used by any database, but were kept open for running handlers. Waits until this is done,
+/// unless another process has locked a file.
 pub(crate) fn close_again(closing: Closing) {
     let thread = |thread: &Thread| Some((thread.lifecycle.upgrade()?, thread.jobs.clone()));
     let threads: Vec<_> = THREADS.lock().iter().filter_map(thread).collect();
@@ -329,7 +329,7 @@ pub(crate) fn close_again(closing: Closing) {
     }
 }
 
-/// Notes that a file is closed, when it is dropped.
+/// Records on drop that a file is closed.
 struct Closed<'a>(&'a Lifecycle);
 
 impl Drop for Closed<'_> {
@@ -338,7 +338,7 @@ impl Drop for Closed<'_> {
     }
 }
 
-/// Works until the file is closed.
+/// Runs the worker until the file is closed.
 async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecycle: &Lifecycle) {
     shared.with(Worker::begin);
     let mut jobs = VecDeque::new();
@@ -349,7 +349,7 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
                 None => waiting.recv().await,
                 Some(wait) => tokio::time::timeout(wait, waiting.recv()).await.unwrap_or(Some(Job::Wake)),
             };
-            // The worker has a sender of its own, so that there is always one.
+            // Never `None`: the worker holds a sender.
             jobs.extend(received);
         }
         while let Ok(job) = waiting.try_recv() {
@@ -359,7 +359,7 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
         lifecycle.unlocked();
         let Some(how) = closing else { continue };
         let Some(unused) = lifecycle.unused() else {
-            // Someone opened it again.
+            // The file was opened again.
             closing = None;
             lifecycle.settle();
             continue;
@@ -368,8 +368,8 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
             shared.with(|worker, connection| worker.close(connection, how));
             let is_handling = shared.worker.lock().is_handling();
             if is_handling || how == Closing::Abandon {
-                // Handlers may still finish their messages, or a connection is open in what ended the process. Whoever copies
-                // the file meanwhile finds all in it.
+                // The connection stays open: handlers may still finish their messages, or the process is exiting. The file is
+                // complete nevertheless, and can be copied.
                 shared.with(Worker::checkpoint);
                 lifecycle.unlocked();
             }
@@ -392,7 +392,7 @@ mod tests {
     use crate::{AtomicWrite, Key, KeyPart, Mutation, Read, ReadOptions, Value, ValueRef};
 
     #[test]
-    fn a_write_from_within_a_read_in_memory_waits_for_its_end_and_keeps_its_turn() {
+    fn write_within_a_visit_in_memory_is_deferred_in_order() {
         let database = sqlite::open(Location::Memory, Options::default()).unwrap();
         let key = Key::from_parts(&[KeyPart::from("a")]).unwrap();
         let set = |value| AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(value)));

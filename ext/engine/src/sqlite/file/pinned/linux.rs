@@ -15,17 +15,17 @@ use rustix::io::Errno;
 use super::{Directory, FileId, Status, link, split};
 use crate::sqlite::file::vfs::DESCRIPTORS;
 
-/// How many links to follow at the end of a path.
+/// The maximum number of links to follow at the end of a path.
 const MAX_LINKS: usize = 40;
 
-/// A descriptor that names a directory, without the right to read it.
+/// The flags of a descriptor that identifies a directory, without permission to read it.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The directories of this process. One has one descriptor, whatever files in it are open: SQLite keeps the name of the
-/// shared memory of a file as the first connection gave it, for as long as any connection is open.
+/// The open directories of this process. All files in a directory share one descriptor, because SQLite keeps the name of a file's
+/// shared memory from its first connection for as long as any connection is open.
 static DIRECTORIES: LazyLock<Mutex<HashMap<FileId, Weak<Directory>>>> = LazyLock::new(Default::default);
 
-/// Whether a descriptor can be a part of a path: not without `/proc`.
+/// Returns whether a path can contain a descriptor, which requires `/proc`.
 pub(crate) fn can_name_by_descriptors() -> bool {
     static CAN: LazyLock<bool> = LazyLock::new(|| {
         let directory = rustix::fs::openat(CWD, "/", DIRECTORY, Mode::empty());
@@ -67,10 +67,10 @@ pub(crate) fn subdirectory(directory: &OwnedFd, name: &OsStr) -> io::Result<Arc<
 }
 
 pub(crate) fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Status> {
-    // Not the times: since Linux 6.13, who asks for them makes the next write to the file store them anew. A commit takes a
-    // third more time where its WAL was asked for them.
-    let asked = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::INO | StatxFlags::SIZE;
-    let stat = rustix::fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, asked)?;
+    // Without the times: since Linux 6.13, querying them makes the next write to the file store new ones, and a commit takes a
+    // third longer if the times of its WAL were queried.
+    let mask = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::INO | StatxFlags::SIZE;
+    let stat = rustix::fs::statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, mask)?;
     let kind = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Status {
         id: FileId { device: makedev(stat.stx_dev_major, stat.stx_dev_minor), inode: stat.stx_ino },
@@ -85,7 +85,7 @@ fn id(stat: &Stat) -> FileId {
     FileId { device: stat.st_dev, inode: stat.st_ino }
 }
 
-/// The directory of a descriptor, by the descriptor that it has already where there is one.
+/// Returns the directory of a descriptor, with the existing descriptor if it is already open.
 fn share(descriptor: OwnedFd) -> io::Result<Arc<Directory>> {
     let id = id(&rustix::fs::fstat(&descriptor)?);
     let mut directories = DIRECTORIES.lock();
@@ -99,20 +99,20 @@ fn share(descriptor: OwnedFd) -> io::Result<Arc<Directory>> {
     Ok(directory)
 }
 
-/// Opens a directory whose path must be free of links.
+/// Opens a directory, whose path must not contain links.
 fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     loop {
         match rustix::fs::openat2(CWD, path, DIRECTORY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-            // Something was renamed meanwhile.
+            // A component was renamed meanwhile.
             Err(Errno::AGAIN) => {}
-            // An old kernel, or a container that forbids what it does not know.
+            // An old kernel, or a container that forbids unknown system calls.
             Err(Errno::NOSYS | Errno::PERM) => return walk(path),
             result => return Ok(result?),
         }
     }
 }
 
-/// Does so component by component.
+/// Opens a directory like [`open_without_links`], component by component.
 pub(crate) fn walk(path: &Path) -> io::Result<OwnedFd> {
     let start = if path.has_root() { "/" } else { "." };
     let mut directory = rustix::fs::openat(CWD, start, DIRECTORY, Mode::empty())?;
@@ -130,7 +130,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<OwnedFd> {
     Ok(directory)
 }
 
-/// Where a link leads. None for what is no link.
+/// Returns the target of a link, or `None` if the file is not a link.
 fn read_link(directory: impl AsFd, name: &OsStr) -> io::Result<Option<PathBuf>> {
     match rustix::fs::readlinkat(directory, name, Vec::new()) {
         Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),

@@ -6,7 +6,7 @@ use crate::sqlite::file::connection;
 use crate::sqlite::{self, Location, Options};
 use crate::{Database, Error, Key, Value};
 
-/// A directory of a script, `in`, and one that is none of its business, `out`.
+/// A directory that a script may access, `in`, and one that it may not, `out`.
 struct Directories(tempfile::TempDir);
 
 impl Directories {
@@ -38,7 +38,7 @@ fn set(database: &Database) {
 }
 
 #[test]
-fn directory_that_is_swapped_for_a_link_is_not_followed() {
+fn directory_replaced_by_a_link_is_not_followed() {
     let directories = Directories::new();
     let file = Arc::new(Pinned::resolve(&directories.path("in/x.db"), false).unwrap());
     fs::rename(directories.path("in"), directories.path("moved")).unwrap();
@@ -62,26 +62,26 @@ fn database_moves_with_its_directory() {
     symlink(directories.path("out"), directories.path("in")).unwrap();
     set(&database);
     assert!(database.get_blocking(&Key::from(["a"])).unwrap().is_some());
-    // The path leads elsewhere by now.
+    // The path now leads to another directory.
     assert!(matches!(directories.open("in/x.db", false), Err(Error::Open { .. })));
     assert!(directories.names("out").is_empty());
 }
 
 #[test]
-fn links_in_the_place_of_any_file_are_not_followed() {
+fn links_in_place_of_files_are_not_followed() {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         for (target_exists, is_new) in [(false, false), (false, true), (true, false), (true, true)] {
             let directories = Directories::new();
             let target = directories.path("out/target");
             if target_exists {
-                fs::write(&target, "of others").unwrap();
+                fs::write(&target, "foreign").unwrap();
             }
             if !is_new && !suffix.is_empty() {
                 set(&directories.open("in/x.db", false).unwrap());
                 crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
             }
             symlink(&target, directories.path(&format!("in/x.db{suffix}"))).unwrap();
-            // Where the link is in nobody's way, or may be deleted, the database is opened.
+            // The database opens if SQLite does not use the link, or may delete it.
             match directories.open("in/x.db", false) {
                 Ok(database) => set(&database),
                 Err(error) => assert!(!error.to_string().contains("/proc"), "{error}"),
@@ -89,13 +89,13 @@ fn links_in_the_place_of_any_file_are_not_followed() {
             crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
             let expected: &[&str] = if target_exists { &["target"] } else { &[] };
             assert_eq!(directories.names("out"), expected, "{suffix}");
-            assert!(!target_exists || fs::read(&target).unwrap() == b"of others", "{suffix}");
+            assert!(!target_exists || fs::read(&target).unwrap() == b"foreign", "{suffix}");
         }
     }
 }
 
 #[test]
-fn links_in_the_place_of_directories_are_refused_or_followed() {
+fn links_in_place_of_directories_are_rejected_or_followed() {
     let directories = Directories::new();
     fs::create_dir(directories.path("out/sub")).unwrap();
     symlink(directories.path("out"), directories.path("in/link")).unwrap();
@@ -103,10 +103,10 @@ fn links_in_the_place_of_directories_are_refused_or_followed() {
     symlink("file", directories.path("in/again")).unwrap();
     symlink("loop", directories.path("in/loop")).unwrap();
     let base = directories.path("in");
-    let text = "a part of this path is a symbolic link, which is not followed";
+    let message = "a part of this path is a symbolic link, which is not followed";
     for name in ["in/link/x.db", "in/link/sub/x.db", "in/file", "in/loop"] {
         let error = directories.open(name, false).expect_err(name).to_string();
-        assert!(error.contains(text) && error.contains(&base.display().to_string()), "{error}");
+        assert!(error.contains(message) && error.contains(&base.display().to_string()), "{error}");
         assert!(linux::walk(&directories.path(name)).is_err(), "{name}");
     }
     assert!(directories.names("out/sub").is_empty());
@@ -120,7 +120,7 @@ fn links_in_the_place_of_directories_are_refused_or_followed() {
 }
 
 #[test]
-fn directory_walked_to_is_the_one_that_is_opened_at_once() {
+fn walk_opens_the_same_directory_as_a_path() {
     let directories = Directories::new();
     let path = directories.path("in/../out/./.");
     assert_eq!(rustix::fs::fstat(linux::walk(&path).unwrap()).unwrap().st_ino, rustix::fs::stat(&path).unwrap().st_ino);
@@ -140,7 +140,7 @@ fn files_of_one_directory_share_its_descriptor() {
 }
 
 #[test]
-fn errors_name_the_path_that_was_asked_for() {
+fn errors_name_the_requested_path() {
     let directories = Directories::new();
     fs::write(directories.path("in/text"), "a text that is longer than the header of a database ".repeat(20)).unwrap();
     fs::create_dir(directories.path("in/directory")).unwrap();
@@ -152,7 +152,7 @@ fn errors_name_the_path_that_was_asked_for() {
     }
 }
 
-/// A journal that is complete, names a super-journal, and rolls back nothing.
+/// Returns a complete journal that names a super-journal, and rolls back nothing.
 fn journal_with_super_journal(pages: u32, name: &str) -> Vec<u8> {
     const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     const SECTOR: usize = 512;
@@ -162,7 +162,7 @@ fn journal_with_super_journal(pages: u32, name: &str) -> Vec<u8> {
         journal.extend(u32::to_be_bytes(number));
     }
     journal.resize(SECTOR, 0);
-    // The number of the page that locks are in, of which a journal has no content.
+    // The page number of the lock bytes, which is not followed by page content.
     journal.extend((0x4000_0000 / PAGE + 1).to_be_bytes());
     journal.extend(name.as_bytes());
     journal.extend((name.len() as u32).to_be_bytes());
@@ -172,29 +172,29 @@ fn journal_with_super_journal(pages: u32, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn file_that_a_journal_names_as_its_super_journal_is_left_alone() {
+fn file_named_as_a_super_journal_is_not_deleted() {
     let directories = Directories::new();
     set(&directories.open("in/x.db", false).unwrap());
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
     let target = directories.path("out/target");
-    fs::write(&target, "of others").unwrap();
+    fs::write(&target, "foreign").unwrap();
     let pages = fs::metadata(directories.path("in/x.db")).unwrap().len() / 4096;
     let journal = journal_with_super_journal(pages as u32, target.to_str().unwrap());
     fs::write(directories.path("in/x.db-journal"), journal).unwrap();
 
-    let error = directories.open("in/x.db", false).expect_err("the journal is not played back").to_string();
+    let error = directories.open("in/x.db", false).expect_err("the journal is not rolled back").to_string();
     assert!(error.contains("access permission denied"), "{error}");
-    assert_eq!(fs::read(target).unwrap(), b"of others");
+    assert_eq!(fs::read(target).unwrap(), b"foreign");
 }
 
-/// A file as it is named where there are no descriptors to name it by.
+/// Returns a file that is named by its path, as on systems without `/proc`.
 fn by_path(path: &Path, follow_links: bool) -> io::Result<Arc<Pinned>> {
     let (directory, name) = Directory::resolve_path(path, follow_links)?;
     Ok(Arc::new(Pinned { directory, name, path: path.to_owned() }))
 }
 
 #[test]
-fn file_named_by_its_path_is_opened_through_no_link() {
+fn file_named_by_its_path_is_not_opened_through_links() {
     let directories = Directories::new();
     let file = by_path(&directories.path("in/x.db"), false).unwrap();
     let (connection, _) = connection::open_writer(&file).unwrap();
