@@ -63,12 +63,12 @@ fn run(sandbox: &Sandbox, fake: &str, script: &str) -> Output {
     Output::of(command, "")
 }
 
-/// What a program does that meets failures: it tries again, and knows what became of writes by reading.
+/// A program that handles failures: it retries, and reads to find out the outcome of a write.
 const RETRY: &str = r#"
-/** The messages of the errors that were met. */
+/** The messages of the errors so far. */
 const failures = new Set<string>();
 
-/** Tries a call until it succeeds. Any other error than those of the backend ends the program. */
+/** Retries a call until it succeeds. Rethrows errors that are not from the backend. */
 async function retry<T>(call: () => Promise<T>): Promise<T> {
   while (true) {
     try {
@@ -119,7 +119,7 @@ fn retrying_program_counts_exactly() {
 }
 
 #[test]
-fn watch_ends_with_its_error_and_can_be_begun_again() {
+fn failed_watch_reports_its_error_and_can_be_restarted() {
     let script = r#"
         const kv = await retry(() => Deno.openKv());
         let errors = 0;
@@ -143,7 +143,7 @@ fn watch_ends_with_its_error_and_can_be_begun_again() {
         console.log(failures.has(Deno.args[0]));
         const items = kv.watch([["n"]]).getReader();
         while (failures.size > 0) {
-          // What waits for the next item gets the error, and so does whoever comes later.
+          // A pending read gets the error, and so do later ones.
           const item = await items.read().catch((error: Error) => error);
           if (item instanceof Error) {
             console.log(item.message === await items.closed.catch((error) => error.message));
@@ -162,7 +162,7 @@ fn watch_ends_with_its_error_and_can_be_begun_again() {
 }
 
 #[test]
-fn listener_goes_on_after_failures() {
+fn listener_continues_after_failures() {
     let script = r#"
         const kv = await retry(() => Deno.openKv());
         const handled = new Set<unknown>();
@@ -171,7 +171,7 @@ fn listener_goes_on_after_failures() {
           handled.add(message);
           resume();
         });
-        // One after the other, so that there are as many deliveries as messages.
+        // Sequentially, so that there are as many deliveries as messages.
         for (let i = 0; i < 80; i++) {
           await retry(() => kv.enqueue(i));
           while (!handled.has(i)) await new Promise<void>((resolve) => resume = resolve);
@@ -190,7 +190,7 @@ fn listener_goes_on_after_failures() {
 }
 
 #[test]
-fn scripts_that_end_early_leave_nothing_waiting() {
+fn early_exit_leaves_nothing_pending() {
     let endings = [
         "kv.close();",
         "kv.set(['a'], 1); kv.get(['a']); kv.close();",
@@ -206,7 +206,7 @@ fn scripts_that_end_early_leave_nothing_waiting() {
 }
 
 #[test]
-fn wrong_options_are_named() {
+fn invalid_options_are_named() {
     let output =
         run(&Sandbox::new(), "delay=fast", "await Deno.openKv().catch((error) => console.log(String(error)));");
     let stdout = output.stdout();

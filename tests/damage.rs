@@ -1,21 +1,21 @@
-//! Database files that hold what no program writes on purpose: scripts get an error for it, and go on.
+//! Corrupt and malicious database files: scripts get an error, and continue.
 
 use rusqlite::Connection;
 
 use crate::support::Sandbox;
 
-/// An object of the host in V8's format: what names its type, which `type` is the serialized value of.
+/// Returns a host object in V8's format, with the serialized value `ty` as its type.
 fn host_object(ty: &[u8]) -> Vec<u8> {
     [b"\xff\x0f\\\xff\xff\xff\xff\x0fo\"\x04type", ty, b"{\x01"].concat()
 }
 
-/// Objects of types that no one knows, by a name, and by a value that is none; and what is told of them.
+/// Returns objects of unknown types, named by a string and by another value, with the expected error messages.
 fn unknown_objects() -> [(Vec<u8>, &'static str); 2] {
     let named = r#"could not deserialize value: this host has no "None""#;
     [(host_object(b"\"\x04None"), named), (host_object(b"o{\x00"), "could not deserialize value")]
 }
 
-/// Makes a database, and changes its file.
+/// Creates a database with a script, and changes its file.
 fn database(sandbox: &Sandbox, script: &str, change: impl FnOnce(&Connection)) {
     let script = format!(r#"const kv = await Deno.openKv("db"); {script}; kv.close();"#);
     sandbox.run(&script).stdout();
@@ -23,7 +23,7 @@ fn database(sandbox: &Sandbox, script: &str, change: impl FnOnce(&Connection)) {
 }
 
 #[test]
-fn a_stored_object_of_an_unknown_type_is_an_error() {
+fn stored_object_of_an_unknown_type_is_an_error() {
     for (bytes, message) in unknown_objects() {
         let sandbox = Sandbox::new();
         database(&sandbox, r#"await kv.set(["a"], 1); await kv.set(["b"], 2)"#, |file| {
@@ -40,7 +40,7 @@ fn a_stored_object_of_an_unknown_type_is_an_error() {
 }
 
 #[test]
-fn a_message_with_an_object_of_an_unknown_type_is_an_error_of_its_handler() {
+fn message_of_an_unknown_type_fails_its_handler() {
     for (bytes, message) in unknown_objects() {
         let sandbox = Sandbox::new();
         let enqueue = r#"await kv.enqueue(1, { backoffSchedule: [], keysIfUndelivered: [["undelivered"]] })"#;
@@ -61,13 +61,13 @@ fn a_message_with_an_object_of_an_unknown_type_is_an_error_of_its_handler() {
         "#;
         let output = sandbox.run(script);
         assert_eq!((output.code, output.stdout.as_str()), (Some(0), "undelivered: RangeError\n"), "{}", output.stderr);
-        let told = format!("Exception in queue handler RangeError: {message}\n");
-        assert!(output.stderr.starts_with(&told), "{}", output.stderr);
+        let expected = format!("Exception in queue handler RangeError: {message}\n");
+        assert!(output.stderr.starts_with(&expected), "{}", output.stderr);
     }
 }
 
 #[test]
-fn what_the_schema_of_a_file_wants_to_be_done_is_not_done() {
+fn schema_of_a_file_runs_no_code() {
     let sandbox = Sandbox::new();
     database(&sandbox, r#"await kv.set(["a"], 1); await kv.set(["b"], 2)"#, |file| {
         let trigger = "create trigger forget after update on data_version begin delete from kv; end";

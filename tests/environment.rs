@@ -1,4 +1,4 @@
-//! What scripts change in their environment gives them no permission, and moves no file of theirs or of the runtime.
+//! Changes of environment variables by a script grant it no permissions, and move no files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::modules::Server;
 use crate::support::{Output, Sandbox, TIMEOUT, read_repository, repository};
 
-/// Uses all that a variable may lead elsewhere, and prints a line for each.
+/// Uses everything that a variable may redirect, and prints a line for each.
 const SCRIPT: &str = r#"
     import { cert, key } from "./certificate.ts";
 
@@ -55,20 +55,20 @@ const SCRIPT: &str = r#"
     }
 "#;
 
-/// Where a variable leads to, which the script may not use.
+/// The value of a variable, which points to something that the script must not use.
 enum Elsewhere {
     /// A path in the directory `other`.
     Path(&'static str),
-    /// A URL of a host, with this before it.
+    /// A URL of a host, with this scheme.
     Host(&'static str),
-    /// Something else.
+    /// Another value.
     Text(&'static str),
 }
 
 use Elsewhere::{Host, Path, Text};
 
-/// The variables that the runtime and the libraries in it read: a value for each, and which lines of the script it changes.
-/// Only those change something that count when they are used, as on Deno; what they name needs permission.
+/// The variables that the runtime and its libraries read, with a value, and the lines of the script that change. Only variables that Deno
+/// also reads at the time of use have an effect, and what they name requires permission.
 const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("ALL_PROXY", Host("http://"), &["set NotCapable"]),
     ("CI", Text("1"), &[]),
@@ -124,11 +124,10 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("no_proxy", Text("*"), &[]),
 ];
 
-/// The file in `other` with the authority that signed the certificate of the script's server. In a directory of authorities,
-/// files have such names.
+/// The file in `other` with the authority that signed the certificate of the script's server, named as in a directory of authorities.
 const AUTHORITY: &str = "0a1b2c3d.0";
 
-/// A sandbox with what the script may use in `own` and `bin`, and what it may not in `other`.
+/// Creates a sandbox: the script has permissions for `own` and `bin`, but not for `other`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", SCRIPT);
@@ -146,12 +145,12 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// A port that nothing listens at.
+/// Returns an unused port.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Leaves a process without what the environment of the tests says of proxies and libraries.
+/// Removes the proxy and library variables of the test environment from a command.
 fn remove_variables(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("LD_") || name.to_lowercase().ends_with("_proxy") || name == "REQUEST_METHOD" {
@@ -160,12 +159,12 @@ fn remove_variables(command: &mut Command) {
     }
 }
 
-/// What a process leaves. One that hangs, as where it connects to what never answers, is ended.
+/// Runs a command. Kills it after a timeout, in case it connects to a host that never responds.
 fn output(command: Command) -> std::process::Output {
     assert_cmd::Command::from_std(command).timeout(TIMEOUT).output().unwrap()
 }
 
-/// What the script prints that changes a variable first.
+/// Returns the output of the script, which first changes a variable.
 fn printed(sandbox: &Sandbox, server: &Server, name: &str, value: &str) -> Vec<String> {
     let port = free_port();
     let host = server.url.trim_start_matches("http://");
@@ -189,7 +188,7 @@ fn names(directory: &std::path::Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn variable_that_a_script_changes_gives_it_nothing() {
+fn changed_variable_grants_no_access() {
     let module = "export default 'code';";
     let manifest = r#"{ "exports": { ".": "./mod.ts" }, "manifest": { "/mod.ts": { "size": 22,
         "checksum": "sha256-4aed4e83eecd95dfeff739008580c7a02469a384095fb869e7302188de5b414d" } } }"#;
@@ -223,7 +222,7 @@ fn variable_that_a_script_changes_gives_it_nothing() {
     }
 }
 
-/// Returns the names that a source file reads from the environment, and whether it also reads what is no literal.
+/// Returns the names of variables that a source file reads, and whether it also reads names that are not literals.
 fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
     let mut others = false;
     let mut names = BTreeSet::new();
@@ -238,7 +237,7 @@ fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
             }
         }
     }
-    // Names also are constants, or arguments of a function that reads them.
+    // Names may also be constants, or arguments of a function that reads them.
     let words = source.split('"').filter(|word| {
         let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
         word.contains('_')
@@ -251,7 +250,7 @@ fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
 }
 
 #[test]
-fn every_variable_that_the_sources_read_is_in_the_table() {
+fn every_variable_in_the_sources_is_in_the_table() {
     let known: BTreeSet<_> = VARIABLES.iter().map(|(name, ..)| *name).collect();
     let mut directories = ["runtime/src", "ext/kv/src", "ext/engine/src"].map(repository).to_vec();
     let (mut found, mut indirect) = (BTreeSet::new(), BTreeSet::new());
@@ -270,7 +269,7 @@ fn every_variable_that_the_sources_read_is_in_the_table() {
             }
         }
     }
-    // Cargo has these when it builds.
+    // Cargo sets these at build time.
     for built in ["CARGO_PKG_VERSION", "OPENKV_TARGET", "OUT_DIR"] {
         assert!(found.remove(built), "{built}");
     }
@@ -278,13 +277,13 @@ fn every_variable_that_the_sources_read_is_in_the_table() {
         assert!(found.contains(name), "{name}");
     }
     let missing: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with what a script gains that changes them");
-    // The names in these are literals elsewhere in the file, or the user's own.
+    assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with the effects of changing them");
+    // In these files, the names are literals elsewhere, or given by the user.
     let expected = ["cli/env_file.rs", "cli/test.rs", "environment.rs", "extensions/env.rs"];
     assert_eq!(indirect, BTreeSet::from(expected.map(|file| format!("runtime/src/{file}"))));
 }
 
-/// Runs a script that may change the environment, with these permissions and variables.
+/// Runs a script with `--allow-env` and these flags and variables.
 fn run(sandbox: &Sandbox, flags: &[String], variables: &[(&str, &str)], script: &str) -> Output {
     sandbox.write("main.ts", script);
     let mut openkv = sandbox.command(["run", "--quiet", "--no-prompt", "--allow-env"]);
@@ -298,7 +297,7 @@ fn run(sandbox: &Sandbox, flags: &[String], variables: &[(&str, &str)], script: 
     }
 }
 
-/// A server, and a proxy that has something else to say of it.
+/// Starts a server, and a proxy that returns other responses for its URLs.
 fn server_and_proxy() -> (Server, Server) {
     let server = Server::start(&[("/a.ts", "export default 'server';")]);
     let proxy = Server::start(&[]);
@@ -310,8 +309,8 @@ fn host(server: &Server) -> &str {
     server.url.trim_start_matches("http://")
 }
 
-/// Functions that tell who answers a `fetch` and an import, or which permission is missing.
-fn asking(server: &Server) -> String {
+/// Returns functions for scripts that return which server handled a `fetch` and an import, or which permission is missing.
+fn functions(server: &Server) -> String {
     format!(
         r#"
         const attempt = async (use: () => unknown) => {{
@@ -330,7 +329,7 @@ fn asking(server: &Server) -> String {
 }
 
 #[test]
-fn proxy_that_a_script_names_needs_permission() {
+fn proxy_set_by_a_script_requires_net_permission() {
     let (server, proxy) = server_and_proxy();
     let values = ["http://HOST", "HOST", "https://HOST", "socks5://HOST", "socks5h://HOST", "http://me:secret@HOST"];
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
@@ -339,7 +338,7 @@ fn proxy_that_a_script_names_needs_permission() {
             let script = format!(
                 "{} for (const value of {values:?}) console.log(await set('{name}', value.replace('HOST', '{}')));
                 console.log(await fetched(), await imported());",
-                asking(&server),
+                functions(&server),
                 host(&proxy)
             );
             let flags = [format!("--allow-net={hosts}"), format!("--allow-import={hosts}")];
@@ -350,7 +349,7 @@ fn proxy_that_a_script_names_needs_permission() {
             "Requires net access\n".repeat(values.len()) + "server server\n",
             "{name}"
         );
-        assert_eq!(proxy.asked(), [""; 0], "{name}");
+        assert_eq!(proxy.requests(), [""; 0], "{name}");
         fs::remove_dir_all(sandbox.path("deno_dir")).unwrap();
 
         let both = format!("{},{}", host(&server), host(&proxy));
@@ -358,26 +357,26 @@ fn proxy_that_a_script_names_needs_permission() {
         assert_eq!(run(&values[..1], &both), format!("undefined\n{who} {who}\n"), "{name}");
         let url = format!("{}/a.ts", server.url);
         let expected = if who == "proxy" { vec![url.clone(), url] } else { vec![] };
-        assert_eq!(proxy.asked(), expected, "{name}");
+        assert_eq!(proxy.requests(), expected, "{name}");
     }
 }
 
 #[test]
-fn proxy_that_a_script_names_needs_permission_to_import_from_it() {
+fn proxy_set_by_a_script_requires_import_permission() {
     let (server, proxy) = server_and_proxy();
     let sandbox = Sandbox::new();
     let flags =
         [format!("--allow-net={},{}", host(&server), host(&proxy)), format!("--allow-import={}", host(&server))];
-    let script = asking(&server)
+    let script = functions(&server)
         + &format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url)
         + "Deno.env.delete('ALL_PROXY'); console.log(await imported());";
     assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
-    assert_eq!(proxy.asked(), [format!("{}/a.ts", server.url)]);
-    assert_eq!(server.asked(), ["/a.ts"]);
+    assert_eq!(proxy.requests(), [format!("{}/a.ts", server.url)]);
+    assert_eq!(server.requests(), ["/a.ts"]);
 }
 
 #[test]
-fn proxy_of_a_socket_needs_permission() {
+fn proxy_on_a_socket_requires_permission() {
     let (server, _) = server_and_proxy();
     let sandbox = Sandbox::new();
     let socket = sandbox.path("socket");
@@ -385,30 +384,30 @@ fn proxy_of_a_socket_needs_permission() {
     listener.set_nonblocking(true).unwrap();
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
     for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
-        let script = asking(&server)
+        let script = functions(&server)
             + &format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());");
         assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
     }
     assert!(listener.accept().is_err());
-    assert_eq!(server.asked(), [""; 0]);
+    assert_eq!(server.requests(), [""; 0]);
 }
 
 #[test]
-fn proxy_that_the_process_was_started_with_needs_no_permission() {
+fn inherited_proxy_requires_no_permission() {
     let (server, proxy) = server_and_proxy();
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
-    let ask = asking(&server) + "console.log(await fetched(), await imported());";
+    let unchanged = functions(&server) + "console.log(await fetched(), await imported());";
     let restore = format!(
         "{} Deno.env.set('HTTP_PROXY', ''); Deno.env.delete('HTTP_PROXY');
         console.log(await set('HTTP_PROXY', '{1}'), await set('http_proxy', '{1}'), await fetched(), await imported());",
-        asking(&server),
+        functions(&server),
         proxy.url
     );
-    // Whoever sends a request to a CGI script chooses the value of HTTP_PROXY.
-    let cgi = asking(&server) + "console.log(await remove('REQUEST_METHOD'), await fetched(), await imported());";
+    // In a CGI script, clients control the value of HTTP_PROXY.
+    let cgi = functions(&server) + "console.log(await remove('REQUEST_METHOD'), await fetched(), await imported());";
     let variables = [("HTTP_PROXY", proxy.url.as_str()), ("REQUEST_METHOD", "GET")];
     for (script, variables, expected) in [
-        (ask, &variables[..1], "proxy proxy\n"),
+        (unchanged, &variables[..1], "proxy proxy\n"),
         (restore, &variables[..1], "undefined Requires net access proxy proxy\n"),
         (cgi, &variables[..], "Requires net access server server\n"),
     ] {

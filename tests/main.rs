@@ -1,4 +1,4 @@
-//! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
+//! The test suite: runs scripts with the `openkv` binary.
 
 mod accepted;
 #[cfg(feature = "fake")]

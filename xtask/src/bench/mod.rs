@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the same scripts under OpenKV and under Deno, in turns. See `benches/README.md`.
+//! `cargo xtask bench`: runs the same scripts alternately under OpenKV and Deno. See `benches/README.md`.
 
 mod chart;
 mod machine;
@@ -18,10 +18,10 @@ use results::{Results, Row};
 use runtime::Runtime;
 use statistics::median;
 
-/// What is measured, and how often.
+/// The command-line options.
 struct Options {
     rounds: usize,
-    /// The binary of OpenKV; none to build it.
+    /// The binary of OpenKV. `None` to build it.
     openkv: Option<PathBuf>,
     deno: PathBuf,
     /// Whether to measure without Deno.
@@ -30,7 +30,7 @@ struct Options {
     measures: Vec<&'static Measure>,
 }
 
-/// Measures, prints a table, and keeps it with a chart in `benches` if it is complete.
+/// Measures, prints a table, and writes it with a chart to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let options = parse(args)?;
     let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };
@@ -50,9 +50,9 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let complete = !options.alone && options.measures.len() == MEASURES.len();
     println!("{}\n\n{}", results.circumstances(), results.table());
     if complete {
-        keep(&results)?
+        write(&results)?
     } else {
-        eprintln!("xtask: benches/results.md is left as it is: this was not everything, with both runtimes")
+        eprintln!("xtask: benches/results.md is unchanged, because not all measures ran under both runtimes")
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,19 +72,19 @@ fn parse(args: &[OsString]) -> Result<Options, String> {
             Some("--deno") => options.deno = value()?.into(),
             Some("--alone") => options.alone = true,
             Some(name) if !name.starts_with('-') => names.push(name),
-            _ => return Err(format!("there is no option {arg:?}\n\n{}", crate::USAGE)),
+            _ => return Err(format!("unknown option {arg:?}\n\n{}", crate::USAGE)),
         }
     }
     if let Some(name) = names.iter().find(|name| !MEASURES.iter().any(|measure| measure.name == **name)) {
         let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-        return Err(format!("there is no measure {name:?}. There are: {}", known.join(", ")));
+        return Err(format!("unknown measure {name:?}: choose from {}", known.join(", ")));
     }
     options.measures = MEASURES.iter().filter(|measure| names.is_empty() || names.contains(&measure.name)).collect();
     Ok(options)
 }
 
-/// Measures in rounds. Within one, the runtimes take turns at each measure, so that both meet the same machine; who comes
-/// first changes from round to round.
+/// Measures in rounds. The runtimes alternate at each measure, so that both run under the same conditions, and the first one changes
+/// from round to round.
 fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     let scratch = Scratch::new()?;
     let lists = options.measures.iter().any(|measure| measure.source == Source::PeakMemory("list.ts"));
@@ -95,7 +95,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     let mut conditions = Vec::new();
     for round in 0..options.rounds {
         eprintln!("xtask: round {} of {}", round + 1, options.rounds);
-        conditions.push(Condition::look(&scratch.0)?);
+        conditions.push(Condition::measure(&scratch.0)?);
         for row in &mut rows {
             let mut samples = vec![Vec::new(); runtimes.len()];
             for _ in 0..row.measure.source.runs() {
@@ -113,7 +113,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     Ok(Results { rows, versions: versions.join(" and "), conditions })
 }
 
-/// Measures once.
+/// Takes one sample of a measure.
 fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64, String> {
     match measure.source {
         Source::Script => runtime.rate(measure.name, &scratch.0),
@@ -122,18 +122,17 @@ fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64
     }
 }
 
-/// A directory for databases, on the disk that holds the build: the system's directory for temporary files may be in memory,
-/// where a sync costs nothing.
+/// A directory for databases, on the disk of the build: the system's temporary directory may be in memory, where a sync costs nothing.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
         let path = crate::target_directory().join(format!("bench-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|error| format!("{path:?} could not be created: {error}"))?;
+        fs::create_dir_all(&path).map_err(|error| format!("failed to create {path:?}: {error}"))?;
         Ok(Self(path))
     }
 
-    /// Runs one of the scripts that are measured as processes, with the database they share.
+    /// Runs one of the scripts that are measured as processes, with their shared database.
     fn run(&self, runtime: &Runtime, script: &str) -> Result<runtime::Process, String> {
         runtime.run(script, &self.0.join("kv.sqlite3"), &self.0)
     }
@@ -141,16 +140,16 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left lies in the directory of the build, where it does no harm.
+        // Leftovers in the target directory do no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-fn keep(results: &Results) -> Result<(), String> {
+fn write(results: &Results) -> Result<(), String> {
     let directory = crate::root().join("benches");
     for (name, content) in [("results.md", results.page()), ("results.svg", chart::draw(&results.rows))] {
         let path = directory.join(name);
-        fs::write(&path, content).map_err(|error| format!("{path:?} could not be written: {error}"))?;
+        fs::write(&path, content).map_err(|error| format!("failed to write {path:?}: {error}"))?;
         eprintln!("xtask: wrote {}", path.strip_prefix(crate::root()).unwrap_or(Path::new(name)).display());
     }
     Ok(())

@@ -1,4 +1,4 @@
-// Deletes what SQLite keeps beside databases that are open, and lets another process write to them.
+// Deletes the WAL or the WAL index of an open database, while another process may write to it.
 import { attempt } from "./attempt.ts";
 
 const [suffix, action] = Deno.args;

@@ -1,8 +1,8 @@
-// Opens databases, writes, closes them, and immediately copies, renames or opens the file, in so many rounds. For each file that must hold
-// what was acknowledged before, it prints "judge MOMENT LEFT FILE": LEFT is whether a WAL or its index was left.
+// Opens databases, writes, closes them, and immediately copies, renames or opens the file. For each file that must contain everything
+// that was acknowledged before, prints "judge MOMENT LEFT FILE": LEFT is whether the WAL or its index remained.
 import { type Kind, KINDS, say, Writer } from "./write.ts";
 
-const [directory, way, rounds] = Deno.args;
+const [directory, action, rounds] = Deno.args;
 
 function exists(path: string): boolean {
   try {
@@ -21,7 +21,7 @@ function judge(moment: string, path: string, copy: string) {
   say(`judge ${moment} ${left} ${copy}`);
 }
 
-/** Leaves a database by the end of a block. */
+/** Closes a database with `using`. */
 async function using(path: string) {
   say(`begin ${path}`);
   using kv = await Deno.openKv(path);
@@ -30,16 +30,16 @@ async function using(path: string) {
 }
 
 async function round(i: number) {
-  const path = `${directory}/${way}${i}.db`;
+  const path = `${directory}/${action}${i}.db`;
   const kind: Kind = KINDS[i % KINDS.length];
-  if (way === "dispose" && kind === "small") {
+  if (action === "dispose" && kind === "small") {
     await using(path);
     return judge("immediately", path, `${path}.copy`);
   }
   const writer = await Writer.open(path, kind);
   await writer.use();
-  writer.close(way === "dispose");
-  if (way === "rename") {
+  writer.close(action === "dispose");
+  if (action === "rename") {
     // Writes in flight would go to the file under its old name.
     await Promise.allSettled(writer.inFlight);
     const left = isLeft(path);
@@ -47,16 +47,16 @@ async function round(i: number) {
     say(`judge immediately ${left} ${path}.copy`);
     return;
   }
-  if (way === "reopen") {
+  if (action === "reopen") {
     const kv = await Deno.openKv(path);
     const [{ value }] = await kv.getMany<[Uint8Array]>([["written", 0]]);
-    if (value?.length !== 100) throw new Error(`round ${i}: the first write is gone: ${value}`);
+    if (value?.length !== 100) throw new Error(`round ${i}: the first write is missing: ${value}`);
     kv.close();
   }
   judge("immediately", path, `${path}.copy`);
   if (writer.inFlight.length === 0) return;
   await Promise.allSettled(writer.inFlight);
-  judge("answered", path, `${path}.copy2`);
+  judge("settled", path, `${path}.copy2`);
 }
 
 for (let i = 0; i < Number(rounds); i++) await round(i);

@@ -1,7 +1,7 @@
-// Writes to a database, closes it or not, and ends the process in one of several ways.
+// Writes to a database, closes it or not, and exits in one of several ways.
 import { type Kind, say, Writer } from "./write.ts";
 
-const [path, way, kind, closes] = Deno.args as [string, string, Kind, "true" | "false"];
+const [path, exit, kind, closes] = Deno.args as [string, string, Kind, "true" | "false"];
 
 const writer = await Writer.open(path, kind);
 await writer.use();
@@ -11,7 +11,7 @@ const close = () => {
 /** Keeps the process alive. */
 const wait = () => new Promise<never>(() => setInterval(() => {}, 1000));
 
-switch (way) {
+switch (exit) {
   case "kill":
     close();
     Deno.kill(Deno.pid, "SIGKILL");
@@ -41,5 +41,5 @@ switch (way) {
     close();
     break;
   default:
-    say(`no such way: ${way}`);
+    say(`unknown exit: ${exit}`);
 }
