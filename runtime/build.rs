@@ -1,5 +1,5 @@
 //! Makes the startup snapshot: the extensions' JavaScript, already evaluated. What the snapshot did not evaluate, because
-//! it is loaded on first use, goes into a table beside it.
+//! it is loaded on first use, goes into a separate table.
 
 use std::collections::HashSet;
 use std::fmt::Write;

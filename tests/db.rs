@@ -172,8 +172,8 @@ fn check_names_corruption_and_salvage_saves_the_rest() {
     for offset in (0..whole.len()).step_by(whole.len() / 15) {
         let mut bytes = whole.clone();
         bytes[offset] ^= 0x55;
-        sandbox.write("damaged.sqlite3", bytes);
-        let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+        sandbox.write("corrupt.sqlite3", bytes);
+        let checked = db(&sandbox, ["check", "corrupt.sqlite3"]);
         assert!(matches!(checked.code, Some(0 | 1)), "{offset}: {checked:?}");
         assert_eq!(checked.code == Some(0), checked.stdout.starts_with("ok: "), "{offset}: {checked:?}");
         assert!(!checked.stderr.contains("panicked"), "{offset}: {checked:?}");
@@ -182,16 +182,16 @@ fn check_names_corruption_and_salvage_saves_the_rest() {
     let mut bytes = whole;
     let middle = bytes.len() / 8192 * 4096;
     bytes[middle..][..4096].fill(0);
-    sandbox.write("damaged.sqlite3", bytes);
-    let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+    sandbox.write("corrupt.sqlite3", bytes);
+    let checked = db(&sandbox, ["check", "corrupt.sqlite3"]);
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(1), ""));
     assert!(checked.stdout.contains("; restore a backup, or salvage\n"), "{}", checked.stdout);
     assert!(checked.stdout.ends_with("See docs/recovery.md.\n"), "{}", checked.stdout);
-    let refused = db(&sandbox, ["restore", "damaged.sqlite3", "new.sqlite3"]).stderr();
-    assert!(refused.starts_with("error: damaged.sqlite3: the file is corrupt: "), "{refused}");
+    let refused = db(&sandbox, ["restore", "corrupt.sqlite3", "new.sqlite3"]).stderr();
+    assert!(refused.starts_with("error: corrupt.sqlite3: the file is corrupt: "), "{refused}");
     assert!(!sandbox.path("new.sqlite3").exists());
 
-    let saved = db(&sandbox, ["salvage", "damaged.sqlite3", "saved.sqlite3"]);
+    let saved = db(&sandbox, ["salvage", "corrupt.sqlite3", "saved.sqlite3"]);
     assert_eq!((saved.code, saved.stderr.as_str()), (Some(1), ""));
     let lost = saved.stdout.lines().filter(|line| line.starts_with("entry [\"text\", ")).count();
     assert!(lost > 0, "{}", saved.stdout);

@@ -37,15 +37,15 @@ fn open_error_states_the_reason() {
     newer.execute("update migration_state set version = 9", []).unwrap();
     drop(newer);
 
-    let damaged = "it is corrupt: check it, and restore it from a backup";
+    let corrupt = "it is corrupt: check it, and restore it from a backup";
     for (path, error) in [
         ("directory", "unable to open database file: directory: it is a directory".to_owned()),
         ("missing/kv", "unable to open database file: missing/kv: directory missing does not exist".into()),
         ("text/kv", "unable to open database file: text/kv: text is not a directory".into()),
         ("text", "file is not a database: text".into()),
         ("short", "file is not a database: short".into()),
-        ("truncated", format!("database disk image is malformed: truncated: {damaged}")),
-        ("empty pages", format!("database disk image is malformed: empty pages: {damaged}")),
+        ("truncated", format!("database disk image is malformed: truncated: {corrupt}")),
+        ("empty pages", format!("database disk image is malformed: empty pages: {corrupt}")),
         (
             "newer",
             "the database file has format version 9, and this program supports versions up to 3: use a newer one"

@@ -6,7 +6,7 @@ mod backends;
 mod cli;
 mod closing;
 mod conformance;
-mod damage;
+mod corruption;
 mod db;
 mod documents;
 mod engine_only;

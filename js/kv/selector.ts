@@ -1,5 +1,5 @@
 import { primordials } from "ext:core/mod.js";
-import { op_openkv_refuse_consistency } from "ext:core/ops";
+import { op_openkv_reject_consistency } from "ext:core/ops";
 import type { Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeSlice, ObjectFreeze, ObjectHasOwn, TypeError } = primordials;
@@ -31,7 +31,7 @@ function own(selector: Selector): Selector {
 export function isEventual(consistency: unknown): boolean {
   if (consistency === "eventual") return true;
   if (consistency !== undefined && consistency !== null && consistency !== "strong") {
-    op_openkv_refuse_consistency(consistency);
+    op_openkv_reject_consistency(consistency);
   }
   return false;
 }

@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_openkv_refuse_watch, op_openkv_watch, op_openkv_watch_next, op_openkv_watched } from "ext:core/ops";
+import { op_openkv_reject_watch, op_openkv_watch, op_openkv_watch_next, op_openkv_watched } from "ext:core/ops";
 import { type Entry, entriesOf, readMany } from "ext:openkv/read.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -84,6 +84,6 @@ function streams() {
   try {
     return core.loadExtScript("ext:deno_web/06_streams.js");
   } catch {
-    op_openkv_refuse_watch();
+    op_openkv_reject_watch();
   }
 }

@@ -45,8 +45,8 @@ export function op_openkv_mutate(
 ): void;
 export function op_openkv_mutations(isSingle: boolean): Mutations;
 export function op_openkv_open(path: string | undefined): Promise<number>;
-export function op_openkv_refuse_consistency(consistency: unknown): void;
-export function op_openkv_refuse_watch(): never;
+export function op_openkv_reject_consistency(consistency: unknown): void;
+export function op_openkv_reject_watch(): never;
 export function op_openkv_serialize(message: unknown): Uint8Array;
 export function op_openkv_set_classes(
   u64: typeof KvU64,

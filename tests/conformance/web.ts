@@ -41,7 +41,7 @@ await test("a URL pattern matches", () => {
   equal([match.hostname.groups.sub, match.pathname.groups.file], ["www", "abc"]);
 });
 
-await test("texts are encoded and decoded", () => {
+await test("text is encoded and decoded", () => {
   equal(new TextEncoder().encode("ü€😀").toHex(), "c3bce282acf09f9880");
   equal({ ...new TextEncoder().encodeInto("ü€", new Uint8Array(4)) }, { read: 1, written: 2 });
   equal(new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97, 255])), "a\ufffd");
@@ -66,7 +66,7 @@ await test("base64", () => {
   );
 });
 
-await test("streams of texts", async () => {
+await test("streams of text", async () => {
   const bytes = stream("a", "\ud83d", "\ude00").pipeThrough(new TextEncoderStream());
   equal(await new Response(bytes).text(), "a😀");
   const halves = stream(new Uint8Array([0xe2]), new Uint8Array([0x82, 0xac])).pipeThrough(new TextDecoderStream());
@@ -155,7 +155,7 @@ await test("a file reader reads a blob", async () => {
   equal(await read("readAsArrayBuffer"), new Uint8Array([97, 98]).buffer);
 });
 
-await test("a form is a list of texts and files", async () => {
+await test("a form is a list of strings and files", async () => {
   const form = new FormData();
   form.append("a", "1");
   form.append("a", new Blob(["x"]), "x.txt");

@@ -21,7 +21,7 @@ function echo(socket: WebSocket): void {
   socket.onmessage = ({ data }) => socket.send(data);
 }
 
-await test("texts and bytes are sent in both directions", async () => {
+await test("text and bytes are sent in both directions", async () => {
   await using server = serve(echo);
   const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
   equal([socket.readyState, socket.binaryType], [WebSocket.CONNECTING, "blob"]);

@@ -46,18 +46,18 @@ pub trait Backend: Send + Sync + 'static {
 
 /// Synchronous reads on the caller's thread, from the memory of the storage.
 pub trait LocalReads {
-    /// Reads keys and ranges in one snapshot of the committed entries. Calls `visitor` for each entry with the index of its
-    /// read, in the order of the reads and, within a range, of its keys, until it breaks.
+    /// Reads keys and ranges in one snapshot. Calls `visitor` for each entry with the index of its read, in the order of the
+    /// reads and, within a range, of its keys, until it breaks. Returns false, without a call of the visitor, if a write in
+    /// flight may change the entries: [`Backend::read`] reads them after it.
     ///
     /// The entry is valid only during the call of the visitor.
     ///
     /// # Errors
     /// A failure of the storage, or [`Error::Closed`](crate::Error::Closed).
-    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()>;
+    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool>;
 
-    /// Reads like [`LocalReads::read`], if that is possible in the order of the calls and within a few milliseconds. Returns
-    /// false otherwise: a write in flight may change the entries, or the ranges contain many expired ones. Entries visited
-    /// until then must be discarded: [`Backend::read`] reads all of them.
+    /// Reads like [`LocalReads::read`], if that takes no more than a few milliseconds. Returns false otherwise, as when the
+    /// ranges contain many expired entries. Entries visited until then must be discarded: [`Backend::read`] reads all of them.
     ///
     /// # Errors
     /// See [`LocalReads::read`].

@@ -149,9 +149,6 @@ impl Database {
 
     /// Reads keys and ranges in one snapshot, and blocks. Returns a list of entries for each read.
     ///
-    /// Over SQLite, this reads committed entries only: unlike [`Database::read`], it may not see a write whose future has not
-    /// completed.
-    ///
     /// # Errors
     /// See [`Database::read`].
     pub fn read_blocking(&self, reads: &[Read<'_>]) -> Result<Vec<Vec<ReadEntry>>> {
@@ -163,7 +160,7 @@ impl Database {
         Ok(lists)
     }
 
-    /// Reads committed entries, and blocks. Calls `visitor` for each entry with the index of its read, in the order of the
+    /// Reads keys and ranges in one snapshot, and blocks. Calls `visitor` for each entry with the index of its read, in the order of the
     /// reads and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are
     /// borrowed from the memory of the storage, without a copy.
     ///
@@ -177,7 +174,9 @@ impl Database {
         if let Some(local) = self.backend().local() {
             self.limits().check_reads(reads)?;
             let _visit = Visit::begin();
-            return local.read(reads, visitor);
+            if local.read(reads, visitor)? {
+                return Ok(());
+            }
         }
         let lists = visit::wait(self.read(reads, ReadOptions::default()))?;
         let _visit = Visit::begin();

@@ -101,6 +101,21 @@ mod tests {
     }
 
     #[test]
+    fn blocking_read_sees_the_writes_called_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Location::file(directory.path().join("kv.sqlite3"));
+        for location in [Location::Memory, file] {
+            let database = sqlite::open(location, Options::default()).unwrap();
+            let key = Key::from(["a"]);
+            for i in 0..200 {
+                let set = database.set(key.clone(), Value::U64(i));
+                assert_eq!(database.get_blocking(&key).unwrap().unwrap().value, Value::U64(i));
+                super::wait(set).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn waits_in_a_visit_are_rejected_in_memory_and_on_a_file() {
         assert_waits_are_rejected(&sqlite::open(Location::Memory, Options::default()).unwrap());
         let directory = tempfile::tempdir().unwrap();

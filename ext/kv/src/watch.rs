@@ -82,6 +82,6 @@ pub(crate) fn op_openkv_watched<'s>(
 
 /// Returns the error for a host without streams, where watches are not supported.
 #[op2(fast)]
-pub(crate) fn op_openkv_refuse_watch() -> Result<(), KvError> {
+pub(crate) fn op_openkv_reject_watch() -> Result<(), KvError> {
     Err(KvError::NoStreams)
 }

@@ -31,7 +31,7 @@ interface Started {
   writes: boolean;
 }
 
-/** Executes a program. `reopen` tells whether the databases persist. */
+/** Executes a program. `reopen` is whether the databases persist. */
 export async function execute(program: Program, open: Open, reopen: boolean): Promise<Mismatch | undefined> {
   const kvs = await open();
   const execution = new Execution(kvs);

@@ -192,7 +192,7 @@ const OPS: &[&str] = &[
     "op_openkv_mutate",
     "op_openkv_mutations",
     "op_openkv_open",
-    "op_openkv_refuse_consistency",
+    "op_openkv_reject_consistency",
     "op_openkv_serialize",
     "op_openkv_set_classes",
     "op_openkv_start",

@@ -174,9 +174,14 @@ impl Handle {
 }
 
 impl LocalReads for Sqlite {
-    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        if in_flight.touches(reads) {
+            return Ok(false);
+        }
         let readers = self.handle.readers()?;
-        readers.begin()?.read(self.handle.options.clock.now(), reads, visitor)
+        readers.begin()?.read(options.clock.now(), reads, visitor)?;
+        Ok(true)
     }
 
     fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
