@@ -83,6 +83,18 @@ impl Selector {
         Self::new(None, Some(start), Some(end))
     }
 
+    /// Selects the keys between two bounds in encoded form, which need not be keys. The end is not included.
+    ///
+    /// # Errors
+    /// [`Error::StartAfterEnd`].
+    pub fn encoded(start: Vec<u8>, end: Vec<u8>) -> Result<Self> {
+        if start > end {
+            return Err(Error::StartAfterEnd);
+        }
+        let shared = start.iter().zip(&end).take_while(|(a, b)| a == b).count();
+        Ok(Self { start, end, shared, bounded: (true, true) })
+    }
+
     /// The first encoded key, and the one past the last.
     pub(crate) fn bounds(&self) -> (&[u8], &[u8]) {
         (&self.start, &self.end)
