@@ -161,6 +161,15 @@ mod tests {
     }
 
     #[test]
+    fn selects_between_bounds_that_are_no_keys() {
+        let selector = Selector::encoded(b"\x02a".to_vec(), b"\x02a\xff".to_vec()).unwrap();
+        assert_eq!(selector.range(None, false).unwrap(), (b"\x02a".to_vec(), b"\x02a\xff".to_vec()));
+        let cursor = selector.cursor(&key(&["a"])).unwrap();
+        assert_eq!(selector.range(Some(&cursor), false).unwrap().0, bytes(&["a"], b"\x00"));
+        assert!(matches!(Selector::encoded(vec![2], vec![1]), Err(Error::StartAfterEnd)));
+    }
+
+    #[test]
     fn refuses_bounds_that_select_nothing() {
         let (a, ab, b) = (key(&["a"]), key(&["a", "b"]), key(&["b"]));
         let refused = |prefix, start, end| Selector::new(prefix, start, end).unwrap_err();

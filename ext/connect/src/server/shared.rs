@@ -61,7 +61,8 @@ impl Shared {
         for Served { name, database } in served {
             let id = match database.id().await {
                 Ok(Some(id)) => id,
-                Ok(None) => draw_id(&options),
+                // One that may not be written has an id for as long as the server runs.
+                Ok(None) | Err(openkv_engine::Error::ReadOnly) => draw_id(&options),
                 Err(error) => return Err(StartError::Id { name, error }),
             };
             databases.push(Hosted { name, database, id: Uuid::from_bytes(id) });
