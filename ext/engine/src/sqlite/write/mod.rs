@@ -2,7 +2,6 @@
 
 pub(super) mod apply;
 pub(super) mod delivery;
-pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod queue;
 pub(super) mod sweep;
