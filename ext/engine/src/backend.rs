@@ -16,6 +16,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Commits a write as a whole, or not at all. The future is done once it is durable. Its times are all
     /// [`Time::At`](crate::Time::At).
+    ///
+    /// A write with an [id](AtomicWrite::id) is committed once: where one with this id was committed before, by any client and
+    /// whatever happened since, nothing is written, checks do not matter, and the result is that of the first. The id is as
+    /// durable as the write, and remembered for [`CommitId::REMEMBERED`](crate::CommitId::REMEMBERED) at least. A write whose
+    /// checks did not hold, or that failed, has written nothing, and its id is not remembered: a further one is tried anew.
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit>;
 
     /// Counts the entries of a range of encoded keys, the end not included. `None` where the backend has no means of its own:

@@ -138,6 +138,12 @@ pub enum Error {
         /// The kind of the operand.
         operand: &'static str,
     },
+    /// A sum with a bound of another kind than its operand.
+    #[error("Min/max parameters have different types than the operand")]
+    BoundKindMismatch,
+    /// A sum outside of its bounds.
+    #[error("The result of a Sum operation would exceed its range limit")]
+    SumOutOfRange,
 
     /// Checks of a write did not hold: what [`Commit::into_result`](crate::Commit::into_result) makes of that. No call to a database
     /// returns it.

@@ -122,6 +122,7 @@
 
 mod backend;
 mod clock;
+mod commit_id;
 mod database;
 mod delivery;
 #[cfg(feature = "denokv")]
@@ -150,6 +151,7 @@ mod write;
 
 pub use backend::{Backend, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
+pub use commit_id::{CommitId, ParseCommitIdError};
 pub use database::{Database, Local};
 pub use delivery::{Claim, Deliveries, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
@@ -165,7 +167,7 @@ pub use time::Time;
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
 pub use watch::Watch;
-pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand};
+pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand, SumBounds};
 
 /// Compiles the example of the readme.
 #[cfg(all(doctest, feature = "serde"))]

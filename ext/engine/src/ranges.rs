@@ -96,7 +96,7 @@ async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Re
         let write = AtomicWrite {
             checks: entries.iter().map(unchanged).collect(),
             mutations: entries.iter().map(|entry| Mutation::delete(entry.key.clone())).collect(),
-            enqueues: Vec::new(),
+            ..AtomicWrite::default()
         };
         // The caller asked for a range: the limits of writes are not for its keys.
         match database.backend().write(write).await? {

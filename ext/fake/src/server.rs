@@ -254,6 +254,9 @@ impl Server {
     }
 
     fn write(&mut self, write: AtomicWrite, now: u64) -> Result<Commit> {
+        if let Some(commit) = self.store.committed(&write) {
+            return Ok(commit);
+        }
         let (commit, touched) = self.store.write(&write, now)?;
         if matches!(commit, Commit::Done(_)) {
             write.enqueues.into_iter().for_each(|message| self.queue.enqueue(message, now));

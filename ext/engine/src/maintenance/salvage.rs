@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
 
 use super::pages::Pages;
 use super::stage::Stage;
-use super::tables::{Place, Problem, TABLES, Table};
+use super::tables::{COMMIT_IDS, Place, Problem, TABLES, Table};
 use super::{OnProgress, Progress, backup, source, target};
 use crate::sqlite::connection::{self, FileConnection};
 use crate::sqlite::pinned::Pinned;
@@ -41,7 +41,7 @@ pub struct Salvage {
 
 /// Copies every entry and message of a damaged file that can still be read into a new one. Changes the damaged file in
 /// nothing. SQLite reads the rows of each table from the first on up to the first damage, and from the last back. Where it
-/// finds damage, all pages are searched for what it could not reach.
+/// finds damage, all pages are searched for what it could not reach, the ids of commits aside.
 ///
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -120,7 +120,11 @@ impl<'a, 'b> Rescue<'a, 'b> {
             return Err(FileProblem::NotKv.of(file.path()));
         }
         self.version = backup::last_version(&snapshot).ok();
-        for table in &TABLES {
+        let commit_ids = COMMIT_IDS.is_in(&snapshot).unwrap_or(false);
+        if commit_ids {
+            self.target.execute_batch(schema::CREATE_COMMIT_IDS)?;
+        }
+        for table in TABLES.iter().chain(commit_ids.then_some(&COMMIT_IDS)) {
             for order in ["asc", "desc"] {
                 let Some(damage) = self.walk(&snapshot, table, order)? else {
                     break;
@@ -229,7 +233,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         let saved = save().map_err(|error| Error::from(error).of(self.to))? as u64;
         if sql.contains(" into kv ") {
             self.saved.entries += saved
-        } else {
+        } else if sql.contains(" into queue") {
             self.saved.messages += saved
         }
         let done = self.saved.entries + self.saved.messages;

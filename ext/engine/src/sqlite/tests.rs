@@ -1,3 +1,4 @@
+mod commit_ids;
 mod queue;
 mod watches;
 

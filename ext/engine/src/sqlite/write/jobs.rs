@@ -13,6 +13,7 @@ use crate::{AtomicWrite, Commit, Error, OwnedRead, ReadEntry, Result};
 pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// Work for the worker.
+#[expect(clippy::large_enum_variant, reason = "most are operations, which a box would only allocate once more")]
 pub(crate) enum Job {
     Do(Operation),
     Dequeue {

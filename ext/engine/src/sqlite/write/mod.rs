@@ -1,6 +1,7 @@
 //! Writes: the thread that commits them, and what it does beside them for the queue, the watches and what has expired.
 
 pub(super) mod apply;
+pub(super) mod commit_ids;
 pub(super) mod delivery;
 pub(super) mod jobs;
 pub(super) mod queue;

@@ -1,0 +1,1 @@
+//! The client: a backend of the engine whose entries are on a server.
