@@ -1,3 +1,4 @@
+use crate::future::ready;
 use crate::{AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
 
 /// What stores the entries of a [`Database`](crate::Database): the seam between the engine and its backends.
@@ -41,6 +42,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Claims messages from the queue once some are due, `limit` at most. Returns none only once the backend was closed.
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>>;
+
+    /// Returns what the database is told apart from others by: random bytes that are stored with it when they are first asked for.
+    /// `None` where the backend stores none.
+    fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        ready(Ok(None))
+    }
 
     /// Returns the time by the backend's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;

@@ -51,6 +51,15 @@ impl Database {
         self.backend().now()
     }
 
+    /// Returns what the database is told apart from others by: random bytes that are stored with it when they are first asked for.
+    /// None where the backend stores none. A database in memory has others each time.
+    ///
+    /// # Errors
+    /// A failure of the storage, [`Error::ReadOnly`](crate::Error::ReadOnly), or [`Error::Closed`](crate::Error::Closed).
+    pub fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        self.backend().id()
+    }
+
     /// Closes the database, for all its handles: writes that were called are committed, messages in flight can still be finished,
     /// watches end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     ///
@@ -245,7 +254,15 @@ impl Database {
     /// # Errors
     /// A failure of the storage. The next call waits a second before it tries again.
     pub fn dequeue(&self) -> BoxFuture<Vec<Delivery>> {
-        self.backend().dequeue(DEQUEUED)
+        self.dequeue_up_to(DEQUEUED)
+    }
+
+    /// Claims messages as [`Database::dequeue`] does, but no more than `limit`, which counts as 1 at least.
+    ///
+    /// # Errors
+    /// See [`Database::dequeue`].
+    pub fn dequeue_up_to(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        self.backend().dequeue(limit.max(1))
     }
 
     /// Claims one message as [`Database::dequeue`] does, for a program that would only keep others from being delivered if it
@@ -254,7 +271,7 @@ impl Database {
     /// # Errors
     /// See [`Database::dequeue`].
     pub fn dequeue_one(&self) -> BoxFuture<Option<Delivery>> {
-        let claimed = self.backend().dequeue(1);
+        let claimed = self.dequeue_up_to(1);
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 

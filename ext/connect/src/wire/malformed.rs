@@ -1,4 +1,4 @@
-use openkv_engine::KeyError;
+use openkv_engine::{KeyError, ParseCommitIdError};
 
 /// A message that is not what the protocol has.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum Malformed {
     /// A time is before 1970.
     #[error("a time is negative: {0}")]
     NegativeTime(i64),
+    /// The text of a header is not a commit id.
+    #[error(transparent)]
+    CommitId(#[from] ParseCommitIdError),
     /// The id of a batch of messages is of another length.
     #[error("the id of a batch has {0} bytes instead of 16")]
     BatchId(usize),

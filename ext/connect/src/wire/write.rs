@@ -1,9 +1,12 @@
 //! Atomic writes.
 
-use openkv_engine::{AtomicWrite, Check, Commit, Enqueue, Mutation, MutationKind, Operand, Time};
+use http::{HeaderMap, HeaderValue};
+use openkv_engine::{
+    AtomicWrite, Check, Commit, CommitId, Enqueue, Mutation, MutationKind, Operand, SumBounds, Time, Value,
+};
 
 use super::datapath::{self, AtomicWriteOutput, AtomicWriteStatus, MutationType};
-use super::{Malformed, entry};
+use super::{Malformed, entry, headers};
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +40,27 @@ fn encode_mutation(mutation: &Mutation, now: u64) -> datapath::Mutation {
         }
         MutationKind::Delete => MutationType::MDelete,
         MutationKind::Combine { operand: Operand::Sum, .. } => MutationType::MSum,
+        MutationKind::BoundedSum { bounds, .. } => {
+            message.sum_min = encode_bound(bounds.min.as_ref());
+            message.sum_max = encode_bound(bounds.max.as_ref());
+            message.sum_clamp = bounds.clamp;
+            MutationType::MSum
+        }
         MutationKind::Combine { operand: Operand::Min, .. } => MutationType::MMin,
         MutationKind::Combine { operand: Operand::Max, .. } => MutationType::MMax,
     };
     message.value = mutation.kind.value().map(|value| entry::encode_value(value.as_ref()));
     message.set_mutation_type(mutation_type);
     message
+}
+
+/// A bound is in V8's format, and none is empty.
+fn encode_bound(bound: Option<&Value>) -> Vec<u8> {
+    match bound {
+        Some(Value::V8(bytes) | Value::Bytes(bytes)) => bytes.clone(),
+        Some(Value::U64(number)) => number.to_le_bytes().to_vec(),
+        None => Vec::new(),
+    }
 }
 
 /// A schedule is sent in any case: none in the message means that the message is not delivered again.
@@ -86,11 +104,18 @@ fn decode_mutation(mutation: datapath::Mutation) -> Result<Mutation, Malformed> 
         Ok(MutationKind::Set { value: value(message)?, expire_at, versionstamped })
     };
     let combine = |operand, message| Ok(MutationKind::Combine { operand, value: value(message)? });
+    let bound = |v8: Vec<u8>| (!v8.is_empty()).then_some(Value::V8(v8));
     let kind = match MutationType::try_from(mutation.mutation_type) {
         Ok(MutationType::MSet) => set(mutation.value, false),
         Ok(MutationType::MSetSuffixVersionstampedKey) => set(mutation.value, true),
         Ok(MutationType::MDelete) => Ok(MutationKind::Delete),
-        Ok(MutationType::MSum) => combine(Operand::Sum, mutation.value),
+        Ok(MutationType::MSum) => match (bound(mutation.sum_min), bound(mutation.sum_max)) {
+            (None, None) => combine(Operand::Sum, mutation.value),
+            (min, max) => {
+                let bounds = SumBounds { min, max, clamp: mutation.sum_clamp };
+                Ok(MutationKind::BoundedSum { value: value(mutation.value)?, bounds })
+            }
+        },
         Ok(MutationType::MMin) => combine(Operand::Min, mutation.value),
         Ok(MutationType::MMax) => combine(Operand::Max, mutation.value),
         Ok(MutationType::MUnspecified) | Err(_) => Err(Malformed::MutationType(mutation.mutation_type)),
@@ -109,6 +134,23 @@ fn decode_enqueue(enqueue: datapath::Enqueue) -> Result<Enqueue, Malformed> {
             .map(entry::decode_key)
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// Returns the header that names a write.
+pub fn encode_id(id: CommitId) -> (http::HeaderName, HeaderValue) {
+    // Digits are a value of a header.
+    let value = HeaderValue::try_from(id.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
+    (headers::COMMIT_ID, value)
+}
+
+/// Returns what the headers of a request name its write by.
+///
+/// # Errors
+/// [`Malformed::CommitId`].
+pub fn decode_id(request: &HeaderMap) -> Result<Option<CommitId>, Malformed> {
+    let Some(value) = request.get(headers::COMMIT_ID) else { return Ok(None) };
+    // What is not text is not an id either.
+    Ok(Some(value.to_str().unwrap_or_default().parse()?))
 }
 
 /// Returns the response to a write.
@@ -160,7 +202,7 @@ fn from_millis(millis: i64) -> Result<Time, Malformed> {
 mod tests {
     use std::time::Duration;
 
-    use openkv_engine::{Key, Value, Versionstamp};
+    use openkv_engine::{Key, Versionstamp};
 
     use super::*;
 
@@ -175,6 +217,10 @@ mod tests {
         let versionstamp = Some(Versionstamp::from_version(3));
         let text = Value::V8(b"\xff\x0f\"\x01a".to_vec());
         let mutation = |operand| Mutation { key: key(), kind: MutationKind::Combine { operand, value: text.clone() } };
+        let bounded = |min, max| {
+            let kind = MutationKind::BoundedSum { value: text.clone(), bounds: SumBounds { min, max, clamp: true } };
+            Mutation { key: key(), kind }
+        };
         let enqueue = Enqueue::new(b"message".to_vec()).undelivered(key());
         let mut write = AtomicWrite::new()
             .check(Check::absent(key()))
@@ -185,6 +231,8 @@ mod tests {
             .mutate(mutation(Operand::Sum))
             .mutate(mutation(Operand::Min))
             .mutate(mutation(Operand::Max))
+            .mutate(bounded(Some(text.clone()), None))
+            .mutate(bounded(None, Some(text.clone())))
             .enqueue(enqueue.clone().backoff([]))
             .enqueue(enqueue);
         let decoded = decode(encode(&write, 0)).unwrap();
@@ -198,6 +246,17 @@ mod tests {
         assert_eq!(expiry(Time::In(Duration::from_millis(5))), 105);
         assert_eq!(expiry(Time::At(0)), 1, "0 is for a value that does not expire");
         assert_eq!(expiry(Time::At(u64::MAX)), i64::MAX);
+    }
+
+    #[test]
+    fn id_is_in_a_header() {
+        let id = CommitId([7; 16]);
+        assert_eq!(decode_id(&[encode_id(id)].into_iter().collect()), Ok(Some(id)));
+        assert_eq!(decode_id(&HeaderMap::new()), Ok(None));
+        for value in ["", "07", "+7070707070707070707070707070707"] {
+            let headers = [(headers::COMMIT_ID, HeaderValue::from_static(value))].into_iter().collect();
+            assert!(decode_id(&headers).is_err(), "{value}");
+        }
     }
 
     #[test]

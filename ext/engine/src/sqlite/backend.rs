@@ -271,6 +271,11 @@ impl Backend for Sqlite {
         }
     }
 
+    fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        let id = later(self.handle.writer(), |writer| writer.id(&self.handle.in_flight));
+        Box::pin(async move { id.await.map(Some) })
+    }
+
     fn now(&self) -> u64 {
         self.handle.options.clock.now()
     }

@@ -46,6 +46,12 @@ pub(crate) const CREATE_COMMIT_IDS: &str = "create table if not exists openkv_co
   committed_at integer not null
 )";
 
+/// Makes the table of the id of the database: when it is first asked for, so that a file without it is as Deno makes it.
+pub(crate) const CREATE_DATABASE_ID: &str = "create table if not exists openkv_database_id (
+  k integer primary key,
+  id blob not null
+)";
+
 /// The condition that an entry has not expired, at the time of a parameter. `expiration_ms` is -1 for never. An entry that
 /// has expired is absent, whether or not the sweep has removed it yet.
 macro_rules! live {
@@ -62,7 +68,7 @@ pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// of it [normalized](normalize).
 type Table = (&'static str, &'static [&'static str], &'static str);
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     ("migration_state", &["k integer not null primary key", "version integer not null"], ""),
     ("data_version", &["k integer primary key", "version integer not null", "seq integer not null default 0"], ""),
     (
@@ -101,6 +107,7 @@ const TABLES: [Table; 6] = [
         ],
         "",
     ),
+    ("openkv_database_id", &["k integer primary key", "id blob not null"], ""),
     (
         "openkv_commit_ids",
         &["version integer primary key", "id blob not null unique", "committed_at integer not null"],
@@ -233,6 +240,7 @@ mod tests {
             refuse_foreign(&connection).unwrap();
         }
         connection.execute_batch(CREATE_COMMIT_IDS).unwrap();
+        connection.execute_batch(CREATE_DATABASE_ID).unwrap();
         refuse_foreign(&connection).unwrap();
     }
 

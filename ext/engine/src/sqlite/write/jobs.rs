@@ -71,6 +71,10 @@ pub(crate) enum Operation {
         max_bytes: usize,
         reply: Reply<Vec<Vec<ReadEntry>>>,
     },
+    /// Reads the id of the database, and stores it where there is none.
+    Id {
+        reply: Reply<[u8; 16]>,
+    },
     Finish {
         token: Token,
         success: bool,
@@ -86,7 +90,7 @@ impl Operation {
     /// When what it does must be on the disk. None for one that changes nothing.
     pub fn durability(&self) -> Option<Durability> {
         match self {
-            Operation::Write { .. } | Operation::DeleteRange { .. } => Some(Durability::Synced),
+            Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Id { .. } => Some(Durability::Synced),
             Operation::Finish { .. } | Operation::Release { .. } => Some(Durability::Deferred),
             Operation::Read { .. } => None,
         }
@@ -105,7 +109,7 @@ impl Operation {
         match self {
             Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
             Operation::DeleteRange { start, end, flight, .. } => *flight = Some(in_flight.delete_range(start, end)),
-            Operation::Read { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
+            Operation::Read { .. } | Operation::Id { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod apply;
 pub(super) mod commit_ids;
+pub(super) mod database_id;
 pub(super) mod delivery;
 pub(super) mod jobs;
 pub(super) mod queue;

@@ -172,6 +172,11 @@ impl Writer {
         })
     }
 
+    /// Reads the id of the database, and stores it where there is none.
+    pub fn id(&self, in_flight: &Arc<InFlight>) -> BoxFuture<[u8; 16]> {
+        self.operate(in_flight, |answer| Operation::Id { reply: Reply::new(answer) })
+    }
+
     /// Reads after the writes that were queued before, and before those that are queued afterwards.
     pub fn read(
         &self,
