@@ -8,7 +8,6 @@ const {
   ArrayPrototypeSlice,
   ArrayPrototypeSome,
   ObjectPrototypeIsPrototypeOf,
-  PromisePrototypeThen,
 } = primordials;
 
 /** What the op answers that waits: the watch has ended, or a key may have changed; else, it has the entries of the keys. */
@@ -29,20 +28,16 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   }
   /** The versionstamps that the stream has answered. */
   let told: (string | null)[] | undefined;
-  // Read now, before what the script calls next. Whoever never asks for it does not want its error either.
-  let first: Promise<Entry[]> | undefined = readMany(rid, watched, false);
-  PromisePrototypeThen(first, undefined, () => {});
 
   async function next(): Promise<Entry[] | undefined> {
     // Without keys there is nothing to wait for.
     if (watched.length === 0) return undefined;
     while (true) {
-      const event = told === undefined ? CHANGED : await op_openkv_watch_next(watch);
+      const event = await op_openkv_watch_next(watch);
       if (event === ENDED) return undefined;
       const entries = event === CHANGED
-        ? await (first ?? readMany(rid, watched, false))
+        ? await readMany(rid, watched, false)
         : entriesOf(watched, op_openkv_watched(watch));
-      first = undefined;
       const before = told;
       told = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
       const changed = (entry: Entry, i: number) => entry.versionstamp !== before?.[i];
@@ -70,8 +65,8 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
     async cancel() {
       core.tryClose(watch);
       try {
-        // A read that is under way is over when the stream is: that of a pull, or the first one where nothing was pulled yet.
-        await (pulled ?? first);
+        // A read that is under way is over when the stream is.
+        await pulled;
       } catch {
         // Nobody is left who wants its error.
       }

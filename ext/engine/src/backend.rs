@@ -34,6 +34,10 @@ pub trait Backend: Send + Sync + 'static {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>>;
 
     /// Watches keys, for changes by anybody, from now on. The stream ends once the backend is closed or after an error.
+    ///
+    /// The first event is the initial state, by the order of the calls: [`WatchEvent::Entries`], or [`WatchEvent::Changed`], which is
+    /// ready immediately, where the database is to read it. Those that follow are changes. Entries never go back in time:
+    /// none are older than those of an earlier event.
     fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>>;
 
     /// Claims messages from the queue once some are due, `limit` at most. Returns none only once the backend was closed.
@@ -124,6 +128,6 @@ pub enum Consistency {
 pub enum WatchEvent {
     /// One of the keys may have changed.
     Changed,
-    /// The entries of the keys as they are now, in the order of the keys; none for a key without a value.
+    /// The entries of the keys as they are, in the order of the keys; none for a key without a value.
     Entries(Vec<Option<Entry>>),
 }

@@ -227,6 +227,12 @@ pub enum Error {
     /// Whether a write was committed is not known: the storage failed, or the connection to it, before it said so.
     #[error("it is not known whether this was stored: {0}: read it before you write it again")]
     OutcomeUnknown(#[source] Arc<Error>),
+    /// A database on another machine could not be opened. The message names its URL.
+    #[error("{0}")]
+    Connect(#[source] Cause),
+    /// The program, or the server of a database, does not allow what was asked for.
+    #[error("{0}")]
+    Denied(#[source] Cause),
     /// What was asked for is not what this backend can do.
     #[error("{backend} cannot {what}")]
     Unsupported {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::in_flight::{Flight, InFlight};
 use crate::sqlite::file::durability::Durability;
-use crate::sqlite::write::in_flight::{Flight, InFlight};
 use crate::{AtomicWrite, Commit, Error, OwnedRead, ReadEntry, Result};
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;

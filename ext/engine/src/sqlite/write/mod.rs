@@ -4,7 +4,6 @@ pub(super) mod apply;
 pub(super) mod commit_ids;
 pub(super) mod database_id;
 pub(super) mod delivery;
-pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod queue;
 pub(super) mod sweep;

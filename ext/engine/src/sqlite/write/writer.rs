@@ -14,12 +14,12 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::future::ready;
+use crate::in_flight::InFlight;
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::connection::{self, SharedConnection};
 use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
 use crate::sqlite::file::open_file::OpenFile;
 use crate::sqlite::options::Options;
-use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::{Answer, Claim, Closing, Job, Operation, Reply};
 use crate::sqlite::write::watchers::Watchers;
 use crate::sqlite::write::worker::Worker;

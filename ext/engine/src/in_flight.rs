@@ -1,7 +1,3 @@
-//! What the writes of one database that are not committed yet will change. Calls take effect in the order in which they were
-//! made: a read of something that such a write may change is done after it, by the writer's thread. All others are done at
-//! once, by the caller.
-
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
@@ -12,9 +8,12 @@ use parking_lot::Mutex;
 
 use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
-/// The writes in flight of one database.
+/// What the writes of one database that are not committed yet will change, for backends.
+///
+/// Calls take effect in the order in which they were made: a read of something that a write in flight may change is done after
+/// it. All others need not wait.
 #[derive(Default)]
-pub(crate) struct InFlight {
+pub struct InFlight {
     /// How many there are. Most reads look no further.
     count: AtomicUsize,
     changes: Mutex<Changes>,
@@ -33,7 +32,8 @@ struct Changes {
 type Range = (Arc<[u8]>, Arc<[u8]>);
 
 /// A write in flight, until it is dropped.
-pub(crate) struct Flight {
+#[must_use = "the write is no longer in flight once this is dropped"]
+pub struct Flight {
     all: Arc<InFlight>,
     keys: Vec<Arc<[u8]>>,
     ranges: Vec<Range>,
@@ -70,6 +70,18 @@ impl Keys {
         let key = |(start, end): (u32, u32)| &self.bytes[start as usize..end as usize];
         let i = self.bounds.partition_point(|bounds| key(*bounds) < least);
         self.bounds.get(i).map(|bounds| key(*bounds))
+    }
+}
+
+impl std::fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InFlight").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").finish_non_exhaustive()
     }
 }
 
