@@ -7,9 +7,10 @@ use openkv_engine::Key;
 
 use super::body::{self, Body};
 use super::failure::Failure;
+use super::hosted::Hosted;
 use super::metrics::Gauges;
 use super::phase::Phase;
-use super::shared::{Hosted, Shared};
+use super::shared::Shared;
 
 /// How long a database may take to answer where it is ready.
 const TIMEOUT: Duration = Duration::from_secs(2);

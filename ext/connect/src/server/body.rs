@@ -1,19 +1,14 @@
-//! Bodies of requests and responses.
+//! Bodies of responses.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
-use http_body::{Body as _, Frame};
+use http::{HeaderValue, Response};
+use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Incoming;
-
-use super::failure::Failure;
-use super::memory::{Memory, Reservation};
-use super::options::Options;
 
 /// The body of a response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -24,8 +19,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// Returns a body of parts that come one after the other.
-pub(crate) fn stream(parts: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Body {
-    use futures_util::StreamExt;
+pub(crate) fn stream(parts: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(parts.map(|bytes| Ok(Frame::data(bytes)))).boxed_unsync()
 }
 
@@ -34,44 +28,4 @@ pub(crate) fn response(content_type: &'static str, body: Body) -> Response<Body>
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-/// Reads the body of a request. The reservation is for its bytes.
-///
-/// # Errors
-/// It is too long, or too slow, or there is no room for it, or the connection ended.
-pub(crate) async fn read(
-    body: Incoming,
-    options: &Options,
-    memory: &Arc<Memory>,
-) -> Result<(Bytes, Reservation), Failure> {
-    let read = read_frames(body, options.body_size, memory);
-    tokio::time::timeout(options.body_timeout, read)
-        .await
-        .unwrap_or_else(|_| Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "the body of the request came too slowly")))
-}
-
-async fn read_frames(mut body: Incoming, limit: usize, memory: &Arc<Memory>) -> Result<(Bytes, Reservation), Failure> {
-    let too_long = || {
-        let text = format!("the body of the request exceeds {limit} bytes");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text)
-    };
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_long());
-    }
-    let mut reservation = memory.reserve(0).ok_or_else(|| Failure::busy("requests"))?;
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let broken = |error| Failure::new(StatusCode::BAD_REQUEST, format!("failed to read the request: {error}"));
-        // What is not data are trailers.
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        if bytes.len() + data.len() > limit {
-            return Err(too_long());
-        }
-        if !reservation.grow(data.len()) {
-            return Err(Failure::busy("requests"));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok((bytes.freeze(), reservation))
 }

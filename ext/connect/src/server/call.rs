@@ -1,6 +1,6 @@
 //! Which database and which of its calls a path names.
 
-use super::shared::Hosted;
+use super::hosted::Hosted;
 use crate::wire::metadata::Version;
 use crate::wire::paths;
 

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::body::{self, Body};
 use super::failure::Failure;
-use super::shared::Hosted;
+use super::hosted::Hosted;
 use crate::wire::headers::{self, OPENKV_PROTOCOL, OPENKV_PROTOCOL_1};
 use crate::wire::metadata::{Endpoint, EndpointConsistency, Metadata, Request, Version};
 

@@ -12,13 +12,15 @@ use openkv_engine::Error;
 use uuid::Uuid;
 
 use super::admin;
-use super::body::{self, Body};
+use super::body::Body;
 use super::call::{Call, Target};
 use super::failure::Failure;
+use super::hosted::Hosted;
 use super::metrics::EXCHANGE;
 use super::peer::Peer;
 use super::phase::Phase;
-use super::shared::{Hosted, Shared};
+use super::request::read_body;
+use super::shared::Shared;
 use super::tokens::{Access, Denied};
 use super::{data, dequeue, exchange, watch};
 use crate::wire::metadata::Version;
@@ -76,7 +78,7 @@ async fn handle(
         Some((version, call)) => {
             check_version(version, &head.headers)?;
             let access = authorize(shared, target.hosted, &head.headers)?;
-            let (body, _reservation) = body::read(body, &shared.options, &shared.memory).await?;
+            let (body, _reservation) = read_body(body, &shared.options, &shared.memory).await?;
             if call.is_write() && access == Access::ReadOnly {
                 return read_only(shared, peer, call);
             }
@@ -100,7 +102,7 @@ async fn exchange(
         let status = if is_final { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
         Failure::new(status, denied.to_string())
     })?;
-    let (body, _reservation) = body::read(body, &shared.options, &shared.memory).await?;
+    let (body, _reservation) = read_body(body, &shared.options, &shared.memory).await?;
     exchange::respond(hosted, issued, peer.is_tls, head, &body)
 }
 

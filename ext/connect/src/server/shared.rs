@@ -2,13 +2,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use openkv_engine::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::StartError;
 use super::batches::Batches;
 use super::failure::Failure;
+use super::hosted::Hosted;
 use super::memory::Memory;
 use super::metrics::Metrics;
 use super::options::{Options, Served};
@@ -28,13 +28,6 @@ pub(crate) struct Shared {
     /// One for each connection, and for each stream.
     pub connections: Arc<Semaphore>,
     pub streams: Arc<Semaphore>,
-}
-
-/// A database, and what clients know it by.
-pub(crate) struct Hosted {
-    pub name: String,
-    pub database: Database,
-    pub id: Uuid,
 }
 
 impl Shared {

@@ -11,9 +11,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{self, Body};
 use super::failure::Failure;
+use super::hosted::Hosted;
 use super::peer::{Active, Peer};
 use super::phase::Phase;
-use super::shared::{Hosted, Shared};
+use super::shared::Shared;
 use crate::wire::{self, frame, headers};
 
 struct Watch {
