@@ -85,6 +85,7 @@ fn info_counts_entries_and_messages() {
         "expired entries       0, to be removed",
         "messages waiting      2, 1 of them ready",
         "messages in flight    0",
+        "commit ids            0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }

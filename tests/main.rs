@@ -23,6 +23,8 @@ mod permissions;
 mod processes;
 mod repl;
 mod rust_values;
+#[cfg(feature = "connect")]
+mod serve;
 mod stdio;
 mod support;
 #[cfg(unix)]

@@ -8,7 +8,6 @@ const {
   ArrayPrototypeSlice,
   ArrayPrototypeSome,
   ObjectPrototypeIsPrototypeOf,
-  PromisePrototypeThen,
 } = primordials;
 
 /** The events of `op_openkv_watch_next`: the watch has ended, or a key may have changed. Any other has the entries. */
@@ -29,20 +28,16 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   }
   /** The versionstamps of the last entries. */
   let lastVersionstamps: (string | null)[] | undefined;
-  // Read now, before later calls of the script. If it never reads from the stream, the error is ignored.
-  let first: Promise<Entry[]> | undefined = readMany(rid, watched, false);
-  PromisePrototypeThen(first, undefined, () => {});
 
   async function next(): Promise<Entry[] | undefined> {
     // Without keys, nothing can change.
     if (watched.length === 0) return undefined;
     while (true) {
-      const event = lastVersionstamps === undefined ? CHANGED : await op_openkv_watch_next(watch);
+      const event = await op_openkv_watch_next(watch);
       if (event === ENDED) return undefined;
       const entries = event === CHANGED
-        ? await (first ?? readMany(rid, watched, false))
+        ? await readMany(rid, watched, false)
         : entriesOf(watched, op_openkv_watched(watch));
-      first = undefined;
       const previous = lastVersionstamps;
       lastVersionstamps = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
       const changed = (entry: Entry, i: number) => entry.versionstamp !== previous?.[i];
@@ -70,8 +65,8 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
     async cancel() {
       core.tryClose(watch);
       try {
-        // A read in progress finishes before the stream does: that of the last pull, or the first one.
-        await (pulled ?? first);
+        // A read in progress finishes before the stream does.
+        await pulled;
       } catch {
         // The stream is cancelled, so its error has no reader.
       }

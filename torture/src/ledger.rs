@@ -94,7 +94,7 @@ impl Step {
         let message = Enqueue::new(encode_message(&self.message()));
         let checks = vec![Check { key: lane_key(lane), versionstamp }];
         let enqueues = if self.enqueues() { vec![message] } else { Vec::new() };
-        AtomicWrite { checks, mutations, enqueues }
+        AtomicWrite { checks, mutations, enqueues, id: None }
     }
 
     /// Returns a write that fails after the step, as it sums bytes. It must store nothing.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// The sources to check.
-const SOURCES: [&str; 4] = ["ext/engine/src", "ext/kv/src", "runtime/src", "torture/src"];
+const SOURCES: [&str; 5] = ["ext/connect/src", "ext/engine/src", "ext/kv/src", "runtime/src", "torture/src"];
 
 /// The path of a module from the root of its crate.
 type Module = Vec<String>;

@@ -96,7 +96,7 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             "warnings",
         ]))?
         && succeeds(
-            cargo(&["doc", "--no-deps", "-p", "openkv_engine", "-p", "openkv_ext"])
+            cargo(&["doc", "--no-deps", "-p", "openkv_connect", "-p", "openkv_engine", "-p", "openkv_ext"])
                 .env("RUSTDOCFLAGS", "--deny warnings"),
         )?
         && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;

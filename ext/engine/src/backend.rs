@@ -1,3 +1,4 @@
+use crate::future::ready;
 use crate::{AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
 
 /// The storage of a [`Database`](crate::Database): the interface between the engine and its backends.
@@ -14,6 +15,11 @@ pub trait Backend: Send + Sync + 'static {
     fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>>;
 
     /// Commits a write atomically. The future completes once it is durable. All of its times are [`Time::At`](crate::Time::At).
+    ///
+    /// A write with an [id](AtomicWrite::id) is committed at most once: if a write with this id was committed before, by any client,
+    /// nothing is written, checks are skipped, and the result is that of the first. The id is as durable as the write, and remembered
+    /// for at least [`CommitId::REMEMBERED`](crate::CommitId::REMEMBERED). The id of a write whose checks failed, or that failed, is not
+    /// remembered, as nothing was written.
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit>;
 
     /// Counts the entries of a range of encoded keys, excluding the end. Returns `None` if the backend does not support this: the
@@ -26,10 +32,20 @@ pub trait Backend: Send + Sync + 'static {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>>;
 
     /// Watches keys for changes by any process, from now on. The stream ends once the backend is closed, and after an error.
+    ///
+    /// The first event is the initial state, in the order of the calls: [`WatchEvent::Entries`], or an immediate
+    /// [`WatchEvent::Changed`] for which the database reads it. Later events are changes. Entries never go back in time: none
+    /// are older than those of an earlier event.
     fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>>;
 
     /// Waits for due messages, and claims up to `limit`. Returns an empty list only once the backend is closed.
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>>;
+
+    /// Returns what the database is told apart from others by: random bytes that are stored with it when they are first asked for.
+    /// `None` where the backend stores none.
+    fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        ready(Ok(None))
+    }
 
     /// Returns the time by the backend's clock, in milliseconds since the Unix epoch.
     fn now(&self) -> u64;

@@ -52,6 +52,15 @@ impl Database {
         self.backend().now()
     }
 
+    /// Returns the id of the database: random bytes that are stored in it when they are first requested. `None` if the backend stores
+    /// none. A database in memory has a new id each time.
+    ///
+    /// # Errors
+    /// A failure of the storage, [`Error::ReadOnly`](crate::Error::ReadOnly), or [`Error::Closed`](crate::Error::Closed).
+    pub fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        self.backend().id()
+    }
+
     /// Closes the database for all its handles: earlier writes are committed, messages in flight can still be finished, watches
     /// end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     ///
@@ -244,7 +253,15 @@ impl Database {
     /// # Errors
     /// A failure of the storage. The next call waits a second before it tries again.
     pub fn dequeue(&self) -> BoxFuture<Vec<Delivery>> {
-        self.backend().dequeue(MAX_DEQUEUED)
+        self.dequeue_up_to(MAX_DEQUEUED)
+    }
+
+    /// Claims messages like [`Database::dequeue`], but at most `limit`, and at least 1.
+    ///
+    /// # Errors
+    /// See [`Database::dequeue`].
+    pub fn dequeue_up_to(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        self.backend().dequeue(limit.max(1))
     }
 
     /// Claims one message like [`Database::dequeue`], for a program that handles one at a time, so that other listeners receive the
@@ -253,7 +270,7 @@ impl Database {
     /// # Errors
     /// See [`Database::dequeue`].
     pub fn dequeue_one(&self) -> BoxFuture<Option<Delivery>> {
-        let claimed = self.backend().dequeue(1);
+        let claimed = self.dequeue_up_to(1);
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 

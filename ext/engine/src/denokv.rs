@@ -66,7 +66,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read,
-    ReadEntry, ReadOptions, Result, Time, Value, Versionstamp,
+    ReadEntry, ReadOptions, Result, SumBounds, Time, Value, Versionstamp,
 };
 
 /// A database of the engine as a database of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
@@ -235,6 +235,7 @@ fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsError
         checks: checks.collect(),
         mutations: write.mutations.into_iter().map(mutation).collect::<Result<_, _>>()?,
         enqueues: enqueues.collect(),
+        id: None,
     })
 }
 
@@ -242,17 +243,17 @@ fn mutation(mutation: denokv_proto::Mutation) -> Result<Mutation, JsErrorBox> {
     let expire_at = mutation.expire_at.map(|time| Time::At(since_epoch(time.timestamp_millis())));
     let set = |value, versionstamped| MutationKind::Set { value: engine_value(value), expire_at, versionstamped };
     let combine = |operand, value| MutationKind::Combine { operand, value: engine_value(value) };
+    let bound = |v8: Vec<u8>| (!v8.is_empty()).then_some(Value::V8(v8));
     let kind = match mutation.kind {
         denokv_proto::MutationKind::Set(value) => set(value, false),
         denokv_proto::MutationKind::SetSuffixVersionstampedKey(value) => set(value, true),
         denokv_proto::MutationKind::Delete => MutationKind::Delete,
-        // `clamp` has no effect without bounds.
-        denokv_proto::MutationKind::Sum { value, min_v8, max_v8, clamp: _ } => {
-            if !min_v8.is_empty() || !max_v8.is_empty() {
-                return Err(JsErrorBox::type_error("a sum cannot have bounds for its result"));
+        denokv_proto::MutationKind::Sum { value, min_v8, max_v8, clamp } => match (bound(min_v8), bound(max_v8)) {
+            (None, None) => combine(Operand::Sum, value),
+            (min, max) => {
+                MutationKind::BoundedSum { value: engine_value(value), bounds: SumBounds { min, max, clamp } }
             }
-            combine(Operand::Sum, value)
-        }
+        },
         denokv_proto::MutationKind::Min(value) => combine(Operand::Min, value),
         denokv_proto::MutationKind::Max(value) => combine(Operand::Max, value),
     };

@@ -137,6 +137,12 @@ pub enum Error {
         /// The type of the operand.
         operand: &'static str,
     },
+    /// A sum with a bound of another kind than its operand.
+    #[error("Min/max parameters have different types than the operand")]
+    BoundKindMismatch,
+    /// A sum outside of its bounds.
+    #[error("The result of a Sum operation would exceed its range limit")]
+    SumOutOfRange,
 
     /// Checks of a write failed. Not returned by calls to a database: converted from the error of
     /// [`Commit::into_result`](crate::Commit::into_result).
@@ -220,6 +226,12 @@ pub enum Error {
     /// It is unknown whether a write was committed: the storage, or the connection to it, failed before it confirmed the commit.
     #[error("the outcome of the write is unknown: {0}: read the entries before you write them again")]
     OutcomeUnknown(#[source] Arc<Error>),
+    /// A database on another machine could not be opened. The message names its URL.
+    #[error("{0}")]
+    Connect(#[source] Cause),
+    /// The program, or the server of a database, denies the call.
+    #[error("{0}")]
+    Denied(#[source] Cause),
     /// The backend does not support the operation.
     #[error("{backend} cannot {what}")]
     Unsupported {

@@ -121,12 +121,14 @@
 
 mod backend;
 mod clock;
+mod commit_id;
 mod database;
 mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
 mod future;
+mod in_flight;
 mod key;
 mod limits;
 mod list;
@@ -148,22 +150,23 @@ mod write;
 
 pub use backend::{Backend, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
+pub use commit_id::{CommitId, ParseCommitIdError};
 pub use database::{Database, Local};
 pub use delivery::{Claim, Deliveries, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
 pub use future::{BoxFuture, BoxStream};
+pub use in_flight::{Flight, InFlight};
 pub use key::{BigInt, Key, KeyError, KeyPart, KeyParts, ScriptPart};
 pub use limits::Limits;
 pub use list::{BlockingList, List, Listed};
 pub use random::{Random, SystemRandom};
-pub(crate) use read::OwnedRead;
-pub use read::{Entry, EntryRef, KeyEntry, Read, ReadEntry, Visitor};
+pub use read::{Entry, EntryRef, KeyEntry, OwnedRead, Read, ReadEntry, Visitor};
 pub use selector::Selector;
 pub use time::Time;
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
 pub use watch::Watch;
-pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand};
+pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand, SumBounds};
 
 /// Compiles the example in the README.
 #[cfg(all(doctest, feature = "serde"))]

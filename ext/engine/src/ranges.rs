@@ -31,12 +31,20 @@ impl Database {
     /// # Errors
     /// See [`Database::write`].
     pub fn delete_range(&self, selector: &Selector) -> BoxFuture<u64> {
+        self.delete_first(selector, u32::MAX)
+    }
+
+    /// Deletes as [`Database::delete_range`] does, but no more than `limit` entries.
+    ///
+    /// # Errors
+    /// See [`Database::write`].
+    pub fn delete_first(&self, selector: &Selector, limit: u32) -> BoxFuture<u64> {
         let (start, end) = selector.bounds();
         if let Err(error) = self.limits().check_range(start, end) {
             return ready(Err(error));
         }
-        let deletion = self.backend().delete_range(start, end, self.limits().deletions);
-        deletion.unwrap_or_else(|| delete_range(self, selector))
+        let limit = limit.min(self.limits().deletions);
+        self.backend().delete_range(start, end, limit).unwrap_or_else(|| delete_range(self, selector, limit))
     }
 }
 
@@ -56,9 +64,12 @@ fn count(database: &Database, selector: &Selector) -> BoxFuture<u64> {
 
 /// Deletes the first entries of a selector, as one write with checks. Entries that were written since they were read are kept,
 /// as if they had been written after the deletion.
-fn delete_range(database: &Database, selector: &Selector) -> BoxFuture<u64> {
+fn delete_range(database: &Database, selector: &Selector, limit: u32) -> BoxFuture<u64> {
+    if limit == 0 {
+        return ready(Ok(0));
+    }
     let limits = database.limits();
-    let max = limits.checks.min(limits.mutations).min(limits.read_entries).min(limits.deletions as usize).max(1);
+    let max = limits.checks.min(limits.mutations).min(limits.read_entries).min(limit as usize).max(1);
     let keys = keys(database, selector, max);
     let database = database.clone();
     Box::pin(async move {
@@ -97,7 +108,7 @@ async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Re
         let write = AtomicWrite {
             checks: entries.iter().map(unchanged).collect(),
             mutations: entries.iter().map(|entry| Mutation::delete(entry.key.clone())).collect(),
-            enqueues: Vec::new(),
+            ..AtomicWrite::default()
         };
         // Not through `Database::write`: the limits of writes do not apply to the deletion of a range.
         match database.backend().write(write).await? {

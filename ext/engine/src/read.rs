@@ -27,13 +27,27 @@ pub enum Read<'a> {
 
 /// An owned [`Read`], for one that runs later.
 #[derive(Clone, Debug)]
-pub(crate) enum OwnedRead {
+pub enum OwnedRead {
+    /// See [`Read::Key`].
     Key(Key),
-    Range { start: Vec<u8>, end: Vec<u8>, limit: u32, reverse: bool, values: bool },
+    /// See [`Read::Range`].
+    Range {
+        /// The first key of the range, in encoded form.
+        start: Vec<u8>,
+        /// The key past the last one of the range, in encoded form.
+        end: Vec<u8>,
+        /// How many entries to read at most.
+        limit: u32,
+        /// Whether to read from the end of the range.
+        reverse: bool,
+        /// Whether to read the values too.
+        values: bool,
+    },
 }
 
 impl Read<'_> {
-    pub(crate) fn into_owned(self) -> OwnedRead {
+    /// Copies what the read borrows.
+    pub fn into_owned(self) -> OwnedRead {
         match self {
             Read::Key(key) => OwnedRead::Key(key.clone()),
             Read::Range { start, end, limit, reverse, values } => {
@@ -44,7 +58,8 @@ impl Read<'_> {
 }
 
 impl OwnedRead {
-    pub(crate) fn as_read(&self) -> Read<'_> {
+    /// Borrows the read.
+    pub fn as_read(&self) -> Read<'_> {
         match self {
             OwnedRead::Key(key) => Read::Key(key),
             OwnedRead::Range { start, end, limit, reverse, values } => {

@@ -83,6 +83,18 @@ impl Selector {
         Self::new(None, Some(start), Some(end))
     }
 
+    /// Selects the keys between two bounds in encoded form, which need not be keys, the end not included.
+    ///
+    /// # Errors
+    /// [`Error::StartAfterEnd`].
+    pub fn encoded(start: Vec<u8>, end: Vec<u8>) -> Result<Self> {
+        if start > end {
+            return Err(Error::StartAfterEnd);
+        }
+        let shared = start.iter().zip(&end).take_while(|(a, b)| a == b).count();
+        Ok(Self { start, end, shared, bounded: (true, true) })
+    }
+
     /// Returns the bounds of the range, in encoded form: the first key and the one past the last.
     pub(crate) fn bounds(&self) -> (&[u8], &[u8]) {
         (&self.start, &self.end)
@@ -146,6 +158,15 @@ mod tests {
         assert_eq!(range(Some(&a), Some(&ab), Some(&ac)), (bytes(&["a", "b"], b""), bytes(&["a", "c"], b"")));
         assert_eq!(range(None, Some(&ab), Some(&ac)), (bytes(&["a", "b"], b""), bytes(&["a", "c"], b"")));
         assert_eq!(range(None, Some(&ab), None), (bytes(&["a", "b"], b""), bytes(&["a", "b"], b"\x00")));
+    }
+
+    #[test]
+    fn encoded_bounds_need_not_be_keys() {
+        let selector = Selector::encoded(b"\x02a".to_vec(), b"\x02a\xff".to_vec()).unwrap();
+        assert_eq!(selector.range(None, false).unwrap(), (b"\x02a".to_vec(), b"\x02a\xff".to_vec()));
+        let cursor = selector.cursor(&key(&["a"])).unwrap();
+        assert_eq!(selector.range(Some(&cursor), false).unwrap().0, bytes(&["a"], b"\x00"));
+        assert!(matches!(Selector::encoded(vec![2], vec![1]), Err(Error::StartAfterEnd)));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use num_bigint::{BigInt, Sign};
 
-use crate::{Error, Result, Value, ValueRef};
+use crate::{Error, Result, SumBounds, Value, ValueRef};
 
 /// A value that can be summed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 enum Term {
     Number(f64),
     BigInt(BigInt),
@@ -119,6 +119,30 @@ pub(crate) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value
     sum.ok_or(Error::OperandKindMismatch { stored: stored.name(), operand: operand.name() })?.encode()
 }
 
+/// The sum as [`sum`] has it, within bounds.
+pub(crate) fn bounded_sum(stored: Option<ValueRef<'_>>, operand: &Value, bounds: &SumBounds) -> Result<Value> {
+    let parse = |value: &Value| Term::parse(value.as_ref()).ok_or(Error::OperandNotNumeric);
+    let [min, max] = [&bounds.min, &bounds.max];
+    let (kind, min, max) =
+        (parse(operand)?, min.as_ref().map(parse).transpose()?, max.as_ref().map(parse).transpose()?);
+    let is_other_kind = |term: &Term| std::mem::discriminant(term) != std::mem::discriminant(&kind);
+    if min.iter().chain(&max).any(is_other_kind) {
+        return Err(Error::BoundKindMismatch);
+    }
+    let summed = sum(stored, operand)?;
+    let term = parse(&summed)?;
+    if is_other_kind(&term) {
+        return Err(Error::OperandKindMismatch { stored: term.name(), operand: kind.name() });
+    }
+    // A sum that is not a number lies neither below nor above a bound.
+    let bound = match (min, max) {
+        (Some(min), _) if term < min => min,
+        (_, Some(max)) if term > max => max,
+        _ => return Ok(summed),
+    };
+    if bounds.clamp { bound.encode() } else { Err(Error::SumOutOfRange) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +169,34 @@ mod tests {
         let string = Value::V8(vec![0xff, 0x0f, b'"', 1, b'a']);
         assert_eq!(sum(&string, &number(1.0)), Err("unsupported value type".into()));
         assert_eq!(sum(&number(1.0), &string), Err("Some of the parameters are not valid V8 values".into()));
+    }
+
+    #[test]
+    fn bounds_clamp_or_reject_the_sum() {
+        let sum = |stored: &Value, operand: &Value, bounds: [Option<Value>; 2], clamp| {
+            let [min, max] = bounds;
+            bounded_sum(Some(stored.as_ref()), operand, &SumBounds { min, max, clamp })
+                .map_err(|error| error.to_string())
+        };
+        let bounds = || [Some(number(0.0)), Some(number(10.0))];
+        assert_eq!(sum(&number(4.0), &number(6.0), bounds(), false), Ok(number(10.0)));
+        assert_eq!(sum(&number(4.0), &number(7.0), bounds(), true), Ok(number(10.0)));
+        assert_eq!(sum(&number(4.0), &number(-5.0), bounds(), true), Ok(number(0.0)));
+        let out_of_range = "The result of a Sum operation would exceed its range limit";
+        assert_eq!(sum(&number(4.0), &number(7.0), bounds(), false), Err(out_of_range.into()));
+        assert_eq!(sum(&bigint(4), &bigint(-7), [Some(bigint(-2)), None], false), Err(out_of_range.into()));
+        assert_eq!(sum(&bigint(4), &bigint(-7), [Some(bigint(-2)), None], true), Ok(bigint(-2)));
+        assert_eq!(
+            sum(&Value::U64(4), &bigint(7), [None, Some(bigint(5))], true),
+            Err("Cannot sum KvU64 with BigInt".into())
+        );
+        let mismatch = "Min/max parameters have different types than the operand";
+        assert_eq!(sum(&number(4.0), &number(7.0), [Some(bigint(1)), None], true), Err(mismatch.into()));
+        let not_numeric = "Some of the parameters are not valid V8 values";
+        assert_eq!(sum(&number(4.0), &number(7.0), [Some(Value::Bytes(vec![])), None], true), Err(not_numeric.into()));
+        let absent =
+            bounded_sum(None, &number(12.0), &SumBounds { max: Some(number(10.0)), clamp: true, ..Default::default() });
+        assert_eq!(absent.unwrap(), number(10.0));
     }
 
     #[test]

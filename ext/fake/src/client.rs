@@ -1,13 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use openkv_engine::{
     AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Delivery, Error, Key, Read, ReadEntry, ReadOptions,
     Result, SystemClock, WatchEvent,
 };
 use tokio::sync::{oneshot, watch};
 
+use crate::Events;
 use crate::server::{Reply, Request};
 
 pub(crate) type ClientId = u64;
@@ -17,14 +18,16 @@ pub(crate) struct Client {
     id: ClientId,
     server: mpsc::Sender<Request>,
     closed: watch::Sender<bool>,
+    /// What watches come with.
+    events: Events,
 }
 
 impl Client {
     /// Connects to a server. The future completes when the server replies.
-    pub fn connect(server: mpsc::Sender<Request>) -> (Self, BoxFuture<()>) {
+    pub fn connect(server: mpsc::Sender<Request>, events: Events) -> (Self, BoxFuture<()>) {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed);
-        let client = Self { id, server, closed: watch::Sender::new(false) };
+        let client = Self { id, server, closed: watch::Sender::new(false), events };
         let opened = client.call(|reply| Request::Open { reply });
         (client, opened)
     }
@@ -74,7 +77,11 @@ impl Backend for Client {
             let event = events.borrow_and_update().clone()?;
             Some((event, (events, closed)))
         };
-        Ok(Box::pin(stream::unfold((events, closed), next)))
+        let events = stream::unfold((events, closed), next);
+        match self.events {
+            Events::Entries => Ok(Box::pin(events)),
+            Events::Changed => Ok(Box::pin(stream::once(std::future::ready(Ok(WatchEvent::Changed))).chain(events))),
+        }
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {

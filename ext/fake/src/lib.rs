@@ -51,13 +51,13 @@ static SERVERS: LazyLock<Mutex<HashMap<String, mpsc::Sender<Request>>>> = LazyLo
 /// # Errors
 /// The future returns an injected error of the connection.
 pub fn open(name: &str, options: Options) -> BoxFuture<Database> {
-    let limits = options.limits.clone();
+    let (limits, events) = (options.limits.clone(), options.events);
     let server = if name == ":memory:" {
         Server::start(options)
     } else {
         SERVERS.lock().entry(name.to_owned()).or_insert_with(|| Server::start(options)).clone()
     };
-    let (client, opened) = Client::connect(server);
+    let (client, opened) = Client::connect(server, events);
     let database = Database::new(client, limits);
     Box::pin(async move { opened.await.map(|()| database) })
 }

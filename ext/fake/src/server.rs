@@ -207,8 +207,10 @@ impl Server {
             Request::Watch { client, keys, events } => {
                 let fails = fault.is_some();
                 self.last_watch += 1;
-                self.watches.insert(self.last_watch, Watched { client, keys, events, is_due: fails, fails });
-                if fails {
+                // The initial state, or its error.
+                let is_due = fails || self.faults.options().events == Events::Entries;
+                self.watches.insert(self.last_watch, Watched { client, keys, events, is_due, fails });
+                if is_due {
                     self.schedule(Instant::now(), Event::Notification(self.last_watch));
                 }
             }
@@ -252,6 +254,9 @@ impl Server {
     }
 
     fn write(&mut self, write: AtomicWrite, now: u64) -> Result<Commit> {
+        if let Some(commit) = self.store.committed(&write) {
+            return Ok(commit);
+        }
         let (commit, touched) = self.store.write(&write, now)?;
         if matches!(commit, Commit::Done(_)) {
             write.enqueues.into_iter().for_each(|message| self.queue.enqueue(message, now));

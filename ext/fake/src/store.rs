@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use openkv_engine::{AtomicWrite, Commit, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp};
+use openkv_engine::{
+    AtomicWrite, Commit, CommitId, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp,
+};
 
 /// A read of a range of encoded keys.
 pub(crate) struct Range {
@@ -47,6 +49,9 @@ impl Stored {
 /// The keys changed by an operation, in encoded form.
 pub(crate) type Touched = BTreeSet<Vec<u8>>;
 
+/// What becomes of keys: none for those that are deleted.
+type Changes = BTreeMap<Vec<u8>, Option<Stored>>;
+
 /// Entries in memory.
 #[derive(Default)]
 pub(crate) struct Store {
@@ -55,6 +60,8 @@ pub(crate) struct Store {
     version: u64,
     /// The expiry times of keys. May contain outdated ones of keys that were written again.
     expiries: BTreeSet<(u64, Vec<u8>)>,
+    /// What was committed under which id, and when.
+    commit_ids: BTreeMap<CommitId, (Versionstamp, u64)>,
 }
 
 impl Store {
@@ -92,6 +99,12 @@ impl Store {
         if range.reverse { Box::new(live.rev()) } else { Box::new(live) }
     }
 
+    /// Returns the result of an earlier commit with the id of a write.
+    pub fn committed(&self, write: &AtomicWrite) -> Option<Commit> {
+        let (versionstamp, _) = self.commit_ids.get(&write.id?)?;
+        Some(Commit::Done(*versionstamp))
+    }
+
     /// Commits a write. Also returns the keys that it changed.
     ///
     /// # Errors
@@ -108,19 +121,18 @@ impl Store {
         let versionstamp = Versionstamp::from_version(self.version + 1);
         let changes = self.changes(write, versionstamp, now)?;
         self.version += 1;
+        if let Some(id) = write.id {
+            self.commit_ids.retain(|_, (_, at)| now.saturating_sub(*at) <= CommitId::REMEMBERED);
+            self.commit_ids.insert(id, (versionstamp, now));
+        }
         let touched = changes.keys().cloned().collect();
         changes.into_iter().for_each(|(key, stored)| self.put(key, stored));
         Ok((Commit::Done(versionstamp), touched))
     }
 
     /// Returns the changes of a write by key, with `None` for a deletion.
-    fn changes(
-        &self,
-        write: &AtomicWrite,
-        versionstamp: Versionstamp,
-        now: u64,
-    ) -> Result<BTreeMap<Vec<u8>, Option<Stored>>> {
-        let mut changes = BTreeMap::<Vec<u8>, Option<Stored>>::new();
+    fn changes(&self, write: &AtomicWrite, versionstamp: Versionstamp, now: u64) -> Result<Changes> {
+        let mut changes = Changes::new();
         for mutation in &write.mutations {
             let mut key = mutation.key.clone();
             let stored = match &mutation.kind {
@@ -136,17 +148,27 @@ impl Store {
                 }
                 MutationKind::Delete => None,
                 MutationKind::Combine { operand, value } => {
-                    let before = match changes.get(key.as_bytes()) {
-                        Some(change) => change.as_ref().filter(|stored| stored.is_live(now)),
-                        None => self.live(key.as_bytes(), now),
-                    };
+                    let before = self.before(&changes, &key, now);
                     let value = operand.apply(before.map(|stored| stored.value.as_ref()), value)?;
+                    Some(Stored { value, versionstamp, expire_at: before.and_then(|stored| stored.expire_at) })
+                }
+                MutationKind::BoundedSum { value, bounds } => {
+                    let before = self.before(&changes, &key, now);
+                    let value = bounds.sum(before.map(|stored| stored.value.as_ref()), value)?;
                     Some(Stored { value, versionstamp, expire_at: before.and_then(|stored| stored.expire_at) })
                 }
             };
             changes.insert(key.into_bytes(), stored);
         }
         Ok(changes)
+    }
+
+    /// Returns what a mutation of a key finds after those before it.
+    fn before<'a>(&'a self, changes: &'a Changes, key: &Key, now: u64) -> Option<&'a Stored> {
+        match changes.get(key.as_bytes()) {
+            Some(change) => change.as_ref().filter(|stored| stored.is_live(now)),
+            None => self.live(key.as_bytes(), now),
+        }
     }
 
     fn live(&self, key: &[u8], now: u64) -> Option<&Stored> {

@@ -99,6 +99,7 @@ impl JsErrorClass for KvError {
             KvError::Mutation(error) => return error.get_class(),
             KvError::Engine(Error::Closed) => "BadResource",
             KvError::Engine(Error::Busy) => "Busy",
+            KvError::Engine(Error::Denied(_)) => "NotCapable",
             KvError::Engine(error) if error.is_failure() => "Error",
             KvError::Key(error) if error.is_corruption() => "Error",
             KvError::Uri { .. } => "Error",
@@ -141,8 +142,16 @@ mod tests {
         let failed = Error::Storage(Cause::new(std::fmt::Error));
         let unknown = Error::OutcomeUnknown(Arc::new(failed.clone()));
         let unsupported = Error::Unsupported { backend: "paper", what: "watch keys" };
-        let errors =
-            [(failed, "Error"), (unknown, "Error"), (unsupported, "NotSupported"), (Error::Closed, "BadResource")];
+        let connect = Error::Connect(Cause::new(std::fmt::Error));
+        let denied = Error::Denied(Cause::new(std::fmt::Error));
+        let errors = [
+            (failed, "Error"),
+            (unknown, "Error"),
+            (unsupported, "NotSupported"),
+            (Error::Closed, "BadResource"),
+            (connect, "TypeError"),
+            (denied, "NotCapable"),
+        ];
         for (error, class) in errors {
             assert_eq!(KvError::Engine(error.clone()).get_class(), class, "{error}");
         }

@@ -28,6 +28,7 @@ pub(crate) fn op_openkv_write(
             checks: checks.0.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
             mutations: staged.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
             enqueues: enqueues.0.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
+            id: None,
         };
         Ok::<_, KvError>((budget, resource.database.write(write)))
     };

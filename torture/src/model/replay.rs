@@ -145,6 +145,7 @@ impl World {
                 checks: checks.map(|((parts, _), stamp)| Check { key: key(parts), versionstamp: *stamp }).collect(),
                 mutations: write.mutations.iter().map(|(key, change)| self.mutation(key, change)).collect(),
                 enqueues: write.messages.iter().zip(&messages).map(|(one, id)| self.enqueue(one, *id)).collect(),
+                id: None,
             }));
             expected.push(self.reference.write(write, &stamps, &messages));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef as Column;
 
-use super::tables::{Problem, ProblemLocation, TABLES, Table};
+use super::tables::{COMMIT_IDS, Problem, ProblemLocation, TABLES, Table};
 use super::{OnProgress, Progress, backup, source};
 use crate::sqlite::connection;
 use crate::sqlite::pinned::Pinned;
@@ -79,6 +79,9 @@ impl Check<'_, '_> {
         for table in &TABLES {
             self.rows(table, last, total);
         }
+        if COMMIT_IDS.is_in(&snapshot)? {
+            self.rows(&COMMIT_IDS, last, total);
+        }
         Ok(())
     }
 
@@ -149,19 +152,23 @@ impl Check<'_, '_> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut fault = (table.fault)(&table.row(row)?);
-            match *name {
+            let version = match *name {
                 "kv" => {
                     self.report.entries += 1;
-                    let version = row.get_ref(3)?;
-                    fault = fault.or_else(|| match version {
-                        Column::Integer(version) if version > last => {
-                            Some(format!("its version {version} is greater than that of the last commit, {last}"))
-                        }
-                        _ => None,
-                    });
+                    Some(row.get_ref(3)?)
                 }
-                _ => self.report.messages += 1,
-            }
+                name if name == COMMIT_IDS.name => Some(row.get_ref(0)?),
+                _ => {
+                    self.report.messages += 1;
+                    None
+                }
+            };
+            fault = fault.or_else(|| match version {
+                Some(Column::Integer(version)) if version > last => {
+                    Some(format!("its version {version} is greater than that of the last commit, {last}"))
+                }
+                _ => None,
+            });
             let location = table.location(row.get_ref(0)?);
             if let Some(fault) = fault {
                 self.found(location.clone(), fault);

@@ -2,11 +2,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::tables::COMMIT_IDS;
 use super::{OnProgress, Progress, source};
 use crate::sqlite::pinned::Pinned;
-use crate::{Error, Result};
+use crate::{CommitId, Error, Result};
 
 const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expiration_ms <= ?1";
+const DELETE_COMMIT_IDS: &str = "delete from openkv_commit_ids where committed_at not between ?1 and ?2";
 
 /// The size of a database on disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Compaction {
     pub checkpointed: bool,
 }
 
-/// Removes expired entries, as of a time in milliseconds since the Unix epoch, and rebuilds the file without free pages. Other
+/// Removes expired entries and the ids of old commits, as of a time in milliseconds since the Unix epoch, and rebuilds the file without free pages. Other
 /// processes may have the file open: their reads continue, their writes wait. Needs additional space of the size of the file both
 /// in the directory for temporary files and in the WAL.
 ///
@@ -58,6 +60,10 @@ fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress
     source::require_current(connection, file)?;
     progress(Progress { doing: "removing expired entries", done: 0, total: 0 });
     let expired = connection.execute(DELETE_EXPIRED, [now as i64])?;
+    if COMMIT_IDS.is_in(connection)? {
+        let bounds = [now.saturating_sub(CommitId::REMEMBERED), now.saturating_add(CommitId::REMEMBERED)];
+        connection.execute(DELETE_COMMIT_IDS, bounds.map(|time| i64::try_from(time).unwrap_or(i64::MAX)))?;
+    }
     progress(Progress { doing: "laying out pages", done: 0, total: 0 });
     connection.execute_batch("vacuum")?;
     progress(Progress { doing: "checkpointing the WAL", done: 0, total: 0 });

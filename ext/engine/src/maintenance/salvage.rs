@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
 
 use super::pages::Pages;
 use super::stage::Stage;
-use super::tables::{Problem, ProblemLocation, TABLES, Table};
+use super::tables::{COMMIT_IDS, Problem, ProblemLocation, TABLES, Table};
 use super::{OnProgress, Progress, backup, source, target};
 use crate::sqlite::connection::{self, FileConnection};
 use crate::sqlite::pinned::Pinned;
@@ -41,7 +41,7 @@ pub struct Salvage {
 
 /// Copies every readable entry and message of a corrupt file into a new one. Does not change the corrupt file. SQLite reads the
 /// rows of each table forwards from the first up to the first corrupt page, and backwards from the last. If any page is
-/// corrupt, all pages are then searched for records that SQLite could not reach.
+/// corrupt, all pages are then searched for records that SQLite could not reach, except for ids of commits.
 ///
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -120,7 +120,11 @@ impl<'a, 'b> Rescue<'a, 'b> {
             return Err(FileProblem::NotKv.of(file.path()));
         }
         self.version = backup::last_version(&snapshot).ok();
-        for table in &TABLES {
+        let commit_ids = COMMIT_IDS.is_in(&snapshot).unwrap_or(false);
+        if commit_ids {
+            self.target.execute_batch(schema::CREATE_COMMIT_IDS)?;
+        }
+        for table in TABLES.iter().chain(commit_ids.then_some(&COMMIT_IDS)) {
             for order in ["asc", "desc"] {
                 let Some(error) = self.walk(&snapshot, table, order)? else {
                     break;
@@ -230,7 +234,7 @@ impl<'a, 'b> Rescue<'a, 'b> {
         let saved = save().map_err(|error| Error::from(error).of(self.to))? as u64;
         if sql.contains(" into kv ") {
             self.saved.entries += saved
-        } else {
+        } else if sql.contains(" into queue") {
             self.saved.messages += saved
         }
         let done = self.saved.entries + self.saved.messages;

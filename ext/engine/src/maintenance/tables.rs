@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef as Column;
+use rusqlite::{Connection, Row};
 
 use crate::{Key, ValueRef};
 
@@ -80,7 +80,16 @@ pub(super) const TABLES: [Table; 3] = [
     },
 ];
 
+/// The ids of commits, of a file that has some.
+pub(super) const COMMIT_IDS: Table =
+    Table { name: "openkv_commit_ids", key: "version", columns: "id, committed_at", fault: commit_id_fault };
+
 impl Table {
+    /// Returns whether a file has the table: every file has all but that of the commit ids.
+    pub fn is_in(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        connection.table_exists(None, self.name)
+    }
+
     /// Returns the key and the columns of a row.
     pub fn row<'a>(&self, row: &'a Row<'_>) -> rusqlite::Result<Vec<Column<'a>>> {
         (0..=self.columns.split(',').count()).map(|i| row.get_ref(i)).collect()
@@ -90,6 +99,7 @@ impl Table {
     pub fn location(&self, key: Column<'_>) -> ProblemLocation {
         match key {
             Column::Blob(key) => ProblemLocation::Entry(Key::from_encoded(key.to_vec())),
+            Column::Integer(_) if self.name == COMMIT_IDS.name => ProblemLocation::Table(self.name),
             Column::Integer(row) => ProblemLocation::Message { table: self.name, id: format!("in row {row}") },
             _ => ProblemLocation::Table(self.name),
         }
@@ -120,6 +130,16 @@ fn message_fault(row: &[Column<'_>]) -> Option<String> {
         return Some("its keys_if_undelivered is not an array of keys in JSON".into());
     };
     v8_fault(data).or_else(|| keys.iter().find_map(|key| key_fault(key)))
+}
+
+fn commit_id_fault(row: &[Column<'_>]) -> Option<String> {
+    match *row {
+        [Column::Integer(version), Column::Blob(id), Column::Integer(_)] => {
+            let fault = (id.len() != 16).then(|| format!("a commit id is {} bytes long, not 16", id.len()));
+            fault.or_else(|| version_fault(version))
+        }
+        _ => Some("a commit id is not bytes, or its time not a number".into()),
+    }
 }
 
 fn key_fault(key: &[u8]) -> Option<String> {

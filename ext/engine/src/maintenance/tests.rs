@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use super::*;
 use crate::sqlite::{self, Location, Options};
 use crate::{
-    AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Selector, Time, Value,
+    AtomicWrite, Clock, CommitId, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind,
+    Selector, Time, Value,
 };
 
 /// Some are larger than a page, and use overflow pages.
@@ -491,4 +492,46 @@ fn new_file_does_not_replace_existing_ones() {
     fs::write(with_suffix(&to, "-wal"), "").unwrap();
     assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::WalLeft { .. }));
     assert!(matches!(problem(backup(&file, &directory.path("no/to"), true, &mut quiet)), FileProblem::Missing));
+}
+
+#[test]
+fn commit_ids_are_checked_copied_and_compacted() {
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
+    let database = open(&file);
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 0);
+    let write = |i: u8| AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).id(CommitId([i; 16]));
+    let versions = [1, 2].map(|i| database.write_blocking(write(i)).unwrap());
+    database.close();
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 2);
+    let in_order = Report { entries: 1, ..Report::default() };
+    assert_eq!(check(&file, &mut quiet).unwrap(), in_order);
+
+    let [copy, restored, salvaged] = ["copy", "restored", "salvaged"].map(|name| directory.path(name));
+    backup(&file, &copy, false, &mut quiet).unwrap();
+    restore(&copy, &restored, false, &mut quiet).unwrap();
+    let saved = salvage(&file, &salvaged, false, &mut quiet).unwrap();
+    assert_eq!((saved.entries, saved.messages, saved.lost), (1, 0, vec![]));
+    for file in [&copy, &restored, &salvaged] {
+        assert_eq!(check(file, &mut quiet).unwrap(), in_order);
+        let database = open(file);
+        assert_eq!(database.write_blocking(write(2)).unwrap(), versions[1]);
+        assert_eq!(database.get_blocking(&key(0)).unwrap().unwrap().value, Value::U64(2));
+    }
+
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("update openkv_commit_ids set committed_at = 5, id = x'00' where version = 1").unwrap();
+    connection.execute("insert into openkv_commit_ids values (9, zeroblob(16), 7)", []).unwrap();
+    drop(connection);
+    let problems = check(&file, &mut quiet).unwrap().problems;
+    let lines: Vec<_> = problems.iter().map(|problem| problem.to_string()).collect();
+    assert_eq!(
+        lines,
+        [
+            "table openkv_commit_ids: a commit id is 1 bytes long, not 16",
+            "table openkv_commit_ids: its version 9 is above that of the last commit, 2",
+        ]
+    );
+    compact(&file, crate::SystemClock.now(), &mut quiet).unwrap();
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 1);
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::future::ready;
+use crate::in_flight::InFlight;
 use crate::sqlite::error::{CONNECTION_FILES, can_open};
 use crate::sqlite::file::connection::SharedConnection;
 use crate::sqlite::file::lifecycle;
@@ -18,7 +19,6 @@ use crate::sqlite::read::background::Background;
 use crate::sqlite::read::reader;
 use crate::sqlite::read::readers::Readers;
 use crate::sqlite::write::delivery;
-use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::Closing;
 use crate::sqlite::write::watchers::Watcher;
 use crate::sqlite::write::writer::{self, Writer};
@@ -251,10 +251,12 @@ impl Backend for Sqlite {
         open.writer.wake()?;
         open.watches.retain(|watch| !watch.is_closed());
         open.watches.push(watcher);
-        Ok(Box::pin(stream::unfold((changes, registration), |(mut changes, registration)| async move {
+        let changes = stream::unfold((changes, registration), |(mut changes, registration)| async move {
             changes.recv().await?;
             Some((Ok(WatchEvent::Changed), (changes, registration)))
-        })))
+        });
+        // The initial state is read as any.
+        Ok(Box::pin(stream::once(std::future::ready(Ok(WatchEvent::Changed))).chain(changes)))
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
@@ -262,6 +264,11 @@ impl Backend for Sqlite {
             Some(open) => delivery::dequeue(open.writer.clone(), open.closed.subscribe(), limit),
             None => ready(Ok(Vec::new())),
         }
+    }
+
+    fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        let id = with_writer(self.handle.writer(), |writer| writer.id(&self.handle.in_flight));
+        Box::pin(async move { id.await.map(Some) })
     }
 
     fn now(&self) -> u64 {

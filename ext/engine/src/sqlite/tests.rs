@@ -1,3 +1,5 @@
+mod commit_ids;
+mod database_id;
 mod queue;
 mod watches;
 
@@ -420,6 +422,9 @@ fn ranges_are_counted_and_deleted() {
     let mut watch = database.watch(&[key("c")]).unwrap();
     assert_eq!(block_on(database.count(&selector)).unwrap(), 3);
     let before = commit(&database, set("z", text("z")));
+    assert_eq!(block_on(database.delete_first(&selector, 0)).unwrap(), 0);
+    assert_eq!(block_on(database.delete_first(&selector, 1)).unwrap(), 1);
+    commit(&database, set("a", text("a")));
     assert_eq!(block_on(database.delete_range(&selector)).unwrap(), 2);
     assert_eq!(names(&database, 10, false), ["c", "d", "z"]);
     assert!(is_pending(watch.changed()));

@@ -1,7 +1,7 @@
 //! A failed request has changed nothing, and a lost reply is reported as an unknown outcome.
 
 use futures_executor::block_on;
-use openkv_engine::{Error, Value};
+use openkv_engine::{AtomicWrite, CommitId, Enqueue, Error, Mutation, Value};
 use openkv_fake::{Fault, Options, open};
 
 use crate::support::{fill, key, numbers, opened, stored};
@@ -20,6 +20,18 @@ fn write_with_a_lost_reply_is_stored_once() {
     let error = database.set_blocking(key(0), Value::U64(1)).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown(_)) && error.is_failure() && !error.is_transient());
     assert_eq!(database.get_blocking(&key(0)).unwrap().unwrap().value, Value::U64(1));
+}
+
+#[test]
+fn lost_answer_to_a_write_with_an_id_is_given_again() {
+    let database = opened(Options::default().fault(0, Fault::Lose));
+    let enqueue = Enqueue::new(b"\xff\x0fI\x02".to_vec());
+    let write = AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).enqueue(enqueue).id(CommitId([7; 16]));
+    assert!(matches!(database.write_blocking(write.clone()), Err(Error::OutcomeUnknown(_))));
+    let versionstamp = database.write_blocking(write).unwrap().versionstamp();
+    let entry = database.get_blocking(&key(0)).unwrap().unwrap();
+    assert_eq!((entry.value, Some(entry.versionstamp)), (Value::U64(1), versionstamp));
+    assert_eq!(block_on(database.dequeue()).unwrap().len(), 1);
 }
 
 #[test]

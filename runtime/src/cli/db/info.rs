@@ -63,6 +63,7 @@ fn as_text(info: &maintenance::Info, now: u64) -> String {
         ),
         ("messages waiting", format!("{}, {} of them ready", count(info.waiting), count(info.ready))),
         ("messages in flight", count(info.running)),
+        ("commit ids", count(info.commit_ids)),
         ("last versionstamp", info.last_versionstamp.to_string()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<21} {value}\n")).collect()
@@ -92,6 +93,7 @@ fn as_json(info: &maintenance::Info) -> String {
         "messagesWaiting": info.waiting,
         "messagesReady": info.ready,
         "messagesInFlight": info.running,
+        "commitIds": info.commit_ids,
         "lastVersionstamp": info.last_versionstamp.to_string(),
     });
     let text = serde_json::to_string_pretty(&value).expect("numbers and strings can be serialized");

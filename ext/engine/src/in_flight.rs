@@ -1,5 +1,5 @@
 //! Tracks the keys that uncommitted writes of one database may change. Calls take effect in the order in which they were made:
-//! a read of such a key runs after the write, on the writer's thread. All other reads run immediately, on the caller's thread.
+//! a read of such a key runs after the write, in the order of the calls. All other reads run immediately.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,9 +11,12 @@ use parking_lot::Mutex;
 
 use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
-/// The writes in flight of one database.
+/// What the writes of one database that are not committed yet will change, for backends.
+///
+/// Calls take effect in the order in which they were made: a read of something that a write in flight may change is done after
+/// it. All others need not wait.
 #[derive(Default)]
-pub(crate) struct InFlight {
+pub struct InFlight {
     /// The number of writes in flight. Most reads find zero, and need no lock.
     count: AtomicUsize,
     changes: Mutex<Changes>,
@@ -32,7 +35,8 @@ struct Changes {
 type Range = (Arc<[u8]>, Arc<[u8]>);
 
 /// Marks a write as in flight until dropped.
-pub(crate) struct Flight {
+#[must_use = "the write is no longer in flight once this is dropped"]
+pub struct Flight {
     all: Arc<InFlight>,
     keys: Vec<Arc<[u8]>>,
     ranges: Vec<Range>,
@@ -69,6 +73,18 @@ impl Keys {
         let key = |(start, end): (u32, u32)| &self.bytes[start as usize..end as usize];
         let i = self.bounds.partition_point(|bounds| key(*bounds) < least);
         self.bounds.get(i).map(|bounds| key(*bounds))
+    }
+}
+
+impl std::fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InFlight").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use openkv_engine::Random;
+use tokio::time::Instant;
+
+/// The waits between the attempts of a call: longer each time, and none once its time is up.
+pub(crate) struct Backoff<'r> {
+    random: &'r dyn Random,
+    attempts: u32,
+    until: Instant,
+}
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+impl<'r> Backoff<'r> {
+    pub fn new(random: &'r dyn Random, retry_for: Duration) -> Self {
+        Self { random, attempts: 0, until: Instant::now() + retry_for }
+    }
+
+    /// Waits before the next attempt, at least as long as the server asks for. Returns false, without waiting, where there is
+    /// no time for another one.
+    pub async fn wait(&mut self, at_least: Option<Duration>) -> bool {
+        let most = FIRST.saturating_mul(1 << self.attempts.min(10)).min(LONGEST);
+        let delay = most.mul_f64(0.5 + 0.5 * fraction(self.random)).max(at_least.unwrap_or_default());
+        self.attempts += 1;
+        if Instant::now() + delay > self.until {
+            return false;
+        }
+        tokio::time::sleep(delay).await;
+        true
+    }
+}
+
+/// Draws a number from 0 to 1.
+pub(crate) fn fraction(random: &dyn Random) -> f64 {
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+
+    impl Random for Fixed {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_until_the_time_is_up() {
+        let start = Instant::now();
+        let mut backoff = Backoff::new(&Fixed(255), Duration::from_secs(12));
+        let mut waits = Vec::new();
+        let mut last = start;
+        while backoff.wait(None).await {
+            waits.push((Instant::now() - last).as_millis());
+            last = Instant::now();
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_may_ask_for_longer_waits() {
+        let start = Instant::now();
+        let mut backoff = Backoff::new(&Fixed(0), Duration::from_secs(3));
+        assert!(backoff.wait(Some(Duration::from_secs(2))).await);
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        assert!(!backoff.wait(Some(Duration::from_secs(2))).await);
+        assert!(backoff.wait(None).await);
+        assert_eq!(start.elapsed(), Duration::from_millis(2200));
+    }
+}

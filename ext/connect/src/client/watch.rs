@@ -1,0 +1,145 @@
+use std::sync::Arc;
+
+use openkv_engine::{Entry, Error, Key, WatchEvent};
+use tokio::sync::mpsc;
+
+use super::backoff::Backoff;
+use super::call::{Call, Failure};
+use super::error::CallError;
+use super::frames::Frames;
+use super::order::Turn;
+use super::session::Session;
+use crate::wire::watch::{Watched, encode};
+use crate::wire::{datapath, paths};
+
+/// What a watch found, or why it ends.
+pub(crate) type Event = Result<WatchEvent, Error>;
+
+/// A watch of keys, which connects again where its connection is lost.
+pub(crate) struct Watcher {
+    session: Arc<Session>,
+    call: Call,
+    keys: usize,
+    events: mpsc::Sender<Event>,
+    /// The turn of the watch, until it has the initial state.
+    turn: Option<Turn>,
+    /// The entries that came last.
+    last: Option<Vec<Option<Entry>>>,
+    /// Whether they are still to be handed on. What changes several times meanwhile is handed on once.
+    is_due: bool,
+}
+
+impl Watcher {
+    pub fn new(session: Arc<Session>, keys: &[Key], events: mpsc::Sender<Event>, turn: Turn) -> Self {
+        let call = Call::new(paths::WATCH, &encode(keys));
+        Self { session, call, keys: keys.len(), events, turn: Some(turn), last: None, is_due: false }
+    }
+
+    /// Watches until nobody listens any more, or there is an error.
+    pub async fn run(mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.wait().await;
+        }
+        let events = self.events.clone();
+        let error = tokio::select! {
+            () = events.closed() => return,
+            error = self.watch() => error,
+        };
+        // What came before the error comes before it.
+        if self.is_due
+            && let Some(entries) = self.last.take()
+        {
+            let _ = events.send(Ok(WatchEvent::Entries(entries))).await;
+        }
+        let _ = events.send(Err(error)).await;
+    }
+
+    async fn watch(&mut self) -> Error {
+        let session = self.session.clone();
+        let options = &session.options;
+        let mut backoff = Backoff::new(&*options.random, options.retry_for);
+        loop {
+            let mut was_reached = false;
+            let failure = self.follow(&mut was_reached).await;
+            // Writes wait no longer for a watch that does not begin.
+            self.turn = None;
+            let (error, retry_after) = match failure {
+                Failure::Final(error) | Failure::Rejected(error) => return error,
+                Failure::Transient { error, retry_after, .. } => (error, retry_after),
+            };
+            if was_reached {
+                backoff = Backoff::new(&*options.random, options.retry_for);
+            }
+            tracing::debug!(%error, "the connection of a watch was lost");
+            if !self.wait(&mut backoff, retry_after).await {
+                return error;
+            }
+        }
+    }
+
+    /// Waits until it is time to connect again, and hands on what is due meanwhile.
+    async fn wait(&mut self, backoff: &mut Backoff<'_>, at_least: Option<std::time::Duration>) -> bool {
+        let wait = backoff.wait(at_least);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                may_go_on = &mut wait => return may_go_on,
+                () = self.hand_on() => {}
+            }
+        }
+    }
+
+    /// Watches over one connection.
+    async fn follow(&mut self, was_reached: &mut bool) -> Failure {
+        let opened = Frames::open(&self.session, &self.call).await;
+        let mut frames = match opened {
+            Ok(frames) => frames,
+            Err(failure) => return failure,
+        };
+        let mut watched = Watched::new(self.keys);
+        loop {
+            let output: datapath::WatchOutput = tokio::select! {
+                output = frames.next() => match output {
+                    Ok(output) => output,
+                    Err(failure) => return failure,
+                },
+                () = self.hand_on() => continue,
+            };
+            match watched.apply(output) {
+                Ok(Some(entries)) => self.take(entries),
+                Ok(None) => {
+                    let error = CallError::ReadsDisabled.into();
+                    return Failure::Transient { was_sent: true, retry_after: None, error };
+                }
+                Err(malformed) => return frames.malformed(malformed),
+            }
+            *was_reached = true;
+        }
+    }
+
+    /// Takes entries, unless they are those that came last: the first of a connection may be.
+    fn take(&mut self, entries: &[Option<Entry>]) {
+        let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.versionstamp);
+        let is_same = |last: &Vec<Option<Entry>>| last.iter().map(version).eq(entries.iter().map(version));
+        if !self.last.as_ref().is_some_and(is_same) {
+            self.last = Some(entries.to_vec());
+            self.is_due = true;
+        }
+        self.turn = None;
+    }
+
+    /// Hands on what is due, once there is room for it. Does not return where nothing is.
+    async fn hand_on(&mut self) {
+        if self.is_due
+            && let Some(entries) = &self.last
+        {
+            // Without a receiver, the watch ends.
+            if let Ok(permit) = self.events.reserve().await {
+                permit.send(Ok(WatchEvent::Entries(entries.clone())));
+                self.is_due = false;
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,67 @@
+//! The stream of a watch.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::Response;
+use openkv_engine::Key;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::body::{self, Body};
+use super::failure::Failure;
+use super::hosted::Hosted;
+use super::peer::{Active, Peer};
+use super::phase::Phase;
+use super::shared::Shared;
+use crate::wire::{self, frame, headers};
+
+struct Watch {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    watch: openkv_engine::Watch,
+    stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _permit: OwnedSemaphorePermit,
+    _active: Active,
+}
+
+/// Returns the stream of a client that watches keys.
+///
+/// # Errors
+/// There are too many keys, or too many streams, or the server is being stopped.
+pub(crate) fn respond(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    hosted: &Hosted,
+    keys: &[Key],
+) -> Result<Response<Body>, Failure> {
+    let permit = shared.open_stream()?;
+    let watch = Watch {
+        shared: shared.clone(),
+        peer: peer.clone(),
+        watch: hosted.database.watch(keys)?,
+        stopping: Box::pin(shared.phase.reached(Phase::Stopping)),
+        _permit: permit,
+        _active: peer.begin(),
+    };
+    Ok(body::response(headers::FRAMES, body::stream(stream::unfold(watch, Watch::next))))
+}
+
+impl Watch {
+    /// Waits for the next frame. This is called when there is room for it, so that a client gets the state of that time. The
+    /// client watches again after the end, whatever its reason is.
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        let bytes = tokio::select! {
+            biased;
+            () = &mut self.stopping => return None,
+            entries = self.watch.next() => {
+                let entries = entries?.inspect_err(|error| tracing::warn!(%error, "failed to watch")).ok()?;
+                let bytes = frame::encode(&wire::watch::encode_output(entries)).ok()?;
+                self.shared.send(&self.peer, bytes.into())?
+            }
+            () = tokio::time::sleep(self.shared.options.ping_interval) => Bytes::from_static(&frame::PING),
+        };
+        Some((bytes, self))
+    }
+}

@@ -1,0 +1,124 @@
+//! Calls take effect in the order in which they are made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use openkv_engine::{Error, Key, Selector};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::support::*;
+
+/// Servers that respond to writes, or to reads, when they are released.
+struct Held {
+    servers: Servers,
+    release: Arc<Mutex<Vec<mpsc::UnboundedSender<bytes::Bytes>>>>,
+}
+
+impl Held {
+    fn new(held: &'static str) -> Self {
+        let release: Arc<Mutex<Vec<_>>> = Arc::default();
+        let senders = release.clone();
+        let servers = Servers::openkv(move |call| {
+            call.path.ends_with(held).then(|| {
+                let (sender, parts) = mpsc::unbounded_channel();
+                senders.lock().push(sender);
+                Reply::Stream(parts)
+            })
+        });
+        Self { servers, release }
+    }
+
+    /// Responds to the first request that waits.
+    fn release(&self, reply: Reply) {
+        let Reply::Respond(_, _, body) = reply else { panic!("a response") };
+        self.release.lock().remove(0).send(body).unwrap();
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.servers.calls().into_iter().map(|call| call.path.rsplit('/').next().unwrap().to_owned()).collect()
+    }
+}
+
+/// Lets everything happen that can.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_sent_one_after_the_other() {
+    let held = Held::new("/atomic_write");
+    let database = held.servers.opened().await;
+    let mut writes: Vec<_> = ["a", "b", "a"].into_iter().map(|key| database.write(set(key))).collect();
+    for sent in 1..=3 {
+        settle().await;
+        assert_eq!(held.paths().len(), sent);
+        held.release(done(sent as u64));
+        writes.remove(0).await.unwrap().into_result().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_waits_for_the_writes_that_may_change_it() {
+    let held = Held::new("/atomic_write");
+    let database = held.servers.opened().await;
+    let key = |name: &str| Key::from([name]);
+    let write = database.write(set("a"));
+    let of_it = database.get(&key("a"));
+    let counted = database.count(&Selector::prefix(&Key::new()));
+    let mut watch = database.watch(&[key("a")]).unwrap();
+    let of_another = database.get(&key("b"));
+    of_another.await.unwrap();
+    settle().await;
+    assert_eq!(held.paths(), ["atomic_write", "snapshot_read"]);
+    assert!(watch.next().now_or_never().is_none());
+
+    held.release(done(1));
+    write.await.unwrap().into_result().unwrap();
+    of_it.await.unwrap();
+    assert!(counted.await.is_err() && watch.next().await.unwrap().is_err(), "the server knows neither");
+    let mut paths = held.paths().split_off(2);
+    paths.sort();
+    assert_eq!(paths, ["count", "snapshot_read", "watch"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn write_waits_for_the_reads_that_it_may_change() {
+    let held = Held::new("/snapshot_read");
+    let database = held.servers.opened().await;
+    let read = database.get(&Key::from(["a"]));
+    database.write(set("b")).await.unwrap().into_result().unwrap();
+    // Whoever called does not wait for it.
+    drop(database.write(set("a")));
+    settle().await;
+    let sent = held.paths();
+    assert_eq!(sent.iter().filter(|path| *path == "atomic_write").count(), 1, "{sent:?}");
+    held.release(found([None]));
+    held.release.lock().clear();
+    assert_eq!(read.await.unwrap(), None);
+    settle().await;
+    assert_eq!(held.servers.calls_of("/atomic_write").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_carries_out_what_was_called() {
+    let held = Held::new("/atomic_write");
+    let database = held.servers.opened().await;
+    let writes = ["a", "b"].map(|key| database.write(set(key)));
+    let read = database.get(&Key::from(["b"]));
+    database.close();
+    database.close();
+    assert!(matches!(database.write(set("c")).await, Err(Error::Closed)));
+    assert!(matches!(database.get(&Key::from(["c"])).await, Err(Error::Closed)));
+    assert!(matches!(database.count(&Selector::prefix(&Key::new())).await, Err(Error::Closed)));
+    assert!(matches!(database.delete_range(&Selector::prefix(&Key::new())).await, Err(Error::Closed)));
+    assert!(matches!(database.watch(&[Key::from(["c"])]), Err(Error::Closed)));
+    assert!(database.dequeue().await.unwrap().is_empty());
+    for (i, write) in writes.into_iter().enumerate() {
+        settle().await;
+        held.release(done(i as u64 + 1));
+        write.await.unwrap().into_result().unwrap();
+    }
+    read.await.unwrap();
+}
