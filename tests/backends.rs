@@ -1,10 +1,11 @@
-//! The seam for backends: the conformance suite, and programs that meet failures, on the fake backend of `ext/fake`.
+//! The seam for backends: the conformance suite on those that are not SQLite, and programs that meet failures on the fake one of
+//! `ext/fake`.
 
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// What the fake backend cannot do, as its databases are no files and its reads are never done immediately.
-const LACKS: &[Lack] = &[
+/// What a backend cannot do whose databases are no files, and whose reads are never done immediately.
+const REMOTE: &[Lack] = &[
     Lack {
         script: "additions",
         test: "the first read of an event-loop tick is done within the tick",
@@ -13,11 +14,6 @@ const LACKS: &[Lack] = &[
     Lack { script: "closing", test: "a copy of the file has everything", reason: "its databases are no files" },
     Lack { script: "closing", test: "the file can be renamed", reason: "its databases are no files" },
     Lack { script: "closing", test: "the file is all there is", reason: "its databases are no files" },
-    Lack {
-        script: "entries",
-        test: "reads do not wait for the writes that are in flight",
-        reason: "requests take effect one after the other",
-    },
     Lack {
         script: "errors",
         test: "a file that cannot be opened is named",
@@ -37,10 +33,24 @@ const LACKS: &[Lack] = &[
     },
 ];
 
+/// What the fake backend cannot do, beyond that.
+const FAKE: &[Lack] = &[Lack {
+    script: "entries",
+    test: "reads do not wait for the writes that are in flight",
+    reason: "requests take effect one after the other",
+}];
+
+/// What a server of KV Connect cannot do, beyond that.
+const CONNECT: &[Lack] = &[Lack {
+    script: "watch",
+    test: "raw gives an item for each write of a watched key",
+    reason: "the protocol sends the states of keys, and not their writes",
+}];
+
 mod late {
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: LACKS };
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: &[REMOTE, FAKE] };
 
     kv_conformance!(BACKEND);
 }
@@ -50,9 +60,18 @@ mod with_entries {
 
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: LACKS };
+    const BACKEND: Backend =
+        Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: &[REMOTE, FAKE] };
 
     conformance!(BACKEND, watch);
+}
+
+mod connect {
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("connect"), lacks: &[REMOTE, CONNECT] };
+
+    kv_conformance!(BACKEND);
 }
 
 /// Runs a script on the fake backend.
