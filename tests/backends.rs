@@ -1,10 +1,11 @@
-//! The interface of backends: the conformance suite, and programs that handle failures, on the fake backend of `ext/fake`.
+//! The interface of backends: the conformance suite on those other than SQLite, and programs that handle failures on the fake backend
+//! of `ext/fake`.
 
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// The tests that the fake backend cannot pass, as its databases are not files and its reads are never synchronous.
-const LACKS: &[Lack] = &[
+/// The tests that a backend cannot pass whose databases are not files, and whose reads are never synchronous.
+const REMOTE: &[Lack] = &[
     Lack {
         script: "additions",
         test: "the first read of an event-loop tick is done within the tick",
@@ -13,11 +14,6 @@ const LACKS: &[Lack] = &[
     Lack { script: "closing", test: "a copy of the file is complete", reason: "its databases are not files" },
     Lack { script: "closing", test: "the file can be renamed", reason: "its databases are not files" },
     Lack { script: "closing", test: "there are no other files", reason: "its databases are not files" },
-    Lack {
-        script: "entries",
-        test: "reads do not wait for the writes that are in flight",
-        reason: "requests take effect one after the other",
-    },
     Lack {
         script: "errors",
         test: "an error opening a file includes its path",
@@ -37,10 +33,24 @@ const LACKS: &[Lack] = &[
     },
 ];
 
+/// What the fake backend cannot do, beyond that.
+const FAKE: &[Lack] = &[Lack {
+    script: "entries",
+    test: "reads do not wait for the writes that are in flight",
+    reason: "requests take effect one after the other",
+}];
+
+/// What a server of KV Connect cannot do, beyond that.
+const CONNECT: &[Lack] = &[Lack {
+    script: "watch",
+    test: "raw gives an item for each write of a watched key",
+    reason: "the protocol sends the states of keys, and not their writes",
+}];
+
 mod late {
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: LACKS };
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: &[REMOTE, FAKE] };
 
     kv_conformance!(BACKEND);
 }
@@ -50,9 +60,18 @@ mod with_entries {
 
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: LACKS };
+    const BACKEND: Backend =
+        Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: &[REMOTE, FAKE] };
 
     conformance!(BACKEND, watch);
+}
+
+mod connect {
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("connect"), lacks: &[REMOTE, CONNECT] };
+
+    kv_conformance!(BACKEND);
 }
 
 /// Runs a script on the fake backend.

@@ -21,6 +21,8 @@ mod lockfile;
 mod modules;
 mod permissions;
 mod processes;
+#[cfg(feature = "connect")]
+mod remote;
 mod repl;
 mod rust_values;
 #[cfg(feature = "connect")]

@@ -1,6 +1,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::modules::Project;
 use deno_core::OpState;
@@ -35,7 +36,9 @@ impl StorageKey {
 /// The directory of default databases is determined by the first call in a process, so that scripts cannot change it.
 /// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read by each `Deno.openKv`, as on Deno: permissions are
 /// checked for the resulting path.
-pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
+///
+/// With the feature `connect`, URLs of servers are opened; connections over TLS trust the certificates.
+pub fn kv_options(storage_key: StorageKey, certificates: &Certificates) -> openkv_ext::Options {
     Environment::at_start();
     #[cfg(feature = "fake")]
     if let Some(options) = crate::fake::options() {
@@ -48,17 +51,27 @@ pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
         require_distributed(&requirement, path.as_deref())?;
         resolve(&storage_key, path)
     };
-    openkv_ext::Options::resolve(target).permissions(openkv_ext::permissions::deno)
+    let options = openkv_ext::Options::resolve(target).permissions(openkv_ext::permissions::deno);
+    with_servers(options, certificates)
 }
 
-/// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires. Remote databases are rejected
-/// elsewhere.
+#[cfg(feature = "connect")]
+fn with_servers(options: openkv_ext::Options, certificates: &Certificates) -> openkv_ext::Options {
+    options.connector(crate::remote::connector(certificates.clone()))
+}
+
+#[cfg(not(feature = "connect"))]
+fn with_servers(options: openkv_ext::Options, _: &Certificates) -> openkv_ext::Options {
+    options
+}
+
+/// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires.
 fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsErrorBox> {
     let is_local = path.is_none_or(|path| !is_remote(path));
     match requirement {
         "error" if is_local => Err(JsErrorBox::type_error(
-            "Deno.openKv() failed: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE=error requires a remote database, which OpenKV \
-             does not have: unset it to open a local one",
+            "Deno.openKv() failed: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE=error requires a remote database: give the URL of \
+             one, or unset it to open a local one",
         )),
         "warn" if is_local => {
             let warning = deno_terminal::colors::yellow("Warning");

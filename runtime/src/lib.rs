@@ -12,6 +12,8 @@ mod heap;
 mod kv;
 mod modules;
 pub mod permissions;
+#[cfg(feature = "connect")]
+mod remote;
 mod repl;
 mod report;
 mod runtime;

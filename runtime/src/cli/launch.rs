@@ -84,7 +84,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         location: flags.location.clone(),
         seed: flags.seed,
         unstable,
-        kv: kv_options(storage_key),
+        kv: kv_options(storage_key, &flags.certificates),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,

@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use super::error::{CallError, MetadataError};
 use super::metadata::Metadata;
 use super::session::Session;
-use super::transport::{SendError, read_body, read_text};
+use super::transport::{Lane, SendError, read_body, read_text};
 use crate::wire::{self, Malformed, Message, frame, headers};
 
 /// A call of the protocol.
@@ -128,7 +128,7 @@ impl Session {
         may_be_done: bool,
         decode: &impl Fn(Bytes) -> Result<Decoded<T>, Malformed>,
     ) -> Result<T, Failure> {
-        let Head { metadata, url, body } = self.send(call, may_be_done).await?;
+        let Head { metadata, url, body } = self.send(&self.transport.calls, call, may_be_done).await?;
         let was_sent = true;
         let body = read_body(body, call.max_len).await.map_err(|why| {
             let error = CallError::Unreachable { url: url.clone(), why };
@@ -151,17 +151,23 @@ impl Session {
 
     /// Sends a call once, or twice where the token has expired, and waits for the head of the response. `may_be_done` says
     /// whether the server may have processed the call before.
-    pub async fn send(self: &Arc<Self>, call: &Call, may_be_done: bool) -> Result<Head, Failure> {
+    pub async fn send(self: &Arc<Self>, lane: &Lane, call: &Call, may_be_done: bool) -> Result<Head, Failure> {
         let metadata = self.metadata().await.map_err(unrefreshed)?;
-        match self.send_with(&metadata, call, may_be_done).await {
+        match self.send_with(lane, &metadata, call, may_be_done).await {
             Err(Unsuccessful::Unauthorized(_)) => {}
             sent => return sent.map_err(Unsuccessful::into_failure),
         }
         let metadata = self.refresh(&metadata).await.map_err(unrefreshed)?;
-        self.send_with(&metadata, call, may_be_done).await.map_err(Unsuccessful::into_failure)
+        self.send_with(lane, &metadata, call, may_be_done).await.map_err(Unsuccessful::into_failure)
     }
 
-    async fn send_with(&self, metadata: &Arc<Metadata>, call: &Call, may_be_done: bool) -> Result<Head, Unsuccessful> {
+    async fn send_with(
+        &self,
+        lane: &Lane,
+        metadata: &Arc<Metadata>,
+        call: &Call,
+        may_be_done: bool,
+    ) -> Result<Head, Unsuccessful> {
         if may_be_done && call.repeat == Repeat::WithExtension && !metadata.has_extension {
             return Err(Failure::Final(CallError::ExtensionLost.into()).into());
         }
@@ -170,7 +176,7 @@ impl Session {
         (self.options.permit)(&url).map_err(Failure::Final)?;
         let mut headers = metadata.headers.clone();
         headers.extend(call.header.clone());
-        let response = self.transport.post(&url, headers, call.body.clone()).await;
+        let response = self.transport.post(lane, &url, headers, call.body.clone()).await;
         let response = response.map_err(|SendError { was_sent, why }| {
             let error = CallError::Unreachable { url: url.clone(), why };
             Failure::Transient { was_sent, retry_after: None, error: error.into() }

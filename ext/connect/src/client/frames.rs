@@ -10,7 +10,7 @@ use url::Url;
 use super::call::{Call, Failure, Head};
 use super::error::CallError;
 use super::session::Session;
-use super::transport::describe;
+use super::transport::{Lane, describe};
 use crate::wire::frame::{Decoder, Frame, MAX_LEN};
 use crate::wire::{Malformed, Message};
 
@@ -19,6 +19,8 @@ pub(crate) struct Frames {
     url: Url,
     body: Incoming,
     decoder: Decoder,
+    /// The connection of the response.
+    _lane: Arc<Lane>,
 }
 
 /// How long a server may be silent. It sends a ping every 5 seconds.
@@ -27,10 +29,11 @@ const SILENCE: Duration = Duration::from_secs(15);
 impl Frames {
     /// Makes a call whose response goes on.
     pub async fn open(session: &Arc<Session>, call: &Call) -> Result<Self, Failure> {
-        match tokio::time::timeout(SILENCE, session.send(call, false)).await {
+        let lane = session.transport.lane();
+        match tokio::time::timeout(SILENCE, session.send(&lane, call, false)).await {
             Ok(sent) => {
                 let Head { url, body, .. } = sent?;
-                Ok(Self { url, body, decoder: Decoder::new(MAX_LEN) })
+                Ok(Self { url, body, decoder: Decoder::new(MAX_LEN), _lane: lane })
             }
             Err(_) => Err(session.timed_out(call, SILENCE)),
         }

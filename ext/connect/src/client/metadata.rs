@@ -92,7 +92,7 @@ impl Exchange {
         for _ in 0..=REDIRECTS {
             (options.permit)(&url).map_err(MetadataError::Denied)?;
             let body = Bytes::from(Request::default().encode());
-            let sent = transport.post(&url, self.headers.clone(), body).await;
+            let sent = transport.post(&transport.calls, &url, self.headers.clone(), body).await;
             let response = sent.map_err(|error| MetadataError::Unreachable { url: url.clone(), why: error.why })?;
             let status = response.status();
             let is_redirect = matches!(status.as_u16(), 301 | 302 | 307 | 308);

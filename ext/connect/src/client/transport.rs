@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,13 +20,24 @@ use super::connector::Connector;
 /// Sends requests over HTTP/2, or HTTP/1.1 to servers that speak no other.
 pub(crate) struct Transport {
     connector: Connector,
+    /// The connections of calls whose responses end soon.
+    pub calls: Lane,
+    /// Those of responses that go on: they would keep calls from being sent, as a connection has a limit of requests.
+    streams: Mutex<Vec<Arc<Lane>>>,
+    /// Whether servers without TLS speak HTTP/2.
+    speak_h2: Mutex<HashMap<Authority, bool>>,
+}
+
+/// Connections that requests share: over HTTP/2, one for each server.
+pub(crate) struct Lane {
     /// HTTP/2 with prior knowledge.
     h2: Client<Connector, Full<Bytes>>,
     /// HTTP/1.1, or over TLS what the server chooses.
     negotiated: Client<Connector, Full<Bytes>>,
-    /// Whether servers without TLS speak HTTP/2.
-    speak_h2: Mutex<HashMap<Authority, bool>>,
 }
+
+/// How many responses that go on may share a connection. Servers allow 100 at least.
+const STREAMS: usize = 64;
 
 /// A request without a response.
 #[derive(Debug)]
@@ -48,8 +60,8 @@ const DETECTION: Duration = Duration::from_secs(5);
 /// The beginning of a connection over HTTP/2: its preface, and a frame of settings without any.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-impl Transport {
-    pub fn new(connector: Connector) -> Self {
+impl Lane {
+    fn new(connector: &Connector) -> Self {
         let client = |is_h2| {
             Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -61,11 +73,35 @@ impl Transport {
                 .http2_keep_alive_timeout(KEEP_ALIVE)
                 .build(connector.clone())
         };
-        Self { h2: client(true), negotiated: client(false), connector, speak_h2: Mutex::default() }
+        Self { h2: client(true), negotiated: client(false) }
+    }
+}
+
+impl Transport {
+    pub fn new(connector: Connector) -> Self {
+        Self { calls: Lane::new(&connector), streams: Mutex::default(), connector, speak_h2: Mutex::default() }
+    }
+
+    /// Returns connections for a response that goes on, which it holds as long.
+    pub fn lane(&self) -> Arc<Lane> {
+        let mut lanes = self.streams.lock();
+        if let Some(lane) = lanes.iter().find(|lane| Arc::strong_count(lane) <= STREAMS) {
+            return lane.clone();
+        }
+        let lane = Arc::new(Lane::new(&self.connector));
+        lanes.retain(|lane| Arc::strong_count(lane) > 1);
+        lanes.push(lane.clone());
+        lane
     }
 
     /// Sends a request, and waits for the head of its response.
-    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, SendError> {
+    pub async fn post(
+        &self,
+        lane: &Lane,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, SendError> {
         let unsent = |why: String| SendError { was_sent: false, why };
         let uri = Uri::try_from(url.as_str()).map_err(|error| unsent(error.to_string()))?;
         let speaks_h2 =
@@ -74,7 +110,7 @@ impl Transport {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers;
-        let client = if speaks_h2 { &self.h2 } else { &self.negotiated };
+        let client = if speaks_h2 { &lane.h2 } else { &lane.negotiated };
         client.request(request).await.map_err(|error| {
             // Another server may be there by now.
             self.speak_h2.lock().retain(|authority, _| Some(authority) != uri.authority());

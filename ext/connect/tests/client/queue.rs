@@ -142,3 +142,23 @@ async fn failures_are_errors() {
     let result = Servers::other(|_| None).opened().await.dequeue().await;
     assert_eq!(message(result), "the server of this database cannot deliver the messages of the queue");
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_batches_do_not_keep_calls_from_being_sent() {
+    let fed = Fed::new();
+    let database = fed.servers.opened().await;
+    let mut held = Vec::new();
+    for _ in 0..500 {
+        let claiming = database.dequeue();
+        let stream = fed.stream().await;
+        stream.send(batch(&[b"one"])).unwrap();
+        held.push((claiming.await.unwrap(), stream));
+    }
+    database.write(set("a")).await.unwrap().into_result().unwrap();
+    for (claimed, _stream) in held {
+        for delivery in claimed {
+            delivery.done().await.unwrap();
+        }
+    }
+    assert_eq!(fed.finished().len(), 500);
+}
