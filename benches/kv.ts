@@ -2,11 +2,8 @@
 //   openkv run -A benches/kv.ts [MEASURES...]
 //   deno run -A --unstable-kv benches/kv.ts [MEASURES...]
 // Prints a line of JSON for each measure: its name, the operations done in a second, and how many were timed.
+import { expect, type Rate, repeat, some } from "./rate.ts";
 import { BULK, countListed, LISTED, storeBulk, storeUsers, user, userKey } from "./users.ts";
-
-/** How long a measure is warmed up and then timed, in milliseconds. */
-const WARM_UP = 200;
-const TIMED = 700;
 
 /** How many users are stored where entries are read and written one by one. */
 const USERS = 10_000;
@@ -239,47 +236,6 @@ function setEach(kv: Deno.Kv, count: number): Promise<Rate> {
   return repeat(count, async (step) => {
     for (const key of some(keys, count, step)) await kv.set(key, user(step));
   });
-}
-
-interface Rate {
-  operations: number;
-  milliseconds: number;
-}
-
-/**
- * Takes steps until they are warm, and then times them. A step counts as so many operations, and is long enough that its
- * timing does not matter. What has to be prepared for a step is not timed.
- */
-async function repeat<Prepared = void>(
-  operations: number,
-  step: (step: number, prepared: Prepared) => Promise<void>,
-  prepare?: () => Promise<Prepared>,
-): Promise<Rate> {
-  let steps = 0;
-  const run = async (enough: number) => {
-    const first = steps;
-    let milliseconds = 0;
-    while (milliseconds < enough) {
-      const prepared = await prepare?.() as Prepared;
-      const start = performance.now();
-      await step(steps++, prepared);
-      milliseconds += performance.now() - start;
-    }
-    return { operations: (steps - first) * operations, milliseconds };
-  };
-  await run(WARM_UP);
-  return await run(TIMED);
-}
-
-/** Some of the keys: the next ones in each step, around and around. */
-function some<Key>(keys: Key[], count: number, step: number): Key[] {
-  const first = step * count % (keys.length - count);
-  return keys.slice(first, first + count);
-}
-
-/** Checks that what is measured does what it is measured for. */
-function expect(condition: boolean): void {
-  if (!condition) throw new Error("a measure did not do what it is to measure");
 }
 
 /** Runs a measure with a database of its own, in a file, in which there are so many users. */
