@@ -14,10 +14,6 @@ use uuid::Uuid;
 
 use crate::wire::openkv::{Batch as BatchMessage, BatchId};
 
-/// How long a message that is being handled may still be finished once the stream of its batch broke: the client connects anew
-/// within this.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// How many batches that have ended are remembered, so that a client which finishes a message again gets the result of the first
 /// time.
 const REMEMBERED: usize = 4096;
@@ -25,6 +21,8 @@ const REMEMBERED: usize = 4096;
 /// All batches of a server.
 pub(crate) struct Batches {
     random: Arc<dyn Random>,
+    /// See [`Options::grace`](super::Options::grace).
+    grace: Duration,
     known: Mutex<Known>,
     /// How many messages are being handled.
     started: watch::Sender<usize>,
@@ -64,18 +62,18 @@ pub(crate) struct NotClaimed;
 
 impl Batches {
     /// No batches yet.
-    pub fn new(random: Arc<dyn Random>) -> Self {
-        Self { random, known: Mutex::default(), started: watch::Sender::new(0) }
+    pub fn new(random: Arc<dyn Random>, grace: Duration) -> Self {
+        Self { random, grace, known: Mutex::default(), started: watch::Sender::new(0) }
     }
 
     /// Takes messages that were claimed from a database. Returns what to send, and what to keep as long as the client is there.
-    pub fn open(self: &Arc<Self>, database: Uuid, deliveries: Vec<Delivery>) -> (BatchMessage, Claims) {
+    pub fn open(self: &Arc<Self>, database: Uuid, mut deliveries: Vec<Delivery>) -> (BatchMessage, Claims) {
         let mut id = [0; 16];
         self.random.fill(&mut id);
-        let messages = deliveries.iter().map(|delivery| delivery.message.clone()).collect();
+        let messages = deliveries.iter_mut().map(|delivery| std::mem::take(&mut delivery.message)).collect();
         let open = watch::Sender::new(deliveries.len());
-        let messages_of_batch = Mutex::new(deliveries.into_iter().map(Message::Claimed).collect());
-        let batch = Arc::new(Batch { database, messages: messages_of_batch, open });
+        let claimed = deliveries.into_iter().map(Message::Claimed).collect();
+        let batch = Arc::new(Batch { database, messages: Mutex::new(claimed), open });
         self.known.lock().batches.insert(BatchId(id), batch.clone());
         let claims = Claims { batches: self.clone(), id: BatchId(id), batch };
         (BatchMessage { batch: id.to_vec(), messages }, claims)
@@ -194,7 +192,7 @@ impl Drop for Claims {
         let is_closed = *batch.open.borrow() == 0;
         match Handle::try_current() {
             Ok(runtime) if !is_closed => drop(runtime.spawn(async move {
-                let _ = tokio::time::timeout(GRACE, batch.wait_closed()).await;
+                let _ = tokio::time::timeout(batches.grace, batch.wait_closed()).await;
                 batches.forget(id, &batch);
             })),
             _ => batches.forget(id, &batch),

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::options::Options;
 use super::peer::Peer;
 use super::phase::Phase;
@@ -131,7 +131,8 @@ where
     let mut stopped = pin!(shared.phase.reached(Phase::Stopped));
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_closing = false;
+    // How many checks there were since the connection is being closed.
+    let mut closing = None;
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -141,19 +142,27 @@ where
                 return;
             }
             () = &mut stopped => return,
-            () = &mut draining, if !is_closing => {}
+            () = &mut draining, if closing.is_none() => {}
             _ = checks.tick() => {
                 if peer.outgoing.is_stuck() {
                     tracing::debug!("closed a connection that does not take what it is sent");
                     return;
                 }
-                if is_closing || !peer.is_idle(shared.options.header_timeout, shared.options.idle_timeout) {
+                if let Some(checks) = &mut closing {
+                    *checks += 1;
+                    // A peer of HTTP/2 that does not answer would keep it open.
+                    if *checks > 1 && peer.is_idle(Duration::ZERO, Duration::ZERO) {
+                        return;
+                    }
+                    continue;
+                }
+                if !peer.is_idle(shared.options.header_timeout, shared.options.idle_timeout) {
                     continue;
                 }
             }
         }
         connection.as_mut().graceful_shutdown();
-        is_closing = true;
+        closing = Some(0);
     }
 }
 
@@ -173,11 +182,12 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
 }
 
 async fn respond(shared: &Arc<Shared>, peer: &Arc<Peer>, role: &Role, request: Request<Incoming>) -> Response<Body> {
-    match role {
+    let _active = peer.begin();
+    let is_head = request.method() == Method::HEAD;
+    let response = match role {
         Role::Client(_) => routes::respond(shared, peer, request).await,
-        Role::Operator => {
-            let _active = peer.begin();
-            admin::respond(shared, request.uri().path(), true).await
-        }
-    }
+        Role::Operator => admin::respond(shared, request.uri().path(), true).await,
+    };
+    // hyper would send it with HTTP/2.
+    if is_head { response.map(|_| body::full("")) } else { response }
 }

@@ -32,8 +32,9 @@
 //! alone.
 //!
 //! # Events
-//! Of the crate `tracing`: as information, that a server listens and stops; as a warning, a failure of the storage, and requests
-//! without a valid token; at the level of debugging, what goes wrong with a connection. No event has a token in it.
+//! Of the crate `tracing`: as a warning, a failure of the storage; as information, that a server listens and stops, and requests
+//! without a valid token; at the level of debugging, what goes wrong with a connection, and for which token an access token was
+//! given. No event has the secret of a token in it.
 
 mod admin;
 mod batches;
@@ -103,6 +104,9 @@ pub enum StartError {
         /// The name of the database.
         database: String,
     },
+    /// A token has no secret: everybody has it.
+    #[error("token {0:?} is empty")]
+    EmptyToken(String),
     /// The id of a database could not be read.
     #[error("failed to read the id of database {name:?}: {error}")]
     Id {

@@ -43,6 +43,9 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How often clients of a stream are sent a sign of life.
     pub ping_interval: Duration,
+    /// How long a message that is being handled may still be finished once the stream of its client broke: the client connects
+    /// anew within this.
+    pub grace: Duration,
     /// How long [`Server::shutdown`](super::Server::shutdown) waits for clients.
     pub shutdown_timeout: Duration,
 
@@ -73,6 +76,7 @@ impl Default for Options {
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
             ping_interval: Duration::from_secs(5),
+            grace: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(10),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

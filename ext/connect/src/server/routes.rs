@@ -27,7 +27,6 @@ use crate::wire::{self, headers, openkv};
 
 /// Responds to a request of a client.
 pub(crate) async fn respond(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-    let _active = peer.begin();
     let path = request.uri().path().to_owned();
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return admin::respond(shared, &path, shared.options.public_metrics).await;
@@ -55,7 +54,7 @@ fn failed(shared: &Shared, target: &Target<'_>, failure: Failure) -> Response<Bo
         tracing::warn!(database, call, error = text, "the storage failed");
     } else if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(status) {
         shared.metrics.denied.increment();
-        tracing::warn!(database, call, error = text, "denied a request");
+        tracing::info!(database, call, error = text, "denied a request");
     } else {
         tracing::debug!(database, call, %status, error = text, "refused a request");
     }

@@ -53,6 +53,9 @@ impl Shared {
             }
         }
         for token in &options.tokens {
+            if token.is_empty() {
+                return Err(StartError::EmptyToken(token.name().into()));
+            }
             if let Some(database) = token.named_databases().find(|database| !names.contains(database)) {
                 return Err(StartError::UnknownDatabase { token: token.name().into(), database: database.into() });
             }
@@ -73,7 +76,7 @@ impl Shared {
             phase: Phases::default(),
             memory: Memory::new(options.memory),
             metrics: Metrics::default(),
-            batches: Arc::new(Batches::new(options.random.clone())),
+            batches: Arc::new(Batches::new(options.random.clone(), options.grace)),
             connections: Arc::new(Semaphore::new(options.connections)),
             streams: Arc::new(Semaphore::new(options.streams)),
             options,

@@ -69,6 +69,11 @@ impl Token {
         &self.name
     }
 
+    /// Returns whether the secret is empty.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.digest == <[u8; 32]>::from(Sha256::digest(""))
+    }
+
     /// Returns the databases that the token is for; none where it is for all.
     pub(crate) fn named_databases(&self) -> impl Iterator<Item = &str> {
         self.databases.iter().flatten().map(String::as_str)
@@ -123,6 +128,8 @@ impl Tokens {
     pub fn issue(&self, token: Option<&str>, name: &str, id: Uuid, now: u64) -> Result<(String, u64), Denied> {
         let expires_at = now.saturating_add(LIFETIME);
         let position = if self.is_empty() { 0 } else { self.find(token.ok_or(Denied::Missing)?, name)? };
+        let token = self.tokens.get(position as usize).map(Token::name);
+        tracing::debug!(token, database = name, "issued an access token");
         let mut bytes = [&position.to_be_bytes()[..], id.as_bytes(), &expires_at.to_be_bytes()].concat();
         let signature = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
         bytes.extend(signature);
