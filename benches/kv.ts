@@ -2,11 +2,8 @@
 //   openkv run -A benches/kv.ts [MEASURES...]
 //   deno run -A --unstable-kv benches/kv.ts [MEASURES...]
 // Prints a line of JSON for each measure: its name, the operations per second, and how many were timed.
+import { expect, type Rate, repeat, some } from "./rate.ts";
 import { BULK, countListed, LISTED, storeBulk, storeUsers, user, userKey } from "./users.ts";
-
-/** How long a measure is warmed up and then timed, in milliseconds. */
-const WARM_UP = 200;
-const TIMED = 700;
 
 /** The number of stored users for measures of single entries. */
 const USERS = 10_000;
@@ -239,47 +236,6 @@ function setEach(kv: Deno.Kv, count: number): Promise<Rate> {
   return repeat(count, async (step) => {
     for (const key of some(keys, count, step)) await kv.set(key, user(step));
   });
-}
-
-interface Rate {
-  operations: number;
-  milliseconds: number;
-}
-
-/**
- * Repeats a step to warm up, and then times it. A step counts as a number of operations, and is long enough that the overhead of
- * timing is negligible. Its preparation is not timed.
- */
-async function repeat<Prepared = void>(
-  operations: number,
-  step: (step: number, prepared: Prepared) => Promise<void>,
-  prepare?: () => Promise<Prepared>,
-): Promise<Rate> {
-  let steps = 0;
-  const run = async (enough: number) => {
-    const first = steps;
-    let milliseconds = 0;
-    while (milliseconds < enough) {
-      const prepared = await prepare?.() as Prepared;
-      const start = performance.now();
-      await step(steps++, prepared);
-      milliseconds += performance.now() - start;
-    }
-    return { operations: (steps - first) * operations, milliseconds };
-  };
-  await run(WARM_UP);
-  return await run(TIMED);
-}
-
-/** Returns some of the keys: the next ones in each step, cyclically. */
-function some<Key>(keys: Key[], count: number, step: number): Key[] {
-  const first = step * count % (keys.length - count);
-  return keys.slice(first, first + count);
-}
-
-/** Checks a result of the measured operation. */
-function expect(condition: boolean): void {
-  if (!condition) throw new Error("the measured operation returned a wrong result");
 }
 
 /** Runs a measure with a new database file that contains a number of users. */

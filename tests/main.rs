@@ -4,6 +4,8 @@ mod accepted;
 #[cfg(feature = "fake")]
 mod backends;
 mod cli;
+#[cfg(feature = "connect")]
+mod clients;
 mod closing;
 mod conformance;
 mod corruption;

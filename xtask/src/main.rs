@@ -17,17 +17,23 @@ Usage: cargo xtask COMMAND
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv in release mode, and runs a script with it
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
-    --require-deno             fails if Deno, which checks and lints TypeScript, is not installed
+    --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
+    --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
     --openkv PATH              the binary to measure, instead of building one
     --alone                    measures without Deno
+  bench --serve [MEASURES...]  measures `openkv db serve` with Deno as its client; also takes --rounds, --deno and --openkv
+    --denokv PATH              the binary of the denokv server to compare with
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   startup                      finds the functions that run at startup, which the linker groups";
 
 /// The suite also runs on the fake backend, which releases do not contain.
 const FAKE: &str = "openkv/fake";
+
+/// The variable that names the clients of servers that tests may not skip.
+const REQUIRE: &str = "OPENKV_REQUIRE";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -82,9 +88,11 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
-    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--require-deno");
+    let is_requirement = |arg: &&OsString| *arg == "--require-deno" || *arg == "--require-node";
+    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
+    let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();
     let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
-        && typescript::check(!flags.is_empty())?
+        && typescript::check(required.contains(&"deno"))?
         && succeeds(&mut cargo(&[
             "clippy",
             "--workspace",
@@ -99,7 +107,7 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             cargo(&["doc", "--no-deps", "-p", "openkv_connect", "-p", "openkv_engine", "-p", "openkv_ext"])
                 .env("RUSTDOCFLAGS", "--deny warnings"),
         )?
-        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;
+        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter).env(REQUIRE, required.join(",")))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -14,7 +14,7 @@ pub struct Measure {
 /// The source of a measure's value, which determines its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The script `kv.ts`: operations per second.
+    /// A script, `kv.ts` or `remote.ts`: operations per second.
     Script,
     /// The time of a process that runs an empty script, in milliseconds.
     Startup,
@@ -89,6 +89,17 @@ pub const MEASURES: &[Measure] = &[
     },
 ];
 
+/// What is measured of a server, by real Deno, in the order of the table: `remote.ts`. The targets are the ratios to `denokv`.
+pub const OF_SERVERS: &[Measure] = &[
+    script("get", "get, awaited", 10.0),
+    script("set", "set, awaited", 10.0),
+    script("get-100-in-flight", "get, 100 in flight", 3.0),
+    script("set-100-in-flight", "set, 100 in flight", 3.0),
+    script("list", "list of 1,000, batches of 100", 2.0),
+    script("list-batch-500", "list of 1,000, batches of 500", 2.0),
+    Measure { name: "watch", title: "watch, from set to item", source: Source::Script, target: None },
+];
+
 const fn script(name: &'static str, title: &'static str, target: f64) -> Measure {
     Measure { name, title, source: Source::Script, target: Some(target) }
 }
@@ -98,13 +109,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn script_has_the_same_measures() {
-        let script = std::fs::read_to_string(crate::root().join("benches/kv.ts")).unwrap();
-        let (_, table) = script.split_once("const measures").unwrap();
-        let (table, _) = table.split_once("};").unwrap();
-        let names: Vec<_> = table.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
-        let expected = MEASURES.iter().filter(|measure| measure.source == Source::Script);
-        assert_eq!(names, expected.map(|measure| measure.name).collect::<Vec<_>>());
+    fn scripts_have_the_same_measures() {
+        for (script, measures) in [("kv.ts", MEASURES), ("remote.ts", OF_SERVERS)] {
+            let script = std::fs::read_to_string(crate::root().join("benches").join(script)).unwrap();
+            let (_, table) = script.split_once("const measures").unwrap();
+            let (table, _) = table.split_once("\n};").unwrap();
+            let name = |line: &str| Some(line.strip_prefix("  \"")?.split('"').next()?.to_owned());
+            let names: Vec<_> = table.lines().filter_map(name).collect();
+            let expected = measures.iter().filter(|measure| measure.source == Source::Script);
+            assert_eq!(names, expected.map(|measure| measure.name).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod machine;
 mod measures;
 mod results;
 mod runtime;
+mod serve;
 mod statistics;
 
 use std::ffi::OsString;
@@ -32,18 +33,12 @@ struct Options {
 
 /// Measures, prints a table, and writes it with a chart to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
+    if args.first().is_some_and(|arg| arg == "--serve") {
+        return serve::bench(&args[1..]);
+    }
     let options = parse(args)?;
     let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };
-    let openkv = match &options.openkv {
-        Some(path) => Runtime::openkv(path)?,
-        None => {
-            crate::prepare()?;
-            if !crate::succeeds(&mut crate::cargo(&["build", "--release", "--package", "openkv"]))? {
-                return Ok(ExitCode::FAILURE);
-            }
-            Runtime::openkv(&crate::target_directory().join("release").join("openkv"))?
-        }
-    };
+    let openkv = Runtime::openkv(&binary(options.openkv.as_deref())?)?;
     let runtimes: Vec<Runtime> = [Some(openkv), deno].into_iter().flatten().collect();
 
     let results = measure(&options, &runtimes)?;
@@ -55,6 +50,15 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
         eprintln!("xtask: benches/results.md is unchanged, because not all measures ran under both runtimes")
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The binary of OpenKV: the one that is named, or one that is built.
+fn binary(named: Option<&Path>) -> Result<PathBuf, String> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None if crate::build_release()? => Ok(crate::target_directory().join("release").join("openkv")),
+        None => Err("openkv could not be built".into()),
+    }
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
@@ -110,7 +114,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
         }
     }
     let versions: Vec<_> = runtimes.iter().map(|runtime| runtime.version.as_str()).collect();
-    Ok(Results { rows, versions: versions.join(" and "), conditions })
+    Ok(Results { rows, versions: versions.join(" and "), other: "Deno", conditions })
 }
 
 /// Takes one sample of a measure.

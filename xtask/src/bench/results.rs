@@ -7,8 +7,10 @@ use super::statistics::{extremes, median};
 /// The results of all measures.
 pub struct Results {
     pub rows: Vec<Row>,
-    /// The names and versions of the runtimes.
+    /// The names and versions of what was measured.
     pub versions: String,
+    /// The peer of the comparison.
+    pub other: &'static str,
     /// The state of the machine before each round.
     pub conditions: Vec<Condition>,
 }
@@ -72,7 +74,7 @@ impl Results {
         let head: &[&str] = if alone {
             &["measure", "OpenKV", "spread"]
         } else {
-            &["measure", "OpenKV", "Deno", "ratio", "spread", "target", "met"]
+            &["measure", "OpenKV", self.other, "ratio", "spread", "target", "met"]
         };
         let mut lines = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
         lines.extend(self.rows.iter().map(Row::cells));
@@ -162,7 +164,7 @@ mod tests {
     fn table_has_the_ratio_of_medians_and_the_spread_of_rounds() {
         let values = vec![vec![180.0, 200.0, 190.0], vec![10.0, 10.0, 5.0]];
         let rows = vec![Row { measure: &MEASURES[0], values }];
-        let results = Results { rows, versions: String::new(), conditions: Vec::new() };
+        let results = Results { rows, versions: String::new(), other: "Deno", conditions: Vec::new() };
         let table = "\
 | measure             | OpenKV |   Deno | ratio |  spread | target | met |
 | ------------------- | -----: | -----: | ----: | ------: | -----: | --: |

@@ -46,11 +46,21 @@ impl Runtime {
 
     /// Runs one measure of `kv.ts`, with its databases in a directory. Returns its operations per second.
     pub fn rate(&self, measure: &str, directory: &Path) -> Result<f64, String> {
+        self.rate_of(measure, self.command("kv.ts", directory))
+    }
+
+    fn rate_of(&self, measure: &str, mut command: Command) -> Result<f64, String> {
         let fail = |what: String| format!("{measure} under {}: {what}", self.version);
-        let mut command = self.command("kv.ts", directory);
         let line = crate::first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
         let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
         json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
+    }
+
+    /// Runs one measure of `remote.ts` with the database of a server. Returns its operations in a second.
+    pub fn remote_rate(&self, measure: &str, url: &str, token: &str, directory: &Path) -> Result<f64, String> {
+        let mut command = self.command("remote.ts", directory);
+        command.arg(url).env("DENO_KV_ACCESS_TOKEN", token);
+        self.rate_of(measure, command)
     }
 
     /// Runs a script with the path of a database.

@@ -1,0 +1,40 @@
+// What the conformance scripts use of Deno, for Node: databases are those of @deno/kv.
+//   NODE_MODULES=DIRECTORY node --import ./tests/clients/node.mjs BUNDLE [ARGS]...
+// BUNDLE is a script that esbuild has made JavaScript, and DIRECTORY a node_modules with @deno/kv.
+import { createRequire } from "node:module";
+import { inspect } from "node:util";
+import v8 from "node:v8";
+
+const require = createRequire(`${process.env.NODE_MODULES}/.`);
+const { KvU64, openKv } = require("@deno/kv");
+
+// What later versions of Node have.
+Promise.withResolvers ??= () => {
+  const parts = {};
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
+};
+Promise.try ??= async (body) => await body();
+Array.fromAsync ??= async (items) => {
+  const array = [];
+  for await (const item of items) array.push(item);
+  return array;
+};
+
+// The scripts make typed arrays of each kind: that of older versions of Node is one less.
+globalThis.Float16Array ??= Float32Array;
+
+class BadResource extends Error {}
+class NotFound extends Error {}
+
+globalThis.Deno = {
+  args: process.argv.slice(2),
+  cwd: () => process.cwd(),
+  errors: { BadResource, NotFound },
+  inspect: (value, { depth = 4 } = {}) => inspect(value, { depth, maxArrayLength: null, maxStringLength: null }),
+  KvU64,
+  openKv: (path) => openKv(path, { implementation: "remote", encodeV8: v8.serialize, decodeV8: v8.deserialize }),
+  set exitCode(code) {
+    process.exitCode = code;
+  },
+};
