@@ -75,6 +75,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("COLORTERM", Text("truecolor"), &[]),
     ("DENO_AUTH_TOKENS", Text("secret@127.0.0.1"), &[]),
     ("DENO_CERT", Path(AUTHORITY), &[]),
+    ("DENO_CONDITIONS", Text("deno"), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),

@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
-use deno_core::url::Url;
 use sys_traits::impls::RealSys;
 
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
@@ -25,8 +24,6 @@ pub(crate) struct Environment {
     pub certificate_stores: Option<String>,
     /// What the system trusts, if `DENO_TLS_CA_STORE` names it. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is found.
     pub system_certificates: Option<SystemCertificates>,
-    /// The URL in `JSR_URL`.
-    pub jsr_url: Option<Url>,
     /// The tokens in `DENO_AUTH_TOKENS`.
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
@@ -51,7 +48,6 @@ impl Environment {
             certificate_file: non_empty("DENO_CERT"),
             system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
             certificate_stores,
-            jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
             proxies: Proxies(proxies().collect()),

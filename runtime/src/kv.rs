@@ -19,9 +19,9 @@ impl StorageKey {
         Self(url.to_string())
     }
 
-    /// The key of all scripts of a project: the URL of its configuration file.
-    pub fn of_project(project: &Project) -> Self {
-        Self(project.url.to_string())
+    /// The key of all scripts of a project: the URL of its configuration file, if it has one.
+    pub fn of_project(project: &Project) -> Option<Self> {
+        project.url.as_ref().map(|url| Self(url.to_string()))
     }
 
     /// The key of all scripts that run with a location of the same origin.

@@ -18,7 +18,6 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("bare-node-builtins", Refused("there are no modules of Node.js")),
     ("broadcast-channel", Always),
     ("bundle", Refused("there is no Deno.bundle")),
-    // Packages of npm are not loaded, wherever they would be.
     ("byonm", Always),
     ("cron", Refused("there is no Deno.cron")),
     ("detect-cjs", Refused("there are no CommonJS modules: write an ES module")),
@@ -33,11 +32,11 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("no-legacy-abort", OnRequest),
     // Without an effect on Deno, too.
     ("node-globals", Always),
-    ("npm-lazy-caching", Always),
+    ("npm-lazy-caching", OnRequest),
     ("otel", Refused("telemetry is not exported")),
     ("process", Always),
     ("raw-imports", Always),
-    ("sloppy-imports", Refused("write the whole file name with its extension in the import")),
+    ("sloppy-imports", OnRequest),
     ("subdomain-wildcards", Always),
     ("temporal", Always),
     // It says how types are checked, which they are not.
@@ -60,6 +59,10 @@ pub struct Unstable {
     pub unsafe_proto: bool,
     /// Whether the signal of a request that `Deno.serve` answered in full stays as it is, rather than being aborted.
     pub no_legacy_abort: bool,
+    /// Whether only those packages of npm are installed that modules have imported.
+    pub npm_lazy_caching: bool,
+    /// Whether imports may leave out the extensions of files, or name directories.
+    pub sloppy_imports: bool,
 }
 
 impl<'a> FromIterator<&'a str> for Unstable {
@@ -67,6 +70,8 @@ impl<'a> FromIterator<&'a str> for Unstable {
         names.into_iter().fold(Self::default(), |unstable, name| Self {
             unsafe_proto: unstable.unsafe_proto || name == "unsafe-proto",
             no_legacy_abort: unstable.no_legacy_abort || name == "no-legacy-abort",
+            npm_lazy_caching: unstable.npm_lazy_caching || name == "npm-lazy-caching",
+            sloppy_imports: unstable.sloppy_imports || name == "sloppy-imports",
         })
     }
 }

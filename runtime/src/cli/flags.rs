@@ -10,7 +10,7 @@ use openkv::{Certificates, Config, Lock, ModuleOptions};
 use openkv_js::transpile::MediaType;
 
 use super::arguments::{list, maybe_list, one, optional, switch};
-use super::permissions;
+use super::{npm, permissions};
 
 /// The flags of every command that runs scripts.
 pub(crate) struct RuntimeFlags {
@@ -30,26 +30,21 @@ pub(crate) struct RuntimeFlags {
     pub certificates: Certificates,
 }
 
-/// Flags of Deno that change nothing here, because what they are about is not here: packages of npm, checks of types, a
-/// cache of code, a log.
-const ACCEPTED: [&str; 7] =
-    ["allow-scripts", "no-check", "no-clear-screen", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+/// Flags of Deno that change nothing here, because what they are about is not here: checks of types, a cache of code, a log.
+const ACCEPTED: [&str; 4] = ["no-check", "no-clear-screen", "no-code-cache", "use-env-proxy"];
 
 /// Flags of Deno that would change what a script does, or what its user sees, and cannot be honoured.
-const REFUSED: [(&str, Option<char>, &str); 15] = [
+const REFUSED: [(&str, Option<char>, &str); 12] = [
     ("check", None, "types are not checked: run `deno check`"),
-    ("conditions", None, "there are no packages of npm"),
     ("coverage", None, "coverage is not collected"),
     ("hmr", None, "files are not watched"),
     ("inspect", None, "there is no debugger"),
     ("inspect-brk", None, "there is no debugger"),
     ("inspect-publish-uid", None, "there is no debugger"),
     ("inspect-wait", None, "there is no debugger"),
-    ("min-dep-age", None, "versions of packages are not chosen by their age: pin them with a lock file"),
     ("permission-set", Some('P'), "name the permissions on the command line"),
     ("preload", None, "import the file in the script"),
     ("require", None, "there are no CommonJS modules"),
-    ("vendor", None, "remote modules are kept in the cache only"),
     ("watch", None, "files are not watched"),
     ("watch-exclude", None, "files are not watched"),
 ];
@@ -89,6 +84,7 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again: all, or those listed"))
         .arg(switch("cached-only").help("Take remote modules from the cache only"))
         .arg(switch("no-remote").help("Refuse remote modules"))
+        .args(npm::flags())
         .arg(
             one("lock", "FILE")
                 .num_args(0..=1)
@@ -112,11 +108,12 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(switch("unstable").hide(true))
         .args(FEATURES.map(|(name, _)| {
             let flag = unstable_flag(name);
-            Arg::new(flag.clone()).long(flag).action(ArgAction::SetTrue).hide(true)
+            // As on Deno, this one has a short name, too.
+            let alias = (name == "sloppy-imports").then_some(name);
+            Arg::new(flag.clone()).long(flag).aliases(alias).action(ArgAction::SetTrue).hide(true)
         }))
         .args(ACCEPTED.map(optional))
         .arg(one("log-level", "LEVEL").short('L').value_parser(["trace", "debug", "info"]).hide(true))
-        .arg(one("node-modules-linker", "MODE").hide(true))
 }
 
 impl RuntimeFlags {
@@ -145,6 +142,7 @@ impl RuntimeFlags {
             no_remote: matches.get_flag("no-remote"),
             lock,
             frozen: matches.remove_one("frozen"),
+            ..npm::read(matches)
         };
         let certificates = Certificates {
             file: matches.remove_one("cert"),
