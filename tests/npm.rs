@@ -266,3 +266,44 @@ fn test_modules_and_eval_import_packages() {
     let output = Output::of(registry.command(&sandbox, &["repl", "--quiet"]), input).stdout();
     assert!(output.contains("hello repl 1.2.0"), "{output}");
 }
+
+#[cfg(unix)]
+#[test]
+fn scripts_of_packages_run_where_they_are_allowed_only() {
+    let registry = Registry::start();
+    let scripts = json!({ "preinstall": "printf 1 > first.txt", "install": "printf 2 > second.txt",
+        "postinstall": "printf '%s' \"$npm_lifecycle_event $(cat first.txt second.txt)\" > third.txt" });
+    let manifest = json!({ "name": "scripted", "version": "1.0.0", "type": "module", "main": "main.js",
+        "scripts": scripts, "hasInstallScript": true });
+    registry.publish(manifest, &[("main.js", "export default 'scripted';")]);
+    let failing = json!({ "name": "failing", "version": "1.0.0", "type": "module", "main": "main.js",
+        "scripts": { "postinstall": "echo why it failed; exit 7" }, "hasInstallScript": true });
+    registry.publish(failing, &[("main.js", "export default 'failing';")]);
+    let written = |sandbox: &Sandbox, file: &str| {
+        fs::read_to_string(sandbox.path(&format!("node_modules/scripted/{file}"))).unwrap_or_default()
+    };
+    for (flags, config, expected) in [
+        (&["--node-modules-dir"][..], "{}", ""),
+        (&["--node-modules-dir", "--allow-scripts"], "{}", "postinstall 12"),
+        (&["--node-modules-dir", "--allow-scripts=npm:scripted@1"], "{}", "postinstall 12"),
+        (&["--node-modules-dir", "--allow-scripts=npm:other"], "{}", ""),
+        (&["--node-modules-dir"], r#"{ "allowScripts": ["npm:scripted"] }"#, "postinstall 12"),
+        (&["--node-modules-dir=none", "--allow-scripts"], "{}", ""),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("deno.json", config);
+        sandbox.write("main.ts", "import scripted from 'npm:scripted'; console.log(scripted);");
+        let output = registry.run(&sandbox, flags);
+        assert_eq!((output.code, output.stdout.as_str()), (Some(0), "scripted\n"), "{flags:?}: {output:?}");
+        assert_eq!(written(&sandbox, "third.txt"), expected, "{flags:?} {config}");
+    }
+
+    let sandbox = Sandbox::new();
+    sandbox.write("deno.json", "{}");
+    sandbox.write("main.ts", "import scripted from 'npm:scripted'; console.log(scripted);");
+    let output = Output::of(registry.command(&sandbox, &["run", "--node-modules-dir", "main.ts"]), "");
+    assert!(output.stderr.contains("npm:scripted@1.0.0"), "a warning names what was not run: {output:?}");
+    sandbox.write("main.ts", "import failing from 'npm:failing'; console.log(failing);");
+    let error = registry.run(&sandbox, &["--node-modules-dir", "--allow-scripts=npm:failing"]).stderr();
+    assert!(error.contains("\"postinstall\" of npm:failing@1.0.0 failed, exit status: 7\nwhy it failed"), "{error}");
+}

@@ -12,6 +12,7 @@ mod fetcher;
 mod freshness;
 mod graph;
 mod http_client;
+mod install_scripts;
 mod loader;
 mod lockfile;
 mod options;

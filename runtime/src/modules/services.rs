@@ -13,7 +13,6 @@ use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_npm_cache::NpmCacheSetting;
 use deno_npm_installer::graph::NpmCachingStrategy;
-use deno_npm_installer::lifecycle_scripts::NullLifecycleScriptsExecutor;
 use deno_npm_installer::{LifecycleScriptsConfig, LogReporter, NpmInstallerFactory, NpmInstallerFactoryOptions};
 use deno_permissions::PermissionsContainer;
 use deno_resolver::cjs::IsCjsResolutionMode;
@@ -26,6 +25,7 @@ use sys_traits::impls::RealSys;
 
 use super::fetcher::{Fetcher, MainModule};
 use super::http_client::ModuleClient;
+use super::install_scripts::InstallScripts;
 use super::project::Project;
 use super::{ModuleOptions, with_causes};
 use crate::certificates::Certificates;
@@ -129,7 +129,7 @@ impl Services {
         let npm = NpmInstallerFactory::new(
             resolvers.clone(),
             Arc::new(client),
-            Arc::new(NullLifecycleScriptsExecutor),
+            Arc::new(InstallScripts),
             LogReporter,
             None,
             NpmInstallerFactoryOptions {
