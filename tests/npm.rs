@@ -253,6 +253,37 @@ fn node_modules_that_npm_made_are_used() {
     assert_eq!(registry.server.asked(), [""; 0]);
 }
 
+/// Only packages that modules of the project find by their names are imported without a permission.
+#[test]
+fn node_modules_of_another_project_need_permission_to_read() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    sandbox.write("app/package.json", "{}");
+    sandbox
+        .write("app/node_modules/own/package.json", r#"{ "name": "own", "type": "module", "exports": "./main.js" }"#);
+    sandbox.write("app/node_modules/own/main.js", "export default 'own';");
+    sandbox.write("other/node_modules/private/data.json", "1");
+    sandbox.write("other/node_modules/private/main.mjs", "export default 'private';");
+    let script = r#"
+        import own from "own";
+        const show = (imported: Promise<{ default: unknown }>) =>
+            imported.then((m) => m.default, (error) => error.message.split('"')[0]);
+        const at = (file: string) => new URL(`../other/node_modules/private/${file}`, import.meta.url).href;
+        console.log(own, await show(import(new URL("node_modules/own/main.js", import.meta.url).href)));
+        console.log(await show(import(at("main.mjs"))), "|", await show(import(at("data.json"), { with: { type: "json" } })), "|",
+            await show(import(at("data.json"), { with: { type: "text" } })));
+    "#;
+    sandbox.write("app/main.ts", script);
+    let run = |flags: &[&str]| {
+        let mut command =
+            registry.command(&sandbox, &[&["run", "--quiet", "--no-prompt"], flags, &["main.ts"]].concat());
+        command.current_dir(sandbox.path("app"));
+        Output::of(command, "").stdout()
+    };
+    let denied = "Requires read access to ";
+    assert_eq!(run(&[]), format!("own own\n{denied} | {denied} | {denied}\n"));
+    assert_eq!(run(&["-R"]), "own own\nprivate | 1 | 1\n");
+}
+
 #[test]
 fn test_modules_and_eval_import_packages() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
@@ -298,6 +329,24 @@ fn scripts_of_packages_run_where_they_are_allowed_only() {
         assert_eq!(written(&sandbox, "third.txt"), expected, "{flags:?} {config}");
     }
 
+    // They run in the environment that the process was started in.
+    let manifest = json!({ "name": "telling", "version": "1.0.0", "type": "module", "main": "main.js",
+        "scripts": { "postinstall": "printf '%s' \"$VALUE\" > value.txt" }, "hasInstallScript": true });
+    registry.publish(manifest, &[("main.js", "")]);
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "main.ts",
+        "Deno.env.set('VALUE', 'changed'); Deno.env.delete('PATH'); await import('npm:telling' + '');",
+    );
+    let mut command =
+        registry.command(&sandbox, &["run", "--allow-env", "--node-modules-dir", "--allow-scripts", "main.ts"]);
+    command.env("VALUE", "as it was");
+    assert_eq!(Output::of(command, "").code, Some(0));
+    let told = fs::read_dir(sandbox.path("node_modules/.deno"))
+        .unwrap()
+        .find_map(|entry| fs::read_to_string(entry.unwrap().path().join("node_modules/telling/value.txt")).ok());
+    assert_eq!(told.as_deref(), Some("as it was"));
+
     let sandbox = Sandbox::new();
     sandbox.write("deno.json", "{}");
     sandbox.write("main.ts", "import scripted from 'npm:scripted'; console.log(scripted);");
@@ -306,4 +355,30 @@ fn scripts_of_packages_run_where_they_are_allowed_only() {
     sandbox.write("main.ts", "import failing from 'npm:failing'; console.log(failing);");
     let error = registry.run(&sandbox, &["--node-modules-dir", "--allow-scripts=npm:failing"]).stderr();
     assert!(error.contains("\"postinstall\" of npm:failing@1.0.0 failed, exit status: 7\nwhy it failed"), "{error}");
+}
+
+/// They are found and translated. What is missing is `require`.
+#[test]
+fn commonjs_modules_are_refused_by_their_name() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    let manifest = json!({ "name": "old", "version": "1.0.0", "main": "main.js" });
+    registry.publish(manifest, &[("main.js", "exports.name = 'old';")]);
+    sandbox.write("main.ts", "import { name } from 'npm:old'; console.log(name);");
+    let error = registry.run(&sandbox, &[]).stderr();
+    assert!(error.contains("/old/1.0.0/main.js is a CommonJS module, which OpenKV does not run"), "{error}");
+    sandbox.write("own.cjs", "exports.name = 'own';");
+    sandbox.write("main.ts", "import { name } from './own.cjs'; console.log(name);");
+    let error = registry.run(&sandbox, &[]).stderr();
+    assert!(error.contains("/own.cjs is a CommonJS module, which OpenKV does not run"), "{error}");
+}
+
+#[test]
+fn modules_of_packages_have_stacks_and_source_maps() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    let manifest = json!({ "name": "throwing", "version": "1.0.0", "type": "module", "main": "main.js" });
+    registry.publish(manifest, &[("main.js", "export function fail() {\n  throw new Error('of a package');\n}\n")]);
+    sandbox.write("main.ts", "import { fail } from 'npm:throwing';\ninterface A {}\n\nfail();");
+    let error = registry.run(&sandbox, &[]).stderr();
+    assert!(error.contains("/throwing/1.0.0/main.js:2:9") && error.contains("main.ts:4:1"), "{error}");
+    assert!(error.contains("\n  throw new Error('of a package');\n        ^\n"), "{error}");
 }

@@ -2,6 +2,7 @@
 //! is decided by them and grants a script files or hosts that its permissions do not.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -28,6 +29,8 @@ pub(crate) struct Environment {
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
     pub use_cgroups: bool,
+    /// All variables, for programs that are not the script's own.
+    pub variables: Vec<(OsString, OsString)>,
     /// The proxies in `HTTP_PROXY` and its like.
     pub proxies: Proxies,
 }
@@ -50,6 +53,7 @@ impl Environment {
             certificate_stores,
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
+            variables: env::vars_os().collect(),
             proxies: Proxies(proxies().collect()),
         }
     }

@@ -1,6 +1,7 @@
 //! Where the sources of modules come from: files, the network and its cache, `data:` and `blob:`.
 
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::sync::Arc;
 
 use deno_cache_dir::file_fetcher::{
@@ -16,14 +17,14 @@ use deno_graph::source::{
     Loader, LoaderChecksum,
 };
 use deno_permissions::{CheckSpecifierKind, PermissionCheckError, PermissionsContainer};
-use deno_resolver::npm::DenoInNpmPackageChecker;
 use deno_web::BlobStoreTrait;
-use node_resolver::{InNpmPackageChecker, resolve_specifier_into_node_modules};
+use node_resolver::resolve_specifier_into_node_modules;
 use openkv_js::transpile::MediaType;
 use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 use super::http_client::ModuleClient;
+use super::packages::Packages;
 use super::with_causes;
 use crate::environment::Environment;
 
@@ -146,6 +147,13 @@ impl Fetcher {
         Ok(found)
     }
 
+    /// Checks that the script may import a module. What a module imports with a constant specifier is part of the program.
+    /// What it finds while it runs, it must be allowed to read.
+    fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
+        let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
+        self.0.permissions.check_specifier(url, kind).map_err(other)
+    }
+
     async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {
         let main = Some(&self.0.main).filter(|main| main.url == url);
         let headers = main.and_then(MainModule::headers);
@@ -153,10 +161,7 @@ impl Fetcher {
             let content = text.as_bytes().into();
             return Ok(Some(LoadResponse::Module { content, mtime: None, specifier: url, maybe_headers: headers }));
         }
-        // What a module imports with a constant specifier is part of the program. What it finds while it runs, it must be
-        // allowed to read.
-        let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
-        self.0.permissions.check_specifier(&url, kind).map_err(other)?;
+        self.check(&url, &options)?;
         let cache = match options.cache_setting {
             GraphCacheSetting::Use => None,
             GraphCacheSetting::Reload if matches!(self.0.files.cache_setting(), CacheSetting::Only) => {
@@ -203,19 +208,34 @@ fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
 /// Loads the modules of a graph, but for those of packages of npm: these are loaded when they run.
 pub(super) struct GraphFetcher<'a> {
     pub fetcher: &'a Fetcher,
-    pub in_npm_package: &'a DenoInNpmPackageChecker,
+    pub packages: &'a Packages,
+}
+
+impl GraphFetcher<'_> {
+    /// Returns the module of a package that a file is, if the script may import it.
+    fn module_of_package(&self, file: &Url, options: &LoadOptions) -> Result<Option<Url>, LoadError> {
+        if file.scheme() != "file" || !file.path().contains("/node_modules/") {
+            return Ok(None);
+        }
+        // It may be a symbolic link to where the package is.
+        let module = resolve_specifier_into_node_modules(&RealSys, file);
+        if !self.packages.contain(&module) {
+            return Ok(None);
+        }
+        if !self.packages.own(&module) {
+            self.fetcher.check(file, options)?;
+        }
+        Ok(Some(module))
+    }
 }
 
 impl Loader for GraphFetcher<'_> {
     fn load(&self, specifier: &Url, options: LoadOptions) -> LoadFuture {
-        if specifier.scheme() == "file" && specifier.path().contains("/node_modules/") {
-            // It may be a symbolic link to where the package is.
-            let specifier = resolve_specifier_into_node_modules(&RealSys, specifier);
-            if self.in_npm_package.in_npm_package(&specifier) {
-                return Box::pin(std::future::ready(Ok(Some(LoadResponse::External { specifier }))));
-            }
+        match self.module_of_package(specifier, &options) {
+            Ok(None) => Box::pin(self.fetcher.clone().fetch(specifier.clone(), options)),
+            Ok(Some(specifier)) => Box::pin(ready(Ok(Some(LoadResponse::External { specifier })))),
+            Err(error) => Box::pin(ready(Err(error))),
         }
-        Box::pin(self.fetcher.clone().fetch(specifier.clone(), options))
     }
 }
 

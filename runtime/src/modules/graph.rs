@@ -15,11 +15,11 @@ use deno_resolver::graph::{DefaultDenoResolverRc, NpmTypesResolutionMode};
 use sys_traits::impls::RealSys;
 use tokio::sync::OnceCell;
 
-use super::failed;
 use super::fetcher::GraphFetcher;
 use super::lockfile::LockfileState;
 use super::resolver::GraphResolver;
 use super::services::Services;
+use super::{failed, with_causes};
 
 /// Which modules a graph is built from.
 pub(super) enum Request {
@@ -78,7 +78,7 @@ impl GraphBuilder {
 
     /// Adds modules and all that they import to a graph.
     pub async fn build(&self, graph: &mut ModuleGraph, request: Request, is_dynamic: bool) -> Result<(), JsErrorBox> {
-        let Services { resolvers, npm, fetcher, .. } = &*self.services;
+        let Services { resolvers, npm, fetcher, packages, .. } = &*self.services;
         let Prepared { resolver, jsx, lockfile } = self.prepared().await?;
         if graph.roots.is_empty() {
             self.install_first().await?;
@@ -92,7 +92,7 @@ impl GraphBuilder {
         let parser = resolvers.parsed_source_cache().as_capturing_parser();
         let jsr = Jsr(self.services.project.workspace.jsr_url().clone());
         let mut locker = lockfile.as_ref().map(|lockfile| lockfile.file.as_deno_graph_locker());
-        let fetcher = GraphFetcher { fetcher, in_npm_package: resolvers.in_npm_package_checker().map_err(failed)? };
+        let fetcher = GraphFetcher { fetcher, packages };
         let options = BuildOptions {
             is_dynamic,
             unstable_bytes_imports: true,
@@ -125,14 +125,17 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Keeps in the lock file what a graph contains.
+    /// Keeps in the lock file what a graph contains, if its packages of npm could be installed.
     pub async fn lock(&self, graph: &ModuleGraph) -> Result<(), JsErrorBox> {
-        if let Some(lockfile) = &self.prepared().await?.lockfile {
+        let lockfile = self.prepared().await?.lockfile.as_ref();
+        if let Some(lockfile) = lockfile {
             lockfile.add(graph);
             lockfile.check_frozen()?;
-            lockfile.write()?;
         }
-        Ok(())
+        if let Err(error) = &graph.npm_dep_graph_result {
+            return Err(JsErrorBox::new(error.get_class(), with_causes(&**error)));
+        }
+        lockfile.map_or(Ok(()), LockfileState::write)
     }
 }
 

@@ -14,10 +14,13 @@ use deno_npm_installer::lifecycle_scripts::{
 use sys_traits::impls::RealSys;
 use tokio::process::Command;
 
+use crate::environment::Environment;
+
 /// The scripts that npm runs when it installs a package, in their order.
 const SCRIPTS: [&str; 3] = ["preinstall", "install", "postinstall"];
 
-/// Runs scripts with the shell of the system, a package after those that it depends on.
+/// Runs scripts with the shell of the system, a package after those that it depends on, in the environment that the process
+/// was started in.
 #[derive(Debug)]
 pub(super) struct InstallScripts;
 
@@ -48,7 +51,9 @@ async fn run_all(package: &PackageWithScript<'_>, init_cwd: &Path, path: &OsStri
             continue;
         }
         let mut command = shell(script);
-        command.current_dir(folder).stdin(Stdio::null()).env("PATH", path).env("INIT_CWD", init_cwd);
+        command.current_dir(folder).stdin(Stdio::null());
+        command.env_clear().envs(Environment::at_start().variables.iter().map(|(name, value)| (name, value)));
+        command.env("PATH", path).env("INIT_CWD", init_cwd);
         command.env("npm_lifecycle_event", name).env(LIFECYCLE_SCRIPTS_RUNNING_ENV_VAR, "1");
         let package = &package.package.id.nv;
         let output = command
@@ -70,14 +75,15 @@ async fn run_all(package: &PackageWithScript<'_>, init_cwd: &Path, path: &OsStri
 
 /// Returns `PATH` with the programs of the packages before it.
 fn search_path(programs: &Path) -> Result<OsString, io::Error> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories = [programs.to_owned()].into_iter().chain(env::split_paths(&path));
+    let variables = &Environment::at_start().variables;
+    let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+    let directories = [programs.to_owned()].into_iter().chain(env::split_paths(path.unwrap_or_default()));
     env::join_paths(directories).map_err(io::Error::other)
 }
 
 #[cfg(unix)]
 fn shell(script: &str) -> Command {
-    let mut command = Command::new("sh");
+    let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);
     command
 }

@@ -19,7 +19,7 @@ use deno_resolver::graph::{
 };
 use deno_resolver::loader::{LoadedModule, LoadedModuleOrAsset};
 use deno_semver::npm::NpmPackageReqReference;
-use node_resolver::{InNpmPackageChecker, NodeResolutionKind, ResolutionMode};
+use node_resolver::{NodeResolutionKind, ResolutionMode};
 use openkv_js::transpile::{Decorators, MediaType};
 use sys_traits::impls::RealSys;
 use tokio::sync::Mutex;
@@ -28,7 +28,7 @@ use super::cjs_sources::PermittedSources;
 use super::failed;
 use super::freshness::{self, WALK};
 use super::graph::{GraphBuilder, Request};
-use super::resolver::{check_not_node, check_not_remote, explain};
+use super::resolver::{check_not_node, check_not_remote, commonjs, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
@@ -92,9 +92,6 @@ impl GraphLoader {
             return Err(describe(error, &root, is_dynamic));
         }
         builder.lock(&graph).await?;
-        if let Err(error) = &graph.npm_dep_graph_result {
-            return Err(JsErrorBox::new(error.get_class(), super::with_causes(&**error)));
-        }
         services.npm.has_js_execution_started_flag().raise();
         let graph = Rc::new(graph);
         if !is_dynamic {
@@ -185,9 +182,9 @@ impl GraphLoader {
         Ok(ModuleSource::new_with_redirect(module_type, code, &specifier, &file.url, None))
     }
 
-    fn is_in_npm_package(&self, specifier: &Url) -> bool {
-        let checker = self.0.services.resolvers.in_npm_package_checker();
-        checker.is_ok_and(|checker| checker.in_npm_package(specifier))
+    fn is_commonjs(&self, module: &Url) -> bool {
+        let tracker = self.0.services.resolvers.cjs_tracker();
+        tracker.is_ok_and(|tracker| tracker.is_maybe_cjs(module, MediaType::from_specifier(module)).unwrap_or(false))
     }
 
     /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
@@ -231,7 +228,10 @@ impl ModuleLoader for GraphLoader {
         let resolved = self.resolve_specifier(specifier, referrer, kind == ResolutionKind::DynamicImport)?;
         let jsr = self.0.services.project.workspace.jsr_url().as_str();
         check_not_remote(&resolved, referrer, jsr)?;
-        check_not_node(resolved, specifier)
+        match Url::parse(referrer) {
+            Ok(referrer) if resolved.scheme() == "node" && self.is_commonjs(&referrer) => Err(commonjs(referrer)),
+            _ => check_not_node(resolved, specifier),
+        }
     }
 
     /// As on Deno, the URL of a module that cannot be loaded is one all the same.
@@ -250,7 +250,7 @@ impl ModuleLoader for GraphLoader {
         // The graph is of modules: an asset that the script names while it runs is fetched when it is loaded, and so are the
         // modules of packages of npm.
         let is_asset = asset_type(&options.requested_module_type).is_some();
-        if options.is_dynamic_import && (is_asset || self.is_in_npm_package(specifier)) {
+        if options.is_dynamic_import && (is_asset || self.0.services.packages.own(specifier)) {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (loader, specifier) = (self.clone(), specifier.clone());
@@ -265,7 +265,7 @@ impl ModuleLoader for GraphLoader {
     ) -> ModuleLoadResponse {
         self.0.loaded.borrow_mut().insert(specifier.clone());
         let requested = options.requested_module_type;
-        let asset = asset_type(&requested).filter(|_| !self.is_in_npm_package(specifier));
+        let asset = asset_type(&requested).filter(|_| !self.0.services.packages.own(specifier));
         let wasm = || {
             (matches!(requested, RequestedModuleType::None) && self.is_wasm_source(specifier))
                 .then_some(ModuleType::Wasm)
@@ -304,8 +304,12 @@ impl ModuleLoader for GraphLoader {
     fn get_source_mapped_source_line(&self, specifier: &str, line: usize) -> Option<String> {
         let specifier = Url::parse(specifier).ok()?;
         let graph = self.0.graph.borrow();
-        match graph.get(&specifier)? {
-            Module::Js(module) => module.source.text.lines().nth(line).map(Into::into),
+        let line_of = |text: &str| text.lines().nth(line).map(Into::into);
+        match graph.get(&specifier) {
+            Some(Module::Js(module)) => line_of(&module.source.text),
+            None if self.0.services.packages.own(&specifier) => {
+                line_of(&std::fs::read_to_string(specifier.to_file_path().ok()?).ok()?)
+            }
             _ => None,
         }
     }

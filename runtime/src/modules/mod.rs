@@ -16,6 +16,7 @@ mod install_scripts;
 mod loader;
 mod lockfile;
 mod options;
+mod packages;
 mod project;
 mod resolver;
 mod services;

@@ -27,6 +27,11 @@ enum Error {
          package such as \"jsr:@std/path\""
     )]
     Node(String),
+    #[error(
+        "{0} is a CommonJS module, which OpenKV does not run\n  hint: import an ES module, such as another version of the \
+         package has"
+    )]
+    CommonJs(Url),
     #[error("{0} is not imported: packages of jsr import nothing else that is remote")]
     Remote(Url),
 }
@@ -34,6 +39,11 @@ enum Error {
 /// Refuses a module of Node.js, by what the import says of it.
 pub(super) fn check_not_node(resolved: Url, specifier: &str) -> Result<Url, JsErrorBox> {
     if resolved.scheme() == "node" { Err(JsErrorBox::from_err(Error::Node(specifier.into()))) } else { Ok(resolved) }
+}
+
+/// Returns why a CommonJS module does not run: `require` is of Node.js.
+pub(super) fn commonjs(module: Url) -> JsErrorBox {
+    JsErrorBox::from_err(Error::CommonJs(module))
 }
 
 /// Refuses a remote module that a package of jsr imports, and that is of none.

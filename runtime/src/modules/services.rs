@@ -17,6 +17,7 @@ use deno_npm_installer::{LifecycleScriptsConfig, LogReporter, NpmInstallerFactor
 use deno_permissions::PermissionsContainer;
 use deno_resolver::cjs::IsCjsResolutionMode;
 use deno_resolver::factory::{ResolverFactory, ResolverFactoryOptions, SpecifiedImportMapProvider};
+use deno_resolver::graph::MappedResolutionDiagnosticWithPosition;
 use deno_resolver::workspace::SpecifiedImportMap;
 use deno_web::BlobStoreTrait;
 use node_resolver::cache::NodeResolutionThreadLocalCache;
@@ -26,8 +27,9 @@ use sys_traits::impls::RealSys;
 use super::fetcher::{Fetcher, MainModule};
 use super::http_client::ModuleClient;
 use super::install_scripts::InstallScripts;
+use super::packages::Packages;
 use super::project::Project;
-use super::{ModuleOptions, with_causes};
+use super::{ModuleOptions, failed, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::unstable::Unstable;
@@ -59,6 +61,7 @@ pub(super) struct Services {
     pub fetcher: Fetcher,
     pub resolvers: Arc<ResolverFactory<RealSys>>,
     pub npm: NpmInstallerFactory<ModuleClient, LogReporter, RealSys>,
+    pub packages: Packages,
     pub project: Project,
     pub caching: NpmCachingStrategy,
     /// Whether all packages of a `package.json` are installed before the first module is loaded.
@@ -118,11 +121,21 @@ impl Services {
                 },
                 node_resolution_cache: Some(Arc::new(NodeResolutionThreadLocalCache)),
                 package_json_cache: Some(Arc::new(PackageJsonThreadLocalCache)),
+                on_mapped_resolution_diagnostic: Some(Arc::new(|found| {
+                    let warning = deno_terminal::colors::yellow("Warning");
+                    let MappedResolutionDiagnosticWithPosition { diagnostic, referrer, start } = found;
+                    let (line, column) = (start.line + 1, start.character + 1);
+                    log::warn!(target: "deno_resolver", "{warning} {diagnostic}\n    at {referrer}:{line}:{column}");
+                })),
                 specified_import_map: import_map,
                 unstable_sloppy_imports: unstable.sloppy_imports,
                 ..ResolverFactoryOptions::default()
             },
         ));
+        let packages = Packages {
+            checker: resolvers.in_npm_package_checker().map_err(failed)?.clone(),
+            root: workspace.workspace.root_dir_path(),
+        };
         let configured = workspace.workspace.node_modules_dir().map_err(JsErrorBox::from_err)?;
         let installs_first = modules.node_modules_dir.or(configured) == Some(NodeModulesDirMode::Auto);
         let caching = if unstable.npm_lazy_caching { NpmCachingStrategy::Lazy } else { NpmCachingStrategy::Eager };
@@ -154,6 +167,7 @@ impl Services {
             fetcher,
             resolvers,
             npm,
+            packages,
             project,
             caching,
             installs_first,
