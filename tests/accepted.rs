@@ -224,7 +224,8 @@ fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
         (r#""workspace": ["./a"]"#, Honoured),
     ] {
         sandbox.write("deno.json", format!("{{ {entry} }}"));
-        let output = sandbox.openkv(["run", "main.ts"]);
+        let mut output = sandbox.openkv(["run", "main.ts"]);
+        output.stderr = output.stderr.replace(DEPRECATED_DECORATORS, "");
         if treatment == Refused {
             let stderr = output.stderr();
             let name = entry.split('"').nth(1).unwrap();
@@ -271,6 +272,10 @@ fn no_legacy_abort_leaves_the_signal_of_an_answered_request() {
     assert_eq!(sandbox.openkv(["-N", "--unstable-no-legacy-abort", "main.ts"]).stdout(), "false\n");
 }
 
+/// What Deno warns of, too.
+const DEPRECATED_DECORATORS: &str =
+    "Warning experimentalDecorators compiler option is deprecated and may be removed at any time\n";
+
 #[test]
 fn compiler_options_change_what_decorators_become() {
     let sandbox = Sandbox::new();
@@ -281,7 +286,10 @@ fn compiler_options_change_what_decorators_become() {
     sandbox.write("main.ts", script);
     let run = |options: &str| {
         sandbox.write("deno.json", format!(r#"{{ "compilerOptions": {{ {options} }} }}"#));
-        sandbox.openkv(["main.ts"]).stdout()
+        let output = sandbox.openkv(["main.ts"]);
+        let warning = if options.contains("experimental") { DEPRECATED_DECORATORS } else { "" };
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), warning));
+        output.stdout
     };
     assert_eq!(run(""), "undefined object\n");
     assert_eq!(run(r#""emitDecoratorMetadata": true"#), "undefined object\n");

@@ -395,6 +395,6 @@ mod tests {
         let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // What Deno's crates call by this name.
-        assert_eq!(other, ["op_set_raw"]);
+        assert_eq!(other, ["op_http_start", "op_set_raw"]);
     }
 }
