@@ -32,7 +32,7 @@ const RUN: Table<'static> = &[
     ("--cert=/dev/null", Supported),
     ("--check", Rejected),
     ("--check=all", Rejected),
-    ("--conditions=a", Rejected),
+    ("--conditions=a", Supported),
     ("--config=config.json", Supported),
     ("--coverage", Rejected),
     ("--deny-env=NONE", Supported),
@@ -56,15 +56,15 @@ const RUN: Table<'static> = &[
     ("--location=https://example.com", Supported),
     ("--lock=deno.lock", Supported),
     ("--log-level=debug", Ignored),
-    ("--min-dep-age=1", Rejected),
+    ("--min-dep-age=1", Supported),
     ("--no-check", Ignored),
     ("--no-config", Supported),
     ("--no-lock", Supported),
-    ("--no-npm", Ignored),
+    ("--no-npm", Supported),
     ("--no-prompt", Supported),
     ("--no-remote", Supported),
-    ("--node-modules-dir", Ignored),
-    ("--node-modules-linker=hoisted", Ignored),
+    ("--node-modules-dir", Supported),
+    ("--node-modules-linker=isolated", Supported),
     ("--permission-set", Rejected),
     ("--preload=main.ts", Rejected),
     ("--quiet", Supported),
@@ -88,11 +88,12 @@ const RUN: Table<'static> = &[
     ("--unstable-net", Ignored),
     ("--unstable-no-legacy-abort", Supported),
     ("--unstable-node-globals", Ignored),
-    ("--unstable-npm-lazy-caching", Ignored),
+    ("--unstable-npm-lazy-caching", Supported),
     ("--unstable-otel", Rejected),
     ("--unstable-process", Ignored),
     ("--unstable-raw-imports", Ignored),
-    ("--unstable-sloppy-imports", Rejected),
+    ("--sloppy-imports", Supported),
+    ("--unstable-sloppy-imports", Supported),
     ("--unstable-subdomain-wildcards", Ignored),
     ("--unstable-temporal", Ignored),
     ("--unstable-tsgo", Ignored),
@@ -101,12 +102,12 @@ const RUN: Table<'static> = &[
     ("--unstable-webgpu", Rejected),
     ("--unstable-worker-options", Rejected),
     ("--v8-flags=--no-opt", Supported),
-    ("--vendor", Rejected),
+    ("--vendor", Supported),
 ];
 
 /// The flags of `deno run` and `deno test` that `deno eval` lacks.
 const WATCHED: Table<'static> = &[
-    ("--allow-scripts", Ignored),
+    ("--allow-scripts", Supported),
     ("--ext=ts", Supported),
     ("--no-clear-screen", Ignored),
     ("--watch", Rejected),
@@ -182,10 +183,10 @@ fn every_configuration_entry_is_supported_ignored_or_rejected() {
     sandbox.write("main.ts", "console.log('runs');");
     sandbox.write("a/deno.json", "{}");
     for (entry, treatment) in [
-        (r#""allowScripts": ["npm:a"]"#, Ignored),
+        (r#""allowScripts": ["npm:a"]"#, Supported),
         (r#""bench": { "include": ["a"] }"#, Ignored),
-        (r#""catalog": { "a": "npm:a" }"#, Ignored),
-        (r#""catalogs": { "a": { "b": "npm:b" } }"#, Ignored),
+        (r#""catalog": { "a": "npm:a" }"#, Supported),
+        (r#""catalogs": { "a": { "b": "npm:b" } }"#, Supported),
         (r#""compile": { "include": ["a"] }"#, Ignored),
         (r#""compilerOptions": { "experimentalDecorators": true, "emitDecoratorMetadata": true }"#, Supported),
         (r#""compilerOptions": { "jsx": "react-jsx", "jsxImportSource": "a" }"#, Supported),
@@ -198,16 +199,16 @@ fn every_configuration_entry_is_supported_ignored_or_rejected() {
         (r#""exports": "./main.ts""#, Ignored),
         (r#""fmt": { "lineWidth": 120 }"#, Ignored),
         (r#""imports": { "a": "./main.ts" }"#, Supported),
-        (r#""jsrDepsInNodeModules": true"#, Ignored),
+        (r#""jsrDepsInNodeModules": true"#, Supported),
         (r#""license": "MIT""#, Ignored),
-        (r#""links": []"#, Ignored),
-        (r#""links": ["./a"]"#, Rejected),
+        (r#""links": []"#, Supported),
+        (r#""links": ["./a"]"#, Supported),
         (r#""lint": { "rules": { "tags": ["recommended"] } }"#, Ignored),
         (r#""lock": { "frozen": true, "path": "a.lock" }"#, Supported),
         (r#""lock": false"#, Supported),
-        (r#""minimumDependencyAge": "P1D""#, Rejected),
+        (r#""minimumDependencyAge": "P1D""#, Supported),
         (r#""name": "@a/b", "version": "1.0.0""#, Ignored),
-        (r#""nodeModulesDir": "auto", "nodeModulesLinker": "hoisted""#, Ignored),
+        (r#""nodeModulesDir": "manual", "nodeModulesLinker": "hoisted""#, Supported),
         (r#""permissions": { "default": { "read": true } }"#, Ignored),
         (r#""preferPackageJson": true"#, Ignored),
         (r#""publish": { "include": ["a"] }"#, Ignored),
@@ -215,14 +216,15 @@ fn every_configuration_entry_is_supported_ignored_or_rejected() {
         (r#""tasks": { "a": "deno run main.ts" }"#, Ignored),
         (r#""test": { "include": ["a"], "sanitizeOps": true, "sanitizeResources": true }"#, Supported),
         (r#""unstable": ["kv", "unsafe-proto", "no-legacy-abort"]"#, Supported),
-        (r#""unstable": ["sloppy-imports"]"#, Rejected),
+        (r#""unstable": ["npm-lazy-caching", "sloppy-imports"]"#, Supported),
         (r#""unstable": ["bare-node-builtins"]"#, Rejected),
-        (r#""vendor": false"#, Ignored),
-        (r#""vendor": true"#, Rejected),
+        (r#""vendor": false"#, Supported),
+        (r#""vendor": true"#, Supported),
         (r#""workspace": ["./a"]"#, Supported),
     ] {
         sandbox.write("deno.json", format!("{{ {entry} }}"));
-        let output = sandbox.openkv(["run", "main.ts"]);
+        let mut output = sandbox.openkv(["run", "main.ts"]);
+        output.stderr = output.stderr.replace(DEPRECATED_DECORATORS, "");
         if treatment == Rejected {
             let stderr = output.stderr();
             let name = entry.split('"').nth(1).unwrap();
@@ -269,6 +271,10 @@ fn no_legacy_abort_keeps_the_signal_after_the_response() {
     assert_eq!(sandbox.openkv(["-N", "--unstable-no-legacy-abort", "main.ts"]).stdout(), "false\n");
 }
 
+/// What Deno warns of, too.
+const DEPRECATED_DECORATORS: &str =
+    "Warning experimentalDecorators compiler option is deprecated and may be removed at any time\n";
+
 #[test]
 fn compiler_options_select_the_kind_of_decorators() {
     let sandbox = Sandbox::new();
@@ -279,7 +285,10 @@ fn compiler_options_select_the_kind_of_decorators() {
     sandbox.write("main.ts", script);
     let run = |options: &str| {
         sandbox.write("deno.json", format!(r#"{{ "compilerOptions": {{ {options} }} }}"#));
-        sandbox.openkv(["main.ts"]).stdout()
+        let output = sandbox.openkv(["main.ts"]);
+        let warning = if options.contains("experimental") { DEPRECATED_DECORATORS } else { "" };
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), warning));
+        output.stdout
     };
     assert_eq!(run(""), "undefined object\n");
     assert_eq!(run(r#""emitDecoratorMetadata": true"#), "undefined object\n");

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use crate::modules::Server;
+use crate::registry::Registry;
 use crate::support::{Output, Sandbox, TIMEOUT, read_repository, repository};
 
 /// Uses everything that a variable may redirect, and prints a line for each.
@@ -26,6 +27,7 @@ const SCRIPT: &str = r#"
     await show("fetch", async () => await (await fetch(server + "/a.ts")).text());
     await show("import", async () => (await import(server + "/a.ts")).default);
     await show("jsr", async () => (await import(["jsr:", "@kv/tool@1"].join(""))).default);
+    await show("npm", async () => (await import(["npm:", "tool@1"].join(""))).default);
     const { hostname } = new URL(server);
     const secure = { hostname, port: Number(port), cert, key };
     const listener = Deno.listenTls(secure);
@@ -75,6 +77,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("COLORTERM", Text("truecolor"), &[]),
     ("DENO_AUTH_TOKENS", Text("secret@127.0.0.1"), &[]),
     ("DENO_CERT", Path(AUTHORITY), &[]),
+    ("DENO_CONDITIONS", Text("deno"), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),
@@ -100,11 +103,13 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("HTTP_PROXY", Host("http://"), &["set NotCapable"]),
     ("ICU_DATA", Path(""), &[]),
     ("ICU_TIMEZONE_FILES_DIR", Path(""), &[]),
+    ("INIT_CWD", Path(""), &[]),
     ("JSR_URL", Host("http://"), &[]),
     ("LD_LIBRARY_PATH", Path(""), &["run NotCapable"]),
     ("LD_PRELOAD", Path("secret"), &["run NotCapable"]),
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NO_COLOR", Text(""), &[]),
+    ("NPM_CONFIG_REGISTRY", Host("http://"), &[]),
     ("NO_PROXY", Text("*"), &[]),
     ("OPENKV_FAKE", Text("delay=0..1"), &[]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Host("http://"), &[]),
@@ -175,7 +180,8 @@ fn printed(sandbox: &Sandbox, server: &Server, name: &str, value: &str) -> Vec<S
     openkv.args(["main.ts", name, value, &server.url, &port.to_string()]);
     remove_variables(&mut openkv);
     let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
-    openkv.env("PATH", path).env("TMPDIR", &own).env("JSR_URL", &server.url).env("DENO_TLS_CA_STORE", "system");
+    openkv.env("PATH", path).env("TMPDIR", &own).env("JSR_URL", &server.url);
+    openkv.env("NPM_CONFIG_REGISTRY", &server.url).env("DENO_TLS_CA_STORE", "system");
     let output = output(openkv);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{name}: {stderr}");
@@ -192,15 +198,22 @@ fn changed_variable_grants_no_access() {
     let module = "export default 'code';";
     let manifest = r#"{ "exports": { ".": "./mod.ts" }, "manifest": { "/mod.ts": { "size": 22,
         "checksum": "sha256-4aed4e83eecd95dfeff739008580c7a02469a384095fb869e7302188de5b414d" } } }"#;
-    let server = Server::start(&[
+    let registry = Registry::start();
+    let package = serde_json::json!({ "name": "tool", "version": "1.0.0", "type": "module", "main": "main.js" });
+    registry.publish(package, &[("main.js", module)]);
+    let server = &registry.server;
+    for (path, content) in [
         ("/a.ts", module),
         ("/@kv/tool/meta.json", r#"{ "versions": { "1.0.0": {} } }"#),
         ("/@kv/tool/1.0.0_meta.json", manifest),
         ("/@kv/tool/1.0.0/mod.ts", module),
-    ]);
+    ] {
+        server.put(path, content);
+    }
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     other.set_nonblocking(true).unwrap();
-    let usual = printed(&sandbox(), &server, "OPENKV_UNUSED", "value");
+    let usual = printed(&sandbox(), server, "OPENKV_UNUSED", "value");
+    assert!(usual.contains(&"npm code".into()), "{usual:?}");
     for (name, elsewhere, changes) in VARIABLES {
         let sandbox = sandbox();
         let value = match elsewhere {
@@ -208,7 +221,7 @@ fn changed_variable_grants_no_access() {
             Host(scheme) => format!("{scheme}{}", other.local_addr().unwrap()),
             Text(text) => (*text).into(),
         };
-        let actual = printed(&sandbox, &server, name, &value);
+        let actual = printed(&sandbox, server, name, &value);
         let differing = actual.iter().zip(&usual).filter(|(actual, usual)| actual != usual);
         let changed: Vec<_> = differing.map(|(actual, _)| actual.as_str()).collect();
         assert_eq!((changed.as_slice(), actual.len()), (*changes, usual.len()), "{name}");

@@ -167,7 +167,7 @@ fn flags_without_effect_are_accepted() {
     for flags in [
         &["--no-check", "--no-check=remote"][..],
         &["--unstable", "--unstable-kv", "--unstable-net", "--unstable-temporal"],
-        &["--node-modules-dir", "--node-modules-linker", "hoisted", "--no-npm", "--allow-scripts=npm:a,npm:b"],
+        &["--node-modules-dir=manual", "--node-modules-linker", "hoisted", "--no-npm", "--allow-scripts=npm:a,npm:b"],
         &["--no-code-cache", "--use-env-proxy", "-L", "debug", "-q"],
         &[
             "--cached-only",
@@ -195,7 +195,6 @@ fn unsupported_flags_are_rejected() {
         ("run", "--inspect-brk=127.0.0.1:9229"),
         ("run", "--coverage=directory"),
         ("run", "--preload=main.ts"),
-        ("run", "--vendor"),
         ("run", "-P"),
         ("eval", "--inspect-wait"),
         ("test", "--watch"),
@@ -233,6 +232,9 @@ fn invalid_flags_are_one_error_message() {
         (&["completions", "nosh"], 2, "error: invalid value 'nosh' for '<SHELL>'"),
         (&["test", "--filter=/[/"], 2, "error: invalid value '/[/' for '--filter <TEXT>': regex parse error"),
         (&["test", "--fail-fast=0"], 2, "error: invalid value '0' for '--fail-fast[=<NUMBER>]'"),
+        (&["run", "--node-modules-dir=a", "main.ts"], 2, "error: invalid value 'a' for '--node-modules-dir"),
+        (&["run", "--min-dep-age=a", "main.ts"], 2, "error: invalid value 'a' for '--min-dep-age <AGE>'"),
+        (&["run", "--allow-scripts=jsr:@a/b", "main.ts"], 2, "error: invalid value 'jsr:@a/b' for '--allow-scripts"),
         (&["test", "--reporter=tap"], 2, "error: invalid value 'tap' for '--reporter <KIND>'"),
     ] {
         let output = sandbox.openkv(args);

@@ -21,11 +21,14 @@ mod hostile;
 mod interop;
 mod lockfile;
 mod modules;
+mod npm;
 mod permissions;
 mod processes;
+mod registry;
 #[cfg(feature = "connect")]
 mod remote;
 mod repl;
+mod resolution;
 mod rust_values;
 #[cfg(feature = "connect")]
 mod serve;

@@ -10,7 +10,7 @@ use crate::support::{Output, Sandbox};
 /// A server of modules, which records the paths of requests.
 pub struct Server {
     pub url: String,
-    files: Arc<Mutex<HashMap<String, String>>>,
+    files: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -33,11 +33,11 @@ impl Server {
         server
     }
 
-    pub fn put(&self, path: &str, text: &str) {
-        self.files.lock().unwrap().insert(path.into(), text.into());
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.files.lock().unwrap().insert(path.into(), content.as_ref().to_vec());
     }
 
-    /// Returns the sorted paths of the requests since the last call. Requests to a proxy have URLs.
+    /// Returns the sorted paths of the requests since the last call, each with the token that was sent. Requests to a proxy have URLs.
     pub fn requests(&self) -> Vec<String> {
         let mut requests = std::mem::take(&mut *self.requests.lock().unwrap());
         requests.sort();
@@ -46,19 +46,27 @@ impl Server {
 }
 
 /// Handles the requests of one connection. A file with the text `-> PATH` is a redirect.
-fn serve(stream: TcpStream, files: &Mutex<HashMap<String, String>>, requests: &Mutex<Vec<String>>) {
+fn serve(stream: TcpStream, files: &Mutex<HashMap<String, Vec<u8>>>, requests: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(request)) = lines.next() {
-        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let mut token = String::new();
+        while let Some(Ok(line)) = lines.next().filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty())) {
+            if let Some((_, value)) =
+                line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            {
+                token = format!(" {value}");
+            }
+        }
         let path = request.split(' ').nth(1).unwrap().to_owned();
-        let text = files.lock().unwrap().get(&path).cloned();
-        requests.lock().unwrap().push(path);
-        let head = match text.as_deref().map(|text| text.strip_prefix("-> ").ok_or(text)) {
-            Some(Ok(to)) => format!("302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
-            Some(Err(text)) => format!("200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()),
-            None => "404 Not Found\r\ncontent-length: 0\r\n\r\n".into(),
+        let content = files.lock().unwrap().get(&path).cloned();
+        requests.lock().unwrap().push(path + &token);
+        let (head, body) = match content.as_deref().map(|content| content.strip_prefix(b"-> ").ok_or(content)) {
+            Some(Ok(to)) => (format!("302 Found\r\nlocation: {}", String::from_utf8_lossy(to)), &b""[..]),
+            Some(Err(content)) => ("200 OK".into(), content),
+            None => ("404 Not Found".into(), &b""[..]),
         };
-        if (&stream).write_all(format!("HTTP/1.1 {head}").as_bytes()).is_err() {
+        let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len());
+        if (&stream).write_all(&[head.as_bytes(), body].concat()).is_err() {
             return;
         }
     }
@@ -133,8 +141,12 @@ fn workspace_member_inherits_from_the_root() {
 
     sandbox.write("deno.json", r#"{ "compilerOptions": { "jsx": "vue" }, "workspace": ["./one"] }"#);
     let error = sandbox.openkv(["one/main.tsx"]).stderr();
-    let file = format!("\"compilerOptions\" of file://{}", sandbox.path("deno.json").display());
-    assert!(error.contains(&file), "{error}");
+    let expected = format!(
+        "error: Unsupported 'jsx' compiler option value 'vue'. Supported: 'react-jsx', 'react-jsxdev', 'react', 'precompile'\n  \
+         at file://{}\n",
+        sandbox.path("deno.json").display()
+    );
+    assert_eq!(error, expected, "as on Deno");
 }
 
 #[test]
@@ -420,18 +432,16 @@ fn jsr_packages_are_resolved_by_version() {
     let locked = std::fs::read_to_string(sandbox.path("deno.lock")).unwrap();
     assert!(locked.contains(r#""jsr:@kv/tool@1": "1.2.0""#), "{locked}");
 
-    server.put("/@kv/tool/1.2.0/mod.ts", &module.replace("tool", "evil"));
+    server.put("/@kv/tool/1.2.0/mod.ts", module.replace("tool", "evil"));
     let error = run(&sandbox, &["--env-file", "--no-lock", "--reload"]).stderr();
     assert!(error.contains("Integrity check failed"), "{error}");
 }
 
 #[test]
-fn node_modules_and_npm_packages_are_rejected() {
+fn node_modules_are_rejected() {
     let sandbox = Sandbox::new();
     let error = sandbox.run("import fs from 'node:fs';").stderr();
     assert!(error.starts_with("error: \"node:fs\" is a module of Node.js, which OpenKV does not have\n"), "{error}");
-    let error = sandbox.run("import chalk from 'npm:chalk@5';").stderr();
-    assert!(error.starts_with("error: \"npm:chalk@5\" is a package of npm, which OpenKV does not load"), "{error}");
 }
 
 #[test]
@@ -440,7 +450,7 @@ fn unmapped_import_suggests_a_specifier() {
     for (import, message) in [
         (
             "chalk",
-            "Import \"chalk\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import a module by its URL, such as \"https://esm.sh/chalk\"",
+            "Import \"chalk\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import \"npm:chalk\"",
         ),
         (
             "@std/path",

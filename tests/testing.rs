@@ -176,6 +176,12 @@ fn modules_are_found_by_their_names() {
     let url = format!("file://{}", sandbox.path("other.ts").display());
     assert_eq!(found(&[&url]), "other.ts");
     assert_eq!(found(&["--permit-no-files", "empty"]), "");
+    sandbox.write("vendor/x_test.ts", "Deno.test('x', () => {});");
+    assert_eq!(
+        found(&["--ignore=directory,__tests__", "."]),
+        "a_test.ts b.test.js c_test.tsx test.mjs vendor/x_test.ts"
+    );
+    assert_eq!(found(&["--vendor", "--ignore=directory,__tests__", "."]), "a_test.ts b.test.js c_test.tsx test.mjs");
 
     for (args, message) in [
         (&["empty"][..], "error: No test modules found\n"),

@@ -23,6 +23,7 @@ const os = core.loadExtScript("ext:deno_os/30_os.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 
 const fs = lazyScript("ext:deno_fs/30_fs.js");
+const http = lazyScript("ext:deno_http/01_http.js");
 const httpClient = lazyScript("ext:deno_fetch/22_http_client.js");
 const io = lazyScript("ext:deno_io/12_io.js");
 const net = lazyScript("ext:deno_net/01_net.js");
@@ -81,6 +82,7 @@ export const deno = {
   gid: os.gid,
   hostname: os.hostname,
   inspect: console.inspect,
+  isatty: (rid: number) => core.isTerminal(rid),
   loadavg: os.loadavg,
   memoryUsage() {
     op_runtime_memory_usage(usage);
@@ -155,11 +157,21 @@ core.defineGlobalProperties(deno, {
     "writeTextFile",
     "writeTextFileSync",
   ]),
+  ...lazyProperties(http, ["serveHttp"]),
   ...lazyProperties(httpClient, ["HttpClient", "createHttpClient"]),
   ...lazyProperties(io, ["SeekMode", "stderr", "stdin", "stdout"]),
   ...lazyProperties(net, ["connect", "listen", "resolveDns"]),
   listenDatagram: propWritableLazyLoaded((listen: Module) => listen, listenDatagram),
-  ...lazyProperties(process, ["ChildProcess", "Command", "kill", "spawn", "spawnAndWait", "spawnAndWaitSync"]),
+  ...lazyProperties(process, [
+    "ChildProcess",
+    "Command",
+    "Process",
+    "kill",
+    "run",
+    "spawn",
+    "spawnAndWait",
+    "spawnAndWaitSync",
+  ]),
   ...lazyProperties(serve, ["serve"]),
   ...lazyProperties(signals, ["addSignalListener", "removeSignalListener"]),
   ...lazyProperties(tls, ["connectTls", "listenTls", "startTls"]),

@@ -39,6 +39,7 @@ export const core: {
   /** Returns the state of a promise, as a number, and its result or rejection reason. */
   getPromiseDetails<T>(promise: Promise<T>): [state: number, result: T];
   isNativeError(value: unknown): boolean;
+  isTerminal(rid: number): boolean;
   loadExtScript(specifier: string): Untyped;
   print(text: string, toStderr: boolean): void;
   propGetterOnly(get: () => unknown): PropertyDescriptor;

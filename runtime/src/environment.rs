@@ -2,12 +2,12 @@
 //! must not gain access to files or hosts by that.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
-use deno_core::url::Url;
 use sys_traits::impls::RealSys;
 
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
@@ -26,12 +26,12 @@ pub(crate) struct Environment {
     /// The certificates that the system trusts, if `DENO_TLS_CA_STORE` includes them. `SSL_CERT_FILE` and `SSL_CERT_DIR` locate
     /// them.
     pub system_certificates: Option<SystemCertificates>,
-    /// The URL in `JSR_URL`.
-    pub jsr_url: Option<Url>,
     /// The tokens in `DENO_AUTH_TOKENS`.
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
     pub use_cgroups: bool,
+    /// All variables, for child processes that are not started by the script.
+    pub variables: Vec<(OsString, OsString)>,
     /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
 }
@@ -52,9 +52,9 @@ impl Environment {
             certificate_file: non_empty("DENO_CERT"),
             system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
             certificate_stores,
-            jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
+            variables: env::vars_os().collect(),
             proxies: Proxies(proxies().collect()),
         }
     }

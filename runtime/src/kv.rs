@@ -20,9 +20,9 @@ impl StorageKey {
         Self(url.to_string())
     }
 
-    /// Returns the key of all scripts of a project: the URL of its configuration file.
-    pub fn of_project(project: &Project) -> Self {
-        Self(project.url.to_string())
+    /// Returns the key of all scripts of a project: the URL of its configuration file, if it has one.
+    pub fn of_project(project: &Project) -> Option<Self> {
+        project.url.as_ref().map(|url| Self(url.to_string()))
     }
 
     /// Returns the key of all scripts whose location has the same origin.

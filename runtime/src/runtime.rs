@@ -18,7 +18,7 @@ use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::extensions::{self, extensions};
 use crate::heap;
-use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
+use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
@@ -55,8 +55,8 @@ pub struct Options {
     pub main_media_type: Option<MediaType>,
     /// How modules are resolved and loaded.
     pub modules: ModuleOptions,
-    /// The configuration file in use.
-    pub project: Option<Project>,
+    /// The workspace of the main module.
+    pub project: Project,
     /// Whether not to log downloads.
     pub quiet: bool,
     /// `Deno.args`.
@@ -82,7 +82,7 @@ pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
     exit_code: ExitCode,
-    decorators: Decorators,
+    loader: GraphLoader,
     hooks: Hooks,
 }
 
@@ -140,25 +140,23 @@ impl Runtime {
     pub fn new(options: Options) -> Result<Self, CoreError> {
         let user_agent = format!("Deno/{DENO_VERSION}");
         let blobs = BlobStore::default_arc();
-        let decorators = options.project.as_ref().map(Project::decorators).unwrap_or_default();
-        let loader = GraphLoader::new(
-            options.modules,
-            options.project,
-            FetcherOptions {
-                main: MainModule {
-                    url: options.main_module.clone(),
-                    text: options.main_text,
-                    media_type: options.main_media_type,
-                },
-                certificates: options.certificates.clone(),
-                blobs: blobs.clone(),
-                permissions: options.permissions.clone(),
-                quiet: options.quiet,
-                user_agent: user_agent.clone(),
+        let loader = GraphLoader::new(LoaderOptions {
+            main: MainModule {
+                url: options.main_module.clone(),
+                text: options.main_text,
+                media_type: options.main_media_type,
             },
-        );
+            modules: options.modules,
+            project: options.project,
+            unstable: options.unstable,
+            certificates: options.certificates.clone(),
+            blobs: blobs.clone(),
+            permissions: options.permissions.clone(),
+            quiet: options.quiet,
+            user_agent: user_agent.clone(),
+        })?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(loader)),
+            module_loader: Some(Rc::new(loader.clone())),
             create_params: heap::create_params(),
             extensions: extensions(),
             startup_snapshot: Some(SNAPSHOT),
@@ -235,7 +233,7 @@ impl Runtime {
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, decorators, hooks })
+        Ok(Self { js, main_module: options.main_module, exit_code, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -301,9 +299,9 @@ impl Runtime {
         &self.main_module
     }
 
-    /// Returns how decorators are transpiled in the modules of the script.
-    pub(crate) fn decorators(&self) -> Decorators {
-        self.decorators
+    /// Returns how decorators are transpiled in the main module.
+    pub(crate) fn decorators(&self) -> Result<Decorators, CoreError> {
+        Ok(self.loader.decorators(&self.main_module)?)
     }
 
     /// Returns a function of the test runner. See `js/runtime/testing/mod.ts`.
@@ -397,6 +395,6 @@ mod tests {
         let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // Called by Deno's crates under this name.
-        assert_eq!(other, ["op_set_raw"]);
+        assert_eq!(other, ["op_http_start", "op_set_raw"]);
     }
 }

@@ -18,7 +18,6 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("bare-node-builtins", Refused("OpenKV has no Node.js modules")),
     ("broadcast-channel", Always),
     ("bundle", Refused("OpenKV has no Deno.bundle")),
-    // npm packages are not loaded, wherever they are installed.
     ("byonm", Always),
     ("cron", Refused("OpenKV has no Deno.cron")),
     ("detect-cjs", Refused("CommonJS modules are not loaded: write an ES module")),
@@ -33,11 +32,11 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("no-legacy-abort", OnRequest),
     // Has no effect on Deno either.
     ("node-globals", Always),
-    ("npm-lazy-caching", Always),
+    ("npm-lazy-caching", OnRequest),
     ("otel", Refused("telemetry is not exported")),
     ("process", Always),
     ("raw-imports", Always),
-    ("sloppy-imports", Refused("write the whole file name with its extension in the import")),
+    ("sloppy-imports", OnRequest),
     ("subdomain-wildcards", Always),
     ("temporal", Always),
     // Configures the type checker, which OpenKV lacks.
@@ -60,6 +59,10 @@ pub struct Unstable {
     pub unsafe_proto: bool,
     /// Whether `Deno.serve` leaves the signal of a request alone after its response is complete, instead of aborting it.
     pub no_legacy_abort: bool,
+    /// Whether only those packages of npm are installed that modules have imported.
+    pub npm_lazy_caching: bool,
+    /// Whether imports may leave out the extensions of files, or name directories.
+    pub sloppy_imports: bool,
 }
 
 impl<'a> FromIterator<&'a str> for Unstable {
@@ -67,6 +70,8 @@ impl<'a> FromIterator<&'a str> for Unstable {
         names.into_iter().fold(Self::default(), |unstable, name| Self {
             unsafe_proto: unstable.unsafe_proto || name == "unsafe-proto",
             no_legacy_abort: unstable.no_legacy_abort || name == "no-legacy-abort",
+            npm_lazy_caching: unstable.npm_lazy_caching || name == "npm-lazy-caching",
+            sloppy_imports: unstable.sloppy_imports || name == "sloppy-imports",
         })
     }
 }

@@ -177,3 +177,17 @@ await test("import.meta has the location of the module", () => {
   equal([filename, `${dirname}/process.ts`], [new URL(url).pathname, new URL(url).pathname]);
   equal([resolve("./a.ts"), resolve("https://a.example/b")], [new URL("a.ts", url).href, "https://a.example/b"]);
 });
+
+await test("functions that Deno 2 has without types still work", async () => {
+  // deno-lint-ignore no-explicit-any
+  const { Process, isatty, run } = Deno as any;
+  const child = run({ cmd: ["cat"], stdin: "piped", stdout: "piped" });
+  equal([child instanceof Process, child.pid > 0], [true, true]);
+  await child.stdin.write(new TextEncoder().encode("echo"));
+  child.stdin.close();
+  equal(new TextDecoder().decode(await child.output()), "echo");
+  equal(await child.status(), { success: true, code: 0 });
+  child.close();
+  throwsAtOnce(() => run({ cmd: ["/missing"] }), "NotFound", "No such file or directory (os error 2)");
+  equal(typeof isatty(0), "boolean");
+});

@@ -356,3 +356,21 @@ await test("a server on a Unix socket", async () => {
   await server.shutdown();
   Deno.removeSync(path.replace("/socket", ""), { recursive: true });
 });
+
+await test("a connection is served request by request", async () => {
+  // deno-lint-ignore no-explicit-any
+  const { serveHttp } = Deno as any;
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const { request, respondWith } of serveHttp(await listener.accept())) {
+      await respondWith(new Response(`${request.method} ${await request.text()}`, { status: 201 }));
+    }
+  })();
+  const url = `http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}/`;
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  const response = await fetch(url, { method: "POST", body: "body", client });
+  equal([response.status, await response.text()], [201, "POST body"]);
+  client.close();
+  await serving;
+  listener.close();
+});

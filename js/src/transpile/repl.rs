@@ -3,12 +3,12 @@
 use deno_ast::diagnostics::Diagnostic;
 use deno_ast::swc::parser::error::SyntaxError;
 use deno_ast::{
-    EmitOptions, FoldProgramError, LexedItem, ParseDiagnostic, ParsedSource, SourceMapOption, StartSourcePos,
-    TokenOrComment, TranspileError, TranspileOptions,
+    EmitOptions, FoldProgramError, JsxClassicOptions, JsxRuntime, LexedItem, ParseDiagnostic, ParsedSource,
+    SourceMapOption, StartSourcePos, TokenOrComment, TranspileError, TranspileOptions,
 };
 
 use super::extension::parse;
-use super::{CompilerOptions, Decorators, MediaType, ModuleSpecifier};
+use super::{Decorators, MediaType, ModuleSpecifier};
 
 /// The reason why input of the REPL could not be transpiled.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +36,8 @@ pub fn is_incomplete(text: &str) -> bool {
 /// # Errors
 /// The text cannot be parsed or transpiled.
 pub fn transpile_input(text: &str, decorators: Decorators) -> Result<String, InputError> {
-    let options = CompilerOptions { decorators, ..CompilerOptions::default() };
-    let options = TranspileOptions { var_decl_imports: true, ..options.transpile_options() };
+    let jsx = Some(JsxRuntime::Classic(JsxClassicOptions::default()));
+    let options = TranspileOptions { decorators, jsx, var_decl_imports: true, ..TranspileOptions::default() };
     let emit = EmitOptions { source_map: SourceMapOption::None, ..EmitOptions::default() };
     let starts_as_object = text.trim_start().starts_with('{') && !text.trim_end().ends_with(';');
     let object = starts_as_object.then(|| parse_input(&format!("({text}\n)")).ok()).flatten();

@@ -10,7 +10,7 @@ use openkv::{Certificates, Config, Lock, ModuleOptions};
 use openkv_js::transpile::MediaType;
 
 use super::arguments::{list, maybe_list, one, optional, switch};
-use super::permissions;
+use super::{npm, permissions};
 
 /// The flags of every command that runs scripts.
 pub(crate) struct RuntimeFlags {
@@ -30,26 +30,21 @@ pub(crate) struct RuntimeFlags {
     pub certificates: Certificates,
 }
 
-/// Flags of Deno that have no effect, because OpenKV lacks what they configure: npm packages, type checking, a code cache, a
-/// log.
-const ACCEPTED: [&str; 7] =
-    ["allow-scripts", "no-check", "no-clear-screen", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+/// Flags of Deno that have no effect, because OpenKV lacks what they configure: type checking, a code cache, a log.
+const ACCEPTED: [&str; 4] = ["no-check", "no-clear-screen", "no-code-cache", "use-env-proxy"];
 
 /// Flags of Deno that would change the behaviour or the output, but are not supported.
-const UNSUPPORTED: [(&str, Option<char>, &str); 15] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 12] = [
     ("check", None, "types are not checked: run `deno check`"),
-    ("conditions", None, "npm packages are not loaded"),
     ("coverage", None, "coverage is not collected"),
     ("hmr", None, "files are not watched"),
     ("inspect", None, "OpenKV has no debugger"),
     ("inspect-brk", None, "OpenKV has no debugger"),
     ("inspect-publish-uid", None, "OpenKV has no debugger"),
     ("inspect-wait", None, "OpenKV has no debugger"),
-    ("min-dep-age", None, "versions are not selected by age: pin them with a lock file"),
     ("permission-set", Some('P'), "pass the permissions on the command line"),
     ("preload", None, "import the file in the script"),
     ("require", None, "CommonJS modules are not loaded"),
-    ("vendor", None, "remote modules are stored in the cache only"),
     ("watch", None, "files are not watched"),
     ("watch-exclude", None, "files are not watched"),
 ];
@@ -97,6 +92,7 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again (all, or those listed)"))
         .arg(switch("cached-only").help("Load remote modules from the cache only"))
         .arg(switch("no-remote").help("Do not load remote modules"))
+        .args(npm::flags())
         .arg(
             one("lock", "FILE")
                 .num_args(0..=1)
@@ -120,11 +116,12 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(switch("unstable").hide(true))
         .args(FEATURES.map(|(name, _)| {
             let flag = unstable_flag(name);
-            Arg::new(flag.clone()).long(flag).action(ArgAction::SetTrue).hide(true)
+            // As on Deno, this one has a short name, too.
+            let alias = (name == "sloppy-imports").then_some(name);
+            Arg::new(flag.clone()).long(flag).aliases(alias).action(ArgAction::SetTrue).hide(true)
         }))
         .args(ACCEPTED.map(optional))
         .arg(one("log-level", "LEVEL").short('L').value_parser(["trace", "debug", "info"]).hide(true))
-        .arg(one("node-modules-linker", "MODE").hide(true))
 }
 
 impl RuntimeFlags {
@@ -153,6 +150,7 @@ impl RuntimeFlags {
             no_remote: matches.get_flag("no-remote"),
             lock,
             frozen: matches.remove_one("frozen"),
+            ..npm::read(matches)
         };
         let certificates = Certificates {
             file: matches.remove_one("cert"),

@@ -60,18 +60,17 @@ pub(super) fn current_directory() -> Result<PathBuf, String> {
 
 /// Returns the options of a runtime with these flags.
 pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>) -> Result<Options, String> {
-    let project = Project::of(&main_module, &flags.modules.config).map_err(|error| error.to_string())?;
-    let storage_key = match (&flags.location, &project) {
-        (Some(location), _) => StorageKey::of_location(location),
-        (None, Some(project)) => StorageKey::of_project(project),
-        (None, None) => StorageKey::of_main_module(&main_module),
+    let project = Project::of(&main_module, &flags.modules).map_err(|error| error.to_string())?;
+    let storage_key = match &flags.location {
+        Some(location) => StorageKey::of_location(location),
+        None => StorageKey::of_project(&project).unwrap_or_else(|| StorageKey::of_main_module(&main_module)),
     };
     let permissions = permissions::from_options(&with_import_hosts(&flags.permissions, &main_module))
         .map_err(|error| error.to_string())?;
-    if let Some(project) = project.as_ref().filter(|_| !flags.quiet) {
-        warn_of_unknown_features(project);
+    if !flags.quiet {
+        warn_of_unknown_features(&project);
     }
-    let configured = project.iter().flat_map(|project| &project.unstable).map(String::as_str);
+    let configured = project.unstable.iter().map(String::as_str);
     let unstable = flags.unstable.iter().copied().chain(configured).collect();
     Ok(Options {
         main_module,
@@ -95,11 +94,11 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
 fn warn_of_unknown_features(project: &Project) {
     static WARNING: Once = Once::new();
     let unknown: Vec<_> = project.unstable.iter().filter(|name| support(name).is_none()).collect();
-    if !unknown.is_empty() {
+    if let (Some(file), false) = (&project.url, unknown.is_empty()) {
         WARNING.call_once(|| {
             for name in unknown {
                 let warning = deno_terminal::colors::yellow("Warning");
-                eprintln!("{warning} Unknown unstable feature '{name}' in {}", project.url);
+                eprintln!("{warning} Unknown unstable feature '{name}' in {file}");
             }
         });
     }

@@ -8,6 +8,7 @@ mod env_file;
 mod eval;
 mod flags;
 mod launch;
+mod npm;
 mod outcome;
 mod permissions;
 mod repl;

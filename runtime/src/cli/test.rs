@@ -172,17 +172,15 @@ impl Test {
     /// Merges the configuration file of the current directory into the options. Returns the modules.
     fn configure(&mut self) -> Result<Vec<Url>, String> {
         let current = launch::current_directory()?;
-        let project = Project::of_directory(&current, &self.flags.modules.config).map_err(|error| error.to_string())?;
+        let project = Project::of_directory(&current, &self.flags.modules).map_err(|error| error.to_string())?;
         let mut named = Paths { base: current.clone(), paths: self.paths.clone() };
-        let mut ignored = vec![Paths { base: current, paths: self.ignored.clone() }];
-        if let Some(project) = project {
-            let base = project.directory();
+        let vendored = project.vendor_directory().map(|vendored| vendored.display().to_string());
+        let vendored = Paths { base: current.clone(), paths: vendored.into_iter().collect() };
+        let mut ignored = vec![vendored, Paths { base: current, paths: self.ignored.clone() }];
+        if let (Some(url), Some(base)) = (&project.url, project.directory()) {
             let test = project.test;
             if test.permissions.is_some() && !self.flags.has_permissions() {
-                return Err(format!(
-                    "permissions for tests in {} are not supported: pass them on the command line",
-                    project.url
-                ));
+                return Err(format!("permissions for tests in {url} are not supported: pass them on the command line"));
             }
             self.options.sanitize_ops |= test.sanitize_ops;
             self.options.sanitize_resources |= test.sanitize_resources;

@@ -3,6 +3,7 @@
 
 pub(crate) mod env;
 mod fs_watch;
+mod http;
 mod permissions;
 pub(crate) mod terminal;
 pub(crate) mod testing;
@@ -28,6 +29,8 @@ deno_core::extension!(
     ops = [
         fs_watch::op_openkv_fs_watch_next,
         fs_watch::op_openkv_fs_watch_open,
+        // Named by deno_http, which calls it.
+        http::op_http_start,
         op_openkv_parent_process,
         permissions::op_openkv_permission,
         terminal::op_openkv_console_size,

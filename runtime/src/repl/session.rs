@@ -14,6 +14,7 @@ use deno_core::{
     InspectorMsg, InspectorMsgKind, InspectorSessionKind, JsRuntimeInspector, LocalInspectorSession,
     PollEventLoopOptions,
 };
+use openkv_js::transpile::Decorators;
 use tokio::sync::mpsc;
 
 use super::print::print;
@@ -34,6 +35,7 @@ pub(super) struct Session {
     last_call: i32,
     /// The inspector's reference to the functions of `js/runtime/repl.ts`.
     functions: Value,
+    decorators: Decorators,
     pub runtime: Runtime,
 }
 
@@ -88,7 +90,8 @@ impl Session {
         let receive = move |message| receiver.borrow_mut().add(message);
         let kind = InspectorSessionKind::NonBlocking { wait_for_disconnect: false };
         let inspector = JsRuntimeInspector::create_local_session(runtime.js().inspector(), Box::new(receive), kind);
-        let mut session = Self { inspector, received, last_call: 0, functions: Value::Null, runtime };
+        let decorators = runtime.decorators()?;
+        let mut session = Self { inspector, received, last_call: 0, functions: Value::Null, decorators, runtime };
         // Enables notifications of exceptions.
         let _ = session.call("Runtime.enable", json!({}));
         let functions = session.call(
@@ -110,7 +113,7 @@ impl Session {
         text: &str,
         interrupts: &mut mpsc::UnboundedReceiver<()>,
     ) -> Result<String, String> {
-        let script = openkv_js::transpile::transpile_input(text, self.runtime.decorators())
+        let script = openkv_js::transpile::transpile_input(text, self.decorators.clone())
             .map_err(|error| format!("parse error: {error}"))?;
         let result = self.evaluate_script(&script, interrupts).await;
         if result.is_err() {

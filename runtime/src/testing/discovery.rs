@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use deno_core::url::Url;
 use glob::{MatchOptions, Pattern, PatternError};
 
+use crate::environment::Environment;
+
 /// The reason why the test modules could not be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -140,7 +142,8 @@ fn walk(directory: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<Pat
         let path = entry.path();
         // Links to directories are not followed, as they may form cycles.
         if entry.file_type().map_err(unreadable)?.is_dir() {
-            if !SKIPPED.iter().any(|name| entry.file_name() == *name) {
+            let is_cache = Environment::at_start().cache_directory.as_ref().is_ok_and(|cache| *cache == path);
+            if !is_cache && !SKIPPED.iter().any(|name| entry.file_name() == *name) {
                 walk(&path, is_wanted, found)?;
             }
         } else if is_wanted(&path) {
