@@ -43,7 +43,7 @@ const FAKE: &[Lack] = &[Lack {
 /// What a server of KV Connect cannot do, beyond that.
 const CONNECT: &[Lack] = &[Lack {
     script: "watch",
-    test: "raw gives an item for each write of a watched key",
+    test: "raw emits an item for each write of a watched key",
     reason: "the protocol sends the states of keys, and not their writes",
 }];
 

@@ -94,7 +94,10 @@ fn frozen_lock_file_refuses_new_packages() {
     assert!(error.contains("deno.lock\" lacks modules") && error.contains("--frozen=false"), "{error}");
     assert!(!sandbox.path("deno.lock").exists());
     let requests = registry.server.requests();
-    assert!(!requests.iter().any(|path| path.ends_with(".tgz")), "nothing is downloaded that is not locked: {requests:?}");
+    assert!(
+        !requests.iter().any(|path| path.ends_with(".tgz")),
+        "nothing is downloaded that is not locked: {requests:?}"
+    );
     registry.run(&sandbox, &[]).stdout();
     registry.run(&sandbox, &["--frozen"]).stdout();
 }

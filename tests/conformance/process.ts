@@ -188,6 +188,6 @@ await test("functions that Deno 2 has without types still work", async () => {
   equal(new TextDecoder().decode(await child.output()), "echo");
   equal(await child.status(), { success: true, code: 0 });
   child.close();
-  throwsAtOnce(() => run({ cmd: ["/missing"] }), "NotFound", "No such file or directory (os error 2)");
+  throwsSync(() => run({ cmd: ["/missing"] }), "NotFound", "No such file or directory (os error 2)");
   equal(typeof isatty(0), "boolean");
 });
