@@ -7,7 +7,8 @@ use tokio::time::Instant;
 pub(crate) struct Backoff<'r> {
     random: &'r dyn Random,
     attempts: u32,
-    until: Instant,
+    start: Instant,
+    retry_for: Duration,
 }
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -15,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 impl<'r> Backoff<'r> {
     pub fn new(random: &'r dyn Random, retry_for: Duration) -> Self {
-        Self { random, attempts: 0, until: Instant::now() + retry_for }
+        Self { random, attempts: 0, start: Instant::now(), retry_for }
     }
 
     /// Waits before the next attempt, at least as long as the server asks for. Returns false, without waiting, if the delay would
@@ -24,7 +25,8 @@ impl<'r> Backoff<'r> {
         let most = FIRST.saturating_mul(1 << self.attempts.min(10)).min(LONGEST);
         let delay = most.mul_f64(0.5 + 0.5 * fraction(self.random)).max(at_least.unwrap_or_default());
         self.attempts += 1;
-        if Instant::now() + delay > self.until {
+        // The delay may be any number that the server sends.
+        if self.start.elapsed().saturating_add(delay) > self.retry_for {
             return false;
         }
         tokio::time::sleep(delay).await;
@@ -73,5 +75,11 @@ mod tests {
         assert!(!backoff.wait(Some(Duration::from_secs(2))).await);
         assert!(backoff.wait(None).await);
         assert_eq!(start.elapsed(), Duration::from_millis(2200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn extreme_durations_do_not_overflow() {
+        assert!(!Backoff::new(&Fixed(0), Duration::from_secs(3)).wait(Some(Duration::MAX)).await);
+        assert!(Backoff::new(&Fixed(0), Duration::MAX).wait(None).await);
     }
 }

@@ -9,15 +9,15 @@ use super::call::{Call, Decoded, Failure};
 use super::frames::Frames;
 use super::session::Session;
 use crate::wire::openkv::{Batch, BatchId, Dequeue, Finish, Start};
-use crate::wire::paths;
+use crate::wire::{Malformed, paths};
 
 /// Waits until messages are due, and claims them.
 pub(crate) async fn dequeue(session: Arc<Session>, limit: usize) -> Result<Vec<Delivery>> {
-    let message = Dequeue { limit: u32::try_from(limit).unwrap_or(u32::MAX) };
-    let call = Call::new(paths::DEQUEUE, &message);
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let call = Call::new(paths::DEQUEUE, &Dequeue { limit });
     let mut backoff = Backoff::new(&*session.options.random, session.options.retry_for);
     loop {
-        let failure = match claim(&session, &call).await {
+        let failure = match claim(&session, &call, limit).await {
             Ok(deliveries) => return Ok(deliveries),
             Err(failure) => failure,
         };
@@ -32,9 +32,13 @@ pub(crate) async fn dequeue(session: Arc<Session>, limit: usize) -> Result<Vec<D
     }
 }
 
-async fn claim(session: &Arc<Session>, call: &Call) -> Result<Vec<Delivery>, Failure> {
+async fn claim(session: &Arc<Session>, call: &Call, limit: u32) -> Result<Vec<Delivery>, Failure> {
     let mut frames = Frames::open(session, call).await?;
     let Batch { batch, messages } = frames.next().await?;
+    // An empty list would mean that the database is closed.
+    if messages.is_empty() || messages.len() > limit as usize {
+        return Err(frames.malformed(Malformed::Messages { found: messages.len(), limit }));
+    }
     let id = BatchId::try_from(&batch[..]).map_err(|malformed| frames.malformed(malformed))?;
     let (claims, released) = oneshot::channel();
     // The server holds the claims for as long as the stream is open.

@@ -1,4 +1,6 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openkv_engine::{Entry, Error, Key, WatchEvent};
 use tokio::sync::mpsc;
@@ -14,6 +16,9 @@ use crate::wire::{datapath, paths};
 
 /// A change of the watched keys, or the error that ends the watch.
 pub(crate) type Event = Result<WatchEvent, Error>;
+
+/// How long a server may take to send the initial state. Writes to the keys wait for it.
+const INITIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A watch of keys, which reconnects when its connection is lost.
 pub(crate) struct Watcher {
@@ -78,7 +83,7 @@ impl Watcher {
     }
 
     /// Waits until it is time to reconnect, and sends pending entries meanwhile.
-    async fn wait(&mut self, backoff: &mut Backoff<'_>, at_least: Option<std::time::Duration>) -> bool {
+    async fn wait(&mut self, backoff: &mut Backoff<'_>, at_least: Option<Duration>) -> bool {
         let wait = backoff.wait(at_least);
         tokio::pin!(wait);
         loop {
@@ -97,8 +102,12 @@ impl Watcher {
             Err(failure) => return failure,
         };
         let mut watched = Watched::new(self.keys);
+        let mut initial_timeout = pin!(tokio::time::sleep(INITIAL_TIMEOUT));
         loop {
             let output: datapath::WatchOutput = tokio::select! {
+                () = &mut initial_timeout, if !*was_reached => {
+                    return self.session.timed_out(&self.call, INITIAL_TIMEOUT);
+                }
                 output = frames.next() => match output {
                     Ok(output) => output,
                     Err(failure) => return failure,

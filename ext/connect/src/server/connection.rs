@@ -36,6 +36,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval of HTTP/2 pings, and their timeout.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The maximum length of the head of an HTTP/1.1 request, in bytes. It is not counted in `memory.rs`.
+const HEAD: usize = 64 * 1024;
+
 /// The flow-control windows and the send buffer of an HTTP/2 connection, in bytes.
 const WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
@@ -168,7 +171,7 @@ where
 
 fn builder(options: &Options) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())

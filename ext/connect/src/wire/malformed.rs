@@ -61,6 +61,14 @@ pub enum Malformed {
         /// How many were requested.
         limit: u32,
     },
+    /// A batch has no messages, or more than were requested.
+    #[error("a batch has {found} messages instead of 1 to {limit}")]
+    Messages {
+        /// How many messages the batch has.
+        found: usize,
+        /// How many were requested.
+        limit: u32,
+    },
     /// The first output of a watch reports a key as unchanged.
     #[error("the first output of a watch lacks the state of a key")]
     FirstOutput,

@@ -129,7 +129,13 @@ async fn claiming_stops_when_closed_or_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn malformed_batches_and_failures_are_errors() {
-    for bytes in [frame_of(&Batch { batch: vec![1], messages: vec![vec![1]] }), vec![255; 8].into()] {
+    let malformed = [
+        frame_of(&Batch { batch: vec![1], messages: vec![vec![1]] }),
+        vec![255; 8].into(),
+        batch(&[]),
+        batch(&[b"one".as_slice(); 1000]),
+    ];
+    for bytes in malformed {
         let fed = Fed::new();
         let database = fed.servers.opened().await;
         let claiming = database.dequeue();

@@ -212,3 +212,22 @@ async fn write_waits_for_the_initial_state_of_its_keys() {
     fed.servers.refuse(0);
     database.write(set("a")).await.unwrap().into_result().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn watch_without_an_initial_state_is_reconnected() {
+    let fed = Fed::new();
+    let database = fed.servers.opened().await;
+    let mut watch = watched(&database);
+    let write = database.write(set("a"));
+    let stream = fed.stream().await;
+    // Pings keep the stream open.
+    tokio::spawn(async move {
+        while stream.send(frame::PING.to_vec().into()).is_ok() {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    });
+    let commit = tokio::time::timeout(Duration::from_secs(600), write).await;
+    commit.expect("the write does not wait forever").unwrap().into_result().unwrap();
+    fed.stream().await.send(output(&[None, None])).unwrap();
+    assert_eq!(next(&mut watch).await, [None, None]);
+}

@@ -70,6 +70,18 @@ async fn unprocessed_write_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn extreme_retry_after_fails_the_write_only() {
+    let servers = Servers::other(|call| {
+        let extreme = || Reply::status(503, "busy").with("retry-after", &u64::MAX.to_string());
+        (call.path.ends_with(WRITE) && call.count == 0).then(extreme)
+    });
+    let database = servers.opened().await;
+    let message = message(database.write(set("a")).await);
+    assert!(message.ends_with("(status=503 Service Unavailable): busy"), "{message}");
+    database.write(set("a")).await.unwrap().into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_http2_stream_is_retried() {
     use openkv_connect::wire::Message;
 

@@ -38,6 +38,19 @@ async fn long_bodies_are_rejected() {
 }
 
 #[tokio::test]
+async fn long_heads_are_rejected() {
+    let running = start(options()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let head =
+        format!("GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(128 * 1024));
+    // The server may close the connection before it has received everything.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    assert!(!response.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&response));
+}
+
+#[tokio::test]
 async fn requests_beyond_the_memory_are_rejected() {
     let mut options = options();
     options.memory = 1 << 20;
