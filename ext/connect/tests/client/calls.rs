@@ -278,3 +278,27 @@ async fn extension_counts_and_deletes_on_the_server() {
     assert_eq!((write.checks.len(), write.mutations.len()), (5, 5));
     assert!(database.limits().deletions <= 10, "other servers accept no more checks in a write");
 }
+
+#[tokio::test(start_paused = true)]
+async fn deletion_ends_if_the_server_does_not_report_failed_checks() {
+    for (changed, deleted) in [("4", 2), ("0", 4), ("none", 5)] {
+        let changed = Key::from([changed]).into_bytes();
+        let servers = Servers::other(move |call| {
+            if call.path.ends_with("_read") {
+                return (call.count == 0).then(|| Reply::message(&read::encode_output(&values(5))));
+            }
+            if !call.path.ends_with("/atomic_write") {
+                return None;
+            }
+            let write = datapath::AtomicWrite::decode(call.body.clone()).unwrap();
+            let conflict = datapath::AtomicWriteOutput { status: 2, ..Default::default() };
+            match call.count {
+                20.. => Some(Reply::status(400, "too many writes")),
+                _ => write.checks.iter().any(|check| check.key == changed).then(|| Reply::message(&conflict)),
+            }
+        });
+        let database = servers.opened().await;
+        let all = Selector::prefix(&Key::new());
+        assert_eq!(database.delete_range(&all).await.unwrap(), deleted);
+    }
+}
