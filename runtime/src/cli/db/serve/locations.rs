@@ -1,4 +1,4 @@
-//! Where the databases are that `openkv db serve` opens.
+//! Opens the databases that `openkv db serve` serves.
 
 use std::path::Path;
 
@@ -7,31 +7,30 @@ use openkv_engine::{BoxFuture, Database};
 
 use super::super::common;
 
-/// A kind of place: returns the database that is opened, where a text names such a place. One that is a URL is of the first kind
-/// that knows it.
+/// Opens the database of a URL, or returns `None` if its backend does not support the URL.
 type Opener = fn(&str) -> Option<BoxFuture<Database>>;
 
-/// The kinds of URLs. A backend adds its own.
+/// The backends that open URLs, in the order of preference.
 const URLS: [Opener; 0] = [];
 
 /// Opens a database.
 ///
 /// # Errors
-/// Why it cannot be opened, for the user.
-pub(super) async fn open(place: &str) -> Result<Database, String> {
-    if let Some(opened) = URLS.iter().find_map(|opener| opener(place)) {
-        return opened.await.map_err(|error| format!("{place}: {error}"));
+/// A message for the user.
+pub(super) async fn open(location: &str) -> Result<Database, String> {
+    if let Some(opened) = URLS.iter().find_map(|opener| opener(location)) {
+        return opened.await.map_err(|error| format!("{location}: {error}"));
     }
-    let location = match place {
+    let target = match location {
         ":memory:" => Location::Memory,
         path if is_path(path) => Location::file(path),
-        url => return Err(format!("{url}: no backend opens such a URL")),
+        url => return Err(format!("{url}: no backend supports this URL")),
     };
-    // Nothing else is done meanwhile.
-    sqlite::open(location, sqlite::Options::default()).map_err(|error| common::explain(Path::new(place), &error))
+    // Blocking is fine: the server does not run yet.
+    sqlite::open(target, sqlite::Options::default()).map_err(|error| common::explain(Path::new(location), &error))
 }
 
-/// Whether a place is the path of a file.
-pub(super) fn is_path(place: &str) -> bool {
-    place != ":memory:" && !place.contains("://")
+/// Returns whether a location is the path of a file.
+pub(super) fn is_path(location: &str) -> bool {
+    location != ":memory:" && !location.contains("://")
 }
