@@ -1,7 +1,7 @@
-// Measures what scripts do with a database of a server:
+// Measures operations on a remote database:
 //   DENO_KV_ACCESS_TOKEN=TOKEN deno run -A --unstable-kv benches/remote.ts URL [MEASURES...]
-// Prints a line of JSON for each measure: its name, the operations done in a second, and how many were timed. The database should
-// hold nothing else.
+// Prints a line of JSON for each measure: its name, the operations per second, and the number of timed operations. The database
+// should be empty.
 import { expect, type Rate, repeat, some } from "./rate.ts";
 import { storeUsers, user, userKey } from "./users.ts";
 
@@ -22,15 +22,15 @@ const measures: Record<string, () => Promise<Rate>> = {
   "get-100-in-flight": () => inFlight((key) => kv.get(key)),
   /** 100 sets at a time. */
   "set-100-in-flight": () => inFlight((key, step) => kv.set(key, user(step))),
-  /** All users, in the batches of 100 that are the default. */
+  /** All users, in batches of the default size of 100. */
   "list": () => list(100),
   /** All users, in the largest batches. */
   "list-batch-500": () => list(500),
-  /** From a set of another connection to the item of a watch that shows it. */
+  /** From a set by another connection until a watch yields the value. */
   "watch": watch,
 };
 
-/** Awaits an operation for one key after the other. */
+/** Awaits an operation for one key after another. */
 function each(operation: (key: Deno.KvKey, step: number) => Promise<unknown>): Promise<Rate> {
   return repeat(10, async (step) => {
     for (const key of some(keys, 10, step)) expect(await operation(key, step) !== null);
@@ -69,5 +69,5 @@ for (const name of names.length > 0 ? names : Object.keys(measures)) {
   const { operations, milliseconds } = await measures[name]();
   console.log(JSON.stringify({ name, perSecond: operations / milliseconds * 1000, count: operations }));
 }
-// A watch may keep the process otherwise.
+// Otherwise, a watch may keep the process alive.
 Deno.exit();

@@ -1,4 +1,4 @@
-//! Other clients of `openkv db serve`: Deno, and Node with `@deno/kv`. Each runs the conformance suite, with what it lacks.
+//! Other clients of `openkv db serve`: Deno, and Node with `@deno/kv`. Each runs the conformance suite, with known failures.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,27 +9,27 @@ use std::{env, io, thread};
 use crate::serve::{Served, TOKEN};
 use crate::support::{Output, Sandbox, repository};
 
-/// How many databases a server has: no script opens as many.
+/// The number of databases of a server: more than any script opens.
 const DATABASES: usize = 300;
 
-/// What a client cannot do: tests that fail for it, in a known way.
+/// A known failure of tests with a client.
 struct Failure {
-    /// Part of the names of the scripts.
+    /// Part of the name of the script.
     script: &'static str,
-    /// Part of the name of the test, or of what it says when it fails.
+    /// Part of the name of the test, or of its message.
     text: &'static str,
     reason: &'static str,
 }
 
-/// Tests that are not run, as they would not end, or may pass by chance.
+/// Tests that are not run, because they would not terminate, or may pass by chance.
 struct Skipped {
     script: &'static str,
-    /// Parts of their names.
+    /// Parts of the names of the tests.
     tests: &'static [&'static str],
     reason: &'static str,
 }
 
-/// A client, and what it cannot do.
+/// A client with its known failures.
 struct Client {
     name: &'static str,
     scripts: &'static [&'static str],
@@ -37,20 +37,20 @@ struct Client {
     skipped: &'static [Skipped],
 }
 
-/// What a client made of the suite.
+/// The results of the suite with a client.
 #[derive(Default)]
 struct Tally {
     passed: usize,
-    /// What the client does differently, whatever it is a client of.
+    /// Known differences of the client with any database.
     different: usize,
     skipped: usize,
-    /// How many tests fail for which of the reasons.
+    /// The number of tests that fail for each of the known reasons.
     known: Vec<usize>,
     unknown: Vec<String>,
 }
 
 impl Client {
-    /// Runs all scripts, each with a server of its own, and says how many tests passed.
+    /// Runs all scripts, each with its own server, and prints how many tests passed.
     fn run(&self, command: impl Fn(&Sandbox, &str) -> Command + Sync) {
         let tally = Mutex::new(Tally { known: vec![0; self.failures.len()], ..Tally::default() });
         let scripts = Mutex::new(self.scripts.iter());
@@ -67,7 +67,10 @@ impl Client {
         let mut tally = tally.into_inner().unwrap();
         let Tally { passed, different, skipped, .. } = tally;
         let lacking = tally.known.iter().sum::<usize>();
-        say(&format!("{}: {passed} passed, {different} differ, {lacking} fail as known, {skipped} skipped", self.name));
+        say(&format!(
+            "{}: {passed} passed, {different} differ, {lacking} known failures, {skipped} skipped",
+            self.name
+        ));
         for (Failure { script, text, reason }, count) in self.failures.iter().zip(&tally.known) {
             say(&format!("  {count} of {script:?}, {text:?}: {reason}"));
             if *count == 0 {
@@ -123,7 +126,7 @@ impl Failure {
     }
 }
 
-/// The lines of each test: the first one says how it ended, and the rest why.
+/// Splits the output into the lines of each test: the first is the result, the others the reason.
 fn blocks(printed: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     for line in printed.lines() {
@@ -140,29 +143,29 @@ fn blocks(printed: &str) -> Vec<String> {
     blocks
 }
 
-/// Prints a line that is not held back, as those of tests that pass are.
+/// Prints a line immediately. The test harness captures the output of `println!`.
 fn say(line: &str) {
-    // Without a standard error, nobody reads it.
+    // Fails only if standard error is closed.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Says why a client is not tried.
+/// Prints why a client is skipped.
 ///
 /// # Panics
-/// Where the client is required: `cargo xtask test --require-deno` and `--require-node` say so by `OPENKV_REQUIRE`.
+/// The client is required: `cargo xtask test --require-deno` and `--require-node` set `OPENKV_REQUIRE`.
 fn skip(client: &str, why: &str) {
     let required = env::var("OPENKV_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|name| name == client), "{client} is required: {why}");
-    say(&format!("{client} was not tried as a client of the server: {why}"));
+    say(&format!("skipped {client} as a client of the server: {why}"));
 }
 
-/// Whether a command is there.
+/// Returns whether a command can be run.
 fn runs(command: &str) -> bool {
     Command::new(command).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// Not among its scripts: `additions` and `messages` are about classes, `queue` about what it refuses, and `order` about what it does not
-/// promise here.
+/// Without the scripts `additions` and `messages`, which test classes, `queue`, which Deno does not support, and `order`, which
+/// Deno does not guarantee here.
 const DENO: Client = Client {
     name: "deno",
     scripts: &[
@@ -173,34 +176,34 @@ const DENO: Client = Client {
         Failure {
             script: "",
             text: "Enqueue operations are not supported in KV Connect",
-            reason: "Deno refuses to enqueue in remote databases",
+            reason: "Deno does not support enqueue for remote databases",
         },
         Failure {
             script: "errors",
             text: "KV Connect failed to call ",
-            reason: "Deno makes an Error of what a server refuses, which has the text of the server at its end",
+            reason: "Deno throws an Error for any rejection, which ends with the message of the server",
         },
         Failure {
             script: "watch",
             text: "raw emits an item for each write of a watched key, even without a change",
-            reason: "the protocol tells which keys have changed, and a deletion of nothing changes none",
+            reason: "the protocol reports changed keys, and deleting a missing key changes none",
         },
     ],
     skipped: &[
         Skipped {
             script: "blobs",
             tests: &["is restored from a queue"],
-            reason: "it waits for a message that Deno refuses to enqueue",
+            reason: "it waits for a message that Deno cannot enqueue",
         },
         Skipped {
             script: "entries",
             tests: &["writes that are not awaited are committed in order"],
-            reason: "Deno sends calls at the same time, so that they may overtake each other",
+            reason: "Deno sends calls concurrently, so that they may overtake each other",
         },
         Skipped {
             script: "watch",
             tests: &["a slow reader misses items"],
-            reason: "Deno keeps all items that the server sends, however many a slow machine makes of them",
+            reason: "Deno buffers all items that the server sends, whose number depends on the speed of the machine",
         },
         Skipped {
             script: "watch",
@@ -211,7 +214,7 @@ const DENO: Client = Client {
 };
 
 #[test]
-fn deno_conforms_but_for_what_it_refuses() {
+fn deno_conforms_except_for_known_failures() {
     if !runs("deno") {
         return skip("deno", "it is not on the PATH");
     }
@@ -223,41 +226,45 @@ fn deno_conforms_but_for_what_it_refuses() {
     });
 }
 
-/// Not among its scripts: `additions`, `errors`, `inspect`, `messages` and `options` are about classes, which are its own; `queue` and
-/// `staging` need a listener, which it refuses; `blobs` is about what Node does not serialize, `order` about what it does not promise;
-/// and `list` asks for batches of one below a key that has a value itself, which it reads again and again.
+/// Without the scripts `additions`, `errors`, `inspect`, `messages` and `options`, which test classes that differ in `@deno/kv`;
+/// `queue` and `staging`, which need a listener; `blobs`, which Node does not serialize; `order`, which `@deno/kv` does not
+/// guarantee; and `list`, which makes it loop endlessly over batches of one within a key that has a value itself.
 const NODE: Client = Client {
     name: "node",
     scripts: &["atomic", "entries", "expiry", "keys", "limits", "values", "watch"],
     failures: &[
-        Failure { script: "", text: "kv.commitVersionstamp is not a function", reason: "@deno/kv does not have it" },
-        Failure { script: "atomic", text: "an operation is not a promise", reason: "@deno/kv does not mind" },
-        Failure { script: "atomic", text: "a KvU64 holds 64 bits", reason: "that of @deno/kv shows no number" },
-        Failure { script: "entries", text: "after '.close' is called", reason: "@deno/kv refuses to close twice" },
+        Failure { script: "", text: "kv.commitVersionstamp is not a function", reason: "@deno/kv lacks it" },
+        Failure { script: "atomic", text: "an operation is not a promise", reason: "@deno/kv does not check it" },
+        Failure {
+            script: "atomic",
+            text: "a KvU64 holds 64 bits",
+            reason: "the KvU64 of @deno/kv does not print its number",
+        },
+        Failure { script: "entries", text: "after '.close' is called", reason: "@deno/kv rejects a second close" },
         Failure { script: "expiry", text: "an expiry has a maximum", reason: "@deno/kv does not check it" },
         Failure {
             script: "limits",
             text: "rejects an empty key",
-            reason: "@deno/kv refuses it earlier, or not at all",
+            reason: "@deno/kv rejects it earlier, or not at all",
         },
         Failure {
             script: "limits",
             text: "accepts keys of ",
             reason: "@deno/kv reads a range that ends with a shorter key",
         },
-        Failure { script: "keys", text: "", reason: "@deno/kv checks keys itself, and takes -0 for 0" },
-        Failure { script: "values", text: "", reason: "Node serializes, and refuses, other objects than Deno" },
+        Failure { script: "keys", text: "", reason: "@deno/kv checks keys itself, and treats -0 as 0" },
+        Failure { script: "values", text: "", reason: "Node serializes and rejects other objects than Deno" },
     ],
     skipped: &[
         Skipped {
             script: "entries",
             tests: &["writes that are not awaited are committed in order"],
-            reason: "each call has a connection of its own, so that they may overtake each other",
+            reason: "each call uses its own connection, so that calls may overtake each other",
         },
         Skipped {
             script: "expiry",
             tests: &["an operation that checks an expired value enqueues"],
-            reason: "@deno/kv refuses to listen",
+            reason: "@deno/kv does not support listeners",
         },
         Skipped {
             script: "watch",
@@ -277,16 +284,16 @@ const NODE: Client = Client {
                 "may be watched",
                 "invalid keys and closed databases",
             ],
-            reason: "@deno/kv gives no first item where no key has a value, or never ends a stream",
+            reason: "@deno/kv yields no first item if no key has a value, or never closes a stream",
         },
     ],
 };
 
 #[test]
-fn node_conforms_but_for_what_it_lacks() {
+fn node_conforms_except_for_known_failures() {
     let modules = node_modules();
     if !modules.join("@deno/kv").is_dir() || !modules.join("esbuild").is_dir() {
-        return skip("node", &format!("{} has not @deno/kv and esbuild: .ci/run installs them", modules.display()));
+        return skip("node", &format!("{} lacks @deno/kv or esbuild: .ci/run installs them", modules.display()));
     }
     if !runs("node") {
         return skip("node", "it is not on the PATH");
@@ -304,7 +311,7 @@ fn node_conforms_but_for_what_it_lacks() {
     });
 }
 
-/// Where `.ci/run` installs packages for Node.
+/// Returns the directory where `.ci/run` installs packages for Node.
 fn node_modules() -> PathBuf {
     let named = env::var_os("OPENKV_NODE_MODULES").map(PathBuf::from);
     named.unwrap_or_else(|| repository("target/tools/node_modules"))

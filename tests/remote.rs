@@ -9,7 +9,7 @@ fn run(sandbox: &Sandbox, flags: &[&str], script: &str) -> Output {
     Output::of(command, "")
 }
 
-/// Prints the error of each URL, with the port of the server left out.
+/// Prints the error of each URL without the port of the server.
 const SHOW: &str = r#"
 async function show(...urls: string[]) {
   for (const url of urls) {
@@ -25,7 +25,7 @@ async function show(...urls: string[]) {
 "#;
 
 #[test]
-fn what_is_no_database_is_refused_with_a_reason() {
+fn invalid_remote_databases_are_rejected_with_a_reason() {
     let script = r#"
         const replies: Record<string, () => Response> = {
           "/401": () => new Response("no such token", { status: 401 }),
@@ -74,7 +74,7 @@ fn what_is_no_database_is_refused_with_a_reason() {
 }
 
 #[test]
-fn url_needs_the_network_and_the_token() {
+fn url_requires_permissions_for_network_and_token() {
     let script = format!("{SHOW} await show('http://127.0.0.1:1/');");
     let denied = |what: &str, flag: &str| format!("NotCapable true Requires {what}, run again with the {flag} flag\n");
     let no_token = denied("env access to \"DENO_KV_ACCESS_TOKEN\"", "--allow-env");
@@ -95,7 +95,7 @@ fn url_needs_the_network_and_the_token() {
 }
 
 #[test]
-fn permission_is_needed_for_the_endpoints_too() {
+fn endpoints_require_permission() {
     let script = r#"
         const reply = { version: 3, databaseId: "a5cc3b2e-0000-4000-8000-000000000001", token: "t",
           endpoints: [{ url: "http://other.test/v3", consistency: "strong" }],
@@ -115,7 +115,7 @@ fn permission_is_needed_for_the_endpoints_too() {
 }
 
 #[test]
-fn remote_database_satisfies_the_requirement_of_a_distributed_one() {
+fn remote_database_satisfies_required_distributed_database() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", format!("{SHOW} await show('http://127.0.0.1:1/', 'a.db');"));
     for by_default in [false, true] {
@@ -133,7 +133,7 @@ fn remote_database_satisfies_the_requirement_of_a_distributed_one() {
 }
 
 #[test]
-fn tls_trusts_what_fetch_trusts() {
+fn tls_trusts_the_certificates_of_fetch() {
     let sandbox = Sandbox::new();
     sandbox.write("certificate.ts", read_repository("tests/certificate.ts"));
     let script = r#"

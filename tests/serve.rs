@@ -5,10 +5,10 @@ use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use crate::support::{Output, Running, Sandbox, read_repository};
 
-/// A token that servers of tests take.
+/// The token of the servers in tests.
 pub const TOKEN: &str = "token-of-the-tests";
 
-/// A server, which ends with the test.
+/// A server process, killed on drop.
 pub struct Served {
     process: Running,
     output: BufReader<ChildStdout>,
@@ -17,7 +17,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts a server on a port of its own, and waits until it listens.
+    /// Starts a server on a free port, and waits until it listens.
     #[track_caller]
     pub fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
         let mut command = sandbox.command(["db", "serve", "--addr", "127.0.0.1:0"]);
@@ -34,7 +34,7 @@ impl Served {
         Self { url: url.to_owned(), process, output, log }
     }
 
-    /// Waits for a line of the log with a text.
+    /// Waits for a line of the log that contains a text.
     #[track_caller]
     fn logged(&mut self, text: &str) -> String {
         let mut line = String::new();
@@ -50,8 +50,8 @@ impl Served {
         assert!(status.unwrap().success());
     }
 
-    /// Ends it by a signal. Returns its exit code, what else it printed, and its log.
-    fn end(mut self, signal: &str) -> (ExitStatus, String, String) {
+    /// Stops the server with a signal. Returns its exit status, its remaining output, and its log.
+    fn stop(mut self, signal: &str) -> (ExitStatus, String, String) {
         self.signal(signal);
         let (mut printed, mut log) = (String::new(), String::new());
         self.log.read_to_string(&mut log).unwrap();
@@ -60,11 +60,11 @@ impl Served {
     }
 }
 
-/// The functions that scripts of these tests use.
+/// The functions of the scripts in these tests.
 const FUNCTIONS: &str = r#"
     const [url, token] = Deno.args;
 
-    /** Exchanges a token, as clients do first. Returns the status, and what the response says. */
+    /** Exchanges a token, as clients do first. Returns the status and the body of the response. */
     async function exchange(path = "", secret = token): Promise<[number, any]> {
       const response = await fetch(url + path, {
         method: "POST",
@@ -82,13 +82,13 @@ fn run(sandbox: &Sandbox, server: &Served, script: &str) -> Output {
     sandbox.openkv(["run", "-A", "main.ts", &server.url, TOKEN])
 }
 
-/// Runs a server that does not come so far as to listen.
-fn refused(sandbox: &Sandbox, args: &[&str]) -> String {
+/// Runs a server that fails to start. Returns the error.
+fn start_error(sandbox: &Sandbox, args: &[&str]) -> String {
     sandbox.openkv(["db", "serve"].iter().chain(args)).stderr()
 }
 
 #[test]
-fn serves_clients_that_have_the_token() {
+fn server_requires_the_token() {
     let sandbox = Sandbox::new();
     let server = Served::start(&sandbox, &["kv.sqlite3"]);
     let script = r#"
@@ -102,7 +102,7 @@ fn serves_clients_that_have_the_token() {
 }
 
 #[test]
-fn databases_of_a_configuration_have_their_tokens() {
+fn configured_tokens_are_for_their_databases() {
     let sandbox = Sandbox::new();
     sandbox.write("config/web.token", "token-of-the-web\n");
     let config = r#"{
@@ -121,43 +121,43 @@ fn databases_of_a_configuration_have_their_tokens() {
 }
 
 #[test]
-fn mistakes_are_refused_with_what_to_do() {
+fn invalid_arguments_are_rejected_with_advice() {
     let sandbox = Sandbox::new();
-    let error = refused(&sandbox, &[":memory:", "--addr", "0.0.0.0:0"]);
-    let expected = "error: whoever can reach 0.0.0.0:0 could read and write: set DENO_KV_ACCESS_TOKEN, or give --token-file or \
-                    --token, or listen on a loopback address such as 127.0.0.1:4512\n";
+    let error = start_error(&sandbox, &[":memory:", "--addr", "0.0.0.0:0"]);
+    let expected = "error: serving on 0.0.0.0:0 without a token would let everyone read and write: set DENO_KV_ACCESS_TOKEN, add \
+                    --token-file or --token, or listen on a loopback address such as 127.0.0.1:4512\n";
     assert_eq!(error, expected);
 
     let server = Served::start(&sandbox, &[":memory:"]);
     let addr = server.url.strip_prefix("http://").unwrap();
-    let error = refused(&sandbox, &[":memory:", "--addr", addr]);
-    let expected = "another program does: --addr takes another address, and port 0 a free one\n";
+    let error = start_error(&sandbox, &[":memory:", "--addr", addr]);
+    let expected = "the address is in use: choose another one with --addr, or port 0 for a free port\n";
     assert_eq!(error, format!("error: cannot listen on {addr}: {expected}"));
 
     sandbox.write("serve.json", "{\n  \"databases\": { \"a\": \":memory:\" },\n  \"adress\": \"127.0.0.1:0\"\n}");
-    let error = refused(&sandbox, &["--config", "serve.json"]);
+    let error = start_error(&sandbox, &["--config", "serve.json"]);
     assert!(
-        error.starts_with("error: the configuration serve.json: unknown field `adress`, expected one of "),
+        error.starts_with("error: invalid configuration serve.json: unknown field `adress`, expected one of "),
         "{error}"
     );
     assert!(error.ends_with(" at line 3 column 10\n"), "{error}");
 
-    let error = refused(&sandbox, &["no/kv.sqlite3", "--addr", "127.0.0.1:0"]);
+    let error = start_error(&sandbox, &["no/kv.sqlite3", "--addr", "127.0.0.1:0"]);
     assert_eq!(error, "error: unable to open database file: no/kv.sqlite3: directory no does not exist\n");
-    let error = refused(&sandbox, &["mysql://localhost/kv", "--addr", "127.0.0.1:0"]);
-    assert_eq!(error, "error: mysql://localhost/kv: no backend opens such a URL\n");
-    let error = refused(&sandbox, &[":memory:", "--addr", "127.0.0.1"]);
+    let error = start_error(&sandbox, &["mysql://localhost/kv", "--addr", "127.0.0.1:0"]);
+    assert_eq!(error, "error: mysql://localhost/kv: no backend supports this URL\n");
+    let error = start_error(&sandbox, &[":memory:", "--addr", "127.0.0.1"]);
     assert!(error.starts_with("error: --addr 127.0.0.1: "), "{error}");
-    let error = refused(&sandbox, &[":memory:", "--addr", "127.0.0.1:0", "--cert", "a.pem", "--key", "b.pem"]);
+    let error = start_error(&sandbox, &[":memory:", "--addr", "127.0.0.1:0", "--cert", "a.pem", "--key", "b.pem"]);
     assert!(error.starts_with("error: a.pem: "), "{error}");
     sandbox.write("text.sqlite3", "text".repeat(500));
-    let error = refused(&sandbox, &["text.sqlite3", "--addr", "127.0.0.1:0"]);
+    let error = start_error(&sandbox, &["text.sqlite3", "--addr", "127.0.0.1:0"]);
     assert!(error.starts_with("error: ") && error.contains("text.sqlite3"), "{error}");
 }
 
 #[test]
 #[cfg(unix)]
-fn signal_ends_it_and_closes_the_file() {
+fn signal_stops_the_server_and_closes_the_file() {
     for signal in ["-TERM", "-INT"] {
         let sandbox = Sandbox::new();
         let server = Served::start(&sandbox, &["kv.sqlite3", "--log-format", "json"]);
@@ -167,10 +167,10 @@ fn signal_ends_it_and_closes_the_file() {
             await kv.set(["a"], 1);
         "#;
         assert_eq!(run(&sandbox, &server, script).stdout(), "200\n");
-        let (status, printed, log) = server.end(signal);
+        let (status, printed, log) = server.stop(signal);
         assert!(status.success() && printed.is_empty(), "{status} {printed}{log}");
         assert!(!sandbox.path("kv.sqlite3-wal").exists());
-        // Each line is an object, and none has the token.
+        // Each line is an object, and none contains the token.
         sandbox.write("log", &log);
         let script =
             "for (const line of Deno.readTextFileSync('log').trim().split('\\n')) console.log(JSON.parse(line).level);";
@@ -180,7 +180,7 @@ fn signal_ends_it_and_closes_the_file() {
     }
 }
 
-/// Writes the certificate of the tests, and its key.
+/// Writes the certificate of the tests and its key.
 fn write_certificate(sandbox: &Sandbox) {
     let text = read_repository("tests/certificate.ts");
     let pem = |name: &str| {
@@ -194,7 +194,7 @@ fn write_certificate(sandbox: &Sandbox) {
 
 #[test]
 #[cfg(unix)]
-fn certificate_is_read_again_on_hangup() {
+fn certificate_is_reloaded_on_hangup() {
     let sandbox = Sandbox::new();
     write_certificate(&sandbox);
     let mut server = Served::start(&sandbox, &[":memory:", "--cert", "cert.pem", "--key", "key.pem"]);
@@ -211,17 +211,17 @@ fn certificate_is_read_again_on_hangup() {
     let certificate = std::fs::read(sandbox.path("cert.pem")).unwrap();
     sandbox.write("cert.pem", "no certificate");
     server.signal("-HUP");
-    let line = server.logged("the certificate stays as it was");
+    let line = server.logged("failed to reload the certificate");
     assert!(line.contains("cert.pem, key.pem: "), "{line}");
     assert_eq!(run(&sandbox, &server, script).stdout(), "200\n");
     sandbox.write("cert.pem", certificate);
     server.signal("-HUP");
-    server.logged("read the certificate again");
+    server.logged("reloaded the certificate");
     assert_eq!(run(&sandbox, &server, script).stdout(), "200\n");
 }
 
 #[test]
-fn operators_have_a_port_of_their_own() {
+fn metrics_are_served_on_a_separate_port() {
     let sandbox = Sandbox::new();
     let mut server = Served::start(&sandbox, &[":memory:", "--metrics", "127.0.0.1:0"]);
     let line = server.logged("listening for operators");
@@ -240,7 +240,7 @@ fn operators_have_a_port_of_their_own() {
 }
 
 #[test]
-fn backup_is_taken_while_it_serves() {
+fn backup_succeeds_while_the_server_runs() {
     let sandbox = Sandbox::new();
     let _server = Served::start(&sandbox, &["kv.sqlite3"]);
     let printed = sandbox.openkv(["db", "backup", "kv.sqlite3", "backup.sqlite3"]).stdout();

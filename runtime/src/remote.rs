@@ -13,14 +13,14 @@ use openkv_ext::is_remote;
 
 use crate::certificates::Certificates;
 
-/// The variable that has the token for a remote database.
+/// The environment variable with the token for remote databases.
 const ACCESS_TOKEN: &str = "DENO_KV_ACCESS_TOKEN";
 
-/// The name that permission prompts give.
+/// The API name in permission prompts.
 const API: &str = "Deno.openKv";
 
-/// Returns what opens databases of servers by their URLs, as an
-/// [`Options::connector`](openkv_ext::Options::connector): by the same permissions as Deno, of the network and of the variable.
+/// Returns a connector for the URLs of remote databases, see [`Options::connector`](openkv_ext::Options::connector). It requires
+/// the same permissions as Deno: for the network and for the environment variable.
 pub fn connector(
     certificates: Certificates,
 ) -> impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static {

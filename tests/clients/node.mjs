@@ -1,6 +1,6 @@
-// What the conformance scripts use of Deno, for Node: databases are those of @deno/kv.
+// The parts of Deno that the conformance scripts use, for Node. Databases are opened with @deno/kv.
 //   NODE_MODULES=DIRECTORY node --import ./tests/clients/node.mjs BUNDLE [ARGS]...
-// BUNDLE is a script that esbuild has made JavaScript, and DIRECTORY a node_modules with @deno/kv.
+// BUNDLE is a script bundled by esbuild, and DIRECTORY a node_modules with @deno/kv.
 import { createRequire } from "node:module";
 import { inspect } from "node:util";
 import v8 from "node:v8";
@@ -8,7 +8,7 @@ import v8 from "node:v8";
 const require = createRequire(`${process.env.NODE_MODULES}/.`);
 const { KvU64, openKv } = require("@deno/kv");
 
-// What later versions of Node have.
+// Polyfills for older versions of Node.
 Promise.withResolvers ??= () => {
   const parts = {};
   parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
@@ -21,7 +21,7 @@ Array.fromAsync ??= async (items) => {
   return array;
 };
 
-// The scripts make typed arrays of each kind: that of older versions of Node is one less.
+// The scripts create typed arrays of each kind. Older versions of Node lack Float16Array.
 globalThis.Float16Array ??= Float32Array;
 
 class BadResource extends Error {}

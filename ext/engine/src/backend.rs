@@ -18,8 +18,8 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// A write with an [id](AtomicWrite::id) is committed at most once: if a write with this id was committed before, by any client,
     /// nothing is written, checks are skipped, and the result is that of the first. The id is as durable as the write, and remembered
-    /// for at least [`CommitId::REMEMBERED`](crate::CommitId::REMEMBERED). The id of a write whose checks failed, or that failed, is not
-    /// remembered, as nothing was written.
+    /// for at least [`CommitId::REMEMBERED`](crate::CommitId::REMEMBERED). The id of a write that failed, or whose checks failed,
+    /// is not remembered, as nothing was written.
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit>;
 
     /// Counts the entries of a range of encoded keys, excluding the end. Returns `None` if the backend does not support this: the
@@ -41,8 +41,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Waits for due messages, and claims up to `limit`. Returns an empty list only once the backend is closed.
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>>;
 
-    /// Returns what the database is told apart from others by: random bytes that are stored with it when they are first asked for.
-    /// `None` where the backend stores none.
+    /// Returns the id that distinguishes the database from others: random bytes, stored in it when they are first requested.
+    /// `None` if the backend does not store one.
     fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
         ready(Ok(None))
     }

@@ -52,8 +52,8 @@ impl Database {
         self.backend().now()
     }
 
-    /// Returns the id of the database: random bytes that are stored in it when they are first requested. `None` if the backend stores
-    /// none. A database in memory has a new id each time.
+    /// Returns the id of the database: random bytes, stored in it when they are first requested. `None` if the backend does not
+    /// store one. A database in memory has a new id each time.
     ///
     /// # Errors
     /// A failure of the storage, [`Error::ReadOnly`](crate::Error::ReadOnly), or [`Error::Closed`](crate::Error::Closed).
@@ -169,8 +169,8 @@ impl Database {
         Ok(lists)
     }
 
-    /// Reads keys and ranges in one snapshot, and blocks. Calls `visitor` for each entry with the index of its read, in the order of the
-    /// reads and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are
+    /// Reads keys and ranges in one snapshot, and blocks. Calls `visitor` for each entry with the index of its read, in the order
+    /// of the reads and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are
     /// borrowed from the memory of the storage, without a copy.
     ///
     /// The visitor may read, and make calls that return a future, such as [`Database::write`]. It must not wait for a future: in

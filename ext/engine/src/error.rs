@@ -137,10 +137,10 @@ pub enum Error {
         /// The type of the operand.
         operand: &'static str,
     },
-    /// A sum with a bound of another kind than its operand.
+    /// A bound of a sum has a different type than the operand.
     #[error("Min/max parameters have different types than the operand")]
     BoundKindMismatch,
-    /// A sum outside of its bounds.
+    /// A sum is outside its bounds.
     #[error("The result of a Sum operation would exceed its range limit")]
     SumOutOfRange,
 
@@ -226,10 +226,10 @@ pub enum Error {
     /// It is unknown whether a write was committed: the storage, or the connection to it, failed before it confirmed the commit.
     #[error("the outcome of the write is unknown: {0}: read the entries before you write them again")]
     OutcomeUnknown(#[source] Arc<Error>),
-    /// A database on another machine could not be opened. The message names its URL.
+    /// A remote database could not be opened. The message includes its URL.
     #[error("{0}")]
     Connect(#[source] Cause),
-    /// The program, or the server of a database, denies the call.
+    /// The host denied the call, for example for lack of a permission.
     #[error("{0}")]
     Denied(#[source] Cause),
     /// The backend does not support the operation.

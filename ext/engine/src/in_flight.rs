@@ -1,4 +1,4 @@
-//! Tracks the keys that uncommitted writes of one database may change. Calls take effect in the order in which they were made:
+//! Tracks the keys that uncommitted writes of one database may change. Calls take effect in the order in which they are made:
 //! a read of such a key runs after the write, in the order of the calls. All other reads run immediately.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
-/// What the writes of one database that are not committed yet will change, for backends.
-///
-/// Calls take effect in the order in which they were made: a read of something that a write in flight may change is done after
-/// it. All others need not wait.
+/// The keys that uncommitted writes of one database may change. Backends use it to keep the order of the calls.
 #[derive(Default)]
 pub struct InFlight {
     /// The number of writes in flight. Most reads find zero, and need no lock.
@@ -125,7 +122,7 @@ impl InFlight {
         Flight { all: self.clone(), keys, ranges, large }
     }
 
-    /// Returns whether a write in flight may change what one of `reads` finds.
+    /// Returns whether a write in flight may change the result of one of `reads`.
     pub fn touches(&self, reads: &[Read<'_>]) -> bool {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
@@ -137,7 +134,7 @@ impl InFlight {
         })
     }
 
-    /// Returns whether a write in flight may change what is in a range.
+    /// Returns whether a write in flight may change an entry of a range.
     pub fn touches_range(&self, start: &[u8], end: &[u8]) -> bool {
         self.count.load(Ordering::Acquire) > 0 && self.changes.lock().touch_range(start, end)
     }
@@ -246,8 +243,8 @@ mod tests {
 
         let kind = MutationKind::Set { value: Value::U64(1), expire_at: None, versionstamped: true };
         let stamped = all.write(&AtomicWrite::new().mutate(Mutation { key: a.clone(), kind }));
-        let below = Key::from_parts(&["a", "00000000000000010000"].map(KeyPart::from)).unwrap();
-        assert!(all.touches(&[Read::Key(&below)]) && !all.touches(&[Read::Key(&a)]));
+        let versionstamped = Key::from_parts(&["a", "00000000000000010000"].map(KeyPart::from)).unwrap();
+        assert!(all.touches(&[Read::Key(&versionstamped)]) && !all.touches(&[Read::Key(&a)]));
         drop(stamped);
         assert_eq!(all.count.load(Ordering::Relaxed), 0);
     }

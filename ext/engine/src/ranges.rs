@@ -104,6 +104,7 @@ async fn take(list: &mut List<KeyEntry>, count: usize) -> Result<Vec<KeyEntry>> 
 
 /// Deletes the entries that were not written meanwhile, as one write. Returns their number.
 async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Result<u64> {
+    let mut later = Vec::new();
     while !entries.is_empty() {
         let write = AtomicWrite {
             checks: entries.iter().map(unchanged).collect(),
@@ -115,11 +116,23 @@ async fn delete_unchanged(database: &Database, mut entries: Vec<KeyEntry>) -> Re
             Commit::Done(_) => break,
             Commit::Conflict { failed } => {
                 let failed: HashSet<usize> = failed.into_iter().collect();
+                let len = entries.len();
                 let mut i = 0;
                 entries.retain(|_| {
                     i += 1;
                     !failed.contains(&(i - 1))
                 });
+                if entries.len() == len {
+                    // Some servers do not report which checks failed. The checks of fewer entries may succeed.
+                    let mut rest = entries.split_off(len / 2);
+                    if len > 1 {
+                        rest.append(&mut later);
+                        later = rest;
+                    }
+                }
+                if entries.is_empty() {
+                    std::mem::swap(&mut entries, &mut later);
+                }
             }
         }
     }

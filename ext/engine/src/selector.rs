@@ -83,7 +83,7 @@ impl Selector {
         Self::new(None, Some(start), Some(end))
     }
 
-    /// Selects the keys between two bounds in encoded form, which need not be keys, the end not included.
+    /// Selects the keys between two encoded bounds, excluding the end. The bounds need not be valid keys.
     ///
     /// # Errors
     /// [`Error::StartAfterEnd`].

@@ -119,7 +119,7 @@ pub(crate) fn sum(stored: Option<ValueRef<'_>>, operand: &Value) -> Result<Value
     sum.ok_or(Error::OperandKindMismatch { stored: stored.name(), operand: operand.name() })?.encode()
 }
 
-/// The sum as [`sum`] has it, within bounds.
+/// Returns the sum like [`sum`], within bounds.
 pub(crate) fn bounded_sum(stored: Option<ValueRef<'_>>, operand: &Value, bounds: &SumBounds) -> Result<Value> {
     let parse = |value: &Value| Term::parse(value.as_ref()).ok_or(Error::OperandNotNumeric);
     let [min, max] = [&bounds.min, &bounds.max];
@@ -134,7 +134,7 @@ pub(crate) fn bounded_sum(stored: Option<ValueRef<'_>>, operand: &Value, bounds:
     if is_other_kind(&term) {
         return Err(Error::OperandKindMismatch { stored: term.name(), operand: kind.name() });
     }
-    // A sum that is not a number lies neither below nor above a bound.
+    // A sum that is NaN is neither below nor above a bound.
     let bound = match (min, max) {
         (Some(min), _) if term < min => min,
         (_, Some(max)) if term > max => max,

@@ -53,9 +53,9 @@ pub struct Watch {
     keys: Vec<Key>,
     /// Whether the backend has yet to send the initial state.
     awaits_first: bool,
-    /// Whether the entries are to be read.
+    /// Whether the entries must be read.
     changed: bool,
-    /// What is returned next, where it differs from what was returned last.
+    /// The next entries, returned if they differ from the last ones.
     reading: Option<BoxFuture<Vec<Option<Entry>>>>,
     /// The versions of the entries that the stream returned last.
     seen: Option<Vec<Option<Versionstamp>>>,
@@ -83,8 +83,8 @@ impl Watch {
         watch
     }
 
-    /// Reads the initial state now, where the backend does not send it, and not only when [`Watch::next`] or [`Watch::event`] is
-    /// called: calls that follow do not change it.
+    /// Reads the initial state now if the backend does not send it, instead of with the first [`Watch::next`] or
+    /// [`Watch::event`], so that later writes do not affect it.
     pub fn read_now(&mut self) {
         if std::mem::take(&mut self.changed) {
             self.reading = self.database.upgrade().map(|database| database.read_watched(&self.keys));
@@ -99,8 +99,8 @@ impl Watch {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Waits until a key may have changed since the last call, or since the watch began, without reading entries. Returns false
-    /// once the database is closed. [`Watch::next`] returns the entries as of then.
+    /// Waits until a key may have changed since the last call, or since the watch was created, without reading entries. Returns
+    /// false once the database is closed. [`Watch::next`] returns the entries as of then.
     ///
     /// # Errors
     /// See [`Watch::next`].
@@ -124,7 +124,7 @@ impl Watch {
     /// See [`Watch::next`].
     pub async fn event(&mut self) -> Option<Result<WatchEvent>> {
         if std::mem::take(&mut self.changed) {
-            // What came later counts, and so does the end.
+            // A later event, or the end of the stream, replaces this one.
             return self.next_event().now_or_never().unwrap_or(Some(Ok(WatchEvent::Changed)));
         }
         let Some(reading) = &mut self.reading else { return self.next_event().await };

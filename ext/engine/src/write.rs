@@ -34,8 +34,8 @@ pub struct AtomicWrite {
     pub mutations: Vec<Mutation>,
     /// The messages to enqueue.
     pub enqueues: Vec<Enqueue>,
-    /// What it is named by, so that it is committed once however often it is tried: see
-    /// [`Backend::write`](crate::Backend::write). None for a write that is tried once.
+    /// The id with which the write can be retried, but is committed at most once: see
+    /// [`Backend::write`](crate::Backend::write). `None` for a write that is not retried.
     pub id: Option<CommitId>,
 }
 
@@ -274,12 +274,12 @@ pub enum MutationKind {
         /// The number: a [`Value::U64`], like the stored value. For a sum, both may also be numbers or bigints in V8's format.
         value: Value,
     },
-    /// Adds a number, or a bigint, in V8's format to the stored one of the same kind, or stores it where there is none. The expiry
-    /// of a stored value stays as it is.
+    /// Adds a number or bigint in V8's format to the stored value of the same kind, or stores it if the key has no value. The
+    /// expiry of a stored value does not change.
     BoundedSum {
         /// The number.
         value: Value,
-        /// What the sum must be within.
+        /// The bounds of the sum.
         bounds: SumBounds,
     },
 }
@@ -296,22 +296,22 @@ impl MutationKind {
     }
 }
 
-/// The bounds of a [`MutationKind::BoundedSum`]. Each is a number, or a bigint, in V8's format, of the kind that is added.
+/// The bounds of a [`MutationKind::BoundedSum`]: numbers or bigints in V8's format, of the same kind as the operand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SumBounds {
-    /// The least sum.
+    /// The minimum.
     pub min: Option<Value>,
-    /// The greatest sum.
+    /// The maximum.
     pub max: Option<Value>,
-    /// Whether a sum outside of the bounds becomes the bound. Otherwise, the write fails.
+    /// Whether a sum outside the bounds is clamped to them. Otherwise, the write fails.
     pub clamp: bool,
 }
 
 impl SumBounds {
-    /// Returns the sum of the stored value, if there is one, and another. For backends that combine values themselves.
+    /// Returns the sum of the stored value, if any, and a value. For backends that combine values themselves.
     ///
     /// # Errors
-    /// The values are not of one kind that can be summed up, or the sum is outside of the bounds.
+    /// The values are of different types or cannot be summed, or the sum is outside the bounds.
     pub fn sum(&self, stored: Option<ValueRef<'_>>, value: &Value) -> Result<Value> {
         bounded_sum(stored, value, self)
     }

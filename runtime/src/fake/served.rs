@@ -11,15 +11,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
 
-/// Where the servers run: as long as the process.
+/// The runtime of the servers, which lives as long as the process.
 static RUNTIME: LazyLock<std::io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build());
 
-/// The URLs of the databases that have a name.
+/// The URLs of the named databases.
 static NAMED: LazyLock<Mutex<HashMap<String, Arc<OnceCell<String>>>>> = LazyLock::new(Mutex::default);
 
-/// Opens a database in memory by the client of KV Connect: that of a name, or for `:memory:` another one each time. Its server
-/// runs in this process.
+/// Opens a database in memory through the client of KV Connect and a server in this process: the one with a name, or for
+/// `:memory:` a new one each time.
 pub fn open(name: &str) -> BoxFuture<Database> {
     let url =
         if name == ":memory:" { Arc::default() } else { NAMED.lock().entry(name.to_owned()).or_default().clone() };

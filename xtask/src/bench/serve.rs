@@ -1,4 +1,4 @@
-//! `cargo xtask bench --serve`: the server `openkv db serve`, with Deno as its client, beside the server `denokv`.
+//! `cargo xtask bench --serve`: the server `openkv db serve` compared with the server `denokv`, with Deno as the client.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -14,10 +14,10 @@ use super::measures::{Measure, OF_SERVERS};
 use super::results::{Results, Row};
 use super::runtime::Runtime;
 
-/// A token as the servers take it. They listen on loopback addresses alone.
+/// The token of the servers, which listen only on loopback addresses.
 const TOKEN: &str = "token-of-the-benchmark";
 
-/// How long a server may take to listen.
+/// How long a server may take to start.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Options {
@@ -28,7 +28,7 @@ struct Options {
     measures: Vec<&'static Measure>,
 }
 
-/// Measures, and prints a table.
+/// Runs the benchmarks, and prints a table.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let options = parse(args)?;
     let deno = Runtime::deno(&options.deno)?;
@@ -45,7 +45,7 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
         let theirs = options.denokv.as_deref().map(|path| Server::denokv(path, &scratch.0)).transpose()?;
         for row in &mut rows {
             let mut servers: Vec<_> = [Some(&ours), theirs.as_ref()].into_iter().flatten().enumerate().collect();
-            // Who comes first changes from round to round.
+            // The order alternates from round to round.
             let first = round % servers.len();
             servers.rotate_left(first);
             for (i, server) in servers {
@@ -75,14 +75,14 @@ fn parse(args: &[OsString]) -> Result<Options, String> {
             Some("--deno") => options.deno = value()?.into(),
             Some("--denokv") => options.denokv = Some(value()?.into()),
             Some(name) if OF_SERVERS.iter().any(|measure| measure.name == name) => names.push(name),
-            _ => return Err(format!("there is no option and no measure {arg:?}\n\n{}", crate::USAGE)),
+            _ => return Err(format!("unknown option or measure {arg:?}\n\n{}", crate::USAGE)),
         }
     }
     options.measures.retain(|measure| names.is_empty() || names.contains(&measure.name));
     Ok(options)
 }
 
-/// A server, which ends with this.
+/// A server process, killed on drop.
 struct Server {
     process: Child,
     url: String,
@@ -90,7 +90,7 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -103,7 +103,7 @@ impl Server {
         command.env("DENO_KV_ACCESS_TOKEN", TOKEN).stdout(Stdio::piped()).stderr(Stdio::null());
         let failed = |error: io::Error| format!("{binary:?} db serve: {error}");
         let mut server = Self { process: command.spawn().map_err(failed)?, url: String::new() };
-        // The pipe stays open as long as the process: nothing more is written to it.
+        // The server writes nothing more to the pipe, which stays open as long as the process.
         let output = server.process.stdout.as_mut().expect("the standard output is piped");
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line).map_err(failed)?;
@@ -122,9 +122,9 @@ impl Server {
         let mut server = Self { process: command.spawn().map_err(failed)?, url: format!("http://{addr}") };
         let start = Instant::now();
         while TcpStream::connect(addr).is_err() {
-            let ended = server.process.try_wait().map_err(failed)?;
-            if ended.is_some() || start.elapsed() > TIMEOUT {
-                return Err(format!("{binary:?} serve does not listen on {addr}: {ended:?}"));
+            let exited = server.process.try_wait().map_err(failed)?;
+            if exited.is_some() || start.elapsed() > TIMEOUT {
+                return Err(format!("{binary:?} serve does not listen on {addr}: {exited:?}"));
             }
             thread::sleep(Duration::from_millis(10));
         }

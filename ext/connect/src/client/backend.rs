@@ -19,28 +19,28 @@ use super::writer::{self, Job, Kind};
 use crate::wire::metadata::Version;
 use crate::wire::openkv::{Count, DeleteRange};
 
-/// A database of a server.
+/// A remote database.
 pub(crate) struct Client {
     session: Arc<Session>,
     order: Arc<Order>,
     runtime: Handle,
-    /// Where writes are carried out. None once closed.
+    /// Sends writes to the writer task. `None` once closed.
     writes: Mutex<Option<mpsc::UnboundedSender<Job>>>,
     /// Dropped when the database is closed.
     closed: Mutex<Option<watch::Sender<()>>>,
     version: Version,
-    /// Whether the server knew the extension when the database was opened.
+    /// Whether the server supported the extension when the database was opened.
     has_extension: bool,
 }
 
-/// How a client is named in errors.
+/// The name of the backend in errors.
 const NAME: &str = "the server of this database";
 
-/// How many checks other servers take in a write, so that a deletion of a range has no more. Deno KV's server takes 10.
-const CHECKS_OF_OTHERS: u32 = 10;
+/// The most checks per write that any server accepts, which bounds the deletions per write. Deno KV's server accepts 10.
+const PORTABLE_CHECKS: u32 = 10;
 
 impl Client {
-    /// The database of a session.
+    /// Returns the database of a session.
     pub fn open(session: Arc<Session>, runtime: Handle) -> Database {
         let version = session.current().version;
         let has_extension = session.has_extension();
@@ -48,7 +48,7 @@ impl Client {
         runtime.spawn(writer::run(session.clone(), jobs));
         let mut limits = Limits::default();
         if !has_extension {
-            limits.deletions = CHECKS_OF_OTHERS;
+            limits.deletions = PORTABLE_CHECKS;
         }
         let client = Self {
             session,
@@ -62,12 +62,12 @@ impl Client {
         Database::new(client, limits)
     }
 
-    /// Returns what ends when the database is closed.
+    /// Returns a receiver whose channel closes when the database is closed.
     fn closing(&self) -> Result<watch::Receiver<()>> {
         self.closed.lock().as_ref().map(watch::Sender::subscribe).ok_or(Error::Closed)
     }
 
-    /// Makes a read when it is its turn.
+    /// Runs a read in its turn.
     fn read_in_turn<T: Send + 'static>(
         &self,
         mut turn: Turn,
@@ -85,19 +85,19 @@ impl Client {
         Box::pin(async move { task.await.map_err(|_| CallError::Stopped)? })
     }
 
-    /// Adds a write to those in flight.
+    /// Queues a write for the writer task.
     fn write_in_turn<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Order, oneshot::Sender<Result<T>>) -> Job,
     ) -> BoxFuture<T> {
-        let (answer, answered) = oneshot::channel();
-        // Turns are taken in the order of the jobs.
+        let (reply, response) = oneshot::channel();
+        // The lock keeps the turns in the order of the jobs.
         let writes = self.writes.lock();
         let Some(writes) = &*writes else { return Box::pin(std::future::ready(Err(Error::Closed))) };
-        if writes.send(job(&self.order, answer)).is_err() {
+        if writes.send(job(&self.order, reply)).is_err() {
             return Box::pin(std::future::ready(Err(CallError::Stopped.into())));
         }
-        Box::pin(async move { answered.await.map_err(|_| Error::OutcomeUnknown(Arc::new(CallError::Stopped.into())))? })
+        Box::pin(async move { response.await.map_err(|_| Error::OutcomeUnknown(Arc::new(CallError::Stopped.into())))? })
     }
 }
 
@@ -109,7 +109,7 @@ impl Backend for Client {
     }
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
-        self.write_in_turn(|order, answer| Job { turn: order.write(&write), kind: Kind::Write { write, answer } })
+        self.write_in_turn(|order, reply| Job { turn: order.write(&write), kind: Kind::Write { write, reply } })
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
@@ -121,9 +121,9 @@ impl Backend for Client {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
         let range = DeleteRange { start: start.to_vec(), end: end.to_vec(), limit };
         self.has_extension.then(|| {
-            self.write_in_turn(|order, answer| Job {
+            self.write_in_turn(|order, reply| Job {
                 turn: order.delete_range(start, end),
-                kind: Kind::DeleteRange { range, answer },
+                kind: Kind::DeleteRange { range, reply },
             })
         })
     }
@@ -134,7 +134,7 @@ impl Backend for Client {
             return Err(Error::Unsupported { backend: NAME, what: "watch keys" });
         }
         let reads: Vec<_> = keys.iter().map(Read::Key).collect();
-        // The initial state is handed on as it is, and what changes later as it is at last.
+        // The capacity of 1 makes the watcher merge changes that the receiver has not yet taken.
         let (sender, events) = mpsc::channel(1);
         let watcher = Watcher::new(self.session.clone(), keys, sender, self.order.read(&reads));
         self.runtime.spawn(watcher.run());
@@ -155,19 +155,19 @@ impl Backend for Client {
             let error = Error::Unsupported { backend: NAME, what: "deliver the messages of the queue" };
             return Box::pin(std::future::ready(Err(error)));
         }
-        let (mut answer, answered) = oneshot::channel();
+        let (mut reply, response) = oneshot::channel();
         let claim = queue::dequeue(self.session.clone(), limit);
         self.runtime.spawn(async move {
             let claimed = tokio::select! {
                 biased;
                 _ = closed.changed() => Ok(Vec::new()),
-                () = answer.closed() => return,
+                () = reply.closed() => return,
                 claimed = claim => claimed,
             };
-            // What nobody takes goes back.
-            let _ = answer.send(claimed);
+            // Messages that are not received are requeued when they are dropped.
+            let _ = reply.send(claimed);
         });
-        Box::pin(async move { answered.await.map_err(|_| CallError::Stopped)? })
+        Box::pin(async move { response.await.map_err(|_| CallError::Stopped)? })
     }
 
     fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
@@ -180,7 +180,7 @@ impl Backend for Client {
     }
 
     fn close(&self) {
-        // Those in flight are carried out.
+        // The writer task still completes the writes in flight.
         self.writes.lock().take();
         self.closed.lock().take();
     }

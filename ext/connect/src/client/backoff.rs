@@ -3,11 +3,12 @@ use std::time::Duration;
 use openkv_engine::Random;
 use tokio::time::Instant;
 
-/// The waits between the attempts of a call: longer each time, and none once its time is up.
+/// The delays between the attempts of a call. They grow exponentially until the time for retries is over.
 pub(crate) struct Backoff<'r> {
     random: &'r dyn Random,
     attempts: u32,
-    until: Instant,
+    start: Instant,
+    retry_for: Duration,
 }
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -15,16 +16,17 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 impl<'r> Backoff<'r> {
     pub fn new(random: &'r dyn Random, retry_for: Duration) -> Self {
-        Self { random, attempts: 0, until: Instant::now() + retry_for }
+        Self { random, attempts: 0, start: Instant::now(), retry_for }
     }
 
-    /// Waits before the next attempt, at least as long as the server asks for. Returns false, without waiting, where there is
-    /// no time for another one.
+    /// Waits before the next attempt, at least as long as the server asks for. Returns false, without waiting, if the delay would
+    /// exceed the time for retries.
     pub async fn wait(&mut self, at_least: Option<Duration>) -> bool {
         let most = FIRST.saturating_mul(1 << self.attempts.min(10)).min(LONGEST);
         let delay = most.mul_f64(0.5 + 0.5 * fraction(self.random)).max(at_least.unwrap_or_default());
         self.attempts += 1;
-        if Instant::now() + delay > self.until {
+        // The delay may be any number that the server sends.
+        if self.start.elapsed().saturating_add(delay) > self.retry_for {
             return false;
         }
         tokio::time::sleep(delay).await;
@@ -52,20 +54,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_grow_until_the_time_is_up() {
+    async fn delays_grow_until_time_is_over() {
         let start = Instant::now();
         let mut backoff = Backoff::new(&Fixed(255), Duration::from_secs(12));
-        let mut waits = Vec::new();
+        let mut delays = Vec::new();
         let mut last = start;
         while backoff.wait(None).await {
-            waits.push((Instant::now() - last).as_millis());
+            delays.push((Instant::now() - last).as_millis());
             last = Instant::now();
         }
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000]);
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn server_may_ask_for_longer_waits() {
+    async fn server_may_request_longer_delays() {
         let start = Instant::now();
         let mut backoff = Backoff::new(&Fixed(0), Duration::from_secs(3));
         assert!(backoff.wait(Some(Duration::from_secs(2))).await);
@@ -73,5 +75,11 @@ mod tests {
         assert!(!backoff.wait(Some(Duration::from_secs(2))).await);
         assert!(backoff.wait(None).await);
         assert_eq!(start.elapsed(), Duration::from_millis(2200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn extreme_durations_do_not_overflow() {
+        assert!(!Backoff::new(&Fixed(0), Duration::from_secs(3)).wait(Some(Duration::MAX)).await);
+        assert!(Backoff::new(&Fixed(0), Duration::MAX).wait(None).await);
     }
 }

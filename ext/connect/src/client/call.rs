@@ -17,25 +17,25 @@ use crate::wire::{self, Malformed, Message, frame, headers};
 
 /// A call of the protocol.
 pub(crate) struct Call {
-    /// The path below the URL of the endpoint.
+    /// The path relative to the URL of the endpoint.
     pub path: &'static str,
     pub body: Bytes,
     pub consistency: Consistency,
-    /// A header of this call alone.
+    /// An additional header.
     pub header: Option<(HeaderName, HeaderValue)>,
     pub repeat: Repeat,
-    /// How long the response may be, in bytes.
+    /// The maximum length of the response in bytes.
     pub max_len: usize,
 }
 
-/// Which calls may be sent again although the server may have processed them.
+/// Whether a call may be sent again after the server may have processed it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It makes no difference.
+    /// The call is idempotent.
     Always,
-    /// The server recognizes it, if it knows the extension.
+    /// A server with the extension recognizes the call by its id.
     WithExtension,
-    /// It would take effect twice.
+    /// The call would take effect twice.
     Never,
 }
 
@@ -52,32 +52,32 @@ impl Call {
     }
 }
 
-/// What a response says.
+/// A decoded response.
 pub(crate) enum Decoded<T> {
     Value(T),
-    /// The endpoint cannot do it: others may, which the metadata would name.
+    /// The endpoint cannot process the call: new metadata may name another one.
     Elsewhere(CallError),
 }
 
 /// Why an attempt failed.
 pub(crate) enum Failure {
-    /// A further one may succeed.
+    /// A retry may succeed.
     Transient {
         /// Whether the server may have processed the call.
         was_sent: bool,
         retry_after: Option<Duration>,
         error: Error,
     },
-    /// A further one would fail. The server has not processed this one, which says nothing of those before.
+    /// A retry would fail. The server has not processed this attempt, but may have processed an earlier one.
     Final(Error),
-    /// The database of the server did not take it, and so none of those before either.
+    /// The database rejected the call, so no earlier attempt took effect either.
     Rejected(Error),
 }
 
-/// How long an attempt may take.
+/// The timeout of an attempt.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The response to a call, whose body is still to be read.
+/// The response to a call before its body is read.
 pub(crate) struct Head {
     pub metadata: Arc<Metadata>,
     pub url: Url,
@@ -85,10 +85,10 @@ pub(crate) struct Head {
 }
 
 impl Session {
-    /// Makes a call, and tries again while that may help and is allowed.
+    /// Makes a call, with retries after transient failures.
     ///
     /// # Errors
-    /// The last failure. [`Error::OutcomeUnknown`] where the server may have processed a call that it may not process twice.
+    /// The last failure. [`Error::OutcomeUnknown`] if the server may have processed a call that must not be processed twice.
     pub async fn call<T>(
         self: &Arc<Self>,
         call: &Call,
@@ -142,15 +142,15 @@ impl Session {
             }
             Err(malformed) => {
                 let error = Error::from(CallError::Malformed { url, malformed });
-                // What it did, it has done.
+                // The server has processed the call.
                 let is_done = call.repeat != Repeat::Always;
                 Err(Failure::Final(if is_done { Error::OutcomeUnknown(Arc::new(error)) } else { error }))
             }
         }
     }
 
-    /// Sends a call once, or twice where the token has expired, and waits for the head of the response. `may_be_done` says
-    /// whether the server may have processed the call before.
+    /// Sends a call, again if the token has expired, and waits for the head of the response. `may_be_done` says whether the
+    /// server may have processed an earlier attempt.
     pub async fn send(self: &Arc<Self>, lane: &Lane, call: &Call, may_be_done: bool) -> Result<Head, Failure> {
         let metadata = self.metadata().await.map_err(unrefreshed)?;
         match self.send_with(lane, &metadata, call, may_be_done).await {
@@ -187,7 +187,7 @@ impl Session {
         Err(unsuccessful(metadata, url, response).await)
     }
 
-    /// Returns the failure of a call without a response.
+    /// Returns the failure of a call that timed out.
     pub fn timed_out(&self, call: &Call, timeout: Duration) -> Failure {
         let error = match self.current().url(call.consistency, call.path) {
             Some(url) => CallError::TimedOut { url, seconds: timeout.as_secs() },
@@ -197,9 +197,9 @@ impl Session {
     }
 }
 
-/// Why a request had no success.
+/// Why a request failed.
 enum Unsuccessful {
-    /// The token is not valid, any more.
+    /// The token is not valid or has expired.
     Unauthorized(Error),
     Failed(Failure),
 }
@@ -219,17 +219,17 @@ impl Unsuccessful {
     }
 }
 
-/// Returns what a response says that is none of success.
+/// Converts a response without a success status.
 async fn unsuccessful(metadata: &Metadata, url: Url, response: Response<Incoming>) -> Unsuccessful {
     let (head, body) = response.into_parts();
     let body = read_text(body).await;
     let status = head.status;
     let named = head.headers.get(headers::ERROR).filter(|_| metadata.has_extension).and_then(wire::error::decode);
-    // Some servers say so with the status of any wrong request.
+    // Some servers report it with the status of any bad request.
     let is_unauthorized = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         || (status == StatusCode::BAD_REQUEST && body.to_lowercase().contains("authorization"));
     let error = named.clone().unwrap_or_else(|| CallError::Status { url, status, body }.into());
-    // These are sent in place of processing the request.
+    // Servers send these without processing the request.
     let is_unprocessed = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
     if status.is_server_error() || is_unprocessed {
         return Failure::Transient { was_sent: !is_unprocessed, retry_after: retry_after(&head.headers), error }.into();
@@ -245,7 +245,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// Returns what a call fails with that has no metadata.
+/// Returns the failure of a call for which no metadata could be fetched.
 fn unrefreshed(error: MetadataError) -> Failure {
     if error.is_transient() {
         Failure::Transient { was_sent: false, retry_after: None, error: CallError::Metadata(error).into() }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::network::{Network, Stream};
 
-/// Connects to the servers of URLs, over TLS where the URL says so.
+/// Connects to the servers of URLs, over TLS for `https://`.
 #[derive(Clone)]
 pub(crate) struct Connector {
     network: Arc<dyn Network>,
@@ -80,10 +80,10 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection as hyper takes it.
+/// A connection in the form that hyper requires.
 pub(crate) struct Connection {
     io: TokioIo<Box<dyn Stream>>,
-    /// Whether HTTP/2 was agreed on.
+    /// Whether HTTP/2 was negotiated.
     is_h2: bool,
 }
 

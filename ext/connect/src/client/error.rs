@@ -3,19 +3,19 @@ use url::Url;
 
 use crate::wire::Malformed;
 
-/// Why a remote database could not be opened. The texts are those of Deno where it has one.
+/// Why a remote database could not be opened. The messages are those of Deno where Deno has one.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The text is not the URL of a host.
+    /// The URL is not valid, or has no host.
     #[error("Invalid database url: {0}")]
     InvalidUrl(String),
-    /// The token has characters that no header may have.
+    /// The token has characters that are not allowed in a header.
     #[error(
         "Could not open Deno KV database: the access token has characters that cannot be sent: check it for line breaks"
     )]
     InvalidToken,
-    /// The program has no means for TLS.
+    /// The program has no configuration for TLS.
     #[error("Could not open Deno KV database: '{0}' needs TLS, for which this program has no certificates")]
     NoTls(Url),
     /// The metadata exchange failed.
@@ -27,66 +27,66 @@ pub enum OpenError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// There is no connection, or it was lost.
+    /// The connection failed or was lost.
     #[error("failed to connect to '{url}': error sending request for url ({url}): {why}")]
     Unreachable {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// No response came.
+    /// The server did not respond in time.
     #[error("timed out connecting to the metadata endpoint at '{url}' after {seconds} seconds")]
     TimedOut {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// How long it was waited for.
+        /// The timeout.
         seconds: u64,
     },
-    /// The server responded with another status than that of success.
+    /// The server responded with an error status.
     #[error("the metadata endpoint at '{url}' responded with status {status}{}", detail(body))]
     Status {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
         /// The status.
         status: http::StatusCode,
-        /// The beginning of the response.
+        /// The beginning of the response body.
         body: String,
     },
     /// The program does not allow the connection.
     #[error("{0}")]
     Denied(#[source] Error),
-    /// The server refers to a URL that the token is not for.
+    /// The server redirects to another host, which must not receive the token.
     #[error(
         "the metadata endpoint at '{url}' redirects to '{location}', which is not the same host: open that URL if the access \
          token is meant for it"
     )]
     Redirected {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// Where it is to be sent.
+        /// The target of the redirect.
         location: String,
     },
-    /// The response broke off, or is too long or no text.
+    /// The response is incomplete, too long or not UTF-8.
     #[error("failed to read the metadata response from '{url}': {why}")]
     Unreadable {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The response is something else than metadata.
+    /// The response is not valid metadata.
     #[error("'{url}' is not a valid KV Connect endpoint ({why})")]
     Invalid {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The metadata are of a version that is not known here.
+    /// The metadata have an unsupported version.
     #[error("'{url}' reported unsupported KV Connect metadata version {version}")]
     Version {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
         /// The version.
         version: u64,
@@ -98,7 +98,7 @@ fn detail(body: &str) -> String {
 }
 
 impl MetadataError {
-    /// Whether a further exchange may succeed.
+    /// Returns whether a retry may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unreadable { .. } => true,
@@ -121,56 +121,56 @@ impl From<OpenError> for Error {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// There is no connection, or it was lost.
+    /// The connection failed or was lost.
     #[error("KV Connect failed to call '{url}': {why}")]
     Unreachable {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// No response came.
+    /// The server did not respond in time.
     #[error("KV Connect failed to call '{url}': no response within {seconds} seconds")]
     TimedOut {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// How long it was waited for.
+        /// The timeout.
         seconds: u64,
     },
-    /// The server responded with another status than that of success.
+    /// The server responded with an error status.
     #[error("KV Connect failed to call '{url}' (status={status}): {body}")]
     Status {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
         /// The status.
         status: http::StatusCode,
-        /// The beginning of the response.
+        /// The beginning of the response body.
         body: String,
     },
-    /// The response is not what the protocol has.
+    /// The response could not be decoded.
     #[error("KV Connect failed to decode the response of '{url}': {malformed}")]
     Malformed {
-        /// Where the request was sent.
+        /// The URL of the request.
         url: Url,
-        /// What is wrong.
+        /// The reason.
         malformed: Malformed,
     },
-    /// The token expired, and no further one could be fetched.
+    /// The token has expired, and the metadata could not be refreshed.
     #[error("KV Connect failed to refresh the metadata: {0}")]
     Metadata(#[from] MetadataError),
-    /// The metadata name no endpoint for the call.
+    /// The metadata have no endpoint for the call.
     #[error("KV Connect found no endpoint with strong consistency in the metadata of the database")]
     NoStrongEndpoint,
-    /// The endpoint does not read at present.
+    /// The endpoint has disabled reads.
     #[error("Reads are disabled for this database")]
     ReadsDisabled,
-    /// The endpoint's reads may be out of date.
+    /// The endpoint does not guarantee strong consistency.
     #[error("Strong consistency reads are not available for this database")]
     NotStrong,
-    /// The server was replaced by one that would not recognize the call.
-    #[error("the server does not recognize calls any more that are sent again")]
+    /// The server no longer supports the extension, so it would not recognize the call.
+    #[error("the call cannot be retried: the server no longer supports the extension that recognizes retries")]
     ExtensionLost,
-    /// The client's thread has stopped.
+    /// The client's runtime has stopped.
     #[error("the client of the database was stopped")]
     Stopped,
 }

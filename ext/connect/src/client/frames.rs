@@ -14,20 +14,20 @@ use super::transport::{Lane, describe};
 use crate::wire::frame::{Decoder, Frame, MAX_LEN};
 use crate::wire::{Malformed, Message};
 
-/// The frames of a response that goes on.
+/// The frames of a streaming response.
 pub(crate) struct Frames {
     url: Url,
     body: Incoming,
     decoder: Decoder,
-    /// The connection of the response.
+    /// Keeps the connection of the response reserved.
     _lane: Arc<Lane>,
 }
 
-/// How long a server may be silent. It sends a ping every 5 seconds.
+/// How long a server may be silent. Servers send a ping every 5 seconds.
 const SILENCE: Duration = Duration::from_secs(15);
 
 impl Frames {
-    /// Makes a call whose response goes on.
+    /// Makes a call with a streaming response.
     pub async fn open(session: &Arc<Session>, call: &Call) -> Result<Self, Failure> {
         let lane = session.transport.lane();
         match tokio::time::timeout(SILENCE, session.send(&lane, call, false)).await {
@@ -58,9 +58,9 @@ impl Frames {
     async fn receive(&mut self) -> Result<Bytes, String> {
         loop {
             let received = tokio::time::timeout(SILENCE, self.body.frame()).await;
-            let received = received.map_err(|_| format!("nothing came for {} seconds", SILENCE.as_secs()))?;
-            let frame = received.ok_or("the server ended the response")?.map_err(|error| describe(&error))?;
-            // Trailers say nothing.
+            let received = received.map_err(|_| format!("no data received for {} seconds", SILENCE.as_secs()))?;
+            let frame = received.ok_or("the server closed the stream")?.map_err(|error| describe(&error))?;
+            // Trailers are ignored.
             if let Ok(bytes) = frame.into_data() {
                 return Ok(bytes);
             }
@@ -72,7 +72,7 @@ impl Frames {
         Failure::Transient { was_sent: true, retry_after: None, error: error.into() }
     }
 
-    /// Returns the failure of a response that is not what the protocol has.
+    /// Returns the failure of a malformed response.
     pub fn malformed(&self, malformed: Malformed) -> Failure {
         Failure::Final(Error::from(CallError::Malformed { url: self.url.clone(), malformed }))
     }

@@ -14,17 +14,17 @@ use super::transport::{Transport, describe, read_body, read_text};
 use crate::wire::headers;
 use crate::wire::metadata::{EndpointConsistency, Metadata as Message, Request, Version};
 
-/// Where a database is, and what calls need.
+/// The endpoints of a database, and the headers of calls to them.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     pub version: Version,
     pub database_id: uuid::Uuid,
-    /// Whether the server knows the extension.
+    /// Whether the server supports the extension.
     pub has_extension: bool,
-    /// What each call is sent with.
+    /// The headers of each call.
     pub headers: HeaderMap,
     endpoints: Vec<Endpoint>,
-    /// From when on the metadata are to be fetched again.
+    /// When to refresh the metadata.
     pub refresh_at: Instant,
     pub expires_at: Instant,
 }
@@ -36,7 +36,7 @@ struct Endpoint {
 }
 
 impl Metadata {
-    /// Returns the URL of a call at an endpoint; none where there is no endpoint for it.
+    /// Returns the URL of a call, or `None` without an endpoint for it.
     pub fn url(&self, consistency: Consistency, path: &str) -> Option<Url> {
         let strong = self.endpoints.iter().find(|endpoint| endpoint.is_strong);
         let eventual = self.endpoints.iter().find(|endpoint| !endpoint.is_strong);
@@ -51,26 +51,26 @@ impl Metadata {
     }
 }
 
-/// How long the exchange may take.
+/// The timeout of the exchange.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many redirects are followed.
+/// The maximum number of redirects to follow.
 const REDIRECTS: usize = 5;
 
-/// How long a response may be, in bytes.
+/// The maximum length of a response in bytes.
 const MAX_LEN: usize = 1024 * 1024;
 
-/// How long metadata are used at least, if the server does not refuse them: the clocks may differ.
+/// The minimum time to use metadata unless the server rejects them, as the clocks may differ.
 const SHORTEST: Duration = Duration::from_secs(10);
 
-/// Where the exchange takes place, and with what token.
+/// The URL and the headers of the metadata exchange.
 pub(crate) struct Exchange {
     url: Url,
     headers: HeaderMap,
 }
 
 impl Exchange {
-    /// The exchange with a server; none where the token cannot be sent.
+    /// Creates the exchange with a server. Returns `None` if the token is not valid in a header.
     pub fn new(url: Url, access_token: &str) -> Option<Self> {
         let headers = [
             (AUTHORIZATION, bearer(access_token)?),
@@ -113,7 +113,7 @@ impl Exchange {
     }
 }
 
-/// Returns where a redirect leads. Another host is not to know the token, nor is one without TLS.
+/// Returns the target of a redirect, which must not disclose the token to another host or without TLS.
 fn redirected(url: &Url, location: &HeaderValue) -> Result<Url, MetadataError> {
     let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
     let is_followed = |target: &Url| {
@@ -129,7 +129,7 @@ fn decode(url: &Url, response: &HeaderMap, body: &[u8], options: &Options) -> Re
     let invalid = |why: String| MetadataError::Invalid { url: url.clone(), why };
     let unreadable = |error| MetadataError::Unreadable { url: url.clone(), why: describe(&error) };
     std::str::from_utf8(body).map_err(unreadable)?;
-    // What else there is depends on the version.
+    // The other fields depend on the version.
     #[derive(serde::Deserialize)]
     struct Versioned {
         version: u64,
@@ -161,7 +161,7 @@ fn decode(url: &Url, response: &HeaderMap, body: &[u8], options: &Options) -> Re
         has_extension: response.get(headers::OPENKV_PROTOCOL).is_some_and(|known| known == headers::OPENKV_PROTOCOL_1),
         headers: call_headers(version, message.database_id, token),
         endpoints,
-        // Clients that began together do not all come again at one moment.
+        // Jitter spreads the refreshes of clients that started at the same time.
         refresh_at: now + lifetime.mul_f64(0.7 + 0.2 * fraction(&*options.random)),
         expires_at: now + lifetime,
     })

@@ -1,15 +1,15 @@
-//! The client: a backend of the engine whose entries are on a server.
+//! The client: a backend of the engine for databases on a server.
 //!
-//! [`connect`] opens the database of a URL. It speaks versions 1 to 3 of the protocol, over HTTP/2 or HTTP/1.1, and with a server
-//! of this crate its extension.
+//! [`connect`] opens the database of a URL. It speaks versions 1 to 3 of the protocol over HTTP/2 or HTTP/1.1, and the extension
+//! with servers of this crate.
 //!
 //! Calls take effect in the order in which they are made, as with any backend: writes one after the other, and a read after the
-//! writes that may change what it finds. A call that fails is tried again while that may help, for
-//! [`Options::retry_for`]. A write is sent again only if it certainly was not processed, or the server recognizes it by its id;
-//! otherwise it fails with [`Error::OutcomeUnknown`](openkv_engine::Error::OutcomeUnknown).
+//! writes that may affect its result. A call that fails for a transient reason is retried for [`Options::retry_for`]. A write is
+//! retried only if the server certainly has not processed it, or recognizes it by its id; otherwise it fails with
+//! [`Error::OutcomeUnknown`](openkv_engine::Error::OutcomeUnknown).
 //!
-//! Where the server does not know the extension, its queue takes messages but delivers none, and the database counts entries and
-//! deletes ranges by reading them.
+//! With a server that does not support the extension, messages can be enqueued but are not delivered, and ranges are counted and
+//! deleted by reading them.
 
 mod backend;
 mod backoff;
@@ -40,11 +40,10 @@ pub use error::{CallError, MetadataError, OpenError};
 pub use network::{Connecting, Network, Stream, Tcp};
 pub use options::{Options, Permit};
 
-/// Opens the database of a URL, which is reached then.
+/// Opens the database of a URL, and fetches its metadata from the server.
 ///
 /// # Errors
-/// [`Error::Connect`](openkv_engine::Error::Connect) where there is no such database: see [`OpenError`]. The error of
-/// [`Options::permit`].
+/// [`Error::Connect`](openkv_engine::Error::Connect) if that fails, see [`OpenError`]; the error of [`Options::permit`].
 pub fn connect(url: &str, options: Options) -> BoxFuture<Database> {
     let url = url.to_owned();
     let runtime = options.runtime.clone().map_or_else(runtime::shared, Ok);

@@ -6,25 +6,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// A connection: bytes in both directions, in order.
+/// A connection: an ordered byte stream in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// The future of a connection.
+/// The future of [`Network::connect`].
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
 
-/// How a client connects to servers: [`Tcp`], or something that a test controls.
+/// Connects a client to servers: [`Tcp`], or an implementation that a test controls.
 pub trait Network: Send + Sync {
     /// Connects to a host, which is a name or an address.
     fn connect(&self, host: &str, port: u16) -> Connecting;
 }
 
-/// The network of the machine. Small messages are sent immediately (`TCP_NODELAY`).
+/// TCP with `TCP_NODELAY`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
-/// How long one address of a host may take to answer.
+/// The timeout of a connection to one address of a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Network for Tcp {
@@ -41,7 +41,7 @@ impl Network for Tcp {
                         return Ok(Box::new(stream) as Box<dyn Stream>);
                     }
                     Ok(Err(error)) => failure = labelled("tcp connect error", &error),
-                    Err(_) => failure = labelled("tcp connect error", &"the host did not answer in time"),
+                    Err(_) => failure = labelled("tcp connect error", &"the host did not respond in time"),
                 }
             }
             Err(failure)

@@ -12,31 +12,31 @@ use super::network::{Network, Tcp};
 /// Decides whether a client may connect to a URL.
 pub type Permit = dyn Fn(&Url) -> Result<()> + Send + Sync;
 
-/// What a client goes by.
+/// The options of a client.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the server knows the client by.
+    /// The access token, which authenticates the client.
     pub access_token: String,
-    /// Whom connections over TLS trust. Without it, only `http://` is possible.
+    /// The configuration of TLS, with the trusted certificates. Without it, only `http://` URLs can be opened.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Decides whether the client may connect to a URL: that of the database, and those of its endpoints. It is asked before
-    /// each call, and returns the error of the call. By default, all may be.
+    /// Decides whether the client may connect to a URL: that of the database, and those of its endpoints. It is called before
+    /// each request, which fails with its error. By default, all URLs are allowed.
     pub permit: Arc<Permit>,
-    /// How long a call is tried again while the server cannot be reached. By default, a minute.
+    /// How long to retry a call that fails for a transient reason. By default, one minute.
     pub retry_for: Duration,
-    /// The clock that expiry and delays go by.
+    /// The clock for expiry and delays.
     pub clock: Arc<dyn Clock>,
-    /// What waits before further attempts, and the ids of commits, are drawn from.
+    /// The source of randomness for the delays between attempts and for commit ids.
     pub random: Arc<dyn Random>,
-    /// How the client connects.
+    /// The network to connect over.
     pub network: Arc<dyn Network>,
-    /// Where the client runs. By default, on a thread that all clients of the process share.
+    /// The runtime for the client's tasks. By default, a thread that all clients of the process share.
     pub runtime: Option<Handle>,
 }
 
 impl Options {
-    /// The defaults, and the token that the server knows the client by.
+    /// Returns the default options with an access token.
     pub fn new(access_token: impl Into<String>) -> Self {
         Self {
             access_token: access_token.into(),

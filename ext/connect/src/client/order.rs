@@ -5,10 +5,10 @@ use openkv_engine::{AtomicWrite, Flight, InFlight, OwnedRead, Read};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// The order of the calls of one database: a call waits for those before it that it may not overtake.
+/// The order of the calls of one database: a call waits for earlier calls that it must not overtake.
 ///
-/// Writes take effect one after the other. A read waits for the writes before it that may change what it finds, and a write for
-/// the reads before it that it may change.
+/// Writes take effect one after the other. A read waits for the earlier writes that may affect its result, and a write for the
+/// earlier reads whose results it may affect.
 #[derive(Default)]
 pub(crate) struct Order {
     in_flight: Arc<InFlight>,
@@ -17,30 +17,30 @@ pub(crate) struct Order {
 
 #[derive(Default)]
 struct Calls {
-    /// The reads that are not done.
+    /// The pending reads.
     reads: BTreeMap<u64, (Vec<OwnedRead>, End)>,
     last_read: u64,
-    /// When the last write is done.
+    /// The end of the last write.
     last_write: Option<End>,
 }
 
-/// The end of a call: the channel is closed then.
+/// A receiver whose channel closes at the end of a call.
 type End = watch::Receiver<()>;
 
-/// A call that is not done until this is dropped.
+/// The place of a call in the order. Dropping it ends the call.
 pub(crate) struct Turn {
     after: Vec<End>,
     _done: Done,
 }
 
-/// What is dropped when a call is done, in this order: what it kept others from, and then what they wait for.
+/// Guards that end a call. The fields are dropped in this order: later calls must find the registrations removed when they wake.
 struct Done {
     _flight: Option<Flight>,
     _read: Option<Registered>,
     _end: watch::Sender<()>,
 }
 
-/// A read that is not done until this is dropped.
+/// A registered read. Dropping it removes the read.
 struct Registered {
     order: Arc<Order>,
     number: u64,
@@ -53,10 +53,10 @@ impl Drop for Registered {
 }
 
 impl Turn {
-    /// Waits until it is the turn of the call.
+    /// Waits until the call may be sent.
     pub async fn wait(&mut self) {
         for mut end in self.after.drain(..) {
-            // It never has another value.
+            // The channel never carries a value: this returns when it closes.
             let _ = end.changed().await;
         }
     }
@@ -94,12 +94,12 @@ impl Order {
         let mut calls = self.calls.lock();
         let mut after = Vec::new();
         if !calls.reads.is_empty() {
-            // What this write alone changes.
-            let alone = Arc::default();
-            let _flight = begin(&alone);
+            // The keys and ranges of this write only.
+            let own = Arc::default();
+            let _flight = begin(&own);
             let touched = calls.reads.values().filter(|(reads, _)| {
                 let reads: Vec<_> = reads.iter().map(OwnedRead::as_read).collect();
-                alone.touches(&reads)
+                own.touches(&reads)
             });
             after.extend(touched.map(|(_, end)| end.clone()));
         }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_wait_for_those_that_they_may_not_overtake() {
+    fn calls_wait_for_conflicting_earlier_calls() {
         let order = Arc::new(Order::default());
         let [a, b] = ["a", "b"].map(|name| Key::from([name]));
         let set = |key: &Key| order.write(&AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(1))));
@@ -131,10 +131,10 @@ mod tests {
         let mut one = set(&a);
         let mut two = set(&b);
         let mut after_both = order.read(&[Read::Key(&b)]);
-        let mut of_another = order.read(&[Read::Key(&Key::from(["c"]))]);
+        let mut other_key = order.read(&[Read::Key(&Key::from(["c"]))]);
         let mut deletion = order.delete_range(b.as_bytes(), &[255]);
         let mut counted = order.read_range(&[], &[255]);
-        assert!(may_begin(&mut early) && may_begin(&mut of_another));
+        assert!(may_begin(&mut early) && may_begin(&mut other_key));
         for turn in [&mut one, &mut two, &mut after_both, &mut deletion, &mut counted] {
             assert!(!may_begin(turn));
         }
@@ -145,8 +145,8 @@ mod tests {
         drop(two);
         assert!(may_begin(&mut after_both) && !may_begin(&mut deletion));
         drop(after_both);
-        assert!(!may_begin(&mut deletion), "it deletes what another reads");
-        drop(of_another);
+        assert!(!may_begin(&mut deletion), "it deletes the key of a pending read");
+        drop(other_key);
         assert!(may_begin(&mut deletion) && !may_begin(&mut counted));
         drop(deletion);
         assert!(may_begin(&mut counted));

@@ -9,15 +9,15 @@ use super::call::{Call, Decoded, Failure};
 use super::frames::Frames;
 use super::session::Session;
 use crate::wire::openkv::{Batch, BatchId, Dequeue, Finish, Start};
-use crate::wire::paths;
+use crate::wire::{Malformed, paths};
 
-/// Claims messages once some are due.
+/// Waits until messages are due, and claims them.
 pub(crate) async fn dequeue(session: Arc<Session>, limit: usize) -> Result<Vec<Delivery>> {
-    let message = Dequeue { limit: u32::try_from(limit).unwrap_or(u32::MAX) };
-    let call = Call::new(paths::DEQUEUE, &message);
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let call = Call::new(paths::DEQUEUE, &Dequeue { limit });
     let mut backoff = Backoff::new(&*session.options.random, session.options.retry_for);
     loop {
-        let failure = match claim(&session, &call).await {
+        let failure = match claim(&session, &call, limit).await {
             Ok(deliveries) => return Ok(deliveries),
             Err(failure) => failure,
         };
@@ -32,12 +32,16 @@ pub(crate) async fn dequeue(session: Arc<Session>, limit: usize) -> Result<Vec<D
     }
 }
 
-async fn claim(session: &Arc<Session>, call: &Call) -> Result<Vec<Delivery>, Failure> {
+async fn claim(session: &Arc<Session>, call: &Call, limit: u32) -> Result<Vec<Delivery>, Failure> {
     let mut frames = Frames::open(session, call).await?;
     let Batch { batch, messages } = frames.next().await?;
+    // An empty list would mean that the database is closed.
+    if messages.is_empty() || messages.len() > limit as usize {
+        return Err(frames.malformed(Malformed::Messages { found: messages.len(), limit }));
+    }
     let id = BatchId::try_from(&batch[..]).map_err(|malformed| frames.malformed(malformed))?;
     let (claims, released) = oneshot::channel();
-    // The claims live as long as the stream.
+    // The server holds the claims for as long as the stream is open.
     tokio::spawn(async move {
         tokio::select! {
             _ = released => {}
@@ -49,7 +53,7 @@ async fn claim(session: &Arc<Session>, call: &Call) -> Result<Vec<Delivery>, Fai
     Ok((0..).zip(messages).map(|(index, message)| Delivery::new(message, claim(index))).collect())
 }
 
-/// Reads until the stream ends. The server then delivers again what is not finished.
+/// Reads until the stream closes. The server then redelivers messages that are not finished.
 async fn hold(frames: &mut Frames) -> Failure {
     loop {
         if let Err(failure) = frames.next::<Batch>().await {
@@ -58,12 +62,12 @@ async fn hold(frames: &mut Frames) -> Failure {
     }
 }
 
-/// A batch of messages, which is held until this is dropped.
+/// A batch of claimed messages. Dropping it closes the stream that holds the claims.
 struct Shared {
     session: Arc<Session>,
     id: BatchId,
     runtime: Handle,
-    /// Its receiver waits until it is dropped.
+    /// Closes the stream when it is dropped.
     _claims: oneshot::Sender<()>,
 }
 
@@ -93,7 +97,7 @@ impl Claim for Remote {
         }
         let shared = self.shared.clone();
         let message = Start { batch: shared.id.0.to_vec(), index: self.index };
-        // Where it fails, the message is delivered again: it was at least once before.
+        // If this fails, the server redelivers the message, as at-least-once delivery allows.
         self.shared.runtime.spawn(async move {
             let call = Call::new(paths::START, &message);
             shared.session.call(&call, |_| Ok(Decoded::Value(()))).await
@@ -108,7 +112,7 @@ impl Claim for Remote {
 }
 
 impl Drop for Remote {
-    /// A message that was not started goes back when the batch is no longer held.
+    /// Fails a message that was started. Others are requeued when the stream of the batch closes.
     fn drop(&mut self) {
         if *self.is_started.get_mut() && !self.is_finished {
             drop(self.finish_in_background(false));

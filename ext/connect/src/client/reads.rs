@@ -9,7 +9,7 @@ use crate::wire::openkv::{Count, CountOutput};
 use crate::wire::read::{self, ReadOutcome, Shape};
 use crate::wire::{Message, datapath, frame, paths};
 
-/// How long an entry may be in a response, in bytes: the limits of key and value, and what is around them.
+/// The maximum length of an entry in a response, in bytes: the limits of key and value, and their framing.
 const ENTRY_LEN: usize = 2048 + 64 * 1024 + 64;
 
 /// Reads keys and ranges.
@@ -43,7 +43,7 @@ pub(crate) async fn read(
     Ok(lists)
 }
 
-/// Leaves out what follows after so many bytes of values, as servers do that know the extension.
+/// Drops entries after `max_bytes` bytes of values, as servers with the extension do.
 fn truncate(lists: &mut [Vec<ReadEntry>], max_bytes: usize) {
     let mut bytes = 0;
     for list in lists {

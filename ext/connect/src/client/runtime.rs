@@ -3,8 +3,8 @@ use std::sync::{Arc, OnceLock};
 use openkv_engine::{Error, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Returns where all clients of the process run that were given nothing else: a thread of its own, so that a caller that blocks,
-/// or runs no event loop, does not keep the client from working.
+/// Returns the default runtime, which all clients of the process share. It has its own thread, so that clients make progress
+/// while their callers block, or run no event loop.
 pub(crate) fn shared() -> Result<Handle> {
     static SHARED: OnceLock<Result<Runtime>> = OnceLock::new();
     let start = || {

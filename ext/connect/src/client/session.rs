@@ -11,33 +11,33 @@ use super::metadata::{Exchange, Metadata};
 use super::options::Options;
 use super::transport::Transport;
 
-/// What all calls of a database share: the connections to its server, and the metadata.
+/// The state that all calls of a database share: the connections to its server, and the metadata.
 pub(crate) struct Session {
     pub options: Options,
     pub transport: Transport,
     exchange: Exchange,
     current: Mutex<Current>,
-    /// Held during an exchange: there is one at a time. With the last one that failed, and when it did.
+    /// Locked during an exchange, so that there is one at a time. Holds the last failure and its time.
     refreshing: Arc<tokio::sync::Mutex<Option<(Instant, MetadataError)>>>,
 }
 
 struct Current {
     metadata: Arc<Metadata>,
-    /// From when on they are to be fetched again.
+    /// When to refresh the metadata.
     refresh_at: Instant,
 }
 
-/// How long a failed exchange stands for the next.
+/// How long the error of a failed exchange is returned without another exchange.
 const FAILURE: Duration = Duration::from_millis(500);
 
-/// How long not to refresh metadata that are still good after an exchange failed.
+/// The delay before metadata that are still valid are refreshed after a failed exchange.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Fetches the metadata for the first time.
     ///
     /// # Errors
-    /// Why there is no database.
+    /// [`OpenError`].
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = parsed.ok_or_else(|| OpenError::InvalidUrl(url.to_owned()))?;
@@ -51,17 +51,17 @@ impl Session {
         Ok(Self { options, transport, exchange, current, refreshing: Arc::default() })
     }
 
-    /// Returns the metadata that were fetched last.
+    /// Returns the latest metadata.
     pub fn current(&self) -> Arc<Metadata> {
         self.current.lock().metadata.clone()
     }
 
-    /// Returns whether the server knows the extension.
+    /// Returns whether the server supports the extension.
     pub fn has_extension(&self) -> bool {
         self.current().has_extension
     }
 
-    /// Returns metadata that have not expired. They are fetched again some time before they do, while calls go on.
+    /// Returns metadata that have not expired. They are refreshed in the background some time before they expire.
     pub async fn metadata(self: &Arc<Self>) -> Result<Arc<Metadata>, MetadataError> {
         let (metadata, refresh_at) = {
             let current = self.current.lock();
@@ -78,7 +78,7 @@ impl Session {
         Ok(metadata)
     }
 
-    /// Fetches the metadata again, unless another call has done so since it took those that are `stale`.
+    /// Refreshes the metadata, unless another call has replaced the `stale` ones already.
     pub async fn refresh(&self, stale: &Arc<Metadata>) -> Result<Arc<Metadata>, MetadataError> {
         let mut failed = self.refreshing.lock().await;
         let current = self.current();

@@ -17,47 +17,47 @@ use url::Url;
 
 use super::connector::Connector;
 
-/// Sends requests over HTTP/2, or HTTP/1.1 to servers that speak no other.
+/// Sends requests over HTTP/2, or over HTTP/1.1 to servers without HTTP/2.
 pub(crate) struct Transport {
     connector: Connector,
-    /// The connections of calls whose responses end soon.
+    /// The connections of calls with short responses.
     pub calls: Lane,
-    /// Those of responses that go on: they would keep calls from being sent, as a connection has a limit of requests.
+    /// The connections of streaming responses, which would use up the concurrent requests of the other connections.
     streams: Mutex<Vec<Arc<Lane>>>,
-    /// Whether servers without TLS speak HTTP/2.
+    /// Whether servers without TLS speak HTTP/2, by authority.
     speak_h2: Mutex<HashMap<Authority, bool>>,
 }
 
-/// Connections that requests share: over HTTP/2, one for each server.
+/// A pool of connections: over HTTP/2, one for each server.
 pub(crate) struct Lane {
     /// HTTP/2 with prior knowledge.
     h2: Client<Connector, Full<Bytes>>,
-    /// HTTP/1.1, or over TLS what the server chooses.
+    /// HTTP/1.1, or over TLS the protocol that the server chooses.
     negotiated: Client<Connector, Full<Bytes>>,
 }
 
-/// How many responses that go on may share a connection. Servers allow 100 at least.
+/// The maximum number of streaming responses on a connection. Servers allow at least 100.
 const STREAMS: usize = 64;
 
-/// A request without a response.
+/// A request that got no response.
 #[derive(Debug)]
 pub(crate) struct SendError {
     /// Whether the server may have processed it.
     pub was_sent: bool,
-    /// What is wrong.
+    /// The reason.
     pub why: String,
 }
 
-/// How often a connection with open requests is checked, and how long the server may take to answer that.
+/// The interval of pings on a connection with open requests, and their timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// How much may be on its way to the client, in bytes: enough for a fast connection over a long distance.
+/// The flow-control window of a stream in bytes: enough for a connection with high bandwidth and latency.
 const WINDOW: u32 = 4 * 1024 * 1024;
 
-/// How long a server may take to say what it speaks.
+/// The timeout of the detection of HTTP/2.
 const DETECTION: Duration = Duration::from_secs(5);
 
-/// The beginning of a connection over HTTP/2: its preface, and a frame of settings without any.
+/// The preface of an HTTP/2 connection, with an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 impl Lane {
@@ -82,7 +82,7 @@ impl Transport {
         Self { calls: Lane::new(&connector), streams: Mutex::default(), connector, speak_h2: Mutex::default() }
     }
 
-    /// Returns connections for a response that goes on, which it holds as long.
+    /// Returns connections for a streaming response, which keeps the lane until its end.
     pub fn lane(&self) -> Arc<Lane> {
         let mut lanes = self.streams.lock();
         if let Some(lane) = lanes.iter().find(|lane| Arc::strong_count(lane) <= STREAMS) {
@@ -112,13 +112,13 @@ impl Transport {
         *request.headers_mut() = headers;
         let client = if speaks_h2 { &lane.h2 } else { &lane.negotiated };
         client.request(request).await.map_err(|error| {
-            // Another server may be there by now.
+            // The address may belong to another server now.
             self.speak_h2.lock().retain(|authority, _| Some(authority) != uri.authority());
             SendError { was_sent: was_sent(&error), why: describe(&error) }
         })
     }
 
-    /// Returns whether a server without TLS speaks HTTP/2. Over TLS, that is agreed on with the connection.
+    /// Returns whether a server without TLS speaks HTTP/2. Over TLS, ALPN negotiates it.
     async fn speaks_h2(&self, uri: &Uri) -> io::Result<bool> {
         let Some(authority) = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTP)) else { return Ok(false) };
         if let Some(known) = self.speak_h2.lock().get(authority) {
@@ -129,7 +129,7 @@ impl Transport {
             stream.write_all(PREFACE).await?;
             let mut header = [0; 9];
             stream.read_exact(&mut header).await?;
-            // A server begins with its settings, a frame of type 4 of the connection itself.
+            // A server's first frame is SETTINGS: type 4 on stream 0.
             Ok::<_, io::Error>(matches!(header, [.., 4, _, 0, 0, 0, 0]))
         };
         let speaks_h2 = matches!(tokio::time::timeout(DETECTION, exchange).await, Ok(Ok(true)));
@@ -138,7 +138,7 @@ impl Transport {
     }
 }
 
-/// Whether the server may have processed a request that failed.
+/// Returns whether the server may have processed a request that failed.
 fn was_sent(error: &Error) -> bool {
     if error.is_connect() {
         return false;
@@ -171,19 +171,19 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Reads the body of a response, if it is not longer than `max` bytes.
+/// Reads the body of a response of up to `max` bytes.
 ///
 /// # Errors
-/// Why it could not be read.
+/// The reason as text.
 pub(crate) async fn read_body(body: Incoming, max: usize) -> Result<Bytes, String> {
     let collected = Limited::new(body, max).collect().await;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| describe(&*error))
 }
 
-/// How much of the text of an error is kept, in characters.
+/// The maximum length of the text of an error, in characters.
 const TEXT_LEN: usize = 512;
 
-/// Reads the text that a response of an error has.
+/// Reads the text of an error response.
 pub(crate) async fn read_text(body: Incoming) -> String {
     let text = read_body(body, 64 * 1024).await.unwrap_or_default();
     String::from_utf8_lossy(&text).trim().chars().take(TEXT_LEN).collect()

@@ -1,4 +1,6 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openkv_engine::{Entry, Error, Key, WatchEvent};
 use tokio::sync::mpsc;
@@ -12,30 +14,33 @@ use super::session::Session;
 use crate::wire::watch::{Watched, encode};
 use crate::wire::{datapath, paths};
 
-/// What a watch found, or why it ends.
+/// A change of the watched keys, or the error that ends the watch.
 pub(crate) type Event = Result<WatchEvent, Error>;
 
-/// A watch of keys, which connects again where its connection is lost.
+/// How long a server may take to send the initial state. Writes to the keys wait for it.
+const INITIAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A watch of keys, which reconnects when its connection is lost.
 pub(crate) struct Watcher {
     session: Arc<Session>,
     call: Call,
     keys: usize,
     events: mpsc::Sender<Event>,
-    /// The turn of the watch, until it has the initial state.
+    /// The turn of the watch, held until the initial state arrives.
     turn: Option<Turn>,
-    /// The entries that came last.
+    /// The latest entries.
     last: Option<Vec<Option<Entry>>>,
-    /// Whether they are still to be handed on. What changes several times meanwhile is handed on once.
-    is_due: bool,
+    /// Whether the latest entries have yet to be sent. Several changes until then are sent as one.
+    is_pending: bool,
 }
 
 impl Watcher {
     pub fn new(session: Arc<Session>, keys: &[Key], events: mpsc::Sender<Event>, turn: Turn) -> Self {
         let call = Call::new(paths::WATCH, &encode(keys));
-        Self { session, call, keys: keys.len(), events, turn: Some(turn), last: None, is_due: false }
+        Self { session, call, keys: keys.len(), events, turn: Some(turn), last: None, is_pending: false }
     }
 
-    /// Watches until nobody listens any more, or there is an error.
+    /// Watches until the receiver is dropped or an error occurs.
     pub async fn run(mut self) {
         if let Some(turn) = &mut self.turn {
             turn.wait().await;
@@ -45,8 +50,8 @@ impl Watcher {
             () = events.closed() => return,
             error = self.watch() => error,
         };
-        // What came before the error comes before it.
-        if self.is_due
+        // Entries that arrived before the error are sent before it.
+        if self.is_pending
             && let Some(entries) = self.last.take()
         {
             let _ = events.send(Ok(WatchEvent::Entries(entries))).await;
@@ -61,7 +66,7 @@ impl Watcher {
         loop {
             let mut was_reached = false;
             let failure = self.follow(&mut was_reached).await;
-            // Writes wait no longer for a watch that does not begin.
+            // Writes do not wait for a watch that fails to start.
             self.turn = None;
             let (error, retry_after) = match failure {
                 Failure::Final(error) | Failure::Rejected(error) => return error,
@@ -77,19 +82,19 @@ impl Watcher {
         }
     }
 
-    /// Waits until it is time to connect again, and hands on what is due meanwhile.
-    async fn wait(&mut self, backoff: &mut Backoff<'_>, at_least: Option<std::time::Duration>) -> bool {
+    /// Waits until it is time to reconnect, and sends pending entries meanwhile.
+    async fn wait(&mut self, backoff: &mut Backoff<'_>, at_least: Option<Duration>) -> bool {
         let wait = backoff.wait(at_least);
         tokio::pin!(wait);
         loop {
             tokio::select! {
-                may_go_on = &mut wait => return may_go_on,
-                () = self.hand_on() => {}
-            }
+            may_retry = &mut wait => return may_retry,
+                            () = self.send_pending() => {}
+                        }
         }
     }
 
-    /// Watches over one connection.
+    /// Watches over one connection, until it fails.
     async fn follow(&mut self, was_reached: &mut bool) -> Failure {
         let opened = Frames::open(&self.session, &self.call).await;
         let mut frames = match opened {
@@ -97,16 +102,20 @@ impl Watcher {
             Err(failure) => return failure,
         };
         let mut watched = Watched::new(self.keys);
+        let mut initial_timeout = pin!(tokio::time::sleep(INITIAL_TIMEOUT));
         loop {
             let output: datapath::WatchOutput = tokio::select! {
+                () = &mut initial_timeout, if !*was_reached => {
+                    return self.session.timed_out(&self.call, INITIAL_TIMEOUT);
+                }
                 output = frames.next() => match output {
                     Ok(output) => output,
                     Err(failure) => return failure,
                 },
-                () = self.hand_on() => continue,
+                () = self.send_pending() => continue,
             };
             match watched.apply(output) {
-                Ok(Some(entries)) => self.take(entries),
+                Ok(Some(entries)) => self.update(entries),
                 Ok(None) => {
                     let error = CallError::ReadsDisabled.into();
                     return Failure::Transient { was_sent: true, retry_after: None, error };
@@ -117,26 +126,26 @@ impl Watcher {
         }
     }
 
-    /// Takes entries, unless they are those that came last: the first of a connection may be.
-    fn take(&mut self, entries: &[Option<Entry>]) {
+    /// Stores new entries. The first ones of a connection may be unchanged.
+    fn update(&mut self, entries: &[Option<Entry>]) {
         let version = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.versionstamp);
         let is_same = |last: &Vec<Option<Entry>>| last.iter().map(version).eq(entries.iter().map(version));
         if !self.last.as_ref().is_some_and(is_same) {
             self.last = Some(entries.to_vec());
-            self.is_due = true;
+            self.is_pending = true;
         }
         self.turn = None;
     }
 
-    /// Hands on what is due, once there is room for it. Does not return where nothing is.
-    async fn hand_on(&mut self) {
-        if self.is_due
+    /// Sends pending entries once the channel has capacity. Never returns if there are none.
+    async fn send_pending(&mut self) {
+        if self.is_pending
             && let Some(entries) = &self.last
         {
-            // Without a receiver, the watch ends.
+            // The watch ends when the receiver is dropped.
             if let Ok(permit) = self.events.reserve().await {
                 permit.send(Ok(WatchEvent::Entries(entries.clone())));
-                self.is_due = false;
+                self.is_pending = false;
                 return;
             }
         }

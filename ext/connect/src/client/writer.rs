@@ -17,25 +17,25 @@ pub(crate) struct Job {
 }
 
 pub(crate) enum Kind {
-    Write { write: AtomicWrite, answer: oneshot::Sender<Result<Commit>> },
-    DeleteRange { range: DeleteRange, answer: oneshot::Sender<Result<u64>> },
+    Write { write: AtomicWrite, reply: oneshot::Sender<Result<Commit>> },
+    DeleteRange { range: DeleteRange, reply: oneshot::Sender<Result<u64>> },
 }
 
-/// Carries out writes one after the other, until no more can come.
+/// Executes writes one after the other until the channel closes.
 pub(crate) async fn run(session: Arc<Session>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     while let Some(Job { mut turn, kind }) = jobs.recv().await {
         turn.wait().await;
-        // Who called may have left. A write is no longer in flight when its future is done.
+        // The turn ends before the future resolves. The caller may have dropped the future.
         match kind {
-            Kind::Write { write, answer } => {
+            Kind::Write { write, reply } => {
                 let result = commit(&session, write).await;
                 drop(turn);
-                let _ = answer.send(result);
+                let _ = reply.send(result);
             }
-            Kind::DeleteRange { range, answer } => {
+            Kind::DeleteRange { range, reply } => {
                 let result = delete_range(&session, &range).await;
                 drop(turn);
-                let _ = answer.send(result);
+                let _ = reply.send(result);
             }
         }
     }
@@ -61,7 +61,7 @@ async fn commit(session: &Arc<Session>, write: AtomicWrite) -> Result<Commit> {
 }
 
 async fn delete_range(session: &Arc<Session>, range: &DeleteRange) -> Result<u64> {
-    // A second attempt would delete, and count, what follows.
+    // A retry would delete and count the entries after those.
     let call = Call { repeat: Repeat::Never, ..Call::new(paths::DELETE_RANGE, range) };
     session.call(&call, |body| Ok(Decoded::Value(DeleteRangeOutput::decode(body)?.deleted))).await
 }

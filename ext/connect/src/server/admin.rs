@@ -1,4 +1,4 @@
-//! What operators ask for: whether the server lives, whether it is ready, and what it has counted.
+//! The endpoints for operators: liveness, readiness and metrics.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::metrics::Gauges;
 use super::phase::Phase;
 use super::shared::Shared;
 
-/// How long a database may take to answer where it is ready.
+/// How long a database may take to respond to the readiness check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 const TEXT: &str = "text/plain; charset=utf-8";
-/// The format of Prometheus.
+/// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Responds to a request with GET.
+/// Responds to a GET request.
 pub(crate) async fn respond(shared: &Shared, path: &str, has_metrics: bool) -> Response<Body> {
     match path {
         "/healthz" => body::response(TEXT, body::full("ok\n")),
@@ -35,20 +35,20 @@ pub(crate) async fn respond(shared: &Shared, path: &str, has_metrics: bool) -> R
             };
             body::response(METRICS, body::full(shared.metrics.text(&gauges)))
         }
-        _ => Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).into_response(),
+        _ => Failure::new(StatusCode::NOT_FOUND, format!("no resource at {path}")).into_response(),
     }
 }
 
 async fn ready(shared: &Shared) -> Result<(), String> {
-    if shared.phase.present() >= Phase::Stopping {
-        return Err("the server is being stopped".into());
+    if shared.phase.current() >= Phase::Stopping {
+        return Err("the server is stopping".into());
     }
     for Hosted { name, database, .. } in &shared.databases {
         let read = database.get(&Key::from(["openkv"]));
         match tokio::time::timeout(TIMEOUT, read).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(format!("database {name:?} failed: {error}")),
-            Err(_) => return Err(format!("database {name:?} does not answer")),
+            Err(_) => return Err(format!("database {name:?} did not respond within {} seconds", TIMEOUT.as_secs())),
         }
     }
     Ok(())

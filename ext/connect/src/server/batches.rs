@@ -1,4 +1,4 @@
-//! The messages that clients have claimed.
+//! Batches of messages that clients have claimed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use uuid::Uuid;
 
 use crate::wire::openkv::{Batch as BatchMessage, BatchId};
 
-/// How many batches that have ended are remembered, so that a client which finishes a message again gets the result of the first
-/// time.
+/// How many closed batches are kept, so that a client that retries to finish a message gets the first result.
 const REMEMBERED: usize = 4096;
 
 /// All batches of a server.
@@ -31,42 +30,42 @@ pub(crate) struct Batches {
 #[derive(Default)]
 struct Known {
     batches: HashMap<BatchId, Arc<Batch>>,
-    /// Those whose streams have ended, the oldest first.
-    ended: VecDeque<BatchId>,
+    /// The batches whose streams have closed, oldest first.
+    closed: VecDeque<BatchId>,
 }
 
 /// Messages that were claimed together.
 struct Batch {
     database: Uuid,
     messages: Mutex<Vec<Message>>,
-    /// How many are not finished.
+    /// How many messages are not finished.
     open: watch::Sender<usize>,
 }
 
 enum Message {
     Claimed(Delivery),
-    /// It is being handled.
+    /// The client is handling the message.
     Started(Delivery),
     Finished(Finish),
-    /// It went back to the queue as it was.
-    Returned,
+    /// The message was requeued without a delivery.
+    Requeued,
 }
 
 /// The result of finishing a message.
 pub(crate) type Finish = Shared<BoxFuture<()>>;
 
-/// A message is not, or no longer, that of a client.
+/// The client has not, or no longer, claimed the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message was given back to the queue, or never claimed: it is delivered again")]
+#[error("the message is not claimed by this client, or was requeued: it will be redelivered")]
 pub(crate) struct NotClaimed;
 
 impl Batches {
-    /// No batches yet.
+    /// Creates an empty set of batches.
     pub fn new(random: Arc<dyn Random>, grace: Duration) -> Self {
         Self { random, grace, known: Mutex::default(), started: watch::Sender::new(0) }
     }
 
-    /// Takes messages that were claimed from a database. Returns what to send, and what to keep as long as the client is there.
+    /// Adds claimed messages of a database. Returns the batch to send, and the claims to hold while the client is connected.
     pub fn open(self: &Arc<Self>, database: Uuid, mut deliveries: Vec<Delivery>) -> (BatchMessage, Claims) {
         let mut id = [0; 16];
         self.random.fill(&mut id);
@@ -79,7 +78,7 @@ impl Batches {
         (BatchMessage { batch: id.to_vec(), messages }, claims)
     }
 
-    /// Notes that a message is handled from now on.
+    /// Marks a message as being handled.
     ///
     /// # Errors
     /// [`NotClaimed`].
@@ -87,14 +86,14 @@ impl Batches {
         let batch = self.find(database, id)?;
         let mut messages = batch.messages.lock();
         let message = messages.get_mut(index as usize).ok_or(NotClaimed)?;
-        *message = match std::mem::replace(message, Message::Returned) {
+        *message = match std::mem::replace(message, Message::Requeued) {
             Message::Claimed(delivery) => self.started(delivery),
             other => other,
         };
         if matches!(message, Message::Started(_)) { Ok(()) } else { Err(NotClaimed) }
     }
 
-    /// Ends the delivery of a message. A further time changes nothing, and has the result of the first.
+    /// Finishes the delivery of a message. Idempotent: later calls return the first result.
     ///
     /// # Errors
     /// [`NotClaimed`].
@@ -102,8 +101,8 @@ impl Batches {
         let batch = self.find(database, id)?;
         let mut messages = batch.messages.lock();
         let message = messages.get_mut(index as usize).ok_or(NotClaimed)?;
-        *message = match std::mem::replace(message, Message::Returned) {
-            // The request that it was started has not arrived yet, or was lost.
+        *message = match std::mem::replace(message, Message::Requeued) {
+            // The start request was lost, or has yet to arrive.
             Message::Claimed(delivery) => self.started(delivery),
             other => other,
         };
@@ -120,11 +119,11 @@ impl Batches {
         Message::Started(delivery)
     }
 
-    /// Ends the delivery of a message that is being handled.
+    /// Finishes the delivery of a message that is being handled.
     fn end(&self, batch: &Batch, message: &mut Message, success: bool) {
-        *message = match std::mem::replace(message, Message::Returned) {
+        *message = match std::mem::replace(message, Message::Requeued) {
             Message::Started(delivery) => {
-                // It takes effect though nobody may wait for the future.
+                // The delivery finishes even if the future is dropped.
                 let finish = if success { delivery.done() } else { delivery.retry() };
                 self.started.send_modify(|started| *started -= 1);
                 batch.close_one();
@@ -135,8 +134,8 @@ impl Batches {
     }
 
     /// Waits until no message is being handled.
-    pub async fn wait_unstarted(&self) {
-        // The sender is here: there is no error.
+    pub async fn wait_idle(&self) {
+        // The sender is alive, so this cannot fail.
         let _ = self.started.subscribe().wait_for(|started| *started == 0).await;
     }
 
@@ -151,22 +150,22 @@ impl Batch {
         self.open.send_modify(|open| *open -= 1);
     }
 
-    /// Gives messages that nobody handles back to the queue.
-    fn return_unstarted(&self) {
+    /// Requeues messages that are not being handled.
+    fn requeue_unstarted(&self) {
         for message in self.messages.lock().iter_mut().filter(|message| matches!(message, Message::Claimed(_))) {
-            *message = Message::Returned;
+            *message = Message::Requeued;
             self.close_one();
         }
     }
 
     async fn wait_closed(&self) {
-        // The sender is here: there is no error.
+        // The sender is alive, so this cannot fail.
         let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
     }
 }
 
-/// The claims of a batch, for as long as its client is there. Messages that are not being handled go back to the queue when
-/// this is dropped; the others are finished without success unless the client connects again soon.
+/// The claims of a batch while its client is connected. Dropping this requeues messages that are not being handled. The others
+/// fail unless the client finishes them within [`Options::grace`](super::Options::grace).
 pub(crate) struct Claims {
     batches: Arc<Batches>,
     id: BatchId,
@@ -174,40 +173,40 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Waits until all messages are finished, or given back.
+    /// Waits until all messages are finished or requeued.
     pub async fn wait_closed(&self) {
         self.batch.wait_closed().await;
     }
 
-    /// Gives messages that nobody handles back to the queue.
-    pub fn return_unstarted(&self) {
-        self.batch.return_unstarted();
+    /// Requeues messages that are not being handled.
+    pub fn requeue_unstarted(&self) {
+        self.batch.requeue_unstarted();
     }
 }
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        self.batch.return_unstarted();
+        self.batch.requeue_unstarted();
         let (batches, id, batch) = (self.batches.clone(), self.id, self.batch.clone());
         let is_closed = *batch.open.borrow() == 0;
         match Handle::try_current() {
             Ok(runtime) if !is_closed => drop(runtime.spawn(async move {
                 let _ = tokio::time::timeout(batches.grace, batch.wait_closed()).await;
-                batches.forget(id, &batch);
+                batches.retire(id, &batch);
             })),
-            _ => batches.forget(id, &batch),
+            _ => batches.retire(id, &batch),
         }
     }
 }
 
 impl Batches {
-    /// Ends what is left of a batch whose client is gone, and forgets the oldest batches.
-    fn forget(&self, id: BatchId, batch: &Batch) {
+    /// Fails the remaining messages of a batch whose client is gone, and removes the oldest closed batch.
+    fn retire(&self, id: BatchId, batch: &Batch) {
         batch.messages.lock().iter_mut().for_each(|message| self.end(batch, message, false));
         let mut known = self.known.lock();
-        known.ended.push_back(id);
-        if known.ended.len() > REMEMBERED
-            && let Some(oldest) = known.ended.pop_front()
+        known.closed.push_back(id);
+        if known.closed.len() > REMEMBERED
+            && let Some(oldest) = known.closed.pop_front()
         {
             known.batches.remove(&oldest);
         }

@@ -13,17 +13,17 @@ use http_body_util::{BodyExt, Full, StreamBody};
 /// The body of a response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Returns a body of some bytes.
+/// Returns a body with the given bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).boxed_unsync()
 }
 
-/// Returns a body of parts that come one after the other.
+/// Returns a body that streams its parts.
 pub(crate) fn stream(parts: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(parts.map(|bytes| Ok(Frame::data(bytes)))).boxed_unsync()
 }
 
-/// Returns a response of success.
+/// Returns a response with status 200.
 pub(crate) fn response(content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,10 +1,10 @@
-//! Which database and which of its calls a path names.
+//! Resolves a path to a database and a call.
 
 use super::hosted::Hosted;
 use crate::wire::metadata::Version;
 use crate::wire::paths;
 
-/// What a client asks an endpoint for.
+/// A call to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     SnapshotRead,
@@ -19,7 +19,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// All calls, in the order of their numbers.
+    /// All calls, in the order of their discriminants.
     pub const ALL: [Self; 9] = [
         Self::SnapshotRead,
         Self::AtomicWrite,
@@ -32,7 +32,7 @@ impl Call {
         Self::Finish,
     ];
 
-    /// Returns the path of the call below that of its endpoint, which is its name in metrics and events as well.
+    /// Returns the path of the call relative to its endpoint, which is also its name in metrics and events.
     pub fn path(self) -> &'static str {
         match self {
             Call::SnapshotRead => paths::SNAPSHOT_READ,
@@ -47,7 +47,7 @@ impl Call {
         }
     }
 
-    /// Whether the call changes the database, or takes messages from it.
+    /// Returns whether the call changes the database or claims messages.
     pub fn is_write(self) -> bool {
         match self {
             Call::SnapshotRead | Call::Watch | Call::Read | Call::Count => false,
@@ -56,26 +56,26 @@ impl Call {
     }
 }
 
-/// What a path names.
+/// The database and the call of a path.
 pub(crate) struct Target<'s> {
     pub hosted: &'s Hosted,
-    /// A call of the endpoint of a version. None for the metadata exchange.
+    /// The version of the endpoint, and the call. `None` for the metadata exchange.
     pub call: Option<(Version, Call)>,
 }
 
 impl<'s> Target<'s> {
-    /// Finds what a path names.
-    pub fn find(databases: &'s [Hosted], path: &str) -> Option<Self> {
+    /// Resolves a path.
+    pub fn resolve(databases: &'s [Hosted], path: &str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         if let Some(hosted) = databases.iter().find(|hosted| hosted.name == name) {
-            return Self::below(hosted, rest);
+            return Self::within(hosted, rest);
         }
         let [only] = databases else { return None };
-        Self::below(only, path)
+        Self::within(only, path)
     }
 
-    fn below(hosted: &'s Hosted, path: &str) -> Option<Self> {
+    fn within(hosted: &'s Hosted, path: &str) -> Option<Self> {
         if path.is_empty() {
             return Some(Self { hosted, call: None });
         }
@@ -99,26 +99,26 @@ mod tests {
     }
 
     #[test]
-    fn only_database_is_at_the_root_and_at_its_name() {
+    fn single_database_is_at_the_root_and_at_its_name() {
         let databases = [hosted("a")];
-        let find = |path| Target::find(&databases, path).map(|target| target.call);
-        assert_eq!(find("/"), Some(None));
-        assert_eq!(find("/a"), Some(None));
-        assert_eq!(find("/a/"), Some(None));
-        assert_eq!(find("/v3/watch"), Some(Some((Version::V3, Call::Watch))));
-        assert_eq!(find("/a/v2/openkv/count"), Some(Some((Version::V2, Call::Count))));
+        let resolve = |path| Target::resolve(&databases, path).map(|target| target.call);
+        assert_eq!(resolve("/"), Some(None));
+        assert_eq!(resolve("/a"), Some(None));
+        assert_eq!(resolve("/a/"), Some(None));
+        assert_eq!(resolve("/v3/watch"), Some(Some((Version::V3, Call::Watch))));
+        assert_eq!(resolve("/a/v2/openkv/count"), Some(Some((Version::V2, Call::Count))));
         for path in ["", "*", "/b", "//", "/v3", "/v3/", "/v4/watch", "/v3/watch/", "/v3//watch", "/a/a", "/vx/watch"] {
-            assert!(find(path).is_none(), "{path}");
+            assert!(resolve(path).is_none(), "{path}");
         }
     }
 
     #[test]
-    fn one_of_several_is_named() {
+    fn several_databases_are_at_their_names() {
         let databases = [hosted("a"), hosted("b")];
-        let find = |path| Target::find(&databases, path).map(|target| target.hosted.name.as_str());
-        assert_eq!(find("/b/v1/snapshot_read"), Some("b"));
-        assert_eq!(find("/a"), Some("a"));
-        assert_eq!(find("/"), None);
-        assert_eq!(find("/v3/snapshot_read"), None);
+        let resolve = |path| Target::resolve(&databases, path).map(|target| target.hosted.name.as_str());
+        assert_eq!(resolve("/b/v1/snapshot_read"), Some("b"));
+        assert_eq!(resolve("/a"), Some("a"));
+        assert_eq!(resolve("/"), None);
+        assert_eq!(resolve("/v3/snapshot_read"), None);
     }
 }

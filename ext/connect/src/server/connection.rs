@@ -1,4 +1,4 @@
-//! Connections: how they are accepted, and when they end.
+//! Accepts, serves and closes connections.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -24,32 +24,35 @@ use super::shared::Shared;
 use super::stream::Stream;
 use super::{admin, routes};
 
-/// How many connections of operators there may be. They are not counted with those of clients, which could keep them out.
+/// The limit of connections of operators. It is separate from that of clients, so that clients cannot lock operators out.
 const OPERATORS: usize = 64;
 
-/// How long to wait after an error to accept, such as that there is no file descriptor left.
+/// The delay after a failed accept, for example for lack of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// How often to see whether a connection is stuck or idle.
+/// How often to check whether a connection is stuck or idle.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the peer of HTTP/2 may take to answer a ping of the protocol, and how often there is one.
+/// The interval of HTTP/2 pings, and their timeout.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of requests and responses a connection of HTTP/2 holds for the time being, in bytes.
+/// The maximum length of the head of an HTTP/1.1 request, in bytes. It is not counted in `memory.rs`.
+const HEAD: usize = 64 * 1024;
+
+/// The flow-control windows and the send buffer of an HTTP/2 connection, in bytes.
 const WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Where connections come from.
+/// Accepts connections of one kind of peer.
 pub(crate) struct Listener {
     shared: Arc<Shared>,
     role: Role,
-    places: Arc<Semaphore>,
-    /// The phase in which no connection is accepted any more.
+    limit: Arc<Semaphore>,
+    /// The phase in which accepting stops.
     end: Phase,
 }
 
-/// Who is at the other end.
+/// The kind of peer.
 #[derive(Clone)]
 enum Role {
     Client(Option<TlsAcceptor>),
@@ -57,18 +60,18 @@ enum Role {
 }
 
 impl Listener {
-    /// A listener for clients.
+    /// Creates a listener for clients.
     pub fn clients(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
-        let places = shared.connections.clone();
-        Self { shared, role: Role::Client(tls), places, end: Phase::Stopping }
+        let limit = shared.connections.clone();
+        Self { shared, role: Role::Client(tls), limit, end: Phase::Stopping }
     }
 
-    /// A listener for operators, who see that the server is being stopped.
+    /// Creates a listener for operators. It stays open until draining, so that operators see that the server is stopping.
     pub fn operators(shared: Arc<Shared>) -> Self {
-        Self { shared, role: Role::Operator, places: Arc::new(Semaphore::new(OPERATORS)), end: Phase::Draining }
+        Self { shared, role: Role::Operator, limit: Arc::new(Semaphore::new(OPERATORS)), end: Phase::Draining }
     }
 
-    /// Accepts connections, each in a task of its own, until the server is stopped.
+    /// Accepts connections until the server stops, and serves each in its own task.
     pub async fn accept(self, listener: TcpListener) {
         let mut end = pin!(self.shared.phase.reached(self.end));
         loop {
@@ -85,20 +88,20 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let Ok(permit) = self.limit.clone().try_acquire_owned() else {
                 self.shared.metrics.rejected_connections.increment();
                 continue;
             };
             let (shared, role) = (self.shared.clone(), self.role.clone());
             tokio::spawn(async move {
                 serve(shared, role, stream).await;
-                drop(place);
+                drop(permit);
             });
         }
     }
 }
 
-/// Serves a connection until its end.
+/// Performs the TLS handshake, if any, and serves a connection until it closes.
 async fn serve(shared: Arc<Shared>, role: Role, stream: TcpStream) {
     let stream = Stream::new(stream, shared.options.write_timeout);
     let Role::Client(Some(tls)) = &role else {
@@ -111,8 +114,8 @@ async fn serve(shared: Arc<Shared>, role: Role, stream: TcpStream) {
     };
     match accepted {
         Ok(Ok(stream)) => drive(shared, role, stream, true).await,
-        Ok(Err(error)) => tracing::debug!(%error, "the handshake of TLS failed"),
-        Err(_) => tracing::debug!("the handshake of TLS took too long"),
+        Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
+        Err(_) => tracing::debug!("the TLS handshake timed out"),
     }
 }
 
@@ -131,36 +134,36 @@ where
     let mut stopped = pin!(shared.phase.reached(Phase::Stopped));
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // How many checks there were since the connection is being closed.
+    // How many checks have run since the graceful shutdown began.
     let mut closing = None;
     loop {
         tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "a connection failed");
-                }
-                return;
-            }
-            () = &mut stopped => return,
-            () = &mut draining, if closing.is_none() => {}
-            _ = checks.tick() => {
-                if peer.outgoing.is_stuck() {
-                    tracing::debug!("closed a connection that does not take what it is sent");
-                    return;
-                }
-                if let Some(checks) = &mut closing {
-                    *checks += 1;
-                    // A peer of HTTP/2 that does not answer would keep it open.
-                    if *checks > 1 && peer.is_idle(Duration::ZERO, Duration::ZERO) {
+                    result = connection.as_mut() => {
+                        if let Err(error) = result {
+                            tracing::debug!(%error, "a connection failed");
+                        }
                         return;
                     }
-                    continue;
+                    () = &mut stopped => return,
+                    () = &mut draining, if closing.is_none() => {}
+                    _ = checks.tick() => {
+                        if peer.outgoing.is_stuck() {
+                            tracing::debug!("closed a connection whose peer does not receive its responses");
+                            return;
+                        }
+                        if let Some(checks) = &mut closing {
+                            *checks += 1;
+        // An unresponsive HTTP/2 peer would keep the connection open.
+                            if *checks > 1 && peer.is_idle(Duration::ZERO, Duration::ZERO) {
+                                return;
+                            }
+                            continue;
+                        }
+                        if !peer.is_idle(shared.options.header_timeout, shared.options.idle_timeout) {
+                            continue;
+                        }
+                    }
                 }
-                if !peer.is_idle(shared.options.header_timeout, shared.options.idle_timeout) {
-                    continue;
-                }
-            }
-        }
         connection.as_mut().graceful_shutdown();
         closing = Some(0);
     }
@@ -168,7 +171,7 @@ where
 
 fn builder(options: &Options) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -188,6 +191,6 @@ async fn respond(shared: &Arc<Shared>, peer: &Arc<Peer>, role: &Role, request: R
         Role::Client(_) => routes::respond(shared, peer, request).await,
         Role::Operator => admin::respond(shared, request.uri().path(), true).await,
     };
-    // hyper would send it with HTTP/2.
+    // hyper sends the body over HTTP/2.
     if is_head { response.map(|_| body::full("")) } else { response }
 }

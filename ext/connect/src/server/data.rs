@@ -1,4 +1,4 @@
-//! The calls that read and write.
+//! The unary calls: reads, writes, and the delivery of messages.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) async fn snapshot_read(hosted: &Hosted, body: Bytes) -> Result<datapa
     Ok(output(&lists))
 }
 
-/// Reads ranges, perhaps without values, or up to a number of bytes.
+/// Reads ranges, optionally without values or up to a number of bytes.
 pub(crate) async fn openkv_read(hosted: &Hosted, body: Bytes) -> Result<datapath::SnapshotReadOutput, Failure> {
     let message: openkv::Read = decode(hosted, body)?;
     let lists = {
@@ -75,13 +75,13 @@ pub(crate) async fn delete_range(hosted: &Hosted, body: Bytes) -> Result<DeleteR
     Ok(DeleteRangeOutput { deleted })
 }
 
-/// Notes that a message is handled from now on.
+/// Marks a message as being handled.
 pub(crate) fn start(shared: &Shared, hosted: &Hosted, body: Bytes) -> Result<(), Failure> {
     let Start { batch, index } = decode(hosted, body)?;
     Ok(shared.batches.start(hosted.id, BatchId::try_from(&batch[..])?, index)?)
 }
 
-/// Ends the delivery of a message.
+/// Finishes the delivery of a message.
 pub(crate) async fn finish(shared: &Shared, hosted: &Hosted, body: Bytes) -> Result<(), Failure> {
     let Finish { batch, index, success } = decode(hosted, body)?;
     let finish = shared.batches.finish(hosted.id, BatchId::try_from(&batch[..])?, index, success)?;
@@ -94,11 +94,11 @@ impl From<NotClaimed> for Failure {
     }
 }
 
-/// Decodes a message, unless it has far more parts than any that the database takes: a part of two bytes would take a hundred in
-/// memory.
+/// Decodes a message, unless it has far more parts than the limits of the database allow: a part of two bytes can take a hundred
+/// bytes in memory.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The message is malformed or has too many parts.
 pub(crate) fn decode<M: Message + Default>(hosted: &Hosted, body: Bytes) -> Result<M, Failure> {
     let limits = hosted.database.limits();
     let parts = [limits.read_ranges, limits.checks, limits.mutations, limits.watched_keys].into_iter().sum::<usize>();
@@ -114,10 +114,10 @@ pub(crate) fn decode<M: Message + Default>(hosted: &Hosted, body: Bytes) -> Resu
     Err(Failure::new(StatusCode::BAD_REQUEST, format!("the message has more than {max} parts")))
 }
 
-/// Returns the response that a message is.
+/// Returns a response with a message.
 ///
 /// # Errors
-/// There is no room for it.
+/// The memory for responses is exhausted.
 pub(crate) fn respond(shared: &Shared, peer: &Arc<Peer>, message: &impl Message) -> Result<Response<Body>, Failure> {
     let bytes = shared.send(peer, message.encode_to_vec()).ok_or_else(|| Failure::busy("responses"))?;
     Ok(body::response(headers::PROTOBUF, body::full(bytes)))

@@ -1,4 +1,4 @@
-//! The stream by which a client waits for messages, and holds those that it claimed.
+//! The stream of a client that waits for messages, and holds the messages that it has claimed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::phase::Phase;
 use super::shared::Shared;
 use crate::wire::{frame, headers};
 
-/// How many messages one batch has at most.
+/// The maximum number of messages in a batch.
 const LIMIT: u32 = 64;
 
 struct Dequeue {
@@ -26,7 +26,7 @@ struct Dequeue {
     peer: Arc<Peer>,
     database: uuid::Uuid,
     state: State,
-    /// None once the server is being stopped.
+    /// `None` once the server is stopping.
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _permit: OwnedSemaphorePermit,
     _active: Active,
@@ -40,7 +40,7 @@ enum State {
 /// Returns the stream of a client that waits for up to `limit` messages.
 ///
 /// # Errors
-/// There are too many streams, or the server is being stopped.
+/// There are too many streams, or the server is stopping.
 pub(crate) fn respond(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
@@ -70,7 +70,7 @@ impl Dequeue {
             match &mut self.state {
                 State::Claiming(claiming) => tokio::select! {
                     biased;
-                    () = stopped(&mut self.stopping) => return None,
+                    () = stop_requested(&mut self.stopping) => return None,
                     claimed = claiming => {
                         let deliveries = claimed
                             .inspect_err(|error| tracing::warn!(%error, "failed to claim messages"))
@@ -83,9 +83,9 @@ impl Dequeue {
                 State::Claimed(claims) => tokio::select! {
                     biased;
                     () = claims.wait_closed() => return None,
-                    () = stopped(&mut self.stopping) => {
+                    () = stop_requested(&mut self.stopping) => {
                         self.stopping = None;
-                        claims.return_unstarted();
+                        claims.requeue_unstarted();
                         continue;
                     }
                     () = &mut ping => {}
@@ -96,7 +96,7 @@ impl Dequeue {
     }
 
     fn claimed(mut self, deliveries: Vec<Delivery>) -> Option<(Bytes, Self)> {
-        // What cannot be sent goes back to the queue as it was.
+        // A batch that cannot be sent is requeued when its claims are dropped.
         let (batch, claims) = self.shared.batches.open(self.database, deliveries);
         let bytes = frame::encode(&batch).ok()?;
         let bytes = self.shared.send(&self.peer, bytes.into())?;
@@ -105,8 +105,8 @@ impl Dequeue {
     }
 }
 
-/// Waits until the server is being stopped, once.
-async fn stopped(stopping: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+/// Waits until the server is stopping. Never returns once that has been handled.
+async fn stop_requested(stopping: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
     match stopping {
         Some(stopping) => stopping.await,
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The metadata exchange: a client shows a token, and is given an access token, and where to send calls.
+//! The metadata exchange: a client sends a token, and receives an access token and the URL of the endpoint.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -11,10 +11,10 @@ use super::hosted::Hosted;
 use crate::wire::headers::{self, OPENKV_PROTOCOL, OPENKV_PROTOCOL_1};
 use crate::wire::metadata::{Endpoint, EndpointConsistency, Metadata, Request, Version};
 
-/// Returns the metadata of a database, with an access token that was issued.
+/// Responds with the metadata of a database, including the issued access token.
 ///
 /// # Errors
-/// The request is malformed, or of another version.
+/// The request is malformed or supports no known version.
 pub(crate) fn respond(
     hosted: &Hosted,
     (token, expires_at): (String, u64),
@@ -24,8 +24,7 @@ pub(crate) fn respond(
 ) -> Result<Response<Body>, Failure> {
     let bad_request = |text| Failure::new(StatusCode::BAD_REQUEST, text);
     let version = Request::decode(body)?.version();
-    let version =
-        version.ok_or_else(|| bad_request("the server knows the versions 1, 2 and 3 of the protocol alone"))?;
+    let version = version.ok_or_else(|| bad_request("the server supports only versions 1, 2 and 3 of the protocol"))?;
     let url = endpoint(version, is_tls, head).ok_or_else(|| bad_request("the request has no host"))?;
     let metadata = Metadata {
         version: version.number(),
@@ -41,8 +40,8 @@ pub(crate) fn respond(
     Ok(response)
 }
 
-/// Returns the URL of the endpoint of a version, which is a path below that of the exchange. It is relative to the last segment,
-/// as a proxy before the server may have put others before that; version 1 has absolute ones alone.
+/// Returns the URL of the endpoint of a version, within the path of the exchange. It is relative to the last segment, as a
+/// reverse proxy may have removed a prefix of the path. Version 1 requires an absolute URL.
 fn endpoint(version: Version, is_tls: bool, head: &Parts) -> Option<String> {
     let path = head.uri.path();
     let number = version.number();

@@ -6,7 +6,7 @@ use super::body::{self, Body};
 use super::tokens::Denied;
 use crate::wire::{Malformed, error, headers};
 
-/// Why a request fails: a status, a text for people, and for our own client the error of the engine.
+/// The failure of a request: a status, a message, and the engine's error for clients with the extension.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub status: StatusCode,
@@ -17,19 +17,19 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure that is none of the engine.
+    /// Creates a failure without an error of the engine.
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self { status, text: text.into(), error: None, is_of_storage: false }
     }
 
-    /// The server has no room at present.
+    /// Returns the failure of a request that exceeds the capacity of the server.
     pub fn busy(what: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the server has no room for {what} at present"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the server has no capacity for more {what}: retry later"))
     }
 
-    /// The server stops.
+    /// Returns the failure of a request to a server that is stopping.
     pub fn stopping() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being stopped")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
     }
 
     /// Returns the response.
@@ -67,11 +67,11 @@ impl From<Denied> for Failure {
 }
 
 impl From<Error> for Failure {
-    /// A status of 5xx is for what may pass: Deno tries it again for ever. Not so a write of which it is not known whether it was
-    /// committed, which would be written twice.
+    /// Maps transient errors to 5xx, which Deno retries indefinitely. A write with an unknown outcome must not be retried, as it
+    /// could be committed twice.
     fn from(error: Error) -> Self {
         let status = match &error {
-            // Whoever closed it stops the server.
+            // The host closes its databases when it stops the server.
             Error::Closed => return Self::stopping(),
             Error::Busy | Error::Storage(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::OutcomeUnknown(_) => StatusCode::CONFLICT,

@@ -1,7 +1,7 @@
 use openkv_engine::Database;
 use uuid::Uuid;
 
-/// A database, and what clients know it by.
+/// A database with its name and id.
 pub(crate) struct Hosted {
     pub name: String,
     pub database: Database,

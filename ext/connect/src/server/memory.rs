@@ -1,4 +1,4 @@
-//! What clients keep in memory: the bodies that they send, and those that they are slow to receive.
+//! The memory that clients use: the bodies of requests, and of responses until they are sent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use super::options::Options;
 
-/// The bytes of all connections, and their limit.
+/// The memory used by all connections, and its limit.
 pub(crate) struct Memory {
     used: AtomicUsize,
     limit: usize,
 }
 
 impl Memory {
-    /// Nothing, of a limit in bytes.
+    /// Creates an account with a limit in bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { used: AtomicUsize::new(0), limit })
     }
@@ -28,21 +28,21 @@ impl Memory {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Reserves bytes; none where there is no room.
+    /// Reserves bytes. Returns `None` if they exceed the limit.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let mut reservation = Reservation { memory: self.clone(), bytes: 0 };
         reservation.grow(bytes).then_some(reservation)
     }
 }
 
-/// Some of the memory, until it is dropped.
+/// Reserved memory, released on drop.
 pub(crate) struct Reservation {
     memory: Arc<Memory>,
     bytes: usize,
 }
 
 impl Reservation {
-    /// Reserves further bytes. Returns false where there is no room.
+    /// Reserves more bytes. Returns false if they exceed the limit.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let fits = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.memory.limit);
         let is_reserved = self.memory.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
@@ -59,17 +59,17 @@ impl Drop for Reservation {
     }
 }
 
-/// What a connection has yet to receive.
+/// The responses that a connection has yet to send.
 #[derive(Default)]
 pub(crate) struct Outgoing {
-    /// By when each part of it must have left, and the number of that part.
+    /// The deadline of each part, and the number of the part.
     deadlines: Mutex<BTreeSet<(Instant, u64)>>,
     last: AtomicUsize,
 }
 
 impl Outgoing {
-    /// Takes bytes that the connection is to receive. Returns them as ones that are released once they were sent, or none where
-    /// there is no room for them.
+    /// Wraps bytes to send, so that dropping them after they are sent releases their memory. Returns `None` if they exceed the
+    /// limit.
     pub fn hold(self: &Arc<Self>, bytes: Vec<u8>, memory: &Arc<Memory>, timeout: Duration) -> Option<Bytes> {
         let reservation = memory.reserve(bytes.len())?;
         let time = timeout + Duration::from_secs((bytes.len() / Options::MIN_RATE) as u64);
@@ -79,18 +79,18 @@ impl Outgoing {
         Some(Bytes::from_owner(Held { bytes, deadline, outgoing: self.clone(), _reservation: reservation }))
     }
 
-    /// Returns whether nothing is left to send.
+    /// Returns whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.deadlines.lock().is_empty()
     }
 
-    /// Returns whether the peer is too slow.
+    /// Returns whether the peer has missed a deadline.
     pub fn is_stuck(&self) -> bool {
         self.deadlines.lock().first().is_some_and(|(deadline, _)| *deadline <= Instant::now())
     }
 }
 
-/// Bytes to send.
+/// Bytes to send, with their deadline and memory.
 struct Held {
     bytes: Vec<u8>,
     deadline: (Instant, u64),
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_bounded_and_given_back() {
+    fn memory_is_bounded_and_released() {
         let memory = Memory::new(10);
         let mut first = memory.reserve(6).unwrap();
         assert!(memory.reserve(5).is_none());

@@ -1,4 +1,4 @@
-//! What is counted, in the text format of Prometheus.
+//! Metrics in the text format of Prometheus.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::call::Call;
 
-/// What happened since the server began.
+/// The counters of a server.
 #[derive(Default)]
 pub(crate) struct Metrics {
     exchanges: Requests,
@@ -20,10 +20,10 @@ pub(crate) struct Metrics {
     pub rejected_connections: Counter,
 }
 
-/// What the metadata exchange is called.
+/// The name of the metadata exchange in metrics and events.
 pub(crate) const EXCHANGE: &str = "metadata_exchange";
 
-/// A number that grows.
+/// A counter.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -38,19 +38,19 @@ impl Counter {
     }
 }
 
-/// The requests of one call.
+/// The counters of one call.
 #[derive(Default)]
 struct Requests {
-    /// By the first digit of their status: 2, 4 and 5.
+    /// By the first digit of the status: 2, 4 and 5.
     statuses: [Counter; STATUSES.len()],
-    /// By how long they took: each is counted in the first bucket that it fits into.
+    /// By duration. Each request is counted in the first bucket that fits.
     buckets: [Counter; BUCKETS.len() + 1],
     micros: AtomicU64,
 }
 
 const STATUSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 
-/// The bounds of buckets, in microseconds and as text in seconds.
+/// The upper bounds of the buckets, in microseconds and as text in seconds.
 const BUCKETS: [(u64, &str); 10] = [
     (100, "0.0001"),
     (250, "0.00025"),
@@ -64,7 +64,7 @@ const BUCKETS: [(u64, &str); 10] = [
     (10_000_000, "10"),
 ];
 
-/// What is as it is at a moment.
+/// The current values of the gauges.
 pub(crate) struct Gauges {
     pub connections: usize,
     pub streams: usize,
@@ -72,7 +72,7 @@ pub(crate) struct Gauges {
 }
 
 impl Metrics {
-    /// Counts a request: of a call, or of the metadata exchange. Of a stream, the time is that until it begins.
+    /// Counts a request of a call, or of the metadata exchange. The time of a stream is that until its response begins.
     pub fn observe(&self, call: Option<Call>, status: StatusCode, time: Duration) {
         let requests = call.map_or(&self.exchanges, |call| &self.calls[call as usize]);
         if let Some(i) = STATUSES.iter().position(|(digit, _)| *digit == status.as_u16() / 100) {
@@ -84,16 +84,16 @@ impl Metrics {
         requests.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// Returns everything as text.
+    /// Returns all metrics as text.
     pub fn text(&self, gauges: &Gauges) -> String {
         let mut text = String::new();
         self.write_requests(&mut text);
         let counters = [
-            ("commits", "Writes that were committed.", &self.commits),
-            ("conflicts", "Writes whose checks did not hold.", &self.conflicts),
+            ("commits", "Committed writes.", &self.commits),
+            ("conflicts", "Writes with failed checks.", &self.conflicts),
             ("denied", "Requests without a valid token.", &self.denied),
-            ("storage_failures", "Requests that met a failure of the storage.", &self.storage_failures),
-            ("rejected_connections", "Connections beyond the limit.", &self.rejected_connections),
+            ("storage_failures", "Requests that failed because the storage failed.", &self.storage_failures),
+            ("rejected_connections", "Connections rejected because of the limit.", &self.rejected_connections),
         ];
         for (name, help, counter) in counters {
             let value = counter.get();
@@ -101,9 +101,9 @@ impl Metrics {
             put(&mut text, format_args!("openkv_{name}_total {value}\n"));
         }
         let gauges = [
-            ("connections", "Connections that are open.", gauges.connections),
-            ("streams", "Watches, and clients that wait for messages.", gauges.streams),
-            ("memory_bytes", "Requests and responses in memory.", gauges.memory),
+            ("connections", "Open connections.", gauges.connections),
+            ("streams", "Open watches and streams of messages.", gauges.streams),
+            ("memory_bytes", "Memory used by requests and responses.", gauges.memory),
         ];
         for (name, help, value) in gauges {
             put(&mut text, format_args!("# HELP openkv_{name} {help}\n# TYPE openkv_{name} gauge\n"));
@@ -119,14 +119,19 @@ impl Metrics {
     }
 
     fn write_requests(&self, text: &mut String) {
-        put(text, format_args!("# HELP openkv_requests_total Requests.\n# TYPE openkv_requests_total counter\n"));
+        put(
+            text,
+            format_args!(
+                "# HELP openkv_requests_total Requests by call and status.\n# TYPE openkv_requests_total counter\n"
+            ),
+        );
         for (call, requests) in self.named() {
             for ((_, status), counter) in STATUSES.iter().zip(&requests.statuses) {
                 let value = counter.get();
                 put(text, format_args!("openkv_requests_total{{call=\"{call}\",status=\"{status}\"}} {value}\n"));
             }
         }
-        put(text, format_args!("# HELP openkv_request_seconds How long requests took.\n"));
+        put(text, format_args!("# HELP openkv_request_seconds Duration of requests.\n"));
         put(text, format_args!("# TYPE openkv_request_seconds histogram\n"));
         for (call, requests) in self.named() {
             let mut count = 0;
@@ -143,7 +148,7 @@ impl Metrics {
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = text.write_fmt(line);
 }
 

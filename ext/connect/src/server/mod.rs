@@ -1,4 +1,4 @@
-//! The server: databases of the engine for clients of KV Connect.
+//! The server: serves databases of the engine to clients of KV Connect.
 //!
 //! ```no_run
 //! use openkv_connect::server::{Options, Served, Server, Token};
@@ -19,22 +19,21 @@
 //! # }
 //! ```
 //!
-//! A connection is one of HTTP/1.1 or HTTP/2, over TLS where there is a [`Certificate`]. Clients send a token to the URL of a
-//! database, and are given an access token for it, with which they then call `/v3/snapshot_read` and the like below that URL.
+//! Connections use HTTP/1.1 or HTTP/2, over TLS with a [`Certificate`]. Clients send a token to the URL of a database, and
+//! receive an access token, with which they call `/v3/snapshot_read` and the other paths within that URL.
 //!
 //! # Errors
-//! What would fail again has a status of 4xx, as Deno tries those of 5xx again for ever. A failure of the storage that may pass is
-//! 503, and that it is not known whether a write was committed, 409.
+//! Permanent errors have a 4xx status, as Deno retries 5xx indefinitely. Transient failures of the storage have status 503, and
+//! writes with an unknown outcome 409.
 //!
 //! # Slow clients
-//! Requests and responses are counted as they lie in memory, and refused beyond [`Options::memory`]; a connection that does not
-//! take what it is sent is closed. A watch reads what to send when the last was sent, so that a slow client gets the latest state
-//! alone.
+//! Requests and responses in memory are limited to [`Options::memory`]; requests beyond it are rejected. A connection whose
+//! client does not receive its responses is closed. A watch reads the next state after it has sent the last one, so a slow client
+//! receives only the latest state.
 //!
 //! # Events
-//! Of the crate `tracing`: as a warning, a failure of the storage; as information, that a server listens and stops, and requests
-//! without a valid token; at the level of debugging, what goes wrong with a connection, and for which token an access token was
-//! given. No event has the secret of a token in it.
+//! The server emits `tracing` events: warnings for failures of the storage; info events when it listens and stops, and for
+//! requests without a valid token; debug events for failed connections and issued access tokens. No event contains a secret.
 
 mod admin;
 mod batches;
@@ -73,7 +72,7 @@ pub use options::{Options, Served};
 pub use tls::{Certificate, CertificateError};
 pub use tokens::{Access, Token};
 
-/// A server. Clones are handles of the same one. It goes on until [`Server::shutdown`], also when all handles are dropped.
+/// A server. Clones are handles of the same server. It runs until [`Server::shutdown`], even if all handles are dropped.
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -85,20 +84,20 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Why a server cannot serve.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There is no database.
-    #[error("there is no database to serve")]
+    /// No database was passed.
+    #[error("no database to serve")]
     NoDatabase,
-    /// A name is not one segment of a path, or is one of the server's own.
-    #[error("{0:?} cannot be the name of a database: use letters, digits, '-', '_' and '.'")]
+    /// A name is not a plain path segment, or is reserved.
+    #[error("invalid database name {0:?}: use letters, digits, '-', '_' and '.'; v1, v2 and v3 are reserved")]
     InvalidName(String),
-    /// Two databases have one name.
+    /// Two databases have the same name.
     #[error("two databases have the name {0:?}")]
     DuplicateName(String),
-    /// A token is for a database that is not there.
+    /// A token names a database that is not served.
     #[error("token {token:?} is for database {database:?}, which is not served")]
     UnknownDatabase {
         /// The name of the token.
@@ -106,7 +105,7 @@ pub enum StartError {
         /// The name of the database.
         database: String,
     },
-    /// A token has no secret: everybody has it.
+    /// The secret of a token is empty.
     #[error("token {0:?} is empty")]
     EmptyToken(String),
     /// The id of a database could not be read.
@@ -114,23 +113,25 @@ pub enum StartError {
     Id {
         /// The name of the database.
         name: String,
-        /// The answer of the database.
+        /// The error of the database.
         #[source]
         error: openkv_engine::Error,
     },
-    /// Other machines could reach databases that need no token.
-    #[error("{0} can be reached from other machines, and there is no token: give one, or listen on a loopback address")]
+    /// The address is not a loopback address, and no token protects the databases.
+    #[error(
+        "listening on {0} without a token would expose the databases: add a token, or listen on a loopback address"
+    )]
     Unprotected(SocketAddr),
     /// The certificate cannot be used.
     #[error("the certificate cannot be used: {0}")]
     Tls(#[source] tokio_rustls::rustls::Error),
-    /// The address of the listener is not known.
+    /// The address of the listener could not be read.
     #[error("failed to read the address to listen on: {0}")]
     Address(#[source] io::Error),
 }
 
 impl Server {
-    /// A server of databases, which listens nowhere yet. The only database is at `/`, too, and else each at its `/NAME`.
+    /// Creates a server that does not listen yet. Each database is served at `/NAME`, and a single database also at `/`.
     ///
     /// # Errors
     /// [`StartError`].
@@ -138,10 +139,11 @@ impl Server {
         Ok(Self { shared: Arc::new(Shared::new(databases, options).await?) })
     }
 
-    /// Accepts clients from now on, in tasks of the present runtime of `tokio`. May be called for several listeners.
+    /// Starts to accept clients, in tasks of the current `tokio` runtime. May be called for several listeners.
     ///
     /// # Errors
-    /// [`StartError::Unprotected`] beyond loopback without a token, and [`StartError::Tls`].
+    /// [`StartError::Unprotected`] for an address other than loopback without a token, [`StartError::Tls`] or
+    /// [`StartError::Address`].
     pub fn listen(&self, listener: TcpListener) -> Result<(), StartError> {
         let address = listener.local_addr().map_err(StartError::Address)?;
         if self.shared.tokens.is_empty() && !address.ip().is_loopback() {
@@ -154,7 +156,7 @@ impl Server {
         Ok(())
     }
 
-    /// Serves `/healthz`, `/readyz` and `/metrics` from now on, without TLS and tokens: for a port that only operators reach.
+    /// Starts to serve `/healthz`, `/readyz` and `/metrics`, without TLS and tokens. Only operators should reach this listener.
     ///
     /// # Errors
     /// [`StartError::Address`].
@@ -165,21 +167,21 @@ impl Server {
         Ok(())
     }
 
-    /// Stops: accepts no connection any more, ends watches, gives back messages that nobody handles, waits for those that are
-    /// handled and for requests that have begun, and closes the connections. What is not done after
-    /// [`Options::shutdown_timeout`] is cut off. The databases stay open.
+    /// Stops the server: stops accepting, closes watches, requeues messages that are not being handled, waits for the others and
+    /// for requests in progress, and closes the connections. After [`Options::shutdown_timeout`], it closes them without waiting.
+    /// The databases stay open.
     pub async fn shutdown(&self) {
         let shared = &self.shared;
         tracing::info!("stopping");
         let timeout = shared.options.shutdown_timeout;
         let stop = async {
             shared.phase.enter(Phase::Stopping);
-            shared.batches.wait_unstarted().await;
+            shared.batches.wait_idle().await;
             shared.phase.enter(Phase::Draining);
             shared.wait_disconnected().await;
         };
         if tokio::time::timeout(timeout, stop).await.is_err() {
-            tracing::warn!("cutting off clients that did not end in time");
+            tracing::warn!("closing connections that are still open after the shutdown timeout");
         }
         shared.phase.enter(Phase::Stopped);
         shared.wait_disconnected().await;

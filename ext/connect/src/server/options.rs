@@ -6,57 +6,55 @@ use openkv_engine::{Clock, Database, Random, SystemClock, SystemRandom};
 use super::tls::Certificate;
 use super::tokens::Token;
 
-/// How a server behaves.
+/// The options of a server.
 ///
-/// The limits are of what peers may cost the server. Those of the databases themselves, such as how large a value is, are of
-/// each [`Database`].
+/// The limits bound the resources that peers may use. The limits of keys, values and writes belong to each [`Database`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Who may use which databases. With none, everybody on this machine may.
+    /// The tokens of clients. Without any, the server listens only on loopback, and needs no token.
     pub tokens: Vec<Token>,
-    /// With what to identify to clients: then they connect by TLS alone, and else without it.
+    /// The certificate of the server. With one, clients must connect over TLS; otherwise without it.
     pub certificate: Option<Certificate>,
-    /// Whether `/metrics` is served to clients too, and not only by [`Server::listen_admin`](super::Server::listen_admin).
+    /// Whether to serve `/metrics` to clients as well as on [`Server::listen_admin`](super::Server::listen_admin).
     pub public_metrics: bool,
 
-    /// The longest body of a request, in bytes.
+    /// The maximum length of a request body in bytes.
     pub body_size: usize,
-    /// How many bytes of requests and responses may be in memory, over all connections. What exceeds it is refused until there
-    /// is room.
+    /// The maximum memory for the bodies of requests and responses of all connections, in bytes. Requests beyond it are rejected
+    /// with status 503.
     pub memory: usize,
-    /// How many connections there may be.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// How many requests and streams there may be on one connection of HTTP/2.
+    /// The maximum number of concurrent requests and streams on an HTTP/2 connection.
     pub requests_per_connection: u32,
-    /// How many watches, and clients that wait for messages, there may be.
+    /// The maximum number of watches and of clients that wait for messages.
     pub streams: usize,
 
-    /// How long a client may take for the handshake of TLS, for its first request, and with HTTP/1.1 until it has sent the head of the
-    /// next.
+    /// The timeout of the TLS handshake, of the first request, and of the head of each HTTP/1.1 request.
     pub header_timeout: Duration,
-    /// How long a client may take for the body of a request.
+    /// The timeout of the body of a request.
     pub body_timeout: Duration,
-    /// How long a client may take to receive what it is sent, and for each [`Options::MIN_RATE`] of it a second more.
+    /// How long a client may take to receive a response, plus one second for each [`Options::MIN_RATE`] bytes of it.
     pub write_timeout: Duration,
-    /// After how long a connection without requests is closed.
+    /// How long a connection may be idle before it is closed.
     pub idle_timeout: Duration,
-    /// How often clients of a stream are sent a sign of life.
+    /// The interval of pings on streams.
     pub ping_interval: Duration,
-    /// How long a message that is being handled may still be finished once the stream of its client broke: the client connects
-    /// anew within this.
+    /// How long a message that is being handled may still be finished after the stream of its client was lost, so that the client
+    /// can reconnect.
     pub grace: Duration,
     /// How long [`Server::shutdown`](super::Server::shutdown) waits for clients.
     pub shutdown_timeout: Duration,
 
-    /// By what clock tokens expire.
+    /// The clock for the expiry of access tokens.
     pub clock: Arc<dyn Clock>,
-    /// What the ids of batches and the secret of access tokens are drawn from.
+    /// The source of randomness for the ids of batches and the secret that signs access tokens.
     pub random: Arc<dyn Random>,
 }
 
 impl Options {
-    /// How fast a client must receive, in bytes a second.
+    /// The minimum rate at which a client must receive responses, in bytes per second.
     pub const MIN_RATE: usize = 64 * 1024;
 }
 
@@ -93,14 +91,14 @@ impl std::fmt::Debug for Options {
 /// A database to serve.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// What clients name it by: it is at `/NAME`, and the only database of a server at `/` as well.
+    /// The name. The database is served at `/NAME`, and a single database also at `/`.
     pub name: String,
     /// The database.
     pub database: Database,
 }
 
 impl Served {
-    /// A database, and its name.
+    /// Creates an entry from a name and a database.
     pub fn new(name: impl Into<String>, database: Database) -> Self {
         Self { name: name.into(), database }
     }

@@ -14,22 +14,22 @@ pub(crate) struct Peer {
 }
 
 struct State {
-    /// How many requests and streams there are.
+    /// The number of active requests and streams.
     requests: usize,
-    /// Since when there are none.
+    /// When the last of them ended, or the peer connected.
     idle_since: Instant,
-    /// Whether there was a request.
+    /// Whether the peer has sent a request.
     is_known: bool,
 }
 
 impl Peer {
-    /// A peer that has just connected.
+    /// Creates the state of a new connection.
     pub fn new(is_tls: bool) -> Arc<Self> {
         let state = State { requests: 0, idle_since: Instant::now(), is_known: false };
         Arc::new(Self { is_tls, outgoing: Arc::default(), state: Mutex::new(state) })
     }
 
-    /// Notes that a request has begun, until what this returns is dropped.
+    /// Counts a request until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Active {
         let mut state = self.state.lock();
         state.requests += 1;
@@ -37,8 +37,7 @@ impl Peer {
         Active(self.clone())
     }
 
-    /// Returns whether the connection is to be closed as nobody uses it: after one timeout where there was no request yet, and
-    /// after another else.
+    /// Returns whether the connection has been idle for too long: for `first` before its first request, else for `later`.
     pub fn is_idle(&self, first: Duration, later: Duration) -> bool {
         let state = self.state.lock();
         let timeout = if state.is_known { later } else { first };
@@ -46,7 +45,7 @@ impl Peer {
     }
 }
 
-/// A request or a stream of a peer.
+/// An active request or stream of a peer.
 pub(crate) struct Active(Arc<Peer>);
 
 impl Drop for Active {

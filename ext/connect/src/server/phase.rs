@@ -1,44 +1,44 @@
 use tokio::sync::watch;
 
-/// How far a server is stopped.
+/// The progress of the shutdown of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Not at all.
+    /// The server has not been stopped.
     #[default]
     Running,
-    /// No connection is accepted any more, and no stream begins. Streams end as soon as they can.
+    /// No connection is accepted, and no stream is opened. Open streams close as soon as they can.
     Stopping,
-    /// No request is accepted any more.
+    /// No request is accepted.
     Draining,
-    /// Connections are cut off.
+    /// Connections are closed without waiting.
     Stopped,
 }
 
-/// The phase of a server. It only advances.
+/// The phase of a server, which only advances.
 #[derive(Default)]
 pub(crate) struct Phases(watch::Sender<Phase>);
 
 impl Phases {
     /// Advances to a phase.
     pub fn enter(&self, phase: Phase) {
-        self.0.send_if_modified(|present| {
-            let is_later = phase > *present;
-            *present = phase.max(*present);
+        self.0.send_if_modified(|current| {
+            let is_later = phase > *current;
+            *current = phase.max(*current);
             is_later
         });
     }
 
-    /// Returns the present phase.
-    pub fn present(&self) -> Phase {
+    /// Returns the current phase.
+    pub fn current(&self) -> Phase {
         *self.0.borrow()
     }
 
-    /// Waits for a phase, or a later one.
+    /// Waits for a phase or a later one.
     pub fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
         let mut phases = self.0.subscribe();
         async move {
-            // A server that is gone needs nobody to stop for it: its connections hold it.
-            let _ = phases.wait_for(|present| *present >= phase).await;
+            // This fails only once the server is dropped, which all of its connections keep alive.
+            let _ = phases.wait_for(|current| *current >= phase).await;
         }
     }
 }

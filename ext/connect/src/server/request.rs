@@ -12,10 +12,10 @@ use super::failure::Failure;
 use super::memory::{Memory, Reservation};
 use super::options::Options;
 
-/// Reads the body of a request. The reservation is for its bytes.
+/// Reads the body of a request, and reserves memory for it.
 ///
 /// # Errors
-/// It is too long, or too slow, or there is no room for it, or the connection ended.
+/// The body is too long, too slow or incomplete, or exceeds the memory.
 pub(crate) async fn read_body(
     body: Incoming,
     options: &Options,
@@ -24,12 +24,12 @@ pub(crate) async fn read_body(
     let read = read_frames(body, options.body_size, memory);
     tokio::time::timeout(options.body_timeout, read)
         .await
-        .unwrap_or_else(|_| Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "the body of the request came too slowly")))
+        .unwrap_or_else(|_| Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "timed out reading the request body")))
 }
 
 async fn read_frames(mut body: Incoming, limit: usize, memory: &Arc<Memory>) -> Result<(Bytes, Reservation), Failure> {
     let too_long = || {
-        let text = format!("the body of the request exceeds {limit} bytes");
+        let text = format!("the request body exceeds {limit} bytes");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
     if body.size_hint().lower() > limit as u64 {
@@ -39,7 +39,7 @@ async fn read_frames(mut body: Incoming, limit: usize, memory: &Arc<Memory>) -> 
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let broken = |error| Failure::new(StatusCode::BAD_REQUEST, format!("failed to read the request: {error}"));
-        // What is not data are trailers.
+        // Trailers are ignored.
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if bytes.len() + data.len() > limit {
             return Err(too_long());

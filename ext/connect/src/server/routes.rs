@@ -1,4 +1,4 @@
-//! What becomes of a request.
+//! Authorizes requests, and dispatches them to calls.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,12 +33,12 @@ pub(crate) async fn respond(shared: &Arc<Shared>, peer: &Arc<Peer>, request: Req
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return admin::respond(shared, &path, shared.options.public_metrics).await;
     }
-    let Some(target) = Target::find(&shared.databases, &path) else {
-        let text = format!("there is no database and no call at {path}");
+    let Some(target) = Target::resolve(&shared.databases, &path) else {
+        let text = format!("no database or call at {path}");
         return Failure::new(StatusCode::NOT_FOUND, text).into_response();
     };
     if request.method() != Method::POST {
-        return Failure::new(StatusCode::METHOD_NOT_ALLOWED, "send the request with POST").into_response();
+        return Failure::new(StatusCode::METHOD_NOT_ALLOWED, "use POST").into_response();
     }
     let started = Instant::now();
     let result = handle(shared, peer, &target, request).await;
@@ -58,7 +58,7 @@ fn failed(shared: &Shared, target: &Target<'_>, failure: Failure) -> Response<Bo
         shared.metrics.denied.increment();
         tracing::info!(database, call, error = text, "denied a request");
     } else {
-        tracing::debug!(database, call, %status, error = text, "refused a request");
+        tracing::debug!(database, call, %status, error = text, "rejected a request");
     }
     failure.into_response()
 }
@@ -70,7 +70,7 @@ async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Failure> {
     let (head, body) = request.into_parts();
-    if shared.phase.present() >= Phase::Draining {
+    if shared.phase.current() >= Phase::Draining {
         return Err(Failure::stopping());
     }
     match target.call {
@@ -97,7 +97,7 @@ async fn exchange(
     let now = shared.options.clock.now();
     let issued = shared.tokens.issue(bearer(&head.headers), &hosted.name, hosted.id, now);
     let issued = issued.map_err(|denied| {
-        // A valid token that is for other databases will never be for this one.
+        // A valid token for another database stays invalid for this one.
         let is_final = denied == Denied::OtherDatabase;
         let status = if is_final { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
         Failure::new(status, denied.to_string())
@@ -133,7 +133,7 @@ async fn dispatch(
     }
 }
 
-/// Returns the response to a call that a read-only token does not allow. That of a write is one that clients know.
+/// Rejects a call that a read-only token does not allow. A write gets the response that all clients understand.
 fn read_only(shared: &Shared, peer: &Arc<Peer>, call: Call) -> Result<Response<Body>, Failure> {
     if call == Call::AtomicWrite {
         return data::respond(shared, peer, &write::encode_outcome(&WriteOutcome::Disabled));
@@ -141,24 +141,25 @@ fn read_only(shared: &Shared, peer: &Arc<Peer>, call: Call) -> Result<Response<B
     Err(Error::ReadOnly.into())
 }
 
-/// Checks that a request is of a version, where it says so.
+/// Checks the version of a request, if it has one.
 fn check_version(version: Version, head: &HeaderMap) -> Result<(), Failure> {
     let Some(found) = head.get(headers::VERSION) else { return Ok(()) };
     if found.to_str().ok().and_then(|found| found.parse().ok()) == Some(version.number()) {
         return Ok(());
     }
-    let text = format!("the endpoint is of version {} of the protocol, and the request of another", version.number());
+    let text =
+        format!("the request is not of version {} of the protocol, which this endpoint serves", version.number());
     Err(Failure::new(StatusCode::BAD_REQUEST, text))
 }
 
-/// Returns what a request allows its client to do.
+/// Returns the access that the token of a request grants.
 fn authorize(shared: &Shared, hosted: &Hosted, head: &HeaderMap) -> Result<Access, Failure> {
     let id = head.get(headers::DATABASE_ID).or_else(|| head.get(headers::DATABASE_ID_V1));
-    let id = id.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "the request has no id of a database"))?;
+    let id = id.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "the request has no database id"))?;
     let id = id.to_str().ok().and_then(|id| Uuid::try_parse(id).ok());
     if id != Some(hosted.id) {
-        // Clients fetch the metadata again.
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "the database has another id than the request"));
+        // The status makes clients refresh their metadata.
+        return Err(Failure::new(StatusCode::UNAUTHORIZED, "the database id of the request does not match"));
     }
     Ok(shared.tokens.check(bearer(head), hosted.id, shared.options.clock.now())?)
 }

@@ -16,7 +16,7 @@ use super::peer::Peer;
 use super::phase::{Phase, Phases};
 use super::tokens::Tokens;
 
-/// What all connections of a server share.
+/// The state that all connections of a server share.
 pub(crate) struct Shared {
     pub databases: Vec<Hosted>,
     pub options: Options,
@@ -25,13 +25,13 @@ pub(crate) struct Shared {
     pub memory: Arc<Memory>,
     pub metrics: Metrics,
     pub batches: Arc<Batches>,
-    /// One for each connection, and for each stream.
+    /// The limits of connections and streams.
     pub connections: Arc<Semaphore>,
     pub streams: Arc<Semaphore>,
 }
 
 impl Shared {
-    /// What a new server shares.
+    /// Checks the options, and reads the ids of the databases.
     pub async fn new(served: Vec<Served>, options: Options) -> Result<Self, StartError> {
         if served.is_empty() {
             return Err(StartError::NoDatabase);
@@ -57,7 +57,7 @@ impl Shared {
         for Served { name, database } in served {
             let id = match database.id().await {
                 Ok(Some(id)) => id,
-                // One that may not be written has an id for as long as the server runs.
+                // A read-only database has an id for the lifetime of the server.
                 Ok(None) | Err(openkv_engine::Error::ReadOnly) => draw_id(&options),
                 Err(error) => return Err(StartError::Id { name, error }),
             };
@@ -76,48 +76,48 @@ impl Shared {
         })
     }
 
-    /// Takes the place of a stream.
+    /// Acquires a permit for a stream.
     ///
     /// # Errors
-    /// There are too many, or the server is being stopped.
+    /// There are too many streams, or the server is stopping.
     pub fn open_stream(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if self.phase.present() >= Phase::Stopping {
+        if self.phase.current() >= Phase::Stopping {
             return Err(Failure::stopping());
         }
         self.streams.clone().try_acquire_owned().map_err(|_| Failure::busy("watches"))
     }
 
-    /// Counts bytes that a peer is to receive; none where there is no room for them.
+    /// Accounts for bytes to send to a peer. Returns `None` if they exceed the memory.
     pub fn send(&self, peer: &Peer, bytes: Vec<u8>) -> Option<Bytes> {
         peer.outgoing.hold(bytes, &self.memory, self.options.write_timeout)
     }
 
-    /// Waits until there is no connection.
+    /// Waits until all connections are closed.
     pub async fn wait_disconnected(&self) {
         let all = u32::try_from(self.options.connections).unwrap_or(u32::MAX);
-        // It fails for a semaphore that is closed, which this is not.
+        // This fails only for a closed semaphore, and this one is never closed.
         let _ = self.connections.acquire_many(all).await;
     }
 
-    /// How many connections there are.
+    /// Returns the number of open connections.
     pub fn connection_count(&self) -> usize {
         self.options.connections.saturating_sub(self.connections.available_permits())
     }
 
-    /// How many streams there are.
+    /// Returns the number of open streams.
     pub fn stream_count(&self) -> usize {
         self.options.streams.saturating_sub(self.streams.available_permits())
     }
 }
 
-/// Returns an id that is that of this server alone, for a database that stores none.
+/// Draws an id for a database that has none.
 fn draw_id(options: &Options) -> [u8; 16] {
     let mut bytes = [0; 16];
     options.random.fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes()
 }
 
-/// Whether a name is one segment of a path that needs no escapes, and is not taken for a version.
+/// Returns whether a name is a path segment without escapes, and not that of a version.
 fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_reserved = ["v1", "v2", "v3", ".", ".."].contains(&name);

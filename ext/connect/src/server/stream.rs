@@ -7,16 +7,16 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection of TCP that acknowledges without delay.
+/// A TCP connection without delayed acknowledgements.
 ///
-/// Deno sends the head and the body of a request apart, and leaves Nagle's algorithm on: it does not send the second before the
-/// first is acknowledged, which the kernel would delay by 40 ms, as it waits for a response that it could send with it.
+/// Deno sends the head and the body of a request separately, with Nagle's algorithm enabled: it sends the body only once the head
+/// is acknowledged, which the kernel would delay by 40 ms to send the acknowledgement with a response.
 pub(crate) struct Stream(TcpStream);
 
 impl Stream {
-    /// Takes a connection, which ends when the peer does not acknowledge what it is sent for the time of a timeout.
+    /// Configures a connection. It fails when the peer does not acknowledge data within the timeout.
     pub fn new(stream: TcpStream, timeout: Duration) -> Self {
-        // Without these, the connection is slower, or ends later: no reason to turn it away.
+        // Without these options, the connection is slower or fails later, which is acceptable.
         let _ = stream.set_nodelay(true);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(timeout));
@@ -25,7 +25,7 @@ impl Stream {
         stream
     }
 
-    /// Turns off delayed acknowledgements. The kernel turns them on again as it likes.
+    /// Disables delayed acknowledgements. The kernel may enable them again at any time.
     fn acknowledge(&self) {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = self.0.set_quickack(true);

@@ -1,4 +1,4 @@
-//! The certificate by which a server identifies itself.
+//! The certificate of a server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-/// A certificate and its key. Clones are handles of the same: what [`Certificate::replace`] sets is used by all connections that
-/// begin later.
+/// A certificate and its key. Clones share the certificate: all connections accepted after [`Certificate::replace`] use the new
+/// one.
 #[derive(Clone)]
 pub struct Certificate {
     current: Arc<RwLock<Arc<CertifiedKey>>>,
     provider: Arc<CryptoProvider>,
 }
 
-/// What is wrong with a certificate or its key.
+/// Why a certificate or its key was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
     /// The certificates are not PEM.
-    #[error("the certificate could not be read: {0}: give it as PEM")]
+    #[error("failed to read the certificate: {0}: it must be in PEM format")]
     Certificate(#[source] pem::Error),
-    /// There is no certificate.
-    #[error("there is no certificate: give it as PEM, with those of its issuers after it")]
+    /// The file has no certificate.
+    #[error("found no certificate: it must be in PEM format, followed by those of its issuers")]
     Missing,
     /// The key is not PEM.
-    #[error("the private key could not be read: {0}: give it as PEM, not encrypted")]
+    #[error("failed to read the private key: {0}: it must be in PEM format, unencrypted")]
     Key(#[source] pem::Error),
-    /// The key cannot be used, or is not that of the certificate.
+    /// The key is not supported, or does not match the certificate.
     #[error("the certificate and the private key cannot be used: {0}")]
     Mismatch(#[source] rustls::Error),
 }
 
 impl Certificate {
-    /// Reads a certificate, with those of its issuers after it, and its private key, both as PEM.
+    /// Reads a certificate, followed by those of its issuers, and its private key, both in PEM format.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -49,17 +49,17 @@ impl Certificate {
         Ok(Self { current, provider })
     }
 
-    /// Reads another certificate and its key, for connections that begin from now on.
+    /// Replaces the certificate and its key for new connections.
     ///
     /// # Errors
-    /// [`CertificateError`]. The present one stays.
+    /// [`CertificateError`]. The current certificate stays in use.
     pub fn replace(&self, certificates: &[u8], key: &[u8]) -> Result<(), CertificateError> {
         let replacement = Arc::new(read(certificates, key, &self.provider)?);
         *self.current.write() = replacement;
         Ok(())
     }
 
-    /// Returns what accepts connections with the certificate of the moment.
+    /// Returns an acceptor that uses the current certificate.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
         let builder =
             ServerConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions()?;
@@ -88,6 +88,6 @@ fn read(certificates: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Ce
         return Err(CertificateError::Missing);
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(CertificateError::Key)?;
-    // Checks that the key is that of the certificate.
+    // Checks that the key matches the certificate.
     CertifiedKey::from_der(chain, key, provider).map_err(CertificateError::Mismatch)
 }

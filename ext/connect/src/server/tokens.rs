@@ -1,7 +1,7 @@
-//! Who may use a database: tokens that an operator gives out, and access tokens, which a client is given for one of them.
+//! Authentication: tokens, which the operator issues, and access tokens, which the server issues in exchange for a token.
 //!
-//! An access token is not stored. It says for which token and database it was given, and when it expires, and is signed with a
-//! secret of the process: after a restart, clients fetch another.
+//! An access token is not stored. It contains its token, database and expiry, and is signed with a secret of the process: after
+//! a restart, clients request a new one.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -12,28 +12,28 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// How long an access token is valid, as clients are told, in milliseconds.
+/// The lifetime of an access token that is reported to clients, in milliseconds.
 pub(crate) const LIFETIME: u64 = 60 * 60 * 1000;
 
-/// For how long after that it is accepted: clients send it a little later than that, and clocks differ.
+/// How long an expired access token is still accepted, in milliseconds: requests take time, and clocks differ.
 const LEEWAY: u64 = 10 * 60 * 1000;
 
-/// What a client shows to use databases.
+/// A token that authenticates clients.
 #[derive(Clone)]
 pub struct Token {
     name: String,
-    /// The secret itself is not kept.
+    /// The hash of the secret, which itself is not stored.
     digest: [u8; 32],
     access: Access,
     databases: Option<Vec<String>>,
 }
 
-/// What a client may do.
+/// The access that a token grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Read and watch.
     ReadOnly,
-    /// Everything.
+    /// Read, watch, write, and receive messages.
     ReadWrite,
 }
 
@@ -46,19 +46,19 @@ impl std::fmt::Debug for Token {
 }
 
 impl Token {
-    /// A token for all databases, to read and to write. The name is for events: the secret is shown in none.
+    /// Creates a token with read and write access to all databases. Events contain the name, but never the secret.
     pub fn new(name: impl Into<String>, secret: &str) -> Self {
         let digest = Sha256::digest(secret).into();
         Self { name: name.into(), digest, access: Access::ReadWrite, databases: None }
     }
 
-    /// Sets what the token allows.
+    /// Sets the access that the token grants.
     #[must_use]
     pub fn access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// Sets for which databases the token is, by their names.
+    /// Restricts the token to the databases with these names.
     #[must_use]
     pub fn databases<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { databases: Some(names.into_iter().map(Into::into).collect()), ..self }
@@ -74,7 +74,7 @@ impl Token {
         self.digest == <[u8; 32]>::from(Sha256::digest(""))
     }
 
-    /// Returns the databases that the token is for; none where it is for all.
+    /// Returns the names of the databases that the token is restricted to.
     pub(crate) fn named_databases(&self) -> impl Iterator<Item = &str> {
         self.databases.iter().flatten().map(String::as_str)
     }
@@ -84,7 +84,7 @@ impl Token {
     }
 }
 
-/// Why a client is turned away.
+/// Why a token or access token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     #[error("the request has no access token: send one as \"authorization: Bearer TOKEN\"")]
@@ -100,31 +100,31 @@ pub(crate) enum Denied {
 /// The tokens of a server.
 pub(crate) struct Tokens {
     tokens: Vec<Token>,
-    /// With a secret that nobody else knows.
+    /// The MAC with the secret of this process.
     mac: Hmac<Sha256>,
 }
 
-/// The parts of an access token before its signature: the position of its token, the database, and when it expires.
+/// The parts of an access token before its signature: the position of its token, the database, and the expiry.
 type Parts = ([u8; 4], [u8; 16], [u8; 8]);
 const PARTS_LEN: usize = size_of::<Parts>();
 
 impl Tokens {
-    /// The tokens of an operator, and a new secret.
+    /// Creates a set of tokens, with a new secret for access tokens.
     pub fn new(tokens: Vec<Token>, random: &dyn Random) -> Self {
         let mut key = Key::<Hmac<Sha256>>::default();
         random.fill(&mut key);
         Self { tokens, mac: KeyInit::new(&key) }
     }
 
-    /// Whether there are none: everybody may use all databases.
+    /// Returns whether there are no tokens: access is not restricted then.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
-    /// Returns an access token for a database, for a client that has shown a token, and when it expires.
+    /// Issues an access token for a database in exchange for a token. Returns it with its expiry.
     ///
     /// # Errors
-    /// The token is none, or not for this database.
+    /// The token is unknown, or not for this database.
     pub fn issue(&self, token: Option<&str>, name: &str, id: Uuid, now: u64) -> Result<(String, u64), Denied> {
         let expires_at = now.saturating_add(LIFETIME);
         let position = if self.is_empty() { 0 } else { self.find(token.ok_or(Denied::Missing)?, name)? };
@@ -136,10 +136,10 @@ impl Tokens {
         Ok((BASE64_URL_SAFE_NO_PAD.encode(bytes), expires_at))
     }
 
-    /// Returns what an access token allows to do with a database.
+    /// Returns the access to a database that an access token grants.
     ///
     /// # Errors
-    /// Why it allows nothing.
+    /// [`Denied`].
     pub fn check(&self, access_token: Option<&str>, id: Uuid, now: u64) -> Result<Access, Denied> {
         if self.is_empty() {
             return Ok(Access::ReadWrite);
@@ -158,7 +158,7 @@ impl Tokens {
         self.tokens.get(u32::from_be_bytes(position) as usize).map(|token| token.access).ok_or(Denied::Invalid)
     }
 
-    /// Returns the position of a token. It is compared with all in constant time: how long it takes does not say which is similar.
+    /// Returns the position of a token. The comparison with all tokens takes constant time, so that timing reveals nothing.
     fn find(&self, secret: &str, database: &str) -> Result<u32, Denied> {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         let mut found = Err(Denied::Invalid);
@@ -189,7 +189,7 @@ mod tests {
     fn tokens() -> Tokens {
         let tokens = vec![
             Token::new("operator", "secret"),
-            Token::new("reader", "look").access(Access::ReadOnly).databases(["a"]),
+            Token::new("reader", "readonly").access(Access::ReadOnly).databases(["a"]),
         ];
         Tokens::new(tokens, &SystemRandom)
     }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn access_token_has_the_access_of_its_token() {
         let tokens = tokens();
-        for (secret, access) in [("secret", Access::ReadWrite), ("look", Access::ReadOnly)] {
+        for (secret, access) in [("secret", Access::ReadWrite), ("readonly", Access::ReadOnly)] {
             let (token, expires_at) = tokens.issue(Some(secret), "a", ID, NOW).unwrap();
             assert_eq!(expires_at, NOW + LIFETIME);
             assert_eq!(tokens.check(Some(&token), ID, NOW), Ok(access));
@@ -206,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_tokens_are_refused() {
+    fn unknown_tokens_are_rejected() {
         let tokens = tokens();
-        let refused = |token, name| tokens.issue(token, name, ID, NOW).unwrap_err();
-        assert_eq!(refused(None, "a"), Denied::Missing);
-        assert_eq!(refused(Some(""), "a"), Denied::Invalid);
-        assert_eq!(refused(Some("secret "), "a"), Denied::Invalid);
-        assert_eq!(refused(Some("look"), "b"), Denied::OtherDatabase);
+        let rejection = |token, name| tokens.issue(token, name, ID, NOW).unwrap_err();
+        assert_eq!(rejection(None, "a"), Denied::Missing);
+        assert_eq!(rejection(Some(""), "a"), Denied::Invalid);
+        assert_eq!(rejection(Some("secret "), "a"), Denied::Invalid);
+        assert_eq!(rejection(Some("readonly"), "b"), Denied::OtherDatabase);
     }
 
     #[test]
@@ -225,32 +225,32 @@ mod tests {
     }
 
     #[test]
-    fn forged_access_tokens_are_refused() {
+    fn forged_access_tokens_are_rejected() {
         let tokens = tokens();
-        let (token, _) = tokens.issue(Some("look"), "a", ID, NOW).unwrap();
-        let (others, _) = self::tokens().issue(Some("look"), "a", ID, NOW).unwrap();
+        let (token, _) = tokens.issue(Some("readonly"), "a", ID, NOW).unwrap();
+        let (foreign, _) = self::tokens().issue(Some("readonly"), "a", ID, NOW).unwrap();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap();
         let flipped = (0..bytes.len()).map(|i| {
             let mut bytes = bytes.clone();
             bytes[i] ^= 1;
             BASE64_URL_SAFE_NO_PAD.encode(bytes)
         });
-        let cut = (0..token.len()).map(|len| token[..len].to_owned());
-        for forged in flipped.chain(cut).chain([others, "secret".into(), "\u{e9}".into()]) {
+        let truncated = (0..token.len()).map(|len| token[..len].to_owned());
+        for forged in flipped.chain(truncated).chain([foreign, "secret".into(), "\u{e9}".into()]) {
             assert_eq!(tokens.check(Some(&forged), ID, NOW), Err(Denied::Invalid), "{forged}");
         }
         assert_eq!(tokens.check(None, ID, NOW), Err(Denied::Missing));
     }
 
     #[test]
-    fn without_tokens_everybody_may_do_everything() {
+    fn access_is_unrestricted_without_tokens() {
         let tokens = Tokens::new(Vec::new(), &SystemRandom);
         assert!(tokens.issue(None, "a", ID, NOW).is_ok());
         assert_eq!(tokens.check(None, ID, NOW), Ok(Access::ReadWrite));
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_omits_the_secret() {
         let token = format!("{:?}", Token::new("operator", "secret"));
         assert!(token.contains("operator") && !token.contains("secret"), "{token}");
     }

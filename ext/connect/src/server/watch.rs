@@ -26,10 +26,10 @@ struct Watch {
     _active: Active,
 }
 
-/// Returns the stream of a client that watches keys.
+/// Opens the stream of a watch.
 ///
 /// # Errors
-/// There are too many keys, or too many streams, or the server is being stopped.
+/// There are too many keys or streams, or the server is stopping.
 pub(crate) fn respond(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
@@ -49,14 +49,14 @@ pub(crate) fn respond(
 }
 
 impl Watch {
-    /// Waits for the next frame. This is called when there is room for it, so that a client gets the state of that time. The
-    /// client watches again after the end, whatever its reason is.
+    /// Waits for the next frame. This is called when the connection has capacity for it, so that a slow client receives the
+    /// latest state. Clients reopen the watch after any end of the stream.
     async fn next(mut self) -> Option<(Bytes, Self)> {
         let bytes = tokio::select! {
             biased;
             () = &mut self.stopping => return None,
             entries = self.watch.next() => {
-                let entries = entries?.inspect_err(|error| tracing::warn!(%error, "failed to watch")).ok()?;
+                let entries = entries?.inspect_err(|error| tracing::warn!(%error, "a watch failed")).ok()?;
                 let bytes = frame::encode(&wire::watch::encode_output(entries)).ok()?;
                 self.shared.send(&self.peer, bytes.into())?
             }

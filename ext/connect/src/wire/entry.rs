@@ -5,7 +5,7 @@ use openkv_engine::{EntryRef, Key, ReadEntry, Value, ValueRef, Versionstamp};
 use super::Malformed;
 use super::datapath::{KvEntry, KvValue, ValueEncoding};
 
-/// Takes a key in encoded form, if it is one.
+/// Checks an encoded key.
 ///
 /// # Errors
 /// [`Malformed::Key`].
@@ -15,7 +15,7 @@ pub fn decode_key(bytes: Vec<u8>) -> Result<Key, Malformed> {
     Ok(key)
 }
 
-/// Takes ten bytes.
+/// Decodes a versionstamp of ten bytes.
 ///
 /// # Errors
 /// [`Malformed::Versionstamp`].
@@ -24,13 +24,13 @@ pub fn decode_versionstamp(bytes: &[u8]) -> Result<Versionstamp, Malformed> {
     Ok(Versionstamp::from_bytes(bytes))
 }
 
-/// Returns the message of a value.
+/// Encodes a value.
 pub fn encode_value(value: ValueRef<'_>) -> KvValue {
     let (data, encoding) = encode(value);
     KvValue { data, encoding }
 }
 
-/// Returns the value of a message.
+/// Decodes a value.
 ///
 /// # Errors
 /// [`Malformed::Value`].
@@ -38,17 +38,17 @@ pub fn decode_value(value: KvValue) -> Result<Value, Malformed> {
     decode(value.data, value.encoding)
 }
 
-/// Returns the message of an entry. One whose value was not read has no encoding.
+/// Encodes an entry. Without a value, its encoding is unspecified.
 pub fn encode_entry(entry: EntryRef<'_>) -> KvEntry {
     let (value, encoding) = entry.value.map_or_else(|| (Vec::new(), ValueEncoding::VeUnspecified as i32), encode);
     let versionstamp = entry.versionstamp.as_bytes().to_vec();
     KvEntry { key: entry.key.to_vec(), value, encoding, versionstamp }
 }
 
-/// Returns the entry of a message, with its value where `values` were asked for.
+/// Decodes an entry, with its value if `values` were requested.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`Malformed`].
 pub fn decode_entry(entry: KvEntry, values: bool) -> Result<ReadEntry, Malformed> {
     Ok(ReadEntry {
         key: decode_key(entry.key)?,
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_of_every_encoding_pass() {
+    fn entries_of_every_encoding_round_trip() {
         for value in [Value::V8(b"\xff\x0fT".to_vec()), Value::U64(513), Value::Bytes(vec![])] {
             let key = Key::from(["a"]);
             let entry = ReadEntry { key, value: Some(value), versionstamp: Versionstamp::from_version(7) };
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_without_value_has_no_encoding() {
+    fn entry_without_value_has_unspecified_encoding() {
         let versionstamp = Versionstamp::from_version(7);
         let entry = ReadEntry { key: Key::from(["a"]), value: None, versionstamp };
         let message = encode_entry(entry.as_ref());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_entries_are_refused() {
+    fn malformed_entries_are_rejected() {
         let value = |data: &[u8], encoding| decode_value(KvValue { data: data.to_vec(), encoding });
         assert_eq!(value(b"1234567", 2), Err(Malformed::Value { encoding: 2, len: 7 }));
         assert_eq!(value(b"123456789", 2), Err(Malformed::Value { encoding: 2, len: 9 }));

@@ -1,5 +1,5 @@
-//! Errors of the engine on their way from the server to the client: a code, and in some an argument, in the header
-//! [`ERROR`](super::headers::ERROR). The text of the error is the body of the response.
+//! Encoding of the engine's errors for clients with the extension: a code, for some with an argument, in the header
+//! [`ERROR`](super::headers::ERROR). The message of the error is the body of the response.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use http::HeaderValue;
 use openkv_engine::{Cause, Error, Operand};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// What the storage behind a server returned, as the server words it.
+/// The cause of a failure of the server's storage, as the server reports it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RemoteCause(pub String);
 
-/// How much of a text is sent, in bytes before it is encoded.
-const TEXT_LEN: usize = 1024;
+/// The maximum length of a message in a header, in bytes before percent-encoding.
+const MESSAGE_LEN: usize = 1024;
 
-/// What is encoded in the argument of a text.
+/// The characters to percent-encode in a message.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ');
 
-/// The kinds of numbers that a sum names.
+/// The kinds of numbers in the errors of a sum.
 const KINDS: [&str; 3] = ["Number", "BigInt", "KvU64"];
 
-/// Defines both directions for the errors that have no argument, a limit, an operation, or a cause.
+/// Defines encoding and decoding of the errors without an argument, or with a limit, an operation or a cause.
 macro_rules! codes {
     (
         none: { $($unit:literal => $Unit:ident,)* }
@@ -87,8 +87,8 @@ codes! {
     }
 }
 
-/// Returns the value of the header for an error: its code, and its argument after a space. An error that only a server can
-/// have, such as that its file was moved, becomes a failure of the storage.
+/// Encodes an error as the value of the header: its code, and its argument after a space. Errors that concern only the server,
+/// for example a moved file, become failures of the storage.
 pub fn encode(error: &Error) -> HeaderValue {
     let (code, argument) = encode_listed(error).unwrap_or_else(|| match error {
         Error::OperandKindMismatch { stored, operand } => {
@@ -102,7 +102,7 @@ pub fn encode(error: &Error) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("storage"))
 }
 
-/// Returns the error that a header names; none for a code that is not known here.
+/// Decodes the value of the header. Returns `None` for an unknown code.
 pub fn decode(header: &HeaderValue) -> Option<Error> {
     let text = header.to_str().ok()?;
     let (code, argument) = text.split_once(' ').map_or((text, None), |(code, argument)| (code, Some(argument)));
@@ -118,7 +118,7 @@ pub fn decode(header: &HeaderValue) -> Option<Error> {
 }
 
 fn encode_text(text: &str) -> String {
-    let len = text.floor_char_boundary(TEXT_LEN);
+    let len = text.floor_char_boundary(MESSAGE_LEN);
     utf8_percent_encode(&text[..len], ESCAPED).to_string()
 }
 
@@ -138,12 +138,12 @@ fn decode_kind(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn passed(error: &Error) -> Error {
+    fn round_trip(error: &Error) -> Error {
         decode(&encode(error)).unwrap()
     }
 
     #[test]
-    fn errors_pass_with_their_texts() {
+    fn errors_round_trip_with_their_messages() {
         let cause = || Cause::new(RemoteCause("100 % of \u{e9}\n".into()));
         let errors = [
             Error::EmptyKey,
@@ -159,32 +159,32 @@ mod tests {
             Error::Storage(cause()),
         ];
         for error in errors {
-            let decoded = passed(&error);
+            let decoded = round_trip(&error);
             assert_eq!(decoded.to_string(), error.to_string());
             assert_eq!(std::mem::discriminant(&decoded), std::mem::discriminant(&error));
         }
     }
 
     #[test]
-    fn unknown_outcome_stays_one() {
+    fn unknown_outcome_round_trips() {
         let cause = Error::Storage(Cause::new(RemoteCause("lost".into())));
-        let decoded = passed(&Error::OutcomeUnknown(Arc::new(cause)));
+        let decoded = round_trip(&Error::OutcomeUnknown(Arc::new(cause)));
         assert!(matches!(decoded, Error::OutcomeUnknown(_)), "{decoded:?}");
         assert!(decoded.to_string().contains("lost"));
     }
 
     #[test]
-    fn errors_of_a_server_alone_are_failures() {
+    fn errors_of_the_server_only_become_failures() {
         let moved = Error::Moved { path: "/data/kv".into() };
-        let decoded = passed(&moved);
+        let decoded = round_trip(&moved);
         assert!(decoded.is_failure());
         assert!(decoded.to_string().ends_with(&moved.to_string()));
     }
 
     #[test]
-    fn long_texts_are_cut() {
-        let error = Error::Storage(Cause::new(RemoteCause("\u{e9}".repeat(TEXT_LEN))));
-        assert!(passed(&error).to_string().len() < 2 * TEXT_LEN);
+    fn long_messages_are_truncated() {
+        let error = Error::Storage(Cause::new(RemoteCause("\u{e9}".repeat(MESSAGE_LEN))));
+        assert!(round_trip(&error).to_string().len() < 2 * MESSAGE_LEN);
     }
 
     #[test]

@@ -8,14 +8,14 @@ pub const DATABASE_ID: HeaderName = HeaderName::from_static("x-denokv-database-i
 pub const DATABASE_ID_V1: HeaderName = HeaderName::from_static("x-transaction-domain-id");
 /// The version of the protocol, in requests of versions 2 and 3.
 pub const VERSION: HeaderName = HeaderName::from_static("x-denokv-version");
-/// In the metadata exchange: that the client knows the extension, and whether the server does. Its value is
+/// Announces support of the extension in the request and the response of the metadata exchange. Its value is
 /// [`OPENKV_PROTOCOL_1`].
 pub const OPENKV_PROTOCOL: HeaderName = HeaderName::from_static("x-openkv-protocol");
-/// The one version of the extension.
+/// The version of the extension.
 pub const OPENKV_PROTOCOL_1: &str = "1";
-/// What the server recognizes a write by that is tried again: 32 hexadecimal digits.
+/// The commit id of a write, by which the server recognizes retries: 32 hexadecimal digits.
 pub const COMMIT_ID: HeaderName = HeaderName::from_static("x-openkv-commit-id");
-/// The error of the engine that the server met. See [`error`](super::error).
+/// The error of the engine. See [`error`](super::error).
 pub const ERROR: HeaderName = HeaderName::from_static("x-openkv-error");
 
 /// The `content-type` of messages.

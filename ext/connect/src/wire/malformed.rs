@@ -1,26 +1,26 @@
 use openkv_engine::{KeyError, ParseCommitIdError};
 
-/// A message that is not what the protocol has.
+/// A message that does not conform to the protocol.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The bytes are not the message.
+    /// The bytes are not valid Protocol Buffers.
     #[error("the message could not be decoded: {0}")]
     Message(#[from] prost::DecodeError),
-    /// The text is not the JSON of the metadata exchange.
+    /// The JSON of the metadata exchange is not valid.
     #[error("the metadata could not be decoded: {0}")]
     Metadata(String),
-    /// A key is not in encoded form.
+    /// A key is not validly encoded.
     #[error("a key could not be decoded: {0}")]
     Key(#[from] KeyError),
     /// The limit of a range is negative.
     #[error("the limit of a range is negative: {0}")]
     NegativeLimit(i32),
-    /// A versionstamp is of another length.
+    /// A versionstamp has the wrong length.
     #[error("a versionstamp has {0} bytes instead of 10")]
     Versionstamp(usize),
-    /// The encoding of a value is none of the protocol, or not that of its bytes.
-    #[error("a value of {len} bytes has encoding {encoding}, which is unknown or does not fit")]
+    /// The encoding of a value is unknown, or does not match its length.
+    #[error("a value of {len} bytes has encoding {encoding}, which is unknown or does not match")]
     Value {
         /// The encoding.
         encoding: i32,
@@ -30,41 +30,49 @@ pub enum Malformed {
     /// A mutation that needs a value has none.
     #[error("a mutation of type {0} has no value")]
     NoValue(i32),
-    /// The type of a mutation is none of the protocol.
-    #[error("a mutation has the unknown type {0}")]
+    /// The type of a mutation is unknown.
+    #[error("a mutation has unknown type {0}")]
     MutationType(i32),
     /// A time is before 1970.
     #[error("a time is negative: {0}")]
     NegativeTime(i64),
-    /// The text of a header is not a commit id.
+    /// The commit id in a header is not valid.
     #[error(transparent)]
     CommitId(#[from] ParseCommitIdError),
-    /// The id of a batch of messages is of another length.
+    /// The id of a batch of messages has the wrong length.
     #[error("the id of a batch has {0} bytes instead of 16")]
     BatchId(usize),
-    /// The status of a response is none of the protocol.
-    #[error("a response has the unknown status {0}")]
+    /// The status of a response is unknown.
+    #[error("a response has unknown status {0}")]
     Status(i32),
-    /// A response does not have as many parts as the request asked for.
+    /// A response does not have one part for each part of the request.
     #[error("a response has {found} parts instead of {expected}")]
     Parts {
         /// How many parts the response has.
         found: usize,
-        /// How many were asked for.
+        /// How many were requested.
         expected: usize,
     },
-    /// A range of a response has more entries than were asked for.
-    #[error("a response has {found} entries of a range instead of {limit} at most")]
+    /// A range of a response has more entries than were requested.
+    #[error("a response has {found} entries in a range with a limit of {limit}")]
     Entries {
         /// How many entries the range has.
         found: usize,
-        /// How many were asked for.
+        /// How many were requested.
         limit: u32,
     },
-    /// The first output of a watch leaves out the value of a key.
-    #[error("the first output of a watch lacks a key")]
+    /// A batch has no messages, or more than were requested.
+    #[error("a batch has {found} messages instead of 1 to {limit}")]
+    Messages {
+        /// How many messages the batch has.
+        found: usize,
+        /// How many were requested.
+        limit: u32,
+    },
+    /// The first output of a watch reports a key as unchanged.
+    #[error("the first output of a watch lacks the state of a key")]
     FirstOutput,
-    /// A frame is longer than the reader allows.
+    /// A frame exceeds the limit of the reader.
     #[error("a frame of {len} bytes exceeds {max} bytes")]
     FrameTooLong {
         /// The length of the frame in bytes.

@@ -1,4 +1,4 @@
-//! The metadata exchange: how a client learns where a database is, and is given a token for it.
+//! The metadata exchange, in which a client obtains the endpoints of a database and an access token.
 
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
@@ -9,20 +9,20 @@ use super::Malformed;
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// The first: absolute URLs of endpoints, and the header
+    /// The first version: absolute URLs of endpoints, and the header
     /// [`DATABASE_ID_V1`](super::headers::DATABASE_ID_V1).
     V1 = 1,
-    /// With relative URLs.
+    /// Adds relative URLs.
     V2 = 2,
-    /// With watches, and the status of reads.
+    /// Adds watches and the status of reads.
     V3 = 3,
 }
 
 impl Version {
-    /// All versions, the latest first.
+    /// All versions, latest first.
     pub const ALL: [Self; 3] = [Self::V3, Self::V2, Self::V1];
 
-    /// Returns the version of a number; none for one that is not known here.
+    /// Returns the version with a number, or `None` if it is unknown.
     pub fn from_number(number: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|version| version.number() == number)
     }
@@ -33,23 +33,23 @@ impl Version {
     }
 }
 
-/// What a client sends.
+/// The request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// The numbers of the versions that it knows.
+    /// The numbers of the versions that the client supports.
     pub supported_versions: Vec<u64>,
 }
 
 impl Default for Request {
-    /// All versions.
+    /// Returns a request that supports all versions.
     fn default() -> Self {
         Self { supported_versions: Version::ALL.map(Version::number).into_iter().rev().collect() }
     }
 }
 
 impl Request {
-    /// Decodes the body of a request. One without a body is of version 1.
+    /// Decodes the body of a request. An empty body means version 1.
     ///
     /// # Errors
     /// [`Malformed::Metadata`].
@@ -60,30 +60,30 @@ impl Request {
         serde_json::from_slice(body).map_err(|error| Malformed::Metadata(error.to_string()))
     }
 
-    /// Returns the body of the request.
+    /// Encodes the body of the request.
     pub fn encode(&self) -> String {
         serde_json::json!(self).to_string()
     }
 
-    /// Returns the latest version that both sides know.
+    /// Returns the latest version that both sides support.
     pub fn version(&self) -> Option<Version> {
         Version::ALL.into_iter().find(|version| self.supported_versions.contains(&version.number()))
     }
 }
 
-/// What the server responds with. It has no other fields: `@deno/kv` refuses them.
+/// The response of a server. It has no additional fields, which `@deno/kv` rejects.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// The number of the version to use.
+    /// The number of the version.
     pub version: u64,
-    /// The id of the database. As text in lower case.
+    /// The id of the database, encoded in lower case.
     pub database_id: Uuid,
-    /// Where to send calls.
+    /// The endpoints for calls.
     pub endpoints: Vec<Endpoint>,
     /// The token to send with calls.
     pub token: String,
-    /// When the token expires, in milliseconds since the Unix epoch. As text in UTC, with a `Z` at its end.
+    /// When the token expires, in milliseconds since the Unix epoch; encoded as RFC 3339 in UTC with the suffix `Z`.
     #[serde(with = "rfc3339")]
     pub expires_at: u64,
 }
@@ -100,24 +100,24 @@ impl std::fmt::Debug for Metadata {
     }
 }
 
-/// Where to send calls.
+/// An endpoint for calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The URL: absolute in version 1, else relative to that of the exchange.
+    /// The URL: absolute in version 1, otherwise relative to that of the exchange.
     pub url: String,
-    /// What reads of it return.
+    /// The consistency of its reads.
     pub consistency: EndpointConsistency,
 }
 
-/// What reads of an endpoint return.
+/// The consistency of the reads of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndpointConsistency {
-    /// The latest state. It takes writes, too.
+    /// Reads return the latest state. The endpoint accepts writes.
     Strong,
-    /// A state that may be out of date.
+    /// Reads may return an outdated state.
     Eventual,
-    /// Something that this version does not know.
+    /// An unknown consistency. The endpoint is ignored.
     #[serde(other)]
     Unknown,
 }
@@ -131,7 +131,7 @@ impl Metadata {
         serde_json::from_slice(body).map_err(|error| Malformed::Metadata(error.to_string()))
     }
 
-    /// Returns the body of the response.
+    /// Encodes the body of the response.
     pub fn encode(&self) -> String {
         serde_json::json!(self).to_string()
     }
@@ -142,14 +142,14 @@ mod rfc3339 {
 
     pub fn serialize<S: serde::Serializer>(millis: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         let time = i64::try_from(*millis).ok().and_then(DateTime::from_timestamp_millis);
-        let time = time.ok_or_else(|| serde::ser::Error::custom("the time lies beyond those of RFC 3339"))?;
+        let time = time.ok_or_else(|| serde::ser::Error::custom("the time is out of range for RFC 3339"))?;
         serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
-        // What was before 1970 has expired as well.
+        // A time before 1970 has expired as well.
         Ok(u64::try_from(time.timestamp_millis()).unwrap_or(0))
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     const RESPONSE: &str = r#"{"version":3,"databaseId":"0190a0b0-c0d0-7000-8000-00000000000a","endpoints":[{"url":"./v3","consistency":"strong"}],"token":"t","expiresAt":"2024-01-02T03:04:05.678Z"}"#;
 
     #[test]
-    fn latest_common_version_is_used() {
+    fn latest_common_version_is_chosen() {
         let version = |body: &str| Request::decode(body.as_bytes()).map(|request| request.version());
         assert_eq!(version(""), Ok(Some(Version::V1)));
         assert_eq!(version(r#"{"supportedVersions":[1,2,3]}"#), Ok(Some(Version::V3)));

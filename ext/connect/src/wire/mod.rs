@@ -1,7 +1,7 @@
-//! What client and server send: messages, headers and frames, and their conversions to and from the engine's types.
+//! The messages, headers and frames of the protocol, and their conversions to and from the engine's types.
 //!
-//! Whatever a peer sends may be wrong: each conversion of a message to a type of the engine checks it, and fails with
-//! [`Malformed`]. Limits are not checked here, but by the database.
+//! Peers are not trusted: each conversion of a message to a type of the engine validates it, and fails with [`Malformed`]. The
+//! database checks the limits.
 
 pub mod entry;
 pub mod error;
@@ -17,7 +17,7 @@ pub mod write;
 
 /// The messages of the protocol, in Protocol Buffers.
 pub use denokv_proto::datapath;
-/// The trait of messages: how they are encoded and decoded.
+/// The trait that encodes and decodes messages.
 pub use prost::Message;
 
 pub use malformed::Malformed;

@@ -8,7 +8,7 @@ pub struct Read {
     /// The ranges to read.
     #[prost(message, repeated, tag = "1")]
     pub ranges: Vec<Range>,
-    /// After how many bytes of values to end early; 0 for not at all.
+    /// The number of bytes of values after which to return early; 0 for no limit.
     #[prost(uint64, tag = "2")]
     pub max_bytes: u64,
 }
@@ -69,7 +69,7 @@ pub struct DeleteRange {
 /// The response to a deletion.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct DeleteRangeOutput {
-    /// How many entries were deleted: with none, there are none left.
+    /// How many entries were deleted; 0 if none are left.
     #[prost(uint64, tag = "1")]
     pub deleted: u64,
 }
@@ -85,7 +85,7 @@ pub struct Dequeue {
 /// The messages that were claimed: a frame of the response to [`Dequeue`].
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Batch {
-    /// What [`Start`] and [`Finish`] name the batch by: 16 random bytes.
+    /// The id of the batch for [`Start`] and [`Finish`]: 16 random bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub batch: Vec<u8>,
     /// The messages, in V8's serialization format.
@@ -93,7 +93,7 @@ pub struct Batch {
     pub messages: Vec<Vec<u8>>,
 }
 
-/// The request that notes that a message is handled from now on. Its response is empty.
+/// The request that marks a message as being handled. Its response is empty.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Start {
     /// The id of the batch.
@@ -104,8 +104,8 @@ pub struct Start {
     pub index: u32,
 }
 
-/// The request that ends the delivery of a message. Its response is empty. One that is sent again has no further effect, and the
-/// response of the first.
+/// The request that finishes the delivery of a message. Its response is empty. It is idempotent: a retry returns the first
+/// response.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Finish {
     /// The id of the batch.

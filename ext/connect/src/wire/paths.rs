@@ -1,4 +1,4 @@
-//! The paths of calls, below the URL of an endpoint.
+//! The paths of calls, relative to the URL of an endpoint.
 
 /// Reads ranges.
 pub const SNAPSHOT_READ: &str = "snapshot_read";
@@ -13,10 +13,10 @@ pub const READ: &str = "openkv/read";
 pub const COUNT: &str = "openkv/count";
 /// Deletes the first entries of a range. Extension.
 pub const DELETE_RANGE: &str = "openkv/delete_range";
-/// Claims messages from the queue: a stream of frames, one of which is a [`Batch`](super::openkv::Batch). The claims live as
-/// long as the stream, which ends once all of the batch are finished. Extension.
+/// Claims messages from the queue: a stream of frames, one of which is a [`Batch`](super::openkv::Batch). The claims last until
+/// the stream closes, which the server does once all messages of the batch are finished. Extension.
 pub const DEQUEUE: &str = "openkv/dequeue";
-/// Notes that a message of a batch is handled from now on. Extension.
+/// Marks a message of a batch as being handled. Extension.
 pub const START: &str = "openkv/start";
-/// Ends the delivery of a message of a batch. Extension.
+/// Finishes the delivery of a message of a batch. Extension.
 pub const FINISH: &str = "openkv/finish";

@@ -5,21 +5,21 @@ use openkv_engine::{Read, ReadEntry};
 use super::datapath::{ReadRange, ReadRangeOutput, SnapshotRead, SnapshotReadOutput, SnapshotReadStatus};
 use super::{Malformed, entry, openkv};
 
-/// What became of a read.
+/// The outcome of a read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReadOutcome {
-    /// What it found: a list of entries for each part.
+    /// A list of entries for each part of the read.
     Entries {
         /// The lists.
         lists: Vec<Vec<ReadEntry>>,
-        /// Whether what was committed before the read began is there.
+        /// Whether the read was strongly consistent.
         is_strong: bool,
     },
-    /// The endpoint does not read at present.
+    /// The endpoint has disabled reads.
     Disabled,
 }
 
-/// The bounds of one part of a read, as a range of encoded keys. A key is the range up to the one that follows.
+/// One part of a read as a range of encoded keys. A single key is the range up to the next possible key.
 struct Part<'a> {
     start: &'a [u8],
     end: Vec<u8>,
@@ -42,7 +42,7 @@ impl<'a> From<&Read<'a>> for Part<'a> {
     }
 }
 
-/// Returns the request of a read. Values are read in any case.
+/// Encodes the request of a read. Values are always read.
 pub fn encode(reads: &[Read<'_>]) -> SnapshotRead {
     let range = |read: &Read<'_>| {
         let Part { start, end, limit, reverse, values: _ } = Part::from(read);
@@ -51,7 +51,7 @@ pub fn encode(reads: &[Read<'_>]) -> SnapshotRead {
     SnapshotRead { ranges: reads.iter().map(range).collect() }
 }
 
-/// Returns what a request asks for: ranges, with their values.
+/// Decodes a request: ranges, with their values.
 ///
 /// # Errors
 /// [`Malformed::NegativeLimit`].
@@ -65,7 +65,7 @@ fn decode_range(range: &ReadRange) -> Result<Read<'_>, Malformed> {
     Ok(Read::Range { start, end, limit, reverse: *reverse, values: true })
 }
 
-/// Returns the request of a read in the extension. A `max_bytes` of [`usize::MAX`] is none.
+/// Encodes the request of a read of the extension. A `max_bytes` of [`usize::MAX`] means no limit.
 pub fn encode_openkv(reads: &[Read<'_>], max_bytes: usize) -> openkv::Read {
     let range = |read: &Read<'_>| {
         let Part { start, end, limit, reverse, values } = Part::from(read);
@@ -75,7 +75,7 @@ pub fn encode_openkv(reads: &[Read<'_>], max_bytes: usize) -> openkv::Read {
     openkv::Read { ranges: reads.iter().map(range).collect(), max_bytes }
 }
 
-/// Returns what a request in the extension asks for, and after how many bytes of values to end early.
+/// Decodes a request of the extension: ranges, and the number of bytes of values after which to return early.
 pub fn decode_openkv(message: &openkv::Read) -> (Vec<Read<'_>>, usize) {
     let max_bytes = if message.max_bytes == 0 { None } else { usize::try_from(message.max_bytes).ok() };
     (message.ranges.iter().map(decode_openkv_range).collect(), max_bytes.unwrap_or(usize::MAX))
@@ -86,7 +86,7 @@ fn decode_openkv_range(range: &openkv::Range) -> Read<'_> {
     Read::Range { start, end, limit: *limit, reverse: *reverse, values: !keys_only }
 }
 
-/// Returns the response to a read, which was strongly consistent.
+/// Encodes the response to a strongly consistent read.
 pub fn encode_output(lists: &[Vec<ReadEntry>]) -> SnapshotReadOutput {
     let entry = |entry: &ReadEntry| entry::encode_entry(entry.as_ref());
     let output = |list: &Vec<ReadEntry>| ReadRangeOutput { values: list.iter().map(entry).collect() };
@@ -98,12 +98,12 @@ pub fn encode_output(lists: &[Vec<ReadEntry>]) -> SnapshotReadOutput {
     }
 }
 
-/// Returns what a response says of `reads`, which were asked for.
+/// Decodes the response to a request for `reads`.
 ///
-/// Servers of versions 1 and 2 send no status: it is taken for that of success.
+/// Servers of versions 1 and 2 send no status, which means success.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`Malformed`].
 pub fn decode_output(message: SnapshotReadOutput, reads: &[Shape]) -> Result<ReadOutcome, Malformed> {
     let status = message.status;
     match SnapshotReadStatus::try_from(status) {
@@ -125,12 +125,12 @@ pub fn decode_output(message: SnapshotReadOutput, reads: &[Shape]) -> Result<Rea
     Ok(ReadOutcome::Entries { lists, is_strong: message.read_is_strongly_consistent })
 }
 
-/// What of a part of a read is to be known when its response comes.
+/// The properties of a part of a read that its response is validated against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How many entries were asked for at most.
+    /// The limit of entries.
     pub limit: u32,
-    /// Whether the values were asked for.
+    /// Whether values were requested.
     pub values: bool,
 }
 
@@ -150,7 +150,7 @@ mod tests {
     const RANGE: Read<'_> = Read::Range { start: b"\x01", end: b"\x02", limit: 7, reverse: true, values: false };
 
     #[test]
-    fn key_is_read_as_the_range_up_to_the_next() {
+    fn key_is_encoded_as_range_up_to_the_next_key() {
         let key = Key::from(["a"]);
         let message = encode(&[Read::Key(&key), RANGE]);
         let reads = decode(&message).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_pass() {
+    fn outputs_round_trip() {
         let versionstamp = Versionstamp::from_version(1);
         let entry = |value| ReadEntry { key: Key::from(["a"]), value, versionstamp };
         let lists = vec![vec![entry(Some(Value::U64(1)))], vec![entry(None)], vec![]];
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_messages_are_refused() {
+    fn malformed_messages_are_rejected() {
         let range = ReadRange { limit: -1, ..ReadRange::default() };
         let message = SnapshotRead { ranges: vec![range] };
         assert_eq!(decode(&message).unwrap_err(), Malformed::NegativeLimit(-1));

@@ -5,12 +5,12 @@ use openkv_engine::{Entry, Key, ReadEntry};
 use super::datapath::{SnapshotReadStatus, Watch, WatchKey, WatchKeyOutput, WatchOutput};
 use super::{Malformed, entry};
 
-/// Returns the request of a watch.
+/// Encodes the request of a watch.
 pub fn encode(keys: &[Key]) -> Watch {
     Watch { keys: keys.iter().map(|key| WatchKey { key: key.as_bytes().to_vec() }).collect() }
 }
 
-/// Returns the keys that a request asks for.
+/// Decodes the keys of a request.
 ///
 /// # Errors
 /// [`Malformed::Key`].
@@ -18,8 +18,8 @@ pub fn decode(message: Watch) -> Result<Vec<Key>, Malformed> {
     message.keys.into_iter().map(|key| entry::decode_key(key.key)).collect()
 }
 
-/// Returns an output with the entries of all keys, as they are now. Each is sent as changed: Deno shows scripts a key that is
-/// not as one without a value.
+/// Encodes an output with the current entries of all keys. Each is sent as changed: Deno reports an unchanged key to scripts as
+/// one without a value.
 pub fn encode_output(entries: Vec<Option<Entry>>) -> WatchOutput {
     let key = |found: Option<Entry>| {
         let message = found.map(|found| entry::encode_entry(ReadEntry::from(found).as_ref()));
@@ -28,7 +28,7 @@ pub fn encode_output(entries: Vec<Option<Entry>>) -> WatchOutput {
     WatchOutput { status: SnapshotReadStatus::SrSuccess as i32, keys: entries.into_iter().map(key).collect() }
 }
 
-/// What the outputs of a watch said so far. A server may leave out what did not change.
+/// The state of a watch from its outputs so far. A server may omit unchanged entries.
 #[derive(Clone, Debug)]
 pub struct Watched {
     keys: usize,
@@ -36,15 +36,15 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// A watch of some keys.
+    /// Creates the state of a watch of `keys` keys.
     pub fn new(keys: usize) -> Self {
         Self { keys, entries: None }
     }
 
-    /// Takes an output. Returns the entries of all keys as they are now; none where the endpoint does not read at present.
+    /// Applies an output. Returns the current entries of all keys, or `None` if the endpoint has disabled reads.
     ///
     /// # Errors
-    /// What is wrong with the output.
+    /// [`Malformed`].
     pub fn apply(&mut self, output: WatchOutput) -> Result<Option<&[Option<Entry>]>, Malformed> {
         match SnapshotReadStatus::try_from(output.status) {
             Ok(SnapshotReadStatus::SrSuccess) => {}
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn requests_pass() {
+    fn requests_round_trip() {
         let keys = vec![Key::from(["a"]), Key::from(["b"])];
         assert_eq!(decode(encode(&keys)), Ok(keys));
         assert!(decode(Watch { keys: vec![WatchKey { key: vec![0xfe] }] }).is_err());
     }
 
     #[test]
-    fn unchanged_keys_stay_as_they_were() {
+    fn unchanged_keys_keep_their_entries() {
         let mut watched = Watched::new(2);
         let both = vec![entry(1), None];
         assert_eq!(watched.apply(encode_output(both.clone())), Ok(Some(&both[..])));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_outputs_are_refused() {
+    fn malformed_outputs_are_rejected() {
         let mut watched = Watched::new(1);
         let unchanged = WatchOutput { keys: vec![WatchKeyOutput::default()], status: 1 };
         assert_eq!(watched.apply(unchanged), Err(Malformed::FirstOutput));

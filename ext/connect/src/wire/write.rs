@@ -8,16 +8,16 @@ use openkv_engine::{
 use super::datapath::{self, AtomicWriteOutput, AtomicWriteStatus, MutationType};
 use super::{Malformed, entry, headers};
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// It was committed, or a check did not hold.
+    /// The write was committed, or a check failed.
     Commit(Commit),
-    /// The endpoint does not write at present, or not for this client.
+    /// The endpoint has disabled writes, or the token does not allow them.
     Disabled,
 }
 
-/// Returns the request of a write, whose times are counted from `now` where they count from the call.
+/// Encodes the request of a write. Relative times are resolved with `now`.
 pub fn encode(write: &AtomicWrite, now: u64) -> datapath::AtomicWrite {
     let check = |check: &Check| datapath::Check {
         key: check.key.as_bytes().to_vec(),
@@ -34,7 +34,7 @@ fn encode_mutation(mutation: &Mutation, now: u64) -> datapath::Mutation {
     let mut message = datapath::Mutation { key: mutation.key.as_bytes().to_vec(), ..datapath::Mutation::default() };
     let mutation_type = match &mutation.kind {
         MutationKind::Set { expire_at, versionstamped, .. } => {
-            // None is 0.
+            // 0 means that the value does not expire.
             message.expire_at_ms = expire_at.map_or(0, |time| to_millis(time, now).max(1));
             if *versionstamped { MutationType::MSetSuffixVersionstampedKey } else { MutationType::MSet }
         }
@@ -54,7 +54,7 @@ fn encode_mutation(mutation: &Mutation, now: u64) -> datapath::Mutation {
     message
 }
 
-/// A bound is in V8's format, and none is empty.
+/// Encodes a bound, in V8's format. No bound is empty.
 fn encode_bound(bound: Option<&Value>) -> Vec<u8> {
     match bound {
         Some(Value::V8(bytes) | Value::Bytes(bytes)) => bytes.clone(),
@@ -63,7 +63,7 @@ fn encode_bound(bound: Option<&Value>) -> Vec<u8> {
     }
 }
 
-/// A schedule is sent in any case: none in the message means that the message is not delivered again.
+/// Encodes an enqueue, with the default schedule if it has none: an empty schedule means no redelivery.
 fn encode_enqueue(enqueue: &Enqueue, now: u64) -> datapath::Enqueue {
     datapath::Enqueue {
         payload: enqueue.message.clone(),
@@ -73,10 +73,10 @@ fn encode_enqueue(enqueue: &Enqueue, now: u64) -> datapath::Enqueue {
     }
 }
 
-/// Returns what a request is to write.
+/// Decodes the request of a write.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`Malformed`].
 pub fn decode(message: datapath::AtomicWrite) -> Result<AtomicWrite, Malformed> {
     let mut write = AtomicWrite::new();
     write.checks = message.checks.into_iter().map(decode_check).collect::<Result<_, _>>()?;
@@ -97,7 +97,7 @@ fn decode_mutation(mutation: datapath::Mutation) -> Result<Mutation, Malformed> 
     let value = |value: Option<_>| entry::decode_value(value.ok_or(Malformed::NoValue(mutation.mutation_type))?);
     let set = |message, versionstamped| {
         let expire_at = match mutation.expire_at_ms {
-            // -1 is what the database file has, and what some clients send.
+            // Some clients send -1, as it is stored in the file.
             -1 | 0 => None,
             millis => Some(from_millis(millis)?),
         };
@@ -127,7 +127,7 @@ fn decode_enqueue(enqueue: datapath::Enqueue) -> Result<Enqueue, Malformed> {
     Ok(Enqueue {
         message: enqueue.payload,
         deliver_at: from_millis(enqueue.deadline_ms)?,
-        // The default one does not count for the size of a write.
+        // The default schedule does not count towards the size of a write.
         backoff_schedule: Some(enqueue.backoff_schedule).filter(|schedule| schedule[..] != Enqueue::DEFAULT_SCHEDULE),
         keys_if_undelivered: enqueue
             .keys_if_undelivered
@@ -137,24 +137,24 @@ fn decode_enqueue(enqueue: datapath::Enqueue) -> Result<Enqueue, Malformed> {
     })
 }
 
-/// Returns the header that names a write.
+/// Encodes a commit id as a header.
 pub fn encode_id(id: CommitId) -> (http::HeaderName, HeaderValue) {
-    // Digits are a value of a header.
+    // Hexadecimal digits are always valid in a header.
     let value = HeaderValue::try_from(id.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
     (headers::COMMIT_ID, value)
 }
 
-/// Returns what the headers of a request name its write by.
+/// Decodes the commit id of a request, if it has one.
 ///
 /// # Errors
 /// [`Malformed::CommitId`].
 pub fn decode_id(request: &HeaderMap) -> Result<Option<CommitId>, Malformed> {
     let Some(value) = request.get(headers::COMMIT_ID) else { return Ok(None) };
-    // What is not text is not an id either.
+    // A value that is not text fails to parse as an id.
     Ok(Some(value.to_str().unwrap_or_default().parse()?))
 }
 
-/// Returns the response to a write.
+/// Encodes the response to a write.
 pub fn encode_outcome(outcome: &WriteOutcome) -> AtomicWriteOutput {
     let mut output = AtomicWriteOutput::default();
     let status = match outcome {
@@ -172,10 +172,10 @@ pub fn encode_outcome(outcome: &WriteOutcome) -> AtomicWriteOutput {
     output
 }
 
-/// Returns what a response says.
+/// Decodes the response to a write.
 ///
 /// # Errors
-/// What is wrong with it. Whether the write was committed is not known then.
+/// [`Malformed`]. The outcome of the write is unknown then.
 pub fn decode_outcome(output: &AtomicWriteOutput) -> Result<WriteOutcome, Malformed> {
     match AtomicWriteStatus::try_from(output.status) {
         Ok(AtomicWriteStatus::AwSuccess) => {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_pass() {
+    fn writes_round_trip() {
         let key = || Key::from(["a"]);
         let versionstamp = Some(Versionstamp::from_version(3));
         let text = Value::V8(b"\xff\x0f\"\x01a".to_vec());
@@ -241,15 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn times_are_absolute() {
+    fn times_are_encoded_as_absolute() {
         let expiry = |expire_at| encode_mutation(&set(Some(expire_at), false), 100).expire_at_ms;
         assert_eq!(expiry(Time::In(Duration::from_millis(5))), 105);
-        assert_eq!(expiry(Time::At(0)), 1, "0 is for a value that does not expire");
+        assert_eq!(expiry(Time::At(0)), 1, "0 means that the value does not expire");
         assert_eq!(expiry(Time::At(u64::MAX)), i64::MAX);
     }
 
     #[test]
-    fn id_is_in_a_header() {
+    fn commit_id_round_trips_in_a_header() {
         let id = CommitId([7; 16]);
         assert_eq!(decode_id(&[encode_id(id)].into_iter().collect()), Ok(Some(id)));
         assert_eq!(decode_id(&HeaderMap::new()), Ok(None));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_pass() {
+    fn outcomes_round_trip() {
         let commits = [Commit::Done(Versionstamp::from_version(7)), Commit::Conflict { failed: vec![0, 99] }];
         for outcome in commits.map(WriteOutcome::Commit).into_iter().chain([WriteOutcome::Disabled]) {
             assert_eq!(decode_outcome(&encode_outcome(&outcome)), Ok(outcome));
@@ -268,17 +268,17 @@ mod tests {
     }
 
     #[test]
-    fn malformed_writes_are_refused() {
-        let refused = |change: fn(&mut datapath::Mutation)| {
+    fn malformed_writes_are_rejected() {
+        let rejection = |change: fn(&mut datapath::Mutation)| {
             let mut message = encode_mutation(&set(None, false), 0);
             change(&mut message);
             decode_mutation(message).unwrap_err()
         };
-        assert_eq!(refused(|mutation| mutation.mutation_type = 0), Malformed::MutationType(0));
-        assert_eq!(refused(|mutation| mutation.mutation_type = 77), Malformed::MutationType(77));
-        assert_eq!(refused(|mutation| mutation.value = None), Malformed::NoValue(1));
-        assert_eq!(refused(|mutation| mutation.expire_at_ms = -2), Malformed::NegativeTime(-2));
-        assert!(matches!(refused(|mutation| mutation.key = vec![0xfe]), Malformed::Key(_)));
+        assert_eq!(rejection(|mutation| mutation.mutation_type = 0), Malformed::MutationType(0));
+        assert_eq!(rejection(|mutation| mutation.mutation_type = 77), Malformed::MutationType(77));
+        assert_eq!(rejection(|mutation| mutation.value = None), Malformed::NoValue(1));
+        assert_eq!(rejection(|mutation| mutation.expire_at_ms = -2), Malformed::NegativeTime(-2));
+        assert!(matches!(rejection(|mutation| mutation.key = vec![0xfe]), Malformed::Key(_)));
 
         let check = datapath::Check { key: vec![], versionstamp: vec![1] };
         assert_eq!(decode_check(check), Err(Malformed::Versionstamp(1)));

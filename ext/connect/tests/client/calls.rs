@@ -1,4 +1,4 @@
-//! What becomes of reads when the server fails.
+//! Reads when the server fails.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn key() -> Key {
     Key::from(["a"])
 }
 
-/// Reads a key of a server, which has this reply to each of the reads.
+/// Reads a key from a server with scripted replies. Returns the result and the number of attempts.
 async fn read_of(reply: impl Fn(usize) -> Option<Reply> + Send + Sync + 'static) -> (Result<bool>, usize) {
     let servers =
         Servers::openkv(move |call| if call.path.ends_with("/snapshot_read") { reply(call.count) } else { None });
@@ -23,7 +23,7 @@ async fn read_of(reply: impl Fn(usize) -> Option<Reply> + Send + Sync + 'static)
 }
 
 #[tokio::test(start_paused = true)]
-async fn read_is_tried_again_until_it_succeeds() {
+async fn read_is_retried_until_it_succeeds() {
     let failures: [fn() -> Reply; 7] = [
         || Reply::status(500, "boom"),
         || Reply::status(502, ""),
@@ -40,7 +40,7 @@ async fn read_is_tried_again_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_connections_are_tried_again() {
+async fn refused_connections_are_retried() {
     let servers = Servers::openkv(|_| None);
     let database = servers.opened().await;
     servers.cut();
@@ -49,7 +49,7 @@ async fn refused_connections_are_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn read_fails_once_its_time_is_up() {
+async fn read_fails_when_retries_time_out() {
     let start = Instant::now();
     let (result, calls) = read_of(|_| Some(Reply::status(500, "boom"))).await;
     let expected = "the database failed: KV Connect failed to call 'http://kv.test/v3/snapshot_read' (status=500 Internal \
@@ -68,7 +68,7 @@ async fn read_fails_once_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn read_that_would_fail_again_fails_at_first() {
+async fn permanent_failure_is_not_retried() {
     let (result, calls) = read_of(|_| Some(Reply::status(400, "bad thing"))).await;
     let expected = "the database failed: KV Connect failed to call 'http://kv.test/v3/snapshot_read' (status=400 Bad \
                     Request): bad thing";
@@ -76,7 +76,7 @@ async fn read_that_would_fail_again_fails_at_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_that_is_none_of_the_protocol_is_an_error() {
+async fn malformed_response_is_an_error() {
     let entry = |value: &[u8], encoding, versionstamp: &[u8]| {
         let entry = datapath::KvEntry {
             key: key().into_bytes(),
@@ -104,7 +104,7 @@ async fn response_that_is_none_of_the_protocol_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_response_is_cut_off() {
+async fn endless_response_is_an_error() {
     let servers = Servers::openkv(|call| {
         call.path.ends_with("/snapshot_read").then(|| {
             let (sender, parts) = tokio::sync::mpsc::unbounded_channel();
@@ -120,7 +120,7 @@ async fn endless_response_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoint_that_cannot_read_is_looked_up_again() {
+async fn endpoint_that_cannot_read_is_resolved_again() {
     let output = |read_disabled, read_is_strongly_consistent, status| datapath::SnapshotReadOutput {
         ranges: vec![datapath::ReadRangeOutput::default()],
         read_disabled,
@@ -142,7 +142,7 @@ async fn endpoint_that_cannot_read_is_looked_up_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoint_is_that_of_the_consistency() {
+async fn endpoint_is_chosen_by_consistency() {
     for has_eventual in [true, false] {
         let servers = Servers::openkv(move |call| {
             (call.path == "/db").then(|| {
@@ -169,7 +169,7 @@ async fn endpoint_is_that_of_the_consistency() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_without_a_strong_endpoint_are_of_no_use() {
+async fn metadata_without_a_strong_endpoint_fail_calls() {
     let servers = Servers::openkv(|call| {
         (call.path == "/db").then(|| {
             let mut metadata = metadata(3, HOUR);
@@ -186,7 +186,7 @@ async fn metadata_without_a_strong_endpoint_are_of_no_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_are_those_of_the_version() {
+async fn headers_depend_on_the_version() {
     let id = "0190a0b0-c0d0-7000-8000-00000000000a";
     for version in 1..=3 {
         let servers = Servers::other(move |call| {
@@ -210,15 +210,15 @@ async fn headers_are_those_of_the_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_of_the_servers_database_are_those_of_a_file() {
+async fn errors_of_the_remote_database_are_preserved() {
     let error = |code: &'static str| read_of(move |_| Some(Reply::status(400, "no").with("x-openkv-error", code)));
     let (result, calls) = error("too_many_entries 7").await;
     assert!(matches!(result, Err(Error::TooManyEntries { max: 7 })), "{result:?}");
     assert_eq!(calls, 1);
     assert!(matches!(error("busy").await.0, Err(Error::Busy)));
-    assert!(matches!(error("unheard_of 7").await.0, Err(Error::Storage(_))));
+    assert!(matches!(error("unknown_code 7").await.0, Err(Error::Storage(_))));
 
-    // Others do not speak of them.
+    // The header is ignored without the extension.
     let servers = Servers::other(|call| {
         call.path.ends_with("_read").then(|| Reply::status(400, "no").with("x-openkv-error", "busy"))
     });
@@ -236,7 +236,7 @@ fn values(len: usize) -> Vec<Vec<ReadEntry>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_and_values_are_left_out_by_either_side() {
+async fn limits_of_bytes_and_values_apply_with_any_server() {
     for has_extension in [true, false] {
         let script =
             |call: &Call| call.path.ends_with("read").then(|| Reply::message(&read::encode_output(&values(5))));
@@ -255,7 +255,7 @@ async fn bytes_and_values_are_left_out_by_either_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_and_deletions_are_the_servers_where_it_can() {
+async fn extension_counts_and_deletes_on_the_server() {
     let servers = Servers::openkv(|call| match &*call.path {
         "/v3/openkv/count" => Some(Reply::message(&openkv::CountOutput { count: 7 })),
         "/v3/openkv/delete_range" => Some(Reply::message(&openkv::DeleteRangeOutput { deleted: 3 })),
@@ -276,5 +276,29 @@ async fn counts_and_deletions_are_the_servers_where_it_can() {
     let [call] = &servers.calls_of("/atomic_write")[..] else { panic!("{:?}", servers.calls()) };
     let write = datapath::AtomicWrite::decode(call.body.clone()).unwrap();
     assert_eq!((write.checks.len(), write.mutations.len()), (5, 5));
-    assert!(database.limits().deletions <= 10, "other servers take no more checks in one write");
+    assert!(database.limits().deletions <= 10, "other servers accept no more checks in a write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_ends_if_the_server_does_not_report_failed_checks() {
+    for (changed, deleted) in [("4", 2), ("0", 4), ("none", 5)] {
+        let changed = Key::from([changed]).into_bytes();
+        let servers = Servers::other(move |call| {
+            if call.path.ends_with("_read") {
+                return (call.count == 0).then(|| Reply::message(&read::encode_output(&values(5))));
+            }
+            if !call.path.ends_with("/atomic_write") {
+                return None;
+            }
+            let write = datapath::AtomicWrite::decode(call.body.clone()).unwrap();
+            let conflict = datapath::AtomicWriteOutput { status: 2, ..Default::default() };
+            match call.count {
+                20.. => Some(Reply::status(400, "too many writes")),
+                _ => write.checks.iter().any(|check| check.key == changed).then(|| Reply::message(&conflict)),
+            }
+        });
+        let database = servers.opened().await;
+        let all = Selector::prefix(&Key::new());
+        assert_eq!(database.delete_range(&all).await.unwrap(), deleted);
+    }
 }

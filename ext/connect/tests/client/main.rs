@@ -1,4 +1,4 @@
-//! The client, against servers that a script plays. Time is paused: it goes on as soon as nobody has anything else to do.
+//! Tests the client against scripted servers. Time is paused: it advances when all tasks are idle.
 #![cfg(feature = "client")]
 
 mod calls;

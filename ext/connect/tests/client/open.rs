@@ -1,4 +1,4 @@
-//! What `connect` does with what it finds at a URL.
+//! Opening databases, and the metadata exchange.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::support::*;
 
 const INVALID: &str = "Could not open Deno KV database: 'http://kv.test/db' is not a valid KV Connect endpoint ";
 
-/// The message of opening a database whose metadata exchange has a reply.
-async fn refused(reply: impl Fn() -> Reply + Send + Sync + 'static) -> String {
+/// Opens a database whose metadata exchange gets a reply. Returns the message of the error.
+async fn open_error(reply: impl Fn() -> Reply + Send + Sync + 'static) -> String {
     let error = Servers::new(move |_| reply()).open().await.unwrap_err();
     assert!(matches!(error, Error::Connect(_)), "{error:?}");
     error.to_string()
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_of_an_error_is_named_with_its_text() {
+async fn error_status_is_reported_with_its_body() {
     let status = "Could not open Deno KV database: the metadata endpoint at 'http://kv.test/db' responded with status ";
     for (reply, end) in [
         ((401, "unauthorized: no\n"), "401 Unauthorized: unauthorized: no"),
@@ -27,13 +27,13 @@ async fn status_of_an_error_is_named_with_its_text() {
         ((204, ""), "204 No Content"),
         ((302, ""), "302 Found"),
     ] {
-        assert_eq!(refused(move || Reply::status(reply.0, reply.1)).await, format!("{status}{end}"));
+        assert_eq!(open_error(move || Reply::status(reply.0, reply.1)).await, format!("{status}{end}"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_metadata_is_refused() {
-    let other = |text: &'static str| refused(move || Reply::ok(text).with("content-type", "text/html"));
+async fn invalid_metadata_are_rejected() {
+    let other = |text: &'static str| open_error(move || Reply::ok(text).with("content-type", "text/html"));
     let version = "(failed to read the metadata version: ";
     assert_eq!(other("<html>").await, format!("{INVALID}{version}expected value at line 1 column 1)"));
     assert_eq!(other("").await, format!("{INVALID}{version}EOF while parsing a value at line 1 column 0)"));
@@ -46,27 +46,29 @@ async fn what_is_no_metadata_is_refused() {
         "Could not open Deno KV database: 'http://kv.test/db' reported unsupported KV Connect metadata version 9"
     );
     assert_eq!(
-        refused(|| Reply::ok(&b"\xff\xfe"[..])).await,
+        open_error(|| Reply::ok(&b"\xff\xfe"[..])).await,
         "Could not open Deno KV database: failed to read the metadata response from 'http://kv.test/db': invalid utf-8 \
          sequence of 1 bytes from index 0"
     );
     let unreadable = "Could not open Deno KV database: failed to read the metadata response from 'http://kv.test/db': ";
-    for message in [refused(|| Reply::ok(vec![b' '; 2 << 20])).await, refused(|| Reply::CutAfter("{".into())).await] {
+    for message in
+        [open_error(|| Reply::ok(vec![b' '; 2 << 20])).await, open_error(|| Reply::CutAfter("{".into())).await]
+    {
         assert!(message.starts_with(unreadable), "{message}");
     }
     let token =
         |token: &str| metadata(3, HOUR).encode().replace(r#""token":"token""#, &format!(r#""token":"{token}""#));
     let broken = token("a\\nb");
-    assert!(refused(move || Reply::ok(broken.clone())).await.starts_with(INVALID));
+    assert!(open_error(move || Reply::ok(broken.clone())).await.starts_with(INVALID));
     for url in ["file:///v3", "http://", "http://[", "ftp://kv.test/v3"] {
         let endpoint = metadata(3, HOUR).encode().replace(r#""url":"/v3""#, &format!(r#""url":"{url}""#));
-        let message = refused(move || Reply::ok(endpoint.clone())).await;
+        let message = open_error(move || Reply::ok(endpoint.clone())).await;
         assert!(message.starts_with(INVALID) && message.contains("invalid endpoint URL"), "{message}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_that_cannot_be_reached_is_named() {
+async fn unreachable_server_is_reported() {
     let servers = Servers::openkv(|_| None);
     servers.refuse(usize::MAX);
     let error = servers.open().await.unwrap_err();
@@ -75,15 +77,15 @@ async fn server_that_cannot_be_reached_is_named() {
         "Could not open Deno KV database: failed to connect to 'http://kv.test/db': error sending request for url \
          (http://kv.test/db): client error (Connect): tcp connect error: Connection refused (os error 111)"
     );
-    let message = refused(|| Reply::Cut).await;
+    let message = open_error(|| Reply::Cut).await;
     assert!(message.starts_with("Could not open Deno KV database: failed to connect to "), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_server_is_given_up() {
+async fn silent_server_times_out() {
     let start = Instant::now();
     assert_eq!(
-        refused(|| Reply::Stall).await,
+        open_error(|| Reply::Stall).await,
         "Could not open Deno KV database: timed out connecting to the metadata endpoint at 'http://kv.test/db' after 30 \
          seconds"
     );
@@ -91,7 +93,7 @@ async fn silent_server_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn url_and_token_are_checked() {
+async fn url_and_token_are_validated() {
     let servers = Servers::openkv(|_| None);
     for url in ["http://", "https://[", "kv.test", "ftp://kv.test/", ""] {
         assert_eq!(message(connect(url, servers.options()).await), format!("Invalid database url: {url}"));
@@ -108,7 +110,7 @@ async fn url_and_token_are_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exchange_is_of_the_protocol() {
+async fn exchange_sends_the_expected_request() {
     let servers = Servers::openkv(|_| None);
     servers.open().await.unwrap();
     let [call] = &servers.calls()[..] else { panic!("{:?}", servers.calls()) };
@@ -120,7 +122,7 @@ async fn exchange_is_of_the_protocol() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_of_http_1_is_spoken_to_as_such() {
+async fn http1_server_is_detected() {
     let servers = Servers::openkv(|_| None).http1_only();
     let database = servers.open().await.unwrap();
     assert_eq!(database.get(&Key::from(["a"])).await.unwrap(), None);
@@ -129,7 +131,7 @@ async fn server_of_http_1_is_spoken_to_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn redirect_is_followed_on_one_host() {
+async fn redirect_is_followed_on_the_same_host() {
     let servers = Servers::openkv(|call| {
         (call.path == "/db").then(|| Reply::status(308, "").with("location", "/moved/db")).or_else(|| {
             (call.path == "/moved/db").then(|| {
@@ -146,14 +148,14 @@ async fn redirect_is_followed_on_one_host() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_host_is_not_given_the_token() {
+async fn token_is_not_sent_to_another_host() {
     for location in ["http://other.test/db", "http://kv.test:81/db", "ftp://kv.test/db", "http://["] {
         let servers = Servers::new(move |_| Reply::status(307, "").with("location", location));
         let message = message(servers.open().await);
         assert!(message.contains(&format!("redirects to '{location}', which is not the same host")), "{message}");
         assert_eq!(servers.calls().len(), 1);
     }
-    let message = refused(|| Reply::status(307, "").with("location", "/db")).await;
+    let message = open_error(|| Reply::status(307, "").with("location", "/db")).await;
     assert_eq!(message, format!("{INVALID}(more than 5 redirects)"));
 }
 
@@ -162,7 +164,7 @@ async fn other_host_is_not_given_the_token() {
 struct Denied;
 
 #[tokio::test(start_paused = true)]
-async fn permission_is_asked_for_every_host() {
+async fn permission_is_checked_for_every_host() {
     let servers = Servers::openkv(|call| {
         (call.path == "/db").then(|| {
             let mut metadata = metadata(3, HOUR);

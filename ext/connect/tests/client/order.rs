@@ -1,4 +1,4 @@
-//! Calls take effect in the order in which they are made.
+//! The order of calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::support::*;
 
-/// Servers that respond to writes, or to reads, when they are released.
+/// Servers that hold their responses to a call until the test releases them.
 struct Held {
     servers: Servers,
     release: Arc<Mutex<Vec<mpsc::UnboundedSender<bytes::Bytes>>>>,
@@ -30,7 +30,7 @@ impl Held {
         Self { servers, release }
     }
 
-    /// Responds to the first request that waits.
+    /// Responds to the oldest held request.
     fn release(&self, reply: Reply) {
         let Reply::Respond(_, _, body) = reply else { panic!("a response") };
         self.release.lock().remove(0).send(body).unwrap();
@@ -41,7 +41,7 @@ impl Held {
     }
 }
 
-/// Lets everything happen that can.
+/// Lets all tasks run until they are idle.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
@@ -60,36 +60,36 @@ async fn writes_are_sent_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn read_waits_for_the_writes_that_may_change_it() {
+async fn read_waits_for_earlier_writes_to_its_keys() {
     let held = Held::new("/atomic_write");
     let database = held.servers.opened().await;
     let key = |name: &str| Key::from([name]);
     let write = database.write(set("a"));
-    let of_it = database.get(&key("a"));
+    let same_key = database.get(&key("a"));
     let counted = database.count(&Selector::prefix(&Key::new()));
     let mut watch = database.watch(&[key("a")]).unwrap();
-    let of_another = database.get(&key("b"));
-    of_another.await.unwrap();
+    let other_key = database.get(&key("b"));
+    other_key.await.unwrap();
     settle().await;
     assert_eq!(held.paths(), ["atomic_write", "snapshot_read"]);
     assert!(watch.next().now_or_never().is_none());
 
     held.release(done(1));
     write.await.unwrap().into_result().unwrap();
-    of_it.await.unwrap();
-    assert!(counted.await.is_err() && watch.next().await.unwrap().is_err(), "the server knows neither");
+    same_key.await.unwrap();
+    assert!(counted.await.is_err() && watch.next().await.unwrap().is_err(), "the server supports neither");
     let mut paths = held.paths().split_off(2);
     paths.sort();
     assert_eq!(paths, ["count", "snapshot_read", "watch"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn write_waits_for_the_reads_that_it_may_change() {
+async fn write_waits_for_earlier_reads_of_its_keys() {
     let held = Held::new("/snapshot_read");
     let database = held.servers.opened().await;
     let read = database.get(&Key::from(["a"]));
     database.write(set("b")).await.unwrap().into_result().unwrap();
-    // Whoever called does not wait for it.
+    // The caller drops the future.
     drop(database.write(set("a")));
     settle().await;
     let sent = held.paths();
@@ -102,7 +102,7 @@ async fn write_waits_for_the_reads_that_it_may_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_carries_out_what_was_called() {
+async fn closing_completes_pending_calls() {
     let held = Held::new("/atomic_write");
     let database = held.servers.opened().await;
     let writes = ["a", "b"].map(|key| database.write(set(key)));

@@ -1,4 +1,4 @@
-//! The queue of a server that knows the extension.
+//! The queue of a server with the extension.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -74,8 +74,8 @@ async fn messages_are_claimed_started_and_finished() {
     two.done().await.unwrap();
     three.retry().await.unwrap();
     assert_eq!(fed.finished(), [(1, true), (2, false)]);
-    assert!(!stream.is_closed(), "one is held");
-    // It goes back with the stream.
+    assert!(!stream.is_closed(), "one message is still claimed");
+    // It is requeued when the stream closes.
     drop(one);
     stream.closed().await;
     assert_eq!((fed.finished().len(), fed.servers.calls_of("/start").len()), (2, 1));
@@ -96,13 +96,13 @@ async fn started_message_that_is_dropped_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_stream_is_opened_again() {
+async fn lost_stream_is_reopened() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let claiming = database.dequeue_one();
     drop(fed.stream().await);
     fed.servers.cut();
-    // Silence, too.
+    // A silent stream is reopened as well.
     let silent = fed.stream().await;
     let stream = fed.stream().await;
     assert!(silent.is_closed());
@@ -112,7 +112,7 @@ async fn lost_stream_is_opened_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claiming_ends_with_the_database_and_with_its_future() {
+async fn claiming_stops_when_closed_or_dropped() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let claiming = database.dequeue();
@@ -128,8 +128,14 @@ async fn claiming_ends_with_the_database_and_with_its_future() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_errors() {
-    for bytes in [frame_of(&Batch { batch: vec![1], messages: vec![vec![1]] }), vec![255; 8].into()] {
+async fn malformed_batches_and_failures_are_errors() {
+    let malformed = [
+        frame_of(&Batch { batch: vec![1], messages: vec![vec![1]] }),
+        vec![255; 8].into(),
+        batch(&[]),
+        batch(&[b"one".as_slice(); 1000]),
+    ];
+    for bytes in malformed {
         let fed = Fed::new();
         let database = fed.servers.opened().await;
         let claiming = database.dequeue();
@@ -144,7 +150,7 @@ async fn failures_are_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_batches_do_not_keep_calls_from_being_sent() {
+async fn calls_are_sent_while_many_batches_are_held() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut held = Vec::new();

@@ -1,4 +1,4 @@
-//! Metadata that expire.
+//! The refresh of metadata.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ fn key() -> Key {
     Key::from(["a"])
 }
 
-/// How often the metadata were fetched.
+/// Returns the number of metadata exchanges.
 fn exchanges(servers: &Servers) -> usize {
     servers.calls_of("/db").len()
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_are_fetched_again_before_they_expire() {
+async fn metadata_are_refreshed_before_they_expire() {
     let servers = Servers::new(|call| {
         let mut metadata = metadata(3, Duration::from_secs(100));
         metadata.token = format!("token {}", call.count);
@@ -28,19 +28,19 @@ async fn metadata_are_fetched_again_before_they_expire() {
         database.get(&key()).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    // Each lasted from 70 to 90 seconds.
+    // Each was used for 70 to 90 seconds.
     assert!((11..=15).contains(&exchanges(&servers)), "{}", exchanges(&servers));
     let tokens: std::collections::BTreeSet<_> =
         servers.calls_of("_read").iter().map(|call| call.header("authorization").unwrap().to_owned()).collect();
     assert!(tokens.len() >= 11, "{tokens:?}");
-    // An idle client fetches none.
+    // An idle client does not refresh them.
     let before = exchanges(&servers);
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(exchanges(&servers), before);
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_one_moment_share_an_exchange() {
+async fn concurrent_calls_share_an_exchange() {
     let servers = Servers::openkv(|call| {
         (call.path == "/db").then(|| metadata_reply(&metadata(3, Duration::from_secs(100)), true))
     });
@@ -53,7 +53,7 @@ async fn calls_of_one_moment_share_an_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_with_another_clock_is_not_asked_each_time() {
+async fn metadata_of_a_skewed_clock_are_used_for_a_minimum_time() {
     let servers =
         Servers::openkv(|call| (call.path == "/db").then(|| metadata_reply(&metadata(3, Duration::ZERO), true)));
     let database = servers.open().await.unwrap();
@@ -65,14 +65,14 @@ async fn server_with_another_clock_is_not_asked_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_token_is_replaced_once() {
+async fn rejected_token_is_refreshed_once() {
     for (status, body) in [(401, ""), (403, ""), (400, "invalidAuthorizationHeader")] {
         let servers = Servers::openkv(move |call| {
             let is_old = |call: &Call| call.header("authorization") == Some("Bearer token");
             match &*call.path {
                 "/db" if call.count > 0 => {
                     let mut metadata = metadata(3, HOUR);
-                    metadata.token = "further".into();
+                    metadata.token = "refreshed".into();
                     Some(metadata_reply(&metadata, true))
                 }
                 path if path != "/db" && is_old(call) => Some(Reply::status(status, body)),
@@ -81,7 +81,7 @@ async fn refused_token_is_replaced_once() {
         });
         let database = servers.open().await.unwrap();
         database.get(&key()).await.unwrap();
-        // A write has not been processed.
+        // The rejected write was not processed, so it is sent again.
         database.write(set("a")).await.unwrap().into_result().unwrap();
         assert_eq!((exchanges(&servers), servers.calls_of("_read").len()), (2, 2));
 
@@ -94,7 +94,7 @@ async fn refused_token_is_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failed_exchange_is_made_again() {
+async fn failed_exchange_is_retried() {
     let servers = Servers::openkv(|call| match (&*call.path, call.count) {
         ("/db", 0) => Some(metadata_reply(&metadata(3, Duration::from_secs(100)), true)),
         ("/db", 1..=3) => Some(Reply::status(500, "boom")),
@@ -103,7 +103,7 @@ async fn failed_exchange_is_made_again() {
     });
     let database = servers.open().await.unwrap();
     tokio::time::sleep(Duration::from_secs(95)).await;
-    // They are still good.
+    // The metadata have not expired yet.
     database.get(&key()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
     database.get(&key()).await.unwrap();
@@ -111,7 +111,7 @@ async fn failed_exchange_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exchange_that_fails_for_good_fails_the_call() {
+async fn permanent_failure_of_the_exchange_fails_the_call() {
     let servers = Servers::openkv(|call| match (&*call.path, call.count) {
         ("/db", 0) => Some(metadata_reply(&metadata(3, Duration::from_secs(100)), true)),
         ("/db", _) => Some(Reply::status(401, "revoked")),

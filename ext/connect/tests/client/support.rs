@@ -1,4 +1,4 @@
-//! Servers that answer what a test says, over connections in memory.
+//! Servers with scripted replies, over connections in memory.
 
 use std::convert::Infallible;
 use std::io;
@@ -30,12 +30,12 @@ pub const URL: &str = "http://kv.test/db";
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// A request that a server got.
+/// A request that a server received.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The path of the URL.
     pub path: String,
-    /// How many requests with this path came before.
+    /// The number of earlier requests with this path.
     pub count: usize,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -48,16 +48,16 @@ impl Call {
     }
 }
 
-/// What a server does with a request.
+/// The reply of a server to a request.
 pub enum Reply {
     Respond(StatusCode, HeaderMap, Bytes),
-    /// The parts of a body, as they come. The response ends when the sender is dropped.
+    /// A streamed body. The response ends when the sender is dropped.
     Stream(mpsc::UnboundedReceiver<Bytes>),
-    /// Part of a body, and then the connection is cut.
+    /// Sends part of a body, then closes the connection.
     CutAfter(Bytes),
-    /// The connection is cut.
+    /// Closes the connection.
     Cut,
-    /// There is never a response.
+    /// Never responds.
     Stall,
 }
 
@@ -85,7 +85,7 @@ impl Reply {
 
 type Script = dyn Fn(&Call) -> Reply + Send + Sync;
 
-/// What the servers of a test have in common.
+/// The servers of a test, which share a script and a log of calls.
 #[derive(Clone)]
 pub struct Servers {
     script: Arc<Script>,
@@ -95,10 +95,10 @@ pub struct Servers {
 
 #[derive(Default)]
 struct State {
-    /// How many connections are still refused.
+    /// How many connections to refuse.
     refused: usize,
     http1_only: bool,
-    /// What cuts the connections that there are.
+    /// Closes the open connections when dropped.
     cuts: Vec<watch::Sender<()>>,
 }
 
@@ -107,12 +107,12 @@ impl Servers {
         Self { script: Arc::new(script), calls: Arc::default(), state: Arc::default() }
     }
 
-    /// Servers of the protocol that know the extension, except for what a script replies to.
+    /// Returns servers with the extension, and default replies where the script returns `None`.
     pub fn openkv(script: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> Self {
         Self::new(move |call| script(call).unwrap_or_else(|| default_reply(call, true)))
     }
 
-    /// Servers of the protocol that do not.
+    /// Returns servers without the extension.
     pub fn other(script: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> Self {
         Self::new(move |call| script(call).unwrap_or_else(|| default_reply(call, false)))
     }
@@ -126,7 +126,7 @@ impl Servers {
         self.state.lock().refused = connections;
     }
 
-    /// Cuts all connections.
+    /// Closes all connections.
     pub fn cut(&self) {
         self.state.lock().cuts.clear();
     }
@@ -135,7 +135,7 @@ impl Servers {
         self.calls.lock().clone()
     }
 
-    /// The requests whose path ends so.
+    /// Returns the requests whose path ends with `end`.
     pub fn calls_of(&self, end: &str) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.path.ends_with(end)).collect()
     }
@@ -148,7 +148,7 @@ impl Servers {
         connect(URL, self.options()).await
     }
 
-    /// Opens the database, and forgets the calls until then.
+    /// Opens the database, and clears the log of calls.
     pub async fn opened(&self) -> Database {
         let database = self.open().await.unwrap();
         self.calls.lock().clear();
@@ -206,13 +206,13 @@ impl Servers {
     }
 }
 
-/// A body of parts. After the last, it ends, or the connection is cut some time later.
+/// Returns a streamed body. After the last part it ends, or the connection is closed.
 fn body_of(parts: mpsc::UnboundedReceiver<Bytes>, cutter: Option<watch::Sender<()>>) -> Body {
     let next = |(mut parts, mut cutter): (mpsc::UnboundedReceiver<Bytes>, Option<watch::Sender<()>>)| async move {
         match parts.recv().await {
             Some(part) => Some((Ok(Frame::data(part)), (parts, cutter))),
             None if cutter.is_some() => {
-                // The part arrives before.
+                // Lets the part arrive first.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 cutter.take();
                 std::future::pending().await
@@ -245,7 +245,7 @@ impl Network for Servers {
     }
 }
 
-/// The clock of the paused time.
+/// A clock over the paused time.
 pub struct PausedClock;
 
 impl Clock for PausedClock {
@@ -260,7 +260,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// Metadata with a lifetime from now on.
+/// Returns metadata that expire after a lifetime.
 pub fn metadata(version: u64, lifetime: Duration) -> Metadata {
     Metadata {
         version,
@@ -288,7 +288,7 @@ pub fn entry(key: &str, number: u64) -> Entry {
     Entry { key: Key::from([key]), value: Value::U64(number), versionstamp }
 }
 
-/// The response to a read of keys.
+/// Returns the response to a read of keys.
 pub fn found(entries: impl IntoIterator<Item = Option<Entry>>) -> Reply {
     let lists: Vec<_> =
         entries.into_iter().map(|entry| entry.into_iter().map(ReadEntry::from).collect::<Vec<_>>()).collect();
@@ -307,7 +307,7 @@ fn default_reply(call: &Call, has_extension: bool) -> Reply {
     }
 }
 
-/// A frame of a stream.
+/// Encodes a frame of a stream.
 pub fn frame_of(message: &impl Message) -> Bytes {
     frame::encode(message).unwrap()
 }
@@ -316,7 +316,7 @@ pub fn set(key: &str) -> AtomicWrite {
     AtomicWrite::new().mutate(Mutation::set(Key::from([key]), Value::U64(1)))
 }
 
-/// The message of a failure.
+/// Returns the message of an error.
 pub fn message<T>(result: Result<T>) -> String {
     match result {
         Ok(_) => panic!("the call succeeded"),
@@ -324,14 +324,14 @@ pub fn message<T>(result: Result<T>) -> String {
     }
 }
 
-/// Waits until a condition holds, which calls of the servers bring about.
+/// Waits until a condition holds.
 pub async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// A network whose connections a test serves itself.
+/// A network that passes the server side of its connections to the test.
 pub struct Raw(pub mpsc::UnboundedSender<DuplexStream>);
 
 impl Network for Raw {

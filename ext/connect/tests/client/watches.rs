@@ -1,4 +1,4 @@
-//! Watches, and what becomes of them when the connection is lost.
+//! Watches, and their reconnection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::support::*;
 
 const WATCH: &str = "/watch";
 
-/// Servers whose watches a test feeds.
+/// Servers whose watches are fed by the test.
 struct Fed {
     servers: Servers,
     streams: Arc<Mutex<VecDeque<mpsc::UnboundedSender<Bytes>>>>,
@@ -56,14 +56,14 @@ async fn next(watch: &mut Watch) -> Vec<Option<Entry>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn yields_the_initial_state_and_changes() {
+async fn watch_yields_the_initial_state_and_changes() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut watch = watched(&database);
     let stream = fed.stream().await;
     let both = [entry("a", 1).into(), None];
     let bytes = [&output(&both)[..], &frame::PING].concat();
-    // However the bytes arrive.
+    // Byte by byte.
     for byte in bytes {
         stream.send(vec![byte].into()).unwrap();
     }
@@ -80,7 +80,7 @@ async fn yields_the_initial_state_and_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_reader_sees_the_initial_and_the_last_state() {
+async fn slow_receiver_gets_the_initial_and_the_latest_state() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut watch = watched(&database);
@@ -97,7 +97,7 @@ async fn slow_reader_sees_the_initial_and_the_last_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_connection_is_made_again_without_a_repetition() {
+async fn reconnected_watch_does_not_repeat_the_state() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut watch = watched(&database);
@@ -106,7 +106,7 @@ async fn lost_connection_is_made_again_without_a_repetition() {
     stream.send(output(&state)).unwrap();
     assert_eq!(next(&mut watch).await, state);
     for _ in 0..3 {
-        // By its end, and by a cut.
+        // The server closes the connection, and ends the response.
         fed.servers.cut();
         fed.stream().await.send(output(&state)).unwrap();
         drop(fed.stream().await);
@@ -120,14 +120,14 @@ async fn lost_connection_is_made_again_without_a_repetition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_server_is_connected_to_again() {
+async fn silent_watch_is_reconnected() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut watch = watched(&database);
     let stream = fed.stream().await;
     stream.send(output(&[None, None])).unwrap();
     assert_eq!(next(&mut watch).await, [None, None]);
-    // Pings keep it.
+    // Pings keep it open.
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(5)).await;
         stream.send(frame::PING.to_vec().into()).unwrap();
@@ -143,7 +143,7 @@ async fn silent_server_is_connected_to_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_that_is_none_of_the_protocol_ends_it() {
+async fn malformed_output_ends_the_watch() {
     let huge = (1_u32 << 30).to_le_bytes().to_vec();
     let garbage = [&4_u32.to_le_bytes()[..], b"\xff\xff\xff\xff"].concat();
     let unknown = frame_of(&datapath::WatchOutput { status: 9, keys: vec![] }).to_vec();
@@ -164,7 +164,7 @@ async fn response_that_is_none_of_the_protocol_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_without_watches_ends_it() {
+async fn server_without_watches_ends_the_watch() {
     let servers = Servers::other(|_| None);
     let database = servers.opened().await;
     let mut watch = watched(&database);
@@ -176,7 +176,7 @@ async fn server_without_watches_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_that_stays_away_ends_it() {
+async fn unreachable_server_ends_the_watch() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;
     let mut watch = watched(&database);
@@ -204,11 +204,30 @@ async fn write_waits_for_the_initial_state_of_its_keys() {
     assert!(matches!(watch.event().await, Some(Ok(WatchEvent::Entries(entries))) if entries == [None, None]));
     assert_eq!(next(&mut watch).await, [Some(entry("a", 1)), None]);
 
-    // One that cannot begin keeps nobody waiting for long.
+    // A watch that cannot connect does not block writes for long.
     fed.servers.cut();
     fed.servers.refuse(usize::MAX);
     let _watch = watched(&database);
     tokio::time::sleep(Duration::from_secs(1)).await;
     fed.servers.refuse(0);
     database.write(set("a")).await.unwrap().into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn watch_without_an_initial_state_is_reconnected() {
+    let fed = Fed::new();
+    let database = fed.servers.opened().await;
+    let mut watch = watched(&database);
+    let write = database.write(set("a"));
+    let stream = fed.stream().await;
+    // Pings keep the stream open.
+    tokio::spawn(async move {
+        while stream.send(frame::PING.to_vec().into()).is_ok() {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    });
+    let commit = tokio::time::timeout(Duration::from_secs(600), write).await;
+    commit.expect("the write does not wait forever").unwrap().into_result().unwrap();
+    fed.stream().await.send(output(&[None, None])).unwrap();
+    assert_eq!(next(&mut watch).await, [None, None]);
 }

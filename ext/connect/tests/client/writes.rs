@@ -1,4 +1,4 @@
-//! What becomes of writes when the server fails: none is done twice.
+//! Writes when the server fails: none is committed twice.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::*;
 
 const WRITE: &str = "/atomic_write";
 
-/// Failures of which it is not known whether the write was committed before.
+/// Failures after which the outcome of the write is unknown.
 const UNKNOWN: [fn() -> Reply; 6] = [
     || Reply::Cut,
     || Reply::CutAfter(vec![8].into()),
@@ -22,7 +22,7 @@ const UNKNOWN: [fn() -> Reply; 6] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn write_with_an_id_is_tried_again_until_its_outcome_is_known() {
+async fn write_with_an_id_is_retried_until_its_outcome_is_known() {
     for failure in UNKNOWN {
         let servers = Servers::openkv(move |call| (call.path.ends_with(WRITE) && call.count < 2).then(failure));
         let database = servers.opened().await;
@@ -37,7 +37,7 @@ async fn write_with_an_id_is_tried_again_until_its_outcome_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn write_without_an_id_is_not_sent_again() {
+async fn write_without_an_id_is_not_retried() {
     for failure in UNKNOWN {
         let servers = Servers::other(move |call| call.path.ends_with(WRITE).then(failure));
         let database = servers.opened().await;
@@ -49,7 +49,7 @@ async fn write_without_an_id_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn write_that_was_not_processed_is_sent_again() {
+async fn unprocessed_write_is_retried() {
     for status in [429, 503] {
         let servers = Servers::other(move |call| {
             (call.path.ends_with(WRITE) && call.count < 3).then(|| Reply::status(status, ""))
@@ -70,11 +70,23 @@ async fn write_that_was_not_processed_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_that_the_server_refuses_is_sent_again() {
+async fn extreme_retry_after_fails_the_write_only() {
+    let servers = Servers::other(|call| {
+        let extreme = || Reply::status(503, "busy").with("retry-after", &u64::MAX.to_string());
+        (call.path.ends_with(WRITE) && call.count == 0).then(extreme)
+    });
+    let database = servers.opened().await;
+    let message = message(database.write(set("a")).await);
+    assert!(message.ends_with("(status=503 Service Unavailable): busy"), "{message}");
+    database.write(set("a")).await.unwrap().into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_http2_stream_is_retried() {
     use openkv_connect::wire::Message;
 
-    // The first request on each connection is answered, and the second refused, in the ways of HTTP/2.
-    for by_going_away in [false, true] {
+    // The server refuses the first write with RST_STREAM or GOAWAY.
+    for with_goaway in [false, true] {
         let (network, mut connections) = tokio::sync::mpsc::unbounded_channel();
         let writes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counted = writes.clone();
@@ -87,7 +99,7 @@ async fn stream_that_the_server_refuses_is_sent_again() {
                         let body = if request.uri().path() == "/db" {
                             metadata(3, HOUR).encode().into_bytes()
                         } else if writes.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
-                            if by_going_away {
+                            if with_goaway {
                                 connection.abrupt_shutdown(h2::Reason::NO_ERROR);
                             } else {
                                 respond.send_reset(h2::Reason::REFUSED_STREAM);
@@ -107,8 +119,8 @@ async fn stream_that_the_server_refuses_is_sent_again() {
         let servers = Servers::other(|_| None);
         let database = connect(URL, servers.options().network(Raw(network))).await.unwrap();
         let result = database.write(set("a")).await;
-        if by_going_away {
-            // The server says that it may have processed the request that it has accepted.
+        if with_goaway {
+            // GOAWAY reports the accepted request as possibly processed.
             assert!(matches!(result, Err(Error::OutcomeUnknown(_))), "{result:?}");
         } else {
             result.unwrap().into_result().unwrap();
@@ -117,14 +129,14 @@ async fn stream_that_the_server_refuses_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outcome_is_unknown_once_the_time_is_up() {
+async fn outcome_is_unknown_when_retries_time_out() {
     for failure in UNKNOWN {
         let servers = Servers::openkv(move |call| call.path.ends_with(WRITE).then(failure));
         let database = connect(URL, servers.options().retry_for(Duration::from_secs(25))).await.unwrap();
         let result = database.write(set("a")).await;
         assert!(matches!(result, Err(Error::OutcomeUnknown(_))), "{result:?}");
     }
-    // What comes later does not say what became of the first attempt, unless the database says it.
+    // A later response does not settle the first attempt, unless it is an error of the database.
     let later: [(fn() -> Reply, bool); 3] = [
         (|| Reply::status(400, "no"), true),
         (|| Reply::ok("<html>"), true),
@@ -140,7 +152,7 @@ async fn outcome_is_unknown_once_the_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_that_loses_the_extension_gets_no_write_twice() {
+async fn write_is_not_retried_after_the_extension_is_lost() {
     let servers = Servers::new(|call| match (&*call.path, call.count) {
         ("/db", 0) => metadata_reply(&metadata(3, Duration::from_secs(15)), true),
         ("/db", _) => metadata_reply(&metadata(3, HOUR), false),
@@ -153,7 +165,7 @@ async fn server_that_loses_the_extension_gets_no_write_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_says_what_became_of_the_write() {
+async fn response_has_the_outcome_of_the_write() {
     let reply = |output: datapath::AtomicWriteOutput| {
         let servers = Servers::other(move |call| call.path.ends_with(WRITE).then(|| Reply::message(&output)));
         async move { servers.opened().await.write(set("a")).await }
@@ -169,7 +181,7 @@ async fn response_says_what_became_of_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletion_of_a_range_is_not_sent_again() {
+async fn range_deletion_is_not_retried() {
     let servers = Servers::openkv(|call| match (&*call.path, call.count) {
         ("/v3/openkv/delete_range", 0) => Some(Reply::status(503, "")),
         ("/v3/openkv/delete_range", 1) => Some(Reply::Cut),
@@ -183,7 +195,7 @@ async fn deletion_of_a_range_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_are_enqueued_at_any_server() {
+async fn messages_are_enqueued_without_the_extension() {
     let servers = Servers::other(|_| None);
     let database = servers.opened().await;
     let enqueue = Enqueue::new(b"message".to_vec()).delay(Duration::from_secs(1));

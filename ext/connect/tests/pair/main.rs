@@ -1,4 +1,4 @@
-//! The client against the server, over connections that are cut.
+//! Tests the client against the server, over connections that fail.
 #![cfg(all(feature = "client", feature = "server"))]
 
 use std::io;
@@ -18,10 +18,10 @@ use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 
-/// A network whose connections are cut after some bytes, in either direction.
+/// A network whose connections fail after a number of bytes in both directions.
 #[derive(Clone)]
 struct Cutting {
-    /// From how few bytes to how many; none for connections that last.
+    /// The range to draw the number of bytes from; `None` for connections that do not fail.
     bytes: Option<(u64, u64)>,
     seed: Arc<AtomicU64>,
 }
@@ -84,7 +84,7 @@ async fn serve() -> SocketAddr {
     address
 }
 
-/// Opens it. The exchange may be cut, too.
+/// Opens the database of a server. The exchange may fail, too.
 async fn open(address: SocketAddr, bytes: Option<(u64, u64)>, seed: u64) -> Database {
     let network = Cutting { bytes, seed: Arc::new(seed.into()) };
     loop {
@@ -95,7 +95,7 @@ async fn open(address: SocketAddr, bytes: Option<(u64, u64)>, seed: u64) -> Data
     }
 }
 
-/// Enough for the exchange and some calls.
+/// Enough for the exchange and a few calls.
 const SOME: Option<(u64, u64)> = Some((1_000, 20_000));
 
 fn key(name: &str) -> Key {
@@ -103,7 +103,7 @@ fn key(name: &str) -> Key {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_write_is_lost_or_done_twice() {
+async fn every_write_is_committed_exactly_once() {
     let address = serve().await;
     let mut databases = Vec::new();
     for client in 0..3 {
@@ -158,7 +158,7 @@ async fn calls_take_effect_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watch_and_counter_survive_cuts() {
+async fn watch_and_counter_survive_lost_connections() {
     let address = serve().await;
     let watching = open(address, SOME, 7).await;
     let mut watch = watching.watch(&[key("n")]).unwrap();
@@ -203,7 +203,7 @@ async fn every_message_is_handled_at_least_once() {
         for delivery in receiving.dequeue().await.unwrap() {
             delivery.start();
             handled.insert(delivery.message[0]);
-            // The claim may be gone by now, and the message come again.
+            // The claim may be lost, in which case the message is redelivered.
             let _ = delivery.done().await;
         }
     }

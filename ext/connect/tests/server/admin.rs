@@ -5,7 +5,7 @@ use openkv_engine::{AtomicWrite, Check, Mutation, Value};
 use crate::support::{Client, Connection, READER, WRITER, key, operator, options, start};
 
 #[tokio::test]
-async fn health_is_shown_to_all_and_metrics_to_operators() {
+async fn health_is_public_and_metrics_are_for_operators() {
     let running = start(options()).await;
     let mut operator = operator(&running).await;
     let mut client = Connection::http2(running.address).await;
@@ -22,7 +22,7 @@ async fn health_is_shown_to_all_and_metrics_to_operators() {
 }
 
 #[tokio::test]
-async fn metrics_are_shown_to_clients_on_demand() {
+async fn public_metrics_are_served_to_clients() {
     let mut options = options();
     options.public_metrics = true;
     let running = start(options).await;
@@ -32,7 +32,7 @@ async fn metrics_are_shown_to_clients_on_demand() {
 }
 
 #[tokio::test]
-async fn metrics_count_what_happens() {
+async fn metrics_count_requests_and_outcomes() {
     let running = start(options()).await;
     let mut operator = operator(&running).await;
     let mut client = Client::open(&running, WRITER).await;
@@ -60,7 +60,7 @@ async fn metrics_count_what_happens() {
 }
 
 #[tokio::test]
-async fn server_whose_database_is_closed_is_not_ready() {
+async fn server_with_a_closed_database_is_not_ready() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     running.database.close();
@@ -68,7 +68,7 @@ async fn server_whose_database_is_closed_is_not_ready() {
     assert_eq!(reply.status, 503);
     assert!(reply.text().contains("main"), "{}", reply.text());
     assert_eq!(client.connection.get("/healthz").await.status, 200);
-    // It is being stopped: clients try again with the next.
+    // The server is stopping: clients retry with its successor.
     let reply = client.call("atomic_write", &wire::write::encode(&AtomicWrite::new(), 0)).await;
     assert_eq!((reply.status.as_u16(), reply.header("x-openkv-error")), (503, None));
 }

@@ -41,7 +41,7 @@ fn set(name: &str, value: Value) -> Write {
 }
 
 #[tokio::test]
-async fn values_of_every_kind_are_written_and_read_by_both_versions_of_http() {
+async fn values_of_every_kind_round_trip_over_http1_and_http2() {
     let running = start(options()).await;
     let http1 = Client::with(Connection::http1(running.address).await, WRITER).await;
     let mut clients = [http1, Client::open(&running, WRITER).await];
@@ -70,7 +70,7 @@ async fn responses_have_the_content_type_of_messages() {
 }
 
 #[tokio::test]
-async fn failed_checks_are_named() {
+async fn failed_checks_are_reported() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let versionstamp = committed(&mut client, &set("a", Value::U64(1))).await;
@@ -87,7 +87,7 @@ async fn failed_checks_are_named() {
     assert_eq!(output.failed_checks, [1, 3]);
     assert_eq!(running.database.get(&key("b")).await.unwrap(), None);
 
-    // As many as Deno allows.
+    // The limit of Deno.
     message.checks = vec![check("b", vec![]); 100];
     let output: AtomicWriteOutput = client.call("atomic_write", &message).await.message();
     assert_eq!(output.status, AtomicWriteStatus::AwSuccess as i32);
@@ -98,7 +98,7 @@ async fn failed_checks_are_named() {
 }
 
 #[tokio::test]
-async fn sums_have_bounds() {
+async fn sums_are_bounded() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     // 5 and 7 in V8's format.
@@ -118,11 +118,11 @@ async fn sums_have_bounds() {
 }
 
 #[tokio::test]
-async fn refused_writes_write_nothing_and_say_why() {
+async fn rejected_write_writes_nothing() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     committed(&mut client, &set("text", Value::Bytes(vec![]))).await;
-    for (refused, error) in [
+    for (rejected, error) in [
         (set("a", Value::U64(1)).mutate(Mutation::sum(key("text"), 1)), "stored_not_u64 sum"),
         (
             set("a", Value::U64(1)).mutate(Mutation::set(key("b"), Value::Bytes(vec![0; 65_537]))),
@@ -130,7 +130,7 @@ async fn refused_writes_write_nothing_and_say_why() {
         ),
         (set("a", Value::U64(1)).mutate(Mutation::delete(openkv_engine::Key::new())), "empty_key"),
     ] {
-        let reply = write(&mut client, &refused).await;
+        let reply = write(&mut client, &rejected).await;
         assert_eq!((reply.status.as_u16(), reply.header("x-openkv-error")), (422, Some(error)), "{}", reply.text());
     }
     assert_eq!(running.database.get(&key("a")).await.unwrap(), None);

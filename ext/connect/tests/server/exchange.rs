@@ -17,7 +17,7 @@ async fn exchange(connection: &mut Connection, path: &str, token: &str, body: &'
 }
 
 #[tokio::test]
-async fn response_has_what_clients_check() {
+async fn response_has_the_fields_that_clients_check() {
     let running = start(options()).await;
     let mut connections = [Connection::http1(running.address).await, Connection::http2(running.address).await];
     for connection in &mut connections {
@@ -37,7 +37,7 @@ async fn response_has_what_clients_check() {
 }
 
 #[tokio::test]
-async fn version_is_the_latest_that_both_know() {
+async fn latest_common_version_is_chosen() {
     let running = start(options()).await;
     let mut connection = Connection::http2(running.address).await;
     for (body, version, url) in [
@@ -55,7 +55,7 @@ async fn version_is_the_latest_that_both_know() {
 }
 
 #[tokio::test]
-async fn extension_is_named_to_those_who_ask() {
+async fn extension_is_announced_on_request() {
     let running = start(options()).await;
     let mut connection = Connection::http2(running.address).await;
     let mut headers = bearer(WRITER);
@@ -65,7 +65,7 @@ async fn extension_is_named_to_those_who_ask() {
 }
 
 #[tokio::test]
-async fn tokens_are_asked_for() {
+async fn exchange_requires_a_token() {
     let running = start(options()).await;
     let mut connection = Connection::http2(running.address).await;
     assert_eq!(exchange(&mut connection, "/", "guess", ALL).await.status, 401);
@@ -78,7 +78,7 @@ async fn tokens_are_asked_for() {
 }
 
 #[tokio::test]
-async fn databases_have_names_tokens_and_ids_of_their_own() {
+async fn databases_have_separate_names_tokens_and_ids() {
     let mut options = options();
     options.tokens = vec![Token::new("all", WRITER), Token::new("a", READER).access(Access::ReadOnly).databases(["a"])];
     let served = || ["a", "b"].map(|name| Served::new(name, memory())).to_vec();
@@ -94,7 +94,7 @@ async fn databases_have_names_tokens_and_ids_of_their_own() {
     assert_eq!(a.endpoints[0].url, "./a/v3");
     assert_ne!(a.database_id, b.database_id);
 
-    // An access token is for its database alone, and so is an id.
+    // An access token and an id are valid only for their database.
     for (token, id, path, status) in [
         (&a.token, a.database_id, "/a/v3/snapshot_read", 200),
         (&a.token, b.database_id, "/b/v3/snapshot_read", 401),
@@ -108,7 +108,7 @@ async fn databases_have_names_tokens_and_ids_of_their_own() {
 }
 
 #[tokio::test]
-async fn access_tokens_are_accepted_ten_minutes_longer_than_they_say() {
+async fn access_tokens_are_accepted_ten_minutes_past_their_expiry() {
     let (mut options, clock) = (options(), ManualClock::at(1_700_000_000_000));
     options.clock = clock.clone();
     let running = start(options).await;
@@ -117,13 +117,13 @@ async fn access_tokens_are_accepted_ten_minutes_longer_than_they_say() {
         clock.0.store(1_700_000_000_000 + minutes * 60_000, Ordering::Relaxed);
         assert_eq!(client.call("snapshot_read", &SnapshotRead::default()).await.status, status);
     }
-    // The client is given another one.
+    // The client can get another one.
     let mut client = Client::with(client.connection, READER).await;
     assert_eq!(client.call("snapshot_read", &SnapshotRead::default()).await.status, 200);
 }
 
 #[tokio::test]
-async fn requests_for_another_database_are_turned_away() {
+async fn requests_for_another_database_are_rejected() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let mut with_id = async |id: Option<&str>| {
@@ -139,7 +139,7 @@ async fn requests_for_another_database_are_turned_away() {
 }
 
 #[tokio::test]
-async fn id_of_a_file_stays() {
+async fn id_of_a_file_is_persistent() {
     let directory = tempfile::tempdir().unwrap();
     let mut ids = Vec::new();
     for _ in 0..2 {
@@ -154,7 +154,7 @@ async fn id_of_a_file_stays() {
 }
 
 #[tokio::test]
-async fn server_without_tokens_is_for_this_machine() {
+async fn server_without_tokens_listens_only_on_loopback() {
     let server = Server::new(vec![Served::new("main", memory())], openkv_connect::server::Options::default());
     let server = server.await.unwrap();
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
@@ -167,17 +167,17 @@ async fn server_without_tokens_is_for_this_machine() {
 }
 
 #[tokio::test]
-async fn configurations_that_cannot_work_are_refused() {
-    let refused = async |names: &[&str], tokens: Vec<Token>| {
+async fn invalid_configurations_are_rejected() {
+    let start_error = async |names: &[&str], tokens: Vec<Token>| {
         let mut options = options();
         options.tokens = tokens;
         let databases = names.iter().map(|name| Served::new(*name, memory())).collect();
         Server::new(databases, options).await.unwrap_err()
     };
-    assert!(matches!(refused(&[], vec![]).await, StartError::NoDatabase));
-    assert!(matches!(refused(&["a", "a"], vec![]).await, StartError::DuplicateName(_)));
-    assert!(matches!(refused(&["a/b"], vec![]).await, StartError::InvalidName(_)));
-    assert!(matches!(refused(&["a"], vec![Token::new("empty", "")]).await, StartError::EmptyToken(_)));
+    assert!(matches!(start_error(&[], vec![]).await, StartError::NoDatabase));
+    assert!(matches!(start_error(&["a", "a"], vec![]).await, StartError::DuplicateName(_)));
+    assert!(matches!(start_error(&["a/b"], vec![]).await, StartError::InvalidName(_)));
+    assert!(matches!(start_error(&["a"], vec![Token::new("empty", "")]).await, StartError::EmptyToken(_)));
     let token = Token::new("reader", READER).databases(["b"]);
-    assert!(matches!(refused(&["a"], vec![token]).await, StartError::UnknownDatabase { .. }));
+    assert!(matches!(start_error(&["a"], vec![token]).await, StartError::UnknownDatabase { .. }));
 }

@@ -22,7 +22,7 @@ async fn stored(running: &Running) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn failure_that_may_pass_is_tried_again() {
+async fn transient_failure_is_reported_as_retryable() {
     let (running, mut client) = start(Options::default().fault(0, Fault::Fail).fault(1, Fault::Fail)).await;
     let read = wire::read::encode(&[Read::Key(&key("n"))]);
     for reply in [client.call("snapshot_read", &read).await, sum(&mut client).await] {
@@ -35,7 +35,7 @@ async fn failure_that_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn write_whose_answer_was_lost_is_not_tried_again_by_deno() {
+async fn unknown_outcome_is_reported_as_not_retryable() {
     let (running, mut client) = start(Options::default().fault(0, Fault::Lose)).await;
     let reply = sum(&mut client).await;
     assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (409, None));
@@ -44,7 +44,7 @@ async fn write_whose_answer_was_lost_is_not_tried_again_by_deno() {
 }
 
 #[tokio::test]
-async fn write_with_an_id_may_be_tried_again() {
+async fn write_with_an_id_can_be_retried() {
     let (running, mut client) = start(Options::default().fault(0, Fault::Lose)).await;
     client.headers.insert("x-openkv-commit-id", "0".repeat(32).parse().unwrap());
     assert_eq!(sum(&mut client).await.status, 409);
@@ -53,7 +53,7 @@ async fn write_with_an_id_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn backend_that_answers_late_is_served() {
+async fn slow_backend_is_served() {
     for events in [Events::Changed, Events::Entries] {
         let (running, mut client) = start(Options::default().delay(0..=3).events(events)).await;
         let mut frames = client.stream("watch", &wire::watch::encode(&[key("n")])).await;
@@ -85,11 +85,11 @@ async fn backend_that_answers_late_is_served() {
 }
 
 #[tokio::test]
-async fn streams_end_with_the_failure_of_the_storage() {
+async fn failure_of_the_storage_ends_streams() {
     let (_running, mut client) = start(Options::default().fault(0, Fault::Fail).fault(2, Fault::Fail)).await;
     let mut frames = client.stream("openkv/dequeue", &Dequeue { limit: 1 }).await;
     assert_eq!(frames.next().await, None);
     let mut frames = client.stream("watch", &wire::watch::encode(&[key("n")])).await;
-    // The watch, or its first read.
+    // The watch or its first read fails.
     while frames.next().await.is_some() {}
 }

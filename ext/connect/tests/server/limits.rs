@@ -22,7 +22,7 @@ fn all() -> SnapshotRead {
 }
 
 #[tokio::test]
-async fn long_bodies_are_refused() {
+async fn long_bodies_are_rejected() {
     let mut options = options();
     options.body_size = 1000;
     let running = start(options).await;
@@ -38,7 +38,20 @@ async fn long_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn what_exceeds_the_memory_is_refused_until_there_is_room() {
+async fn long_heads_are_rejected() {
+    let running = start(options()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let head =
+        format!("GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(128 * 1024));
+    // The server may close the connection before it has received everything.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    assert!(!response.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&response));
+}
+
+#[tokio::test]
+async fn requests_beyond_the_memory_are_rejected() {
     let mut options = options();
     options.memory = 1 << 20;
     let running = start(options).await;
@@ -55,7 +68,7 @@ async fn what_exceeds_the_memory_is_refused_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn memory_is_given_back_when_a_response_was_received() {
+async fn memory_is_released_when_a_response_was_received() {
     let mut options = options();
     options.memory = 7 << 20;
     let running = start(options).await;
@@ -81,7 +94,7 @@ async fn client_that_does_not_receive_is_disconnected() {
         let mut client = Client::with(connection, READER).await;
         let response = client.begin("watch", &wire::watch::encode(&[key("a")])).await;
         let mut i = 0_u64;
-        // Until the buffers of both sides are full, and the server has waited for long enough.
+        // Until the buffers of both sides are full, and the server has closed the connection.
         while !operator.get("/metrics").await.text().contains("openkv_connections 0\n") {
             let value = Value::Bytes([&i.to_le_bytes()[..], &[0; 60_000]].concat());
             running.database.set(key("a"), value).await.unwrap();
@@ -102,7 +115,7 @@ async fn streams_are_limited() {
     assert_eq!(client.call("watch", &watch).await.status, 503);
     assert_eq!(client.call("openkv/dequeue", &wire::openkv::Dequeue { limit: 1 }).await.status, 503);
     drop(frames);
-    // The end of the stream reaches the server some time.
+    // The server notices the end of the stream eventually.
     while client.begin("watch", &watch).await.status() != 200 {
         tokio::task::yield_now().await;
     }
@@ -116,7 +129,7 @@ async fn connections_are_limited() {
     let mut first = Connection::http2(running.address).await;
     assert_eq!(first.get("/healthz").await.status, 200);
     let mut second = TcpStream::connect(running.address).await.unwrap();
-    // Closed, or reset where bytes had arrived.
+    // Closed, or reset if bytes had arrived.
     assert!(matches!(second.read(&mut [0]).await, Ok(0) | Err(_)));
     assert_eq!(first.get("/healthz").await.status, 200);
     drop(first);
@@ -137,7 +150,7 @@ async fn connections_without_requests_are_closed() {
     for first in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"POST / HTTP/1.1\r\nhost: a\r\n"] {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(first).await.unwrap();
-        // What the server has to say before.
+        // The server may send a response first.
         let mut received = Vec::new();
         let _ = stream.read_to_end(&mut received).await;
     }
@@ -156,7 +169,7 @@ async fn idle_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn body_that_does_not_come_is_given_up() {
+async fn incomplete_body_times_out() {
     let mut options = options();
     options.body_timeout = Duration::from_millis(10);
     let running = start(options).await;
@@ -169,7 +182,7 @@ async fn body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
-async fn broken_connections_leave_nothing_behind() {
+async fn broken_connections_release_their_memory() {
     let mut options = options();
     options.memory = 8 << 20;
     let running = start(options).await;

@@ -1,4 +1,4 @@
-//! The server, asked by a client that is none of ours: what it responds to what, and when it ends what.
+//! Tests the server over plain HTTP, independently of the client of this crate.
 
 mod admin;
 mod data;

@@ -19,20 +19,20 @@ const CALLS: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn random_bodies_are_no_failure_of_the_server() {
+async fn random_bodies_do_not_fail_the_server() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let mut random = StdRng::seed_from_u64(1);
     for i in 0..300 {
         let mut body: Vec<u8> = (0..random.random_range(0..200)).map(|_| random.random()).collect();
         if i % 2 == 0 {
-            // Some that decode further: with the tag of a field and a length that fits.
+            // A valid field tag and length let the decoder get further.
             body.splice(0..0, [random.random_range(1..8) << 3 | 2, body.len().min(127) as u8]);
         }
         for call in CALLS {
             let path = format!("/v3/{call}");
             let response = client.connection.try_send(Method::POST, &path, &client.headers, body.clone()).await;
-            // Streams are not waited for.
+            // The body may be an endless stream.
             let status = response.unwrap().status().as_u16();
             assert!(status < 500, "{call} responded {status} to {body:?}");
         }
@@ -47,7 +47,7 @@ async fn malformed_messages_are_bad_requests() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let range = ReadRange { start: vec![], end: vec![0xff], limit: -1, reverse: false };
-    let mut refused = vec![("snapshot_read", SnapshotRead { ranges: vec![range] }.encode_to_vec())];
+    let mut malformed = vec![("snapshot_read", SnapshotRead { ranges: vec![range] }.encode_to_vec())];
     let value = KvValue { data: vec![0; 7], encoding: 2 };
     let mutation = Mutation { key: key("a").into_bytes(), value: Some(value), mutation_type: 1, ..Mutation::default() };
     for mutation in [
@@ -57,20 +57,20 @@ async fn malformed_messages_are_bad_requests() {
         mutation,
     ] {
         let message = AtomicWrite { mutations: vec![mutation], ..AtomicWrite::default() };
-        refused.push(("atomic_write", message.encode_to_vec()));
+        malformed.push(("atomic_write", message.encode_to_vec()));
     }
-    refused.push(("watch", vec![0x0a, 0x03, 0x0a, 0x01, 0xfe]));
-    for (call, body) in refused {
+    malformed.push(("watch", vec![0x0a, 0x03, 0x0a, 0x01, 0xfe]));
+    for (call, body) in malformed {
         let path = format!("/v3/{call}");
         let reply = client.connection.send(Method::POST, &path, &client.headers, body.clone()).await;
         assert_eq!(reply.status, 400, "{call}: {body:?}");
-        // Deno would fetch another token.
+        // Deno would refresh its token.
         assert!(!reply.text().to_lowercase().contains("authorization"), "{}", reply.text());
     }
 }
 
 #[tokio::test]
-async fn message_of_a_million_empty_parts_is_refused() {
+async fn message_with_too_many_parts_is_rejected() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     for call in CALLS {
@@ -81,7 +81,7 @@ async fn message_of_a_million_empty_parts_is_refused() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_refused() {
+async fn unknown_paths_and_methods_are_rejected() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     for path in ["/other", "/v3", "/v3/", "/v4/watch", "/main/v3/none", "/%00", "//"] {

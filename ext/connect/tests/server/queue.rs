@@ -28,12 +28,12 @@ async fn finished(client: &mut Client, batch: &Batch, index: u32, success: bool)
 }
 
 async fn clients(running: &Running) -> [Client; 2] {
-    // A connection for the stream, which a test breaks, and one for the rest.
+    // One connection for the stream, which the test closes, and one for the other calls.
     [Client::open(running, WRITER).await, Client::open(running, WRITER).await]
 }
 
 #[tokio::test]
-async fn stream_ends_once_all_messages_are_finished() {
+async fn stream_closes_once_all_messages_are_finished() {
     let running = start(options()).await;
     enqueue(&running.database, &[b"a", b"b"]).await;
     let mut client = Client::open(&running, WRITER).await;
@@ -42,7 +42,7 @@ async fn stream_ends_once_all_messages_are_finished() {
     for index in [0, 1] {
         assert_eq!(started(&mut client, &batch, index).await, 200);
         assert_eq!(started(&mut client, &batch, index).await, 200);
-        // What is sent again changes nothing.
+        // A retry has no effect.
         assert_eq!(finished(&mut client, &batch, index, true).await, 200);
         assert_eq!(finished(&mut client, &batch, index, false).await, 200);
     }
@@ -53,19 +53,19 @@ async fn stream_ends_once_all_messages_are_finished() {
 }
 
 #[tokio::test]
-async fn failed_message_is_given_to_its_keys() {
+async fn failed_message_is_stored_under_its_keys() {
     let running = start(options()).await;
     enqueue(&running.database, &[b"a"]).await;
     let mut client = Client::open(&running, WRITER).await;
     let (mut frames, batch) = dequeue(&mut client).await;
-    // Without a start, which may have been lost.
+    // The start request may have been lost.
     assert_eq!(finished(&mut client, &batch, 0, false).await, 200);
     assert_eq!(frames.next().await, None);
     assert_eq!(running.database.get(&key("failed")).await.unwrap().unwrap().value, Value::V8(b"a".to_vec()));
 }
 
 #[tokio::test]
-async fn waiting_client_is_pinged_and_gets_what_comes() {
+async fn waiting_client_gets_pings_and_messages() {
     let mut options = options();
     options.ping_interval = Duration::from_millis(1);
     let running = start(options).await;
@@ -78,7 +78,7 @@ async fn waiting_client_is_pinged_and_gets_what_comes() {
 }
 
 #[tokio::test]
-async fn broken_stream_gives_back_what_was_not_started() {
+async fn lost_stream_requeues_unstarted_messages() {
     let mut options = options();
     options.grace = Duration::from_secs(3600);
     let running = start(options).await;
@@ -90,7 +90,7 @@ async fn broken_stream_gives_back_what_was_not_started() {
     let (mut frames, again) = dequeue(&mut other).await;
     assert_eq!(again.messages, [b"b"]);
     assert_eq!(finished(&mut other, &batch, 1, true).await, 410);
-    // The one that was started can still be finished.
+    // The started message can still be finished.
     assert_eq!(finished(&mut other, &batch, 0, true).await, 200);
     assert_eq!(finished(&mut other, &again, 0, true).await, 200);
     assert_eq!(frames.next().await, None);
@@ -98,7 +98,7 @@ async fn broken_stream_gives_back_what_was_not_started() {
 }
 
 #[tokio::test]
-async fn started_message_of_a_broken_stream_fails_after_the_grace() {
+async fn started_message_of_a_lost_stream_fails_after_the_grace() {
     let mut options = options();
     options.grace = Duration::from_millis(1);
     let running = start(options).await;
@@ -111,11 +111,11 @@ async fn started_message_of_a_broken_stream_fails_after_the_grace() {
     drop((frames, client));
     let entries = watch.next().await.unwrap().unwrap();
     assert_eq!(entries[0].as_ref().unwrap().value, Value::V8(b"a".to_vec()));
-    assert_eq!(finished(&mut other, &batch, 0, true).await, 200, "its result is that of the first time");
+    assert_eq!(finished(&mut other, &batch, 0, true).await, 200, "a retry returns the first result");
 }
 
 #[tokio::test]
-async fn unknown_batches_are_gone() {
+async fn unknown_batches_are_rejected_as_gone() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let batch = Batch { batch: vec![7; 16], messages: vec![] };

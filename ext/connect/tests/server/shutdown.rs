@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::support::{Client, WRITER, key, options, received, serve, start};
 
 #[tokio::test]
-async fn watches_end_and_nobody_connects_any_more() {
+async fn shutdown_closes_watches_and_rejects_connections() {
     let running = start(options()).await;
     let mut client = Client::open(&running, WRITER).await;
     let mut frames = client.stream("watch", &wire::watch::encode(&[key("a")])).await;
@@ -26,8 +26,8 @@ async fn watches_end_and_nobody_connects_any_more() {
 }
 
 #[tokio::test]
-async fn writes_in_flight_are_answered() {
-    // The server is stopped between the commit and its answer.
+async fn writes_in_flight_get_their_response() {
+    // The server is stopped between the commit and its response.
     let database = open(":memory:", openkv_fake::Options::default().delay(50..=50)).await.unwrap();
     let running = serve(database, options()).await;
     let mut client = Client::open(&running, WRITER).await;
@@ -40,7 +40,7 @@ async fn writes_in_flight_are_answered() {
 }
 
 #[tokio::test]
-async fn messages_that_are_handled_can_be_finished() {
+async fn messages_being_handled_can_be_finished_during_shutdown() {
     let running = start(options()).await;
     for message in [b"a", b"b"] {
         let enqueue = AtomicWrite::new().enqueue(Enqueue::new(message.to_vec()));
@@ -54,7 +54,7 @@ async fn messages_that_are_handled_can_be_finished() {
 
     let server = running.server.clone();
     let stopped = tokio::spawn(async move { server.shutdown().await });
-    // The other goes back to the queue.
+    // The other message is requeued.
     let delivery = running.database.dequeue_one().await.unwrap().unwrap();
     assert_eq!(delivery.message, b"b");
     delivery.done().await.unwrap();
@@ -65,7 +65,7 @@ async fn messages_that_are_handled_can_be_finished() {
 }
 
 #[tokio::test]
-async fn clients_that_do_not_end_are_cut_off() {
+async fn shutdown_timeout_closes_remaining_connections() {
     let mut options = options();
     options.shutdown_timeout = Duration::from_millis(10);
     let running = start(options).await;

@@ -19,14 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A server that listens on a port of this machine.
+/// A server that listens on a loopback port.
 pub struct Running {
     pub server: Server,
     pub address: SocketAddr,
     pub database: Database,
 }
 
-/// The secrets of the tokens that [`options`] has.
+/// The secrets of the tokens in [`options`].
 pub const WRITER: &str = "secret of the writer";
 pub const READER: &str = "secret of the reader";
 
@@ -66,7 +66,7 @@ pub async fn operator(running: &Running) -> Connection {
     Connection::http1(address).await
 }
 
-/// A response that was received as a whole.
+/// A response with its complete body.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -102,7 +102,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects with HTTP/2, with prior knowledge.
+    /// Connects over HTTP/2, with prior knowledge.
     pub async fn http2(address: SocketAddr) -> Self {
         Self::http2_over(TcpStream::connect(address).await.unwrap(), address.to_string()).await
     }
@@ -174,14 +174,14 @@ pub fn bearer(token: &str) -> HeaderMap {
     headers
 }
 
-/// A client that has been given an access token.
+/// A client with an access token.
 pub struct Client {
     pub connection: Connection,
     pub headers: HeaderMap,
 }
 
 impl Client {
-    /// Connects with HTTP/2, and shows a token.
+    /// Connects over HTTP/2, and exchanges a token.
     pub async fn open(running: &Running, secret: &str) -> Self {
         Self::with(Connection::http2(running.address).await, secret).await
     }
@@ -197,18 +197,18 @@ impl Client {
         Self { connection, headers }
     }
 
-    /// Calls the server, and receives its response.
+    /// Calls the server, and receives the complete response.
     pub async fn call(&mut self, call: &str, message: &impl Message) -> Reply {
         received(self.begin(call, message).await).await
     }
 
-    /// Calls the server.
+    /// Calls the server, and receives the head of the response.
     pub async fn begin(&mut self, call: &str, message: &impl Message) -> Response<Incoming> {
         let path = format!("/v3/{call}");
         self.connection.try_send(Method::POST, &path, &self.headers, message.encode_to_vec()).await.unwrap()
     }
 
-    /// Begins a stream of frames.
+    /// Opens a stream of frames.
     pub async fn stream(&mut self, call: &str, message: &impl Message) -> Frames {
         let response = self.begin(call, message).await;
         assert_eq!(response.status(), 200);
@@ -223,7 +223,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Returns the next frame; none at the end, whether it is orderly or not.
+    /// Returns the next frame, or `None` when the stream ends or fails.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
@@ -244,7 +244,7 @@ impl Frames {
     }
 }
 
-/// A clock that a test moves.
+/// A clock that the test sets.
 pub struct ManualClock(pub AtomicU64);
 
 impl ManualClock {

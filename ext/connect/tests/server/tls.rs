@@ -17,7 +17,7 @@ use crate::support::{Client, Connection, WRITER, options, start};
 const FIRST: (&[u8], &[u8]) = (include_bytes!("certificates/first.crt"), include_bytes!("certificates/first.key"));
 const SECOND: (&[u8], &[u8]) = (include_bytes!("certificates/second.crt"), include_bytes!("certificates/second.key"));
 
-/// Connects, trusting one certificate alone.
+/// Connects, trusting only one certificate.
 async fn connect(address: SocketAddr, trusted: &[u8], alpn: &str) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted).unwrap()).unwrap();
@@ -30,7 +30,7 @@ async fn connect(address: SocketAddr, trusted: &[u8], alpn: &str) -> std::io::Re
 }
 
 #[tokio::test]
-async fn both_versions_of_http_are_negotiated() {
+async fn http1_and_http2_are_negotiated() {
     let mut options = options();
     options.certificate = Some(Certificate::from_pem(FIRST.0, FIRST.1).unwrap());
     let running = start(options).await;
@@ -65,7 +65,7 @@ async fn certificate_is_replaced_for_later_connections() {
 }
 
 #[tokio::test]
-async fn plain_connections_are_refused() {
+async fn plain_connections_are_rejected() {
     let mut options = options();
     options.certificate = Some(Certificate::from_pem(FIRST.0, FIRST.1).unwrap());
     let running = start(options).await;
@@ -77,11 +77,11 @@ async fn plain_connections_are_refused() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_refused() {
-    let refused = |certificate: &[u8], key: &[u8]| Certificate::from_pem(certificate, key).unwrap_err();
-    assert!(matches!(refused(b"", FIRST.1), CertificateError::Missing));
-    assert!(matches!(refused(FIRST.0, b""), CertificateError::Key(_)));
-    assert!(matches!(refused(FIRST.0, SECOND.1), CertificateError::Mismatch(_)));
+fn invalid_certificates_are_rejected() {
+    let rejection = |certificate: &[u8], key: &[u8]| Certificate::from_pem(certificate, key).unwrap_err();
+    assert!(matches!(rejection(b"", FIRST.1), CertificateError::Missing));
+    assert!(matches!(rejection(FIRST.0, b""), CertificateError::Key(_)));
+    assert!(matches!(rejection(FIRST.0, SECOND.1), CertificateError::Mismatch(_)));
     let certificate = Certificate::from_pem(FIRST.0, FIRST.1).unwrap();
     assert!(certificate.replace(SECOND.0, FIRST.1).is_err());
 }

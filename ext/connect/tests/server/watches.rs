@@ -29,7 +29,7 @@ async fn watch_sends_all_keys_at_first_and_after_each_change() {
 }
 
 #[tokio::test]
-async fn watch_pings() {
+async fn idle_watch_sends_pings() {
     let mut options = options();
     options.ping_interval = Duration::from_millis(1);
     let running = start(options).await;
@@ -42,12 +42,12 @@ async fn watch_pings() {
 }
 
 #[tokio::test]
-async fn slow_reader_gets_the_latest_state() {
+async fn slow_client_gets_the_latest_state() {
     let running = start(options()).await;
     for connection in [Connection::http2(running.address).await, Connection::http1(running.address).await] {
         let mut client = Client::with(connection, READER).await;
         let mut frames = client.stream("watch", &wire::watch::encode(&[key("a")])).await;
-        // Far more than the buffers of both sides take.
+        // Far more than the buffers of both sides hold.
         let value = |i: u32| Value::Bytes([&i.to_le_bytes()[..], &[0; 60_000]].concat());
         let count = 1000;
         for i in 0..count {
@@ -65,7 +65,7 @@ async fn slow_reader_gets_the_latest_state() {
 }
 
 #[tokio::test]
-async fn watch_of_too_many_keys_is_refused() {
+async fn watch_of_too_many_keys_is_rejected() {
     let running = start(options()).await;
     let mut client = Client::open(&running, READER).await;
     let reply = client.call("watch", &wire::watch::encode(&vec![key("a"); 11])).await;

@@ -41,9 +41,9 @@ pub struct Compaction {
     pub checkpointed: bool,
 }
 
-/// Removes expired entries and the ids of old commits, as of a time in milliseconds since the Unix epoch, and rebuilds the file without free pages. Other
-/// processes may have the file open: their reads continue, their writes wait. Needs additional space of the size of the file both
-/// in the directory for temporary files and in the WAL.
+/// Removes expired entries and commit ids, as of a time in milliseconds since the Unix epoch, and rebuilds the file without free
+/// pages. Other processes may have the file open: their reads continue, their writes wait. Needs additional space of the size of
+/// the file both in the directory for temporary files and in the WAL.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].

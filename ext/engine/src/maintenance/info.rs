@@ -19,7 +19,7 @@ const EXPIRED: &str = "select count(*) from kv where expiration_ms >= 0 and expi
 const NEXT_EXPIRY: &str = "select min(expiration_ms) from kv where expiration_ms > ?1";
 const WAITING: &str = "select count(*), count(*) filter (where ts <= ?1) from queue";
 const RUNNING: &str = "select count(*) from queue_running";
-const REMEMBERED: &str = "select count(*) from openkv_commit_ids";
+const COUNT_COMMIT_IDS: &str = "select count(*) from openkv_commit_ids";
 
 /// The contents and size of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Info {
     pub ready: u64,
     /// The number of messages in flight.
     pub running: u64,
-    /// How many commits are remembered by their ids: see [`AtomicWrite::id`](crate::AtomicWrite::id).
+    /// The number of stored commit ids: see [`AtomicWrite::id`](crate::AtomicWrite::id).
     pub commit_ids: u64,
     /// The versionstamp of the last commit.
     pub last_versionstamp: Versionstamp,
@@ -127,7 +127,7 @@ fn read(connection: &Connection, file: &Pinned, now: u64) -> Result<Info> {
         ready: ready as u64,
         running: snapshot.query_row(RUNNING, [], |row| row.get::<_, i64>(0))? as u64,
         commit_ids: if COMMIT_IDS.is_in(&snapshot)? {
-            snapshot.query_row(REMEMBERED, [], |row| row.get::<_, i64>(0))? as u64
+            snapshot.query_row(COUNT_COMMIT_IDS, [], |row| row.get::<_, i64>(0))? as u64
         } else {
             0
         },

@@ -41,7 +41,7 @@ pub struct Salvage {
 
 /// Copies every readable entry and message of a corrupt file into a new one. Does not change the corrupt file. SQLite reads the
 /// rows of each table forwards from the first up to the first corrupt page, and backwards from the last. If any page is
-/// corrupt, all pages are then searched for records that SQLite could not reach, except for ids of commits.
+/// corrupt, all pages are then searched for records that SQLite could not reach, except for commit ids.
 ///
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].

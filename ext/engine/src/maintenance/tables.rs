@@ -80,12 +80,12 @@ pub(super) const TABLES: [Table; 3] = [
     },
 ];
 
-/// The ids of commits, of a file that has some.
+/// The commit ids. The table does not exist in every file.
 pub(super) const COMMIT_IDS: Table =
     Table { name: "openkv_commit_ids", key: "version", columns: "id, committed_at", fault: commit_id_fault };
 
 impl Table {
-    /// Returns whether a file has the table: every file has all but that of the commit ids.
+    /// Returns whether a file has the table. Only the table of commit ids may be missing.
     pub fn is_in(&self, connection: &Connection) -> rusqlite::Result<bool> {
         connection.table_exists(None, self.name)
     }
@@ -138,7 +138,7 @@ fn commit_id_fault(row: &[Column<'_>]) -> Option<String> {
             let fault = (id.len() != 16).then(|| format!("a commit id is {} bytes long, not 16", id.len()));
             fault.or_else(|| version_fault(version))
         }
-        _ => Some("a commit id is not bytes, or its time not a number".into()),
+        _ => Some("a commit id is not a blob, or its time is not an integer".into()),
     }
 }
 

@@ -504,8 +504,8 @@ fn commit_ids_are_checked_copied_and_compacted() {
     let versions = [1, 2].map(|i| database.write_blocking(write(i)).unwrap());
     database.close();
     assert_eq!(info(&file, 0).unwrap().commit_ids, 2);
-    let in_order = Report { entries: 1, ..Report::default() };
-    assert_eq!(check(&file, &mut quiet).unwrap(), in_order);
+    let intact = Report { entries: 1, ..Report::default() };
+    assert_eq!(check(&file, &mut quiet).unwrap(), intact);
 
     let [copy, restored, salvaged] = ["copy", "restored", "salvaged"].map(|name| directory.path(name));
     backup(&file, &copy, false, &mut quiet).unwrap();
@@ -513,7 +513,7 @@ fn commit_ids_are_checked_copied_and_compacted() {
     let saved = salvage(&file, &salvaged, false, &mut quiet).unwrap();
     assert_eq!((saved.entries, saved.messages, saved.lost), (1, 0, vec![]));
     for file in [&copy, &restored, &salvaged] {
-        assert_eq!(check(file, &mut quiet).unwrap(), in_order);
+        assert_eq!(check(file, &mut quiet).unwrap(), intact);
         let database = open(file);
         assert_eq!(database.write_blocking(write(2)).unwrap(), versions[1]);
         assert_eq!(database.get_blocking(&key(0)).unwrap().unwrap().value, Value::U64(2));
@@ -529,7 +529,7 @@ fn commit_ids_are_checked_copied_and_compacted() {
         lines,
         [
             "table openkv_commit_ids: a commit id is 1 bytes long, not 16",
-            "table openkv_commit_ids: its version 9 is above that of the last commit, 2",
+            "table openkv_commit_ids: its version 9 is greater than that of the last commit, 2",
         ]
     );
     compact(&file, crate::SystemClock.now(), &mut quiet).unwrap();

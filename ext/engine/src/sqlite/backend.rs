@@ -255,7 +255,7 @@ impl Backend for Sqlite {
             changes.recv().await?;
             Some((Ok(WatchEvent::Changed), (changes, registration)))
         });
-        // The initial state is read as any.
+        // The first event makes the database read the initial state.
         Ok(Box::pin(stream::once(std::future::ready(Ok(WatchEvent::Changed))).chain(changes)))
     }
 

@@ -24,8 +24,8 @@ const ENQUEUE: &str =
 /// The `expiration_ms` of a value that does not expire.
 const NEVER: i64 = -1;
 
-/// Applies an atomic write: its checks, then its mutations, then its messages. One whose id was committed already is not applied
-/// again.
+/// Applies an atomic write: its checks, then its mutations, then its messages. A write whose id was committed before is not
+/// applied again.
 pub(crate) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
     if let Some(id) = write.id
         && let Some(versionstamp) = commit_ids::find(transaction, id)?

@@ -1,4 +1,4 @@
-//! The ids of commits, which are stored with what they commit.
+//! Commit ids, which are stored in the transactions of their commits.
 
 use rusqlite::OptionalExtension;
 
@@ -7,24 +7,24 @@ use crate::sqlite::write::transaction::Transaction;
 use crate::{CommitId, Result, Versionstamp};
 
 const FIND: &str = "select version from openkv_commit_ids where id = ?1";
-/// A version that is there already is one that was given twice: its file was taken back to an earlier state.
+/// An existing row with the same version is stale: the file was reset to an earlier state, and the version assigned again.
 const STORE: &str = "insert or replace into openkv_commit_ids (version, id, committed_at) values (?1, ?2, ?3)";
-/// Forgets the oldest that are too old, or are of a time to come since the clock was put back. It takes two for each one that is
-/// stored, so that there are ever fewer.
+/// Deletes up to two of the oldest ids, if they have expired, or are from the future because the clock was set back. As that is
+/// more than the one id stored per commit, expired ids do not accumulate.
 const PRUNE: &str = "delete from openkv_commit_ids
     where version in (select version from openkv_commit_ids order by version limit 2)
     and committed_at not between ?1 and ?2";
 
-/// Returns the version of the commit that had an id.
+/// Returns the version of the commit with an id.
 pub(crate) fn find(transaction: &Transaction<'_>, id: CommitId) -> Result<Option<Versionstamp>> {
     let connection = transaction.connection();
-    // Compiled once, and then nothing but a look at the schema.
+    // Cached: after the first time, this only checks the schema.
     connection.prepare_cached(CREATE_COMMIT_IDS)?.execute([])?;
     let version = connection.prepare_cached(FIND)?.query_row([id.0], |row| row.get(0)).optional()?;
     Ok(version.map(|version: i64| Versionstamp::from_version(version as u64)))
 }
 
-/// Stores the id of a commit, and forgets old ones. The table is there since [`find`].
+/// Stores the id of a commit, and deletes expired ids. [`find`] has created the table.
 pub(crate) fn store(transaction: &Transaction<'_>, id: CommitId, version: i64) -> Result<()> {
     let connection = transaction.connection();
     let now = i64::try_from(transaction.now).unwrap_or(i64::MAX);

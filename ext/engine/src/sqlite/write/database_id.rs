@@ -1,4 +1,4 @@
-//! The id of a database, which is stored with it when somebody first asks for it.
+//! The id of a database, which is stored when it is first requested.
 
 use crate::Result;
 use crate::sqlite::file::schema::CREATE_DATABASE_ID;
@@ -7,7 +7,7 @@ use crate::sqlite::write::transaction::Transaction;
 const STORE: &str = "insert or ignore into openkv_database_id (k, id) values (0, ?1)";
 const FIND: &str = "select id from openkv_database_id where k = 0";
 
-/// Returns the id, of version 4 of UUIDs. Stores it first where there is none.
+/// Returns the id, a random UUID. Stores one first if there is none.
 pub(crate) fn find(transaction: &Transaction<'_>) -> Result<[u8; 16]> {
     let mut id = [0; 16];
     transaction.random.fill(&mut id);

@@ -71,7 +71,7 @@ pub(crate) enum Operation {
         max_bytes: usize,
         reply: Reply<Vec<Vec<ReadEntry>>>,
     },
-    /// Reads the id of the database, and stores it where there is none.
+    /// Reads the id of the database, and stores one if there is none.
     Id {
         reply: Reply<[u8; 16]>,
     },

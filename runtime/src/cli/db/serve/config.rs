@@ -1,4 +1,4 @@
-//! The configuration file of `openkv db serve`: JSON, so that an editor and every language can write it.
+//! The configuration file of `openkv db serve`: JSON, which editors and all languages support.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,38 +8,38 @@ use clap::builder::PossibleValue;
 use deno_core::serde_json;
 use serde::Deserialize;
 
-/// What the file says. Paths in it start from its directory.
+/// The contents of the file. Paths are relative to its directory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Config {
     /// The address to listen on.
     pub addr: Option<String>,
-    /// Where the databases are, by the names that their URLs end with.
+    /// The locations of the databases by name.
     pub databases: BTreeMap<String, String>,
     #[serde(default)]
     pub tokens: BTreeMap<String, Token>,
     pub tls: Option<Tls>,
-    /// The address to serve metrics and the health of the server on.
+    /// The address to serve metrics and health checks on.
     pub metrics: Option<String>,
     pub log_format: Option<LogFormat>,
 }
 
-/// A token, by its name. It is no part of the file, which may be under version control.
+/// The source of a token. The file itself does not contain tokens, as it may be under version control.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Token {
-    /// The file that holds it.
+    /// The file that contains the token.
     pub file: Option<PathBuf>,
-    /// The variable of the environment that holds it.
+    /// The environment variable that contains the token.
     pub env: Option<String>,
-    /// Which databases it is for. All, unless they are named.
+    /// The databases that the token is for. By default, all.
     pub databases: Option<Vec<String>>,
-    /// Whether it may only read.
+    /// Whether the token grants only read access.
     #[serde(default)]
     pub read_only: bool,
 }
 
-/// The certificate of the server, and its key: files in the PEM format.
+/// The files of the certificate and its key, in PEM format.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
@@ -47,14 +47,14 @@ pub(super) struct Tls {
     pub key: PathBuf,
 }
 
-/// What the lines of the log look like.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     #[default]
     Text,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -65,37 +65,35 @@ impl ValueEnum for LogFormat {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Text => PossibleValue::new("text").help("for people"),
-            Self::Json => PossibleValue::new("json").help("an object a line"),
+            Self::Text => PossibleValue::new("text").help("human-readable text"),
+            Self::Json => PossibleValue::new("json").help("one JSON object per line"),
         })
     }
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads and validates a configuration.
     ///
     /// # Errors
-    /// What is wrong with it, and in which line.
+    /// A message with the path and, for invalid JSON, the line.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("the configuration {}: {error}", path.display());
+        let failed = |error: &dyn std::fmt::Display| format!("invalid configuration {}: {error}", path.display());
         let text = std::fs::read(path).map_err(|error| failed(&error))?;
         let mut config: Self = serde_json::from_slice(&text).map_err(|error| failed(&error))?;
         if config.databases.is_empty() {
-            return Err(failed(&"it names no databases"));
+            return Err(failed(&"no databases are configured"));
         }
         for name in config.databases.keys() {
             check_name(name).map_err(|error| failed(&error))?;
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        config.databases.values_mut().filter(|place| super::places::is_path(place)).for_each(|place| {
-            *place = directory.join(&*place).to_string_lossy().into_owned();
+        config.databases.values_mut().filter(|location| super::locations::is_path(location)).for_each(|location| {
+            *location = directory.join(&*location).to_string_lossy().into_owned();
         });
         for (name, token) in &mut config.tokens {
             let unknown = token.databases.iter().flatten().find(|name| !config.databases.contains_key(*name));
             if let Some(unknown) = unknown {
-                return Err(failed(&format!(
-                    "the token {name:?} is for {unknown:?}, which is not among the databases"
-                )));
+                return Err(failed(&format!("token {name:?} is for database {unknown:?}, which is not configured")));
             }
             token.file = token.file.take().map(|file| directory.join(file));
         }
@@ -106,15 +104,14 @@ impl Config {
     }
 }
 
-/// Checks the name of a database, which is a part of its URL.
+/// Checks the name of a database, which is part of its URL.
 fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
     if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain) {
         return Ok(());
     }
     Err(format!(
-        "the name {name:?} of a database has other characters than letters, digits, '-', '_' and '.', or does not begin with a \
-         letter or a digit"
+        "invalid database name {name:?}: use letters, digits, '-', '_' and '.', starting with a letter or digit"
     ))
 }
 
@@ -126,15 +123,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("serve.json");
         std::fs::write(&path, text).unwrap();
-        let place = format!("the configuration {}: ", path.display());
+        let start = format!("invalid configuration {}: ", path.display());
         let prefix = format!("{}/", directory.path().display());
-        let config = Config::read(&path).map_err(|error| error.replace(&place, ""))?;
-        let databases = config.databases.into_iter().map(|(name, place)| (name, place.replace(&prefix, "DIR/")));
+        let config = Config::read(&path).map_err(|error| error.replace(&start, ""))?;
+        let databases = config.databases.into_iter().map(|(name, location)| (name, location.replace(&prefix, "DIR/")));
         Ok(Config { databases: databases.collect(), ..config })
     }
 
     #[test]
-    fn paths_start_from_the_directory_of_the_file() {
+    fn paths_are_relative_to_the_directory_of_the_file() {
         let config = read(
             r#"{
                 "databases": { "main": "main.sqlite3", "cache": ":memory:", "other": "/srv/kv.sqlite3" },
@@ -142,22 +139,22 @@ mod tests {
             }"#,
         )
         .unwrap();
-        let places: Vec<_> = config.databases.values().map(String::as_str).collect();
-        assert_eq!(places, [":memory:", "DIR/main.sqlite3", "/srv/kv.sqlite3"]);
+        let locations: Vec<_> = config.databases.values().map(String::as_str).collect();
+        assert_eq!(locations, [":memory:", "DIR/main.sqlite3", "/srv/kv.sqlite3"]);
         let web = &config.tokens["web"];
         assert!(web.read_only && web.file.as_ref().is_some_and(|file| file.is_absolute()));
     }
 
     #[test]
-    fn mistakes_are_named_with_their_lines() {
+    fn errors_include_the_line() {
         let errors = [
             ("{\n  \"databases\": {},\n  \"addres\": \"\"\n}", "unknown field `addres`, expected one of"),
             ("{\n  \"databases\": 1\n}", "at line 2 column"),
-            ("{\n  \"databases\": {}\n}", "it names no databases"),
-            ("{ \"databases\": { \"a/b\": \":memory:\" } }", "the name \"a/b\" of a database has other characters"),
+            ("{\n  \"databases\": {}\n}", "no databases are configured"),
+            ("{ \"databases\": { \"a/b\": \":memory:\" } }", "invalid database name \"a/b\": use letters"),
             (
                 r#"{ "databases": { "a": ":memory:" }, "tokens": { "web": { "databases": ["b"] } } }"#,
-                "the token \"web\" is for \"b\", which is not among the databases",
+                "token \"web\" is for database \"b\", which is not configured",
             ),
         ];
         for (text, error) in errors {

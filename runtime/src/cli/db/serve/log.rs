@@ -1,11 +1,11 @@
-//! The log of `openkv db serve`: the events of the server and of the engine, on the standard error.
+//! The log of `openkv db serve`: the events of the server and the engine, on standard error.
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
 use super::config::LogFormat;
 
-/// Writes events from now on.
+/// Installs the global subscriber for events.
 pub(super) fn install(format: LogFormat) {
     let events =
         fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::INFO).with_target(false).with_ansi(false);

@@ -1,8 +1,8 @@
-//! `openkv db serve`: makes databases available to other programs, over the network.
+//! `openkv db serve`: serves databases over the network.
 
 mod config;
+mod locations;
 mod log;
-mod places;
 mod run;
 mod signals;
 mod tokens;
@@ -18,18 +18,18 @@ use self::config::{Config, LogFormat, Tls};
 use crate::cli::arguments;
 use crate::cli::outcome::Outcome;
 
-/// Where the `denokv` server listens, too, though on all addresses.
+/// The default address. The port is that of the `denokv` server.
 const ADDR: &str = "127.0.0.1:4512";
 
-/// The name of a database that stands alone: clients open it by the URL of the server, with or without its name.
+/// The name of a single database. Clients open it by the URL of the server, with or without the name.
 const NAME: &str = "main";
 
 const AFTER_HELP: &str = "\
-Clients open the database by Deno.openKv(\"http://127.0.0.1:4512\"), and send the token that their environment has in \
-DENO_KV_ACCESS_TOKEN. Without any token here, every client that can reach the address may read and write, so only \
-loopback addresses can be listened on. See docs/serving.md.";
+Clients open the database with Deno.openKv(\"http://127.0.0.1:4512\"), and send the token in their environment variable \
+DENO_KV_ACCESS_TOKEN. Without tokens, every client that can reach the address may read and write, so the server only \
+listens on loopback addresses. See docs/serving.md.";
 
-/// What the command line says.
+/// The arguments of the command.
 pub(crate) struct Serve {
     database: Option<String>,
     config: Option<PathBuf>,
@@ -40,11 +40,11 @@ pub(crate) struct Serve {
     log_format: Option<LogFormat>,
 }
 
-/// What to serve, and how, by the command line and the configuration.
+/// The combined settings of the command line and the configuration.
 #[derive(Debug)]
 struct Plan {
     addr: SocketAddr,
-    /// Where the databases are, by their names.
+    /// The locations of the databases by name.
     databases: BTreeMap<String, String>,
     tokens: Vec<tokens::Token>,
     tls: Option<Tls>,
@@ -56,7 +56,7 @@ pub(super) fn declare() -> Command {
     let path = |name, value| arguments::one(name, value).value_parser(value_parser!(PathBuf));
     let many = |name, value| arguments::one(name, value).action(ArgAction::Append);
     Command::new("serve")
-        .about("Makes databases available to other programs: Deno, OpenKV, and Node with @deno/kv")
+        .about("Serves databases to other programs: Deno, OpenKV, and Node with @deno/kv")
         .after_help(AFTER_HELP)
         .arg(
             Arg::new("database")
@@ -66,24 +66,31 @@ pub(super) fn declare() -> Command {
                 .conflicts_with("config")
                 .help("The database: a file, :memory:, or a URL"),
         )
-        .arg(path("config", "FILE").help("A JSON file that names several databases, and may say all that flags do"))
+        .arg(
+            path("config", "FILE")
+                .help("A JSON file with several databases and, optionally, the settings of the flags"),
+        )
         .arg(
             arguments::one("addr", "HOST:PORT")
-                .help(format!("Where to listen, {ADDR} by default; port 0 takes a free one")),
+                .help(format!("The address to listen on, {ADDR} by default; port 0 chooses a free port")),
         )
         .arg(
             many("token", "NAME=TOKEN")
-                .help("A token that clients may send. Other users of the machine can see it here"),
+                .help("A token of clients. Other users of the machine can see it in the process list"),
         )
-        .arg(many("token-file", "NAME=FILE").help("A file that holds a token"))
-        .arg(many("read-only", "NAME").help("The name of a token that may only read"))
-        .arg(path("cert", "FILE").requires("key").help("The certificate chain for TLS, in PEM; read again on SIGHUP"))
-        .arg(path("key", "FILE").requires("cert").help("The private key for TLS, in PEM"))
-        .arg(arguments::one("metrics", "HOST:PORT").help("Where to serve /healthz, /readyz and /metrics"))
+        .arg(many("token-file", "NAME=FILE").help("A file that contains a token of clients"))
+        .arg(many("read-only", "NAME").help("The name of a token that grants only read access"))
+        .arg(
+            path("cert", "FILE")
+                .requires("key")
+                .help("The certificate chain for TLS, in PEM format; reloaded on SIGHUP"),
+        )
+        .arg(path("key", "FILE").requires("cert").help("The private key for TLS, in PEM format"))
+        .arg(arguments::one("metrics", "HOST:PORT").help("The address to serve /healthz, /readyz and /metrics on"))
         .arg(
             arguments::one("log-format", "FORMAT")
                 .value_parser(value_parser!(LogFormat))
-                .help("What the lines of the log look like, on the standard error"),
+                .help("The format of the log on standard error"),
         )
 }
 
@@ -109,16 +116,16 @@ impl Serve {
         run::run(plan)
     }
 
-    /// Joins what flags and the configuration say. Flags count where both do.
+    /// Combines the flags and the configuration. Flags take precedence.
     fn plan(self, environment: impl Fn(&str) -> Option<String>) -> Result<Plan, String> {
         let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-        config.databases.extend(self.database.map(|place| (NAME.into(), place)));
+        config.databases.extend(self.database.map(|location| (NAME.into(), location)));
         let tokens = tokens::collect(config.tokens, &self.tokens, environment)?;
         let addr = resolve("--addr", &self.addr.or(config.addr).unwrap_or(ADDR.into()))?;
         if tokens.is_empty() && !addr.ip().is_loopback() {
             return Err(format!(
-                "whoever can reach {addr} could read and write: set {}, or give --token-file or --token, or listen on a loopback \
-                 address such as {ADDR}",
+                "serving on {addr} without a token would let everyone read and write: set {}, add --token-file or --token, or \
+                 listen on a loopback address such as {ADDR}",
                 tokens::VARIABLE
             ));
         }
@@ -134,9 +141,9 @@ impl Serve {
     }
 }
 
-/// Returns the first address of a name.
+/// Resolves `HOST:PORT` to its first address.
 fn resolve(flag: &str, addr: &str) -> Result<SocketAddr, String> {
-    let failed = |why: String| format!("{flag} {addr}: {why}: it takes HOST:PORT, such as {ADDR}");
+    let failed = |why: String| format!("{flag} {addr}: {why}: pass HOST:PORT, such as {ADDR}");
     let mut addresses = addr.to_socket_addrs().map_err(|error| failed(error.to_string()))?;
-    addresses.next().ok_or_else(|| failed("it has no address".into()))
+    addresses.next().ok_or_else(|| failed("the host has no address".into()))
 }

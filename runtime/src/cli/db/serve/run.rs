@@ -1,4 +1,4 @@
-//! Opens the databases, listens, and serves until a signal ends the process.
+//! Opens the databases, listens, and serves until a signal stops the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 
 use super::config::Tls;
 use super::signals::{Signal, Signals};
-use super::{Plan, places, tokens};
+use super::{Plan, locations, tokens};
 use crate::cli::outcome::{self, Outcome};
 
-/// Serves until the end.
+/// Serves until a signal stops the server.
 ///
 /// # Errors
-/// Why it cannot be begun.
+/// A message for the user if the server cannot start.
 pub(super) fn run(plan: Plan) -> Outcome {
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| format!("failed to create the event loop: {error}"))?;
@@ -22,7 +22,7 @@ pub(super) fn run(plan: Plan) -> Outcome {
 }
 
 async fn serve(plan: Plan) -> Outcome {
-    // Before the databases are opened: a second server finds out here.
+    // Before the databases are opened, so that a second server with the same address fails first.
     let listener = listen(plan.addr).await?;
     let admin = match plan.metrics {
         Some(addr) => Some(listen(addr).await?),
@@ -32,8 +32,8 @@ async fn serve(plan: Plan) -> Outcome {
     let addr =
         listener.local_addr().map_err(|error| format!("failed to read the address of {}: {error}", plan.addr))?;
     let mut databases = Vec::new();
-    for (name, place) in plan.databases {
-        databases.push(Served::new(name, places::open(&place).await?));
+    for (name, location) in plan.databases {
+        databases.push(Served::new(name, locations::open(&location).await?));
     }
     let mut options = Options::default();
     options.tokens = plan.tokens.into_iter().map(token).collect();
@@ -56,21 +56,21 @@ async fn serve(plan: Plan) -> Outcome {
     }
     tokio::select! {
         () = server.shutdown() => {}
-        () = signals.end() => tracing::warn!("not waiting for clients: a second signal came"),
+        () = signals.stop() => tracing::warn!("stopping without waiting for clients, because of a second signal"),
     }
-    // Each brings its WAL into the file.
+    // Each checkpoints its WAL.
     databases.iter().for_each(|served| served.database.close());
     Ok(0)
 }
 
-/// Reads the files of a certificate again. Where they cannot be used, the present one stays.
+/// Reloads the certificate. On failure, the current one stays in use.
 fn reload(certificate: &Certificate, tls: &Tls) {
     let replaced = read_tls(tls).and_then(|(certificates, key)| {
         certificate.replace(&certificates, &key).map_err(|error| tls_error(tls, &error))
     });
     match replaced {
-        Ok(()) => tracing::info!(cert = %tls.cert.display(), "read the certificate again"),
-        Err(error) => tracing::error!(error, "the certificate stays as it was"),
+        Ok(()) => tracing::info!(cert = %tls.cert.display(), "reloaded the certificate"),
+        Err(error) => tracing::error!(error, "failed to reload the certificate"),
     }
 }
 
@@ -88,7 +88,7 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(addr).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(
-                "cannot listen on {addr}: another program does: --addr takes another address, and port 0 a free one"
+                "cannot listen on {addr}: the address is in use: choose another one with --addr, or port 0 for a free port"
             )
         }
         _ => format!("cannot listen on {addr}: {error}"),

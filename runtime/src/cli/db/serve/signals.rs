@@ -1,12 +1,12 @@
-//! The signals that a server heeds.
+//! The signals that a server handles.
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// To read the certificate again.
+    /// Reload the certificate.
     Reload,
-    /// To end.
-    End,
+    /// Stop the server.
+    Stop,
 }
 
 #[cfg(not(unix))]
@@ -20,7 +20,7 @@ mod unix {
 
     use super::Signal;
 
-    /// The signals from the time on when this was made.
+    /// Receives the signals sent since its creation.
     pub(crate) struct Signals {
         hangup: unix::Signal,
         interrupt: unix::Signal,
@@ -37,12 +37,12 @@ mod unix {
             })
         }
 
-        /// Waits for the next one.
+        /// Waits for the next signal.
         pub async fn next(&mut self) -> Signal {
             tokio::select! {
                 _ = self.hangup.recv() => Signal::Reload,
-                _ = self.interrupt.recv() => Signal::End,
-                _ = self.terminate.recv() => Signal::End,
+                _ = self.interrupt.recv() => Signal::Stop,
+                _ = self.terminate.recv() => Signal::Stop,
             }
         }
     }
@@ -52,7 +52,7 @@ mod unix {
 mod other {
     use super::Signal;
 
-    /// The signals from the time on when this was made: there is but Ctrl-C.
+    /// Receives Ctrl-C, the only signal of the platform.
     pub(crate) struct Signals;
 
     impl Signals {
@@ -60,20 +60,20 @@ mod other {
             Ok(Self)
         }
 
-        /// Waits for the next one.
+        /// Waits for the next signal.
         pub async fn next(&mut self) -> Signal {
-            // Where it cannot be waited for, nothing ends the process but the system.
+            // If Ctrl-C cannot be handled, only the system can stop the process.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            Signal::End
+            Signal::Stop
         }
     }
 }
 
 impl Signals {
-    /// Waits for one that asks to end.
-    pub async fn end(&mut self) {
-        while self.next().await != Signal::End {}
+    /// Waits for a signal that stops the server.
+    pub async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
     }
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 
-/// The variable of the environment that holds a token for all databases, as for the `denokv` server.
+/// The environment variable with a token for all databases, as for the `denokv` server.
 pub(super) const VARIABLE: &str = "DENO_KV_ACCESS_TOKEN";
 
-/// How short a token may be, in bytes: what the `denokv` server demands.
-const LEAST_LENGTH: usize = 12;
+/// The minimum length of a token in bytes, as for the `denokv` server.
+const MIN_LEN: usize = 12;
 
-/// Who may do what. The secret is never printed.
+/// A token and its access. The secret is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub name: String,
     pub secret: String,
-    /// None for all databases.
+    /// `None` for all databases.
     pub databases: Option<Vec<String>>,
     pub read_only: bool,
 }
@@ -33,21 +33,21 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The tokens that flags name.
+/// The flags for tokens.
 #[derive(Debug, Default)]
 pub(super) struct Flags {
     /// `NAME=TOKEN`.
     pub tokens: Vec<String>,
     /// `NAME=FILE`.
     pub files: Vec<String>,
-    /// The names of those that may only read.
+    /// The names of tokens that grant only read access.
     pub read_only: Vec<String>,
 }
 
-/// Collects the tokens. `variable` is what [`VARIABLE`] holds.
+/// Collects the tokens of the configuration, the flags and the environment.
 ///
 /// # Errors
-/// A token that cannot be read, is too short, or has the name of another one.
+/// A token cannot be read, is too short, or has the name or the secret of another one.
 pub(super) fn collect(
     configured: BTreeMap<String, config::Token>,
     flags: &Flags,
@@ -58,8 +58,8 @@ pub(super) fn collect(
         let secret = match (file, env) {
             (Some(file), None) => read(&name, &file)?,
             (None, Some(variable)) => environment(&variable)
-                .ok_or_else(|| format!("the token {name:?} is in the variable {variable}, which is not set"))?,
-            _ => return Err(format!("the token {name:?} needs either \"file\" or \"env\", which say where it is")),
+                .ok_or_else(|| format!("token {name:?}: the environment variable {variable} is not set"))?,
+            _ => return Err(format!("token {name:?} needs either \"file\" or \"env\" as its source")),
         };
         tokens.push(Token { name, secret, databases, read_only });
     }
@@ -77,36 +77,36 @@ pub(super) fn collect(
     }
     for name in &flags.read_only {
         let token = tokens.iter_mut().find(|token| token.name == *name);
-        token.ok_or_else(|| format!("--read-only: there is no token {name:?}"))?.read_only = true;
+        token.ok_or_else(|| format!("--read-only: no such token: {name:?}"))?.read_only = true;
     }
     for (i, Token { name, secret, .. }) in tokens.iter().enumerate() {
-        if secret.len() < LEAST_LENGTH {
+        if secret.len() < MIN_LEN {
             return Err(format!(
-                "the token {name:?} is shorter than {LEAST_LENGTH} bytes: `openssl rand -hex 16` makes one"
+                "token {name:?} is shorter than {MIN_LEN} bytes: create one with `openssl rand -hex 16`"
             ));
         }
         if tokens[..i].iter().any(|token| token.name == *name) {
-            return Err(format!("there are two tokens of the name {name:?}"));
+            return Err(format!("two tokens have the name {name:?}"));
         }
         if tokens[..i].iter().any(|token| token.secret == *secret) {
             return Err(format!(
-                "the token {name:?} is the same as another one: whose rights it has would not be clear"
+                "token {name:?} has the same secret as another one, so its access would be ambiguous: use different secrets"
             ));
         }
     }
     Ok(tokens)
 }
 
-/// The parts of `NAME=VALUE`.
+/// Splits `NAME=VALUE`.
 fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str), String> {
-    // The text may be a secret whose name was left out.
+    // The message omits the argument, which may be a secret without a name.
     text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| format!("{flag} takes NAME=VALUE"))
 }
 
-/// Reads a file that holds a token. White space around it, such as the end of its line, is no part of the token.
+/// Reads a file with a token, without surrounding white space such as the end of the line.
 fn read(name: &str, file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| format!("the token {name:?} in {}: {error}", file.display()))?;
+    let text = text.map_err(|error| format!("token {name:?}: failed to read {}: {error}", file.display()))?;
     Ok(text.trim().to_owned())
 }
 
@@ -117,12 +117,12 @@ mod tests {
     const SECRET: &str = "0123456789abcdef";
 
     fn flags(tokens: &[&str], read_only: &[&str]) -> Flags {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let owned = |strings: &[&str]| strings.iter().map(|string| (*string).to_owned()).collect();
         Flags { tokens: owned(tokens), files: Vec::new(), read_only: owned(read_only) }
     }
 
     #[test]
-    fn tokens_come_from_everywhere() {
+    fn tokens_are_collected_from_all_sources() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         std::fs::write(&file, "from-the-file\n").unwrap();
@@ -155,15 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_do_not_print_secrets() {
+    fn errors_do_not_contain_secrets() {
         let error = |tokens: &[&str], read_only: &[&str]| {
             collect(BTreeMap::new(), &flags(tokens, read_only), |_| None).unwrap_err()
         };
         assert_eq!(error(&[SECRET], &[]), "--token takes NAME=VALUE");
-        assert!(error(&["a=short"], &[]).starts_with("the token \"a\" is shorter than 12 bytes"));
+        assert!(error(&["a=short"], &[]).starts_with("token \"a\" is shorter than 12 bytes"));
         let same = format!("a={SECRET}");
-        assert_eq!(error(&[&same, "a=another-secret"], &[]), "there are two tokens of the name \"a\"");
-        assert!(error(&[&same, &format!("b={SECRET}")], &[]).starts_with("the token \"b\" is the same as another one"));
-        assert_eq!(error(&[&same], &["b"]), "--read-only: there is no token \"b\"");
+        assert_eq!(error(&[&same, "a=another-secret"], &[]), "two tokens have the name \"a\"");
+        assert!(
+            error(&[&same, &format!("b={SECRET}")], &[]).starts_with("token \"b\" has the same secret as another one")
+        );
+        assert_eq!(error(&[&same], &["b"]), "--read-only: no such token: \"b\"");
     }
 }
