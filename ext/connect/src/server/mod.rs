@@ -118,6 +118,17 @@ pub enum StartError {
         #[source]
         error: openkv_engine::Error,
     },
+    /// Two databases have one id.
+    #[error(
+        "the databases {other:?} and {name:?} have the same id: they are one file, or one is a copy of the other: serve only one of \
+         them here, and a copy by another server"
+    )]
+    DuplicateId {
+        /// The name of the database.
+        name: String,
+        /// The name of one before it.
+        other: String,
+    },
     /// Other machines could reach databases that need no token.
     #[error("{0} can be reached from other machines, and there is no token: give one, or listen on a loopback address")]
     Unprotected(SocketAddr),
