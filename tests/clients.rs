@@ -194,7 +194,7 @@ const DENO: Client = Client {
     skipped: &[
         Skipped {
             script: "blobs",
-            tests: &["comes back from a queue"],
+            tests: &["is restored from a queue"],
             reason: "it waits for a message that Deno refuses to enqueue",
         },
         Skipped {
@@ -234,15 +234,15 @@ const NODE: Client = Client {
         Failure { script: "atomic", text: "an operation is not a promise", reason: "@deno/kv does not mind" },
         Failure { script: "atomic", text: "a KvU64 holds 64 bits", reason: "that of @deno/kv shows no number" },
         Failure { script: "entries", text: "after '.close' is called", reason: "@deno/kv refuses to close twice" },
-        Failure { script: "expiry", text: "an expiry may be too far", reason: "@deno/kv does not check it" },
+        Failure { script: "expiry", text: "an expiry has a maximum", reason: "@deno/kv does not check it" },
         Failure {
             script: "limits",
-            text: "refuses an empty key",
+            text: "rejects an empty key",
             reason: "@deno/kv refuses it earlier, or not at all",
         },
         Failure {
             script: "limits",
-            text: "takes keys of ",
+            text: "accepts keys of ",
             reason: "@deno/kv reads a range that ends with a shorter key",
         },
         Failure { script: "keys", text: "", reason: "@deno/kv checks keys itself, and takes -0 for 0" },
