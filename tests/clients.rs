@@ -182,7 +182,7 @@ const DENO: Client = Client {
         },
         Failure {
             script: "watch",
-            text: "raw gives an item for each write of a watched key, whether it changes it or not",
+            text: "raw emits an item for each write of a watched key, even without a change",
             reason: "the protocol tells which keys have changed, and a deletion of nothing changes none",
         },
         Failure {
@@ -199,7 +199,7 @@ const DENO: Client = Client {
         },
         Skipped {
             script: "entries",
-            tests: &["writes that were not awaited are written in their order"],
+            tests: &["writes that are not awaited are committed in order"],
             reason: "Deno sends calls at the same time, so that they may overtake each other",
         },
         Skipped {
@@ -251,7 +251,7 @@ const NODE: Client = Client {
     skipped: &[
         Skipped {
             script: "entries",
-            tests: &["writes that were not awaited are written in their order"],
+            tests: &["writes that are not awaited are committed in order"],
             reason: "each call has a connection of its own, so that they may overtake each other",
         },
         Skipped {
@@ -263,19 +263,19 @@ const NODE: Client = Client {
             script: "watch",
             tests: &[
                 "a change of one key",
-                "what changes no watched key",
-                "raw gives an item",
+                "commits that change no watched key",
+                "raw emits an item",
                 "several keys changed",
                 "a slow reader",
-                "a write of a failed commit",
-                "cancel ends",
+                "a failed commit",
+                "cancel closes",
                 "closing the database",
-                "the end of a block",
+                "disposing the database",
                 "a loop ",
                 "two watchers",
                 "the keys are copied",
                 "may be watched",
-                "wrong keys and closed databases",
+                "invalid keys and closed databases",
             ],
             reason: "@deno/kv gives no first item where no key has a value, or never ends a stream",
         },

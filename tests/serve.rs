@@ -143,7 +143,7 @@ fn mistakes_are_refused_with_what_to_do() {
     assert!(error.ends_with(" at line 3 column 10\n"), "{error}");
 
     let error = refused(&sandbox, &["no/kv.sqlite3", "--addr", "127.0.0.1:0"]);
-    assert_eq!(error, "error: unable to open database file: no/kv.sqlite3: there is no directory no\n");
+    assert_eq!(error, "error: unable to open database file: no/kv.sqlite3: directory no does not exist\n");
     let error = refused(&sandbox, &["mysql://localhost/kv", "--addr", "127.0.0.1:0"]);
     assert_eq!(error, "error: mysql://localhost/kv: no backend opens such a URL\n");
     let error = refused(&sandbox, &[":memory:", "--addr", "127.0.0.1"]);
