@@ -13,6 +13,8 @@ pub const READ: &str = "openkv/read";
 pub const COUNT: &str = "openkv/count";
 /// Deletes the first entries of a range. Extension.
 pub const DELETE_RANGE: &str = "openkv/delete_range";
+/// Commits several writes in their order. Extension.
+pub const WRITE: &str = "openkv/write";
 /// Claims messages from the queue: a stream of frames, one of which is a [`Batch`](super::openkv::Batch). The claims live as
 /// long as the stream, which ends once all of the batch are finished. Extension.
 pub const DEQUEUE: &str = "openkv/dequeue";
