@@ -48,6 +48,14 @@ fn claimed_messages_reach_a_handler() {
     holds(claims::run(&programs(), &claims::Args { messages: 20, short: true, parallel: 8, under: Under::Openkv }));
 }
 
+#[cfg(feature = "connect")]
+#[test]
+fn failing_network_of_a_server_loses_no_write_and_repeats_none() {
+    use openkv_torture::serve;
+
+    holds(serve::run(&programs(), &serve::Args { faults: 60, seed: 1 }));
+}
+
 #[cfg(unix)]
 #[test]
 fn swapped_paths_do_not_reach_a_denied_database() {

@@ -2,7 +2,7 @@
 // ("a LANE NUMBER VERSIONSTAMP"), for each delivered message ("d MESSAGE"), and for each message that was finished before an
 // acknowledged write started ("f MESSAGE").
 const [path, first, count] = Deno.args;
-const kv = await Deno.openKv(path);
+const kv = await open();
 
 /** The finished messages that are not yet printed. */
 const finished: string[] = [];
@@ -12,6 +12,17 @@ kv.listenQueue((message: string) => {
   // The message is finished when this function returns. The timer fires after that.
   setTimeout(() => finished.push(message));
 });
+
+/** Opens the database. On a server, it is tried again: the connection may break. */
+async function open(): Promise<Deno.Kv> {
+  while (true) {
+    try {
+      return await Deno.openKv(path);
+    } catch (error) {
+      if (!path.startsWith("http://")) throw error;
+    }
+  }
+}
 
 async function work(lane: number): Promise<void> {
   let { value, versionstamp } = await kv.get<Deno.KvU64>(["lane", lane]);

@@ -19,6 +19,7 @@ pub mod power;
 pub mod processes;
 mod runtime;
 pub mod scripts;
+pub mod serve;
 pub mod soak;
 mod support;
 

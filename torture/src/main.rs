@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use openkv_torture::{
     Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
-    scripts, soak,
+    scripts, serve, soak,
 };
 
 #[derive(Parser)]
@@ -53,6 +53,8 @@ enum Command {
     Processes(processes::Args),
     /// Calls the functions of `Deno` with random arguments, from random scripts
     Scripts(scripts::Args),
+    /// Cuts and delays the connections of a server, and kills it and its clients
+    Serve(serve::Args),
     /// Uses a database for a long time, and checks that its resources stay bounded
     Soak(soak::Args),
 }
@@ -88,6 +90,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
         Command::Scripts(args) => scripts::run(programs, &args),
+        Command::Serve(args) => serve::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
     }
 }

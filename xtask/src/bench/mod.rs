@@ -45,7 +45,8 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let complete = !options.alone && options.measures.len() == MEASURES.len();
     println!("{}\n\n{}", results.circumstances(), results.table());
     if complete {
-        write(&results)?
+        let page = results.page("cargo xtask bench", "\n![The ratios as a chart](results.svg)\n");
+        write([("results.md", page), ("results.svg", chart::draw(&results.rows))])?
     } else {
         eprintln!("xtask: benches/results.md is unchanged, because not all measures ran under both runtimes")
     }
@@ -149,9 +150,10 @@ impl Drop for Scratch {
     }
 }
 
-fn write(results: &Results) -> Result<(), String> {
+/// Writes files to `benches`.
+fn write<const N: usize>(files: [(&str, String); N]) -> Result<(), String> {
     let directory = crate::root().join("benches");
-    for (name, content) in [("results.md", results.page()), ("results.svg", chart::draw(&results.rows))] {
+    for (name, content) in files {
         let path = directory.join(name);
         fs::write(&path, content).map_err(|error| format!("failed to write {path:?}: {error}"))?;
         eprintln!("xtask: wrote {}", path.strip_prefix(crate::root()).unwrap_or(Path::new(name)).display());

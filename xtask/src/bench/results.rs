@@ -109,11 +109,10 @@ impl Results {
         )
     }
 
-    /// Returns the page with the table.
-    pub fn page(&self) -> String {
+    /// Returns the page with the table, and what follows it.
+    pub fn page(&self, command: &str, end: &str) -> String {
         format!(
-            "# Results\n\nWritten by `cargo xtask bench`; [how to read it](README.md).\n\n{}\n\n{}\n\
-             ![The ratios as a chart](results.svg)\n",
+            "# Results\n\nWritten by `{command}`; [how to read it](README.md).\n\n{}\n\n{}{end}",
             self.circumstances(),
             self.table(),
         )

@@ -28,7 +28,7 @@ struct Options {
     measures: Vec<&'static Measure>,
 }
 
-/// Runs the benchmarks, and prints a table.
+/// Runs the benchmarks, prints a table, and writes it to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let options = parse(args)?;
     let deno = Runtime::deno(&options.deno)?;
@@ -56,6 +56,11 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let client = format!("{version} as the server and {} as its client", deno.version);
     let results = Results { rows, versions: client, other: "denokv", conditions };
     println!("{}\n\n{}", results.circumstances(), results.table());
+    if options.denokv.is_some() && options.measures.len() == OF_SERVERS.len() {
+        super::write([("serve.md", results.page("cargo xtask bench --serve --denokv PATH", ""))])?;
+    } else {
+        eprintln!("xtask: benches/serve.md is unchanged, because not all measures ran with both servers");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

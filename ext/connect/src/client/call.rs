@@ -41,9 +41,14 @@ pub(crate) enum Repeat {
 
 impl Call {
     pub fn new(path: &'static str, message: &impl Message) -> Self {
+        Self::with_body(path, message.encode_to_vec().into())
+    }
+
+    /// A call whose message is encoded already.
+    pub fn with_body(path: &'static str, body: Bytes) -> Self {
         Self {
             path,
-            body: message.encode_to_vec().into(),
+            body,
             consistency: Consistency::Strong,
             header: None,
             repeat: Repeat::Always,

@@ -13,7 +13,9 @@
 
 mod backend;
 mod backoff;
+mod batch;
 mod call;
+mod conditions;
 mod connector;
 mod error;
 mod frames;

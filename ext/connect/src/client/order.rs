@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 /// The order of the calls of one database: a call waits for earlier calls that it must not overtake.
 ///
-/// Writes take effect one after the other. A read waits for the earlier writes that may affect its result, and a write for the
-/// earlier reads whose results it may affect.
+/// A read waits for the earlier writes that may affect its result, and a write for the earlier reads whose results it may affect.
+/// The sender of the writes keeps their order.
 #[derive(Default)]
 pub(crate) struct Order {
     in_flight: Arc<InFlight>,
@@ -60,6 +60,11 @@ impl Turn {
             let _ = end.changed().await;
         }
     }
+
+    /// Returns whether it is the turn of the call.
+    pub fn has_come(&self) -> bool {
+        self.after.iter().all(|end| end.has_changed().is_err())
+    }
 }
 
 impl Order {
@@ -104,22 +109,16 @@ impl Order {
             after.extend(touched.map(|(_, end)| end.clone()));
         }
         let (end, ended) = watch::channel(());
-        after.extend(calls.last_write.replace(ended));
+        calls.last_write = Some(ended);
         Turn { after, _done: Done { _flight: Some(begin(&self.in_flight)), _read: None, _end: end } }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
     use openkv_engine::{Key, Mutation, Value};
 
     use super::*;
-
-    fn may_begin(turn: &mut Turn) -> bool {
-        turn.after.retain(|end| end.clone().changed().now_or_never().is_none());
-        turn.after.is_empty()
-    }
 
     #[test]
     fn calls_wait_for_conflicting_earlier_calls() {
@@ -127,29 +126,30 @@ mod tests {
         let [a, b] = ["a", "b"].map(|name| Key::from([name]));
         let set = |key: &Key| order.write(&AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(1))));
 
-        let mut early = order.read(&[Read::Key(&a)]);
-        let mut one = set(&a);
-        let mut two = set(&b);
-        let mut after_both = order.read(&[Read::Key(&b)]);
-        let mut other_key = order.read(&[Read::Key(&Key::from(["c"]))]);
-        let mut deletion = order.delete_range(b.as_bytes(), &[255]);
-        let mut counted = order.read_range(&[], &[255]);
-        assert!(may_begin(&mut early) && may_begin(&mut other_key));
-        for turn in [&mut one, &mut two, &mut after_both, &mut deletion, &mut counted] {
-            assert!(!may_begin(turn));
+        let early = order.read(&[Read::Key(&a)]);
+        let one = set(&a);
+        let two = set(&b);
+        let after_both = order.read(&[Read::Key(&b)]);
+        let other_key = order.read(&[Read::Key(&Key::from(["c"]))]);
+        let deletion = order.delete_range(b.as_bytes(), &[255]);
+        let counted = order.read_range(&[], &[255]);
+        assert!(early.has_come() && other_key.has_come());
+        assert!(two.has_come(), "the sender of the writes keeps their order");
+        for turn in [&one, &after_both, &deletion, &counted] {
+            assert!(!turn.has_come());
         }
         drop(early);
-        assert!(may_begin(&mut one) && !may_begin(&mut two));
+        assert!(one.has_come() && !after_both.has_come());
         drop(one);
-        assert!(may_begin(&mut two) && !may_begin(&mut after_both));
+        assert!(!after_both.has_come());
         drop(two);
-        assert!(may_begin(&mut after_both) && !may_begin(&mut deletion));
+        assert!(after_both.has_come() && !deletion.has_come());
         drop(after_both);
-        assert!(!may_begin(&mut deletion), "it deletes the key of a pending read");
+        assert!(!deletion.has_come(), "it deletes the key of a pending read");
         drop(other_key);
-        assert!(may_begin(&mut deletion) && !may_begin(&mut counted));
+        assert!(deletion.has_come() && !counted.has_come());
         drop(deletion);
-        assert!(may_begin(&mut counted));
+        assert!(counted.has_come());
         drop(counted);
         assert!(order.calls.lock().reads.is_empty());
     }

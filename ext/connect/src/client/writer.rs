@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result};
+use openkv_engine::{AtomicWrite, Commit, Result};
 use tokio::sync::{mpsc, oneshot};
 
+use super::batch::Batch;
 use super::call::{Call, Decoded, Repeat};
 use super::order::Turn;
 use super::session::Session;
 use crate::wire::openkv::{DeleteRange, DeleteRangeOutput};
-use crate::wire::write::{self, WriteOutcome};
-use crate::wire::{Message, datapath, paths};
+use crate::wire::{Message, paths};
 
 /// A write in flight.
 pub(crate) struct Job {
@@ -21,19 +21,28 @@ pub(crate) enum Kind {
     DeleteRange { range: DeleteRange, reply: oneshot::Sender<Result<u64>> },
 }
 
-/// Executes writes one after the other until the channel closes.
+/// Executes writes in order until the channel closes. Writes that are queued while others are sent share the next request.
 pub(crate) async fn run(session: Arc<Session>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    while let Some(Job { mut turn, kind }) = jobs.recv().await {
+    let mut next = None;
+    loop {
+        let job = match next.take() {
+            Some(job) => Some(job),
+            None => jobs.recv().await,
+        };
+        let Some(Job { mut turn, kind }) = job else { return };
         turn.wait().await;
-        // The turn ends before the future resolves. The caller may have dropped the future.
         match kind {
             Kind::Write { write, reply } => {
-                let result = commit(&session, write).await;
-                drop(turn);
-                let _ = reply.send(result);
+                let mut batch = Batch::default();
+                batch.push(&session, turn, write, reply);
+                if session.has_extension() {
+                    next = fill(&mut batch, &session, &mut jobs);
+                }
+                batch.commit(&session).await;
             }
             Kind::DeleteRange { range, reply } => {
                 let result = delete_range(&session, &range).await;
+                // It is no longer in flight when its future is done. The caller may have dropped it.
                 drop(turn);
                 let _ = reply.send(result);
             }
@@ -41,22 +50,16 @@ pub(crate) async fn run(session: Arc<Session>, mut jobs: mpsc::UnboundedReceiver
     }
 }
 
-async fn commit(session: &Arc<Session>, write: AtomicWrite) -> Result<Commit> {
-    let id = write.id.unwrap_or_else(|| CommitId::new(&*session.options.random));
-    let message = write::encode(&write, session.options.clock.now());
-    let has_extension = session.has_extension();
-    let call = Call {
-        header: has_extension.then(|| write::encode_id(id)),
-        repeat: if has_extension { Repeat::WithExtension } else { Repeat::Never },
-        ..Call::new(paths::ATOMIC_WRITE, &message)
-    };
-    let outcome = session.call(&call, |body| {
-        let output = datapath::AtomicWriteOutput::decode(body)?;
-        write::decode_outcome(&output).map(Decoded::Value)
-    });
-    match outcome.await? {
-        WriteOutcome::Commit(commit) => Ok(commit),
-        WriteOutcome::Disabled => Err(Error::ReadOnly),
+/// Adds queued writes to a batch, up to the first that has to wait for it. Returns that one.
+fn fill(batch: &mut Batch, session: &Session, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
+    let now = session.options.clock.now();
+    loop {
+        match jobs.try_recv().ok()? {
+            Job { turn, kind: Kind::Write { write, reply } } if turn.has_come() && batch.admits(&write, now) => {
+                batch.push(session, turn, write, reply);
+            }
+            job => return Some(job),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) enum Call {
     Read,
     Count,
     DeleteRange,
+    Write,
     Dequeue,
     Start,
     Finish,
@@ -20,13 +21,14 @@ pub(crate) enum Call {
 
 impl Call {
     /// All calls, in the order of their discriminants.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SnapshotRead,
         Self::AtomicWrite,
         Self::Watch,
         Self::Read,
         Self::Count,
         Self::DeleteRange,
+        Self::Write,
         Self::Dequeue,
         Self::Start,
         Self::Finish,
@@ -41,6 +43,7 @@ impl Call {
             Call::Read => paths::READ,
             Call::Count => paths::COUNT,
             Call::DeleteRange => paths::DELETE_RANGE,
+            Call::Write => paths::WRITE,
             Call::Dequeue => paths::DEQUEUE,
             Call::Start => paths::START,
             Call::Finish => paths::FINISH,
@@ -51,7 +54,7 @@ impl Call {
     pub fn is_write(self) -> bool {
         match self {
             Call::SnapshotRead | Call::Watch | Call::Read | Call::Count => false,
-            Call::AtomicWrite | Call::DeleteRange | Call::Dequeue | Call::Start | Call::Finish => true,
+            Call::AtomicWrite | Call::DeleteRange | Call::Write | Call::Dequeue | Call::Start | Call::Finish => true,
         }
     }
 }

@@ -117,6 +117,17 @@ pub enum StartError {
         #[source]
         error: openkv_engine::Error,
     },
+    /// Two databases have the same id.
+    #[error(
+        "the databases {other:?} and {name:?} have the same id: they are the same file, or one is a copy of the other: serve only \
+         one of them here, and the copy by another server"
+    )]
+    DuplicateId {
+        /// The name of the database.
+        name: String,
+        /// The name of the other one.
+        other: String,
+    },
     /// The address is not a loopback address, and no token protects the databases.
     #[error(
         "listening on {0} without a token would expose the databases: add a token, or listen on a loopback address"

@@ -124,6 +124,7 @@ async fn dispatch(
         Call::Read => data::respond(shared, peer, &data::openkv_read(hosted, body).await?),
         Call::Count => data::respond(shared, peer, &data::count(hosted, body).await?),
         Call::DeleteRange => data::respond(shared, peer, &data::delete_range(hosted, body).await?),
+        Call::Write => data::respond(shared, peer, &data::write(shared, hosted, body).await?),
         Call::Dequeue => {
             let openkv::Dequeue { limit } = data::decode(hosted, body)?;
             dequeue::respond(shared, peer, hosted, limit)

@@ -53,7 +53,7 @@ impl Shared {
                 return Err(StartError::UnknownDatabase { token: token.name().into(), database: database.into() });
             }
         }
-        let mut databases = Vec::with_capacity(served.len());
+        let mut databases: Vec<Hosted> = Vec::with_capacity(served.len());
         for Served { name, database } in served {
             let id = match database.id().await {
                 Ok(Some(id)) => id,
@@ -61,7 +61,12 @@ impl Shared {
                 Ok(None) | Err(openkv_engine::Error::ReadOnly) => draw_id(&options),
                 Err(error) => return Err(StartError::Id { name, error }),
             };
-            databases.push(Hosted { name, database, id: Uuid::from_bytes(id) });
+            let id = Uuid::from_bytes(id);
+            // Access tokens are for ids, and clients recognize a database by its id.
+            if let Some(other) = databases.iter().find(|hosted| hosted.id == id) {
+                return Err(StartError::DuplicateId { name, other: other.name.clone() });
+            }
+            databases.push(Hosted { name, database, id });
         }
         Ok(Self {
             databases,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::Response;
+use http::{Response, StatusCode};
 use openkv_engine::Key;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -29,13 +29,17 @@ struct Watch {
 /// Opens the stream of a watch.
 ///
 /// # Errors
-/// There are too many keys or streams, or the server is stopping.
+/// There are no keys, too many keys or streams, or the server is stopping.
 pub(crate) fn respond(
     shared: &Arc<Shared>,
     peer: &Arc<Peer>,
     hosted: &Hosted,
     keys: &[Key],
 ) -> Result<Response<Body>, Failure> {
+    if keys.is_empty() {
+        // The stream would end immediately, and Deno would open it again for ever.
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "a watch needs at least one key"));
+    }
     let permit = shared.open_stream()?;
     let watch = Watch {
         shared: shared.clone(),

@@ -39,6 +39,12 @@ pub enum Malformed {
     /// The commit id in a header is not valid.
     #[error(transparent)]
     CommitId(#[from] ParseCommitIdError),
+    /// The id of one of several writes has the wrong length.
+    #[error("a commit id has {0} bytes instead of 16")]
+    CommitIdLength(usize),
+    /// The outcome of one of several writes is neither a response nor a known error.
+    #[error("a write has no outcome")]
+    NoOutcome,
     /// The id of a batch of messages has the wrong length.
     #[error("the id of a batch has {0} bytes instead of 16")]
     BatchId(usize),

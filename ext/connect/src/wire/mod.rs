@@ -14,6 +14,7 @@ pub mod paths;
 pub mod read;
 pub mod watch;
 pub mod write;
+pub mod writes;
 
 /// The messages of the protocol, in Protocol Buffers.
 pub use denokv_proto::datapath;

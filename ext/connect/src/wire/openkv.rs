@@ -74,6 +74,44 @@ pub struct DeleteRangeOutput {
     pub deleted: u64,
 }
 
+/// The request to commit several writes in their order. Each is atomic on its own.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Writes {
+    /// The writes.
+    #[prost(message, repeated, tag = "1")]
+    pub writes: Vec<NamedWrite>,
+}
+
+/// A write of [`Writes`].
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct NamedWrite {
+    /// The commit id of the write: 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// An encoded `AtomicWrite`.
+    #[prost(bytes = "vec", tag = "2")]
+    pub write: Vec<u8>,
+}
+
+/// The response to [`Writes`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WritesOutput {
+    /// The outcomes of the writes, in their order.
+    #[prost(message, repeated, tag = "1")]
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The outcome of a write of [`Writes`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Outcome {
+    /// What the response to a single write would be, if it did not fail.
+    #[prost(message, optional, tag = "1")]
+    pub output: Option<super::datapath::AtomicWriteOutput>,
+    /// What the header of an error would be, if the write failed: see [`error`](super::error).
+    #[prost(bytes = "vec", tag = "2")]
+    pub error: Vec<u8>,
+}
+
 /// The request to claim messages from the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 pub struct Dequeue {

@@ -13,6 +13,8 @@ pub const READ: &str = "openkv/read";
 pub const COUNT: &str = "openkv/count";
 /// Deletes the first entries of a range. Extension.
 pub const DELETE_RANGE: &str = "openkv/delete_range";
+/// Commits several writes in order. Extension.
+pub const WRITE: &str = "openkv/write";
 /// Claims messages from the queue: a stream of frames, one of which is a [`Batch`](super::openkv::Batch). The claims last until
 /// the stream closes, which the server does once all messages of the batch are finished. Extension.
 pub const DEQUEUE: &str = "openkv/dequeue";

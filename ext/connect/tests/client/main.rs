@@ -1,6 +1,7 @@
 //! Tests the client against scripted servers. Time is paused: it advances when all tasks are idle.
 #![cfg(feature = "client")]
 
+mod batches;
 mod calls;
 mod open;
 mod order;

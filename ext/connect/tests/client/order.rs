@@ -13,21 +13,34 @@ use crate::support::*;
 /// Servers that hold their responses to a call until the test releases them.
 struct Held {
     servers: Servers,
-    release: Arc<Mutex<Vec<mpsc::UnboundedSender<bytes::Bytes>>>>,
+    release: Release,
+}
+
+type Release = Arc<Mutex<Vec<mpsc::UnboundedSender<bytes::Bytes>>>>;
+
+/// Returns a script that holds the responses to calls whose path ends so.
+fn hold(held: &'static str) -> (Release, impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) {
+    let release = Release::default();
+    let senders = release.clone();
+    let script = move |call: &Call| {
+        call.path.ends_with(held).then(|| {
+            let (sender, parts) = mpsc::unbounded_channel();
+            senders.lock().push(sender);
+            Reply::Stream(parts)
+        })
+    };
+    (release, script)
 }
 
 impl Held {
-    fn new(held: &'static str) -> Self {
-        let release: Arc<Mutex<Vec<_>>> = Arc::default();
-        let senders = release.clone();
-        let servers = Servers::openkv(move |call| {
-            call.path.ends_with(held).then(|| {
-                let (sender, parts) = mpsc::unbounded_channel();
-                senders.lock().push(sender);
-                Reply::Stream(parts)
-            })
-        });
-        Self { servers, release }
+    fn openkv(held: &'static str) -> Self {
+        let (release, script) = hold(held);
+        Self { servers: Servers::openkv(script), release }
+    }
+
+    fn other(held: &'static str) -> Self {
+        let (release, script) = hold(held);
+        Self { servers: Servers::other(script), release }
     }
 
     /// Responds to the oldest held request.
@@ -48,7 +61,7 @@ async fn settle() {
 
 #[tokio::test(start_paused = true)]
 async fn writes_are_sent_one_after_the_other() {
-    let held = Held::new("/atomic_write");
+    let held = Held::other("/atomic_write");
     let database = held.servers.opened().await;
     let mut writes: Vec<_> = ["a", "b", "a"].into_iter().map(|key| database.write(set(key))).collect();
     for sent in 1..=3 {
@@ -61,7 +74,7 @@ async fn writes_are_sent_one_after_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn read_waits_for_earlier_writes_to_its_keys() {
-    let held = Held::new("/atomic_write");
+    let held = Held::openkv("/atomic_write");
     let database = held.servers.opened().await;
     let key = |name: &str| Key::from([name]);
     let write = database.write(set("a"));
@@ -85,7 +98,7 @@ async fn read_waits_for_earlier_writes_to_its_keys() {
 
 #[tokio::test(start_paused = true)]
 async fn write_waits_for_earlier_reads_of_its_keys() {
-    let held = Held::new("/snapshot_read");
+    let held = Held::openkv("/snapshot_read");
     let database = held.servers.opened().await;
     let read = database.get(&Key::from(["a"]));
     database.write(set("b")).await.unwrap().into_result().unwrap();
@@ -103,7 +116,7 @@ async fn write_waits_for_earlier_reads_of_its_keys() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_completes_pending_calls() {
-    let held = Held::new("/atomic_write");
+    let held = Held::other("/atomic_write");
     let database = held.servers.opened().await;
     let writes = ["a", "b"].map(|key| database.write(set(key)));
     let read = database.get(&Key::from(["b"]));

@@ -16,7 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use openkv_connect::client::{Connecting, Network, Options, Stream, connect};
 use openkv_connect::wire::metadata::{Endpoint, EndpointConsistency, Metadata};
-use openkv_connect::wire::{Message, datapath, frame, read, write};
+use openkv_connect::wire::openkv::{NamedWrite, Writes, WritesOutput};
+use openkv_connect::wire::{Message, datapath, frame, read, write, writes};
 use openkv_engine::{
     AtomicWrite, Clock, Commit, Database, Entry, Key, Mutation, ReadEntry, Result, Value, Versionstamp,
 };
@@ -283,6 +284,28 @@ pub fn done(version: u64) -> Reply {
     Reply::message(&write::encode_outcome(&write::WriteOutcome::Commit(commit)))
 }
 
+/// The outcome of a write that is committed.
+pub fn committed(version: u64) -> Result<write::WriteOutcome> {
+    Ok(write::WriteOutcome::Commit(Commit::Done(Versionstamp::from_version(version))))
+}
+
+/// The response to several writes.
+pub fn outcomes(results: impl IntoIterator<Item = Result<write::WriteOutcome>>) -> Reply {
+    Reply::message(&WritesOutput {
+        outcomes: results.into_iter().map(|result| writes::encode_result(&result)).collect(),
+    })
+}
+
+/// The writes of a request of several.
+pub fn writes_of(call: &Call) -> Vec<AtomicWrite> {
+    let decode = |named: NamedWrite| {
+        let id = writes::decode_id(&named.id).unwrap();
+        let message = datapath::AtomicWrite::decode(&named.write[..]).unwrap();
+        AtomicWrite { id: Some(id), ..write::decode(message).unwrap() }
+    };
+    Writes::decode(call.body.clone()).unwrap().writes.into_iter().map(decode).collect()
+}
+
 pub fn entry(key: &str, number: u64) -> Entry {
     let versionstamp = Versionstamp::from_version(number);
     Entry { key: Key::from([key]), value: Value::U64(number), versionstamp }
@@ -303,6 +326,10 @@ fn default_reply(call: &Call, has_extension: bool) -> Reply {
             found(message.ranges.iter().map(|_| None))
         }
         "/v3/atomic_write" => done(call.count as u64 + 1),
+        "/v3/openkv/write" if has_extension => {
+            let versions = (call.count as u64 + 1) * 1000..;
+            outcomes(writes_of(call).iter().zip(versions).map(|(_, version)| committed(version)))
+        }
         _ => Reply::status(404, "not found"),
     }
 }

@@ -42,7 +42,8 @@ async fn metrics_count_requests_and_outcomes() {
     }
     client.headers.insert("authorization", "Bearer none".parse().unwrap());
     client.call("snapshot_read", &wire::read::encode(&[])).await;
-    let _frames = Client::with(client.connection, READER).await.stream("watch", &wire::watch::encode(&[])).await;
+    let _frames =
+        Client::with(client.connection, READER).await.stream("watch", &wire::watch::encode(&[key("a")])).await;
     let text = operator.get("/metrics").await.text().to_owned();
     for line in [
         "openkv_commits_total 1",

@@ -2,11 +2,15 @@ use http::Method;
 use openkv_connect::wire::datapath::{
     AtomicWrite, AtomicWriteOutput, AtomicWriteStatus, Check, SnapshotReadOutput, SnapshotReadStatus,
 };
-use openkv_connect::wire::openkv::{Count, CountOutput, DeleteRange, DeleteRangeOutput};
+use openkv_connect::wire::openkv::{
+    Count, CountOutput, DeleteRange, DeleteRangeOutput, NamedWrite, Writes, WritesOutput,
+};
 use openkv_connect::wire::read::{ReadOutcome, Shape};
+use openkv_connect::wire::write::WriteOutcome;
 use openkv_connect::wire::{self, Message};
 use openkv_engine::{
-    AtomicWrite as Write, Mutation, MutationKind, Operand, Read, ReadEntry, SumBounds, Value, Versionstamp,
+    AtomicWrite as Write, Commit, CommitId, Error, Mutation, MutationKind, Operand, Read, ReadEntry, SumBounds, Value,
+    Versionstamp,
 };
 
 use crate::support::{Client, Connection, READER, Reply, WRITER, key, options, start};
@@ -153,12 +157,65 @@ async fn write_with_an_id_is_committed_once() {
 }
 
 #[tokio::test]
+async fn several_writes_have_outcomes_of_their_own() {
+    let running = start(options()).await;
+    let mut client = Client::open(&running, WRITER).await;
+    committed(&mut client, &set("text", Value::Bytes(vec![]))).await;
+    let sum = |name| Write::new().mutate(Mutation::sum(key(name), 1));
+    let checked = |name| set(name, Value::U64(5)).check(openkv_engine::Check::absent(key("text")));
+    let writes = [sum("n"), checked("never"), sum("text"), set("n", Value::U64(7)), sum("n")];
+    let named = (0..)
+        .zip(&writes)
+        .map(|(i, write)| wire::writes::encode(CommitId([i; 16]), wire::write::encode(write, 0).encode_to_vec()));
+    let request = Writes { writes: named.collect() };
+    // The second time, each is recognized, or refused again.
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let output: WritesOutput = client.call("openkv/write", &request).await.message();
+        let results = wire::writes::decode_results(&output, writes.len()).unwrap();
+        let [one, conflict, refused, two, three] = &results[..] else { panic!("{results:?}") };
+        assert!(
+            matches!(conflict, Ok(WriteOutcome::Commit(Commit::Conflict { failed })) if *failed == [0]),
+            "{conflict:?}"
+        );
+        assert!(matches!(refused, Err(Error::StoredNotU64 { .. })), "{refused:?}");
+        versions.push([one, two, three].map(|result| match result {
+            Ok(WriteOutcome::Commit(Commit::Done(versionstamp))) => *versionstamp,
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(versions[0], versions[1]);
+    assert!(versions[0].is_sorted());
+    assert_eq!(running.database.get(&key("n")).await.unwrap().unwrap().value, Value::U64(8));
+    assert_eq!(running.database.get(&key("never")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn malformed_one_of_several_writes_refuses_all() {
+    let running = start(options()).await;
+    let mut client = Client::open(&running, WRITER).await;
+    let good =
+        || NamedWrite { id: vec![1; 16], write: wire::write::encode(&set("a", Value::U64(1)), 0).encode_to_vec() };
+    let many = [0x0a, 0].repeat(4500);
+    let bad = [
+        NamedWrite { id: vec![1; 15], ..good() },
+        NamedWrite { write: vec![0xff], ..good() },
+        NamedWrite { write: many, ..good() },
+    ];
+    for bad in bad {
+        let reply = client.call("openkv/write", &Writes { writes: vec![good(), bad] }).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+    }
+    assert_eq!(running.database.get(&key("a")).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn read_only_token_writes_nothing() {
     let running = start(options()).await;
     let mut client = Client::open(&running, READER).await;
     let output: AtomicWriteOutput = write(&mut client, &set("a", Value::U64(1))).await.message();
     assert_eq!(output.status, AtomicWriteStatus::AwWriteDisabled as i32);
-    for call in ["openkv/delete_range", "openkv/dequeue", "openkv/start", "openkv/finish"] {
+    for call in ["openkv/write", "openkv/delete_range", "openkv/dequeue", "openkv/start", "openkv/finish"] {
         let reply = client.call(call, &AtomicWrite::default()).await;
         assert_eq!((reply.status.as_u16(), reply.header("x-openkv-error")), (403, Some("read_only")), "{call}");
     }

@@ -1,9 +1,11 @@
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use openkv_connect::server::{Access, Served, Server, StartError, Token};
 use openkv_connect::wire::datapath::SnapshotRead;
 use openkv_connect::wire::metadata::Metadata;
+use openkv_engine::sqlite::{self, Location};
 use tokio::net::TcpListener;
 
 use crate::support::{
@@ -180,4 +182,21 @@ async fn invalid_configurations_are_rejected() {
     assert!(matches!(start_error(&["a"], vec![Token::new("empty", "")]).await, StartError::EmptyToken(_)));
     let token = Token::new("reader", READER).databases(["b"]);
     assert!(matches!(start_error(&["a"], vec![token]).await, StartError::UnknownDatabase { .. }));
+}
+
+#[tokio::test]
+async fn copies_of_a_database_are_not_served_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = ["one.sqlite3", "two.sqlite3"].map(|name| directory.path().join(name));
+    let open = |path| sqlite::open(Location::file(path), sqlite::Options::default()).unwrap();
+    let database = open(&paths[0]);
+    database.id().await.unwrap();
+    database.close();
+    sqlite::wait_closed(Duration::from_secs(60));
+    std::fs::copy(&paths[0], &paths[1]).unwrap();
+    let databases = ["one", "two"].into_iter().zip(&paths).map(|(name, path)| Served::new(name, open(path))).collect();
+    let refused = Server::new(databases, options()).await.unwrap_err();
+    let StartError::DuplicateId { name, other } = &refused else { panic!("{refused}") };
+    assert_eq!((&**name, &**other), ("two", "one"));
+    assert!(refused.to_string().contains("one is a copy of the other"));
 }

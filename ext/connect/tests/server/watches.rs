@@ -29,6 +29,14 @@ async fn watch_sends_all_keys_at_first_and_after_each_change() {
 }
 
 #[tokio::test]
+async fn watch_without_keys_is_rejected() {
+    let running = start(options()).await;
+    let mut client = Client::open(&running, READER).await;
+    let reply = client.call("watch", &wire::watch::encode(&[])).await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (400, "a watch needs at least one key"));
+}
+
+#[tokio::test]
 async fn idle_watch_sends_pings() {
     let mut options = options();
     options.ping_interval = Duration::from_millis(1);

@@ -1,12 +1,15 @@
 //! The configuration file of `openkv db serve`: JSON, which editors and all languages support.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use deno_core::serde_json;
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// The contents of the file. Paths are relative to its directory.
 #[derive(Debug, Default, Deserialize)]
@@ -15,8 +18,9 @@ pub(super) struct Config {
     /// The address to listen on.
     pub addr: Option<String>,
     /// The locations of the databases by name.
+    #[serde(deserialize_with = "unique_names")]
     pub databases: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique_names")]
     pub tokens: BTreeMap<String, Token>,
     pub tls: Option<Tls>,
     /// The address to serve metrics and health checks on.
@@ -104,6 +108,34 @@ impl Config {
     }
 }
 
+/// Deserializes an object whose names must be unique: all but the last entry of a name would be ignored.
+fn unique_names<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Names<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut names = BTreeMap::new();
+            while let Some(name) = entries.next_key::<String>()? {
+                if names.contains_key(&name) {
+                    return Err(A::Error::custom(format_args!("duplicate name {name:?}")));
+                }
+                names.insert(name, entries.next_value()?);
+            }
+            Ok(names)
+        }
+    }
+
+    deserializer.deserialize_map(Names(PhantomData))
+}
+
 /// Checks the name of a database, which is part of its URL.
 fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
@@ -151,6 +183,8 @@ mod tests {
             ("{\n  \"databases\": {},\n  \"addres\": \"\"\n}", "unknown field `addres`, expected one of"),
             ("{\n  \"databases\": 1\n}", "at line 2 column"),
             ("{\n  \"databases\": {}\n}", "no databases are configured"),
+            ("{ \"databases\": {\n\"a\": \"1.sqlite3\",\n\"a\": \"2.sqlite3\" } }", "duplicate name \"a\" at line 3"),
+            (r#"{ "databases": { "a": ":memory:" }, "tokens": { "web": {}, "web": {} } }"#, "duplicate name \"web\""),
             ("{ \"databases\": { \"a/b\": \":memory:\" } }", "invalid database name \"a/b\": use letters"),
             (
                 r#"{ "databases": { "a": ":memory:" }, "tokens": { "web": { "databases": ["b"] } } }"#,
