@@ -43,7 +43,7 @@ const FAKE: &[Lack] = &[Lack {
 /// The additional tests that KV Connect cannot pass.
 const CONNECT: &[Lack] = &[Lack {
     script: "watch",
-    test: "raw gives an item for each write of a watched key",
+    test: "raw emits an item for each write of a watched key",
     reason: "the protocol sends the states of keys, not writes",
 }];
 

@@ -185,19 +185,19 @@ const DENO: Client = Client {
         },
         Failure {
             script: "watch",
-            text: "raw gives an item for each write of a watched key, whether it changes it or not",
+            text: "raw emits an item for each write of a watched key, even without a change",
             reason: "the protocol reports changed keys, and deleting a missing key changes none",
         },
     ],
     skipped: &[
         Skipped {
             script: "blobs",
-            tests: &["comes back from a queue"],
+            tests: &["is restored from a queue"],
             reason: "it waits for a message that Deno cannot enqueue",
         },
         Skipped {
             script: "entries",
-            tests: &["writes that were not awaited are written in their order"],
+            tests: &["writes that are not awaited are committed in order"],
             reason: "Deno sends calls concurrently, so that they may overtake each other",
         },
         Skipped {
@@ -241,15 +241,15 @@ const NODE: Client = Client {
             reason: "the KvU64 of @deno/kv does not print its number",
         },
         Failure { script: "entries", text: "after '.close' is called", reason: "@deno/kv rejects a second close" },
-        Failure { script: "expiry", text: "an expiry may be too far", reason: "@deno/kv does not check it" },
+        Failure { script: "expiry", text: "an expiry has a maximum", reason: "@deno/kv does not check it" },
         Failure {
             script: "limits",
-            text: "refuses an empty key",
+            text: "rejects an empty key",
             reason: "@deno/kv rejects it earlier, or not at all",
         },
         Failure {
             script: "limits",
-            text: "takes keys of ",
+            text: "accepts keys of ",
             reason: "@deno/kv reads a range that ends with a shorter key",
         },
         Failure { script: "keys", text: "", reason: "@deno/kv checks keys itself, and treats -0 as 0" },
@@ -258,7 +258,7 @@ const NODE: Client = Client {
     skipped: &[
         Skipped {
             script: "entries",
-            tests: &["writes that were not awaited are written in their order"],
+            tests: &["writes that are not awaited are committed in order"],
             reason: "each call uses its own connection, so that calls may overtake each other",
         },
         Skipped {
@@ -270,19 +270,19 @@ const NODE: Client = Client {
             script: "watch",
             tests: &[
                 "a change of one key",
-                "what changes no watched key",
-                "raw gives an item",
+                "commits that change no watched key",
+                "raw emits an item",
                 "several keys changed",
                 "a slow reader",
-                "a write of a failed commit",
-                "cancel ends",
+                "a failed commit emits no item",
+                "cancel closes",
                 "closing the database",
-                "the end of a block",
+                "disposing the database",
                 "a loop ",
                 "two watchers",
                 "the keys are copied",
                 "may be watched",
-                "wrong keys and closed databases",
+                "invalid keys and closed databases",
             ],
             reason: "@deno/kv yields no first item if no key has a value, or never closes a stream",
         },
