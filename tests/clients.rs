@@ -274,7 +274,7 @@ const NODE: Client = Client {
                 "raw emits an item",
                 "several keys changed",
                 "a slow reader",
-                "a failed commit",
+                "a failed commit emits no item",
                 "cancel closes",
                 "closing the database",
                 "disposing the database",
