@@ -100,7 +100,7 @@ const RUN: Table<'static> = &[
     ("--unstable-unsafe-proto", Honoured),
     ("--unstable-vsock", Accepted),
     ("--unstable-webgpu", Refused),
-    ("--unstable-worker-options", Refused),
+    ("--unstable-worker-options", Accepted),
     ("--v8-flags=--no-opt", Honoured),
     ("--vendor", Refused),
 ];

@@ -57,6 +57,8 @@ pub(crate) struct FetcherOptions {
     pub blobs: Arc<dyn BlobStoreTrait>,
     /// What the script may do.
     pub permissions: PermissionsContainer,
+    /// In a worker, the permissions of its parent: by these, its program is loaded.
+    pub parent_permissions: Option<PermissionsContainer>,
     /// Whether nothing is told about downloads.
     pub quiet: bool,
     /// As whom downloads are asked for.
@@ -69,6 +71,8 @@ pub(super) struct Fetcher {
     files: Rc<FileFetcher<Blobs, RealSys, ModuleClient>>,
     main: Rc<MainModule>,
     permissions: PermissionsContainer,
+    /// In a worker, those of its parent.
+    parent_permissions: Option<PermissionsContainer>,
     /// What this run has fetched already. Whatever the flags say, it is taken from the cache from then on.
     fetched: Rc<RefCell<HashSet<Url>>>,
 }
@@ -111,6 +115,7 @@ impl Fetcher {
             files: Rc::new(files),
             main: Rc::new(options.main),
             permissions: options.permissions,
+            parent_permissions: options.parent_permissions,
             fetched: Rc::default(),
         }
     }
@@ -142,7 +147,7 @@ impl Fetcher {
     ) -> Result<File, JsErrorBox> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            self.permissions.check_specifier(&url, kind).map_err(JsErrorBox::from_err)?;
+            self.check(&url, kind).map_err(JsErrorBox::from_err)?;
             let checksum = checksum(&url);
             let checksum = checksum.as_ref().map(LoaderChecksum::as_str);
             match self.fetch_once(&url, None, checksum).await.map_err(FetchNoFollowError::into_kind) {
@@ -155,6 +160,16 @@ impl Fetcher {
             }
         }
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
+    }
+
+    /// Checks that a module may be loaded. A worker's program is what its parent may import while it runs.
+    fn check(&self, url: &Url, kind: CheckSpecifierKind) -> Result<(), PermissionCheckError> {
+        match &self.parent_permissions {
+            Some(parent) if kind == CheckSpecifierKind::Static => {
+                parent.check_specifier(url, CheckSpecifierKind::Dynamic)
+            }
+            _ => self.permissions.check_specifier(url, kind),
+        }
     }
 
     /// Fetches a file, or what it is redirected to, from the network once a run, unless `cache` says otherwise.
@@ -188,7 +203,7 @@ impl Fetcher {
         // What a module imports with a constant specifier is part of the program. What it finds while it runs, it must be
         // allowed to read.
         let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
-        self.permissions.check_specifier(&url, kind).map_err(other)?;
+        self.check(&url, kind).map_err(other)?;
         let cache = match options.cache_setting {
             GraphCacheSetting::Use => None,
             GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),

@@ -19,7 +19,7 @@ pub use entries::TestEntry;
 pub use error::Error;
 
 /// A configuration file, read and checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Project {
     /// Where it lies. Its scripts share the default database.
     pub url: Url,
@@ -33,7 +33,7 @@ pub struct Project {
 }
 
 /// What a configuration file says about modules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     /// What modules are transpiled with.
     pub compiler_options: CompilerOptions,
