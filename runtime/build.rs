@@ -11,6 +11,8 @@ use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
 use deno_core::{Extension, ExtensionFileSource};
 use openkv_js::transpile::transpile_extension;
 
+// The runtime uses more of it: here, only the names of the ops matter.
+#[allow(dead_code, unused_imports)]
 #[path = "src/extensions/mod.rs"]
 mod extensions;
 mod startup;

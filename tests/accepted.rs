@@ -100,7 +100,7 @@ const RUN: Table<'static> = &[
     ("--unstable-unsafe-proto", Supported),
     ("--unstable-vsock", Ignored),
     ("--unstable-webgpu", Rejected),
-    ("--unstable-worker-options", Rejected),
+    ("--unstable-worker-options", Supported),
     ("--v8-flags=--no-opt", Supported),
     ("--vendor", Supported),
 ];

@@ -38,3 +38,4 @@ mod support;
 mod terminal;
 mod testing;
 mod torture;
+mod workers;

@@ -179,10 +179,10 @@ core.defineGlobalProperties(deno, {
 });
 
 /** Adds the properties that depend on the process. Called once, after the snapshot has been restored. */
-export function completeDeno({ args, mainModule, noColor, pid, testing, version }: Options) {
+export function completeDeno({ args, mainModule, noColor, pid, testing, version, worker }: Options) {
   ObjectAssign(deno, {
     args,
-    mainModule,
+    ...(worker === undefined ? { mainModule } : {}),
     noColor,
     pid,
     test: testing ? startTesting() : inertTest,

@@ -2,6 +2,7 @@ import { core, internals, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
 import { alert, confirm, prompt } from "ext:openkv_runtime/prompts.ts";
+import { Worker } from "ext:openkv_runtime/worker.ts";
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
 
@@ -87,6 +88,7 @@ export const globalScope = {
   SubtleCrypto: propNonEnumerable(crypto.SubtleCrypto),
   URL: propNonEnumerable(url.URL),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
+  Worker: propNonEnumerable(Worker),
   alert: propWritable(alert),
   close: propWritable(close),
   closed: propGetterOnly(() => closing),

@@ -7,6 +7,7 @@ import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/globa
 import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
+import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 
 const {
   ErrorPrototype,
@@ -38,6 +39,8 @@ export interface Options {
   /** Whether to keep `Object.prototype.__proto__`. */
   unsafeProto: boolean;
   version: { deno: string; v8: string; typescript: string };
+  /** The name of the worker, unless the isolate is that of a main thread. */
+  worker?: string;
 }
 
 // As in Deno: it is not in any standard.
@@ -76,13 +79,8 @@ function bootstrap(options: Options) {
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;
   core.setBuildInfo(options.target);
-  core.defineGlobalProperties(globalThis, locationScope(options.location));
-  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
-  event.defineEventHandler(globalThis, "error");
-  event.defineEventHandler(globalThis, "load");
-  event.defineEventHandler(globalThis, "beforeunload");
-  event.defineEventHandler(globalThis, "unload");
-  event.defineEventHandler(globalThis, "unhandledrejection");
+  if (options.worker === undefined) startWindow(options.location);
+  else startWorkerScope(options.worker, options.mainModule);
   internals.log = (level: string, ...args: unknown[]) => log(options, level, args);
   core.setWasmStreamingCallback(streamWasm);
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
@@ -90,6 +88,17 @@ function bootstrap(options: Options) {
   setNavigatorInfo(options.navigator);
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
+}
+
+/** Makes the global scope that of a main thread. */
+function startWindow(location: string | undefined) {
+  core.defineGlobalProperties(globalThis, locationScope(location));
+  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
+  event.defineEventHandler(globalThis, "error");
+  event.defineEventHandler(globalThis, "load");
+  event.defineEventHandler(globalThis, "beforeunload");
+  event.defineEventHandler(globalThis, "unload");
+  event.defineEventHandler(globalThis, "unhandledrejection");
 }
 
 /** Prints a log message of an extension. */
@@ -116,6 +125,8 @@ globalThis.bootstrap = {
   /** Returns whether the process may exit, unless a listener has prevented it. */
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+  /** Starts to receive the messages of the parent of a worker. */
+  receiveFromParent,
   startRepl,
   testing: runner,
 };

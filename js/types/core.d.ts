@@ -88,6 +88,7 @@ export const primordials: {
   readonly SymbolAsyncIterator: typeof Symbol.asyncIterator;
   readonly SymbolDispose: typeof Symbol.dispose;
   readonly SymbolFor: typeof Symbol.for;
+  readonly SymbolIterator: typeof Symbol.iterator;
   readonly SymbolToStringTag: typeof Symbol.toStringTag;
 
   ArrayIsArray(value: unknown): value is unknown[];

@@ -1,5 +1,8 @@
+mod worker;
+
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
@@ -10,17 +13,18 @@ use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
-use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::worker::Workers;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
+use worker::{Identity, Process};
 
 /// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -37,6 +41,8 @@ pub const TYPESCRIPT_VERSION: &str = "6.0.3";
 /// The release of V8 that runs scripts.
 pub const V8_VERSION: &str = v8::VERSION_STRING;
 
+/// The time that a runtime waits for the threads of its workers, which may be blocked by the system.
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that a runtime waits to close databases that another process has locked.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,6 +52,7 @@ pub(crate) fn close_databases() {
 }
 
 /// The options of a [`Runtime`].
+#[derive(Clone)]
 pub struct Options {
     /// The module to run.
     pub main_module: Url,
@@ -91,6 +98,7 @@ struct Hooks {
     dispatch_load: v8::Global<v8::Function>,
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
+    receive_from_parent: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
     /// The test runner. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
@@ -114,6 +122,8 @@ struct Bootstrap {
     testing: bool,
     unsafe_proto: bool,
     version: Version,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -138,8 +148,15 @@ impl Runtime {
     /// # Errors
     /// The snapshot cannot be restored.
     pub fn new(options: Options) -> Result<Self, CoreError> {
+        Self::create(options, Process::default(), None)
+    }
+
+    /// Creates the isolate of a main thread, or of a worker.
+    fn create(options: Options, process: Process, worker: Option<Identity>) -> Result<Self, CoreError> {
+        let spawner = worker::spawner(&options, &process);
         let user_agent = format!("Deno/{DENO_VERSION}");
-        let blobs = BlobStore::default_arc();
+        let is_main = worker.is_none();
+        let (worker, parent_permissions) = worker.map(|worker| (worker.name, worker.parent_permissions)).unzip();
         let loader = GraphLoader::new(LoaderOptions {
             main: MainModule {
                 url: options.main_module.clone(),
@@ -150,8 +167,9 @@ impl Runtime {
             project: options.project,
             unstable: options.unstable,
             certificates: options.certificates.clone(),
-            blobs: blobs.clone(),
+            blobs: process.blobs.clone(),
             permissions: options.permissions.clone(),
+            parent_permissions,
             quiet: options.quiet,
             user_agent: user_agent.clone(),
         })?;
@@ -163,21 +181,21 @@ impl Runtime {
             residual_lazy_js_sources: LAZY.0,
             residual_lazy_esm_sources: LAZY.1,
             // Required by structuredClone for transfers.
-            shared_array_buffer_store: Some(Default::default()),
-            compiled_wasm_module_store: Some(Default::default()),
+            shared_array_buffer_store: Some(process.array_buffers),
+            compiled_wasm_module_store: Some(process.wasm_modules),
             // The ops are in the snapshot. Their fast variants are created when the first lazy script is loaded.
             skip_op_registration: true,
-            is_main: true,
+            is_main,
             ..RuntimeOptions::default()
         })?;
 
         let exit_code = ExitCode::default();
-        let testing = options.output.is_some();
+        let testing = is_main && options.output.is_some();
         let stdio = match options.output {
             Some(output) => output.stdio().map_err(JsErrorBox::from_err)?,
             None => Stdio::default(),
         };
-        let broadcast = InMemoryBroadcastChannel::default();
+        let location = if is_main { options.location } else { Some(options.main_module.clone()) };
         let fetch = deno_fetch::Options {
             user_agent: user_agent.clone(),
             root_cert_store_provider: Some(options.certificates.store()),
@@ -188,8 +206,8 @@ impl Runtime {
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
-            // As in Deno, the main thread parses transforms of CSS.
-            deno_web::deno_web::args(blobs, options.location.clone(), true, broadcast),
+            // As in Deno, the main thread alone parses transforms of CSS.
+            deno_web::deno_web::args(process.blobs, location.clone(), is_main, process.broadcast),
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
@@ -204,18 +222,24 @@ impl Runtime {
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
+            extensions::worker::openkv_worker::args(),
             extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
-        at_exit.push(Box::new(close_databases));
+        let exiting = process.exiting;
+        at_exit.push(Box::new(move || {
+            exiting.store(true, Ordering::Relaxed);
+            close_databases();
+        }));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
+        js.op_state().borrow_mut().put(spawner);
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
-            location: options.location.map(Into::into),
+            location: location.map(Into::into),
             main_module: options.main_module.to_string(),
             navigator: Navigator {
                 hardware_concurrency: std::thread::available_parallelism().map_or(1, Into::into),
@@ -231,6 +255,7 @@ impl Runtime {
             testing,
             unsafe_proto: options.unstable.unsafe_proto,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
+            worker,
         };
         let hooks = start(&mut js, bootstrap)?;
         Ok(Self { js, main_module: options.main_module, exit_code, loader, hooks })
@@ -331,9 +356,13 @@ impl Runtime {
     }
 }
 
-/// Closes the databases of the script, however it terminated.
+/// Terminates the workers of the script and closes its databases, however it terminated.
 impl Drop for Runtime {
     fn drop(&mut self) {
+        let workers: Option<Workers> = self.js.op_state().borrow_mut().try_take();
+        if let Some(workers) = workers {
+            workers.end(WORKERS_TIMEOUT);
+        }
         openkv_ext::close_databases(&mut self.js.op_state().borrow_mut());
         openkv_engine::sqlite::wait_closed(CLOSING_TIMEOUT);
     }
@@ -354,19 +383,27 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
     let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
-    let [start, dispatch_load, dispatch_before_unload, dispatch_unload, start_repl] =
-        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload", "startRepl"].map(|name| {
-            let function = property::<v8::Function>(scope, bootstrap, name);
-            v8::Global::new(scope, function)
-        });
     let testing = property::<v8::Object>(scope, bootstrap, "testing");
     let testing = v8::Global::new(scope, testing);
+    let mut function = |name| {
+        let function = property::<v8::Function>(scope, bootstrap, name);
+        v8::Global::new(scope, function)
+    };
+    let start = function("start");
+    let hooks = Hooks {
+        dispatch_load: function("dispatchLoad"),
+        dispatch_before_unload: function("dispatchBeforeUnload"),
+        dispatch_unload: function("dispatchUnload"),
+        receive_from_parent: function("receiveFromParent"),
+        start_repl: function("startRepl"),
+        testing,
+    };
     let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
     let start = v8::Local::new(scope, start);
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, testing }),
+        None => Ok(hooks),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }

@@ -44,7 +44,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("unsafe-proto", OnRequest),
     ("vsock", Always),
     ("webgpu", Refused("OpenKV has no WebGPU")),
-    ("worker-options", Refused("OpenKV has no workers")),
+    ("worker-options", Always),
 ];
 
 /// Returns the support for a feature, or `None` if Deno does not have it either.

@@ -7,6 +7,7 @@ mod http;
 mod permissions;
 pub(crate) mod terminal;
 pub(crate) mod testing;
+pub(crate) mod worker;
 
 use deno_core::{Extension, op2};
 
@@ -62,6 +63,7 @@ pub(crate) fn extensions() -> Vec<Extension> {
         env::replace_ops(deno_os::deno_os::lazy_init()),
         deno_process::deno_process::lazy_init(),
         openkv_ext::openkv::lazy_init(),
+        worker::openkv_worker::lazy_init(),
         openkv_runtime::lazy_init(),
     ]
 }
