@@ -10,6 +10,8 @@ mod closing;
 mod conformance;
 mod corruption;
 mod db;
+#[cfg(feature = "connect")]
+mod db_serve;
 mod documents;
 mod engine_only;
 #[cfg(unix)]
@@ -30,8 +32,6 @@ mod remote;
 mod repl;
 mod resolution;
 mod rust_values;
-#[cfg(feature = "connect")]
-mod serve;
 mod stdio;
 mod support;
 #[cfg(unix)]
