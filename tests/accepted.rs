@@ -108,9 +108,8 @@ const RUN: Table<'static> = &[
 const WATCHED: Table<'static> = &[
     ("--allow-scripts", Ignored),
     ("--ext=ts", Supported),
-    ("--no-clear-screen", Ignored),
-    ("--watch", Rejected),
-    ("--watch-exclude=none", Rejected),
+    ("--no-clear-screen", Supported),
+    ("--watch-exclude=none", Supported),
 ];
 
 const RUN_ONLY: Table<'static> = &[("--hmr", Rejected), ("--no-code-cache", Ignored), ("--use-env-proxy", Ignored)];

@@ -189,8 +189,7 @@ fn unsupported_flags_are_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log('runs');");
     for (command, flag) in [
-        ("run", "--watch"),
-        ("run", "--watch=directory"),
+        ("run", "--hmr"),
         ("run", "--inspect"),
         ("run", "--inspect-brk=127.0.0.1:9229"),
         ("run", "--coverage=directory"),
@@ -198,7 +197,6 @@ fn unsupported_flags_are_rejected() {
         ("run", "--vendor"),
         ("run", "-P"),
         ("eval", "--inspect-wait"),
-        ("test", "--watch"),
         ("test", "--doc"),
         ("test", "-u"),
         ("test", "--shard=1/2"),

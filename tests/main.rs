@@ -29,3 +29,4 @@ mod support;
 mod terminal;
 mod testing;
 mod torture;
+mod watch;

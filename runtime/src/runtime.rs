@@ -1,5 +1,8 @@
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
@@ -8,7 +11,7 @@ use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_io::Stdio;
-use deno_os::{ExitCode, OpExitCallbacks};
+use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_js::transpile::{Decorators, MediaType};
@@ -21,6 +24,7 @@ use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
+use crate::watch::WatchedFiles;
 
 /// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -75,6 +79,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The output of a module that is run for its tests. See [`TestRun`](crate::testing::TestRun).
     pub output: Option<Output>,
+    /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
+    pub watched: Option<WatchedFiles>,
 }
 
 /// An isolate with a script.
@@ -155,6 +161,7 @@ impl Runtime {
                 permissions: options.permissions.clone(),
                 quiet: options.quiet,
                 user_agent: user_agent.clone(),
+                watched: options.watched.clone(),
             },
         );
         let mut js = JsRuntime::try_new(RuntimeOptions {
@@ -213,6 +220,11 @@ impl Runtime {
         at_exit.push(Box::new(close_databases));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
+        if let Some(watched) = options.watched {
+            let isolate = js.v8_isolate().thread_safe_handle();
+            js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
+            watched.attach(isolate);
+        }
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
@@ -243,6 +255,18 @@ impl Runtime {
     /// # Errors
     /// The module could not be loaded, or the script has thrown an uncaught exception.
     pub async fn run(&mut self) -> Result<i32, CoreError> {
+        let state = self.js.op_state();
+        let exit_code = self.exit_code.clone();
+        let mut run = pin!(self.run_to_end());
+        // While files are watched, `Deno.exit` terminates the execution, which some callbacks do not report.
+        poll_fn(|context| {
+            let polled = run.as_mut().poll(context);
+            if state.borrow().has::<WatcherExited>() { Poll::Ready(Ok(exit_code.get())) } else { polled }
+        })
+        .await
+    }
+
+    async fn run_to_end(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
         self.evaluate(module).await?;
         loop {
@@ -252,6 +276,12 @@ impl Runtime {
             }
         }
         self.end()
+    }
+
+    /// Dispatches `unload` to a script that is stopped before its end. Its errors are ignored, as it is to be replaced.
+    pub fn stop(&mut self) {
+        self.js.v8_isolate().cancel_terminate_execution();
+        let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
     /// Loads the main module and its imports without running them.

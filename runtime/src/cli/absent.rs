@@ -60,7 +60,7 @@ pub(super) fn error(name: &str, openkv: &Command) -> Option<clap::Error> {
             "coverage" => "coverage is not collected".into(),
             "serve" => "call Deno.serve in a script, and run it with `openkv run`".into(),
             "vendor" => "Deno 2 removed it, and remote modules are stored in the cache only".into(),
-            "watch" => "files are not watched: run the script with `openkv run`".into(),
+            "watch" => "run the script with `openkv run --watch`".into(),
             _ => format!("run `deno {name}`"),
         };
         let message = format!(

@@ -32,15 +32,15 @@ pub(crate) struct RuntimeFlags {
 
 /// Flags of Deno that have no effect, because OpenKV lacks what they configure: npm packages, type checking, a code cache, a
 /// log.
-const ACCEPTED: [&str; 7] =
-    ["allow-scripts", "no-check", "no-clear-screen", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+const ACCEPTED: [&str; 6] =
+    ["allow-scripts", "no-check", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
 
 /// Flags of Deno that would change the behaviour or the output, but are not supported.
-const UNSUPPORTED: [(&str, Option<char>, &str); 15] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 13] = [
     ("check", None, "types are not checked: run `deno check`"),
     ("conditions", None, "npm packages are not loaded"),
     ("coverage", None, "coverage is not collected"),
-    ("hmr", None, "files are not watched"),
+    ("hmr", None, "modules are not replaced while a script runs: restart it with --watch"),
     ("inspect", None, "OpenKV has no debugger"),
     ("inspect-brk", None, "OpenKV has no debugger"),
     ("inspect-publish-uid", None, "OpenKV has no debugger"),
@@ -50,8 +50,6 @@ const UNSUPPORTED: [(&str, Option<char>, &str); 15] = [
     ("preload", None, "import the file in the script"),
     ("require", None, "CommonJS modules are not loaded"),
     ("vendor", None, "remote modules are stored in the cache only"),
-    ("watch", None, "files are not watched"),
-    ("watch-exclude", None, "files are not watched"),
 ];
 
 /// Declares the flags.

@@ -88,6 +88,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,
+        watched: None,
     })
 }
 

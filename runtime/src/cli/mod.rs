@@ -15,6 +15,7 @@ mod run;
 mod test;
 mod types;
 mod warnings;
+mod watch;
 
 use clap::ArgMatches;
 use clap_complete::Shell;

@@ -27,6 +27,7 @@ use super::http_client::ModuleClient;
 use super::{ModuleOptions, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::watch::WatchedFiles;
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -61,6 +62,8 @@ pub(crate) struct FetcherOptions {
     pub quiet: bool,
     /// As whom downloads are asked for.
     pub user_agent: String,
+    /// Receives the local files of the graph.
+    pub watched: Option<WatchedFiles>,
 }
 
 /// Fetches what the permissions allow.

@@ -29,6 +29,7 @@ use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
 use super::{Config, Lock, ModuleOptions};
 use crate::environment::Environment;
+use crate::watch::WatchedFiles;
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -36,6 +37,7 @@ pub(crate) struct GraphLoader(Rc<State>);
 
 struct State {
     fetcher: Fetcher,
+    watched: Option<WatchedFiles>,
     resolver: RefCell<Rc<ModuleResolver>>,
     graph: RefCell<Rc<ModuleGraph>>,
     /// What the program, as it was before the first module ran, imports as text or bytes with constant specifiers.
@@ -87,6 +89,7 @@ struct Loaded {
 impl GraphLoader {
     /// A loader whose first work is that of its first module: it reads nothing yet.
     pub fn new(modules: ModuleOptions, project: Option<Project>, options: FetcherOptions) -> Self {
+        let watched = options.watched.clone();
         let fetcher = Fetcher::new(options, &modules);
         let Settings { compiler_options, import_map, lockfile, frozen, dependencies } =
             project.map(|project| project.settings).unwrap_or_default();
@@ -109,6 +112,7 @@ impl GraphLoader {
         let import_map = import_map.filter(|_| builder.import_map.is_none());
         Self(Rc::new(State {
             fetcher,
+            watched,
             resolver: RefCell::new(Rc::new(ModuleResolver { import_map, compiler_options })),
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
             assets: OnceCell::new(),
@@ -146,6 +150,11 @@ impl GraphLoader {
                 }
                 graph.reload(stale, &state.fetcher, builder.options(is_dynamic, &analyzer, &resolver)).await;
             }
+        }
+        if let Some(watched) = &state.watched {
+            // Modules with errors are watched, too: they may be corrected.
+            let files = graph.specifiers().filter_map(|(url, _)| url.to_file_path().ok());
+            files.for_each(|file| watched.add(&file));
         }
         graph.walk(std::iter::once(&root), WALK).validate().map_err(|error| describe(&error))?;
         if let Some(locked) = &mut builder.locked {
