@@ -6,6 +6,7 @@ import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
 import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
+import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 
 const {
@@ -117,5 +118,6 @@ globalThis.bootstrap = {
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
   startRepl,
+  startServer,
   testing: runner,
 };

@@ -51,6 +51,12 @@ pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
     openkv_ext::Options::resolve(target).permissions(openkv_ext::permissions::deno)
 }
 
+/// Returns the directory of the default database and of `localStorage`, or `None` if the system has no directory for caches.
+pub fn storage_directory(storage_key: &StorageKey) -> Option<PathBuf> {
+    let file = file_of_key(&cache_directory().ok()?.join("location_data"), &storage_key.0);
+    file.parent().map(Into::into)
+}
+
 /// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires. Remote databases are rejected
 /// elsewhere.
 fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsErrorBox> {

@@ -1,4 +1,5 @@
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_cron::local::LocalCronHandler;
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_io::Stdio;
@@ -19,6 +21,7 @@ use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::storage::Storages;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
@@ -71,6 +74,8 @@ pub struct Options {
     pub location: Option<Url>,
     /// How databases are located and opened, for example [`kv_options`](crate::kv_options).
     pub kv: openkv_ext::Options,
+    /// The directory of `localStorage`, for example [`storage_directory`](crate::storage_directory). Without one, there is none.
+    pub storage: Option<PathBuf>,
     /// The certificates that TLS connections trust.
     pub certificates: Certificates,
     /// The unstable features of Deno that are enabled.
@@ -79,14 +84,26 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The output of a module that is run for its tests. See [`TestRun`](crate::testing::TestRun).
     pub output: Option<Output>,
+    /// The address at which the default export of the main module is served, if it is.
+    pub serve: Option<ServeAddress>,
     /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
     pub watched: Option<WatchedFiles>,
+}
+
+/// The address of a server.
+#[derive(Clone, Debug)]
+pub struct ServeAddress {
+    /// The host or IP address.
+    pub host: String,
+    /// The port, or 0 for any that is free.
+    pub port: u16,
 }
 
 /// An isolate with a script.
 pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
+    serve: Option<ServeAddress>,
     exit_code: ExitCode,
     decorators: Decorators,
     hooks: Hooks,
@@ -98,6 +115,7 @@ struct Hooks {
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
+    start_server: v8::Global<v8::Function>,
     /// The test runner. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
@@ -202,6 +220,7 @@ impl Runtime {
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
+            deno_cron::deno_cron::args(Box::new(LocalCronHandler::new())),
             deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
             deno_tls::deno_tls::args(),
             deno_http::deno_http::args(deno_http::Options {
@@ -213,7 +232,7 @@ impl Runtime {
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
-            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone(), Storages::from(options.storage)),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
@@ -247,7 +266,7 @@ impl Runtime {
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, decorators, hooks })
+        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, decorators, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -269,6 +288,9 @@ impl Runtime {
     async fn run_to_end(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
         self.evaluate(module).await?;
+        if let Some(address) = self.serve.take() {
+            self.start_server(module, &address)?;
+        }
         loop {
             self.js.run_event_loop(PollEventLoopOptions::default()).await?;
             if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
@@ -348,13 +370,36 @@ impl Runtime {
         &mut self.js
     }
 
-    /// Calls a hook. Returns whether it returned true.
+    /// Serves the default export of a module.
+    fn start_server(&mut self, module: ModuleId, address: &ServeAddress) -> Result<(), CoreError> {
+        let exports = self.js.get_module_namespace(module)?;
+        let args = {
+            deno_core::scope!(scope, &mut self.js);
+            let exports = v8::Local::new(scope, exports);
+            let host = serde_v8::to_v8(scope, &address.host).expect("a host is a string");
+            let port = v8::Integer::new_from_unsigned(scope, address.port.into());
+            [exports.into(), host, port.into()].map(|value: v8::Local<v8::Value>| v8::Global::new(scope, value))
+        };
+        self.call(|hooks| &hooks.start_server, &args).map(drop)
+    }
+
+    /// Calls a hook without arguments. Returns whether it returned true.
     fn dispatch(&mut self, hook: fn(&Hooks) -> &v8::Global<v8::Function>) -> Result<bool, CoreError> {
+        self.call(hook, &[])
+    }
+
+    /// Calls a hook. Returns whether it returned true.
+    fn call(
+        &mut self,
+        hook: fn(&Hooks) -> &v8::Global<v8::Function>,
+        args: &[v8::Global<v8::Value>],
+    ) -> Result<bool, CoreError> {
         deno_core::scope!(scope, &mut self.js);
         v8::tc_scope!(scope, scope);
         let function = v8::Local::new(scope, hook(&self.hooks));
         let receiver = v8::undefined(scope).into();
-        let returned = function.call(scope, receiver, &[]);
+        let args: Vec<_> = args.iter().map(|arg| v8::Local::new(scope, arg)).collect();
+        let returned = function.call(scope, receiver, &args);
         match (returned, scope.exception()) {
             (Some(returned), None) => Ok(returned.is_true()),
             (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
@@ -386,8 +431,8 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
     let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
-    let [start, dispatch_load, dispatch_before_unload, dispatch_unload, start_repl] =
-        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload", "startRepl"].map(|name| {
+    let [start, dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, start_server] =
+        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload", "startRepl", "startServer"].map(|name| {
             let function = property::<v8::Function>(scope, bootstrap, name);
             v8::Global::new(scope, function)
         });
@@ -398,7 +443,7 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, testing }),
+        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, start_server, testing }),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }
@@ -424,7 +469,7 @@ mod tests {
     /// deno_runtime has ops of its own with similar functions, whose names must not clash.
     #[test]
     fn own_ops_have_the_prefix_of_this_runtime() {
-        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new()), Storages::from(None)).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // Called by Deno's crates under this name.
         assert_eq!(other, ["op_set_raw"]);

@@ -20,7 +20,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("bundle", Refused("OpenKV has no Deno.bundle")),
     // npm packages are not loaded, wherever they are installed.
     ("byonm", Always),
-    ("cron", Refused("OpenKV has no Deno.cron")),
+    ("cron", Always),
     ("detect-cjs", Refused("CommonJS modules are not loaded: write an ES module")),
     ("ffi", Refused("OpenKV has no Deno.dlopen")),
     ("fs", Always),
