@@ -124,7 +124,7 @@ const TEST_ONLY: Table<'static> = &[
     ("--filter=a", Supported),
     ("--hide-stacktraces", Rejected),
     ("--ignore=none", Supported),
-    ("--junit-path=a", Rejected),
+    ("--junit-path=a", Supported),
     ("--no-run", Supported),
     ("--parallel", Ignored),
     ("--permit-no-files", Supported),

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
-use openkv::testing::{Filter, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
+use openkv::testing::{Filter, JunitFile, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
 use openkv::{Options, Project, Runtime, WatchedFiles, report};
 use openkv_js::transpile::MediaType;
 use rand::SeedableRng;
@@ -35,14 +35,13 @@ pub(crate) struct Test {
 }
 
 /// Flags of Deno for tests that are not supported. Those of all commands are in [`flags`].
-const UNSUPPORTED: [(&str, Option<char>, &str); 10] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 9] = [
     ("changed", None, "pass the modules on the command line"),
     ("clean", None, "coverage is not collected"),
     ("coverage-raw-data-only", None, "coverage is not collected"),
     ("coverage-threshold", None, "coverage is not collected"),
     ("doc", None, "examples in comments are not run"),
     ("hide-stacktraces", None, "stack traces are always shown"),
-    ("junit-path", None, "the reporters are pretty and dot"),
     ("related", None, "pass the modules on the command line"),
     ("shard", None, "pass the modules on the command line"),
     ("update-snapshots", Some('u'), "OpenKV has no snapshot tests"),
@@ -98,10 +97,11 @@ pub(super) fn declare() -> Command {
             Arg::new("reporter")
                 .long("reporter")
                 .value_name("KIND")
-                .value_parser(["pretty", "dot"])
+                .value_parser(["pretty", "dot", "junit", "tap"])
                 .default_value("pretty")
                 .help("The format of the results"),
         )
+        .arg(arguments::one("junit-path", "FILE").help("Also write the results as a JUnit report, - for stdout"))
         .arg(arguments::switch("parallel").help("Accepted for compatibility, but modules run sequentially"))
         .arg(arguments::switch("trace-leaks").hide(true));
     flags::unsupported(command, &UNSUPPORTED)
@@ -124,8 +124,14 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
         sanitize_resources: is_on(matches, "sanitize-resources", "DENO_TEST_SANITIZE_RESOURCES"),
         reporter: match matches.remove_one::<String>("reporter").as_deref() {
             Some("dot") => ReporterKind::Dot,
+            Some("junit") => ReporterKind::Junit,
+            Some("tap") => ReporterKind::Tap,
             _ => ReporterKind::Pretty,
         },
+        junit_file: matches.remove_one::<String>("junit-path").map(|path| match path.as_str() {
+            "-" => JunitFile::Stdout,
+            path => JunitFile::Path(path.into()),
+        }),
     };
     Ok(Test {
         paths: matches.remove_many("paths").into_iter().flatten().collect(),
