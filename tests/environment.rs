@@ -383,7 +383,7 @@ fn proxy_set_by_a_script_requires_import_permission() {
     let flags =
         [format!("--allow-net={},{}", host(&server), host(&proxy)), format!("--allow-import={}", host(&server))];
     let script = functions(&server)
-        + &format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url)
+        + format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url).as_str()
         + "Deno.env.delete('ALL_PROXY'); console.log(await imported());";
     assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
     assert_eq!(proxy.requests(), [format!("{}/a.ts", server.url)]);
@@ -400,7 +400,7 @@ fn proxy_on_a_socket_requires_permission() {
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
     for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
         let script = functions(&server)
-            + &format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());");
+            + format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());").as_str();
         assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
     }
     assert!(listener.accept().is_err());

@@ -9,6 +9,7 @@ mod clients;
 mod closing;
 mod conformance;
 mod corruption;
+mod cron;
 mod db;
 #[cfg(feature = "connect")]
 mod db_serve;
@@ -32,10 +33,14 @@ mod remote;
 mod repl;
 mod resolution;
 mod rust_values;
+mod serve;
 mod stdio;
+mod storage;
 mod support;
+mod task;
 #[cfg(unix)]
 mod terminal;
 mod testing;
 mod torture;
+mod watch;
 mod workers;

@@ -59,7 +59,7 @@ fn serve(stream: TcpStream, files: &Mutex<HashMap<String, Vec<u8>>>, requests: &
         }
         let path = request.split(' ').nth(1).unwrap().to_owned();
         let content = files.lock().unwrap().get(&path).cloned();
-        requests.lock().unwrap().push(path + &token);
+        requests.lock().unwrap().push(format!("{path}{token}"));
         let (head, body) = match content.as_deref().map(|content| content.strip_prefix(b"-> ").ok_or(content)) {
             Some(Ok(to)) => (format!("302 Found\r\nlocation: {}", String::from_utf8_lossy(to)), &b""[..]),
             Some(Err(content)) => ("200 OK".into(), content),

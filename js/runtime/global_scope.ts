@@ -2,6 +2,7 @@ import { core, internals, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
 import { alert, confirm, prompt } from "ext:openkv_runtime/prompts.ts";
+import { localStorage, sessionStorage, Storage } from "ext:openkv_runtime/storage.ts";
 import { Worker } from "ext:openkv_runtime/worker.ts";
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
@@ -85,6 +86,7 @@ export const globalScope = {
   ProgressEvent: propNonEnumerable(event.ProgressEvent),
   PromiseRejectionEvent: propNonEnumerable(event.PromiseRejectionEvent),
   QuotaExceededError: propNonEnumerable(domException.QuotaExceededError),
+  Storage: propNonEnumerable(Storage),
   SubtleCrypto: propNonEnumerable(crypto.SubtleCrypto),
   URL: propNonEnumerable(url.URL),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
@@ -103,12 +105,14 @@ export const globalScope = {
   fetch: propWritable(function fetch(...args: unknown[]) {
     return fetching().fetch(...new primordials.SafeArrayIterator(args));
   }),
+  localStorage: propGetterOnly(localStorage),
   name: propWritable(""),
   navigator: propGetterOnly(() => navigator),
   performance: propWritable(performance.performance),
   prompt: propWritable(prompt),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
+  sessionStorage: propGetterOnly(sessionStorage),
   setInterval: propWritable(timers.setInterval),
   setTimeout: propWritable(timers.setTimeout),
   structuredClone: propWritable(messagePort.structuredClone),

@@ -6,6 +6,7 @@ import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
 import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigator.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
+import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 
@@ -128,5 +129,6 @@ globalThis.bootstrap = {
   /** Starts to receive the messages of the parent of a worker. */
   receiveFromParent,
   startRepl,
+  startServer,
   testing: runner,
 };

@@ -77,6 +77,10 @@ export function op_openkv_fs_watch_next(rid: number): Promise<Change | null>;
 export function op_openkv_fs_watch_open(recursive: boolean, ignored: string[], paths: string[]): number;
 export function op_openkv_parent_process(): number;
 export function op_openkv_permission(action: Action, name: string, target: string | undefined): State;
+export function op_openkv_storage_get(persistent: boolean, key: string): string | null;
+export function op_openkv_storage_keys(persistent: boolean): string[];
+export function op_openkv_storage_remove(persistent: boolean, key: string | null): void;
+export function op_openkv_storage_set(persistent: boolean, key: string, value: string): void;
 export function op_openkv_test_event(
   event:
     | { kind: "exited"; code: number }

@@ -66,6 +66,12 @@ fn with_servers(options: openkv_ext::Options, _: &Certificates) -> openkv_ext::O
     options
 }
 
+/// Returns the directory of the default database and of `localStorage`, or `None` if the system has no directory for caches.
+pub fn storage_directory(storage_key: &StorageKey) -> Option<PathBuf> {
+    let file = file_of_key(&cache_directory().ok()?.join("location_data"), &storage_key.0);
+    file.parent().map(Into::into)
+}
+
 /// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires.
 fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsErrorBox> {
     let is_local = path.is_none_or(|path| !is_remote(path));

@@ -1,29 +1,36 @@
 mod worker;
 
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_cron::local::LocalCronHandler;
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_io::Stdio;
-use deno_os::{ExitCode, OpExitCallbacks};
+use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
 use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::storage::Storages;
 use crate::extensions::worker::Workers;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
+use crate::watch::WatchedFiles;
 use worker::{Identity, Process};
 
 /// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
@@ -74,6 +81,8 @@ pub struct Options {
     pub location: Option<Url>,
     /// How databases are located and opened, for example [`kv_options`](crate::kv_options).
     pub kv: openkv_ext::Options,
+    /// The directory of `localStorage`, for example [`storage_directory`](crate::storage_directory). Without one, there is none.
+    pub storage: Option<PathBuf>,
     /// The certificates that TLS connections trust.
     pub certificates: Certificates,
     /// The unstable features of Deno that are enabled.
@@ -82,12 +91,26 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The output of a module that is run for its tests. See [`TestRun`](crate::testing::TestRun).
     pub output: Option<Output>,
+    /// The address at which the default export of the main module is served, if it is.
+    pub serve: Option<ServeAddress>,
+    /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
+    pub watched: Option<WatchedFiles>,
+}
+
+/// The address of a server.
+#[derive(Clone, Debug)]
+pub struct ServeAddress {
+    /// The host or IP address.
+    pub host: String,
+    /// The port, or 0 for any that is free.
+    pub port: u16,
 }
 
 /// An isolate with a script.
 pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
+    serve: Option<ServeAddress>,
     exit_code: ExitCode,
     loader: GraphLoader,
     hooks: Hooks,
@@ -100,6 +123,7 @@ struct Hooks {
     dispatch_unload: v8::Global<v8::Function>,
     receive_from_parent: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
+    start_server: v8::Global<v8::Function>,
     /// The test runner. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
@@ -170,6 +194,7 @@ impl Runtime {
             blobs: process.blobs.clone(),
             permissions: options.permissions.clone(),
             parent_permissions,
+            watched: options.watched.clone(),
             quiet: options.quiet,
             user_agent: user_agent.clone(),
         })?;
@@ -211,6 +236,7 @@ impl Runtime {
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
+            deno_cron::deno_cron::args(Box::new(LocalCronHandler::new())),
             deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
             deno_tls::deno_tls::args(),
             deno_http::deno_http::args(deno_http::Options {
@@ -223,7 +249,7 @@ impl Runtime {
             deno_process::deno_process::args(None),
             openkv_ext::openkv::args(options.kv),
             extensions::worker::openkv_worker::args(),
-            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone(), Storages::from(options.storage)),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
@@ -235,6 +261,11 @@ impl Runtime {
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
         js.op_state().borrow_mut().put(spawner);
+        if let Some(watched) = options.watched.filter(|_| is_main) {
+            let isolate = js.v8_isolate().thread_safe_handle();
+            js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
+            watched.attach(isolate);
+        }
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
@@ -258,7 +289,7 @@ impl Runtime {
             worker,
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, loader, hooks })
+        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -266,8 +297,23 @@ impl Runtime {
     /// # Errors
     /// The module could not be loaded, or the script has thrown an uncaught exception.
     pub async fn run(&mut self) -> Result<i32, CoreError> {
+        let state = self.js.op_state();
+        let exit_code = self.exit_code.clone();
+        let mut run = pin!(self.run_to_end());
+        // While files are watched, `Deno.exit` terminates the execution, which some callbacks do not report.
+        poll_fn(|context| {
+            let polled = run.as_mut().poll(context);
+            if state.borrow().has::<WatcherExited>() { Poll::Ready(Ok(exit_code.get())) } else { polled }
+        })
+        .await
+    }
+
+    async fn run_to_end(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
         self.evaluate(module).await?;
+        if let Some(address) = self.serve.take() {
+            self.start_server(module, &address)?;
+        }
         loop {
             self.js.run_event_loop(PollEventLoopOptions::default()).await?;
             if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
@@ -275,6 +321,12 @@ impl Runtime {
             }
         }
         self.end()
+    }
+
+    /// Dispatches `unload` to a script that is stopped before its end. Its errors are ignored, as it is to be replaced.
+    pub fn stop(&mut self) {
+        self.js.v8_isolate().cancel_terminate_execution();
+        let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
     /// Loads the main module and its imports without running them.
@@ -341,13 +393,36 @@ impl Runtime {
         &mut self.js
     }
 
-    /// Calls a hook. Returns whether it returned true.
+    /// Serves the default export of a module.
+    fn start_server(&mut self, module: ModuleId, address: &ServeAddress) -> Result<(), CoreError> {
+        let exports = self.js.get_module_namespace(module)?;
+        let args = {
+            deno_core::scope!(scope, &mut self.js);
+            let exports = v8::Local::new(scope, exports);
+            let host = serde_v8::to_v8(scope, &address.host).expect("a host is a string");
+            let port = v8::Integer::new_from_unsigned(scope, address.port.into());
+            [exports.into(), host, port.into()].map(|value: v8::Local<v8::Value>| v8::Global::new(scope, value))
+        };
+        self.call(|hooks| &hooks.start_server, &args).map(drop)
+    }
+
+    /// Calls a hook without arguments. Returns whether it returned true.
     fn dispatch(&mut self, hook: fn(&Hooks) -> &v8::Global<v8::Function>) -> Result<bool, CoreError> {
+        self.call(hook, &[])
+    }
+
+    /// Calls a hook. Returns whether it returned true.
+    fn call(
+        &mut self,
+        hook: fn(&Hooks) -> &v8::Global<v8::Function>,
+        args: &[v8::Global<v8::Value>],
+    ) -> Result<bool, CoreError> {
         deno_core::scope!(scope, &mut self.js);
         v8::tc_scope!(scope, scope);
         let function = v8::Local::new(scope, hook(&self.hooks));
         let receiver = v8::undefined(scope).into();
-        let returned = function.call(scope, receiver, &[]);
+        let args: Vec<_> = args.iter().map(|arg| v8::Local::new(scope, arg)).collect();
+        let returned = function.call(scope, receiver, &args);
         match (returned, scope.exception()) {
             (Some(returned), None) => Ok(returned.is_true()),
             (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
@@ -396,6 +471,7 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
         dispatch_unload: function("dispatchUnload"),
         receive_from_parent: function("receiveFromParent"),
         start_repl: function("startRepl"),
+        start_server: function("startServer"),
         testing,
     };
     let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
@@ -429,7 +505,7 @@ mod tests {
     /// deno_runtime has ops of its own with similar functions, whose names must not clash.
     #[test]
     fn own_ops_have_the_prefix_of_this_runtime() {
-        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new()), Storages::from(None)).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // Called by Deno's crates under this name.
         assert_eq!(other, ["op_http_start", "op_set_raw"]);

@@ -19,7 +19,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("broadcast-channel", Always),
     ("bundle", Refused("OpenKV has no Deno.bundle")),
     ("byonm", Always),
-    ("cron", Refused("OpenKV has no Deno.cron")),
+    ("cron", Always),
     ("detect-cjs", Refused("CommonJS modules are not loaded: write an ES module")),
     ("ffi", Refused("OpenKV has no Deno.dlopen")),
     ("fs", Always),

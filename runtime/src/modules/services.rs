@@ -33,6 +33,7 @@ use super::{ModuleOptions, failed, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::unstable::Unstable;
+use crate::watch::WatchedFiles;
 
 /// What modules are loaded with.
 pub(crate) struct LoaderOptions {
@@ -52,6 +53,8 @@ pub(crate) struct LoaderOptions {
     pub permissions: PermissionsContainer,
     /// In a worker, the permissions of its parent: its program is loaded with these.
     pub parent_permissions: Option<PermissionsContainer>,
+    /// Receives the local files of the graph.
+    pub watched: Option<WatchedFiles>,
     /// Whether nothing is logged about downloads.
     pub quiet: bool,
     /// As whom downloads are asked for.
@@ -87,6 +90,7 @@ impl Services {
             parent_permissions,
             quiet,
             user_agent,
+            ..
         } = options;
         let cache_setting = match modules.reload {
             _ if modules.cached_only => CacheSetting::Only,
