@@ -80,6 +80,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("DENO_CONDITIONS", Text("deno"), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
+    ("DENO_JOBS", Text("1"), &[]),
     ("DENO_KV_ACCESS_TOKEN", Text("secret"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),
     ("DENO_KV_DEFAULT_PATH", Path("x.db"), &["kv NotCapable"]),
