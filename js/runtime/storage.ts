@@ -41,37 +41,37 @@ export class Storage {
 
   get length(): number {
     webidl.assertBranded(this, StoragePrototype);
-    return op_openkv_storage_keys(this[persistent]).length;
+    return op_openkv_storage_keys(this[persistent] as boolean).length;
   }
 
   key(index: number): string | null {
     webidl.assertBranded(this, StoragePrototype);
     webidl.requiredArguments(arguments.length, 1, "Failed to execute 'key' on 'Storage'");
     const at = webidl.converters["unsigned long"](index, "Failed to execute 'key' on 'Storage'", "Argument 1");
-    return op_openkv_storage_keys(this[persistent])[at] ?? null;
+    return op_openkv_storage_keys(this[persistent] as boolean)[at] ?? null;
   }
 
   getItem(key: string): string | null {
     webidl.assertBranded(this, StoragePrototype);
     webidl.requiredArguments(arguments.length, 1, "Failed to execute 'getItem' on 'Storage'");
-    return op_openkv_storage_get(this[persistent], text(key, "getItem", 1)) ?? null;
+    return op_openkv_storage_get(this[persistent] as boolean, text(key, "getItem", 1)) ?? null;
   }
 
   setItem(key: string, value: string) {
     webidl.assertBranded(this, StoragePrototype);
     webidl.requiredArguments(arguments.length, 2, "Failed to execute 'setItem' on 'Storage'");
-    op_openkv_storage_set(this[persistent], text(key, "setItem", 1), text(value, "setItem", 2));
+    op_openkv_storage_set(this[persistent] as boolean, text(key, "setItem", 1), text(value, "setItem", 2));
   }
 
   removeItem(key: string) {
     webidl.assertBranded(this, StoragePrototype);
     webidl.requiredArguments(arguments.length, 1, "Failed to execute 'removeItem' on 'Storage'");
-    op_openkv_storage_remove(this[persistent], text(key, "removeItem", 1));
+    op_openkv_storage_remove(this[persistent] as boolean, text(key, "removeItem", 1));
   }
 
   clear() {
     webidl.assertBranded(this, StoragePrototype);
-    op_openkv_storage_remove(this[persistent], null);
+    op_openkv_storage_remove(this[persistent] as boolean, null);
   }
 }
 
@@ -106,7 +106,7 @@ const handler: ProxyHandler<Storage> = {
     return ReflectHas(storage, key) || (typeof key === "string" && storage.getItem(key) !== null);
   },
   ownKeys(storage) {
-    return op_openkv_storage_keys(storage[persistent]);
+    return op_openkv_storage_keys(storage[persistent] as boolean);
   },
   getOwnPropertyDescriptor(storage, key) {
     if (typeof key === "symbol" || ReflectHas(storage, key)) return undefined;
@@ -123,7 +123,7 @@ function create(isPersistent: boolean): Storage {
     // As the proxy hides it, it must not be fixed.
     configurable: true,
     value: (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
-      `Storage ${inspect({ ...ObjectFromEntries(ObjectEntries(proxy)), length: storage.length }, options)}`,
+      `Storage ${inspect({ ...ObjectFromEntries(ObjectEntries(proxy as unknown as Record<string, string>)), length: storage.length }, options)}`,
   });
   return proxy;
 }

@@ -73,6 +73,7 @@ export const primordials: {
   readonly Object: ObjectConstructor;
   readonly ObjectPrototype: object;
   readonly Promise: PromiseConstructor;
+  readonly Proxy: ProxyConstructor;
   readonly RangeError: RangeErrorConstructor;
   readonly String: StringConstructor;
   readonly Symbol: SymbolConstructor;
@@ -104,6 +105,7 @@ export const primordials: {
   ArrayPrototypeSome<T>(array: readonly T[], matches: (value: T, index: number) => boolean): boolean;
   ArrayPrototypeUnshift<T>(array: T[], ...values: T[]): number;
   BigIntPrototypeToString(value: bigint): string;
+  FunctionPrototypeBind<T>(bound: T, receiver: unknown): T;
   FunctionPrototypeCall<T>(call: (...args: never[]) => T, receiver: unknown, ...args: unknown[]): T;
   JSONStringify(value: unknown): string | undefined;
   MapPrototypeGet<K, V>(map: Map<K, V>, key: K): V | undefined;
@@ -131,6 +133,10 @@ export const primordials: {
   ): Promise<U | E>;
   PromiseResolve<T>(value: T): Promise<T>;
   PromiseResolve(): Promise<void>;
+  ReflectDefineProperty(object: object, key: PropertyKey, descriptor: Descriptor): boolean;
+  ReflectDeleteProperty(object: object, key: PropertyKey): boolean;
+  ReflectGet(object: object, key: PropertyKey, receiver: unknown): unknown;
+  ReflectHas(object: object, key: PropertyKey): boolean;
   StringPrototypeEndsWith(text: string, end: string): boolean;
   StringPrototypeReplace(text: string, pattern: string | RegExp, replacement: string | ((...match: never[]) => string)): string;
   StringPrototypeSlice(text: string, start: number, end?: number): string;
