@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-/// Schedules have minutes, so this test takes up to one.
+/// The resolution of schedules is a minute, so this test takes up to a minute.
 #[test]
 fn handler_runs_on_schedule_and_again_after_a_failure() {
     let sandbox = Sandbox::new();
@@ -19,7 +19,7 @@ fn handler_runs_on_schedule_and_again_after_a_failure() {
     assert!(output.stderr.starts_with("Exception in cron handler job Error: first\n"), "{}", output.stderr);
 }
 
-/// The messages are Deno's.
+/// The messages are the same as Deno's.
 #[test]
 fn invalid_jobs_are_rejected() {
     let sandbox = Sandbox::new();

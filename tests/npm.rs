@@ -1,4 +1,4 @@
-//! Packages of npm, from a registry on loopback.
+//! npm packages from a registry on loopback.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::registry::{Registry, is_there};
 use crate::support::{Output, Sandbox};
 
-/// A registry with a package that has another one as its dependency, in several versions.
+/// Starts a registry with several versions of a package that depends on another one.
 fn greetings() -> Registry {
     let registry = Registry::start();
     for version in ["1.0.0", "1.2.0", "2.0.0"] {
@@ -41,7 +41,7 @@ fn read(sandbox: &Sandbox, file: &str) -> String {
 }
 
 #[test]
-fn es_modules_of_packages_are_imported_cached_and_locked() {
+fn es_modules_of_packages_are_cached_and_locked() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     let script = "import { greet } from 'npm:greet@1';
         import { greet as loud } from 'npm:greet@1/loud';
@@ -52,7 +52,7 @@ fn es_modules_of_packages_are_imported_cached_and_locked() {
     assert!(error.contains("--cached-only"), "{error}");
     assert_eq!(registry.server.requests(), [""; 0]);
 
-    // No permission is needed.
+    // No permission is required.
     assert_eq!(registry.run(&sandbox, &[]).stdout(), expected);
     assert_eq!(registry.server.requests(), ALL);
     for flags in [&[][..], &["--cached-only"], &["--no-remote"]] {
@@ -65,7 +65,7 @@ fn es_modules_of_packages_are_imported_cached_and_locked() {
     assert_eq!(registry.server.requests(), ["/greet", "/greet/-/greet-1.2.0.tgz"]);
     assert_eq!(registry.run(&sandbox, &["--conditions=quiet"]).stdout(), "hello you 1.2.0 | hello you 1.2.0\n");
 
-    // A lock file keeps the version, and is the one that Deno writes.
+    // The lock file pins the version, and is identical to Deno's.
     sandbox.write("deno.json", "{}");
     assert_eq!(registry.run(&sandbox, &[]).stdout(), expected);
     let locked = read(&sandbox, "deno.lock");
@@ -86,7 +86,7 @@ fn es_modules_of_packages_are_imported_cached_and_locked() {
 }
 
 #[test]
-fn frozen_lock_file_refuses_new_packages() {
+fn frozen_lock_file_rejects_new_packages() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("deno.json", "{}");
     sandbox.write("main.ts", "import { greet } from 'npm:greet@1'; console.log(greet('you'));");
@@ -103,7 +103,7 @@ fn frozen_lock_file_refuses_new_packages() {
 }
 
 #[test]
-fn package_that_changed_at_the_registry_is_refused() {
+fn package_with_wrong_checksum_is_rejected() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("deno.json", "{}");
     sandbox.write("main.ts", "import { greet } from 'npm:greet@2'; console.log(greet('you'));");
@@ -116,12 +116,12 @@ fn package_that_changed_at_the_registry_is_refused() {
 }
 
 #[test]
-fn flags_keep_packages_out() {
+fn flags_exclude_packages_and_young_versions() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("main.ts", "import { greet } from 'npm:greet@1'; console.log(greet('you'));");
     let error = registry.run(&sandbox, &["--no-npm"]).stderr();
     assert!(error.contains("--no-npm") && error.contains("main.ts:1:"), "{error}");
-    // Versions that are too young are left alone.
+    // Versions younger than the minimum age are not chosen.
     let young = json!({ "name": "greet", "version": "1.9.0", "type": "module", "exports": "./main.js" });
     registry.publish_at("2999-01-01T00:00:00.000Z", young, &[("main.js", "export const greet = () => 'young';")]);
     assert_eq!(registry.run(&sandbox, &[]).stdout(), "hello you 1.2.0\n");
@@ -132,7 +132,7 @@ fn flags_keep_packages_out() {
 }
 
 #[test]
-fn packages_are_imported_dynamically_and_by_mapped_names() {
+fn packages_are_imported_dynamically_and_through_import_maps() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("deno.json", r#"{ "imports": { "greet": "npm:greet@1", "greet/": "npm:/greet@1/" } }"#);
     let script = r#"
@@ -161,9 +161,9 @@ fn packages_are_imported_dynamically_and_by_mapped_names() {
     }
 }
 
-/// What a package is allowed to import needs no permission, and nothing else.
+/// Modules of the package itself need no permission.
 #[test]
-fn package_needs_permission_for_what_is_outside_of_it() {
+fn package_needs_permission_to_import_other_files() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     let secret = sandbox.write("secret.js", "export default 'secret';");
     let url = format!("file://{}", secret.display());
@@ -180,7 +180,7 @@ fn package_needs_permission_for_what_is_outside_of_it() {
 }
 
 #[test]
-fn registries_and_their_tokens_come_from_npmrc() {
+fn npmrc_configures_registries_and_tokens() {
     let (registry, private, sandbox) = (greetings(), Registry::start(), Sandbox::new());
     let manifest = json!({ "name": "@own/tool", "version": "1.0.0", "type": "module", "exports": "./main.js" });
     private.publish(manifest, &[("main.js", "export default 'private';")]);
@@ -199,7 +199,7 @@ fn registries_and_their_tokens_come_from_npmrc() {
 }
 
 #[test]
-fn package_json_names_what_modules_import() {
+fn package_json_dependencies_are_installed() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("package.json", r##"{ "dependencies": { "greet": "^1.0.0" }, "imports": { "#own": "./own.ts" } }"##);
     sandbox.write("own.ts", "export default 'own';");
@@ -210,7 +210,7 @@ fn package_json_names_what_modules_import() {
     assert!(!sandbox.path("node_modules").exists());
     assert_eq!(registry.run(&sandbox, &["--node-modules-dir"]).stdout(), "hello you 1.2.0 own\n");
     assert!(sandbox.path("node_modules/greet/main.js").exists());
-    // From then on, it is taken from there.
+    // Installed packages are loaded from `node_modules`.
     fs::remove_dir_all(sandbox.path("deno_dir")).unwrap();
     registry.server.requests();
     assert_eq!(registry.run(&sandbox, &["--cached-only"]).stdout(), "hello you 1.2.0 own\n");
@@ -218,7 +218,7 @@ fn package_json_names_what_modules_import() {
 }
 
 #[test]
-fn configuration_has_packages_in_node_modules() {
+fn node_modules_dir_is_configurable() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     sandbox.write("deno.json", r#"{ "nodeModulesDir": "auto", "imports": { "greet": "npm:greet@1" } }"#);
     sandbox.write("main.ts", "import { greet } from 'greet'; console.log(greet('you'));");
@@ -230,7 +230,7 @@ fn configuration_has_packages_in_node_modules() {
 }
 
 #[test]
-fn node_modules_that_npm_made_are_used() {
+fn node_modules_installed_by_npm_are_used() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     if !is_there(&mut Command::new("npm")) {
         eprintln!("skipped: npm is not on this machine");
@@ -256,9 +256,9 @@ fn node_modules_that_npm_made_are_used() {
     assert_eq!(registry.server.requests(), [""; 0]);
 }
 
-/// Only packages that modules of the project find by their names are imported without a permission.
+/// Only packages that modules of the project can import by name need no permission.
 #[test]
-fn node_modules_of_another_project_need_permission_to_read() {
+fn node_modules_of_another_project_need_read_permission() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     sandbox.write("app/package.json", "{}");
     sandbox
@@ -303,7 +303,7 @@ fn test_modules_and_eval_import_packages() {
 
 #[cfg(unix)]
 #[test]
-fn scripts_of_packages_run_where_they_are_allowed_only() {
+fn lifecycle_scripts_run_only_if_allowed() {
     let registry = Registry::start();
     let scripts = json!({ "preinstall": "printf 1 > first.txt", "install": "printf 2 > second.txt",
         "postinstall": "printf '%s' \"$npm_lifecycle_event $(cat first.txt second.txt)\" > third.txt" });
@@ -332,7 +332,7 @@ fn scripts_of_packages_run_where_they_are_allowed_only() {
         assert_eq!(written(&sandbox, "third.txt"), expected, "{flags:?} {config}");
     }
 
-    // They run in the environment that the process was started in.
+    // Scripts run in the environment that the process was started with.
     let manifest = json!({ "name": "telling", "version": "1.0.0", "type": "module", "main": "main.js",
         "scripts": { "postinstall": "printf '%s' \"$VALUE\" > value.txt" }, "hasInstallScript": true });
     registry.publish(manifest, &[("main.js", "")]);
@@ -360,9 +360,9 @@ fn scripts_of_packages_run_where_they_are_allowed_only() {
     assert!(error.contains("\"postinstall\" of npm:failing@1.0.0 failed, exit status: 7\nwhy it failed"), "{error}");
 }
 
-/// They are found and translated. What is missing is `require`.
+/// The modules are found and translated, but `require` is missing.
 #[test]
-fn commonjs_modules_are_refused_by_their_name() {
+fn commonjs_modules_are_rejected_by_name() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     let manifest = json!({ "name": "old", "version": "1.0.0", "main": "main.js" });
     registry.publish(manifest, &[("main.js", "exports.name = 'old';")]);
@@ -376,7 +376,7 @@ fn commonjs_modules_are_refused_by_their_name() {
 }
 
 #[test]
-fn modules_of_packages_have_stacks_and_source_maps() {
+fn errors_in_packages_have_stacks_and_source_lines() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     let manifest = json!({ "name": "throwing", "version": "1.0.0", "type": "module", "main": "main.js" });
     registry.publish(manifest, &[("main.js", "export function fail() {\n  throw new Error('of a package');\n}\n")]);

@@ -1,4 +1,4 @@
-//! A registry of npm, on loopback.
+//! An npm registry on loopback.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::support::{Output, Sandbox};
 
 pub struct Registry {
     pub server: Server,
-    /// The manifests of packages, by their names and versions.
+    /// The manifests of packages, by name and version.
     packages: Mutex<BTreeMap<String, BTreeMap<String, Value>>>,
 }
 
@@ -26,7 +26,7 @@ impl Registry {
         Self { server: Server::start(&[]), packages: Mutex::default() }
     }
 
-    /// Publishes a version of a package, a long time ago.
+    /// Publishes a version of a package, dated 2020.
     pub fn publish(&self, manifest: Value, files: &[(&str, &str)]) {
         self.publish_at("2020-01-01T00:00:00.000Z", manifest, files);
     }
@@ -48,7 +48,7 @@ impl Registry {
         let time: BTreeMap<_, _> =
             versions.iter().map(|(version, manifest)| (version, manifest["published"].clone())).collect();
         let info = json!({ "name": name, "dist-tags": { "latest": version }, "versions": versions, "time": time });
-        // As Deno and npm ask for it: a scope is part of the name.
+        // Deno and npm encode the slash after a scope in different ways.
         for name in [name.clone(), name.replace('/', "%2f"), name.replace('/', "%2F")] {
             self.server.put(&format!("/{name}"), info.to_string());
         }
@@ -60,12 +60,12 @@ impl Registry {
         command
     }
 
-    /// Runs `main.ts` with more flags, silent about downloads.
+    /// Runs `main.ts` with additional flags. Downloads are not logged.
     pub fn run(&self, sandbox: &Sandbox, flags: &[&str]) -> Output {
         Output::of(self.command(sandbox, &[&["run", "--quiet", "--no-prompt"], flags, &["main.ts"]].concat()), "")
     }
 
-    /// Runs `main.ts` on Deno, with another cache. None where Deno is not there.
+    /// Runs `main.ts` on Deno, with a separate cache. Returns `None` if Deno is not installed.
     pub fn deno(&self, sandbox: &Sandbox, flags: &[&str]) -> Option<Output> {
         let mut command = Command::new("deno");
         if !is_there(&mut command) {
@@ -79,7 +79,7 @@ impl Registry {
     }
 }
 
-/// Whether a program can be started.
+/// Returns whether a program can be started.
 pub fn is_there(command: &mut Command) -> bool {
     let command = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

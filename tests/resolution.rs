@@ -1,4 +1,4 @@
-//! Imports by what configuration files say of workspaces, links and names, compared with Deno where it is there.
+//! Imports through workspaces, links and import maps of configuration files, compared with Deno if it is installed.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::registry::Registry;
 use crate::support::Sandbox;
 
-/// Runs `main.ts` with these flags, on Deno too, and compares what they print.
+/// Runs `main.ts` with these flags, also on Deno if it is installed, and compares the output.
 #[track_caller]
 fn both(registry: &Registry, sandbox: &Sandbox, flags: &[&str]) -> String {
     let output = registry.run(sandbox, flags).stdout();
@@ -18,7 +18,7 @@ fn both(registry: &Registry, sandbox: &Sandbox, flags: &[&str]) -> String {
 }
 
 #[test]
-fn members_of_a_workspace_are_imported_by_their_names() {
+fn workspace_members_are_imported_by_name() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     sandbox.write("deno.json", r#"{ "workspace": ["./one", "./two", "./three"] }"#);
     let one = r#"{ "name": "@w/one", "version": "1.2.0", "exports": { ".": "./mod.ts", "./sub": "./lib/sub.ts" },
@@ -44,7 +44,7 @@ fn members_of_a_workspace_are_imported_by_their_names() {
 }
 
 #[test]
-fn linked_packages_are_used_in_place_of_published_ones() {
+fn linked_packages_replace_published_ones() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     sandbox.write("tool/deno.json", r#"{ "name": "@w/tool", "version": "1.0.0", "exports": "./mod.ts" }"#);
     sandbox.write("tool/mod.ts", "export default 'linked of jsr';");
@@ -62,7 +62,7 @@ fn linked_packages_are_used_in_place_of_published_ones() {
 }
 
 #[test]
-fn sloppy_imports_leave_out_extensions_on_request() {
+fn sloppy_imports_need_a_flag() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     sandbox.write("a.ts", "export default 'a';");
     sandbox.write("b/index.tsx", "export default 'b';");
@@ -77,9 +77,9 @@ fn sloppy_imports_leave_out_extensions_on_request() {
     assert_eq!(both(&registry, &sandbox, &[]), "a b c\n");
 }
 
-/// The error of an import says nothing of files that the script may not read.
+/// The error of an import reveals nothing about files that the script may not read.
 #[test]
-fn hint_about_a_file_needs_permission_to_read() {
+fn import_hint_needs_read_permission() {
     let sandbox = Sandbox::new();
     sandbox.write("secret/file.ts", "");
     let script = "const name = new URL('secret/file', import.meta.url).href;
@@ -89,7 +89,7 @@ fn hint_about_a_file_needs_permission_to_read() {
 }
 
 #[test]
-fn packages_of_jsr_import_packages_of_both_registries() {
+fn jsr_packages_import_from_jsr_and_npm() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     let leaf = json!({ "name": "leaf", "version": "1.0.0", "type": "module", "exports": "./main.js" });
     registry.publish(leaf, &[("main.js", "export default 'leaf';")]);
@@ -121,7 +121,7 @@ fn packages_of_jsr_import_packages_of_both_registries() {
     assert_eq!(registry.run(&sandbox, &["-A", "--env-file", "--cached-only", "--frozen"]).stdout(), expected);
     assert_eq!(registry.server.requests(), [""; 0]);
 
-    // A package of jsr imports nothing else that is remote.
+    // A JSR package imports no other remote modules.
     let other = registry.server.url.replace("127.0.0.1", "localhost");
     registry.server.put("/other.ts", "console.log('runs');");
     jsr("@kv/evil", "1.0.0", &format!("import '{other}/other.ts';"));
@@ -136,7 +136,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn remote_modules_are_kept_in_a_vendor_directory() {
+fn remote_modules_are_vendored() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     registry.server.put("/a.ts", "export const a: string = 'remote';");
     sandbox.write("deno.json", r#"{ "vendor": true }"#);
@@ -145,7 +145,7 @@ fn remote_modules_are_kept_in_a_vendor_directory() {
     let host = registry.server.url.trim_start_matches("http://").replace(':', "_port_");
     let mut vendored = fs::read_dir(sandbox.path("vendor").join(format!("http_{host}"))).unwrap();
     let vendored = vendored.next().unwrap().unwrap().path();
-    // What is changed there counts.
+    // Changes to vendored files take effect.
     fs::write(&vendored, "export const a: string = 'changed';").unwrap();
     assert_eq!(registry.run(&sandbox, &["-A"]).stdout(), "changed\n");
     assert_eq!(registry.run(&sandbox, &["-A", "--vendor=false"]).stdout(), "remote\n");
@@ -161,7 +161,7 @@ fn modules_are_transpiled_once() {
     let emitted = format!("{}.js", emitted.display());
     let cached = fs::read_to_string(&emitted).unwrap();
     assert!(!cached.contains("interface"), "{cached}");
-    // The cache has positions of the source, too, and is left where the source is another.
+    // The cached output has a source map, and is not used for a changed source.
     let error = sandbox.openkv(["main.ts", "throw"]).stderr();
     assert!(error.contains("throw new Error('line 4');") && error.contains("main.ts:4:25"), "{error}");
     sandbox.write("main.ts", "console.log(2 as number);");

@@ -3,7 +3,7 @@
 use crate::support::Sandbox;
 
 #[test]
-fn entries_are_properties_and_items() {
+fn entries_are_accessible_as_properties_and_items() {
     let sandbox = Sandbox::new();
     let script = r#"
         const attempt = (run) => { try { return run(); } catch (e) { return `${e.name}: ${e.message}`; } };
@@ -55,7 +55,7 @@ fn local_entries_persist_for_their_origin() {
     assert_eq!(run(&["a.ts"]), "1 1\n");
     assert_eq!(run(&["b.ts"]), "2 1\n", "scripts of a project share their entries");
 
-    // The file is that of Deno.
+    // The file is compatible with Deno.
     let directories = std::fs::read_dir(sandbox.path("deno_dir/location_data")).unwrap();
     let files: Vec<_> = directories.map(|entry| entry.unwrap().path().join("local_storage")).collect();
     assert_eq!(files.len(), 5);
@@ -82,7 +82,7 @@ fn storage_is_limited_to_10_mib() {
 }
 
 #[test]
-fn damaged_file_is_an_error_that_scripts_can_catch() {
+fn corrupt_file_throws_a_catchable_error() {
     let sandbox = Sandbox::new();
     let script = "try { localStorage.a = 1; console.log('stored'); } catch (e) { console.log(e.name, e.message); }";
     assert_eq!(sandbox.run(script).stdout(), "stored\n");

@@ -59,12 +59,12 @@ fn dependencies_run_first_and_once() {
 }
 
 #[test]
-fn package_scripts_have_hooks_and_rank_below_tasks() {
+fn package_scripts_have_hooks_and_yield_to_tasks() {
     let sandbox = sandbox();
     let stderr = "Task prefull echo pre '1'\nTask full echo S '1'\nTask postfull echo post '1'\n";
     assert_output(sandbox.openkv(["task", "full", "1"]), 0, "pre 1\nS 1\npost 1\n", stderr);
     assert_eq!(sandbox.openkv(["task", "-q", "a"]).stdout(), "A\n");
-    // Programs of npm packages are found.
+    // The programs of npm packages are in `PATH`.
     let program = sandbox.write("node_modules/.bin/installed", "#!/bin/sh\necho installed $1\n");
     #[cfg(unix)]
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -73,7 +73,7 @@ fn package_scripts_have_hooks_and_rank_below_tasks() {
 }
 
 #[test]
-fn concurrent_tasks_have_their_names_before_each_line() {
+fn output_of_concurrent_tasks_is_prefixed() {
     let sandbox = sandbox();
     let output = sandbox.openkv(["task", "-q", "e:*"]);
     assert_output(output, 0, "[e:1] one\n", "[e:2] two\n");
@@ -84,7 +84,7 @@ fn concurrent_tasks_have_their_names_before_each_line() {
 }
 
 #[test]
-fn tasks_run_in_the_directory_of_their_file() {
+fn tasks_run_in_the_directory_of_their_configuration() {
     let sandbox = sandbox();
     sandbox.write("inner/file", "");
     let root = sandbox.path("").canonicalize().unwrap();
@@ -101,11 +101,11 @@ fn tasks_run_in_the_directory_of_their_file() {
 }
 
 #[test]
-fn deno_in_a_task_is_this_program() {
+fn deno_command_in_a_task_runs_openkv() {
     let sandbox = sandbox();
     sandbox.write("main.ts", "console.log(1, 'KvListIterator' in Deno)");
     let mut command = sandbox.command(["task", "-q", "script"]);
-    // There is no other one.
+    // No other `deno` is in `PATH`.
     command.env("PATH", sandbox.path("nothing"));
     assert_eq!(Output::of(command, "").stdout(), "1 true\n2\n");
 }
@@ -157,7 +157,7 @@ fn workspace_members_are_selected() {
 }
 
 #[test]
-fn errors_of_tasks_are_one_message() {
+fn task_errors_print_one_message() {
     let sandbox = sandbox();
     let output = sandbox.openkv(["task", "-q", "quote"]);
     let message = "error: Error parsing script 'quote'.\n\nCaused by:\n    Expected closing double quote.\n";

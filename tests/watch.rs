@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::support::{Running, Sandbox, TIMEOUT};
 
-/// A running process, and the lines that it prints to stdout and stderr.
+/// A running process and the lines that it prints to stdout and stderr.
 struct Session {
     process: Running,
     lines: Receiver<String>,
@@ -29,7 +29,7 @@ impl Session {
         Self { process, lines }
     }
 
-    /// Waits for a line with this beginning. Returns it, after the lines that were skipped.
+    /// Waits for a line with this beginning. Returns it and the lines before it.
     #[track_caller]
     fn until(&self, beginning: &str) -> Vec<String> {
         let mut seen = Vec::new();
@@ -58,7 +58,7 @@ impl Session {
 }
 
 #[test]
-fn change_of_a_module_restarts_the_script() {
+fn changed_module_restarts_the_script() {
     let sandbox = Sandbox::new();
     sandbox.write("a.ts", "export const a: number = 1;");
     sandbox.write("later.ts", "export const b: number = 1;");
@@ -73,7 +73,7 @@ fn change_of_a_module_restarts_the_script() {
     assert_eq!(session.until("main"), ["Watcher Process started.", "main 1 1 undefined true"]);
     session.finished();
 
-    // Only the second change is of a module.
+    // Only the second file is a module of the script.
     sandbox.write("other.ts", "export {};");
     sandbox.write("a.ts", "export const a: number = 2;");
     let change = session.until("Watcher Restarting! File change detected: ").pop().unwrap();
@@ -81,7 +81,7 @@ fn change_of_a_module_restarts_the_script() {
     session.until("main 2 1 1 true");
     session.finished();
 
-    // A module that is replaced, as many editors do.
+    // Many editors replace a file when they save it.
     sandbox.write("new.ts", "export const b: number = 2;");
     std::fs::rename(sandbox.path("new.ts"), sandbox.path("later.ts")).unwrap();
     session.until("main 2 2 1 true");
@@ -238,7 +238,7 @@ fn quiet_hides_the_messages_of_the_watcher() {
 }
 
 #[test]
-fn tests_of_changed_modules_run_again() {
+fn changed_test_modules_run_again() {
     let sandbox = Sandbox::new();
     sandbox.write("a.ts", "export const a = 1;");
     sandbox.write("a_test.ts", "import { a } from './a.ts'; Deno.test(`a is ${a}`, () => { if (a === 2) throw 1; });");
@@ -267,7 +267,7 @@ fn tests_of_changed_modules_run_again() {
 }
 
 #[test]
-fn flags_of_the_watcher_have_no_effect_without_it() {
+fn watch_flags_have_no_effect_without_watch() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log('runs');");
     assert_eq!(sandbox.openkv(["run", "--watch-exclude=a", "--no-clear-screen", "main.ts"]).stdout(), "runs\n");

@@ -1,11 +1,11 @@
-//! Workers: how they fail and end, what they may do, and what is left of them. What scripts can check themselves is in
+//! Workers: their errors, end, permissions and cleanup. Behaviour that scripts can check themselves is tested in
 //! `tests/conformance/workers.ts`.
 
 use std::process::Command;
 
 use crate::support::{Output, Sandbox, repository};
 
-/// A worker that runs JavaScript, in a script that has `start(source)`.
+/// Defines `start(source)`, which starts a worker that runs JavaScript.
 const START: &str = "
     const start = (source) =>
         new Worker(`data:application/javascript,${encodeURIComponent(source)}`, { type: 'module' });
@@ -20,7 +20,7 @@ fn script(name: &str) -> String {
     repository("tests/workers").join(name).to_str().unwrap().to_owned()
 }
 
-/// Runs a script of `tests/workers` with flags and arguments. If Deno is there, it must have the same result.
+/// Runs a script of `tests/workers` with flags and arguments. If Deno is installed, its result must be the same.
 fn run_script(flags: &[&str], name: &str, args: &[&str]) -> (Option<i32>, String) {
     let sandbox = Sandbox::new();
     let script = script(name);
@@ -36,14 +36,14 @@ fn run_script(flags: &[&str], name: &str, args: &[&str]) -> (Option<i32>, String
     result
 }
 
-/// Whether Deno can be run, in a release with the behaviour that OpenKV has.
+/// Returns whether Deno is installed in a release whose behaviour OpenKV follows.
 fn is_deno_there() -> bool {
     let output = Command::new("deno").arg("--version").output();
     output.is_ok_and(|output| output.stdout.starts_with(b"deno 2.9."))
 }
 
 #[test]
-fn error_of_a_worker_reaches_its_parent() {
+fn worker_error_reaches_the_parent() {
     let thrown = r#"["Uncaught (in promise) TypeError: thrown by a worker","throws.ts",2,7,null]"#;
     let in_handler = r#"["Uncaught Error: cannot handle a message","handler.ts",3,9,null]"#;
     let missing = r#"["Module not found ","",0,0,null]"#;
@@ -63,7 +63,7 @@ fn error_of_a_worker_reaches_its_parent() {
 }
 
 #[test]
-fn error_of_a_worker_is_printed_with_its_name() {
+fn worker_error_is_printed_with_its_name() {
     let output = Sandbox::new().openkv(["-A", &script("parent.ts"), "./throws.ts", "worker"]);
     let first = "error: Uncaught (in worker \"child\") (in promise) TypeError: thrown by a worker\n\
                  throw new TypeError(\"thrown by a worker\");\n      ^\n    at file://";
@@ -82,7 +82,7 @@ fn error_of_a_worker_is_printed_with_its_name() {
 }
 
 #[test]
-fn error_of_a_nested_worker_fails_all_that_do_not_handle_it() {
+fn unhandled_error_of_a_nested_worker_fails_its_ancestors() {
     let sandbox = Sandbox::new();
     let nested = "start(`new Worker(\"data:application/javascript,throw 1\", { type: 'module' })`)";
     let output = run(&sandbox, &format!("{nested}.onmessage = () => {{}};"));
@@ -94,7 +94,7 @@ fn error_of_a_nested_worker_fails_all_that_do_not_handle_it() {
 }
 
 #[test]
-fn permissions_of_a_worker_are_within_those_of_its_parent() {
+fn worker_permissions_do_not_exceed_those_of_the_parent() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("file.txt", "text").to_str().unwrap().to_owned();
     let directory = format!("--allow-read={}", sandbox.path("").to_str().unwrap().trim_end_matches('/'));
@@ -135,7 +135,7 @@ fn permissions_of_a_worker_are_within_those_of_its_parent() {
 }
 
 #[test]
-fn program_of_a_worker_is_loaded_by_the_permissions_of_its_parent() {
+fn static_imports_of_a_worker_use_the_permissions_of_the_parent() {
     let sandbox = Sandbox::new();
     sandbox.write("worker.ts", "import { text } from './imported.ts'; postMessage(text); close();");
     sandbox.write("imported.ts", "import text from './text.txt' with { type: 'text' }; export { text };");
@@ -178,13 +178,13 @@ fn process_lives_as_long_as_its_workers() {
 }
 
 #[test]
-fn process_that_ends_takes_its_workers_along() {
+fn process_exit_ends_its_workers() {
     let sandbox = Sandbox::new();
     let script = "start(`postMessage(1); setInterval(() => {}, 10)`).onmessage = () => ";
     assert_eq!(run(&sandbox, &format!("{script} Deno.exit(3);")).code, Some(3));
     let output = run(&sandbox, &format!("{script} {{ throw new Error('thrown'); }};"));
     assert_eq!(output.code, Some(1), "{}", output.stderr);
-    // That its database is closed is no error of the worker.
+    // The worker does not report that its database is closed.
     let busy = "start(`const kv = await Deno.openKv('db'); for (let i = 0; ; i++) { await kv.set(['i'], i); postMessage(i); }`)";
     let output = run(&sandbox, &format!("{busy}.onmessage = ({{ data }}) => {{ if (data > 20) Deno.exit(3); }};"));
     assert_eq!((output.code, output.stderr.as_str()), (Some(3), ""));
@@ -208,7 +208,7 @@ fn terminate_interrupts_a_worker() {
         "for (;;) await import('data:text/javascript,export default ' + Math.random());",
         "for (;;) { const error = new Error(); error.stack; }",
     ] {
-        // A process with a worker that goes on does not end.
+        // The process would not end if the worker went on.
         let script = format!(
             "const worker = start({:?});
             worker.onmessage = () => worker.terminate();",
@@ -219,7 +219,7 @@ fn terminate_interrupts_a_worker() {
 }
 
 #[test]
-fn terminate_at_any_moment_leaves_the_process_whole() {
+fn terminate_at_any_time_leaves_the_process_intact() {
     let sandbox = Sandbox::new();
     let script = "
         const source = `
@@ -233,7 +233,7 @@ fn terminate_at_any_moment_leaves_the_process_whole() {
             }`;
         for (let i = 0; i < 40; i++) {
             const worker = start(source);
-            // From before it has started, to when it is in the middle of its work.
+            // Terminates the worker at every stage, from before its start to the middle of its work.
             for (let turns = 0; turns < i; turns++) await new Promise((resolve) => setTimeout(resolve, 1));
             worker.terminate();
         }
@@ -243,7 +243,7 @@ fn terminate_at_any_moment_leaves_the_process_whole() {
 }
 
 #[test]
-fn worker_leaves_one_file_however_it_ends() {
+fn worker_checkpoints_its_database_when_it_ends() {
     for ending in [
         "close();",
         "Deno.exit(2);",
@@ -270,7 +270,7 @@ fn worker_leaves_one_file_however_it_ends() {
 }
 
 #[test]
-fn worker_shares_a_database_with_its_parent_after_it_was_terminated() {
+fn terminated_worker_returns_its_messages_to_the_queue() {
     let sandbox = Sandbox::new();
     let script = "
         const kv = await Deno.openKv('db');
@@ -280,7 +280,7 @@ fn worker_shares_a_database_with_its_parent_after_it_was_terminated() {
             await kv.enqueue('a message');`);
         await new Promise((resolve) => worker.onmessage = resolve);
         worker.terminate();
-        // Its handler has not ended.
+        // The handler of the worker has not finished.
         await new Promise((resolve) => kv.listenQueue(resolve));
         console.log('delivered again');
         kv.close();";
@@ -288,7 +288,7 @@ fn worker_shares_a_database_with_its_parent_after_it_was_terminated() {
 }
 
 #[test]
-fn threads_of_workers_end() {
+fn worker_threads_end_after_terminate() {
     let sandbox = Sandbox::new();
     let script = "
         const threads = () => Number(/Threads:\\s+(\\d+)/.exec(Deno.readTextFileSync('/proc/self/status'))[1]);
@@ -315,7 +315,7 @@ fn out_of_memory_ends_the_process_as_on_deno() {
 }
 
 #[test]
-fn worker_of_a_test_ends_with_it() {
+fn worker_in_a_test_does_not_leak() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "main_test.ts",

@@ -6,7 +6,7 @@ const serve = lazyScript("ext:deno_http/00_serve.ts");
 const NOT_A_SERVER =
   'error: openkv serve requires export default { fetch } in the main module, did you mean to run "openkv run"?\n';
 
-/** Serves the default export of a module. Without one that has `fetch`, prints why there is no server, as Deno does. */
+/** Serves the default export of a module. If it has no `fetch`, prints why no server is started, as Deno does. */
 export function startServer(exports: { default?: unknown }, host: string, port: number) {
   const server = exports.default;
   const start = typeof server === "object" && server !== null && serve().registerDeclarativeServer(server);

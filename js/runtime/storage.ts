@@ -24,11 +24,11 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const text = (value: unknown, method: string, position: number): string =>
   webidl.converters.DOMString(value, `Failed to execute '${method}' on 'Storage'`, `Argument ${position}`);
 
-/** Must be passed to the constructor: scripts do not have it. */
+/** The first argument of the constructor, which scripts cannot obtain. */
 const constructing = Symbol("constructing");
 const persistent = Symbol("persistent");
 
-/** The entries of an origin, or of this run. */
+/** The entries of an origin, or of this run for `sessionStorage`. */
 export class Storage {
   [persistent]: boolean;
   [brand: symbol]: unknown;
@@ -78,7 +78,7 @@ export class Storage {
 const StoragePrototype = Storage.prototype;
 webidl.configureInterface(Storage);
 
-/** Makes the entries of a storage properties, apart from those with the name of a method. */
+/** Exposes the entries of a storage as properties, except those with the name of a method. */
 const handler: ProxyHandler<Storage> = {
   get(storage, key) {
     if (typeof key === "string" && !ReflectHas(storage, key)) return storage.getItem(key) ?? undefined;
@@ -120,7 +120,7 @@ function create(isPersistent: boolean): Storage {
   const proxy = new Proxy(storage, handler);
   ObjectDefineProperty(storage, SymbolFor("Deno.privateCustomInspect"), {
     __proto__: null,
-    // As the proxy hides it, it must not be fixed.
+    // Must be configurable: a proxy cannot hide a property that is not.
     configurable: true,
     value: (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
       `Storage ${inspect({ ...ObjectFromEntries(ObjectEntries(proxy as unknown as Record<string, string>)), length: storage.length }, options)}`,

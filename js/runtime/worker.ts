@@ -66,10 +66,10 @@ const PERMISSIONS: [string, boolean][] = [
 
 const workerType = webidl.createEnumConverter("WorkerType", ["classic", "module"]);
 
-/** `Worker`. The worker is an isolate on a thread of its own. */
+/** `Worker`. Each worker is an isolate on its own thread. */
 export class Worker extends EventTarget {
   #id: number;
-  /** A worker that has closed or failed may have sent messages before. */
+  /** The state of the worker. Messages that it sent before it ended are still dispatched. */
   #status: "running" | "ended" | "terminated" = "running";
   #channel: Channel;
 
@@ -100,7 +100,7 @@ export class Worker extends EventTarget {
     if (kind === FAILED && !this.#report(data as Failure)) throw new Error("Unhandled error in child worker.");
   }
 
-  /** Dispatches `error`. Returns whether a listener has handled it. */
+  /** Dispatches an `error` event. Returns whether a listener has handled it. */
   #report({ message, fileName, lineNumber, columnNumber }: Failure): boolean {
     const event = new ErrorEvent("error", {
       cancelable: true,
@@ -111,7 +111,7 @@ export class Worker extends EventTarget {
       error: null,
     });
     this.dispatchEvent(event);
-    // As in Deno: errors of scripts only, not those of modules that could not be loaded.
+    // As in Deno, only errors thrown by scripts reach the global scope, not those of modules that failed to load.
     if (fileName && !event.defaultPrevented) globalThis.dispatchEvent(event);
     return event.defaultPrevented;
   }

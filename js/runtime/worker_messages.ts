@@ -1,4 +1,4 @@
-// The channel of messages between a worker and its parent. Both ends use it in the same way.
+// The message channel between a worker and its parent. Both ends use it in the same way.
 
 import { core, primordials } from "ext:core/mod.js";
 
@@ -15,13 +15,13 @@ const { EventTarget, MessageEvent, setIsTrusted } = core.loadExtScript("ext:deno
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
-/** A serialized message, with what it transfers. */
+/** A serialized message and its transferables. */
 export type Message = { data: Uint8Array; transferables: unknown[] };
 
 /** One end of the channel. */
 export interface Channel {
   post(message: Message): void;
-  /** Sends a message that transfers nothing. */
+  /** Sends a message without transferables. */
   postRaw(message: Uint8Array): void;
   /** Returns the next message, or null when there will be no more. */
   receive(): Promise<Message | Uint8Array | null>;
@@ -29,13 +29,13 @@ export interface Channel {
   tryReceive(): Message | null;
 }
 
-// The method of the global scope is one that scripts may replace.
+// Captured here, as scripts may replace the method of the global scope.
 const { dispatchEvent } = EventTarget.prototype;
 
-/** How many messages are dispatched before other events get their turn. */
+/** The number of messages that are dispatched before the event loop handles other events. */
 const BATCH = 1000;
 
-/** Sends a message with the arguments of `postMessage`. `prefix` is that of error messages. */
+/** Sends a message with the arguments of `postMessage`. Error messages begin with `prefix`. */
 export function postWithArguments(channel: Channel, prefix: string, args: ArrayLike<unknown>): void {
   webidl.requiredArguments(args.length, 1, prefix);
   const transferOrOptions = args[1];
@@ -48,7 +48,7 @@ export function postWithArguments(channel: Channel, prefix: string, args: ArrayL
   channel.post(messagePort.serializeJsMessageData(args[0], transferred(transferOrOptions, prefix)));
 }
 
-/** Returns the objects to transfer, of an argument that is a sequence of them, or a dictionary. */
+/** Returns the objects to transfer from an argument: a sequence of them, or a dictionary. */
 function transferred(argument: unknown, prefix: string): unknown[] {
   const isSequence = webidl.type(argument) === "Object" &&
     (argument as Record<symbol, unknown>)[SymbolIterator] !== undefined;
@@ -57,7 +57,7 @@ function transferred(argument: unknown, prefix: string): unknown[] {
     : webidl.converters.StructuredSerializeOptions(argument, prefix, "Argument 2").transfer;
 }
 
-/** Dispatches messages as they arrive, until the other end is closed, or this one no longer `isOpen`. */
+/** Dispatches messages as they arrive, until the other end is closed, or `isOpen` returns false for this end. */
 export async function receiveMessages(channel: Channel, target: object, isOpen: () => boolean): Promise<void> {
   while (isOpen()) {
     const message = await channel.receive();
@@ -66,7 +66,7 @@ export async function receiveMessages(channel: Channel, target: object, isOpen: 
     for (let i = 1; i < BATCH; i++) {
       const next = channel.tryReceive();
       if (next === null) break;
-      // What the listener has scheduled comes first: it may have set another one.
+      // Microtasks of the listener run first: they may have replaced the listener.
       await PromiseResolve();
       if (!isOpen()) return;
       dispatch(target, next);
@@ -84,7 +84,7 @@ function deserialize(message: Message | Uint8Array): Event {
   try {
     const { 0: data, 1: transferables } = messagePort.deserializeJsMessageData(message);
     const isPort = (object: unknown) => ObjectPrototypeIsPrototypeOf(messagePort.MessagePortPrototype, object);
-    // Most messages transfer nothing.
+    // Most messages have no transferables.
     const ports = transferables.length === 0 ? undefined : ArrayPrototypeFilter(transferables, isPort);
     return new MessageEvent("message", { data, ports });
   } catch (error) {

@@ -17,7 +17,7 @@ const globalInterfaces = core.loadExtScript("ext:deno_web/04_global_interfaces.j
 const location = core.loadExtScript("ext:deno_web/12_location.js");
 const os = core.loadExtScript("ext:deno_os/30_os.js");
 
-/** The properties of the global scope that only a main thread has. */
+/** The properties of the global scope that exist only in a main thread. */
 const OF_WINDOW = ["Navigator", "Window", "alert", "closed", "confirm", "prompt"];
 
 const channel: Channel = {
@@ -40,7 +40,7 @@ function postMessage(_message: unknown, _transferOrOptions: unknown = undefined)
   postWithArguments(channel, prefix, arguments);
 }
 
-/** The properties that the global scope of a worker has in place of those of a main thread. */
+/** The properties of the global scope that exist only in a worker. */
 const scope = {
   DedicatedWorkerGlobalScope: globalInterfaces.dedicatedWorkerGlobalScopeConstructorDescriptor,
   WorkerGlobalScope: globalInterfaces.workerGlobalScopeConstructorDescriptor,
@@ -52,7 +52,7 @@ const scope = {
   postMessage: core.propWritable(postMessage),
 };
 
-/** Makes the global scope that of a worker with this name and main module. */
+/** Turns the global scope into that of a worker with this name and main module. */
 export function startWorkerScope(name: string, mainModule: string) {
   const global = globalThis as unknown as Record<string, unknown>;
   for (const property of new SafeArrayIterator(OF_WINDOW)) delete global[property];
@@ -66,7 +66,7 @@ export function startWorkerScope(name: string, mainModule: string) {
   os.setExitHandler(close);
 }
 
-/** Dispatches messages of the parent from now on. */
+/** Starts to dispatch messages of the parent. */
 export function receiveFromParent() {
   op_openkv_worker_stay();
   receiveMessages(channel, globalThis, () => !closing);

@@ -14,15 +14,15 @@ use openkv_js::transpile::MediaType;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How long changes are collected after the first one, because editors save a file in several steps.
+/// The time during which changes are collected after the first one: editors save a file in several steps.
 const COLLECTION: Duration = Duration::from_millis(200);
-/// How long a script may run on before its execution is terminated.
+/// The time after which the execution of a script that does not stop is terminated.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The reason to stop a script.
 #[derive(Debug)]
 pub enum Stop {
-    /// Files have changed: at least one.
+    /// Files have changed. The list is not empty.
     Changed(Vec<PathBuf>),
     /// The user has interrupted the process.
     Interrupted,
@@ -213,7 +213,7 @@ impl Shared {
         }
     }
 
-    /// Makes the operating system watch a directory. One that it cannot watch is treated as one that never changes.
+    /// Makes the operating system watch a directory. If that fails, the directory is treated as unchanging.
     fn watch_path(&self, directory: &Path, mode: RecursiveMode) {
         let _ = lock(&self.watcher).watch(directory, mode);
     }
@@ -254,7 +254,7 @@ async fn collect(first: PathBuf, changes: &mut UnboundedReceiver<PathBuf>) -> Ve
     }
 }
 
-/// Returns a path, and that of its target if a link leads there.
+/// Returns a path, and its target if they differ.
 fn with_target(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let target = path.canonicalize().ok().filter(|target| target != path);
     [path.to_owned()].into_iter().chain(target)

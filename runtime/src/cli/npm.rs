@@ -1,4 +1,4 @@
-//! The flags about packages of npm.
+//! The flags for npm packages.
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
@@ -84,7 +84,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> ModuleOptions {
     }
 }
 
-/// Reads what packages are meant, as `npm:name` or `npm:name@version`.
+/// Parses a package, as `npm:name` or `npm:name@version`.
 fn package(text: &str) -> Result<PackageReq, String> {
     let package = JsrDepPackageReq::from_str_loose(text).map_err(|error| error.to_string())?;
     match (package.kind, package.req.version_req.tag()) {

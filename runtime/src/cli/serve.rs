@@ -11,7 +11,7 @@ use super::watch::{self, Watch};
 /// `openkv serve`: serves the default export of a module.
 pub(crate) struct Serve {
     file: String,
-    /// `Deno.args`.
+    /// The value of `Deno.args`.
     args: Vec<String>,
     address: ServeAddress,
     media_type: Option<MediaType>,
@@ -55,7 +55,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Serve, clap::Error> {
     let mut flags = RuntimeFlags::read(matches)?;
     let host: String = matches.remove_one("host").expect("--host has a default");
     let port = matches.remove_one("port").expect("--port has a default");
-    // As on Deno, the server needs no permission for its own address. An empty list permits all.
+    // As in Deno, the server needs no permission for its own address. An empty list allows all addresses.
     let own = format!("{host}:{port}");
     match &mut flags.permissions.allow_net {
         Some(hosts) if hosts.is_empty() => {}

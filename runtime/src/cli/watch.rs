@@ -31,7 +31,7 @@ pub(crate) struct Watch {
     inherited: HashSet<OsString>,
 }
 
-/// How a run ended.
+/// The end of a run.
 pub(super) enum Ended {
     /// By itself.
     Finished(Outcome),
@@ -39,10 +39,10 @@ pub(super) enum Ended {
     Stopped(Stop),
 }
 
-/// The current run, for which the messages are printed.
+/// The current run.
 pub(super) struct Run<'a> {
     pub watcher: &'a mut FileWatcher,
-    /// The files that have changed since the last run. None at first.
+    /// The files that have changed since the last run, or `None` in the first run.
     pub changed: Option<&'a [PathBuf]>,
     clear_screen: bool,
 }
@@ -69,7 +69,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Option<Watch> {
 }
 
 impl Watch {
-    /// Runs `start` again and again, until the user interrupts the process. `name` is what is run, for the messages.
+    /// Runs `start` repeatedly until the user interrupts the process. `name` describes the run in messages.
     pub(super) fn run(
         &self,
         name: &str,
@@ -119,7 +119,7 @@ impl Watch {
             watcher.stopped();
             let Stop::Changed(paths) = stop else { return Ok(INTERRUPTED) };
             print(colors::gray(format!("Restarting! File change detected: {:?}", paths[0])).to_string());
-            // The script may have changed both.
+            // The script may have changed the directory and the environment.
             env::set_current_dir(&directory).map_err(|error| format!("failed to change to {directory:?}: {error}"))?;
             for error in env_file::reload(&flags.env_files, &self.inherited) {
                 if !flags.quiet {
@@ -168,7 +168,7 @@ impl Run<'_> {
         stop
     }
 
-    /// Returns how a run ended that has returned: the watcher may have terminated it.
+    /// Returns how a completed run ended: the watcher may have terminated it.
     pub(super) fn ended(&mut self, outcome: Outcome) -> Ended {
         match self.watcher.try_next() {
             Some(stop) => {

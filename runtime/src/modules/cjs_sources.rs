@@ -4,7 +4,8 @@ use deno_core::url::Url;
 use deno_permissions::{OpenAccessKind, PermissionsContainer};
 use node_resolver::analyze::CjsAnalysisSourceProvider;
 
-/// The files outside of packages that a CommonJS module exports again, as far as the script may read them. Nobody is asked.
+/// Reads the files outside of packages that a CommonJS module reexports, if the script may read them. Never prompts for a
+/// permission.
 pub(super) struct PermittedSources(PermissionsContainer);
 
 impl PermittedSources {

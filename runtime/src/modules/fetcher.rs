@@ -1,4 +1,4 @@
-//! Where the sources of modules come from: files, the network and its cache, `data:` and `blob:`.
+//! Fetches the sources of modules: from files, the network and its cache, `data:` and `blob:` URLs.
 
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
@@ -30,29 +30,30 @@ use crate::environment::Environment;
 
 const MAX_REDIRECTS: usize = 10;
 
-/// What is known of the main module before it is loaded.
+/// The main module, as known before it is loaded.
 #[derive(Debug)]
 pub(crate) struct MainModule {
     pub url: Url,
-    /// Its text, where it is not read from its URL.
+    /// The source, if it is not read from the URL.
     pub text: Option<String>,
-    /// What it is written in, where its URL does not tell.
+    /// The media type, if the URL does not determine it.
     pub media_type: Option<MediaType>,
 }
 
 impl MainModule {
-    /// As a server would tell what it is written in.
+    /// Returns the headers with which a server would send the media type.
     fn headers(&self) -> Option<HashMap<String, String>> {
         let content_type = self.media_type?.as_content_type()?;
         Some(HashMap::from([("content-type".into(), content_type.into())]))
     }
 }
 
-/// The permissions by which modules are loaded.
+/// The permissions with which modules are loaded.
 #[derive(Debug)]
 pub(super) struct Permissions {
     pub own: PermissionsContainer,
-    /// In a worker, those of its parent. Its program, with all static imports, is what the parent may import dynamically.
+    /// In a worker, the permissions of its parent. The parent must be allowed to import the worker's main module and all
+    /// its static imports dynamically.
     pub parent: Option<PermissionsContainer>,
 }
 
@@ -67,7 +68,7 @@ impl Permissions {
     }
 }
 
-/// Fetches what the permissions allow.
+/// Fetches modules that the permissions allow.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher(Arc<State>);
 
@@ -76,12 +77,12 @@ struct State {
     files: FileFetcher<Blobs, RealSys, ModuleClient>,
     main: MainModule,
     permissions: Permissions,
-    /// What this run has fetched already. Whatever the flags say, it is taken from the cache from then on.
+    /// The URLs that this run has fetched. They are taken from the cache from then on, regardless of `cache_setting`.
     fetched: Mutex<HashSet<Url>>,
 }
 
 impl Fetcher {
-    /// A fetcher that uses what is in `cache` as `cache_setting` says.
+    /// Creates a fetcher with a cache, used according to `cache_setting`.
     pub fn new(
         main: MainModule,
         blobs: Arc<dyn BlobStoreTrait>,
@@ -103,12 +104,12 @@ impl Fetcher {
         Self(Arc::new(State { files, main, permissions, fetched: Mutex::default() }))
     }
 
-    /// The URL of the main module.
+    /// Returns the URL of the main module.
     pub fn main_module(&self) -> &Url {
         &self.0.main.url
     }
 
-    /// The source of a file that the user named: it needs no permission.
+    /// Fetches a file that the user has specified on the command line. Needs no permission.
     pub async fn fetch_named(&self, url: &Url) -> Result<File, JsErrorBox> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -121,7 +122,7 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
-    /// Returns a file that is imported as text or bytes, if the permissions allow it and all that it is redirected to.
+    /// Fetches a file that is imported as text or bytes. The permissions must allow its URL, and those of all redirects.
     pub async fn fetch_asset(
         &self,
         url: &Url,
@@ -145,7 +146,7 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
-    /// Fetches a file, or what it is redirected to, from the network once a run, unless `cache` says otherwise.
+    /// Fetches a file, or returns its redirect. Uses the network at most once a run, unless `cache` is set.
     async fn fetch_once(
         &self,
         url: &Url,
@@ -166,8 +167,8 @@ impl Fetcher {
         Ok(found)
     }
 
-    /// Checks that the script may import a module. What a module imports with a constant specifier is part of the program.
-    /// What it finds while it runs, it must be allowed to read.
+    /// Checks that the script may import a module. Imports with constant specifiers are part of the program; dynamic
+    /// imports need permission.
     fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
         let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
         self.0.permissions.check(url, kind).map_err(other)
@@ -214,7 +215,7 @@ impl Fetcher {
     }
 }
 
-/// Returns why a file was not fetched: because it must not, or the error with its causes.
+/// Returns the error of a failed fetch: the cause if the request was denied, otherwise the error with its causes.
 fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
     if let FetchNoFollowErrorKind::FetchingRemote { source, .. } = error
         && let Some(denied) = source.downcast_ref::<PermissionCheckError>()
@@ -224,19 +225,19 @@ fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
     JsErrorBox::new(error.get_class(), with_causes(error))
 }
 
-/// Loads the modules of a graph, but for those of packages of npm: these are loaded when they run.
+/// Loads the modules of a graph, except for those of npm packages, which are loaded when they run.
 pub(super) struct GraphFetcher<'a> {
     pub fetcher: &'a Fetcher,
     pub packages: &'a Packages,
 }
 
 impl GraphFetcher<'_> {
-    /// Returns the module of a package that a file is, if the script may import it.
+    /// Returns the URL of a file as a module of an npm package, if it is one and the script may import it.
     fn module_of_package(&self, file: &Url, options: &LoadOptions) -> Result<Option<Url>, LoadError> {
         if file.scheme() != "file" || !file.path().contains("/node_modules/") {
             return Ok(None);
         }
-        // It may be a symbolic link to where the package is.
+        // The file may be a symbolic link to the package.
         let module = resolve_specifier_into_node_modules(&RealSys, file);
         if !self.packages.contain(&module) {
             return Ok(None);
@@ -262,7 +263,7 @@ fn other(error: impl deno_error::JsErrorClass) -> LoadError {
     LoadError::Other(Arc::new(error))
 }
 
-/// The blobs of the script, as modules.
+/// Reads the blobs of the script as modules.
 #[derive(Debug)]
 struct Blobs(Arc<dyn BlobStoreTrait>);
 

@@ -1,4 +1,4 @@
-//! Which modules of the graph must be read again: scripts write modules, too.
+//! Finds the modules of a graph that must be read again, as scripts may write modules.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,8 +15,9 @@ pub(super) const WALK: WalkOptions<'static> = WalkOptions {
     prefer_fast_check_graph: false,
 };
 
-/// Returns what `root` needs that was `known` before and is out of date: modules that could not be loaded, and files that
-/// have changed since and are not `loaded`. V8 keeps those that are. Each is returned once for a set of `checked` ones.
+/// Returns the modules needed by `root` that were `known` before and are out of date: those that failed to load, and files
+/// changed since they were read. Files that V8 has already `loaded` are excluded. Each module is returned once for a set of
+/// `checked` ones.
 pub(super) fn stale(
     graph: &ModuleGraph,
     known: &ModuleGraph,
@@ -38,7 +39,7 @@ pub(super) fn stale(
     needed.collect::<Vec<_>>().into_iter().filter(|specifier| checked.insert(specifier.clone())).collect()
 }
 
-/// When a file was last written. None where it is gone: what was read of it is as good as ever.
+/// Returns the modification time of a file, or `None` if the file no longer exists: its source as read remains valid.
 fn modified(file: &Url) -> Option<SystemTime> {
     fs::metadata(file.to_file_path().ok()?).and_then(|metadata| metadata.modified()).ok()
 }

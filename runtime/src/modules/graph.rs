@@ -1,4 +1,4 @@
-//! Builds the graph of all modules that a module may need.
+//! Builds the graph of a module and all its imports.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -21,21 +21,21 @@ use super::resolver::GraphResolver;
 use super::services::Services;
 use super::{failed, with_causes};
 
-/// Which modules a graph is built from.
+/// The modules from which a graph is built.
 pub(super) enum Request {
-    /// New ones.
+    /// A new root.
     Root(Url),
-    /// Modules of the graph, to be read again.
+    /// Modules of the graph to load again.
     Stale(Vec<Url>),
 }
 
-/// Builds graphs, and keeps in the lock file what they contain.
+/// Builds graphs, and records their contents in the lock file.
 pub(super) struct GraphBuilder {
     pub services: Rc<Services>,
     prepared: OnceCell<Prepared>,
 }
 
-/// What is created before the first module is loaded.
+/// The parts that are created before the first module is loaded.
 struct Prepared {
     resolver: DefaultDenoResolverRc<RealSys>,
     jsx: JsxImportSourceConfigResolver,
@@ -65,18 +65,18 @@ impl GraphBuilder {
         })
     }
 
-    /// Returns what resolves imports, once a graph has been built.
+    /// Returns the resolver of imports, once a graph has been built.
     pub fn resolver(&self) -> Option<&DefaultDenoResolverRc<RealSys>> {
         self.prepared.get().map(|prepared| &prepared.resolver)
     }
 
-    /// Returns the checksum that a remote file must have.
+    /// Returns the expected checksum of a remote file.
     pub fn checksum(&self, url: &Url) -> Option<LoaderChecksum> {
         let lockfile = self.prepared.get()?.lockfile.as_ref()?;
         lockfile.file.as_deno_graph_locker().get_remote_checksum(url)
     }
 
-    /// Adds modules and all that they import to a graph.
+    /// Adds modules and all their imports to a graph.
     pub async fn build(&self, graph: &mut ModuleGraph, request: Request, is_dynamic: bool) -> Result<(), JsErrorBox> {
         let Services { resolvers, npm, fetcher, packages, .. } = &*self.services;
         let Prepared { resolver, jsx, lockfile } = self.prepared().await?;
@@ -113,7 +113,8 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Installs what each `package.json` names, where the project has a `node_modules` that this is for us to fill.
+    /// Installs the dependencies of each `package.json`, if the project has a `node_modules` directory managed by the
+    /// runtime.
     async fn install_first(&self) -> Result<(), JsErrorBox> {
         let Services { npm, installs_first, caching, .. } = &*self.services;
         if *installs_first && let Some(installer) = npm.npm_installer_if_managed().await.map_err(failed)? {
@@ -125,7 +126,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Keeps in the lock file what a graph contains, if its packages of npm could be installed.
+    /// Records the contents of a graph in the lock file, provided that its npm packages were resolved.
     pub async fn lock(&self, graph: &ModuleGraph) -> Result<(), JsErrorBox> {
         let lockfile = self.prepared().await?.lockfile.as_ref();
         if let Some(lockfile) = lockfile {
@@ -139,7 +140,7 @@ impl GraphBuilder {
     }
 }
 
-/// Where packages of `jsr:` are.
+/// The URL of the JSR registry.
 #[derive(Debug)]
 struct Jsr(Url);
 

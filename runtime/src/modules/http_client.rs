@@ -1,4 +1,4 @@
-//! Downloads modules, and packages of npm.
+//! Downloads modules and npm packages.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -23,10 +23,10 @@ use crate::certificates::Certificates;
 use crate::environment::{Environment, proxies};
 use crate::extensions::env::Proxy;
 
-/// As many redirections as Deno follows from a registry of npm.
+/// The limit of redirects, the same as Deno's for an npm registry.
 const MAX_REDIRECTS: usize = 10;
 
-/// The client of the runtime's own `fetch`, which is made for the first download.
+/// The HTTP client of the runtime's `fetch`, created for the first download.
 #[derive(Clone, Debug)]
 pub(super) struct ModuleClient(Arc<State>);
 
@@ -34,14 +34,14 @@ pub(super) struct ModuleClient(Arc<State>);
 struct State {
     user_agent: String,
     certificates: Certificates,
-    /// What the script may do.
+    /// The permissions of the script.
     permissions: PermissionsContainer,
     log_downloads: bool,
-    /// The clients that were made, by what they identify themselves with.
+    /// The clients created so far, by client certificate.
     clients: Mutex<HashMap<Option<Identity>, Client>>,
 }
 
-/// The files with the certificate and the key of a client, as `.npmrc` names them for a registry.
+/// The certificate and key files of a client, as configured in `.npmrc` for a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
     certificate: String,
@@ -92,8 +92,8 @@ impl ModuleClient {
         Ok(clients.entry(identity).or_insert(client).clone())
     }
 
-    /// Checks that the script may import from the proxies that it named. The client reads them from the environment, and
-    /// what they send of a host may be cached for later runs.
+    /// Checks that the script may import from the proxies that it has set. The client reads them from the environment, and
+    /// their responses may be cached for later runs.
     fn check_proxies(&self) -> Result<(), SendError> {
         let at_start = &Environment::at_start().proxies;
         for (_, value) in proxies().filter(|(name, value)| !at_start.contains(name, value)) {
@@ -114,7 +114,7 @@ impl ModuleClient {
         Ok(())
     }
 
-    /// Asks for a URL, and follows no redirection.
+    /// Sends a GET request without following redirects.
     async fn get(
         &self,
         url: &Url,
@@ -148,8 +148,8 @@ impl HttpClient for ModuleClient {
     }
 }
 
-/// What a registry of npm sends needs no permission to import: as on Deno, that is about URLs in imports. Failures of a
-/// connection are retried by the client of `fetch`.
+/// Downloads from an npm registry need no import permission: as in Deno, it applies to URLs in imports. The client of
+/// `fetch` retries after connection failures.
 #[async_trait::async_trait(?Send)]
 impl NpmCacheHttpClient for ModuleClient {
     async fn download_with_retries_on_any_tokio_runtime(
@@ -196,7 +196,7 @@ impl NpmCacheHttpClient for ModuleClient {
     }
 }
 
-/// Returns where a response redirects to.
+/// Returns the target of a redirect.
 fn redirected(from: &Url, headers: &HeaderMap) -> Option<Url> {
     let to = from.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
     matches!(to.scheme(), "http" | "https").then_some(to)
@@ -207,7 +207,7 @@ fn not_downloaded(url: &Url, status: Option<StatusCode>, reason: impl Display) -
     DownloadError { status_code: status.map(|status| status.as_u16()), error: JsErrorBox::generic(message) }
 }
 
-/// Returns why a request was not answered.
+/// Returns the reason why a request failed.
 fn reason(error: &SendError) -> String {
     match error {
         SendError::Failed(error) => error.to_string(),

@@ -1,4 +1,4 @@
-//! Runs the scripts of packages of npm that are allowed to.
+//! Runs the lifecycle scripts of npm packages that are allowed to run them.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,11 +16,10 @@ use tokio::process::Command;
 
 use crate::environment::Environment;
 
-/// The scripts that npm runs when it installs a package, in their order.
+/// The scripts that npm runs when it installs a package, in order.
 const SCRIPTS: [&str; 3] = ["preinstall", "install", "postinstall"];
 
-/// Runs scripts with the shell of the system, a package after those that it depends on, in the environment that the process
-/// was started in.
+/// Runs lifecycle scripts with the system shell, dependencies first, in the environment that the process was started with.
 #[derive(Debug)]
 pub(super) struct InstallScripts;
 
@@ -73,7 +72,7 @@ async fn run_all(package: &PackageWithScript<'_>, init_cwd: &Path, path: &OsStri
     Ok(())
 }
 
-/// Returns `PATH` with the programs of the packages before it.
+/// Returns `PATH` with the directory of the packages' programs prepended.
 fn search_path(programs: &Path) -> Result<OsString, io::Error> {
     let variables = &Environment::at_start().variables;
     let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());

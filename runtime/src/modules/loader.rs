@@ -43,16 +43,16 @@ struct State {
     builder: GraphBuilder,
     watched: Option<WatchedFiles>,
     graph: RefCell<Rc<ModuleGraph>>,
-    /// Held by who extends the graph.
+    /// Held while the graph is extended.
     extending: Mutex<()>,
-    /// What the program, as it was before the first module ran, imports as text or bytes with constant specifiers.
+    /// The files that the program imports as text or bytes with constant specifiers. Set before the first module runs.
     assets: OnceCell<HashSet<Url>>,
-    /// The modules that V8 has.
+    /// The modules that V8 has loaded.
     loaded: RefCell<HashSet<Url>>,
 }
 
 impl GraphLoader {
-    /// A loader that reads its first file when it loads its first module.
+    /// Creates a loader. It reads no file before the first module is loaded.
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
         let watched = options.watched.clone();
         let services = Rc::new(Services::new(options)?);
@@ -67,14 +67,14 @@ impl GraphLoader {
         })))
     }
 
-    /// Returns what decorators become in a module.
+    /// Returns the kind of decorators that a module is compiled with.
     pub fn decorators(&self, module: &Url) -> Result<Decorators, JsErrorBox> {
         let options = self.0.services.resolvers.compiler_options_resolver().map_err(failed)?;
         let options = options.for_specifier(module).transpile_options().map_err(JsErrorBox::from_err)?;
         Ok(options.transpile.decorators.clone())
     }
 
-    /// Adds a module and all that it imports to the graph.
+    /// Adds a module and all its imports to the graph.
     async fn extend(&self, root: Url, is_dynamic: bool) -> Result<(), JsErrorBox> {
         let State { builder, services, .. } = &*self.0;
         let _extending = self.0.extending.lock().await;
@@ -110,14 +110,14 @@ impl GraphLoader {
         Ok(())
     }
 
-    /// Returns what an import means. A package of npm may be still to be installed: `keep_npm` says that its import shall
-    /// stay one of `npm:`.
+    /// Resolves an import. With `keep_npm`, the URL of an npm package that may not be installed yet stays an `npm:`
+    /// specifier.
     fn resolve_specifier(&self, specifier: &str, referrer: &str, keep_npm: bool) -> Result<Url, JsErrorBox> {
         let Some(resolver) = self.0.builder.resolver() else {
-            // It is the first module of all, which has a URL.
+            // The main module is not resolved yet, and its specifier is a URL.
             return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
         };
-        // What has no URL, as the input of the REPL, imports like the main module.
+        // A referrer without a URL, such as the input of the REPL, resolves imports like the main module.
         let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.services.fetcher.main_module().clone());
         let graph = self.0.graph.borrow().clone();
         let options = ResolveWithGraphOptions {
@@ -130,7 +130,7 @@ impl GraphLoader {
             .map_err(describe_resolution)
     }
 
-    /// A module of the graph, or of a package of npm, or a file that is not code.
+    /// Loads a module of the graph or of an npm package, or a file imported as text or bytes.
     async fn load_async(
         self,
         specifier: Url,
@@ -138,7 +138,7 @@ impl GraphLoader {
         requested: RequestedModuleType,
     ) -> Result<ModuleSource, JsErrorBox> {
         let services = &self.0.services;
-        // A dynamic import of a package stays one of `npm:` until the package is installed.
+        // A dynamic import of a package keeps its `npm:` specifier until the package is installed.
         let found = match (NpmPackageReqReference::from_specifier(&specifier), self.0.builder.resolver()) {
             (Ok(package), Some(resolver)) => {
                 let importer = referrer.as_ref().unwrap_or(services.fetcher.main_module());
@@ -175,7 +175,8 @@ impl GraphLoader {
         ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, None)
     }
 
-    /// A file that is imported as text or bytes. That a module is part of the program lets no script read its text.
+    /// Loads a file imported as text or bytes. Dynamic imports need permission to read it, even if it is a module of the
+    /// program.
     async fn load_asset(self, specifier: Url, module_type: ModuleType) -> Result<ModuleSource, JsErrorBox> {
         let is_named = self.0.assets.get().is_some_and(|assets| assets.contains(&specifier));
         let kind = if is_named { CheckSpecifierKind::Static } else { CheckSpecifierKind::Dynamic };
@@ -196,7 +197,7 @@ impl GraphLoader {
         tracker.is_ok_and(|tracker| tracker.is_maybe_cjs(module, MediaType::from_specifier(module)).unwrap_or(false))
     }
 
-    /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
+    /// Returns whether a module is WebAssembly that is imported only as a source: the graph does not parse it.
     fn is_wasm_source(&self, specifier: &Url) -> bool {
         let graph = self.0.graph.borrow();
         matches!(graph.get(specifier), Some(Module::External(module)) if module.was_asset_load)
@@ -204,10 +205,10 @@ impl GraphLoader {
     }
 }
 
-/// What is wrong with a graph, and where in it. To scripts, all of it is a TypeError, as in Deno.
+/// Describes an error of a graph, and where it occurred. Scripts see every such error as a TypeError, as in Deno.
 fn describe(error: ModuleGraphError, root: &Url, is_dynamic: bool) -> JsErrorBox {
     if is_dynamic {
-        // A script learns nothing of files near the one that it named.
+        // The message must not reveal files next to the requested one.
         return JsErrorBox::type_error(error.to_string_with_range());
     }
     let is_root = matches!(&error, ModuleGraphError::ModuleError(error) if error.specifier() == root);
@@ -222,7 +223,7 @@ fn describe_resolution(error: ResolveWithGraphError) -> JsErrorBox {
     }
 }
 
-/// What the modules of a graph import as text or bytes with constant specifiers.
+/// Returns the files that the modules of a graph import as text or bytes with constant specifiers.
 fn assets(graph: &ModuleGraph) -> HashSet<Url> {
     let dependencies = graph.modules().flat_map(|module| module.dependencies().values());
     let assets = dependencies.filter(|found| found.imports.iter().any(|import| import.attributes.has_asset()));
@@ -243,7 +244,7 @@ impl ModuleLoader for GraphLoader {
         }
     }
 
-    /// As on Deno, the URL of a module that cannot be loaded is one all the same.
+    /// As in Deno, a specifier resolves even if the module cannot be loaded.
     fn import_meta_resolve(&self, specifier: &str, referrer: &str) -> Result<Url, ModuleLoaderError> {
         self.resolve_specifier(specifier, referrer, false)
             .or_else(|_| self.resolve_specifier(specifier, referrer, true))
@@ -256,8 +257,8 @@ impl ModuleLoader for GraphLoader {
         _content: Option<String>,
         options: ModuleLoadOptions,
     ) -> Pin<Box<dyn Future<Output = Result<(), ModuleLoaderError>>>> {
-        // The graph is of modules: an asset that the script names while it runs is fetched when it is loaded, and so are the
-        // modules of packages of npm.
+        // The graph contains modules only. Assets that are imported dynamically and modules of npm packages are fetched
+        // when they are loaded.
         let is_asset = asset_type(&options.requested_module_type).is_some();
         if options.is_dynamic_import && (is_asset || self.0.services.packages.own(specifier)) {
             return Box::pin(std::future::ready(Ok(())));

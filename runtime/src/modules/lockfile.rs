@@ -1,4 +1,4 @@
-//! The lock file that Deno keeps, and how it is written.
+//! Deno's lock file, and how it is written.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use deno_resolver::lockfile::LockfileLock;
 use deno_semver::jsr::JsrDepPackageReq;
 use sys_traits::impls::RealSys;
 
-/// A lock file, with what this run has added.
+/// A lock file with the additions of this run.
 pub(super) struct LockfileState {
     pub file: Arc<LockfileLock<RealSys>>,
-    /// What is written: the file, or what it was a symbolic link to before the script ran.
+    /// The file to write: the lock file, or the target of the symbolic link that it was before the script ran.
     target: PathBuf,
 }
 
@@ -23,7 +23,7 @@ impl LockfileState {
         Self { file, target }
     }
 
-    /// Adds the redirections and the packages of jsr that the graph has found.
+    /// Adds the redirects and JSR packages of a graph.
     pub fn add(&self, graph: &ModuleGraph) {
         let mut file = self.file.lock();
         for (from, to) in &graph.redirects {
@@ -40,7 +40,7 @@ impl LockfileState {
         }
     }
 
-    /// Checks that the file need not change, if it must not.
+    /// Fails if the file has to change, but is frozen.
     pub fn check_frozen(&self) -> Result<(), JsErrorBox> {
         self.file.error_if_changed().map_err(|_| {
             JsErrorBox::generic(format!(
@@ -62,13 +62,13 @@ impl LockfileState {
     }
 }
 
-/// Replaces the content of a file at once: nobody reads a half of it, and a write that fails leaves the old content. The file
-/// keeps its mode.
+/// Replaces the content of a file atomically: readers never see a partial file, and a failed write leaves the old content.
+/// Keeps the mode of the file.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     let mut builder = tempfile::Builder::new();
-    // Without one, a file is created with mode 0600.
+    // The default mode of a temporary file is 0600.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(directory)?;
@@ -80,9 +80,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the file that a symbolic link leads to, which need not exist.
+/// Returns the target of a symbolic link, which need not exist.
 fn follow_links(path: &Path) -> PathBuf {
-    /// As many as Linux follows. What is left then is a circle, which is replaced.
+    /// The limit of Linux. A longer chain is a cycle, and its last link is replaced.
     const MAX_LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {

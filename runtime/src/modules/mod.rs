@@ -1,5 +1,5 @@
-//! How scripts find their modules: as Deno does, with its libraries. A graph of all modules that the main module
-//! may need is built before it runs; what it imports later extends the graph.
+//! Resolves and loads modules with Deno's own crates. A graph of the main module and all its imports is built before it
+//! runs. Dynamic imports extend the graph.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -29,8 +29,8 @@ pub use options::{Config, Lock, ModuleOptions};
 pub use project::{Error as ProjectError, Project};
 pub(crate) use services::LoaderOptions;
 
-/// Returns the message of an error, with those of what caused it: only they say what is wrong with a file, or why a host could
-/// not be reached.
+/// Returns the messages of an error and all its causes. Often only a cause tells why a file is invalid, or a host cannot be
+/// reached.
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -42,7 +42,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// Returns an error of Deno's libraries as one of a script, with what caused it.
+/// Converts an error of Deno's crates to an error of a script, with its causes.
 fn failed(error: anyhow::Error) -> JsErrorBox {
     error.downcast().unwrap_or_else(|error| JsErrorBox::generic(with_causes(&*error)))
 }

@@ -1,61 +1,61 @@
 use deno_config::deno_json::{NewestDependencyDate, NodeModulesDirMode, NodeModulesLinkerMode};
 use deno_npm_installer::PackagesAllowedScripts;
 
-/// How modules are found.
+/// The options for resolving and fetching modules.
 #[derive(Clone, Debug, Default)]
 pub struct ModuleOptions {
     /// The path or URL of an import map.
     pub import_map: Option<String>,
-    /// The configuration file.
+    /// The choice of the configuration file.
     pub config: Config,
-    /// Remote modules to fetch again, by the beginning of their URL, or `npm:` with the name of a package; an empty list
-    /// stands for all.
+    /// The remote modules to download again, by URL prefix, or as `npm:` with the name of a package. An empty list selects
+    /// all.
     pub reload: Option<Vec<String>>,
-    /// Whether remote modules and packages may only come from the cache.
+    /// Whether remote modules and packages are only loaded from the cache.
     pub cached_only: bool,
-    /// Whether there are no remote modules.
+    /// Whether remote modules are disabled.
     pub no_remote: bool,
-    /// Whether there are no packages of npm.
+    /// Whether npm packages are disabled.
     pub no_npm: bool,
-    /// The lock file.
+    /// The choice of the lock file.
     pub lock: Lock,
-    /// Whether the lock file must stay as it is, where this is not for the configuration file to say.
+    /// Whether the lock file must not change. Overrides the configuration file.
     pub frozen: Option<bool>,
-    /// Where packages of npm are, where this is not for the configuration file to say.
+    /// The mode of the `node_modules` directory. Overrides the configuration file.
     pub node_modules_dir: Option<NodeModulesDirMode>,
-    /// How packages lie in `node_modules`, where this is not for the configuration file to say.
+    /// The layout of packages in `node_modules`. Overrides the configuration file.
     pub node_modules_linker: Option<NodeModulesLinkerMode>,
-    /// Whether remote modules are kept in the directory `vendor`, where this is not for the configuration file to say.
+    /// Whether remote modules are kept in the `vendor` directory. Overrides the configuration file.
     pub vendor: Option<bool>,
-    /// Which packages of npm may run scripts when they are installed, besides those that the configuration file names.
+    /// The npm packages that may run lifecycle scripts, in addition to those of the configuration file.
     pub allow_scripts: PackagesAllowedScripts,
-    /// Conditions for the `exports` of packages of npm, besides the usual ones.
+    /// Additional conditions for the `exports` of npm packages.
     pub conditions: Vec<String>,
-    /// Before when versions of packages must have been published to be chosen, where this is not for the configuration file
-    /// to say.
+    /// The date before which a version of a package must have been published to be chosen. Overrides the configuration
+    /// file.
     pub newest_dependency_date: Option<NewestDependencyDate>,
 }
 
-/// Which configuration file applies.
+/// The choice of the configuration file.
 #[derive(Clone, Debug, Default)]
 pub enum Config {
-    /// `deno.json` or `deno.jsonc` in the directory of the script, or one above.
+    /// The nearest `deno.json` or `deno.jsonc`, in the directory of the script or a parent directory.
     #[default]
     Discovered,
-    /// This one.
+    /// The file with this path.
     Path(String),
-    /// None at all.
+    /// No configuration file.
     None,
 }
 
-/// Which lock file applies.
+/// The choice of the lock file.
 #[derive(Clone, Debug, Default)]
 pub enum Lock {
-    /// `deno.lock` beside the configuration file.
+    /// `deno.lock` in the directory of the configuration file.
     #[default]
     Discovered,
-    /// This one.
+    /// The file with this path.
     Path(String),
-    /// None at all.
+    /// No lock file.
     None,
 }

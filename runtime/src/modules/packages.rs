@@ -4,7 +4,7 @@ use deno_core::url::Url;
 use deno_resolver::npm::DenoInNpmPackageChecker;
 use node_resolver::InNpmPackageChecker;
 
-/// Which files are of packages of npm. A script imports those of its project without a permission.
+/// The locations of npm packages. A script imports the packages of its project without permission.
 #[derive(Clone, Debug)]
 pub(super) struct Packages {
     pub checker: DenoInNpmPackageChecker,
@@ -13,13 +13,13 @@ pub(super) struct Packages {
 }
 
 impl Packages {
-    /// Whether a file is of a package.
+    /// Returns whether a file is part of a package.
     pub fn contain(&self, file: &Url) -> bool {
         self.checker.in_npm_package(file)
     }
 
-    /// Whether a file is of a package that modules of the project find by its name: one in the cache, or in the directory
-    /// `node_modules` of the workspace, of a member, or of a directory above.
+    /// Returns whether a file is part of a package that modules of the project can import by name: one in the cache, or in
+    /// the `node_modules` directory of the workspace, a member or a parent directory.
     pub fn own(&self, file: &Url) -> bool {
         let in_reach = || match &self.checker {
             DenoInNpmPackageChecker::Managed(_) => true,

@@ -1,4 +1,4 @@
-//! The workspace that a main module belongs to: its `deno.json` or `deno.jsonc`, its `package.json`, its `.npmrc`.
+//! The workspace of a main module: its `deno.json` or `deno.jsonc`, `package.json` and `.npmrc`.
 
 mod entries;
 mod error;
@@ -18,21 +18,22 @@ use crate::environment::Environment;
 pub use entries::TestEntry;
 pub use error::Error;
 
-/// A workspace, with its configuration files read and checked. A directory without any is one, too.
+/// A workspace, with its configuration files read and validated. A directory without configuration files is a workspace,
+/// too.
 ///
-/// What depends on the environment is read here, before a script may change it.
+/// Settings from the environment are read when it is created, before a script can change them.
 #[derive(Clone)]
 pub struct Project {
-    /// Where the configuration file lies, if there is one. Its scripts share the default database.
+    /// The URL of the configuration file, if there is one. All scripts of the project share the default database.
     pub url: Option<Url>,
-    /// How its tests are found and run.
+    /// The configuration of `openkv test`.
     pub test: TestEntry,
-    /// Files that no tests are looked for in.
+    /// The files and directories that are not searched for tests.
     pub exclude: Vec<String>,
-    /// Features that are enabled, by the names that Deno has for them.
+    /// The enabled unstable features, by their names in Deno.
     pub unstable: Vec<String>,
     pub(super) workspace: Arc<WorkspaceFactory<RealSys>>,
-    /// Where there is no directory for downloads, they are kept for this run.
+    /// A temporary directory for downloads, if there is no permanent one.
     _downloads: Option<Arc<TempDir>>,
 }
 
@@ -43,10 +44,11 @@ impl fmt::Debug for Project {
 }
 
 impl Project {
-    /// Finds the workspace of a main module: of its directory, or of the current one if it is no file.
+    /// Finds the workspace of a main module, starting from its directory, or from the current directory if it is not a
+    /// file.
     ///
     /// # Errors
-    /// A file of it is wrong, or one that was named is not there.
+    /// A configuration file is invalid, or one that was given explicitly does not exist.
     pub fn of(main_module: &Url, options: &ModuleOptions) -> Result<Self, Error> {
         match main_module.to_file_path() {
             Ok(file) => Self::of_directory(file.parent().unwrap_or(&file), options),
@@ -54,10 +56,10 @@ impl Project {
         }
     }
 
-    /// Finds the workspace that a directory belongs to, by its own configuration file or that of the nearest directory above.
+    /// Finds the workspace of a directory: that of its configuration file, or of the nearest one in a parent directory.
     ///
     /// # Errors
-    /// A file of it is wrong, or one that was named is not there.
+    /// A configuration file is invalid, or one that was given explicitly does not exist.
     pub fn of_directory(directory: &Path, options: &ModuleOptions) -> Result<Self, Error> {
         let discovery = match &options.config {
             Config::None => ConfigDiscoveryOption::Disabled,
@@ -79,7 +81,7 @@ impl Project {
                 Lock::Path(path) => Some(environment.absolute(path)),
                 Lock::Discovered | Lock::None => None,
             },
-            // It is written by `lockfile.rs`, which keeps its mode.
+            // `lockfile.rs` writes the lock file, and keeps its mode.
             lockfile_skip_write: true,
             maybe_custom_deno_dir_root: Some(downloads),
             node_modules_dir: options.node_modules_dir,
@@ -90,7 +92,7 @@ impl Project {
             ..WorkspaceFactoryOptions::default()
         };
         let workspace = WorkspaceFactory::new(RealSys, std::env::current_dir()?, factory_options);
-        // Both are read from the environment once.
+        // Reads both from the environment before a script can change it.
         workspace.npmrc()?;
         workspace.jsr_url();
         let directory = workspace.workspace_directory().map_err(Error::Read)?.clone();
@@ -129,13 +131,13 @@ impl Project {
         })
     }
 
-    /// Returns the directory that the configuration file lies in, which the paths in it start from.
+    /// Returns the directory of the configuration file. Paths in the file are relative to it.
     pub fn directory(&self) -> Option<PathBuf> {
         let file = self.url.as_ref()?.to_file_path().ok()?;
         file.parent().map(Into::into)
     }
 
-    /// Returns the directory that remote modules are kept in, if the project has one.
+    /// Returns the directory of vendored remote modules, if the project has one.
     pub fn vendor_directory(&self) -> Option<PathBuf> {
         let directory = self.workspace.workspace_directory().ok()?;
         directory.workspace.vendor_dir_path().cloned()

@@ -1,4 +1,4 @@
-//! Where imports lead to: as Deno's resolver says, with the reasons that help users of this runtime.
+//! Resolves imports with Deno's resolver, and adds hints to its errors.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use node_resolver::DenoIsBuiltInNodeModuleChecker;
 use openkv_js::transpile::MediaType;
 use sys_traits::impls::RealSys;
 
-/// Why an import leads nowhere.
+/// The reason why an import cannot be resolved.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(type)]
 enum Error {
     #[error("Import \"{name}\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import {instead}", instead = by_url(name))]
     Bare {
-        /// What the import says.
+        /// The specifier of the import.
         name: String,
     },
     #[error(
@@ -36,17 +36,17 @@ enum Error {
     Remote(Url),
 }
 
-/// Refuses a module of Node.js, by what the import says of it.
+/// Rejects a Node.js built-in module. The error names the specifier of the import.
 pub(super) fn check_not_node(resolved: Url, specifier: &str) -> Result<Url, JsErrorBox> {
     if resolved.scheme() == "node" { Err(JsErrorBox::from_err(Error::Node(specifier.into()))) } else { Ok(resolved) }
 }
 
-/// Returns why a CommonJS module does not run: `require` is of Node.js.
+/// Returns the error for a CommonJS module: `require` is not supported.
 pub(super) fn commonjs(module: Url) -> JsErrorBox {
     JsErrorBox::from_err(Error::CommonJs(module))
 }
 
-/// Refuses a remote module that a package of jsr imports, and that is of none.
+/// Rejects a remote module that is imported by a JSR package, unless it is part of a JSR package itself.
 pub(super) fn check_not_remote(resolved: &Url, referrer: &str, jsr: &str) -> Result<(), JsErrorBox> {
     let is_remote = matches!(resolved.scheme(), "http" | "https") && !resolved.as_str().starts_with(jsr);
     if is_remote && referrer.starts_with(jsr) {
@@ -56,7 +56,7 @@ pub(super) fn check_not_remote(resolved: &Url, referrer: &str, jsr: &str) -> Res
     }
 }
 
-/// Returns an error of Deno's resolver, or a better one.
+/// Replaces an error of Deno's resolver if there is a more helpful one.
 pub(super) fn explain(error: ResolveError) -> ResolveError {
     let bare = match &error {
         ResolveError::Specifier(SpecifierError::ImportPrefixMissing { specifier, .. }) => Some(specifier.clone()),
@@ -69,7 +69,7 @@ pub(super) fn explain(error: ResolveError) -> ResolveError {
     bare.map_or(error, |name| ResolveError::from_err(Error::Bare { name }))
 }
 
-/// The import that may be meant by the name of a package.
+/// Returns the specifiers that a bare name may stand for.
 fn by_url(name: &str) -> String {
     if MediaType::from_path(Path::new(name)) != MediaType::Unknown {
         format!("\"./{name}\"")

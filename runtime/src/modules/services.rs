@@ -1,5 +1,5 @@
-//! What the loader of a runtime is made of: Deno's resolver and its installer of packages of npm. Most of it is created when
-//! a module first needs it.
+//! The services of a module loader: Deno's resolver and npm installer. Most parts are created when a module first needs
+//! them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,33 +35,33 @@ use crate::environment::Environment;
 use crate::unstable::Unstable;
 use crate::watch::WatchedFiles;
 
-/// What modules are loaded with.
+/// The options of a module loader.
 pub(crate) struct LoaderOptions {
     /// The main module.
     pub main: MainModule,
-    /// How modules are found.
+    /// The options for resolving and fetching modules.
     pub modules: ModuleOptions,
     /// The workspace of the main module.
     pub project: Project,
-    /// What is enabled that Deno calls unstable.
+    /// The unstable features of Deno that are enabled.
     pub unstable: Unstable,
-    /// Whom downloads trust.
+    /// The certificates that downloads trust.
     pub certificates: Certificates,
     /// The blobs of the script.
     pub blobs: Arc<dyn BlobStoreTrait>,
-    /// What the script may do.
+    /// The permissions of the script.
     pub permissions: PermissionsContainer,
-    /// In a worker, the permissions of its parent: its program is loaded with these.
+    /// In a worker, the permissions of its parent, with which the worker's main module and static imports are loaded.
     pub parent_permissions: Option<PermissionsContainer>,
     /// Receives the local files of the graph.
     pub watched: Option<WatchedFiles>,
-    /// Whether nothing is logged about downloads.
+    /// Whether downloads are not logged.
     pub quiet: bool,
-    /// As whom downloads are asked for.
+    /// The `User-Agent` header of downloads.
     pub user_agent: String,
 }
 
-/// What modules are found, fetched and installed with.
+/// The services that resolve, fetch and install modules.
 pub(super) struct Services {
     pub fetcher: Fetcher,
     pub resolvers: Arc<ResolverFactory<RealSys>>,
@@ -69,7 +69,7 @@ pub(super) struct Services {
     pub packages: Packages,
     pub project: Project,
     pub caching: NpmCachingStrategy,
-    /// Whether all packages of a `package.json` are installed before the first module is loaded.
+    /// Whether all dependencies of a `package.json` are installed before the first module is loaded.
     pub installs_first: bool,
     pub cached_only: bool,
     pub permissions: PermissionsContainer,
@@ -77,7 +77,7 @@ pub(super) struct Services {
 
 impl Services {
     /// # Errors
-    /// The directory for downloads is not known.
+    /// The download directory cannot be determined.
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
         let LoaderOptions {
             main,
@@ -117,7 +117,7 @@ impl Services {
         let workspace = project.workspace.workspace_directory();
         let workspace = workspace.map_err(|error| JsErrorBox::generic(with_causes(&error)))?;
         let has_package_json = workspace.workspace.package_jsons().next().is_some();
-        // As on Deno: without a package.json, none is looked for beside each module.
+        // As in Deno: without a package.json in the workspace, the directories of modules are not searched for one.
         let is_cjs_resolution_mode =
             if has_package_json { IsCjsResolutionMode::ExplicitTypeCommonJs } else { IsCjsResolutionMode::Disabled };
         let import_map = modules.import_map.map(|name| {
@@ -165,7 +165,7 @@ impl Services {
                 cache_setting: npm_cache_setting,
                 caching_strategy: caching,
                 clean_on_install: false,
-                // What a lock file of Deno says is not changed by running a script.
+                // Running a script must not change the existing entries of Deno's lock file.
                 dedup_lockfile_peer_variants: true,
                 lifecycle_scripts_config: LifecycleScriptsConfig {
                     allowed: modules.allow_scripts,
@@ -193,7 +193,7 @@ impl Services {
     }
 }
 
-/// The import map of the command line.
+/// The import map given on the command line.
 struct NamedImportMap {
     name: String,
     fetcher: Fetcher,

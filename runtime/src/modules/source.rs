@@ -1,4 +1,4 @@
-//! Modules as deno_core takes them.
+//! Conversions of modules to the types of deno_core.
 
 use deno_core::{ModuleSourceCode, ModuleType, RequestedModuleType};
 use deno_resolver::loader::{LoadedModuleSource, RequestedModuleType as ResolverModuleType};
@@ -6,7 +6,7 @@ use openkv_js::transpile::MediaType;
 
 use super::source_map;
 
-/// The type of a module that is no code, but a file as it is.
+/// Returns the module type of an import as text or bytes, or `None` if a module with code is imported.
 pub(super) fn asset_type(requested: &RequestedModuleType) -> Option<ModuleType> {
     match requested {
         RequestedModuleType::Text => Some(ModuleType::Text),
@@ -15,7 +15,7 @@ pub(super) fn asset_type(requested: &RequestedModuleType) -> Option<ModuleType> 
     }
 }
 
-/// Returns the type that an import asks for, to Deno's resolver.
+/// Converts the type that an import requests for Deno's resolver.
 pub(super) fn requested_type(requested: &RequestedModuleType) -> ResolverModuleType<'_> {
     match requested {
         RequestedModuleType::None => ResolverModuleType::None,
@@ -26,7 +26,7 @@ pub(super) fn requested_type(requested: &RequestedModuleType) -> ResolverModuleT
     }
 }
 
-/// Returns the type of a module that was loaded.
+/// Returns the type of a loaded module.
 pub(super) fn module_type(media_type: MediaType, requested: &RequestedModuleType) -> ModuleType {
     match (requested, media_type) {
         (RequestedModuleType::Text, _) => ModuleType::Text,
@@ -38,7 +38,7 @@ pub(super) fn module_type(media_type: MediaType, requested: &RequestedModuleType
     }
 }
 
-/// Returns the code of a module, without a source map at its end if it is JavaScript.
+/// Returns the code of a module. Removes the source map at the end of JavaScript.
 pub(super) fn source_code(source: LoadedModuleSource, is_javascript: bool) -> ModuleSourceCode {
     let end = if is_javascript { source_map::start(source.as_bytes()) } else { None };
     match (source, end) {

@@ -1,18 +1,18 @@
-//! Source maps at the end of modules, as Deno's emitter writes them.
+//! Inline source maps at the end of modules, as Deno's emitter writes them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 const PREFIX: &str = "//# sourceMappingURL=data:application/json;base64,";
 
-/// Returns how long a module is without the source map in its last line. V8 is slower with it.
+/// Returns the offset of the source map in the last line of a module. Without it, V8 parses the module faster.
 pub(super) fn start(code: &[u8]) -> Option<usize> {
     let end = code.trim_ascii_end();
     let line = end.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
     end[line..].starts_with(PREFIX.as_bytes()).then_some(line)
 }
 
-/// Returns the source map in the last line of a module.
+/// Decodes the source map in the last line of a module.
 pub(super) fn decode(code: &[u8]) -> Option<Vec<u8>> {
     let map = code[start(code)?..].trim_ascii_end();
     BASE64_STANDARD.decode(&map[PREFIX.len()..]).ok()

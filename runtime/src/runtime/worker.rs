@@ -1,4 +1,4 @@
-//! Workers: each has a runtime of its own, on a thread of its own.
+//! Workers: each has its own runtime, on its own thread.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -18,17 +18,17 @@ use super::{Options, Runtime};
 use crate::extensions::worker::{End, Link, NewWorker, Spawner, WorkerScope};
 use crate::report::report;
 
-/// The size of the stack of a worker's thread: that of a main thread, of which V8 uses a part.
+/// The stack size of a worker's thread: that of a main thread. V8 uses a part of it.
 const STACK_SIZE: usize = 8 << 20;
 
-/// What the isolates of a script and of its workers share.
+/// The state shared by the isolates of a script and its workers.
 #[derive(Clone)]
 pub(super) struct Process {
     pub blobs: Arc<dyn BlobStoreTrait>,
     pub broadcast: InMemoryBroadcastChannel,
     pub array_buffers: SharedArrayBufferStore,
     pub wasm_modules: CompiledWasmModuleStore,
-    /// Whether the process exits: its databases are closed, which is no error of the workers that use them.
+    /// Whether the process is exiting: its databases are closed, and workers do not report the resulting errors.
     pub exiting: Arc<AtomicBool>,
 }
 
@@ -44,13 +44,13 @@ impl Default for Process {
     }
 }
 
-/// What makes a runtime that of a worker.
+/// The properties of a runtime that runs a worker.
 pub(super) struct Identity {
     pub name: String,
     pub parent_permissions: PermissionsContainer,
 }
 
-/// Returns the function that starts workers of an isolate with these options.
+/// Returns a function that starts workers for an isolate with these options.
 pub(super) fn spawner(options: &Options, process: &Process) -> Spawner {
     let options = Arc::new(Options { main_text: None, main_media_type: None, ..options.clone() });
     let process = process.clone();
@@ -81,10 +81,10 @@ fn run(worker: NewWorker, options: Options, process: Process) {
         link.attach(&mut runtime.js);
         let result = runtime.run_worker(&link).await;
         link.detach(&mut runtime.js);
-        // Here, the runtime is dropped, and with it all that the worker held.
+        // The runtime is dropped here, which releases the worker's resources.
         result
     });
-    // A parent that is gone wants no answer.
+    // The parent may be gone.
     let _ = end.send(match result {
         Ok(exit_code) => End::Closed(exit_code),
         Err(error) if exiting.load(Ordering::Relaxed) => End::from(&error),
@@ -92,7 +92,7 @@ fn run(worker: NewWorker, options: Options, process: Process) {
             let text = report(&error);
             let label = deno_terminal::colors::red_bold("error");
             let text = text.trim_start_matches("Uncaught ");
-            // Nobody may read it any more.
+            // stderr may be closed.
             let _ = writeln!(io::stderr(), "{label}: Uncaught (in worker \"{name}\") {text}");
             End::from(&error)
         }
@@ -115,13 +115,13 @@ impl Runtime {
             let mut terminated = pin!(link.terminated());
             let mut running = pin!(self.run_until_closed());
             tokio::select! {
-                // A worker that was terminated runs no more.
+                // Termination takes precedence over running the worker further.
                 biased;
                 () = &mut terminated => Ok(()),
                 result = &mut running => result,
             }
         };
-        // An error may be that of the termination.
+        // After termination, the error may be a consequence of it.
         if !link.is_terminated() {
             result?;
         }
@@ -140,7 +140,7 @@ impl Runtime {
                 return evaluated.await;
             }
         }
-        // Until the parent is gone, there may be messages.
+        // Messages may arrive until the parent is gone.
         self.js.run_event_loop(PollEventLoopOptions::default()).await
     }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use deno_config::workspace::{TaskOrScript, WorkspaceDirectory, WorkspaceTasksConfig};
 use deno_terminal::colors;
 
-/// Returns the list of all tasks, with Deno's text.
+/// Returns the list of all tasks, in Deno's format.
 pub(super) fn available(directory: &WorkspaceDirectory, tasks: &WorkspaceTasksConfig) -> String {
     let mut text = format!("{}\n", colors::green("Available tasks:"));
     for name in tasks.task_names() {
@@ -38,7 +38,7 @@ pub(super) fn available(directory: &WorkspaceDirectory, tasks: &WorkspaceTasksCo
     text
 }
 
-/// Removes control characters, with which a task could hide its commands on a terminal.
+/// Removes control characters: a task could use them to hide its commands on a terminal.
 fn escape(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }

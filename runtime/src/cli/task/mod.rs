@@ -25,14 +25,14 @@ use schedule::Limits;
 
 /// `openkv task`, with its arguments.
 pub(crate) struct Task {
-    /// The name, or with `eval` the commands. Without it, the tasks are listed.
+    /// The name of the task, or the commands with `eval`. Without a name, the tasks are listed.
     name: Option<String>,
     args: Vec<String>,
     directory: Option<PathBuf>,
     config: Option<String>,
-    /// The pattern of the names of workspace members in which the task runs, if not only in the current one.
+    /// The name pattern of the workspace members in which the task runs. Without it, the task runs only in the current one.
     members: Option<String>,
-    /// Whether the root of the workspace is left out of `members`.
+    /// Whether the workspace root is excluded from `members`.
     without_root: bool,
     eval: bool,
     if_present: bool,
@@ -165,7 +165,7 @@ impl Task {
         Ok(found)
     }
 
-    /// Returns the tasks of the workspace members with matching names, after those that they depend on.
+    /// Returns the tasks of the workspace members whose names match, after those that they depend on.
     fn member_tasks(&self, found: &WorkspaceDirectory, pattern: &str) -> Result<Vec<plan::Member>, String> {
         let workspace = &found.workspace;
         let mut members = Vec::new();
@@ -183,7 +183,7 @@ impl Task {
     }
 }
 
-/// Displays an error with its causes.
+/// Formats an error with its causes.
 struct Causes<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Causes<'_> {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use deno_task_shell::{ShellPipeReader, ShellPipeWriter, pipe};
 use tokio::task::JoinHandle;
 
-/// Writes whole lines with a prefix.
+/// A writer of whole lines with a prefix.
 struct Prefixed<W> {
     prefix: String,
     /// The beginning of a line whose end has not been written yet.
@@ -44,7 +44,7 @@ pub(super) fn prefixed(prefix: String, output: impl Write + Send + 'static) -> (
     (writer, tokio::task::spawn_blocking(move || copy(reader, Prefixed { prefix, line: Vec::new(), output })))
 }
 
-/// Copies until the end. An error of the output ends the copy, after which the writers get an error, too.
+/// Copies until the end of the input. If the output fails, the copy ends, and the writers get an error, too.
 fn copy(reader: ShellPipeReader, mut output: Prefixed<impl Write>) {
     if reader.pipe_to(&mut output).is_ok() && !output.line.is_empty() {
         output.line.push(b'\n');

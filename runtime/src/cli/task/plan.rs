@@ -5,19 +5,19 @@ use deno_config::workspace::{TaskOrScript, WorkspaceMemberTasksConfig, Workspace
 use deno_core::url::Url;
 use glob::Pattern;
 
-/// The name of a member of a workspace, if it is shown, and its tasks.
+/// The name of a workspace member, if it is displayed, and its tasks.
 pub(super) type Member = (Option<String>, WorkspaceTasksConfig);
 
-/// The tasks to run.
+/// The tasks to run, as nodes of a dependency graph.
 pub(super) struct Plan(pub Vec<Node>);
 
-/// A task.
+/// A task of a plan.
 pub(super) struct Node {
-    /// The name of the member of the workspace, if it is shown.
+    /// The name of the workspace member, if it is displayed.
     pub package: Option<String>,
     pub name: String,
     pub directory: PathBuf,
-    /// The commands, each with the name that is shown: those of a script include its `pre` and `post` scripts.
+    /// The commands, each with the name to display. Those of a script include its `pre` and `post` scripts.
     pub steps: Vec<(String, String)>,
     /// The indexes of the tasks that must succeed first.
     pub dependencies: Vec<usize>,
@@ -26,13 +26,13 @@ pub(super) struct Node {
 /// The reason why a task cannot run.
 #[derive(Debug, PartialEq)]
 pub(super) enum Failure {
-    /// There is no task with this name.
+    /// No task has this name.
     NotFound(String),
-    /// Tasks depend on each other.
+    /// The tasks depend on each other in a cycle.
     Cycle(Vec<String>),
 }
 
-/// A plan in the making.
+/// A plan under construction.
 #[derive(Default)]
 struct Builder {
     nodes: Vec<Node>,
@@ -43,11 +43,12 @@ struct Builder {
 }
 
 impl Plan {
-    /// Plans to run the tasks of these members whose names match a name or a pattern. Only they receive the arguments.
+    /// Creates a plan of the tasks of these members whose names match a name or pattern. Only these tasks receive the
+    /// arguments.
     pub fn new(members: &[Member], name: &str, args: &[String]) -> Result<Self, Failure> {
         let mut builder = Builder::default();
         for (package, tasks) in members {
-            // Of several members, each runs its own tasks only.
+            // With several members, each runs only its own tasks.
             let own = if members.len() > 1 || package.is_some() { own_tasks(tasks) } else { None };
             let names: Vec<&str> = match own {
                 Some(own) => own.task_names().filter(|known| matches(name, known)).collect(),
@@ -60,14 +61,14 @@ impl Plan {
         if builder.nodes.is_empty() { Err(Failure::NotFound(name.into())) } else { Ok(Self(builder.nodes)) }
     }
 
-    /// Plans to run commands.
+    /// Creates a plan that runs commands.
     pub fn of_commands(commands: &str, directory: &Path, args: &[String]) -> Result<Self, Failure> {
         let steps = vec![(String::new(), with_args(commands, args))];
         let directory = directory.to_owned();
         Ok(Self(vec![Node { package: None, name: String::new(), directory, steps, dependencies: Vec::new() }]))
     }
 
-    /// Returns the plan with all tasks run in a directory, if one is given.
+    /// Returns the plan with `directory`, if given, as the directory of all tasks.
     pub fn with_directory(mut self, directory: Option<PathBuf>) -> Self {
         if let Some(directory) = directory {
             self.0.iter_mut().for_each(|node| node.directory.clone_from(&directory));
@@ -75,7 +76,7 @@ impl Plan {
         self
     }
 
-    /// Returns whether some tasks may run concurrently.
+    /// Returns whether tasks may run concurrently.
     pub fn is_concurrent(&self) -> bool {
         let mut done = vec![false; self.0.len()];
         while done.contains(&false) {
@@ -107,7 +108,7 @@ impl Builder {
         if let Some(index) = self.indexes.get(&key) {
             return Ok(*index);
         }
-        // The URL of a directory ends with a slash, which `$PWD` has not.
+        // The URL of a directory ends with a slash, but `$PWD` does not.
         let directory = key.0.to_file_path().unwrap_or_default().components().collect();
         let mut dependencies = Vec::new();
         let steps = match task {
@@ -131,7 +132,7 @@ impl Builder {
     }
 }
 
-/// Returns the tasks of the member itself: in the root of a workspace, those of the root.
+/// Returns the member's own tasks: in the workspace root, those of the root.
 fn own_tasks(tasks: &WorkspaceTasksConfig) -> Option<&WorkspaceMemberTasksConfig> {
     [&tasks.member, &tasks.root].into_iter().find(|own| own.deno_json.is_some() || own.package_json.is_some())
 }

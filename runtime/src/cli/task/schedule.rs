@@ -12,17 +12,17 @@ use super::plan::{Node, Plan};
 use super::shell;
 use crate::cli::outcome::Outcome;
 
-/// How tasks are run.
+/// The options for running tasks.
 pub(super) struct Limits {
-    /// The number of tasks that run concurrently.
+    /// The maximum number of concurrent tasks.
     pub jobs: usize,
-    /// Whether the output of concurrent tasks begins with their names.
+    /// Whether each output line of concurrent tasks begins with the name of the task.
     pub prefix: bool,
     pub quiet: bool,
 }
 
-/// Runs the tasks of a plan, each after its dependencies. After a failure, the other tasks are terminated. `initial` is the
-/// directory that the user started from.
+/// Runs the tasks of a plan, each after its dependencies. After a failure, terminates the other tasks. `initial` is the
+/// directory in which the user started the command.
 pub(super) async fn run(plan: Plan, limits: Limits, initial: &Path) -> Outcome {
     let signal = KillSignal::default();
     tokio::task::LocalSet::new()
@@ -47,7 +47,7 @@ async fn run_all(plan: &Plan, limits: &Limits, initial: &Path, signal: &KillSign
         {
             let index = waiting.remove(next);
             let prefix = prefixes.as_ref().map(|prefixes| prefixes[index].as_str());
-            // `exit` aborts what else runs under the same signal.
+            // `exit` aborts everything that runs under the same signal.
             let own = signal.child_signal();
             running.push(async move { (index, run_task(&plan.0[index], prefix, limits.quiet, initial, &own).await) });
         }
@@ -81,7 +81,7 @@ async fn run_task(node: &Node, prefix: Option<&str>, quiet: bool, initial: &Path
                 let (stdout, out) = prefixed(prefix.into(), io::stdout());
                 let (stderr, err) = prefixed(prefix.into(), io::stderr());
                 let code = shell::run(commands, variables, &node.directory, signal, stdout, stderr).await;
-                // A process that the task left in the background may keep the pipes open, but has no name any more.
+                // Background processes of the task may keep the pipes open, but their output has no prefix any more.
                 let _ = tokio::join!(out, err);
                 code
             }
@@ -94,7 +94,7 @@ async fn run_task(node: &Node, prefix: Option<&str>, quiet: bool, initial: &Path
     Ok(0)
 }
 
-/// Returns the prefixes of tasks, aligned to the right.
+/// Returns the prefixes of tasks, right-aligned.
 fn prefixes(nodes: &[Node]) -> Vec<String> {
     let label = |node: &Node| match &node.package {
         Some(package) => format!("[{package}#{}]", node.name),
@@ -110,7 +110,8 @@ fn prefixes(nodes: &[Node]) -> Vec<String> {
     labels.iter().enumerate().map(prefix).collect()
 }
 
-/// Returns the environment of a task: that of this process, the initial directory, and the programs of npm packages.
+/// Returns the environment of a task: that of this process, with the initial directory, and the programs of npm packages in
+/// `PATH`.
 fn variables(directory: &Path, initial: &Path) -> Vec<(OsString, OsString)> {
     let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| name != "INIT_CWD" && name != "PATH").collect();
     let inherited = std::env::var_os("PATH").unwrap_or_default();

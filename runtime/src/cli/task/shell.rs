@@ -1,4 +1,4 @@
-//! The shell of tasks, which is the same on all systems.
+//! The shell of tasks, the same on all operating systems.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -36,14 +36,14 @@ pub(super) async fn run(
     execute_with_pipes(commands, state, ShellPipeReader::stdin(), stdout, stderr).await
 }
 
-/// `openkv`, and `deno` for the commands that both have.
+/// The command `openkv`, or `deno` for the subcommands that both have.
 struct Own(&'static str);
 
 impl Own {
     fn program(&self, context: &ShellCommandContext) -> Result<PathBuf, String> {
         let is_absent = |command: &OsString| command.to_str().is_some_and(absent::is_absent);
         if self.0 == "deno" && context.args.first().is_some_and(is_absent) {
-            // OpenKV reports what it lacks, if Deno is not installed.
+            // If Deno is not installed, OpenKV reports unsupported commands.
             if let Ok(deno) = context.state.resolve_command_path(OsStr::new("deno")) {
                 return Ok(deno);
             }
@@ -65,8 +65,8 @@ impl ShellCommand for Own {
     }
 }
 
-/// Forwards the signals that this process receives to the processes of tasks. An interrupt on a terminal reaches them anyway.
-/// Signals for which there can be no handler keep their default action. Must be called in a `LocalSet`.
+/// Forwards the signals that this process receives to the processes of tasks. The terminal sends interrupts to them itself.
+/// Signals that cannot be handled keep their default action. Must be called in a `LocalSet`.
 #[cfg(unix)]
 pub(super) fn forward_signals(target: &KillSignal) {
     use std::io::IsTerminal;

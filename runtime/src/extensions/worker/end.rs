@@ -2,15 +2,15 @@ use deno_core::error::{CoreError, CoreErrorKind};
 use deno_error::JsErrorClass;
 use serde::{Serialize, Serializer};
 
-/// How a worker has ended.
+/// The end of a worker.
 pub(crate) enum End {
     /// By `close()`, `Deno.exit()` or `terminate()`, with this exit code.
     Closed(i32),
-    /// By an uncaught exception, or as its module could not be loaded.
+    /// By an uncaught exception, or because its module failed to load.
     Failed(Failure),
 }
 
-/// The error that has ended a worker, for the `ErrorEvent` of its parent.
+/// The error that ended a worker, for the `ErrorEvent` in its parent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Failure {
@@ -55,7 +55,7 @@ impl From<&CoreError> for End {
     }
 }
 
-/// A pair of the kind of the event and its data: what deno_node expects, too.
+/// Serializes the kind of the event and its data as a pair, as deno_node expects.
 impl Serialize for End {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -27,15 +27,15 @@ pub(crate) struct Spawner(pub Box<dyn Fn(NewWorker) -> io::Result<()>>);
 pub(crate) struct NewWorker {
     pub name: String,
     pub main_module: Url,
-    /// The main module, where it is a blob: its URL may be revoked before the thread reads it.
+    /// The blob of the main module, if it is one: its URL may be revoked before the thread reads it.
     pub main_blob: Option<Arc<Blob>>,
     pub permissions: PermissionsContainer,
-    /// The permissions by which the main module and its static imports are loaded.
+    /// The permissions with which the main module and its static imports are loaded.
     pub parent_permissions: PermissionsContainer,
     pub link: Arc<Link>,
-    /// The worker's end of the channel of messages.
+    /// The worker's end of the message channel.
     pub port: MessagePort,
-    /// Receives how the worker has ended, after it has released what it held.
+    /// Receives the end of the worker after its resources are released.
     pub end: oneshot::Sender<End>,
     /// Dropped when the thread ends.
     pub running: mpsc::Sender<Infallible>,
@@ -58,7 +58,7 @@ struct Worker {
     end: Option<oneshot::Receiver<End>>,
     /// Whether the worker has ended.
     has_ended: bool,
-    /// Whether all of its messages were received, or none are wanted.
+    /// Whether all its messages were received, or no more are wanted.
     is_drained: bool,
 }
 
@@ -95,7 +95,7 @@ impl Workers {
         self.by_id.get(&id).map(|worker| worker.port.clone())
     }
 
-    /// Updates a worker, and forgets it when no op will ask for it any more.
+    /// Updates a worker, and removes it when no op needs it any more.
     fn update(&mut self, id: u32, update: impl FnOnce(&mut Worker)) {
         if let Some(worker) = self.by_id.get_mut(&id) {
             update(worker);
@@ -133,7 +133,7 @@ pub(super) struct Arguments {
     worker_type: String,
 }
 
-/// Creates a worker. Returns its number.
+/// Creates a worker. Returns its id.
 #[op2(stack_trace)]
 pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Arguments) -> Result<u32, Error> {
     if arguments.worker_type != "module" {
@@ -168,7 +168,7 @@ pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Argumen
     Ok(workers.last_id)
 }
 
-/// Terminates a worker. The op that waits for its end returns when its thread has released what it held.
+/// Terminates a worker. `op_host_recv_ctrl` returns once its thread has released its resources.
 #[op2(fast)]
 pub(super) fn op_host_terminate_worker(state: &mut OpState, #[smi] id: u32) {
     state.borrow_mut::<Workers>().update(id, |worker| {
@@ -193,7 +193,7 @@ pub(super) async fn op_host_recv_ctrl(state: Rc<RefCell<OpState>>, #[smi] id: u3
     end
 }
 
-/// Returns the next message of a worker, or null once it sends no more.
+/// Returns the next message of a worker, or null when there will be no more.
 #[op2]
 pub(super) async fn op_host_recv_message(
     state: Rc<RefCell<OpState>>,

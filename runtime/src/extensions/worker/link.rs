@@ -8,20 +8,20 @@ use deno_core::futures::future::{Either, select};
 use deno_core::{JsRuntime, v8};
 use tokio::sync::watch;
 
-/// The time after which a worker that was terminated is interrupted again. It is doubled each time, up to `MAX_INTERVAL`.
+/// The interval after which a terminated worker is interrupted again. It doubles each time, up to `MAX_INTERVAL`.
 pub(super) const INTERVAL: Duration = Duration::from_millis(1);
 const MAX_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The functions of deno_core that load extensions on first use.
+/// The script and functions of deno_core that load extensions on first use.
 const LOADING_SCRIPT: &str = "ext:core/01_core.js";
 const LOADING_FUNCTIONS: [&str; 2] = ["loadExtScript", "lazyLoad"];
-/// How many frames of the stack are searched for these: extensions are not nested as deeply.
+/// The number of stack frames searched for these functions. Extensions do not nest as deeply.
 const STACK_FRAMES: usize = 64;
 
 /// Lets a parent terminate the thread of its worker.
 pub(crate) struct Link {
     terminated: watch::Sender<bool>,
-    /// The isolate of the worker, from when it exists.
+    /// The isolate of the worker, once it exists.
     isolate: Mutex<Option<v8::IsolateHandle>>,
 }
 
@@ -41,14 +41,14 @@ impl Link {
         *self.isolate() = Some(isolate.thread_safe_handle());
     }
 
-    /// Releases the runtime. Its isolate must not be dropped before: each would keep the other alive.
+    /// Releases the runtime. Must be called before its isolate is dropped: otherwise each would keep the other alive.
     pub fn detach(&self, js: &mut JsRuntime) {
         *self.isolate() = None;
         js.v8_isolate().remove_slot::<MainContext>();
     }
 
-    /// Has the worker end when it next returns to its event loop. JavaScript is interrupted, unless an extension is being loaded:
-    /// then the caller has to try again.
+    /// Makes the worker end when it next returns to its event loop. Interrupts its JavaScript, unless an extension is being
+    /// loaded: then the caller must try again.
     pub fn terminate(&self) {
         self.terminated.send_replace(true);
         if let Some(isolate) = &*self.isolate() {
@@ -56,7 +56,7 @@ impl Link {
         }
     }
 
-    /// As `terminate`, on the thread of the worker, by a call of its JavaScript, which does not go on after it.
+    /// Ends the worker like `terminate`, but from its own JavaScript, which does not continue after the call.
     pub fn close(&self) {
         self.terminated.send_replace(true);
         if let Some(isolate) = &*self.isolate() {
@@ -68,13 +68,13 @@ impl Link {
         *self.terminated.borrow()
     }
 
-    /// Waits until the worker is to end.
+    /// Waits until the worker is terminated.
     pub async fn terminated(&self) {
-        // The sender lives as long as this call.
+        // The sender outlives this call.
         let _ = self.terminated.subscribe().wait_for(|terminated| *terminated).await;
     }
 
-    /// Waits for the end of the worker. Once it is to end, it is interrupted until it does.
+    /// Waits for the end of the worker. Once it is terminated, interrupts it until it ends.
     pub async fn interrupt_until<T>(&self, end: impl Future<Output = T>) -> T {
         match select(pin!(end), pin!(self.interrupt())).await {
             Either::Left((end, _)) => end,
@@ -93,13 +93,13 @@ impl Link {
     }
 
     fn isolate(&self) -> MutexGuard<'_, Option<v8::IsolateHandle>> {
-        // A handle is valid whenever a thread has panicked.
+        // The handle remains valid if a thread panics while it holds the lock.
         self.isolate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Stops the JavaScript that V8 has interrupted, unless deno_core is loading a script or module of an extension, which it expects
-/// to succeed.
+/// Terminates the JavaScript that V8 has interrupted, unless deno_core is loading a script or module of an extension: it
+/// expects that to succeed.
 unsafe extern "C" fn stop(isolate: v8::UnsafeRawIsolatePtr, _: *mut c_void) {
     // SAFETY: V8 passes the isolate that it has interrupted, on the thread that runs it.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };

@@ -9,7 +9,7 @@ use deno_web::{JsMessageData, MessagePort, MessagePortError, RecvMessageData};
 
 use super::Link;
 
-/// The connection of a worker with its parent. In the state of an isolate that is a worker's.
+/// The connection of a worker to its parent, in the op state of the worker's isolate.
 #[derive(Clone)]
 pub(crate) struct WorkerScope {
     pub link: Arc<Link>,
@@ -43,8 +43,8 @@ pub(super) fn op_openkv_worker_post_raw(state: &mut OpState, #[buffer(detach)] m
     send(&port(state), message);
 }
 
-/// Returns the next message of the parent, or null once it sends no more. Never immediately: the main module runs before its
-/// first message is dispatched.
+/// Returns the next message of the parent, or null when there will be no more. Never completes immediately: the main module
+/// runs before its first message is dispatched.
 #[op2(async(lazy), fast)]
 pub(super) async fn op_openkv_worker_receive(
     state: Rc<RefCell<OpState>>,
@@ -53,8 +53,8 @@ pub(super) async fn op_openkv_worker_receive(
     port.recv(state).await
 }
 
-/// Never returns. Keeps the event loop alive: a worker with nothing left to do waits for messages, and one that is terminated
-/// has not failed because its modules can no longer be evaluated.
+/// Never completes. Keeps the event loop alive while the worker waits for messages. It also keeps a terminated worker from
+/// failing with the error that its modules never finish evaluation.
 #[op2]
 pub(super) async fn op_openkv_worker_stay() {
     std::future::pending().await
@@ -66,7 +66,7 @@ pub(super) fn op_openkv_worker_try_receive(state: &mut OpState) -> Result<Option
     port(state).try_recv_sync(state)
 }
 
-/// Ends the worker: no JavaScript runs after this call.
+/// Ends the worker. No JavaScript runs after this call.
 #[op2(fast)]
 pub(super) fn op_openkv_worker_close(state: &mut OpState) {
     state.borrow::<WorkerScope>().link.close();

@@ -1,4 +1,4 @@
-//! The entries of a configuration file that Deno's library does not read for us.
+//! The entries of a configuration file that Deno's crates do not read.
 
 use deno_config::deno_json::ConfigFile;
 use deno_core::serde_json::Value;
@@ -8,23 +8,23 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 use crate::unstable::{Support, support};
 
-/// How the tests of a project are found and run.
+/// The entry `test`: the configuration of `openkv test`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TestEntry {
-    /// Where modules are looked for, if the command line does not say.
+    /// The files and directories to search for tests, if the command line gives none.
     pub include: Option<Vec<String>>,
-    /// What is left out.
+    /// The files and directories to leave out.
     pub exclude: Vec<String>,
-    /// What the tests may do. Only `--permission-set` applies it.
+    /// The permissions of the tests, which only `--permission-set` applies.
     pub permissions: Option<Value>,
-    /// Whether a test fails that leaves asynchronous operations or timers.
+    /// Whether a test fails if it leaves asynchronous operations or timers pending.
     pub sanitize_ops: bool,
-    /// Whether a test fails that leaves files, sockets or databases open.
+    /// Whether a test fails if it leaves files, sockets or databases open.
     pub sanitize_resources: bool,
 }
 
-/// Refuses features that would change what a script does, and cannot be honoured.
+/// Rejects unstable features that change the behaviour of scripts and are not supported.
 pub(super) fn check_supported(config: &ConfigFile) -> Result<(), Error> {
     let refused = config.json.unstable.iter().find_map(|name| match support(name) {
         Some(Support::Refused(reason)) => Some((format!("unstable: {name}"), reason)),
@@ -36,7 +36,7 @@ pub(super) fn check_supported(config: &ConfigFile) -> Result<(), Error> {
     }
 }
 
-/// Reads an entry, which may be absent.
+/// Reads an entry. Returns the default if it is missing.
 pub(super) fn read<T: Default + DeserializeOwned>(
     config: &ConfigFile,
     entry: &'static str,

@@ -5,48 +5,48 @@ use deno_resolver::factory::NpmRcCreateError;
 
 use crate::modules::with_causes;
 
-/// Why a configuration file cannot be used.
+/// The reason why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is no JSON, cannot be read, or is of no workspace that is valid.
+    /// The file cannot be read, is not valid JSON, or does not belong to a valid workspace.
     #[error("{}", with_causes(.0))]
     Read(WorkspaceDiscoverError),
-    /// The file `.npmrc` of the project or of the user cannot be read.
+    /// The `.npmrc` file of the project or of the user cannot be read.
     #[error("{}", with_causes(.0))]
     Npmrc(#[from] NpmRcCreateError),
     /// There is no current directory.
     #[error("there is no current directory: {0}")]
     Directory(#[from] std::io::Error),
-    /// There is no directory for what is downloaded.
+    /// No directory for downloads can be created.
     #[error("no directory for downloads can be created: {0}. Set DENO_DIR to one")]
     Cache(std::io::Error),
-    /// Its entry "lock" is wrong.
+    /// The entry "lock" is invalid.
     #[error("the entry \"lock\" of {file} is not valid: {source}")]
     Lock {
         /// The configuration file.
         file: Url,
-        /// What is wrong.
+        /// The cause.
         source: Box<ToLockConfigError>,
     },
-    /// An entry is wrong.
+    /// An entry is invalid.
     #[error("the entry \"{entry}\" of {file} is not valid: {message}")]
     Entry {
         /// The configuration file.
         file: Box<Url>,
         /// The name of the entry.
         entry: &'static str,
-        /// What is wrong.
+        /// The cause.
         message: String,
     },
-    /// An entry asks for what the runtime lacks.
+    /// An entry requires a feature that is not supported.
     #[error("the entry \"{entry}\" of {file} is not supported: {reason}. Remove it, or run with --no-config")]
     Unsupported {
         /// The configuration file.
         file: Box<Url>,
         /// The name of the entry.
         entry: String,
-        /// Why it is not supported, or what to do instead.
+        /// The reason, or an alternative.
         reason: &'static str,
     },
 }
