@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use deno_config::glob::PathOrPatternSet;
 use deno_core::v8;
+use futures_util::FutureExt;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use openkv_js::transpile::MediaType;
 use tokio::sync::Notify;
@@ -18,6 +20,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const COLLECTION: Duration = Duration::from_millis(200);
 /// The time after which the execution of a script that does not stop is terminated.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Resolves once the user interrupts the process.
+type Interrupt = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// The reason to stop a script.
 #[derive(Debug)]
@@ -103,10 +108,17 @@ impl FileWatcher {
         let shared = Arc::new(Shared { watcher, state, stopped: Notify::new() });
         let (stop, stops) = unbounded_channel();
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Listens from now on: without a handler, an interrupt would kill the process.
+        let mut interrupted: Interrupt = Box::pin(tokio::signal::ctrl_c());
+        let entered = tokio.enter();
+        if let Some(result) = interrupted.as_mut().now_or_never() {
+            result?;
+        }
+        drop(entered);
         let on_thread = shared.clone();
         thread::Builder::new()
             .name("openkv-watch".into())
-            .spawn(move || tokio.block_on(on_thread.stop_scripts(changes, stop)))?;
+            .spawn(move || tokio.block_on(on_thread.stop_scripts(changes, interrupted, stop)))?;
         Ok(Self { shared, stops })
     }
 
@@ -219,11 +231,19 @@ impl Shared {
     }
 
     /// Sends the reasons to stop, and terminates the execution of scripts that do not stop by themselves.
-    async fn stop_scripts(self: Arc<Self>, mut changes: UnboundedReceiver<PathBuf>, stops: UnboundedSender<Stop>) {
+    async fn stop_scripts(
+        self: Arc<Self>,
+        mut changes: UnboundedReceiver<PathBuf>,
+        mut interrupted: Interrupt,
+        stops: UnboundedSender<Stop>,
+    ) {
         loop {
             let stop = tokio::select! {
                 Some(path) = changes.recv() => Stop::Changed(collect(path, &mut changes).await),
-                _ = tokio::signal::ctrl_c() => Stop::Interrupted,
+                _ = &mut interrupted => {
+                    interrupted = Box::pin(tokio::signal::ctrl_c());
+                    Stop::Interrupted
+                }
             };
             if stops.send(stop).is_err() {
                 return;
