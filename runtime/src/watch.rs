@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use deno_config::glob::PathOrPatternSet;
 use deno_core::v8;
-use futures_util::FutureExt;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use openkv_js::transpile::MediaType;
 use tokio::sync::Notify;
@@ -20,9 +18,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const COLLECTION: Duration = Duration::from_millis(200);
 /// The time after which the execution of a script that does not stop is terminated.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Resolves once the user interrupts the process.
-type Interrupt = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// The reason to stop a script.
 #[derive(Debug)]
@@ -108,17 +103,18 @@ impl FileWatcher {
         let shared = Arc::new(Shared { watcher, state, stopped: Notify::new() });
         let (stop, stops) = unbounded_channel();
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // Listens from now on: without a handler, an interrupt would kill the process.
-        let mut interrupted: Interrupt = Box::pin(tokio::signal::ctrl_c());
-        let entered = tokio.enter();
-        if let Some(result) = interrupted.as_mut().now_or_never() {
-            result?;
-        }
-        drop(entered);
+        // With deno_signals, as scripts listen with it, too: where they no longer do, it would terminate the process.
+        let (interrupt, interrupts) = unbounded_channel();
+        let interrupted = Box::new(move || {
+            // Fails if nothing is watched any longer.
+            let _ = interrupt.send(());
+        });
+        let signal = deno_signals::signal_str_to_int("SIGINT").map_err(io::Error::other)?;
+        deno_signals::register(signal, true, interrupted)?;
         let on_thread = shared.clone();
         thread::Builder::new()
             .name("openkv-watch".into())
-            .spawn(move || tokio.block_on(on_thread.stop_scripts(changes, interrupted, stop)))?;
+            .spawn(move || tokio.block_on(on_thread.stop_scripts(changes, interrupts, stop)))?;
         Ok(Self { shared, stops })
     }
 
@@ -234,16 +230,13 @@ impl Shared {
     async fn stop_scripts(
         self: Arc<Self>,
         mut changes: UnboundedReceiver<PathBuf>,
-        mut interrupted: Interrupt,
+        mut interrupts: UnboundedReceiver<()>,
         stops: UnboundedSender<Stop>,
     ) {
         loop {
             let stop = tokio::select! {
                 Some(path) = changes.recv() => Stop::Changed(collect(path, &mut changes).await),
-                _ = &mut interrupted => {
-                    interrupted = Box::pin(tokio::signal::ctrl_c());
-                    Stop::Interrupted
-                }
+                Some(()) = interrupts.recv() => Stop::Interrupted,
             };
             if stops.send(stop).is_err() {
                 return;
