@@ -15,7 +15,7 @@ use crate::key::{bytes_from_v8, bytes_to_v8};
 pub(crate) struct Classes {
     u64: v8::Global<v8::Function>,
     brand: v8::Global<v8::Symbol>,
-    to_stored: v8::Global<v8::Function>,
+    to_encodable: v8::Global<v8::Function>,
     deserializers: v8::Global<v8::Object>,
     /// The type of the host object that could not be restored, until the read returns its error.
     unknown: RefCell<Option<String>>,
@@ -34,10 +34,10 @@ pub(crate) fn op_openkv_set_classes(
     state: &mut OpState,
     #[scoped] u64: v8::Global<v8::Function>,
     #[scoped] brand: v8::Global<v8::Symbol>,
-    #[scoped] to_stored: v8::Global<v8::Function>,
+    #[scoped] to_encodable: v8::Global<v8::Function>,
     #[scoped] deserializers: v8::Global<v8::Object>,
 ) {
-    state.put(Rc::new(Classes { u64, brand, to_stored, deserializers, unknown: RefCell::default() }));
+    state.put(Rc::new(Classes { u64, brand, to_encodable, deserializers, unknown: RefCell::default() }));
 }
 
 /// Encodes a value: bytes unchanged, a bigint as a `u64` if `u64` is set, and everything else in V8's serialization format.
@@ -72,8 +72,8 @@ fn serialize<'s>(
 ) -> Result<Option<Vec<u8>>, KvError> {
     let classes = Classes::of(state)?;
     let brand = v8::Local::new(scope, &classes.brand);
-    let to_stored = v8::Local::new(scope, &classes.to_stored);
-    let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand, to_stored }));
+    let to_encodable = v8::Local::new(scope, &classes.to_encodable);
+    let serializer = v8::ValueSerializer::new(scope, Box::new(Branded { brand, to_encodable }));
     serializer.write_header();
     v8::tc_scope!(let scope, scope);
     let written = serializer.write_value(scope.get_current_context(), value);
@@ -99,10 +99,10 @@ pub(crate) fn op_openkv_serialize<'s>(
 }
 
 /// Serializes host objects as deno_core does: a number with all bits set, then the plain object that the object's branded method
-/// returns. If this refers to memory of the process, `to_stored` replaces the reference by the contents.
+/// returns. If this refers to memory of the process, `to_encodable` replaces the reference by the contents.
 struct Branded<'s> {
     brand: v8::Local<'s, v8::Symbol>,
-    to_stored: v8::Local<'s, v8::Function>,
+    to_encodable: v8::Local<'s, v8::Function>,
 }
 
 impl v8::ValueSerializerImpl for Branded<'_> {
@@ -137,7 +137,7 @@ impl v8::ValueSerializerImpl for Branded<'_> {
         };
         let data = describe.call(scope, object.into(), &[])?;
         let receiver = v8::undefined(scope).into();
-        let data = self.to_stored.call(scope, receiver, &[data])?;
+        let data = self.to_encodable.call(scope, receiver, &[data])?;
         serializer.write_uint32(u32::MAX);
         serializer.write_value(scope.get_current_context(), data)
     }

@@ -43,14 +43,14 @@ impl LifecycleScriptsExecutor for InstallScripts {
 }
 
 async fn run_all(package: &PackageWithScript<'_>, init_cwd: &Path, path: &OsString) -> Result<(), anyhow::Error> {
-    let folder = &package.package_folder;
+    let directory = &package.package_folder;
     for name in SCRIPTS {
         let Some(script) = package.scripts.get(name) else { continue };
-        if name == "install" && is_broken_default_install_script(&RealSys, script, folder) {
+        if name == "install" && is_broken_default_install_script(&RealSys, script, directory) {
             continue;
         }
         let mut command = shell(script);
-        command.current_dir(folder).stdin(Stdio::null());
+        command.current_dir(directory).stdin(Stdio::null());
         command.env_clear().envs(Environment::at_start().variables.iter().map(|(name, value)| (name, value)));
         command.env("PATH", path).env("INIT_CWD", init_cwd);
         command.env("npm_lifecycle_event", name).env(LIFECYCLE_SCRIPTS_RUNNING_ENV_VAR, "1");
