@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::{env, fs};
 
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
-use deno_core::{Extension, ExtensionFileSource};
+use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8};
+use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
 
 #[path = "src/extensions/mod.rs"]
@@ -26,8 +27,8 @@ fn main() {
         startup_snapshot: None,
         skip_op_registration: false,
         extensions: extensions_with_modules(),
-        extension_transpiler: Some(Rc::new(|name, text| Ok((transpile_extension(&name, &text).into(), None)))),
-        with_runtime_cb: None,
+        extension_transpiler: Some(Rc::new(|name, text| Ok((prepare(&name, &text).into(), None)))),
+        with_runtime_cb: Some(Box::new(add_vm_context)),
     };
     let snapshot = create_snapshot(options, None).unwrap_or_else(|error| panic!("{error}"));
     fs::write(out.join("snapshot.bin"), &snapshot.output).expect("OUT_DIR is writable");
@@ -40,6 +41,14 @@ fn main() {
     startup::lay_out(&out);
 }
 
+/// Adds the context that those of `node:vm` are made of.
+fn add_vm_context(runtime: &mut JsRuntimeForSnapshot) {
+    v8::scope!(scope, runtime.v8_isolate());
+    let template = init_global_template(scope, ContextInitMode::ForSnapshot);
+    let context = create_v8_context(scope, template, ContextInitMode::ForSnapshot, std::ptr::null_mut());
+    assert_eq!(scope.add_context(context), VM_CONTEXT_INDEX, "deno_node expects it to be the first");
+}
+
 /// The extensions, with the modules of the runtime, which the snapshot alone holds.
 fn extensions_with_modules() -> Vec<Extension> {
     let mut extensions = extensions::extensions();
@@ -47,8 +56,30 @@ fn extensions_with_modules() -> Vec<Extension> {
     let runtime = runtime.expect("it is the extension of the runtime");
     let source = |module: &openkv_js::Source| ExtensionFileSource::new_computed(module.specifier, module.text.into());
     runtime.esm_files.to_mut().extend(openkv_js::RUNTIME.iter().map(source));
+    runtime.esm_files.to_mut().push(source(&openkv_js::NODE_GLOBALS));
     runtime.lazy_loaded_js_files.to_mut().push(source(&openkv_js::LATER_OPS));
     extensions
+}
+
+/// What `node:sqlite` is instead. Deno's needs functions of SQLite for which rusqlite generates the bindings during its build,
+/// by libclang.
+const SQLITE: &str = "(function () {
+throw new Error(
+  \"node:sqlite is not supported: a build of its bindings needs libclang. Use Deno.openKv, or a SQLite that is compiled to WebAssembly\",
+);
+})();
+";
+
+/// Returns a source of an extension as it is loaded.
+fn prepare(specifier: &str, text: &str) -> String {
+    match specifier {
+        "ext:deno_node/sqlite.ts" => SQLITE.into(),
+        // deno_node leaves the version for its host to fill in.
+        "ext:deno_node/_process/process.ts" => {
+            transpile_extension(specifier, &text.replace("__NODE_VERSION__", deno_node::NODE_VERSION))
+        }
+        _ => transpile_extension(specifier, text),
+    }
 }
 
 /// Writes the table of sources that are loaded on first use.
@@ -72,7 +103,7 @@ fn lazy_sources<'a>(out: &Path, files: impl Iterator<Item = &'a ExtensionFileSou
         let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
         let name = file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let path = out.join(name);
-        fs::write(&path, transpile_extension(file.specifier, &text)).expect("OUT_DIR is writable");
+        fs::write(&path, prepare(file.specifier, &text)).expect("OUT_DIR is writable");
         write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
     }
     slice.push_str("], ");

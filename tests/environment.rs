@@ -103,6 +103,9 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("JSR_URL", Host("http://"), &[]),
     ("LD_LIBRARY_PATH", Path(""), &["run NotCapable"]),
     ("LD_PRELOAD", Path("secret"), &["run NotCapable"]),
+    ("NODE_CHANNEL_FD", Text("0"), &[]),
+    ("NODE_CHANNEL_SERIALIZATION_MODE", Text("advanced"), &[]),
+    ("NODE_DEBUG", Text("net"), &[]),
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NO_COLOR", Text(""), &[]),
     ("NO_PROXY", Text("*"), &[]),
@@ -368,9 +371,12 @@ fn proxy_that_a_script_names_needs_permission_to_import_from_it() {
     let sandbox = Sandbox::new();
     let flags =
         [format!("--allow-net={},{}", host(&server), host(&proxy)), format!("--allow-import={}", host(&server))];
-    let script = asking(&server)
-        + &format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url)
-        + "Deno.env.delete('ALL_PROXY'); console.log(await imported());";
+    let script = format!(
+        "{} await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());
+        Deno.env.delete('ALL_PROXY'); console.log(await imported());",
+        asking(&server),
+        proxy.url
+    );
     assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
     assert_eq!(proxy.asked(), [format!("{}/a.ts", server.url)]);
     assert_eq!(server.asked(), ["/a.ts"]);
@@ -385,8 +391,10 @@ fn proxy_of_a_socket_needs_permission() {
     listener.set_nonblocking(true).unwrap();
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
     for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
-        let script = asking(&server)
-            + &format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());");
+        let script = format!(
+            "{} console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());",
+            asking(&server)
+        );
         assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
     }
     assert!(listener.accept().is_err());

@@ -19,6 +19,7 @@ mod hostile;
 mod interop;
 mod lockfile;
 mod modules;
+mod node;
 mod permissions;
 mod processes;
 mod repl;

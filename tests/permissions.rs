@@ -195,6 +195,7 @@ fn authorities_are_those_that_the_process_was_started_with() {
 }
 
 permissions!(dns env ffi import net no_permission query read read_and_write run sys unix write);
+permissions!(node_files node_net node_system);
 
 #[cfg(unix)]
 mod terminal {

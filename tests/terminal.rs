@@ -27,7 +27,7 @@ fn at_terminal(sandbox: &Sandbox, args: &[&str]) -> PtySession {
 /// Asserts that the terminal was in raw mode, and is as it was before.
 #[track_caller]
 fn assert_restored(mut session: PtySession, shown_first: &str, case: &str) {
-    let output = shown_first.to_owned() + &session.exp_eof().unwrap();
+    let output = format!("{shown_first}{}", session.exp_eof().unwrap());
     let modes: Vec<_> = output.split_whitespace().filter(|word| word.matches(':').count() > 20).collect();
     let [before, raw, after] = modes[..] else { panic!("{case}: {output}") };
     assert_ne!(before, raw, "{case}");

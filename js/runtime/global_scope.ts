@@ -1,12 +1,11 @@
-import { core, internals, primordials } from "ext:core/mod.js";
+import { core, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
-import { alert, confirm, prompt } from "ext:openkv_runtime/prompts.ts";
+// Before deno_crypto is loaded.
+import { nodeScope } from "ext:openkv_runtime/node.ts";
+import * as prompts from "ext:openkv_runtime/prompts.ts";
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
-
-// WebCrypto marks its keys with it: deno_crypto expects the host to have chosen it before.
-internals.kKeyObject = primordials.Symbol("kKeyObject");
 
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const console = core.loadExtScript("ext:deno_web/01_console.js");
@@ -19,7 +18,6 @@ const location = core.loadExtScript("ext:deno_web/12_location.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
 const os = core.loadExtScript("ext:deno_os/30_os.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
-const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
@@ -87,12 +85,8 @@ export const globalScope = {
   SubtleCrypto: propNonEnumerable(crypto.SubtleCrypto),
   URL: propNonEnumerable(url.URL),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
-  alert: propWritable(alert),
   close: propWritable(close),
   closed: propGetterOnly(() => closing),
-  clearInterval: propWritable(timers.clearInterval),
-  clearTimeout: propWritable(timers.clearTimeout),
-  confirm: propWritable(confirm),
   console: propNonEnumerable(
     new console.Console((message: string, level: number) => core.print(message, level > 1)),
   ),
@@ -101,17 +95,17 @@ export const globalScope = {
   fetch: propWritable(function fetch(...args: unknown[]) {
     return fetching().fetch(...new primordials.SafeArrayIterator(args));
   }),
+  global: propWritable(globalThis),
   name: propWritable(""),
   navigator: propGetterOnly(() => navigator),
   performance: propWritable(performance.performance),
-  prompt: propWritable(prompt),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
-  setInterval: propWritable(timers.setInterval),
-  setTimeout: propWritable(timers.setTimeout),
   structuredClone: propWritable(messagePort.structuredClone),
   Window: globalInterfaces.windowConstructorDescriptor,
   [webidl.brand]: propNonEnumerable(webidl.brand),
+  ...nodeScope,
+  ...lazyProperties(() => prompts, ["alert", "confirm", "prompt"]),
   ...lazyProperties(base64, ["atob", "btoa"]),
   ...lazyProperties(eventSource, ["EventSource"]),
   ...lazyClasses(broadcastChannel, ["BroadcastChannel"]),

@@ -5,8 +5,16 @@ import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
 import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
+import {
+  dispatchBeforeExit,
+  dispatchExit,
+  offerHandledRejection,
+  offerRejection,
+  prepareNode,
+} from "ext:openkv_runtime/node.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
+import "ext:runtime/98_global_scope_shared.js";
 
 const {
   ErrorPrototype,
@@ -24,11 +32,17 @@ const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 /** What the binary tells before a script runs. */
 export interface Options {
   args: string[];
+  /** Whether the process that started this one by `fork` of `node:child_process` has a channel to it. */
+  hasChannel: boolean;
   location?: string;
   mainModule: string;
   navigator: Facts;
   noColor: boolean;
+  /** The value of `NODE_DEBUG`. */
+  nodeDebug?: string;
   pid: number;
+  /** The name that the process was started by. */
+  program: string;
   quiet: boolean;
   stderrNoColor: boolean;
   stdoutNoColor: boolean;
@@ -58,10 +72,13 @@ core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
   globalThis.dispatchEvent(rejection);
+  offerRejection(rejection);
   return rejection.defaultPrevented;
 });
 core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
-  globalThis.dispatchEvent(new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+  const handled = new event.PromiseRejectionEvent("rejectionhandled", { promise, reason });
+  globalThis.dispatchEvent(handled);
+  offerHandledRejection(handled);
 });
 
 /** Makes the global scope that of a script. Called once, when the snapshot has been restored. */
@@ -90,6 +107,7 @@ function bootstrap(options: Options) {
   setNavigatorFacts(options.navigator);
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
+  prepareNode(options);
 }
 
 /** Shows what an extension has to tell the user. */
@@ -116,6 +134,8 @@ globalThis.bootstrap = {
   /** Whether the script may end: no listener prevented it. */
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+  dispatchBeforeExit,
+  dispatchExit,
   startRepl,
   testing: runner,
 };

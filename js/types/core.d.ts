@@ -77,6 +77,7 @@ export const primordials: {
   readonly Symbol: SymbolConstructor;
   readonly TypeError: TypeErrorConstructor;
   readonly Uint8Array: Uint8ArrayConstructor;
+  readonly Uint8ArrayPrototype: Uint8Array & { toHex?(): string; setFromHex?(hex: string): unknown };
   readonly Uint32Array: Uint32ArrayConstructor;
 
   /** Iterates an array by the iterator that the language has for it. */
@@ -136,6 +137,7 @@ export const primordials: {
   StringPrototypeStartsWith(text: string, start: string): boolean;
   TypedArrayPrototypeGetLength(array: Uint8Array): number;
   TypedArrayPrototypeSet(target: Uint8Array, source: Uint8Array, offset: number): void;
+  uncurryThis<T, A extends unknown[], R>(method: (this: T, ...args: A) => R): (receiver: T, ...args: A) => R;
 };
 
 declare global {

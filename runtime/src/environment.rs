@@ -8,9 +8,12 @@ use std::sync::LazyLock;
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
 use deno_core::url::Url;
+use deno_node::ChildPipeFd;
+use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
+use crate::node::take_channel;
 use crate::system_certificates::SystemCertificates;
 
 /// What is read from the process once.
@@ -33,6 +36,12 @@ pub(crate) struct Environment {
     pub use_cgroups: bool,
     /// The proxies in `HTTP_PROXY` and its like.
     pub proxies: Proxies,
+    /// The channel to the process that started this one, for the first isolate to take.
+    pub channel: Mutex<Option<ChildPipeFd>>,
+    /// The name that the process was started by.
+    pub program: String,
+    /// What `NODE_DEBUG` names: the modules of Node.js that log what they do.
+    pub node_debug: Option<String>,
 }
 
 impl Environment {
@@ -55,6 +64,9 @@ impl Environment {
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
             proxies: Proxies(proxies().collect()),
+            channel: Mutex::new(take_channel()),
+            program: env::args().next().unwrap_or_default(),
+            node_debug: non_empty("NODE_DEBUG"),
         }
     }
 

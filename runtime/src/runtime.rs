@@ -7,18 +7,23 @@ use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
+use deno_fs::FileSystemRc;
 use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks};
 use deno_permissions::PermissionsContainer;
+use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
 use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
+use sys_traits::impls::RealSys;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::node::UnstableFlags;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
+use crate::node;
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
@@ -91,6 +96,9 @@ struct Hooks {
     dispatch_load: v8::Global<v8::Function>,
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
+    /// Returns whether something is left to do.
+    dispatch_before_exit: v8::Global<v8::Function>,
+    dispatch_exit: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
     /// Runs tests. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
@@ -101,12 +109,16 @@ struct Hooks {
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
     args: Vec<String>,
+    has_channel: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
     main_module: String,
     navigator: Navigator,
     no_color: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_debug: Option<&'static str>,
     pid: u32,
+    program: &'static str,
     quiet: bool,
     stderr_no_color: bool,
     stdout_no_color: bool,
@@ -187,6 +199,7 @@ impl Runtime {
             file_fetch_handler: Rc::new(deno_fetch::FsFetchHandler),
             ..Default::default()
         };
+        let fs: FileSystemRc = deno_maybe_sync::new_rc(deno_fs::RealFs);
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
@@ -202,9 +215,15 @@ impl Runtime {
                 ..Default::default()
             }),
             deno_io::deno_io::args(Some(stdio)),
-            deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
+            deno_fs::deno_fs::args(fs.clone()),
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
+            deno_node_crypto::deno_node_crypto::args(),
+            deno_node::deno_node::args::<DenoInNpmPackageChecker, NpmResolver<RealSys>, RealSys>(
+                Some(node::services()),
+                fs,
+            ),
+            extensions::node::openkv_node::args(UnstableFlags(options.unstable.flags())),
             openkv_ext::openkv::args(options.kv),
             extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
         ])?;
@@ -213,10 +232,22 @@ impl Runtime {
         at_exit.push(Box::new(close_databases));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
+        // What `node:inspector` looks into.
+        js.maybe_init_inspector();
+        let inspector = js.inspector();
+        js.op_state().borrow_mut().put(inspector);
+        js.op_state().borrow_mut().put(options.main_module.clone());
+        let environment = Environment::at_start();
+        let channel = environment.channel.lock().take();
+        let has_channel = channel.is_some();
+        if let Some(channel) = channel {
+            js.op_state().borrow_mut().put(channel);
+        }
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
+            has_channel,
             location: options.location.map(Into::into),
             main_module: options.main_module.to_string(),
             navigator: Navigator {
@@ -225,7 +256,9 @@ impl Runtime {
                 user_agent,
             },
             no_color: !color,
+            node_debug: environment.node_debug.as_deref(),
             pid: std::process::id(),
+            program: &environment.program,
             quiet: options.quiet,
             stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
             stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
@@ -247,7 +280,9 @@ impl Runtime {
         self.evaluate(module).await?;
         loop {
             self.js.run_event_loop(PollEventLoopOptions::default()).await?;
-            if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
+            if self.dispatch(|hooks| &hooks.dispatch_before_unload)?
+                && !self.dispatch(|hooks| &hooks.dispatch_before_exit)?
+            {
                 break;
             }
         }
@@ -288,6 +323,7 @@ impl Runtime {
     /// Tells the script that it ends. Returns the exit code.
     pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
+        self.dispatch(|hooks| &hooks.dispatch_exit)?;
         Ok(self.exit_code.get())
     }
 
@@ -356,11 +392,15 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
     let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
-    let [start, dispatch_load, dispatch_before_unload, dispatch_unload, start_repl] =
-        ["start", "dispatchLoad", "dispatchBeforeUnload", "dispatchUnload", "startRepl"].map(|name| {
-            let function = property::<v8::Function>(scope, bootstrap, name);
-            v8::Global::new(scope, function)
-        });
+    let mut function = |name| {
+        let function = property::<v8::Function>(scope, bootstrap, name);
+        v8::Global::new(scope, function)
+    };
+    let start = function("start");
+    let [dispatch_load, dispatch_before_unload, dispatch_unload] =
+        ["dispatchLoad", "dispatchBeforeUnload", "dispatchUnload"].map(&mut function);
+    let [dispatch_before_exit, dispatch_exit, start_repl] =
+        ["dispatchBeforeExit", "dispatchExit", "startRepl"].map(function);
     let testing = property::<v8::Object>(scope, bootstrap, "testing");
     let testing = v8::Global::new(scope, testing);
     let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
@@ -368,7 +408,15 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks { dispatch_load, dispatch_before_unload, dispatch_unload, start_repl, testing }),
+        None => Ok(Hooks {
+            dispatch_load,
+            dispatch_before_unload,
+            dispatch_unload,
+            dispatch_before_exit,
+            dispatch_exit,
+            start_repl,
+            testing,
+        }),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }

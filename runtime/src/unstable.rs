@@ -15,13 +15,15 @@ use Support::{Always, OnRequest, Refused};
 
 /// The features, by their names.
 pub const FEATURES: [(&str, Support); 27] = [
-    ("bare-node-builtins", Refused("there are no modules of Node.js")),
+    // As on Deno, with the flag or without.
+    ("bare-node-builtins", Always),
     ("broadcast-channel", Always),
     ("bundle", Refused("there is no Deno.bundle")),
     // Packages of npm are not loaded, wherever they would be.
     ("byonm", Always),
     ("cron", Refused("there is no Deno.cron")),
-    ("detect-cjs", Refused("there are no CommonJS modules: write an ES module")),
+    // What a file loads by `require` is told apart with the flag or without.
+    ("detect-cjs", Always),
     ("ffi", Refused("there is no Deno.dlopen")),
     ("fs", Always),
     ("http", Always),
@@ -60,6 +62,14 @@ pub struct Unstable {
     pub unsafe_proto: bool,
     /// Whether the signal of a request that `Deno.serve` answered in full stays as it is, rather than being aborted.
     pub no_legacy_abort: bool,
+}
+
+impl Unstable {
+    /// Returns the flags of the command line that enable the same.
+    pub(crate) fn flags(self) -> Vec<String> {
+        let flags = [(self.unsafe_proto, "unsafe-proto"), (self.no_legacy_abort, "no-legacy-abort")];
+        flags.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| format!("--unstable-{name}")).collect()
+    }
 }
 
 impl<'a> FromIterator<&'a str> for Unstable {

@@ -1,5 +1,6 @@
 //! TypeScript to JavaScript: for the scripts that the runtime runs, and for extensions when they are built.
 
+mod commonjs;
 mod extension;
 mod repl;
 
@@ -8,6 +9,7 @@ use deno_ast::{
     SourceMapOption, TranspileOptions,
 };
 
+pub use commonjs::transpile_commonjs;
 pub use deno_ast::{MediaType, ModuleSpecifier, ParsedSource, TranspileError};
 pub use extension::{is_needed, transpile_extension};
 pub use repl::{InputError, is_incomplete, transpile_input};

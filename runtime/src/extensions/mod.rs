@@ -3,6 +3,7 @@
 
 pub(crate) mod env;
 mod fs_watch;
+pub(crate) mod node;
 mod permissions;
 pub(crate) mod terminal;
 pub(crate) mod testing;
@@ -23,6 +24,8 @@ deno_core::extension!(
         deno_fs,
         deno_os,
         deno_process,
+        deno_node,
+        openkv_node,
         openkv
     ],
     ops = [
@@ -56,8 +59,11 @@ pub(crate) fn extensions() -> Vec<Extension> {
         deno_http::deno_http::lazy_init(),
         deno_io::deno_io::lazy_init(),
         deno_fs::deno_fs::lazy_init(),
-        env::replace_ops(deno_os::deno_os::lazy_init()),
+        env::replace_ops_of_os(deno_os::deno_os::lazy_init()),
         deno_process::deno_process::lazy_init(),
+        deno_node_crypto::deno_node_crypto::lazy_init(),
+        env::replace_ops_of_node(node::modules()),
+        node::openkv_node::lazy_init(),
         openkv_ext::openkv::lazy_init(),
         openkv_runtime::lazy_init(),
     ]

@@ -6,6 +6,7 @@ use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_graph::source::{JsrUrlProvider, ResolutionKind, ResolveError, Resolver};
 use deno_graph::{Range, resolve_import};
+use deno_node::is_builtin_node_module;
 use import_map::{ImportMap, ImportMapErrorKind};
 use openkv_js::transpile::{CompilerOptions, MediaType};
 
@@ -20,11 +21,8 @@ enum Error {
         /// What the import says.
         name: String,
     },
-    #[error(
-        "\"{0}\" is a module of Node.js, which OpenKV does not have\n  hint: use the namespace Deno, a web API, or a \
-         package such as \"jsr:@std/path\""
-    )]
-    Node(String),
+    #[error("No such built-in module: {0}")]
+    Node(Url),
     #[error("\"{0}\" is a package of npm, which OpenKV does not load: import an ES module by its URL")]
     Npm(Url),
 }
@@ -41,7 +39,7 @@ impl ModuleResolver {
     pub fn resolve_specifier(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
         let resolved = self.resolve_url(specifier, referrer)?;
         match resolved.scheme() {
-            "node" => Err(JsErrorBox::from_err(Error::Node(specifier.into()))),
+            "node" if !is_builtin_node_module(resolved.path()) => Err(JsErrorBox::from_err(Error::Node(resolved))),
             "npm" => Err(JsErrorBox::from_err(Error::Npm(resolved))),
             _ => Ok(resolved),
         }
@@ -62,58 +60,10 @@ impl ModuleResolver {
     }
 }
 
-/// Modules of Node.js that are imported by their names alone.
-const NODE_MODULES: [&str; 42] = [
-    "assert",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "constants",
-    "crypto",
-    "dgram",
-    "diagnostics_channel",
-    "dns",
-    "domain",
-    "events",
-    "fs",
-    "http",
-    "http2",
-    "https",
-    "inspector",
-    "module",
-    "net",
-    "os",
-    "path",
-    "perf_hooks",
-    "process",
-    "punycode",
-    "querystring",
-    "readline",
-    "repl",
-    "stream",
-    "string_decoder",
-    "sys",
-    "timers",
-    "tls",
-    "trace_events",
-    "tty",
-    "url",
-    "util",
-    "v8",
-    "vm",
-    "wasi",
-    "worker_threads",
-    "zlib",
-];
-
 /// What a name means that no import map has: a module of Node.js, or nothing.
 fn bare(name: &str) -> Result<Url, JsErrorBox> {
-    let module = name.split('/').next().unwrap_or(name);
-    let is_node = NODE_MODULES.contains(&module);
     match Url::parse(&format!("node:{name}")) {
-        Ok(url) if is_node => Ok(url),
+        Ok(url) if is_builtin_node_module(name) => Ok(url),
         _ => Err(JsErrorBox::from_err(Error::Bare { name: name.into() })),
     }
 }
