@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::{env, fs};
 
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
-use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8};
+use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8, wrap_lazy_ext_script};
 use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
+use startup::code_cache::Source;
 
 #[path = "src/extensions/mod.rs"]
 mod extensions;
@@ -18,6 +19,9 @@ mod startup;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    if startup::code_cache::is_done(&out) {
+        return;
+    }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/extensions");
     println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
@@ -61,19 +65,13 @@ fn extensions_with_modules() -> Vec<Extension> {
     extensions
 }
 
-/// What `node:sqlite` is instead. Deno's needs functions of SQLite for which rusqlite generates the bindings during its build,
-/// by libclang.
-const SQLITE: &str = "(function () {
-throw new Error(
-  \"node:sqlite is not supported: a build of its bindings needs libclang. Use Deno.openKv, or a SQLite that is compiled to WebAssembly\",
-);
-})();
-";
-
 /// Returns a source of an extension as it is loaded.
 fn prepare(specifier: &str, text: &str) -> String {
     match specifier {
-        "ext:deno_node/sqlite.ts" => SQLITE.into(),
+        // What `require` finds; no import comes so far.
+        "ext:deno_node/sqlite.ts" => {
+            format!("(function () {{ throw new Error({:?}); }})();", extensions::node::NO_SQLITE)
+        }
         // deno_node leaves the version for its host to fill in.
         "ext:deno_node/_process/process.ts" => {
             transpile_extension(specifier, &text.replace("__NODE_VERSION__", deno_node::NODE_VERSION))
@@ -82,30 +80,39 @@ fn prepare(specifier: &str, text: &str) -> String {
     }
 }
 
-/// Writes the table of sources that are loaded on first use.
+/// Writes the tables of the sources that are loaded on first use, and of what they are compiled to.
 fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let extensions = extensions::extensions();
-    let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
-    let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
-    let mut table = String::from("(");
-    table.push_str(&lazy_sources(out, scripts.filter(|file| !evaluated.contains(file.specifier))));
-    table.push_str(&lazy_sources(out, modules.filter(|file| !evaluated.contains(file.specifier))));
-    table.push(')');
+    let load = |files: Vec<&ExtensionFileSource>, is_module: bool| {
+        let files = files.into_iter().filter(|file| !evaluated.contains(file.specifier));
+        let mut sources: Vec<_> = files.map(|file| write_source(out, file, is_module)).collect();
+        sources.sort_by(|one, other| one.specifier.cmp(&other.specifier));
+        sources
+    };
+    let scripts = load(extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files).collect(), false);
+    let modules = load(extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files).collect(), true);
+    let table = format!("({}, {})", lazy_table(&scripts), lazy_table(&modules));
     fs::write(out.join("lazy.rs"), table).expect("OUT_DIR is writable");
+    startup::code_cache::write(out, &[scripts, modules].concat());
+}
+
+/// Writes a source as deno_core compiles it. Returns it.
+fn write_source(out: &Path, file: &ExtensionFileSource, is_module: bool) -> Source {
+    let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
+    let text = prepare(file.specifier, &text);
+    // What is wrapped already stays where it is in the binary.
+    let text = if is_module { text } else { wrap_lazy_ext_script(&text) };
+    let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+    fs::write(&path, text).expect("OUT_DIR is writable");
+    Source { specifier: file.specifier.into(), is_module, path }
 }
 
 /// A slice of specifiers and sources, sorted for the search, as Rust source.
-fn lazy_sources<'a>(out: &Path, files: impl Iterator<Item = &'a ExtensionFileSource>) -> String {
-    let mut files: Vec<_> = files.collect();
-    files.sort_by_key(|file| file.specifier);
+fn lazy_table(sources: &[Source]) -> String {
     let mut slice = String::from("&[");
-    for file in files {
-        let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
-        let name = file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let path = out.join(name);
-        fs::write(&path, prepare(file.specifier, &text)).expect("OUT_DIR is writable");
-        write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
+    for Source { specifier, path, .. } in sources {
+        write!(slice, "({specifier:?}, include_str!({path:?})),").expect("a string takes all");
     }
-    slice.push_str("], ");
+    slice.push(']');
     slice
 }

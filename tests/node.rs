@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::conformance::{MEMORY, passes};
-use crate::support::{Output, Sandbox, repository};
+use crate::support::{Output, Sandbox, read_repository, repository};
 
 /// Runs a script, and checks that each of its tests passes, here and on Deno.
 #[track_caller]
@@ -54,8 +54,14 @@ fn node_sqlite_is_refused() {
         "import { createRequire } from 'node:module'; createRequire(import.meta.url)('node:sqlite');",
     ] {
         let error = refusal(script);
-        assert!(error.contains("Error: node:sqlite is not supported: "), "{error}");
+        assert!(error.contains("node:sqlite is not supported: "), "{error}");
     }
+}
+
+#[test]
+fn refusal_can_be_caught() {
+    let output = Sandbox::new().run("try { await import('node:sqlite'); } catch ({ name }) { console.log(name); }");
+    assert_eq!(output.stdout(), "TypeError\n");
 }
 
 #[test]
@@ -131,4 +137,29 @@ fn packages_need_no_permission_to_be_loaded_and_links_out_of_them_do() {
         let error = run(name, flag).stderr();
         assert!(error.contains("NotCapable: Requires read access to "), "{error}");
     }
+}
+
+/// The table is written by `cargo xtask compatibility`.
+#[test]
+fn table_of_the_compatibility_says_what_is_there() {
+    let table = read_repository("docs/compatibility.md");
+    let rows: Vec<_> = table.lines().filter_map(row).collect();
+    assert!(rows.len() > 100, "{}", rows.len());
+    let script = "
+        for (const name of Deno.args) {
+            let has = name in Deno;
+            if (name.startsWith('node:')) has = await import(name).then(() => true, () => false);
+            console.log(name, has);
+        }";
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", script);
+    let found = sandbox.openkv(["run", "-A", "main.ts"].into_iter().chain(rows.iter().map(|(name, _)| *name))).stdout();
+    let expected: String = rows.iter().map(|(name, state)| format!("{name} {}\n", *state != "absent")).collect();
+    assert_eq!(found, expected);
+}
+
+/// The name and the state in a row of the table.
+fn row(line: &str) -> Option<(&str, &str)> {
+    let mut cells = line.split('|').map(str::trim).skip(1);
+    Some((cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?))
 }

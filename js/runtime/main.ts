@@ -32,8 +32,8 @@ const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 /** What the binary tells before a script runs. */
 export interface Options {
   args: string[];
-  /** Whether the process that started this one by `fork` of `node:child_process` has a channel to it. */
-  hasChannel: boolean;
+  /** Where the process was started by `fork` of `node:child_process`: its number in a cluster, if it is a worker of one. */
+  cluster?: { id?: string; policy?: string };
   location?: string;
   mainModule: string;
   navigator: Facts;

@@ -41,7 +41,7 @@ interface Callbacks {
 const callbacks = internals as Callbacks;
 
 /** Prepares the modules for being loaded. Called once, when `Deno` is complete. */
-export function prepareNode({ args, hasChannel, nodeDebug, program, version }: Options) {
+export function prepareNode({ args, cluster, nodeDebug, program, testing, version }: Options) {
   // V8 adds these methods after it has restored the snapshot, unless a flag says otherwise.
   const { setFromHex, toHex } = Uint8ArrayPrototype;
   internals.uint8ArrayToHex = toHex && uncurryThis(toHex);
@@ -51,12 +51,14 @@ export function prepareNode({ args, hasChannel, nodeDebug, program, version }: O
     argv0: program,
     denoArgs: args,
     denoVersion: version,
+    nodeClusterSchedPolicy: cluster?.policy,
+    nodeClusterUniqueId: cluster?.id,
     nodeDebug,
     runningOnMainThread: true,
     // Packages are in directories `node_modules`.
     usesLocalNodeModulesDir: true,
   };
-  if (hasChannel) {
+  if (cluster !== undefined) {
     // A process that was started by `fork` sends and receives messages from its first line on.
     loadProcess();
     loadModule();
@@ -64,6 +66,8 @@ export function prepareNode({ args, hasChannel, nodeDebug, program, version }: O
   } else {
     internals.__nodeBootstrapArgs = facts;
   }
+  // Not while a test runs, whose timeout may interrupt it: what was loaded in part stays so.
+  if (testing) loadTimers();
 }
 
 /** Emits `beforeExit` of `process`. Returns whether the listeners have started something. */

@@ -1,6 +1,9 @@
-// What the runtime has of Deno's unstable APIs, whose own declarations bring those of Deno KV with them.
+// What the runtime has of Deno that its declarations lack, or that comes with those of Deno KV.
 
 declare namespace Deno {
+  /** Returns how long the process has run, in microseconds. */
+  export function cpuUsage(): { system: number; user: number };
+
   /** Binds a socket for datagrams. */
   export function listenDatagram(
     options: { transport: "udp"; hostname?: string; port: number } | { transport: "unixpacket"; path: string },

@@ -8,12 +8,11 @@ use std::sync::LazyLock;
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
 use deno_core::url::Url;
-use deno_node::ChildPipeFd;
 use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
-use crate::node::take_channel;
+use crate::node::{Fork, take_fork};
 use crate::system_certificates::SystemCertificates;
 
 /// What is read from the process once.
@@ -36,8 +35,8 @@ pub(crate) struct Environment {
     pub use_cgroups: bool,
     /// The proxies in `HTTP_PROXY` and its like.
     pub proxies: Proxies,
-    /// The channel to the process that started this one, for the first isolate to take.
-    pub channel: Mutex<Option<ChildPipeFd>>,
+    /// What the process is told by the one that has started it, for the first isolate to take.
+    pub fork: Mutex<Option<Fork>>,
     /// The name that the process was started by.
     pub program: String,
     /// What `NODE_DEBUG` names: the modules of Node.js that log what they do.
@@ -64,7 +63,7 @@ impl Environment {
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
             proxies: Proxies(proxies().collect()),
-            channel: Mutex::new(take_channel()),
+            fork: Mutex::new(take_fork()),
             program: env::args().next().unwrap_or_default(),
             node_debug: non_empty("NODE_DEBUG"),
         }

@@ -4,6 +4,7 @@
 //! binary is a command line around it.
 
 mod certificates;
+mod code_cache;
 mod environment;
 mod extensions;
 #[cfg(feature = "fake")]

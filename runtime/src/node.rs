@@ -22,6 +22,7 @@ use node_resolver::cache::NodeResolutionSys;
 use node_resolver::errors::PackageJsonLoadError;
 use node_resolver::{DenoIsBuiltInNodeModuleChecker, NodeResolverOptions, PackageJsonResolver};
 use openkv_js::transpile::{CompilerOptions, MediaType, is_needed, transpile_commonjs};
+use serde::Serialize;
 use sys_traits::FsCanonicalize;
 use sys_traits::impls::RealSys;
 
@@ -122,15 +123,39 @@ fn is_in_package(path: &Path) -> bool {
     path.components().any(|component| component.as_os_str() == "node_modules")
 }
 
-/// Takes the channel to the process that started this one by `fork` of `node:child_process`, so that no process that this
-/// one starts finds it. Returns nothing where there is none, or where the variables do not name one.
-pub(crate) fn take_channel() -> Option<ChildPipeFd> {
+/// What a process is told that `fork` of `node:child_process` has started, or that of `node:cluster`.
+pub(crate) struct Fork {
+    /// The channel to the process that started this one.
+    pub channel: ChildPipeFd,
+    /// What a worker of a cluster is told.
+    pub cluster: Cluster,
+}
+
+/// What a worker of a cluster is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cluster {
+    /// Its number. Without one, the process is no worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// How connections are distributed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+}
+
+/// Takes what the process is told by the one that has started it, so that no process that this one starts finds the channel.
+/// Returns nothing where it was started otherwise, or where the variables name no channel.
+pub(crate) fn take_fork() -> Option<Fork> {
     let environment = ProcessEnvGuard::lock();
+    let variable = |name: &str| environment.var(name).ok();
     let [descriptor, serialization] = [CHANNEL, CHANNEL_SERIALIZATION].map(|name| {
-        let value = environment.var(name).ok();
+        let value = variable(name);
         environment.remove_var(name);
         value
     });
     let serialization = serialization.map_or(Ok(ChildIpcSerialization::Json), |name| name.parse());
-    Some(ChildPipeFd(descriptor?.parse().ok()?, serialization.ok()?))
+    Some(Fork {
+        channel: ChildPipeFd(descriptor?.parse().ok()?, serialization.ok()?),
+        cluster: Cluster { id: variable("NODE_UNIQUE_ID"), policy: variable("NODE_CLUSTER_SCHED_POLICY") },
+    })
 }

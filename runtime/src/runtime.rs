@@ -23,7 +23,7 @@ use crate::extensions::node::UnstableFlags;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
-use crate::node;
+use crate::node::{self, Cluster, Fork};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
@@ -109,7 +109,8 @@ struct Hooks {
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
     args: Vec<String>,
-    has_channel: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster>,
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
     main_module: String,
@@ -238,16 +239,15 @@ impl Runtime {
         js.op_state().borrow_mut().put(inspector);
         js.op_state().borrow_mut().put(options.main_module.clone());
         let environment = Environment::at_start();
-        let channel = environment.channel.lock().take();
-        let has_channel = channel.is_some();
-        if let Some(channel) = channel {
+        let cluster = environment.fork.lock().take().map(|Fork { channel, cluster }| {
             js.op_state().borrow_mut().put(channel);
-        }
+            cluster
+        });
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
-            has_channel,
+            cluster,
             location: options.location.map(Into::into),
             main_module: options.main_module.to_string(),
             navigator: Navigator {
@@ -438,6 +438,32 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code_cache;
+
+    #[test]
+    fn v8_takes_what_the_build_has_compiled() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _entered = tokio.enter();
+        let mut js = JsRuntime::new(RuntimeOptions::default());
+        deno_core::scope!(scope, &mut js);
+        for (specifier, text) in LAZY.0 {
+            let compiled =
+                code_cache::find(specifier).and_then(|found| found.data).expect("the build compiles all scripts");
+            let [text, parameter] = [*text, "__bootstrap"].map(|text| v8::String::new(scope, text).unwrap());
+            let cached = v8::CachedData::new(&compiled);
+            let mut source = v8::script_compiler::Source::new_with_cached_data(text, None, cached);
+            let function = v8::script_compiler::compile_function(
+                scope,
+                &mut source,
+                &[parameter],
+                &[],
+                v8::script_compiler::CompileOptions::ConsumeCodeCache,
+                v8::script_compiler::NoCacheReason::NoReason,
+            );
+            assert!(function.is_some());
+            assert!(!source.get_cached_data().unwrap().rejected(), "{specifier}");
+        }
+    }
 
     /// deno_runtime names its own ops, some of which do the same.
     #[test]

@@ -4,6 +4,8 @@
 //! `every.txt` names the functions that every script runs, `common.txt` those that many scripts run. `cargo xtask startup`
 //! writes both. A name that is out of date does no harm.
 
+pub mod code_cache;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;

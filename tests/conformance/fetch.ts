@@ -269,3 +269,8 @@ await test("an event source tells what comes, and comes again where it left", as
 stop.abort();
 await server.finished;
 Deno.removeSync(directory, { recursive: true });
+
+await test("a client of its own is an HttpClient", () => {
+  using client = Deno.createHttpClient({});
+  equal(client instanceof Deno.HttpClient, true);
+});

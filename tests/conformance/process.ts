@@ -177,3 +177,18 @@ await test("a module knows where it is", () => {
   equal([filename, `${dirname}/process.ts`], [new URL(url).pathname, new URL(url).pathname]);
   equal([resolve("./a.ts"), resolve("https://a.example/b")], [new URL("a.ts", url).href, "https://a.example/b"]);
 });
+
+await test("a running process is a ChildProcess, and takes time", async () => {
+  const child = new Deno.Command("true").spawn();
+  equal([child instanceof Deno.ChildProcess, (await child.status).success], [true, true]);
+  const { system, user } = Deno.cpuUsage();
+  equal(system + user > 0, true);
+});
+
+await test("a timer that is awaited for again keeps the process", async () => {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 1) as unknown as number;
+    Deno.unrefTimer(timer);
+    Deno.refTimer(timer);
+  });
+});

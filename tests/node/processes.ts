@@ -10,8 +10,9 @@ import { equal, test } from "../conformance/harness.ts";
 await test("node:child_process runs programs", async () => {
   equal(execFileSync("echo", ["a"], { encoding: "utf8" }), "a\n");
   const child = spawn("cat");
+  const closed = once(child, "close");
   child.stdin.end("input");
-  equal([await text(child.stdout), await once(child, "close")], ["input", [0, null]]);
+  equal([await text(child.stdout), await closed], ["input", [0, null]]);
   equal(spawnSync("false").status, 1);
   equal(
     await new Promise((resolve) => exec("echo $A", { env: { A: "b" } }, (_error, output) => resolve(output))),
@@ -28,15 +29,37 @@ await test("node:child_process starts modules, and sends them messages", async (
     "process.on('message', (m) => { process.send({ got: m, argv: process.argv.slice(2) }); process.disconnect(); });",
   );
   const child = fork(file, ["arg"]);
+  const exited = once(child, "exit");
   child.send({ a: 1 });
   const [message] = await once(child, "message");
   equal(message, { got: { a: 1 }, argv: ["arg"] });
-  equal(await once(child, "exit"), [0, null]);
+  equal(await exited, [0, null]);
   Deno.removeSync(file);
 });
 
-await test("node:cluster is in its first process", () => {
+await test("node:cluster shares a port among processes", async () => {
   equal([cluster.isPrimary, cluster.isWorker], [true, false]);
+  const exec = Deno.makeTempFileSync({ suffix: ".mjs" });
+  Deno.writeTextFileSync(
+    exec,
+    `import http from "node:http";
+    import cluster from "node:cluster";
+    http.createServer((_, response) => response.end(String(cluster.worker.id))).listen(0, "127.0.0.1");`,
+  );
+  cluster.setupPrimary({ exec });
+  const workers = [cluster.fork(), cluster.fork()];
+  const [[{ port }]] = await Promise.all(workers.map((worker) => once(worker, "listening")));
+  const found = new Set<string>();
+  while (found.size < 2) {
+    const response = await fetch(`http://127.0.0.1:${port}`, { headers: { connection: "close" } });
+    found.add(await response.text());
+  }
+  equal([...found].sort(), ["1", "2"]);
+  await Promise.all(workers.map((worker) => {
+    worker.kill();
+    return once(worker, "exit");
+  }));
+  Deno.removeSync(exec);
 });
 
 await test("node:worker_threads is in its first thread, and has ports", () => {
@@ -67,8 +90,8 @@ await test("process takes what nobody else catches", async () => {
     file,
     `process.on("uncaughtException", (error, origin) => console.log(origin, error.message));
     process.on("unhandledRejection", (error) => console.log("rejection", error.message));
-    setTimeout(() => { throw new Error("a") }, 1);
-    Promise.reject(new Error("b"));`,
+    Promise.reject(new Error("b"));
+    process.on("unhandledRejection", () => setTimeout(() => { throw new Error("a") }, 1));`,
   );
   const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "-A", file] }).output();
   equal([code, new TextDecoder().decode(stdout)], [0, "rejection b\nuncaughtException a\n"]);

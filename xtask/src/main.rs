@@ -1,7 +1,9 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture` and `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture`, `compatibility` and
+//! `startup`.
 
 mod bench;
 mod circles;
+mod compatibility;
 mod startup;
 mod typescript;
 mod v8;
@@ -24,6 +26,8 @@ Commands:
     --openkv PATH              the binary to measure, instead of building one
     --alone                    without Deno
   torture [ARGS]               tries to make openkv lose data; without arguments, says in which ways
+  compatibility [--openkv PATH]
+                               compares what openkv and Deno have, and writes docs/compatibility.md
   startup                      finds the functions that run at startup, which the linker puts together";
 
 /// The suite runs on the fake backend, too, which no release has.
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Some("test") => test(&rest),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
+        Some("compatibility") => compatibility::write(&rest),
         Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");

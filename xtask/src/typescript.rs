@@ -9,7 +9,8 @@ const CONFIG: &str = "js/deno.jsonc";
 const MODULES: &str = "js";
 
 /// Where the scripts of tests, benchmarks and examples are.
-const SCRIPTS: [&str; 6] = ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts"];
+const SCRIPTS: [&str; 7] =
+    ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts", "xtask/src"];
 
 /// Leaves out the rules that are for modules: scripts print, and do what code of users does.
 const WITHOUT_MODULE_RULES: &str =

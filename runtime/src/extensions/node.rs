@@ -26,6 +26,10 @@ deno_core::extension!(
     docs = "What the modules of Node.js ask of their host."
 );
 
+/// Why there is no `node:sqlite`. It needs functions of SQLite for which rusqlite generates its bindings during the build.
+pub(crate) const NO_SQLITE: &str = "node:sqlite is not supported: a build of its bindings needs libclang. Use Deno.openKv, or \
+    a SQLite that is compiled to WebAssembly";
+
 /// The flags of the command line that a process is given which `node:child_process` starts.
 pub(crate) struct UnstableFlags(pub Vec<String>);
 

@@ -10,7 +10,7 @@ use deno_core::error::ModuleLoaderError;
 use deno_core::url::Url;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
-    ModuleType, RequestedModuleType, ResolutionKind, resolve_import, resolve_url_or_path,
+    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import, resolve_url_or_path,
 };
 use deno_error::JsErrorBox;
 use deno_graph::analysis::ModuleAnalyzer;
@@ -28,6 +28,7 @@ use super::lockfile::{Locked, LockfileOptions};
 use super::project::{Project, Settings};
 use super::resolver::{Jsr, ModuleResolver};
 use super::{Config, Lock, ModuleOptions};
+use crate::code_cache;
 use crate::environment::Environment;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -320,6 +321,10 @@ impl ModuleLoader for GraphLoader {
             return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested));
         };
         ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)))
+    }
+
+    fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {
+        code_cache::find(specifier.as_str())
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {

@@ -11,6 +11,7 @@ use import_map::{ImportMap, ImportMapErrorKind};
 use openkv_js::transpile::{CompilerOptions, MediaType};
 
 use crate::environment::Environment;
+use crate::extensions::node::NO_SQLITE;
 
 /// Why an import leads nowhere.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -23,6 +24,8 @@ enum Error {
     },
     #[error("No such built-in module: {0}")]
     Node(Url),
+    #[error("{NO_SQLITE}")]
+    Sqlite,
     #[error("\"{0}\" is a package of npm, which OpenKV does not load: import an ES module by its URL")]
     Npm(Url),
 }
@@ -39,6 +42,7 @@ impl ModuleResolver {
     pub fn resolve_specifier(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
         let resolved = self.resolve_url(specifier, referrer)?;
         match resolved.scheme() {
+            "node" if resolved.path() == "sqlite" => Err(JsErrorBox::from_err(Error::Sqlite)),
             "node" if !is_builtin_node_module(resolved.path()) => Err(JsErrorBox::from_err(Error::Node(resolved))),
             "npm" => Err(JsErrorBox::from_err(Error::Npm(resolved))),
             _ => Ok(resolved),
