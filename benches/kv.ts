@@ -1,14 +1,11 @@
 // Measures what scripts do with Deno KV. Runs unchanged on both runtimes:
 //   openkv run -A benches/kv.ts [MEASURES...]
 //   deno run -A --unstable-kv benches/kv.ts [MEASURES...]
-// Prints a line of JSON for each measure: its name, the operations done in a second, and how many were timed.
+// Prints a line of JSON for each measure: its name, the operations per second, and how many were timed.
+import { expect, type Rate, repeat, some } from "./rate.ts";
 import { BULK, countListed, LISTED, storeBulk, storeUsers, user, userKey } from "./users.ts";
 
-/** How long a measure is warmed up and then timed, in milliseconds. */
-const WARM_UP = 200;
-const TIMED = 700;
-
-/** How many users are stored where entries are read and written one by one. */
+/** The number of stored users for measures of single entries. */
 const USERS = 10_000;
 const keys = Array.from({ length: USERS }, (_, i) => userKey(i));
 
@@ -39,7 +36,7 @@ function getHit(): Promise<Rate> {
   return withUsers(USERS, getEach);
 }
 
-/** The awaited get of a key that has no value, between others that have. */
+/** The awaited get of a missing key between existing ones. */
 function getMiss(): Promise<Rate> {
   const missing = keys.map(([users, name]) => [users, `${String(name)}-missing`]);
   return withUsers(USERS, (kv) =>
@@ -48,7 +45,7 @@ function getMiss(): Promise<Rate> {
     }));
 }
 
-/** 100 gets at a time. */
+/** 100 concurrent gets. */
 function getInFlight(): Promise<Rate> {
   return withUsers(USERS, (kv) =>
     repeat(100, async (step) => {
@@ -88,7 +85,7 @@ function listWith(options: Deno.KvListOptions): Promise<Rate> {
     }));
 }
 
-/** A page of 10 users, from different ones on, counts as one operation. */
+/** A page of 10 users, from a different start each time, counts as one operation. */
 function listLimit(): Promise<Rate> {
   const starts = keys.slice(0, -10);
   return withUsers(USERS, (kv) =>
@@ -99,7 +96,7 @@ function listLimit(): Promise<Rate> {
     }));
 }
 
-/** The awaited set of a user that is stored already. */
+/** The awaited set of an existing user. */
 function set(): Promise<Rate> {
   return withUsers(USERS, (kv) => setEach(kv, 10));
 }
@@ -130,7 +127,7 @@ function atomic(): Promise<Rate> {
     }));
 }
 
-/** 500 sets at a time. */
+/** 500 concurrent sets. */
 function setInFlight(): Promise<Rate> {
   return withUsers(USERS, (kv) =>
     repeat(500, async (step) => {
@@ -138,7 +135,7 @@ function setInFlight(): Promise<Rate> {
     }));
 }
 
-/** Each user that is stored, by awaited atomic operations of 500, counts. */
+/** Awaited atomic operations of 500 users. Each user counts. */
 function bulkLoad(): Promise<Rate> {
   return withUsers(0, (kv) => repeat(BULK, (step) => storeBulk(kv, step * BULK)));
 }
@@ -151,7 +148,7 @@ function memorySet(): Promise<Rate> {
   return inMemory((kv) => setEach(kv, 100));
 }
 
-/** A message from its enqueue until its handler is called, one after the other. */
+/** A message from its enqueue until its handler is called, sequentially. */
 function queue(): Promise<Rate> {
   return withFile(async (path) => {
     const kv = await Deno.openKv(path);
@@ -168,7 +165,7 @@ function queue(): Promise<Rate> {
   });
 }
 
-/** 1000 messages that wait for a listener, from its call until the last one's handler is called. */
+/** 1000 messages in the queue, from the call of `listenQueue` until the last handler is called. */
 function queueReady(): Promise<Rate> {
   const READY = 1000;
   return withFile(async (path) => {
@@ -201,7 +198,7 @@ function queueReady(): Promise<Rate> {
   });
 }
 
-/** A set, until it is answered and a watcher has seen it. */
+/** A set, until it is acknowledged and a watcher has seen it. */
 function watch(): Promise<Rate> {
   return withUsers(0, async (kv) => {
     const key = ["watched"];
@@ -217,7 +214,7 @@ function watch(): Promise<Rate> {
   });
 }
 
-/** The opening and closing of a file that has users in it, and that is not open otherwise. */
+/** Opening and closing a file that contains users, and is not open otherwise. */
 function openClose(): Promise<Rate> {
   return withFile(async (path) => {
     const kv = await Deno.openKv(path);
@@ -241,48 +238,7 @@ function setEach(kv: Deno.Kv, count: number): Promise<Rate> {
   });
 }
 
-interface Rate {
-  operations: number;
-  milliseconds: number;
-}
-
-/**
- * Takes steps until they are warm, and then times them. A step counts as so many operations, and is long enough that its
- * timing does not matter. What has to be prepared for a step is not timed.
- */
-async function repeat<Prepared = void>(
-  operations: number,
-  step: (step: number, prepared: Prepared) => Promise<void>,
-  prepare?: () => Promise<Prepared>,
-): Promise<Rate> {
-  let steps = 0;
-  const run = async (enough: number) => {
-    const first = steps;
-    let milliseconds = 0;
-    while (milliseconds < enough) {
-      const prepared = await prepare?.() as Prepared;
-      const start = performance.now();
-      await step(steps++, prepared);
-      milliseconds += performance.now() - start;
-    }
-    return { operations: (steps - first) * operations, milliseconds };
-  };
-  await run(WARM_UP);
-  return await run(TIMED);
-}
-
-/** Some of the keys: the next ones in each step, around and around. */
-function some<Key>(keys: Key[], count: number, step: number): Key[] {
-  const first = step * count % (keys.length - count);
-  return keys.slice(first, first + count);
-}
-
-/** Checks that what is measured does what it is measured for. */
-function expect(condition: boolean): void {
-  if (!condition) throw new Error("a measure did not do what it is to measure");
-}
-
-/** Runs a measure with a database of its own, in a file, in which there are so many users. */
+/** Runs a measure with a new database file that contains a number of users. */
 function withUsers(count: number, measure: (kv: Deno.Kv) => Promise<Rate>): Promise<Rate> {
   return withFile(async (path) => {
     const kv = await Deno.openKv(path);
@@ -299,7 +255,7 @@ async function inMemory(measure: (kv: Deno.Kv) => Promise<Rate>): Promise<Rate> 
   return await measure(kv);
 }
 
-/** Runs a measure with the path of a file that is not there yet, and that is removed afterwards. */
+/** Runs a measure with the path of a new file, which is removed afterwards. */
 async function withFile(measure: (path: string) => Promise<Rate>): Promise<Rate> {
   const directory = await Deno.makeTempDir({ prefix: "kv-bench-" });
   try {
@@ -311,7 +267,7 @@ async function withFile(measure: (path: string) => Promise<Rate>): Promise<Rate>
 
 const unknown = Deno.args.filter((name) => !Object.hasOwn(measures, name));
 if (unknown.length > 0) {
-  console.error(`there is no measure ${unknown.join(", ")}: there are ${Object.keys(measures).join(", ")}`);
+  console.error(`unknown measure ${unknown.join(", ")}: choose from ${Object.keys(measures).join(", ")}`);
   Deno.exit(1);
 }
 for (const name of Deno.args.length > 0 ? Deno.args : Object.keys(measures)) {

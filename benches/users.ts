@@ -1,9 +1,9 @@
-// What the benchmarks store: users, small objects as programs keep them.
+// The data of the benchmarks: users, as small objects.
 
-/** How many users the measures of lists go through. */
+/** The number of users in the measures of lists. */
 export const LISTED = 50_000;
 
-/** How many users one atomic operation stores when many are stored. */
+/** The number of users that one atomic operation of a bulk load stores. */
 export const BULK = 500;
 
 interface User {
@@ -22,7 +22,7 @@ export function user(i: number): User {
   return { id: i, name: `User ${i}`, email: `user${i}@example.com`, age: 18 + i % 60, active: i % 3 > 0 };
 }
 
-/** Stores as many users as one atomic operation does, from one on. */
+/** Stores the users of one atomic operation, from a first one on. */
 export async function storeBulk(kv: Deno.Kv, first: number): Promise<void> {
   const atomic = kv.atomic();
   for (let i = first; i < first + BULK; i++) atomic.set(userKey(i), user(i));
@@ -34,7 +34,7 @@ export async function storeUsers(kv: Deno.Kv, count: number): Promise<void> {
   for (let first = 0; first < count; first += BULK) await storeBulk(kv, first);
 }
 
-/** Goes through a list, and answers how many entries it has. */
+/** Reads a list to its end. Returns the number of its entries. */
 export async function countListed(list: Deno.KvListIterator<unknown>): Promise<number> {
   let count = 0;
   for await (const entry of list) if (entry.value !== null) count++;

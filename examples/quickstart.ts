@@ -1,4 +1,4 @@
-// Opens the script's own database, writes, reads, lists and commits. Run it twice: the second run counts on.
+// Opens the default database of the script, writes, reads, lists and commits. The second run continues the count.
 const kv = await Deno.openKv();
 
 await kv.set(["users", "alice"], { name: "Alice" });

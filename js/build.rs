@@ -1,4 +1,4 @@
-//! Transpiles the modules of OpenKV, so that they work in hosts that know only JavaScript.
+//! Transpiles the modules of OpenKV, for hosts that load JavaScript only.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ fn main() {
     }
 }
 
-/// Transpiles the modules in a directory. Writes a slice of their sources, as Rust source, into a file of its name.
+/// Transpiles the modules in a directory. Writes a Rust expression, a slice of their sources, to `NAME.rs`.
 fn transpile_directory(name: &str, extension: &str, out: &Path) {
-    // As it is when this runs: a target directory may serve several checkouts.
+    // Read at run time: several checkouts may share a target directory.
     let directory = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join(name);
-    // Covers the files in it, too.
+    // Covers the files in the directory, too.
     println!("cargo:rerun-if-changed={}", directory.display());
     let mut modules = Vec::new();
     find_modules(&directory, "", &mut modules);
@@ -35,13 +35,13 @@ fn transpile_directory(name: &str, extension: &str, out: &Path) {
         let to = out.join(format!("{name}_{}", module.replace('/', "_")));
         fs::write(&to, extension::transpile_extension(&specifier, &text)).expect("OUT_DIR is writable");
         write!(sources, "Source {{ specifier: {specifier:?}, text: include_str!({to:?}) }},")
-            .expect("a string takes all");
+            .expect("writing to a string succeeds");
     }
     sources.push(']');
     fs::write(out.join(format!("{name}.rs")), sources).expect("OUT_DIR is writable");
 }
 
-/// Finds the modules below a directory. Their names are paths from where the search began, with slashes.
+/// Finds the modules within a directory. Their names are paths relative to it, with slashes.
 fn find_modules(directory: &Path, prefix: &str, modules: &mut Vec<String>) {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for entry in entries {

@@ -1,5 +1,5 @@
 //! Makes the startup snapshot: the extensions' JavaScript, already evaluated. What the snapshot did not evaluate, because
-//! it is loaded on first use, goes into a table beside it.
+//! it is loaded on first use, goes into a separate table.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -11,7 +11,6 @@ use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
 use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8, wrap_lazy_ext_script};
 use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
-use startup::code_cache::Source;
 
 #[path = "src/extensions/mod.rs"]
 mod extensions;
@@ -19,9 +18,6 @@ mod startup;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    if startup::code_cache::is_done(&out) {
-        return;
-    }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/extensions");
     println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
@@ -80,38 +76,31 @@ fn prepare(specifier: &str, text: &str) -> String {
     }
 }
 
-/// Writes the tables of the sources that are loaded on first use, and of what they are compiled to.
+/// Writes the tables of the sources that are loaded on first use.
 fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let extensions = extensions::extensions();
-    let load = |files: Vec<&ExtensionFileSource>, is_module: bool| {
-        let files = files.into_iter().filter(|file| !evaluated.contains(file.specifier));
-        let mut sources: Vec<_> = files.map(|file| write_source(out, file, is_module)).collect();
-        sources.sort_by(|one, other| one.specifier.cmp(&other.specifier));
-        sources
-    };
-    let scripts = load(extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files).collect(), false);
-    let modules = load(extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files).collect(), true);
-    let table = format!("({}, {})", lazy_table(&scripts), lazy_table(&modules));
-    fs::write(out.join("lazy.rs"), table).expect("OUT_DIR is writable");
-    startup::code_cache::write(out, &[scripts, modules].concat());
+    let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
+    let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
+    let scripts = lazy_table(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
+    let modules = lazy_table(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
+    fs::write(out.join("lazy.rs"), format!("({scripts}, {modules})")).expect("OUT_DIR is writable");
 }
 
-/// Writes a source as deno_core compiles it. Returns it.
-fn write_source(out: &Path, file: &ExtensionFileSource, is_module: bool) -> Source {
-    let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
-    let text = prepare(file.specifier, &text);
-    // What is wrapped already stays where it is in the binary.
-    let text = if is_module { text } else { wrap_lazy_ext_script(&text) };
-    let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
-    fs::write(&path, text).expect("OUT_DIR is writable");
-    Source { specifier: file.specifier.into(), is_module, path }
-}
-
-/// A slice of specifiers and sources, sorted for the search, as Rust source.
-fn lazy_table(sources: &[Source]) -> String {
+/// A slice of specifiers and sources, sorted for the search, as Rust source. A script is wrapped as deno_core compiles it, so
+/// that V8 uses its text where it is in the binary.
+fn lazy_table<'a>(
+    out: &Path,
+    files: impl Iterator<Item = &'a ExtensionFileSource>,
+    wrap: impl Fn(&str) -> String,
+) -> String {
+    let mut files: Vec<_> = files.collect();
+    files.sort_by_key(|file| file.specifier);
     let mut slice = String::from("&[");
-    for Source { specifier, path, .. } in sources {
-        write!(slice, "({specifier:?}, include_str!({path:?})),").expect("a string takes all");
+    for file in files {
+        let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
+        let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        fs::write(&path, wrap(&prepare(file.specifier, &text))).expect("OUT_DIR is writable");
+        write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
     }
     slice.push(']');
     slice

@@ -1,155 +1,155 @@
-//! What Deno accepts, on its command line and in its configuration file, is honoured, is accepted because it changes nothing
-//! here, or is refused with a reason.
+//! The flags and configuration entries of Deno: each is supported, accepted without an effect, or rejected with a reason.
 
 use crate::support::Sandbox;
 
 /// How a flag or an entry is treated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Treatment {
-    /// It does what it does on Deno. Other tests show what.
-    Honoured,
-    /// What it is about is not here, so that nothing changes without it.
-    Accepted,
-    /// It would change what a script does, or what its user sees.
-    Refused,
+    /// It has the same effect as in Deno, which other tests cover.
+    Supported,
+    /// It has no effect, because OpenKV lacks the feature that it configures.
+    Ignored,
+    /// It is an error, because ignoring it would change the behaviour of a script.
+    Rejected,
 }
 
-use Treatment::{Accepted, Honoured, Refused};
+use Treatment::{Ignored, Rejected, Supported};
 
 type Table<'a> = &'a [(&'a str, Treatment)];
 
-/// The flags that `deno run --help=full` lists, the permissions among them, with a value where they need one.
+/// The flags of `deno run --help=full`, including permissions, with a value if they require one.
 const RUN: Table<'static> = &[
-    ("--allow-all", Honoured),
-    ("--allow-env", Honoured),
-    ("--allow-ffi", Honoured),
-    ("--allow-import", Honoured),
-    ("--allow-net", Honoured),
-    ("--allow-read", Honoured),
-    ("--allow-run", Honoured),
-    ("--allow-sys", Honoured),
-    ("--allow-write", Honoured),
-    ("--cached-only", Honoured),
-    ("--cert=/dev/null", Honoured),
-    ("--check", Refused),
-    ("--check=all", Refused),
-    ("--conditions=a", Refused),
-    ("--config=config.json", Honoured),
-    ("--coverage", Refused),
-    ("--deny-env=NONE", Honoured),
-    ("--deny-ffi", Honoured),
-    ("--deny-import", Honoured),
-    ("--deny-net", Honoured),
-    ("--deny-read=none", Honoured),
-    ("--deny-run", Honoured),
-    ("--deny-sys", Honoured),
-    ("--deny-write", Honoured),
-    ("--env-file=.env", Honoured),
-    ("--frozen", Honoured),
-    ("--frozen-lockfile=false", Honoured),
-    ("--ignore-env", Honoured),
-    ("--ignore-read", Honoured),
-    ("--import-map=config.json", Honoured),
-    ("--inspect", Refused),
-    ("--inspect-brk", Refused),
-    ("--inspect-publish-uid=http", Refused),
-    ("--inspect-wait", Refused),
-    ("--location=https://example.com", Honoured),
-    ("--lock=deno.lock", Honoured),
-    ("--log-level=debug", Accepted),
-    ("--min-dep-age=1", Refused),
-    ("--no-check", Accepted),
-    ("--no-config", Honoured),
-    ("--no-lock", Honoured),
-    ("--no-npm", Accepted),
-    ("--no-prompt", Honoured),
-    ("--no-remote", Honoured),
-    ("--node-modules-dir", Accepted),
-    ("--node-modules-linker=hoisted", Accepted),
-    ("--permission-set", Refused),
-    ("--preload=main.ts", Refused),
-    ("--quiet", Honoured),
-    ("--reload", Honoured),
-    ("--require=main.ts", Refused),
-    ("--seed=1", Honoured),
-    ("--unsafely-ignore-certificate-errors", Honoured),
-    ("--unstable", Accepted),
-    ("--unstable-bare-node-builtins", Accepted),
-    ("--unstable-broadcast-channel", Accepted),
-    ("--unstable-bundle", Refused),
-    ("--unstable-byonm", Accepted),
-    ("--unstable-cron", Refused),
-    ("--unstable-detect-cjs", Accepted),
-    ("--unstable-ffi", Refused),
-    ("--unstable-fs", Accepted),
-    ("--unstable-http", Accepted),
-    ("--unstable-kv", Accepted),
-    ("--unstable-lazy-dynamic-imports", Accepted),
-    ("--unstable-lockfile-v5", Accepted),
-    ("--unstable-net", Accepted),
-    ("--unstable-no-legacy-abort", Honoured),
-    ("--unstable-node-globals", Accepted),
-    ("--unstable-npm-lazy-caching", Accepted),
-    ("--unstable-otel", Refused),
-    ("--unstable-process", Accepted),
-    ("--unstable-raw-imports", Accepted),
-    ("--unstable-sloppy-imports", Refused),
-    ("--unstable-subdomain-wildcards", Accepted),
-    ("--unstable-temporal", Accepted),
-    ("--unstable-tsgo", Accepted),
-    ("--unstable-unsafe-proto", Honoured),
-    ("--unstable-vsock", Accepted),
-    ("--unstable-webgpu", Refused),
-    ("--unstable-worker-options", Refused),
-    ("--v8-flags=--no-opt", Honoured),
-    ("--vendor", Refused),
+    ("--allow-all", Supported),
+    ("--allow-env", Supported),
+    ("--allow-ffi", Supported),
+    ("--allow-import", Supported),
+    ("--allow-net", Supported),
+    ("--allow-read", Supported),
+    ("--allow-run", Supported),
+    ("--allow-sys", Supported),
+    ("--allow-write", Supported),
+    ("--cached-only", Supported),
+    ("--cert=/dev/null", Supported),
+    ("--check", Rejected),
+    ("--check=all", Rejected),
+    ("--conditions=a", Supported),
+    ("--config=config.json", Supported),
+    ("--coverage", Rejected),
+    ("--deny-env=NONE", Supported),
+    ("--deny-ffi", Supported),
+    ("--deny-import", Supported),
+    ("--deny-net", Supported),
+    ("--deny-read=none", Supported),
+    ("--deny-run", Supported),
+    ("--deny-sys", Supported),
+    ("--deny-write", Supported),
+    ("--env-file=.env", Supported),
+    ("--frozen", Supported),
+    ("--frozen-lockfile=false", Supported),
+    ("--ignore-env", Supported),
+    ("--ignore-read", Supported),
+    ("--import-map=config.json", Supported),
+    ("--inspect", Rejected),
+    ("--inspect-brk", Rejected),
+    ("--inspect-publish-uid=http", Rejected),
+    ("--inspect-wait", Rejected),
+    ("--location=https://example.com", Supported),
+    ("--lock=deno.lock", Supported),
+    ("--log-level=debug", Ignored),
+    ("--min-dep-age=1", Supported),
+    ("--no-check", Ignored),
+    ("--no-config", Supported),
+    ("--no-lock", Supported),
+    ("--no-npm", Supported),
+    ("--no-prompt", Supported),
+    ("--no-remote", Supported),
+    ("--node-modules-dir", Supported),
+    ("--node-modules-linker=isolated", Supported),
+    ("--permission-set", Rejected),
+    ("--preload=main.ts", Rejected),
+    ("--quiet", Supported),
+    ("--reload", Supported),
+    ("--require=main.ts", Rejected),
+    ("--seed=1", Supported),
+    ("--unsafely-ignore-certificate-errors", Supported),
+    ("--unstable", Ignored),
+    ("--unstable-bare-node-builtins", Ignored),
+    ("--unstable-broadcast-channel", Ignored),
+    ("--unstable-bundle", Rejected),
+    ("--unstable-byonm", Ignored),
+    ("--unstable-cron", Rejected),
+    ("--unstable-detect-cjs", Ignored),
+    ("--unstable-ffi", Rejected),
+    ("--unstable-fs", Ignored),
+    ("--unstable-http", Ignored),
+    ("--unstable-kv", Ignored),
+    ("--unstable-lazy-dynamic-imports", Ignored),
+    ("--unstable-lockfile-v5", Ignored),
+    ("--unstable-net", Ignored),
+    ("--unstable-no-legacy-abort", Supported),
+    ("--unstable-node-globals", Ignored),
+    ("--unstable-npm-lazy-caching", Supported),
+    ("--unstable-otel", Rejected),
+    ("--unstable-process", Ignored),
+    ("--unstable-raw-imports", Ignored),
+    ("--sloppy-imports", Supported),
+    ("--unstable-sloppy-imports", Supported),
+    ("--unstable-subdomain-wildcards", Ignored),
+    ("--unstable-temporal", Ignored),
+    ("--unstable-tsgo", Ignored),
+    ("--unstable-unsafe-proto", Supported),
+    ("--unstable-vsock", Ignored),
+    ("--unstable-webgpu", Rejected),
+    ("--unstable-worker-options", Rejected),
+    ("--v8-flags=--no-opt", Supported),
+    ("--vendor", Supported),
 ];
 
-/// What `deno run` and `deno test` have, and `deno eval` has not.
+/// The flags of `deno run` and `deno test` that `deno eval` lacks.
 const WATCHED: Table<'static> = &[
-    ("--allow-scripts", Accepted),
-    ("--ext=ts", Honoured),
-    ("--no-clear-screen", Accepted),
-    ("--watch", Refused),
-    ("--watch-exclude=none", Refused),
+    ("--allow-scripts", Supported),
+    ("--ext=ts", Supported),
+    ("--no-clear-screen", Ignored),
+    ("--watch", Rejected),
+    ("--watch-exclude=none", Rejected),
 ];
 
-const RUN_ONLY: Table<'static> = &[("--hmr", Refused), ("--no-code-cache", Accepted), ("--use-env-proxy", Accepted)];
+const RUN_ONLY: Table<'static> = &[("--hmr", Rejected), ("--no-code-cache", Ignored), ("--use-env-proxy", Ignored)];
 
 const TEST_ONLY: Table<'static> = &[
-    ("--changed", Refused),
-    ("--clean", Refused),
-    ("--coverage-raw-data-only", Refused),
-    ("--coverage-threshold=1", Refused),
-    ("--doc", Refused),
-    ("--fail-fast", Honoured),
-    ("--filter=a", Honoured),
-    ("--hide-stacktraces", Refused),
-    ("--ignore=none", Honoured),
-    ("--junit-path=a", Refused),
-    ("--no-run", Honoured),
-    ("--parallel", Accepted),
-    ("--permit-no-files", Honoured),
-    ("--related=main.ts", Refused),
-    ("--repeats=1", Honoured),
-    ("--reporter=dot", Honoured),
-    ("--retry=1", Honoured),
-    ("--sanitize-ops", Honoured),
-    ("--sanitize-resources", Honoured),
-    ("--shard=1/1", Refused),
-    ("--shuffle", Honoured),
-    ("--update-snapshots", Refused),
+    ("--changed", Rejected),
+    ("--clean", Rejected),
+    ("--coverage-raw-data-only", Rejected),
+    ("--coverage-threshold=1", Rejected),
+    ("--doc", Rejected),
+    ("--fail-fast", Supported),
+    ("--filter=a", Supported),
+    ("--hide-stacktraces", Rejected),
+    ("--ignore=none", Supported),
+    ("--junit-path=a", Rejected),
+    ("--no-run", Supported),
+    ("--parallel", Ignored),
+    ("--permit-no-files", Supported),
+    ("--related=main.ts", Rejected),
+    ("--repeats=1", Supported),
+    ("--reporter=dot", Supported),
+    ("--retry=1", Supported),
+    ("--sanitize-ops", Supported),
+    ("--sanitize-resources", Supported),
+    ("--shard=1/1", Rejected),
+    ("--shuffle", Supported),
+    ("--update-snapshots", Rejected),
 ];
 
 #[test]
-fn every_flag_of_deno_is_honoured_or_accepted_or_refused() {
+fn every_flag_of_deno_is_supported_ignored_or_rejected() {
     let sandbox = Sandbox::new();
     for file in [".env", "main.ts"] {
         sandbox.write(file, "");
     }
     sandbox.write("config.json", "{}");
-    let repl = [("--eval=1", Honoured), ("--eval-file=main.ts", Honoured), ("--json", Refused)];
-    let eval = [("--print", Honoured), ("--ext=ts", Honoured)];
+    let repl = [("--eval=1", Supported), ("--eval-file=main.ts", Supported), ("--json", Rejected)];
+    let eval = [("--print", Supported), ("--ext=ts", Supported)];
     let tables: [(&str, &[Table]); 4] = [
         ("run", &[RUN, WATCHED, RUN_ONLY]),
         ("test", &[RUN, WATCHED, TEST_ONLY]),
@@ -165,7 +165,7 @@ fn every_flag_of_deno_is_honoured_or_accepted_or_refused() {
                 _ => args.push("main.ts"),
             }
             let output = sandbox.openkv(&args);
-            if treatment == Refused {
+            if treatment == Rejected {
                 let name = flag.split('=').next().unwrap();
                 let message = format!("error: '{name}' is not supported: ");
                 assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{args:?}");
@@ -178,53 +178,54 @@ fn every_flag_of_deno_is_honoured_or_accepted_or_refused() {
 }
 
 #[test]
-fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
+fn every_configuration_entry_is_supported_ignored_or_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log('runs');");
     sandbox.write("a/deno.json", "{}");
     for (entry, treatment) in [
-        (r#""allowScripts": ["npm:a"]"#, Accepted),
-        (r#""bench": { "include": ["a"] }"#, Accepted),
-        (r#""catalog": { "a": "npm:a" }"#, Accepted),
-        (r#""catalogs": { "a": { "b": "npm:b" } }"#, Accepted),
-        (r#""compile": { "include": ["a"] }"#, Accepted),
-        (r#""compilerOptions": { "experimentalDecorators": true, "emitDecoratorMetadata": true }"#, Honoured),
-        (r#""compilerOptions": { "jsx": "react-jsx", "jsxImportSource": "a" }"#, Honoured),
-        (r#""compilerOptions": { "strict": true, "lib": ["deno.ns"], "types": ["a"] }"#, Accepted),
-        (r#""compilerOptions": { "verbatimModuleSyntax": true }"#, Honoured),
-        (r#""coverage": {}"#, Accepted),
-        (r#""deploy": { "org": "a", "app": "b" }"#, Accepted),
-        (r#""desktop": {}"#, Accepted),
-        (r#""exclude": ["a"]"#, Honoured),
-        (r#""exports": "./main.ts""#, Accepted),
-        (r#""fmt": { "lineWidth": 120 }"#, Accepted),
-        (r#""imports": { "a": "./main.ts" }"#, Honoured),
-        (r#""jsrDepsInNodeModules": true"#, Accepted),
-        (r#""license": "MIT""#, Accepted),
-        (r#""links": []"#, Accepted),
-        (r#""links": ["./a"]"#, Refused),
-        (r#""lint": { "rules": { "tags": ["recommended"] } }"#, Accepted),
-        (r#""lock": { "frozen": true, "path": "a.lock" }"#, Honoured),
-        (r#""lock": false"#, Honoured),
-        (r#""minimumDependencyAge": "P1D""#, Refused),
-        (r#""name": "@a/b", "version": "1.0.0""#, Accepted),
-        (r#""nodeModulesDir": "auto", "nodeModulesLinker": "hoisted""#, Accepted),
-        (r#""permissions": { "default": { "read": true } }"#, Accepted),
-        (r#""preferPackageJson": true"#, Accepted),
-        (r#""publish": { "include": ["a"] }"#, Accepted),
-        (r#""scopes": { "./a/": { "b": "./main.ts" } }"#, Honoured),
-        (r#""tasks": { "a": "deno run main.ts" }"#, Accepted),
-        (r#""test": { "include": ["a"], "sanitizeOps": true, "sanitizeResources": true }"#, Honoured),
-        (r#""unstable": ["kv", "unsafe-proto", "no-legacy-abort"]"#, Honoured),
-        (r#""unstable": ["sloppy-imports"]"#, Refused),
-        (r#""unstable": ["bare-node-builtins"]"#, Accepted),
-        (r#""vendor": false"#, Accepted),
-        (r#""vendor": true"#, Refused),
-        (r#""workspace": ["./a"]"#, Honoured),
+        (r#""allowScripts": ["npm:a"]"#, Supported),
+        (r#""bench": { "include": ["a"] }"#, Ignored),
+        (r#""catalog": { "a": "npm:a" }"#, Supported),
+        (r#""catalogs": { "a": { "b": "npm:b" } }"#, Supported),
+        (r#""compile": { "include": ["a"] }"#, Ignored),
+        (r#""compilerOptions": { "experimentalDecorators": true, "emitDecoratorMetadata": true }"#, Supported),
+        (r#""compilerOptions": { "jsx": "react-jsx", "jsxImportSource": "a" }"#, Supported),
+        (r#""compilerOptions": { "strict": true, "lib": ["deno.ns"], "types": ["a"] }"#, Ignored),
+        (r#""compilerOptions": { "verbatimModuleSyntax": true }"#, Supported),
+        (r#""coverage": {}"#, Ignored),
+        (r#""deploy": { "org": "a", "app": "b" }"#, Ignored),
+        (r#""desktop": {}"#, Ignored),
+        (r#""exclude": ["a"]"#, Supported),
+        (r#""exports": "./main.ts""#, Ignored),
+        (r#""fmt": { "lineWidth": 120 }"#, Ignored),
+        (r#""imports": { "a": "./main.ts" }"#, Supported),
+        (r#""jsrDepsInNodeModules": true"#, Supported),
+        (r#""license": "MIT""#, Ignored),
+        (r#""links": []"#, Supported),
+        (r#""links": ["./a"]"#, Supported),
+        (r#""lint": { "rules": { "tags": ["recommended"] } }"#, Ignored),
+        (r#""lock": { "frozen": true, "path": "a.lock" }"#, Supported),
+        (r#""lock": false"#, Supported),
+        (r#""minimumDependencyAge": "P1D""#, Supported),
+        (r#""name": "@a/b", "version": "1.0.0""#, Ignored),
+        (r#""nodeModulesDir": "manual", "nodeModulesLinker": "hoisted""#, Supported),
+        (r#""permissions": { "default": { "read": true } }"#, Ignored),
+        (r#""preferPackageJson": true"#, Ignored),
+        (r#""publish": { "include": ["a"] }"#, Ignored),
+        (r#""scopes": { "./a/": { "b": "./main.ts" } }"#, Supported),
+        (r#""tasks": { "a": "deno run main.ts" }"#, Ignored),
+        (r#""test": { "include": ["a"], "sanitizeOps": true, "sanitizeResources": true }"#, Supported),
+        (r#""unstable": ["kv", "unsafe-proto", "no-legacy-abort"]"#, Supported),
+        (r#""unstable": ["npm-lazy-caching", "sloppy-imports"]"#, Supported),
+        (r#""unstable": ["bare-node-builtins"]"#, Ignored),
+        (r#""vendor": false"#, Supported),
+        (r#""vendor": true"#, Supported),
+        (r#""workspace": ["./a"]"#, Supported),
     ] {
         sandbox.write("deno.json", format!("{{ {entry} }}"));
-        let output = sandbox.openkv(["run", "main.ts"]);
-        if treatment == Refused {
+        let mut output = sandbox.openkv(["run", "main.ts"]);
+        output.stderr = output.stderr.replace(DEPRECATED_DECORATORS, "");
+        if treatment == Rejected {
             let stderr = output.stderr();
             let name = entry.split('"').nth(1).unwrap();
             assert!(stderr.starts_with(&format!("error: the entry \"{name}")), "{stderr}");
@@ -238,7 +239,7 @@ fn every_entry_of_a_configuration_file_is_honoured_or_accepted_or_refused() {
     sandbox.write("deno.json", r#"{ "unstable": ["nothing"] }"#);
     let output = sandbox.openkv(["run", "main.ts"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "runs\n"));
-    assert!(output.stderr.starts_with("Warning 'nothing' in file://"), "{output:?}");
+    assert!(output.stderr.starts_with("Warning Unknown unstable feature 'nothing' in file://"), "{output:?}");
     assert_eq!(sandbox.openkv(["run", "-q", "main.ts"]).stdout(), "runs\n");
 }
 
@@ -253,7 +254,7 @@ fn unsafe_proto_keeps_the_accessor() {
 }
 
 #[test]
-fn no_legacy_abort_leaves_the_signal_of_an_answered_request() {
+fn no_legacy_abort_keeps_the_signal_after_the_response() {
     let sandbox = Sandbox::new();
     let script = "let signal: AbortSignal;
         const server = Deno.serve({ port: 0, hostname: '127.0.0.1', onListen() {} }, (request) => {
@@ -264,14 +265,18 @@ fn no_legacy_abort_leaves_the_signal_of_an_answered_request() {
         await server.shutdown();
         console.log(signal!.aborted);";
     sandbox.write("main.ts", script);
-    // Deno's library warns of it, too.
+    // Deno's library prints a warning.
     let output = sandbox.openkv(["-N", "main.ts"]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "true\n"), "{output:?}");
     assert_eq!(sandbox.openkv(["-N", "--unstable-no-legacy-abort", "main.ts"]).stdout(), "false\n");
 }
 
+/// What Deno warns of, too.
+const DEPRECATED_DECORATORS: &str =
+    "Warning experimentalDecorators compiler option is deprecated and may be removed at any time\n";
+
 #[test]
-fn compiler_options_change_what_decorators_become() {
+fn compiler_options_select_the_kind_of_decorators() {
     let sandbox = Sandbox::new();
     let script =
         "(Reflect as any).metadata = (key: string, type: any) => { console.log(key, type.name); return () => {}; };
@@ -280,7 +285,10 @@ fn compiler_options_change_what_decorators_become() {
     sandbox.write("main.ts", script);
     let run = |options: &str| {
         sandbox.write("deno.json", format!(r#"{{ "compilerOptions": {{ {options} }} }}"#));
-        sandbox.openkv(["main.ts"]).stdout()
+        let output = sandbox.openkv(["main.ts"]);
+        let warning = if options.contains("experimental") { DEPRECATED_DECORATORS } else { "" };
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), warning));
+        output.stdout
     };
     assert_eq!(run(""), "undefined object\n");
     assert_eq!(run(r#""emitDecoratorMetadata": true"#), "undefined object\n");
@@ -290,7 +298,7 @@ fn compiler_options_change_what_decorators_become() {
         "design:type String\nobject string\n"
     );
 
-    // The REPL goes by it, too.
+    // The REPL uses the options as well.
     let input = "(function () { function show(_: any, second: any) { console.log(typeof second); } class A { @show a() {} } })()";
     let output = sandbox.openkv_reading(input, ["repl", "-q"]).stdout();
     assert!(output.starts_with("string\n"), "{output}");
@@ -307,7 +315,7 @@ fn verbatim_module_syntax_keeps_imports_of_types() {
 }
 
 #[test]
-fn a_configuration_file_says_which_modules_are_tested() {
+fn configuration_selects_test_modules() {
     let sandbox = Sandbox::new();
     for file in ["a/a_test.ts", "a/plain.ts", "b[1]/b_test.ts", "b[1]/plain.ts"] {
         sandbox.write(file, format!("Deno.test('in {file}', () => {{}});"));
@@ -324,8 +332,8 @@ fn a_configuration_file_says_which_modules_are_tested() {
     assert_eq!(tests("{}", "", &[]), [a, b]);
     let include = r#"{ "test": { "include": ["a"] } }"#;
     assert_eq!(tests(include, "", &[]), [a]);
-    assert_eq!(tests(include, "b[1]", &[]), [a], "paths start from the file that they stand in");
-    assert_eq!(tests(include, "", &["b[1]"]), [b], "the command line has the last word");
+    assert_eq!(tests(include, "b[1]", &[]), [a], "paths are relative to the configuration file");
+    assert_eq!(tests(include, "", &["b[1]"]), [b], "the command line takes precedence");
     assert_eq!(tests(r#"{ "test": { "include": ["*/plain.ts"] } }"#, "", &[]), ["a/plain.ts", "b[1]/plain.ts"]);
     assert_eq!(tests("{}", "b[1]", &["*.ts"]), [b, "b[1]/plain.ts"]);
     assert_eq!(tests(r#"{ "test": { "include": [] } }"#, "", &[]), [""; 0]);
@@ -340,7 +348,7 @@ fn a_configuration_file_says_which_modules_are_tested() {
 }
 
 #[test]
-fn a_configuration_file_sanitizes_tests_and_names_no_permissions_for_them() {
+fn configuration_enables_sanitizers_but_not_permissions() {
     let sandbox = Sandbox::new();
     sandbox.write("file_test.ts", "Deno.test('leaves a file', async () => { await Deno.open('/dev/null'); });");
     sandbox.write("timer_test.ts", "Deno.test('leaves a timer', () => { setTimeout(() => {}, 100_000); });");
@@ -355,13 +363,13 @@ fn a_configuration_file_sanitizes_tests_and_names_no_permissions_for_them() {
     }
 
     let config = r#"{ "test": { "permissions": { "read": true } } }"#;
-    assert!(passes(config, "file_test.ts"), "the command line says what tests may do");
+    assert!(passes(config, "file_test.ts"), "the command line sets the permissions of tests");
     let stderr = sandbox.openkv(["test", "timer_test.ts"]).stderr();
-    assert!(stderr.contains("deno.json has permissions for tests, which are not supported"), "{stderr}");
+    assert!(stderr.contains("deno.json are not supported: pass them on the command line"), "{stderr}");
 }
 
 #[test]
-fn a_frozen_lock_file_of_the_configuration_stays() {
+fn frozen_lockfile_of_the_configuration_is_not_changed() {
     let sandbox = Sandbox::new();
     let server =
         "const server = Deno.serve({ port: 0, hostname: '127.0.0.1', onListen: ({ port }) => console.log(port) },
@@ -384,7 +392,7 @@ fn a_frozen_lock_file_of_the_configuration_stays() {
 }
 
 #[test]
-fn commands_of_deno_say_that_they_are_not_here() {
+fn unsupported_commands_of_deno_are_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("fmt", "console.log('runs');");
     let commands = "add approve-scripts audit bench bump-version bundle cache check ci clean compile coverage create deploy \
@@ -405,7 +413,7 @@ fn commands_of_deno_say_that_they_are_not_here() {
 }
 
 #[test]
-fn flags_of_all_commands_may_stand_before_one() {
+fn global_flags_precede_the_command() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log(Deno.args);");
     sandbox.write("fmt", "{}");
@@ -426,7 +434,7 @@ fn flags_of_all_commands_may_stand_before_one() {
 }
 
 #[test]
-fn a_distributed_database_can_be_required() {
+fn distributed_database_can_be_required() {
     let sandbox = Sandbox::new();
     let script = "Deno.env.delete('DENO_KV_REQUIRES_DISTRIBUTED_DATABASE');
         for (const path of [undefined, ':memory:', 'a.sqlite3']) {

@@ -1,46 +1,56 @@
-//! The seam for backends: the conformance suite, and programs that meet failures, on the fake backend of `ext/fake`.
+//! The interface of backends: the conformance suite on those other than SQLite, and programs that handle failures on the fake backend
+//! of `ext/fake`.
 
 use crate::conformance::{Backend, Lack, kv_conformance};
 use crate::support::{Output, Sandbox};
 
-/// What the fake backend cannot do, as its databases are no files and its reads are never done immediately.
-const LACKS: &[Lack] = &[
+/// The tests that backends without files and synchronous reads cannot pass.
+const REMOTE: &[Lack] = &[
     Lack {
         script: "additions",
         test: "the first read of an event-loop tick is done within the tick",
-        reason: "every read waits for an answer",
+        reason: "every read waits for a response",
     },
-    Lack { script: "closing", test: "a copy of the file has everything", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are no files" },
-    Lack { script: "closing", test: "the file is all there is", reason: "its databases are no files" },
+    Lack { script: "closing", test: "a copy of the file is complete", reason: "its databases are not files" },
+    Lack { script: "closing", test: "the file can be renamed", reason: "its databases are not files" },
+    Lack { script: "closing", test: "there are no other files", reason: "its databases are not files" },
     Lack {
-        script: "entries",
-        test: "reads do not wait for the writes that are in flight",
-        reason: "requests take effect one after the other",
+        script: "errors",
+        test: "an error opening a file includes its path",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
     Lack {
         script: "errors",
-        test: "a file that cannot be opened is named",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a file that is not a database is rejected",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
-    Lack {
-        script: "errors",
-        test: "a file that is no database is refused",
-        reason: "a path is a name of its own, and none is refused",
-    },
-    Lack { script: "names", test: "a file: URI names a database in memory", reason: "a URI is a name as any other" },
-    Lack { script: "names", test: "a file: URI names a file", reason: "a URI is a name as any other" },
+    Lack { script: "names", test: "a file: URI names a database in memory", reason: "URIs are arbitrary names" },
+    Lack { script: "names", test: "a file: URI names a file", reason: "URIs are arbitrary names" },
     Lack {
         script: "names",
-        test: "what cannot be opened leaves no file",
-        reason: "a path is a name of its own, and none is refused",
+        test: "a database that cannot be opened leaves no file",
+        reason: "paths are arbitrary names, none of which is rejected",
     },
 ];
+
+/// The additional tests that the fake backend cannot pass.
+const FAKE: &[Lack] = &[Lack {
+    script: "entries",
+    test: "reads do not wait for the writes that are in flight",
+    reason: "requests take effect one after the other",
+}];
+
+/// The additional tests that KV Connect cannot pass.
+const CONNECT: &[Lack] = &[Lack {
+    script: "watch",
+    test: "raw emits an item for each write of a watched key",
+    reason: "the protocol sends the states of keys, not writes",
+}];
 
 mod late {
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: LACKS };
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: &[REMOTE, FAKE] };
 
     kv_conformance!(BACKEND);
 }
@@ -50,9 +60,18 @@ mod with_entries {
 
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: LACKS };
+    const BACKEND: Backend =
+        Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: &[REMOTE, FAKE] };
 
     conformance!(BACKEND, watch);
+}
+
+mod connect {
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("connect"), lacks: &[REMOTE, CONNECT] };
+
+    kv_conformance!(BACKEND);
 }
 
 /// Runs a script on the fake backend.
@@ -63,12 +82,12 @@ fn run(sandbox: &Sandbox, fake: &str, script: &str) -> Output {
     Output::of(command, "")
 }
 
-/// What a program does that meets failures: it tries again, and knows what became of writes by reading.
+/// A program that handles failures: it retries, and reads to find out the outcome of a write.
 const RETRY: &str = r#"
-/** The messages of the errors that were met. */
+/** The messages of the errors so far. */
 const failures = new Set<string>();
 
-/** Tries a call until it succeeds. Any other error than those of the backend ends the program. */
+/** Retries a call until it succeeds. Rethrows errors that are not from the backend. */
 async function retry<T>(call: () => Promise<T>): Promise<T> {
   while (true) {
     try {
@@ -82,9 +101,9 @@ async function retry<T>(call: () => Promise<T>): Promise<T> {
 }
 "#;
 
-const FAILED: &str = "the database failed: the connection was lost, as a test demands: try again";
-const UNKNOWN: &str = "it is not known whether this was stored: the database failed: the connection was lost, as a test \
-                       demands: try again: read it before you write it again";
+const FAILED: &str = "the database failed: the connection was lost (injected for a test): try again";
+const UNKNOWN: &str = "the outcome of the write is unknown: the database failed: the connection was lost (injected for \
+                       a test): try again: read the entries before you write them again";
 
 #[test]
 fn retrying_program_counts_exactly() {
@@ -114,12 +133,12 @@ fn retrying_program_counts_exactly() {
     "#;
     for seed in 0..3 {
         let output = run(&Sandbox::new(), &format!("delay=0..2,seed={seed},errors=0.05,lost=0.05"), script);
-        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{UNKNOWN}\n{FAILED}\n"));
+        assert_eq!(output.stdout(), format!("120 120 120\ntrue 0\n{FAILED}\n{UNKNOWN}\n"));
     }
 }
 
 #[test]
-fn watch_ends_with_its_error_and_can_be_begun_again() {
+fn failed_watch_reports_its_error_and_can_be_restarted() {
     let script = r#"
         const kv = await retry(() => Deno.openKv());
         let errors = 0;
@@ -143,7 +162,7 @@ fn watch_ends_with_its_error_and_can_be_begun_again() {
         console.log(failures.has(Deno.args[0]));
         const items = kv.watch([["n"]]).getReader();
         while (failures.size > 0) {
-          // What waits for the next item gets the error, and so does whoever comes later.
+          // A pending read gets the error, and so do later ones.
           const item = await items.read().catch((error: Error) => error);
           if (item instanceof Error) {
             console.log(item.message === await items.closed.catch((error) => error.message));
@@ -162,7 +181,7 @@ fn watch_ends_with_its_error_and_can_be_begun_again() {
 }
 
 #[test]
-fn listener_goes_on_after_failures() {
+fn listener_continues_after_failures() {
     let script = r#"
         const kv = await retry(() => Deno.openKv());
         const handled = new Set<unknown>();
@@ -171,7 +190,7 @@ fn listener_goes_on_after_failures() {
           handled.add(message);
           resume();
         });
-        // One after the other, so that there are as many deliveries as messages.
+        // Sequentially, so that there are as many deliveries as messages.
         for (let i = 0; i < 80; i++) {
           await retry(() => kv.enqueue(i));
           while (!handled.has(i)) await new Promise<void>((resolve) => resume = resolve);
@@ -184,13 +203,13 @@ fn listener_goes_on_after_failures() {
     assert_eq!((code, stdout.as_str()), (Some(0), "80\n"), "{stderr}");
     let logged = |what: &str, why: &str| stderr.lines().any(|line| line.starts_with(what) && line.ends_with(why));
     for why in [FAILED, UNKNOWN] {
-        assert!(logged("Queue messages could not be delivered, and will be tried again: ", why), "{stderr}");
-        assert!(logged("A queue message could not be finished, and may be delivered again: ", why), "{stderr}");
+        assert!(logged("Failed to deliver queue messages, trying again: ", why), "{stderr}");
+        assert!(logged("Failed to finish a queue message, which may be delivered again: ", why), "{stderr}");
     }
 }
 
 #[test]
-fn scripts_that_end_early_leave_nothing_waiting() {
+fn early_exit_leaves_nothing_pending() {
     let endings = [
         "kv.close();",
         "kv.set(['a'], 1); kv.get(['a']); kv.close();",
@@ -206,12 +225,12 @@ fn scripts_that_end_early_leave_nothing_waiting() {
 }
 
 #[test]
-fn wrong_options_are_named() {
+fn invalid_options_are_named() {
     let output =
         run(&Sandbox::new(), "delay=fast", "await Deno.openKv().catch((error) => console.log(String(error)));");
     let stdout = output.stdout();
     assert!(
-        stdout.starts_with("TypeError: OPENKV_FAKE: invalid option of the fake backend, \"delay=fast\": "),
+        stdout.starts_with("TypeError: OPENKV_FAKE: invalid option of the fake backend: \"delay=fast\": "),
         "{stdout}"
     );
 }

@@ -1,5 +1,5 @@
-// A certificate for "localhost" and the loopback addresses, and the authority that signed it. They are for tests alone,
-// and valid from 2020 to 2120.
+// A certificate for "localhost" and the loopback addresses, and the authority that signed it. For tests only, valid from 2020
+// to 2120.
 
 export const caCerts = [`-----BEGIN CERTIFICATE-----
 MIIBYjCCAQegAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDDAxPcGVuS1Yg

@@ -1,14 +1,14 @@
-//! The command line, and how scripts fail.
+//! The command line, and errors of scripts.
 
 use crate::support::Sandbox;
 
-/// Removes the URL of the test's directory, which differs from run to run.
+/// Removes the URL of the test directory, which differs from run to run.
 fn local(sandbox: &Sandbox, text: String) -> String {
     text.replace(&format!("file://{}", sandbox.path("").display()), "")
 }
 
 #[test]
-fn runs_a_file_with_and_without_the_command() {
+fn runs_a_file_with_and_without_run() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log(Deno.args, import.meta.main);");
     assert_eq!(sandbox.openkv(["run", "main.ts", "a", "--b"]).stdout(), "[ \"a\", \"--b\" ] true\n");
@@ -17,7 +17,7 @@ fn runs_a_file_with_and_without_the_command() {
 }
 
 #[test]
-fn has_the_globals_of_the_first_day() {
+fn basic_globals_work() {
     let script = r#"
         console.log(typeof crypto.randomUUID(), crypto.randomUUID().length);
         console.log(new TextDecoder().decode(new TextEncoder().encode("\u00e9")));
@@ -51,7 +51,7 @@ fn imports_relative_modules_and_json() {
 }
 
 #[test]
-fn a_thrown_error_shows_its_place_in_the_source_and_its_causes() {
+fn thrown_error_shows_source_location_and_causes() {
     let sandbox = Sandbox::new();
     let script = "interface Unused { gone: boolean }\n\
         \n\
@@ -73,7 +73,7 @@ Caused by: Error: root
 }
 
 #[test]
-fn an_error_after_the_main_module_ends_the_script() {
+fn uncaught_error_terminates_the_script() {
     let sandbox = Sandbox::new();
     let stderr = sandbox.run("setTimeout(() => { throw new RangeError(\"late\"); }, 1);").stderr();
     assert!(stderr.starts_with("error: Uncaught RangeError: late\n"), "{stderr}");
@@ -86,14 +86,14 @@ fn an_error_after_the_main_module_ends_the_script() {
 }
 
 #[test]
-fn a_handled_rejection_does_not_end_the_script() {
+fn handled_rejection_does_not_terminate_the_script() {
     let script = "addEventListener('unhandledrejection', (e) => { e.preventDefault(); console.log(e.reason); });
         Promise.reject('handled');";
     assert_eq!(Sandbox::new().run(script).stdout(), "handled\n");
 }
 
 #[test]
-fn a_file_that_cannot_run_is_one_message() {
+fn invalid_module_is_one_error_message() {
     let sandbox = Sandbox::new();
     let message = |args: &[&str]| local(&sandbox, sandbox.openkv(args).stderr());
     assert_eq!(message(&["missing.ts"]), "error: Module not found \"missing.ts\".\n");
@@ -124,7 +124,7 @@ fn a_file_that_cannot_run_is_one_message() {
 }
 
 #[test]
-fn a_wrong_command_line_is_one_message() {
+fn invalid_command_line_is_one_error_message() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "");
     for (args, message) in [
@@ -147,17 +147,17 @@ fn nothing_is_allowed_without_a_flag() {
     sandbox.write("default.ts", "const kv = await Deno.openKv(); await kv.set(['a'], 1); console.log('set');");
     sandbox.write("dynamic.ts", "const name = './default.ts'; await import(name);");
 
-    let refused = |args: &[&str]| {
+    let error = |args: &[&str]| {
         let stderr = sandbox.openkv(args).stderr();
         stderr.lines().next().unwrap().to_owned()
     };
-    let needs = |what: &str| format!("error: Uncaught (in promise) NotCapable: Requires {what}");
-    assert!(refused(&["env.ts"]).starts_with(&needs("env access to \"DENO_DIR\"")));
-    assert!(refused(&["kv.ts"]).starts_with(&needs("read access to \"./kv.sqlite3\"")));
-    assert!(refused(&["--allow-read", "kv.ts"]).starts_with(&needs("write access to \"./kv.sqlite3\"")));
-    assert!(refused(&["-A", "--deny-write", "kv.ts"]).starts_with(&needs("write access to \"./kv.sqlite3\"")));
-    assert!(refused(&["--allow-read", "--allow-write", "--deny-write=kv.sqlite3", "kv.ts"]).contains("write access"));
-    assert!(refused(&["dynamic.ts"]).contains("Requires read access to "));
+    let requires = |what: &str| format!("error: Uncaught (in promise) NotCapable: Requires {what}");
+    assert!(error(&["env.ts"]).starts_with(&requires("env access to \"DENO_DIR\"")));
+    assert!(error(&["kv.ts"]).starts_with(&requires("read access to \"./kv.sqlite3\"")));
+    assert!(error(&["--allow-read", "kv.ts"]).starts_with(&requires("write access to \"./kv.sqlite3\"")));
+    assert!(error(&["-A", "--deny-write", "kv.ts"]).starts_with(&requires("write access to \"./kv.sqlite3\"")));
+    assert!(error(&["--allow-read", "--allow-write", "--deny-write=kv.sqlite3", "kv.ts"]).contains("write access"));
+    assert!(error(&["dynamic.ts"]).contains("Requires read access to "));
 
     assert_eq!(sandbox.openkv(["default.ts"]).stdout(), "set\n", "the default database needs no permission");
     assert_eq!(sandbox.openkv(["--allow-env=DENO_DIR", "env.ts"]).stdout(), "true\n");
@@ -166,7 +166,7 @@ fn nothing_is_allowed_without_a_flag() {
 }
 
 #[test]
-fn a_database_that_was_closed_is_one_file() {
+fn closed_database_is_a_single_file() {
     let sandbox = Sandbox::new();
     let script = "const kv = await Deno.openKv('kv.sqlite3'); await kv.set(['a'], 1); kv.close();";
     assert_eq!(sandbox.run(script).stdout(), "");
@@ -175,7 +175,7 @@ fn a_database_that_was_closed_is_one_file() {
 }
 
 #[test]
-fn decorators_find_a_symbol_for_metadata() {
+fn decorators_use_symbol_metadata() {
     let script =
         "const { value, writable, configurable, enumerable } = Object.getOwnPropertyDescriptor(Symbol, 'metadata');
         console.log(value, Symbol.keyFor(value), writable, configurable, enumerable);
@@ -189,7 +189,7 @@ fn decorators_find_a_symbol_for_metadata() {
 
 #[test]
 #[cfg(unix)]
-fn signals_end_a_script_whose_parent_ignored_them() {
+fn signals_terminate_a_script_whose_parent_ignored_them() {
     use std::io::{BufRead, BufReader};
     use std::os::unix::process::ExitStatusExt;
 

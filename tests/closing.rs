@@ -1,4 +1,4 @@
-//! What is left when a script ends, and what another process can do about it.
+//! The files after a script has exited, and after `close()`.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use crate::support::{Output, Sandbox};
 
 const FILE: &str = "kv.sqlite3";
 
-/// Runs a script that has a database open as `kv`.
+/// Runs a script with a database opened as `kv`.
 fn run(sandbox: &Sandbox, script: &str) -> Output {
     sandbox.run(&format!("const kv = await Deno.openKv('{FILE}');\n{script}"))
 }
@@ -21,7 +21,7 @@ fn has_wal(sandbox: &Sandbox) -> bool {
 }
 
 #[test]
-fn a_script_leaves_one_file_however_it_ends() {
+fn every_exit_leaves_a_single_file() {
     let endings = [
         ("", 0),
         ("kv.set(['b'], 2);", 0),
@@ -45,11 +45,11 @@ fn a_script_leaves_one_file_however_it_ends() {
 }
 
 #[test]
-fn a_listener_that_exits_loses_no_message() {
+fn exiting_listener_loses_no_message() {
     let sandbox = Sandbox::new();
     let enqueue = "for (let i = 0; i < 20; i++) await kv.enqueue(i, { backoffSchedule: [] });";
     assert_eq!(run(&sandbox, enqueue).code, Some(0));
-    // The handler of the first message ends the process, with some more of them claimed.
+    // The handler of the first message terminates the process, with more messages claimed.
     let endings = ["Deno.exit()", "queueMicrotask(() => { throw 0; })", "Deno.kill(Deno.pid, 'SIGKILL')"];
     let mut handled = std::collections::BTreeSet::new();
     for i in 0.. {
@@ -65,14 +65,14 @@ fn a_listener_that_exits_loses_no_message() {
 }
 
 #[test]
-fn a_handler_may_finish_its_message_after_the_database_was_closed() {
+fn handler_finishes_its_message_after_close() {
     let sandbox = Sandbox::new();
     let script = "
         await kv.enqueue('message', { keysIfUndelivered: [['undelivered']] });
         const { promise: closed, resolve: close } = Promise.withResolvers();
         const listening = kv.listenQueue(async () => { kv.close(); await closed; });
         await listening;
-        // All is in the file by now.
+        // The file is complete now.
         Deno.copyFileSync('kv.sqlite3', 'copy.sqlite3');
         close();
     ";
@@ -85,11 +85,11 @@ fn a_handler_may_finish_its_message_after_the_database_was_closed() {
 }
 
 #[test]
-fn a_script_that_ends_with_handlers_running_leaves_one_file() {
+fn exit_with_running_handlers_leaves_a_single_file() {
     for close in ["kv.close();", ""] {
         for end in ["", "throw 0;", "Deno.exit();"] {
             if (close, end) == ("", "") {
-                // It listens for ever.
+                // It would listen forever.
                 continue;
             }
             let sandbox = Sandbox::new();
@@ -103,7 +103,7 @@ fn a_script_that_ends_with_handlers_running_leaves_one_file() {
             );
             run(&sandbox, &script);
             assert!(!has_wal(&sandbox), "{close} {end}");
-            // An attempt was made of each.
+            // One attempt of each message counts.
             let file = Connection::open(sandbox.path(FILE)).unwrap();
             let left: i64 = file
                 .query_row("select count(*) from queue where backoff_schedule = '[8]'", [], |row| row.get(0))
@@ -114,7 +114,7 @@ fn a_script_that_ends_with_handlers_running_leaves_one_file() {
 }
 
 #[test]
-fn close_ends_what_still_reads_the_file() {
+fn close_stops_running_reads() {
     let sandbox = Sandbox::new();
     run(&sandbox, "").stdout();
     let mut file = Connection::open(sandbox.path(FILE)).unwrap();
@@ -147,7 +147,7 @@ fn close_ends_what_still_reads_the_file() {
 }
 
 #[test]
-fn messages_that_were_claimed_go_back_when_a_handler_closes_the_database() {
+fn close_in_a_handler_requeues_claimed_messages() {
     let sandbox = Sandbox::new();
     let script = "
         for (let i = 0; i < 10; i++) await kv.enqueue(i, { backoffSchedule: [] });
@@ -158,7 +158,7 @@ fn messages_that_were_claimed_go_back_when_a_handler_closes_the_database() {
 }
 
 #[test]
-fn close_does_not_wait_for_a_lock_that_another_process_holds() {
+fn close_does_not_wait_for_locks_of_other_processes() {
     let sandbox = Sandbox::new();
     run(&sandbox, "await kv.set(['a'], 1);").stdout();
     let other = Connection::open(sandbox.path(FILE)).unwrap();

@@ -1,21 +1,21 @@
-//! The scripts of `tests/conformance`: what `Deno.Kv` promises, checked by scripts that run on Deno as well.
+//! The scripts of `tests/conformance`, which check the behaviour of `Deno.Kv` and also run on Deno.
 
 use crate::support::{Output, Sandbox, repository};
 
-/// What the scripts run on.
+/// A backend under test.
 pub struct Backend {
-    /// Where the databases are that scripts ask for: in "memory", or each in a "file".
+    /// The location of databases: in "memory", or each in a "file".
     pub place: &'static str,
-    /// The options of the fake backend. SQLite without them.
+    /// The options of the fake backend. `None` for SQLite.
     pub fake: Option<&'static str>,
-    /// What it lacks.
-    pub lacks: &'static [Lack],
+    /// The tests that it cannot pass, in lists that backends share.
+    pub lacks: &'static [&'static [Lack]],
 }
 
-/// What a backend cannot do.
+/// A test that a backend cannot pass.
 pub struct Lack {
     pub script: &'static str,
-    /// Part of the names of the tests that it cannot pass.
+    /// A part of the name of the test.
     pub test: &'static str,
     pub reason: &'static str,
 }
@@ -28,16 +28,16 @@ pub const FILES: Backend = Backend { place: "file", fake: None, lacks: &[] };
 pub fn passes(name: &str, backend: &Backend) {
     let sandbox = Sandbox::new();
     let script = repository("tests/conformance").join(name).with_extension("ts");
-    let lacks: Vec<_> = backend.lacks.iter().filter(|lack| lack.script == name).collect();
+    let lacks: Vec<_> = backend.lacks.iter().copied().flatten().filter(|lack| lack.script == name).collect();
     let mut command = sandbox.command(["-A", script.to_str().unwrap()]);
-    // Memory is the default: some scripts look at their arguments.
+    // Memory is the default, as some scripts check their arguments.
     if !lacks.is_empty() || backend.place != MEMORY.place {
         command.arg(backend.place);
     }
     command.args(lacks.iter().map(|lack| lack.test)).envs(backend.fake.map(|options| ("OPENKV_FAKE", options)));
     let output = Output::of(command, "");
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    // What handlers throw is logged there.
+    // Errors of handlers are logged to standard error.
     let logged = ["Exception in queue handler ", "Error: thrown by a handler", "    at "];
     let logged = |line: &str| logged.iter().any(|start| line.starts_with(start));
     assert!(output.stderr.lines().all(logged), "{}", output.stderr);
@@ -49,7 +49,7 @@ pub fn passes(name: &str, backend: &Backend) {
     }
 }
 
-/// Defines a test for each script named, on a backend.
+/// Defines a test for each of the named scripts, on a backend.
 macro_rules! conformance {
     ($backend:expr, $($name:ident)*) => {
         $(
@@ -62,7 +62,7 @@ macro_rules! conformance {
 }
 pub(crate) use conformance;
 
-/// Defines a test for each script of databases, on a backend.
+/// Defines a test for each script that uses databases, on a backend.
 macro_rules! kv_conformance {
     ($backend:expr) => {
         $crate::conformance::conformance!($backend, additions atomic blobs closing entries errors expiry inspect keys);

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::support::{Output, Running, Sandbox, repository};
 
-/// Starts a script, and waits for the line that says that it has begun.
+/// Starts a script, and waits for its first line.
 fn start(sandbox: &Sandbox, script: &Path, args: &[&str]) -> Running {
     let mut command = sandbox.command(["run", "-A"]);
     let mut running = Running(command.arg(script).args(args).stdout(Stdio::piped()).spawn().expect("openkv starts"));
@@ -46,7 +46,7 @@ fn numbers(file: &Path) -> [i64; 2] {
 }
 
 #[test]
-fn backups_are_whole_while_others_write() {
+fn backups_are_consistent_under_load() {
     let sandbox = Sandbox::new();
     let script = repository("tests/processes/pairs.ts");
     let _writers = [0, 1].map(|_| start(&sandbox, &script, &["kv.sqlite3"]));
@@ -61,7 +61,7 @@ fn backups_are_whole_while_others_write() {
         last = first;
         let checked = db(&sandbox, ["check", &name]).stdout();
         assert!(checked.starts_with("ok: "), "{checked}");
-        // The writers go on.
+        // The writers continue.
         while numbers(&sandbox.path("kv.sqlite3"))[0] <= last {}
     }
     assert!(db(&sandbox, ["check", "kv.sqlite3"]).stdout().starts_with("ok: "));
@@ -71,7 +71,7 @@ fn backups_are_whole_while_others_write() {
 }
 
 #[test]
-fn info_counts_what_a_script_wrote() {
+fn info_counts_entries_and_messages() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     let before = std::fs::read(sandbox.path("kv.sqlite3")).unwrap();
@@ -85,6 +85,7 @@ fn info_counts_what_a_script_wrote() {
         "expired entries       0, to be removed",
         "messages waiting      2, 1 of them ready",
         "messages in flight    0",
+        "commit ids            0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
@@ -108,7 +109,7 @@ fn info_counts_what_a_script_wrote() {
 }
 
 #[test]
-fn a_restoration_waits_for_nobody_and_takes_no_versionstamp_back() {
+fn restore_rejects_open_files_and_keeps_versionstamps_increasing() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     db(&sandbox, ["backup", "kv.sqlite3", "backup.sqlite3"]).stdout();
@@ -119,18 +120,18 @@ fn a_restoration_waits_for_nobody_and_takes_no_versionstamp_back() {
     ";
     let seen = sandbox.run(script).stdout();
 
-    // Someone has the file open, and does nothing with it.
+    // Another process has the file open, but is idle.
     sandbox.write(
         "idle.ts",
         "const kv = await Deno.openKv('kv.sqlite3'); await kv.get(['a']); console.log('writing'); setInterval(() => kv, 1e6);",
     );
     let idle = start(&sandbox, Path::new("idle.ts"), &[]);
-    let refused = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stderr();
-    assert_eq!(refused, "error: kv.sqlite3: another process has it open: stop it first\n");
+    let error = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stderr();
+    assert_eq!(error, "error: kv.sqlite3: another process has it open: stop it first\n");
     drop(idle);
 
     let refused = db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3"]).stderr();
-    assert_eq!(refused, "error: kv.sqlite3: there is a file already: --force overwrites it\n");
+    assert_eq!(refused, "error: kv.sqlite3: the file already exists: --force overwrites it\n");
     db(&sandbox, ["restore", "backup.sqlite3", "kv.sqlite3", "--force"]).stdout();
     sandbox.write("seen", seen);
     let script = "
@@ -146,7 +147,7 @@ fn a_restoration_waits_for_nobody_and_takes_no_versionstamp_back() {
 }
 
 #[test]
-fn a_compaction_shrinks_a_file_that_is_open() {
+fn compact_shrinks_an_open_file() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     let script = "
@@ -165,15 +166,15 @@ fn a_compaction_shrinks_a_file_that_is_open() {
 }
 
 #[test]
-fn damage_is_named_and_what_is_left_is_saved() {
+fn check_names_corruption_and_salvage_saves_the_rest() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     let whole = std::fs::read(sandbox.path("kv.sqlite3")).unwrap();
     for offset in (0..whole.len()).step_by(whole.len() / 15) {
         let mut bytes = whole.clone();
         bytes[offset] ^= 0x55;
-        sandbox.write("damaged.sqlite3", bytes);
-        let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+        sandbox.write("corrupt.sqlite3", bytes);
+        let checked = db(&sandbox, ["check", "corrupt.sqlite3"]);
         assert!(matches!(checked.code, Some(0 | 1)), "{offset}: {checked:?}");
         assert_eq!(checked.code == Some(0), checked.stdout.starts_with("ok: "), "{offset}: {checked:?}");
         assert!(!checked.stderr.contains("panicked"), "{offset}: {checked:?}");
@@ -182,16 +183,16 @@ fn damage_is_named_and_what_is_left_is_saved() {
     let mut bytes = whole;
     let middle = bytes.len() / 8192 * 4096;
     bytes[middle..][..4096].fill(0);
-    sandbox.write("damaged.sqlite3", bytes);
-    let checked = db(&sandbox, ["check", "damaged.sqlite3"]);
+    sandbox.write("corrupt.sqlite3", bytes);
+    let checked = db(&sandbox, ["check", "corrupt.sqlite3"]);
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(1), ""));
     assert!(checked.stdout.contains("; restore a backup, or salvage\n"), "{}", checked.stdout);
     assert!(checked.stdout.ends_with("See docs/recovery.md.\n"), "{}", checked.stdout);
-    let refused = db(&sandbox, ["restore", "damaged.sqlite3", "new.sqlite3"]).stderr();
-    assert!(refused.starts_with("error: damaged.sqlite3: the file is damaged: "), "{refused}");
+    let refused = db(&sandbox, ["restore", "corrupt.sqlite3", "new.sqlite3"]).stderr();
+    assert!(refused.starts_with("error: corrupt.sqlite3: the file is corrupt: "), "{refused}");
     assert!(!sandbox.path("new.sqlite3").exists());
 
-    let saved = db(&sandbox, ["salvage", "damaged.sqlite3", "saved.sqlite3"]);
+    let saved = db(&sandbox, ["salvage", "corrupt.sqlite3", "saved.sqlite3"]);
     assert_eq!((saved.code, saved.stderr.as_str()), (Some(1), ""));
     let lost = saved.stdout.lines().filter(|line| line.starts_with("entry [\"text\", ")).count();
     assert!(lost > 0, "{}", saved.stdout);
@@ -202,33 +203,33 @@ fn damage_is_named_and_what_is_left_is_saved() {
 }
 
 #[test]
-fn errors_name_the_file_and_make_none() {
+fn errors_name_the_file_and_create_none() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     sandbox.write("directory/file", "");
     sandbox.write("text", "A text that is longer than the header of a database. ".repeat(20));
     for command in ["info", "check", "compact"] {
         let error = |file| db(&sandbox, [command, file]);
-        assert_eq!(error("missing").stderr(), "error: missing: there is no such file\n");
+        assert_eq!(error("missing").stderr(), "error: missing: no such file\n");
         assert_eq!(error("directory").stderr(), "error: directory: this is a directory, not a file\n");
         let text = error("text");
         assert_eq!(text.code, Some(1), "{text:?}");
         let said = format!("{}{}", text.stdout, text.stderr);
-        assert!(said.contains("this is not a SQLite database, or its first page is damaged"), "{said}");
+        assert!(said.contains("this is not an SQLite database, or its first page is corrupt"), "{said}");
     }
     for command in ["backup", "restore", "salvage"] {
-        assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: there is no such file\n");
+        assert_eq!(db(&sandbox, [command, "missing", "to"]).stderr(), "error: missing: no such file\n");
         let same = db(&sandbox, [command, "kv.sqlite3", "kv.sqlite3", "--force"]).stderr();
         assert_eq!(same, "error: kv.sqlite3: this is the file to read from\n");
         let directory = db(&sandbox, [command, "kv.sqlite3", "directory", "--force"]).stderr();
         assert_eq!(directory, "error: directory: this is a directory, not a file\n");
         let exists = db(&sandbox, [command, "kv.sqlite3", "text"]).stderr();
-        assert_eq!(exists, "error: text: there is a file already: --force overwrites it\n");
+        assert_eq!(exists, "error: text: the file already exists: --force overwrites it\n");
     }
     assert!(!sandbox.path("missing").exists() && !sandbox.path("to").exists());
     let connection = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     connection.execute("update migration_state set version = 4", []).unwrap();
-    let newer = "error: kv.sqlite3: the database file has format version 4, and this program knows versions up to 3: use a \
+    let newer = "error: kv.sqlite3: the database file has format version 4, and this program supports versions up to 3: use a \
         newer one\n";
     assert_eq!(db(&sandbox, ["info", "kv.sqlite3"]).stderr(), newer);
     assert_eq!(db(&sandbox, ["backup", "kv.sqlite3", "to"]).stderr(), newer);
@@ -236,10 +237,10 @@ fn errors_name_the_file_and_make_none() {
 
 #[cfg(unix)]
 #[test]
-fn a_backup_that_finds_no_room_leaves_nothing() {
+fn failed_backup_leaves_no_files() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
-    // The shell's limit for files, in blocks of 512 bytes or 1 KiB, stands for a full disk.
+    // The file size limit of the shell, in blocks of 512 bytes or 1 KiB, simulates a full disk.
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" db backup kv.sqlite3 to.sqlite3";
     let mut command = std::process::Command::new("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_openkv")]).current_dir(sandbox.path("")).env("NO_COLOR", "1");
@@ -250,7 +251,7 @@ fn a_backup_that_finds_no_room_leaves_nothing() {
     assert!(names.into_iter().all(|name| !name.to_string_lossy().contains("to.sqlite3")));
 }
 
-/// The files that a command that makes `to.sqlite3` has in progress, or left.
+/// Returns the files in progress, or left over, of commands that create `to.sqlite3`.
 #[cfg(unix)]
 fn partial(sandbox: &Sandbox) -> Vec<String> {
     let entries = std::fs::read_dir(sandbox.path("")).unwrap();
@@ -258,8 +259,8 @@ fn partial(sandbox: &Sandbox) -> Vec<String> {
     names.filter(|name| name.contains("to.sqlite3")).collect()
 }
 
-/// Starts a command that makes `to.sqlite3`, and sends it a signal once it is at work. Returns its exit code, or none where the
-/// signal ended it.
+/// Starts a command that creates `to.sqlite3`, and sends it a signal once it has started to. Returns its exit code, or `None` if the
+/// signal terminated it.
 #[cfg(unix)]
 fn interrupt(sandbox: &Sandbox, args: &[&str], signal: &str) -> Option<i32> {
     let before = partial(sandbox);
@@ -272,10 +273,10 @@ fn interrupt(sandbox: &Sandbox, args: &[&str], signal: &str) -> Option<i32> {
 
 #[cfg(unix)]
 #[test]
-fn interrupted_commands_leave_nothing() {
+fn interrupted_salvage_leaves_no_files() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
-    // A salvage waits for the lock, with what it makes in its place.
+    // Salvage waits for the lock, with its files in progress.
     let lock = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     lock.execute_batch("pragma locking_mode = exclusive; begin immediate").unwrap();
     let salvage = ["salvage", "kv.sqlite3", "to.sqlite3"];
@@ -285,7 +286,7 @@ fn interrupted_commands_leave_nothing() {
     }
     assert_eq!(interrupt(&sandbox, &salvage, "-KILL"), None);
     assert_eq!(partial(&sandbox).len(), 1);
-    // What one that was killed left goes with the next, and not what one makes that lives.
+    // The next command removes the leftovers of a killed one, but not the files of a running one.
     let mut command = sandbox.command(["db"].iter().chain(&salvage));
     let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
     let left = partial(&sandbox);
@@ -301,14 +302,14 @@ fn interrupted_commands_leave_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn backups_and_restorations_that_are_interrupted_leave_nothing() {
+fn interrupted_backup_and_restore_leave_no_files() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     file.execute_batch("create table other (c); insert into other values (zeroblob(50000000))").unwrap();
     drop(file);
     for command in ["backup", "restore"] {
-        // One that is done before the signal comes is no failure.
+        // A command may be done before the signal arrives.
         let interrupted = (0..20).any(|_| {
             let code = interrupt(&sandbox, &[command, "kv.sqlite3", "to.sqlite3"], "-TERM");
             let left = partial(&sandbox);
@@ -327,27 +328,27 @@ fn backups_and_restorations_that_are_interrupted_leave_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn files_of_others_on_the_tables_and_hard_links_are_refused() {
+fn foreign_objects_and_hard_links_are_rejected() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
     std::fs::hard_link(sandbox.path("kv.sqlite3"), sandbox.path("link.sqlite3")).unwrap();
     let linked = |file: &str| {
         format!(
-            "error: {file}: this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it\n"
+            "error: {file}: this file has hard links, and opening it by two names would corrupt it: remove the other names, or copy it\n"
         )
     };
     assert_eq!(db(&sandbox, ["backup", "link.sqlite3", "to"]).stderr(), linked("link.sqlite3"));
     assert_eq!(db(&sandbox, ["compact", "kv.sqlite3"]).stderr(), linked("kv.sqlite3"));
     let script = "try { await Deno.openKv('kv.sqlite3'); } catch (error) { console.log(`error: ${error.message}`); }";
     assert_eq!(sandbox.run(script).stdout(), linked("kv.sqlite3"));
-    // To read a backup that another program keeps by several names does no harm.
+    // Reading a backup with several names is allowed.
     assert!(db(&sandbox, ["check", "link.sqlite3"]).stdout().starts_with("ok: "));
     std::fs::remove_file(sandbox.path("link.sqlite3")).unwrap();
 
     let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     file.execute_batch("create index costly on kv (length(randomblob(length(v))))").unwrap_err();
     file.execute_batch("create index costly on kv (length(hex(v)))").unwrap();
-    let foreign = "error: kv.sqlite3: the file has an object that is not of Deno KV, index costly: remove it, or salvage the file\n";
+    let foreign = "error: kv.sqlite3: the file contains an object that is not part of the Deno KV format, index costly: drop it, or salvage the file\n";
     for command in ["info", "check", "compact"] {
         assert_eq!(db(&sandbox, [command, "kv.sqlite3"]).stderr(), foreign, "{command}");
     }

@@ -1,4 +1,4 @@
-//! The examples of the documents, as they are, and as their text says that they behave.
+//! The examples of the documents, and the behaviour that their text describes.
 
 mod blocks;
 mod harness;
@@ -44,7 +44,7 @@ documents! {
 }
 
 #[test]
-fn each_block_is_a_file_byte_for_byte() {
+fn every_block_equals_its_file() {
     for document in DOCUMENTS {
         let directory = format!("testdata/documents/{document}");
         let (blocks, found) = (files(document), read_directory(&directory));
@@ -74,7 +74,7 @@ fn extract() {
 }
 
 #[test]
-fn the_tables_of_the_documentation_are_true() {
+fn tables_of_the_documentation_are_current() {
     let mut counts = String::new();
     let mut reasons = String::new();
     let mut total = [0; 4];
@@ -82,8 +82,8 @@ fn the_tables_of_the_documentation_are_true() {
         let mut row = [0; 4];
         for Harness { name, runs, .. } in harnesses_of(document) {
             let (kind, reason) = match runs {
-                Runs::AsItStands => (1, None),
-                Runs::AsRead(reason) => (2, Some(reason)),
+                Runs::Unchanged => (1, None),
+                Runs::Corrected(reason) => (2, Some(reason)),
                 Runs::WithoutCode(reason) => (3, Some(reason)),
             };
             row[0] += 1;
@@ -99,17 +99,17 @@ fn the_tables_of_the_documentation_are_true() {
 
     let documentation = read_repository("docs/documents.md");
     for table in [counts, reasons] {
-        assert!(documentation.contains(&format!("| --- |\n{table}\n")), "docs/documents.md is to have\n{table}");
+        assert!(documentation.contains(&format!("| --- |\n{table}\n")), "docs/documents.md must contain\n{table}");
     }
 }
 
-/// A document's row: its blocks, those of each kind, and those that pass, which are all where the suite passes.
-fn table_row(document: &str, [blocks, as_they_stand, as_read, without_code]: [u32; 4]) -> String {
-    format!("| {document} | {blocks} | {as_they_stand} | {as_read} | {without_code} | {blocks} |\n")
+/// Formats the row of a document: its blocks, those of each kind, and those that pass, which are all of them if the tests pass.
+fn table_row(document: &str, [blocks, unchanged, corrected, without_code]: [u32; 4]) -> String {
+    format!("| {document} | {blocks} | {unchanged} | {corrected} | {without_code} | {blocks} |\n")
 }
 
 #[test]
-fn the_quick_start_prints_what_its_comments_say() {
+fn quick_start_prints_the_output_in_its_comments() {
     let sandbox = Sandbox::new();
     let script = read_repository("testdata/documents/2-quick-start/01.ts");
     for _run in 0..2 {
@@ -118,7 +118,7 @@ fn the_quick_start_prints_what_its_comments_say() {
 }
 
 #[test]
-fn the_list_of_the_manual_prints_all_users_and_keeps_them() {
+fn list_of_the_manual_prints_and_keeps_all_users() {
     let sandbox = Sandbox::new();
     let block = read_repository("testdata/documents/5-manual/02.ts");
     let script = format!("const kv = await Deno.openKv();\n{block}");
@@ -133,17 +133,17 @@ fn the_list_of_the_manual_prints_all_users_and_keeps_them() {
 }
 
 #[test]
-fn the_example_of_the_readme_counts_its_runs() {
+fn readme_example_counts_its_runs() {
     let sandbox = Sandbox::new();
     let script = read_repository("examples/quickstart.ts");
     let readme = read_repository("README.md");
-    assert!(readme.contains(&script), "the README shows examples/quickstart.ts");
+    assert!(readme.contains(&script), "the README must contain examples/quickstart.ts");
     for run in 1..=2 {
         let expected = format!(
             "{{ name: \"Alice\" }}\n[ \"users\", \"alice\" ] {{ name: \"Alice\" }}\n[ \"users\", \"bob\" ] {{ name: \"Bob\" }}\n\
              committed: true run: [Deno.KvU64: {run}n]\n"
         );
         assert_eq!(sandbox.run(&script).stdout(), expected);
-        assert!(readme.contains(&expected) || run == 1, "the README shows the output of the second run");
+        assert!(readme.contains(&expected) || run == 1, "the README must contain the output of the second run");
     }
 }

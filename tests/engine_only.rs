@@ -1,4 +1,4 @@
-//! The example of a Rust program without V8, beside a script on the same file.
+//! The example of a Rust program without V8 that shares a file with a script.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Running, Sandbox, repository};
 
-/// Cargo, in the repository.
+/// Returns a cargo command in the repository.
 fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(repository(""));
     command
 }
 
-/// Builds the example beside the `openkv` that is tested, and answers its path.
+/// Builds the example next to the `openkv` under test. Returns its path.
 fn engine_only() -> PathBuf {
     let openkv = Path::new(env!("CARGO_BIN_EXE_openkv"));
     let directory = openkv.parent().unwrap();
@@ -22,7 +22,7 @@ fn engine_only() -> PathBuf {
         Some("debug") => "dev",
         profile => profile.unwrap(),
     };
-    // Together with openkv, so that what both are built of is built the same way, and thus once.
+    // Together with openkv, so that shared dependencies have the same features, and are built only once.
     let args = ["build", "--quiet", "--package", "openkv", "--package", "engine-only", "--bin", "engine-only"];
     let mut build = cargo(&args);
     build.args(["--profile", profile, "--target-dir"]).arg(directory.parent().unwrap());
@@ -32,7 +32,7 @@ fn engine_only() -> PathBuf {
 }
 
 #[test]
-fn works_on_a_file_together_with_a_script() {
+fn shares_a_file_with_a_script() {
     let sandbox = Sandbox::new();
     let mut command = Command::new(engine_only());
     command.arg(sandbox.path("kv.sqlite3")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-//! What scripts change in their environment gives them no permission, and moves no file of theirs or of the runtime.
+//! Changes of environment variables by a script grant it no permissions, and move no files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,10 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use crate::modules::Server;
+use crate::registry::Registry;
 use crate::support::{Output, Sandbox, TIMEOUT, read_repository, repository};
 
-/// Uses all that a variable may lead elsewhere, and prints a line for each.
+/// Uses everything that a variable may redirect, and prints a line for each.
 const SCRIPT: &str = r#"
     import { cert, key } from "./certificate.ts";
 
@@ -26,6 +27,7 @@ const SCRIPT: &str = r#"
     await show("fetch", async () => await (await fetch(server + "/a.ts")).text());
     await show("import", async () => (await import(server + "/a.ts")).default);
     await show("jsr", async () => (await import(["jsr:", "@kv/tool@1"].join(""))).default);
+    await show("npm", async () => (await import(["npm:", "tool@1"].join(""))).default);
     const { hostname } = new URL(server);
     const secure = { hostname, port: Number(port), cert, key };
     const listener = Deno.listenTls(secure);
@@ -55,28 +57,30 @@ const SCRIPT: &str = r#"
     }
 "#;
 
-/// Where a variable leads to, which the script may not use.
+/// The value of a variable, which points to something that the script must not use.
 enum Elsewhere {
     /// A path in the directory `other`.
     Path(&'static str),
-    /// A URL of a host, with this before it.
+    /// A URL of a host, with this scheme.
     Host(&'static str),
-    /// Something else.
+    /// Another value.
     Text(&'static str),
 }
 
 use Elsewhere::{Host, Path, Text};
 
-/// The variables that the runtime and the libraries in it read: a value for each, and which lines of the script it changes.
-/// Only those change something that count when they are used, as on Deno; what they name needs permission.
+/// The variables that the runtime and its libraries read, with a value, and the lines of the script that change. Only variables that Deno
+/// also reads at the time of use have an effect, and what they name requires permission.
 const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("ALL_PROXY", Host("http://"), &["set NotCapable"]),
     ("CI", Text("1"), &[]),
     ("COLORTERM", Text("truecolor"), &[]),
     ("DENO_AUTH_TOKENS", Text("secret@127.0.0.1"), &[]),
     ("DENO_CERT", Path(AUTHORITY), &[]),
+    ("DENO_CONDITIONS", Text("deno"), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
+    ("DENO_KV_ACCESS_TOKEN", Text("secret"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),
     ("DENO_KV_DEFAULT_PATH", Path("x.db"), &["kv NotCapable"]),
     ("DENO_KV_PATH_PREFIX", Path(""), &["kv in own NotCapable"]),
@@ -100,6 +104,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("HTTP_PROXY", Host("http://"), &["set NotCapable"]),
     ("ICU_DATA", Path(""), &[]),
     ("ICU_TIMEZONE_FILES_DIR", Path(""), &[]),
+    ("INIT_CWD", Path(""), &[]),
     ("JSR_URL", Host("http://"), &[]),
     ("LD_LIBRARY_PATH", Path(""), &["run NotCapable"]),
     ("LD_PRELOAD", Path("secret"), &["run NotCapable"]),
@@ -110,6 +115,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NODE_UNIQUE_ID", Text("1"), &[]),
     ("NO_COLOR", Text(""), &[]),
+    ("NPM_CONFIG_REGISTRY", Host("http://"), &[]),
     ("NO_PROXY", Text("*"), &[]),
     ("OPENKV_FAKE", Text("delay=0..1"), &[]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Host("http://"), &[]),
@@ -129,11 +135,10 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("no_proxy", Text("*"), &[]),
 ];
 
-/// The file in `other` with the authority that signed the certificate of the script's server. In a directory of authorities,
-/// files have such names.
+/// The file in `other` with the authority that signed the certificate of the script's server, named as in a directory of authorities.
 const AUTHORITY: &str = "0a1b2c3d.0";
 
-/// A sandbox with what the script may use in `own` and `bin`, and what it may not in `other`.
+/// Creates a sandbox: the script has permissions for `own` and `bin`, but not for `other`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", SCRIPT);
@@ -151,12 +156,12 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// A port that nothing listens at.
+/// Returns an unused port.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Leaves a process without what the environment of the tests says of proxies and libraries.
+/// Removes the proxy and library variables of the test environment from a command.
 fn remove_variables(command: &mut Command) {
     for (name, _) in std::env::vars() {
         if name.starts_with("LD_") || name.to_lowercase().ends_with("_proxy") || name == "REQUEST_METHOD" {
@@ -165,12 +170,12 @@ fn remove_variables(command: &mut Command) {
     }
 }
 
-/// What a process leaves. One that hangs, as where it connects to what never answers, is ended.
+/// Runs a command. Kills it after a timeout, in case it connects to a host that never responds.
 fn output(command: Command) -> std::process::Output {
     assert_cmd::Command::from_std(command).timeout(TIMEOUT).output().unwrap()
 }
 
-/// What the script prints that changes a variable first.
+/// Returns the output of the script, which first changes a variable.
 fn printed(sandbox: &Sandbox, server: &Server, name: &str, value: &str) -> Vec<String> {
     let port = free_port();
     let host = server.url.trim_start_matches("http://");
@@ -181,7 +186,8 @@ fn printed(sandbox: &Sandbox, server: &Server, name: &str, value: &str) -> Vec<S
     openkv.args(["main.ts", name, value, &server.url, &port.to_string()]);
     remove_variables(&mut openkv);
     let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
-    openkv.env("PATH", path).env("TMPDIR", &own).env("JSR_URL", &server.url).env("DENO_TLS_CA_STORE", "system");
+    openkv.env("PATH", path).env("TMPDIR", &own).env("JSR_URL", &server.url);
+    openkv.env("NPM_CONFIG_REGISTRY", &server.url).env("DENO_TLS_CA_STORE", "system");
     let output = output(openkv);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.is_empty(), "{name}: {stderr}");
@@ -194,19 +200,26 @@ fn names(directory: &std::path::Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn variable_that_a_script_changes_gives_it_nothing() {
+fn changed_variable_grants_no_access() {
     let module = "export default 'code';";
     let manifest = r#"{ "exports": { ".": "./mod.ts" }, "manifest": { "/mod.ts": { "size": 22,
         "checksum": "sha256-4aed4e83eecd95dfeff739008580c7a02469a384095fb869e7302188de5b414d" } } }"#;
-    let server = Server::start(&[
+    let registry = Registry::start();
+    let package = serde_json::json!({ "name": "tool", "version": "1.0.0", "type": "module", "main": "main.js" });
+    registry.publish(package, &[("main.js", module)]);
+    let server = &registry.server;
+    for (path, content) in [
         ("/a.ts", module),
         ("/@kv/tool/meta.json", r#"{ "versions": { "1.0.0": {} } }"#),
         ("/@kv/tool/1.0.0_meta.json", manifest),
         ("/@kv/tool/1.0.0/mod.ts", module),
-    ]);
+    ] {
+        server.put(path, content);
+    }
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     other.set_nonblocking(true).unwrap();
-    let usual = printed(&sandbox(), &server, "OPENKV_UNUSED", "value");
+    let usual = printed(&sandbox(), server, "OPENKV_UNUSED", "value");
+    assert!(usual.contains(&"npm code".into()), "{usual:?}");
     for (name, elsewhere, changes) in VARIABLES {
         let sandbox = sandbox();
         let value = match elsewhere {
@@ -214,7 +227,7 @@ fn variable_that_a_script_changes_gives_it_nothing() {
             Host(scheme) => format!("{scheme}{}", other.local_addr().unwrap()),
             Text(text) => (*text).into(),
         };
-        let actual = printed(&sandbox, &server, name, &value);
+        let actual = printed(&sandbox, server, name, &value);
         let differing = actual.iter().zip(&usual).filter(|(actual, usual)| actual != usual);
         let changed: Vec<_> = differing.map(|(actual, _)| actual.as_str()).collect();
         assert_eq!((changed.as_slice(), actual.len()), (*changes, usual.len()), "{name}");
@@ -228,7 +241,7 @@ fn variable_that_a_script_changes_gives_it_nothing() {
     }
 }
 
-/// Returns the names that a source file reads from the environment, and whether it also reads what is no literal.
+/// Returns the names of variables that a source file reads, and whether it also reads names that are not literals.
 fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
     let mut others = false;
     let mut names = BTreeSet::new();
@@ -243,7 +256,7 @@ fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
             }
         }
     }
-    // Names also are constants, or arguments of a function that reads them.
+    // Names may also be constants, or arguments of a function that reads them.
     let words = source.split('"').filter(|word| {
         let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
         word.contains('_')
@@ -256,7 +269,7 @@ fn variables_read(source: &str) -> (BTreeSet<String>, bool) {
 }
 
 #[test]
-fn every_variable_that_the_sources_read_is_in_the_table() {
+fn every_variable_in_the_sources_is_in_the_table() {
     let known: BTreeSet<_> = VARIABLES.iter().map(|(name, ..)| *name).collect();
     let mut directories = ["runtime/src", "ext/kv/src", "ext/engine/src"].map(repository).to_vec();
     let (mut found, mut indirect) = (BTreeSet::new(), BTreeSet::new());
@@ -275,7 +288,7 @@ fn every_variable_that_the_sources_read_is_in_the_table() {
             }
         }
     }
-    // Cargo has these when it builds.
+    // Cargo sets these at build time.
     for built in ["CARGO_PKG_VERSION", "OPENKV_TARGET", "OUT_DIR"] {
         assert!(found.remove(built), "{built}");
     }
@@ -283,13 +296,14 @@ fn every_variable_that_the_sources_read_is_in_the_table() {
         assert!(found.contains(name), "{name}");
     }
     let missing: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with what a script gains that changes them");
-    // The names in these are literals elsewhere in the file, or the user's own.
-    let expected = ["cli/env_file.rs", "cli/test.rs", "environment.rs", "extensions/env.rs"];
+    assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with the effects of changing them");
+    // In these files, the names are literals elsewhere, or given by the user.
+    let expected =
+        ["cli/db/serve/mod.rs", "cli/env_file.rs", "cli/test.rs", "environment.rs", "extensions/env.rs", "remote.rs"];
     assert_eq!(indirect, BTreeSet::from(expected.map(|file| format!("runtime/src/{file}"))));
 }
 
-/// Runs a script that may change the environment, with these permissions and variables.
+/// Runs a script with `--allow-env` and these flags and variables.
 fn run(sandbox: &Sandbox, flags: &[String], variables: &[(&str, &str)], script: &str) -> Output {
     sandbox.write("main.ts", script);
     let mut openkv = sandbox.command(["run", "--quiet", "--no-prompt", "--allow-env"]);
@@ -303,7 +317,7 @@ fn run(sandbox: &Sandbox, flags: &[String], variables: &[(&str, &str)], script: 
     }
 }
 
-/// A server, and a proxy that has something else to say of it.
+/// Starts a server, and a proxy that returns other responses for its URLs.
 fn server_and_proxy() -> (Server, Server) {
     let server = Server::start(&[("/a.ts", "export default 'server';")]);
     let proxy = Server::start(&[]);
@@ -315,8 +329,8 @@ fn host(server: &Server) -> &str {
     server.url.trim_start_matches("http://")
 }
 
-/// Functions that tell who answers a `fetch` and an import, or which permission is missing.
-fn asking(server: &Server) -> String {
+/// Returns functions for scripts that return which server handled a `fetch` and an import, or which permission is missing.
+fn functions(server: &Server) -> String {
     format!(
         r#"
         const attempt = async (use: () => unknown) => {{
@@ -335,7 +349,7 @@ fn asking(server: &Server) -> String {
 }
 
 #[test]
-fn proxy_that_a_script_names_needs_permission() {
+fn proxy_set_by_a_script_requires_net_permission() {
     let (server, proxy) = server_and_proxy();
     let values = ["http://HOST", "HOST", "https://HOST", "socks5://HOST", "socks5h://HOST", "http://me:secret@HOST"];
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
@@ -344,7 +358,7 @@ fn proxy_that_a_script_names_needs_permission() {
             let script = format!(
                 "{} for (const value of {values:?}) console.log(await set('{name}', value.replace('HOST', '{}')));
                 console.log(await fetched(), await imported());",
-                asking(&server),
+                functions(&server),
                 host(&proxy)
             );
             let flags = [format!("--allow-net={hosts}"), format!("--allow-import={hosts}")];
@@ -355,7 +369,7 @@ fn proxy_that_a_script_names_needs_permission() {
             "Requires net access\n".repeat(values.len()) + "server server\n",
             "{name}"
         );
-        assert_eq!(proxy.asked(), [""; 0], "{name}");
+        assert_eq!(proxy.requests(), [""; 0], "{name}");
         fs::remove_dir_all(sandbox.path("deno_dir")).unwrap();
 
         let both = format!("{},{}", host(&server), host(&proxy));
@@ -363,12 +377,12 @@ fn proxy_that_a_script_names_needs_permission() {
         assert_eq!(run(&values[..1], &both), format!("undefined\n{who} {who}\n"), "{name}");
         let url = format!("{}/a.ts", server.url);
         let expected = if who == "proxy" { vec![url.clone(), url] } else { vec![] };
-        assert_eq!(proxy.asked(), expected, "{name}");
+        assert_eq!(proxy.requests(), expected, "{name}");
     }
 }
 
 #[test]
-fn proxy_that_a_script_names_needs_permission_to_import_from_it() {
+fn proxy_set_by_a_script_requires_import_permission() {
     let (server, proxy) = server_and_proxy();
     let sandbox = Sandbox::new();
     let flags =
@@ -376,16 +390,16 @@ fn proxy_that_a_script_names_needs_permission_to_import_from_it() {
     let script = format!(
         "{} await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());
         Deno.env.delete('ALL_PROXY'); console.log(await imported());",
-        asking(&server),
+        functions(&server),
         proxy.url
     );
     assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
-    assert_eq!(proxy.asked(), [format!("{}/a.ts", server.url)]);
-    assert_eq!(server.asked(), ["/a.ts"]);
+    assert_eq!(proxy.requests(), [format!("{}/a.ts", server.url)]);
+    assert_eq!(server.requests(), ["/a.ts"]);
 }
 
 #[test]
-fn proxy_of_a_socket_needs_permission() {
+fn proxy_on_a_socket_requires_permission() {
     let (server, _) = server_and_proxy();
     let sandbox = Sandbox::new();
     let socket = sandbox.path("socket");
@@ -395,30 +409,30 @@ fn proxy_of_a_socket_needs_permission() {
     for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
         let script = format!(
             "{} console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());",
-            asking(&server)
+            functions(&server)
         );
         assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
     }
     assert!(listener.accept().is_err());
-    assert_eq!(server.asked(), [""; 0]);
+    assert_eq!(server.requests(), [""; 0]);
 }
 
 #[test]
-fn proxy_that_the_process_was_started_with_needs_no_permission() {
+fn inherited_proxy_requires_no_permission() {
     let (server, proxy) = server_and_proxy();
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
-    let ask = asking(&server) + "console.log(await fetched(), await imported());";
+    let unchanged = functions(&server) + "console.log(await fetched(), await imported());";
     let restore = format!(
         "{} Deno.env.set('HTTP_PROXY', ''); Deno.env.delete('HTTP_PROXY');
         console.log(await set('HTTP_PROXY', '{1}'), await set('http_proxy', '{1}'), await fetched(), await imported());",
-        asking(&server),
+        functions(&server),
         proxy.url
     );
-    // Whoever sends a request to a CGI script chooses the value of HTTP_PROXY.
-    let cgi = asking(&server) + "console.log(await remove('REQUEST_METHOD'), await fetched(), await imported());";
+    // In a CGI script, clients control the value of HTTP_PROXY.
+    let cgi = functions(&server) + "console.log(await remove('REQUEST_METHOD'), await fetched(), await imported());";
     let variables = [("HTTP_PROXY", proxy.url.as_str()), ("REQUEST_METHOD", "GET")];
     for (script, variables, expected) in [
-        (ask, &variables[..1], "proxy proxy\n"),
+        (unchanged, &variables[..1], "proxy proxy\n"),
         (restore, &variables[..1], "undefined Requires net access proxy proxy\n"),
         (cgi, &variables[..], "Requires net access server server\n"),
     ] {

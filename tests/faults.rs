@@ -1,4 +1,4 @@
-//! Storage that fails, as scripts see it. `torture faults` lets each call of SQLite to the disk fail, beneath the engine.
+//! Storage faults in scripts. `torture faults` makes each call of SQLite to the disk fail, below the engine.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::support::{Running, Sandbox, repository};
 
-/// Tries what one can do with a database: see `tests/faults/probe.ts`.
+/// Runs all operations on a database: see `tests/faults/probe.ts`.
 fn probe(sandbox: &Sandbox, path: &str) -> String {
     sandbox.openkv(["-A", script("probe.ts").as_str(), path]).stdout()
 }
@@ -17,18 +17,18 @@ fn script(name: &str) -> String {
     repository("tests/faults").join(name).to_str().unwrap().to_owned()
 }
 
-/// A database of 300 entries, in a file of that name.
+/// Creates a database of 300 entries, in a file with this name.
 fn database(sandbox: &Sandbox, name: &str) -> Vec<u8> {
     sandbox.openkv(["-A", script("make.ts").as_str(), name]).stdout();
     fs::read(sandbox.path(name)).unwrap()
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
+fn open_error_states_the_reason() {
     let sandbox = Sandbox::new();
     let good = database(&sandbox, "good.sqlite3");
     fs::create_dir(sandbox.path("directory")).unwrap();
-    sandbox.write("text", "This is no database, but a text. ".repeat(200));
+    sandbox.write("text", "This is not a database, but a text. ".repeat(200));
     sandbox.write("short", "short");
     sandbox.write("truncated", &good[..20_000]);
     sandbox.write("empty pages", [&good[..4096], &vec![0; good.len() - 4096]].concat());
@@ -37,24 +37,25 @@ fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
     newer.execute("update migration_state set version = 9", []).unwrap();
     drop(newer);
 
-    let damaged = "it is damaged: check it, and restore it from a backup";
+    let corrupt = "it is corrupt: check it, and restore it from a backup";
     for (path, error) in [
         ("directory", "unable to open database file: directory: it is a directory".to_owned()),
-        ("missing/kv", "unable to open database file: missing/kv: there is no directory missing".into()),
+        ("missing/kv", "unable to open database file: missing/kv: directory missing does not exist".into()),
         ("text/kv", "unable to open database file: text/kv: text is not a directory".into()),
         ("text", "file is not a database: text".into()),
         ("short", "file is not a database: short".into()),
-        ("truncated", format!("database disk image is malformed: truncated: {damaged}")),
-        ("empty pages", format!("database disk image is malformed: empty pages: {damaged}")),
+        ("truncated", format!("database disk image is malformed: truncated: {corrupt}")),
+        ("empty pages", format!("database disk image is malformed: empty pages: {corrupt}")),
         (
             "newer",
-            "the database file has format version 9, and this program knows versions up to 3: use a newer one".into(),
+            "the database file has format version 9, and this program supports versions up to 3: use a newer one"
+                .into(),
         ),
     ] {
         assert_eq!(probe(&sandbox, path), format!("open: Error: {error}\n"), "{path}");
     }
 
-    // Once the fault is gone, all is well.
+    // Without the fault, all operations succeed.
     fs::create_dir(sandbox.path("missing")).unwrap();
     fs::write(sandbox.path("truncated"), &good).unwrap();
     for path in ["missing/kv", "truncated"] {
@@ -63,16 +64,16 @@ fn a_file_that_cannot_be_opened_is_told_with_the_reason() {
 }
 
 #[test]
-fn flipped_bits_are_told_or_harmless_but_never_the_end_of_the_process() {
+fn flipped_bits_never_crash_the_process() {
     let sandbox = Sandbox::new();
     let good = database(&sandbox, "good.sqlite3");
-    // A pattern that meets headers of pages, pointers to cells, keys and values.
+    // The pattern covers page headers, cell pointers, keys and values.
     let files = (0..120).map(|i: usize| {
         let mut bad = good.clone();
         for j in 0..1 + i % 8 {
             let at = (i * 7919 + j * 104_729 + (i % 5) * 4096) % bad.len();
             bad[at] ^= 1 << ((i + j) % 8);
-            // The start of a page says the most about it.
+            // The header of a page is the most sensitive.
             let at = at / 4096 * 4096 + (i + j) % 16;
             bad[at] ^= 0x55;
         }
@@ -82,15 +83,15 @@ fn flipped_bits_are_told_or_harmless_but_never_the_end_of_the_process() {
     });
     let files: Vec<_> = files.collect();
     let args = ["-A".to_owned(), script("probe.ts")].into_iter().chain(files);
-    let told = sandbox.openkv(args).stdout();
-    let errors: Vec<_> = told.lines().filter(|line| line.contains("Error: ")).collect();
-    assert!(errors.len() > 20, "{told}");
+    let stdout = sandbox.openkv(args).stdout();
+    let errors: Vec<_> = stdout.lines().filter(|line| line.contains("Error: ")).collect();
+    assert!(errors.len() > 20, "{stdout}");
     for error in errors {
         let known = [
-            "Error: the database is damaged: ",
+            "Error: the database is corrupt: ",
             "Error: the database failed: ",
             "Error: a stored value of ",
-            "Error: a stored key is damaged: ",
+            "Error: a stored key is corrupt: ",
             "RangeError: could not deserialize value",
             "open: Error: file is not a database: ",
             "open: Error: database disk image is malformed: ",
@@ -99,18 +100,17 @@ fn flipped_bits_are_told_or_harmless_but_never_the_end_of_the_process() {
     }
 }
 
-/// The probe as a user who is not allowed everything: the system's administrator, who is, goes without that.
-fn as_any_user(sandbox: &Sandbox, path: &str) -> String {
+/// Runs the probe as an unprivileged user: root runs it without the capabilities that override file modes.
+fn probe_unprivileged(sandbox: &Sandbox, path: &str) -> String {
     let args = ["-A".to_owned(), script("probe.ts"), path.to_owned()];
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    let mut command = match is_root {
-        false => sandbox.command(args),
-        true => {
-            let mut command = Command::new("setpriv");
-            command.args(["--bounding-set", "-dac_override,-dac_read_search", env!("CARGO_BIN_EXE_openkv")]).args(args);
-            command.current_dir(sandbox.path("")).env("NO_COLOR", "1").env("DENO_DIR", sandbox.path("deno_dir"));
-            command
-        }
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", "-dac_override,-dac_read_search", env!("CARGO_BIN_EXE_openkv")]).args(args);
+        command.current_dir(sandbox.path("")).env("NO_COLOR", "1").env("DENO_DIR", sandbox.path("deno_dir"));
+        command
+    } else {
+        sandbox.command(args)
     };
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -118,7 +118,7 @@ fn as_any_user(sandbox: &Sandbox, path: &str) -> String {
 }
 
 #[test]
-fn what_may_only_be_read_is_read_but_not_written() {
+fn read_only_file_can_be_read_but_not_written() {
     let sandbox = Sandbox::new();
     let allow = |name: &str, mode| fs::set_permissions(sandbox.path(name), PermissionsExt::from_mode(mode)).unwrap();
     database(&sandbox, "kv.sqlite3");
@@ -128,26 +128,26 @@ fn what_may_only_be_read_is_read_but_not_written() {
     allow("directory/kv.sqlite3", 0o666);
     allow("directory", 0o555);
 
-    let refused = "TypeError: Can not write to a read-only database.";
-    let told = as_any_user(&sandbox, "kv.sqlite3");
+    let error = "TypeError: Can not write to a read-only database.";
+    let stdout = probe_unprivileged(&sandbox, "kv.sqlite3");
     let expected = format!(
-        "open: ok\nget: ok 1\nlist: ok 301\nset: {refused}\nsum: {refused}\nenqueue: {refused}\nwatch: ok 1\nclose: ok\n"
+        "open: ok\nget: ok 1\nlist: ok 301\nset: {error}\nsum: {error}\nenqueue: {error}\nwatch: ok 1\nclose: ok\n"
     );
-    assert_eq!(told, expected);
+    assert_eq!(stdout, expected);
 
-    let told = as_any_user(&sandbox, "directory/kv.sqlite3");
+    let stdout = probe_unprivileged(&sandbox, "directory/kv.sqlite3");
     let reason = "directory/kv.sqlite3: both the file and its directory must be writable";
-    assert_eq!(told, format!("open: Error: attempt to write a readonly database: {reason}\n"));
-    let told = as_any_user(&sandbox, "directory/new.sqlite3");
-    let reason = "directory/new.sqlite3: it may not be opened, or created, by this user";
-    assert_eq!(told, format!("open: Error: unable to open database file: {reason}\n"));
+    assert_eq!(stdout, format!("open: Error: attempt to write a readonly database: {reason}\n"));
+    let stdout = probe_unprivileged(&sandbox, "directory/new.sqlite3");
+    let reason = "directory/new.sqlite3: this user has no permission to open or create it";
+    assert_eq!(stdout, format!("open: Error: unable to open database file: {reason}\n"));
 
     allow("directory", 0o777);
-    assert!(!as_any_user(&sandbox, "directory/kv.sqlite3").contains("Error"));
+    assert!(!probe_unprivileged(&sandbox, "directory/kv.sqlite3").contains("Error"));
 }
 
 #[test]
-fn a_full_disk_is_told_and_writes_go_on_once_there_is_space() {
+fn full_disk_is_an_error_until_there_is_space() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("disk")).unwrap();
     let run = format!(
@@ -155,54 +155,54 @@ fn a_full_disk_is_told_and_writes_go_on_once_there_is_space() {
         env!("CARGO_BIN_EXE_openkv"),
         script("full.ts")
     );
-    // A small disk can be mounted in a namespace of one's own. Where a system does not allow that, nothing can be tried here.
+    // Mounts a small disk in a new namespace. Systems that do not allow this skip the test.
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "sh", "-c", &run]).current_dir(sandbox.path("")).env("NO_COLOR", "1");
     let output = match command.output() {
         Ok(output) if !["unshare: ", "mount: "].iter().any(|by| output.stderr.starts_with(by.as_bytes())) => output,
-        other => return eprintln!("no small disk can be mounted: {other:?}"),
+        other => return eprintln!("skipped: failed to mount a small disk: {other:?}"),
     };
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     let full = "Error: the disk is full: database or disk is full";
     let expected = format!(
-        "set: {full}\nentries are as many as were stored: true\nget: ok 60000\nset: {full}\nlarge set: {full}\nspace\nset: \
-         ok\nlarge set: ok\nentries are as many as were stored: true\n"
+        "set: {full}\nall stored entries are listed: true\nget: ok 60000\nset: {full}\nlarge set: {full}\nspace\nset: \
+         ok\nlarge set: ok\nall stored entries are listed: true\n"
     );
-    assert_eq!(told, expected);
+    assert_eq!(stdout, expected);
 }
 
 #[test]
-fn a_file_that_is_gone_takes_no_writes_and_a_new_one_does() {
+fn deleted_or_replaced_file_rejects_writes() {
     let sandbox = Sandbox::new();
-    let told = sandbox.openkv(["-A", script("gone.ts").as_str()]).stdout();
+    let stdout = sandbox.openkv(["-A", script("gone.ts").as_str()]).stdout();
     let gone = "Error: the database file was deleted or moved while it was open: kv.sqlite3";
-    let lines: Vec<_> = told.lines().collect();
+    let lines: Vec<_> = stdout.lines().collect();
     assert_eq!(
         lines,
         [
-            &format!("set of a deleted file: {gone}"),
+            &format!("set in a deleted file: {gone}"),
             &format!("enqueue to a deleted file: {gone}"),
-            "set of a new file: ok",
-            "get of a deleted file: ok 0",
-            &format!("set of a replaced file: {gone}"),
-            "get of the file in its place: ok 1",
+            "set in a new file: ok",
+            "get from a deleted file: ok 0",
+            &format!("set in a replaced file: {gone}"),
+            "get from the replacement: ok 1",
         ]
     );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn acknowledged_writes_survive_the_loss_of_what_stands_beside_the_file() {
+fn acknowledged_writes_survive_the_loss_of_the_wal() {
     let sandbox = Sandbox::new();
     for suffix in ["wal", "shm"] {
         for action in ["kill", "write", "close"] {
             let name = format!("{suffix}-{action}.sqlite3");
-            let output = sandbox.openkv(["-A", script("beside.ts").as_str(), suffix, action]);
+            let output = sandbox.openkv(["-A", script("companions.ts").as_str(), suffix, action]);
             assert_eq!((output.code, output.stderr.as_str()), ((action != "kill").then_some(0), ""), "{name}");
             let refused = format!(
-                "write: Error: {name}-{suffix} was deleted or replaced while the database was open, so nothing is written any \
-                 more: what was written before is saved: close the database, and open it again\n"
+                "write: Error: {name}-{suffix} was deleted or replaced while the database was open, and writes are no longer \
+                 possible: all earlier writes are saved: close the database, and open it again\n"
             );
             assert_eq!(output.stdout, if action == "close" { "" } else { &refused }, "{name}");
             let read = "const kv = await Deno.openKv(Deno.args[0]);
@@ -217,7 +217,7 @@ fn acknowledged_writes_survive_the_loss_of_what_stands_beside_the_file() {
 
 #[cfg(unix)]
 #[test]
-fn file_that_another_process_has_locked_keeps_no_other_from_being_opened() {
+fn locked_file_does_not_block_other_files() {
     use std::io::{BufRead, BufReader};
 
     let sandbox = Sandbox::new();
@@ -240,7 +240,7 @@ fn file_that_another_process_has_locked_keeps_no_other_from_being_opened() {
 }
 
 #[test]
-fn database_that_is_open_needs_no_more_descriptors() {
+fn open_database_needs_no_further_descriptors() {
     let sandbox = Sandbox::new();
     let command = format!("ulimit -n 64; exec {} run -A {}", env!("CARGO_BIN_EXE_openkv"), script("descriptors.ts"));
     let output = Command::new("sh").args(["-c", &command]).current_dir(sandbox.path("")).output().unwrap();
@@ -252,6 +252,6 @@ true 1 unable to open database file: FILE: too many open files: close some, or r
 true
 true 1 unable to open database file: FILE: too many open files: close some, or raise the limit of the process
 ";
-    let told = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(told, (expected.into(), String::new()));
+    let printed = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(printed, (expected.into(), String::new()));
 }

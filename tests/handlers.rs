@@ -1,8 +1,8 @@
-//! What queue handlers throw, as it is reported.
+//! The reports of errors that queue handlers throw.
 
 use crate::support::{Output, Sandbox};
 
-/// Runs a handler that throws, in turn, what the expressions give, and checks that each message was handled.
+/// Runs a handler that throws the values of the expressions in turn. Checks that each message is handled, and returns the reports.
 #[track_caller]
 fn report(thrown: &[&str]) -> String {
     let functions: Vec<_> = thrown.iter().map(|thrown| format!("() => {{ throw {thrown}; }}")).collect();
@@ -24,12 +24,12 @@ fn report(thrown: &[&str]) -> String {
         functions.join(", "),
     ));
     assert_eq!((code, stdout), (Some(0), format!("{}\n", thrown.len())), "{stderr}");
-    // Where in the script and the extension is none of these tests.
+    // Without positions in the script and the extension.
     stderr.lines().filter(|line| !line.trim_start().starts_with("at ")).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
-fn what_a_handler_throws_is_shown_as_the_console_shows_it() {
+fn handler_errors_are_reported_as_by_the_console() {
     let thrown = [
         "{ code: 'E_MAIL', status: 503, detail: { to: 'x' } }",
         "['a', 1]",
@@ -61,7 +61,7 @@ Exception in queue handler [Error: no stack]
 }
 
 #[test]
-fn causes_and_parts_of_an_error_are_shown() {
+fn causes_and_nested_errors_are_reported() {
     let shown = report(&[
         "new Error('outer', { cause: new TypeError('inner') })",
         "new AggregateError([new Error('one'), new Error('two')], 'many')",
@@ -73,7 +73,7 @@ fn causes_and_parts_of_an_error_are_shown() {
 }
 
 #[test]
-fn what_cannot_be_shown_ends_nothing() {
+fn errors_that_cannot_be_inspected_are_reported() {
     let shown = report(&[
         "{ [Symbol.for('Deno.customInspect')]() { throw 1; } }",
         "(({ proxy, revoke }) => (revoke(), proxy))(Proxy.revocable({}, {}))",

@@ -1,5 +1,5 @@
-//! Scripts that mean harm, and files that hold it: they get errors, and harm themselves at most. The inputs are those of the
-//! fuzz targets: see `fuzz/README.md`.
+//! Malicious scripts and files: they cause errors, but must not crash the process. The inputs are those of the fuzz targets: see
+//! `fuzz/README.md`.
 
 use std::fs;
 
@@ -9,15 +9,15 @@ use openkv_torture::{Programs, fuzz, scripts};
 
 use crate::support::{Sandbox, TIMEOUT};
 
-/// The inputs that are kept for a target, and so many others.
-fn inputs(target: &str, others: usize) -> Vec<Vec<u8>> {
+/// Returns the stored inputs of a target, and a number of mutations.
+fn inputs(target: &str, mutations: usize) -> Vec<Vec<u8>> {
     let seeds = fuzz::seeds(target);
-    let others = fuzz::mutated(&seeds, others).collect();
-    [seeds, others].concat()
+    let mutated = fuzz::mutated(&seeds, mutations).collect();
+    [seeds, mutated].concat()
 }
 
 #[test]
-fn no_call_takes_the_process_down() {
+fn no_call_crashes_the_process() {
     let scripts: Vec<_> = inputs("script", 150).iter().map(|input| fuzz::script(input)).collect();
     let sandbox = Sandbox::new();
     let script = format!(
@@ -26,29 +26,29 @@ fn no_call_takes_the_process_down() {
         const host = {{ openKv: Deno.openKv, KvU64: Deno.KvU64, path: 'db' }};
         const scripts = [{}];
         for (const script of scripts) {{
-            for (const broken of await torture(host, script)) console.log(broken, String(script));
+            for (const violation of await torture(host, script)) console.log(violation, String(script));
         }}
         console.log(scripts.length, 'scripts');",
         fuzz::PRELUDE,
         scripts.join(",\n"),
     );
     fs::write(sandbox.path("main.js"), script).unwrap();
-    // What handlers throw is told on the standard error.
+    // Errors of handlers are printed to standard error.
     let output = sandbox.openkv(["run", "-A", "main.js"]);
-    let ended = (output.code, output.stdout.as_str());
-    assert_eq!(ended, (Some(0), &*format!("{} scripts\n", scripts.len())), "{}", output.stderr);
+    let printed = (output.code, output.stdout.as_str());
+    assert_eq!(printed, (Some(0), &*format!("{} scripts\n", scripts.len())), "{}", output.stderr);
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
 }
 
 #[test]
-fn no_call_of_the_namespace_takes_the_process_down() {
+fn no_call_of_the_namespace_crashes_the_process() {
     let programs = Programs { openkv: env!("CARGO_BIN_EXE_openkv").into(), deno: "deno".into() };
     let outcome = scripts::run(&programs, &scripts::Args { seconds: 0.0, scripts: 200, seed: 1 });
-    outcome.unwrap_or_else(|broken| panic!("{broken}"));
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
-fn no_stored_value_and_no_message_takes_the_process_down() {
+fn no_value_or_message_crashes_the_process() {
     let sandbox = Sandbox::new();
     let inputs = inputs("value", 2000);
     let database =
@@ -79,7 +79,7 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
                 const { value } = await kv.get(["value", values]);
                 await copies.set(["copy"], value);
                 Deno.inspect(value);
-            } catch { /* It may be refused. */ }
+            } catch { /* It may be rejected. */ }
         }
         await kv.enqueue("last");
         let messages = 0;
@@ -91,13 +91,13 @@ fn no_stored_value_and_no_message_takes_the_process_down() {
     "#;
     sandbox.write("main.ts", script);
     let output = sandbox.openkv(["run", "-A", "main.ts", &inputs.len().to_string()]);
-    let ended = (output.code, output.stdout.as_str());
-    assert_eq!(ended, (Some(0), &*format!("{} true\n", inputs.len())), "{}", output.stderr);
+    let printed = (output.code, output.stdout.as_str());
+    assert_eq!(printed, (Some(0), &*format!("{} true\n", inputs.len())), "{}", output.stderr);
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
 }
 
 #[test]
-fn listener_prevents_the_end_whatever_was_thrown() {
+fn error_listener_handles_any_thrown_value() {
     let script = r#"
         addEventListener("error", (event) => event.preventDefault());
         addEventListener("unhandledrejection", (event) => event.preventDefault());
@@ -135,7 +135,7 @@ fn listener_prevents_the_end_whatever_was_thrown() {
 }
 
 #[test]
-fn a_getter_that_all_arrays_have_may_throw() {
+fn inherited_array_getter_may_throw() {
     let script = r#"
         const kv = await Deno.openKv(":memory:");
         const write = (method, ...args) => {
@@ -159,7 +159,7 @@ fn a_getter_that_all_arrays_have_may_throw() {
 }
 
 #[test]
-fn a_getter_may_close_the_database_within_any_call() {
+fn getter_may_close_the_database_in_any_call() {
     let script = r#"
         let kv;
         const close = (object, name) => Object.defineProperty(object, name, {
@@ -188,13 +188,13 @@ fn a_getter_may_close_the_database_within_any_call() {
             console.log(name, await call().catch((error) => error.name));
         }
     "#;
-    let told = "check BadResource\ncount BadResource\ncursor AmIA\ndeleteRange BadResource\n\
+    let expected = "check BadResource\ncount BadResource\ncursor AmIA\ndeleteRange BadResource\n\
         undelivered BadResource\nwatch BadResource\n";
-    assert_eq!(Sandbox::new().run(script).stdout(), told);
+    assert_eq!(Sandbox::new().run(script).stdout(), expected);
 }
 
 #[test]
-fn an_operation_of_no_database_is_refused_by_its_commit() {
+fn commit_without_a_database_is_rejected() {
     let script = r#"
         const operation = new Deno.AtomicOperation(0).set(["a"], 1).sum(["b"], 2n).enqueue("message");
         console.log(Deno.inspect(operation).split("\n").length);
@@ -203,9 +203,9 @@ fn an_operation_of_no_database_is_refused_by_its_commit() {
     assert_eq!(Sandbox::new().run(script).stdout(), "4\nBadResource\n");
 }
 
-/// Calls whose arguments serde_v8 takes without being told their types.
+/// Calls whose arguments serde_v8 deserializes without a static type.
 #[test]
-fn no_argument_of_an_op_ends_the_process() {
+fn no_op_argument_crashes_the_process() {
     let script = r#"
         const nested = (make) => {
             let value = make();
@@ -232,13 +232,13 @@ fn no_argument_of_an_op_ends_the_process() {
             throwing: () => ({ get a() { throw new TypeError("of the script"); } }),
             function: () => Object.assign(() => 1, { a: Symbol("s") }),
         };
-        /** An object whose property is a string first, and this value ever after. */
+        /** An object whose property is a string at the first read, and another value afterwards. */
         const alternating = (name, value) => {
             let reads = 0;
             return { get [name]() { return reads++ ? value : "null"; } };
         };
         const url = "http://127.0.0.1/";
-        /** Options whose keys only the implementation has. */
+        /** Options with symbol keys that are internal to the implementation. */
         const hidden = (options) => new Proxy({}, { get: (_, key) => options[key.description] });
         const calls = {
             alternatingStdio: (value) => new Deno.Command("", alternating("stdin", value)).outputSync(),
@@ -294,7 +294,7 @@ fn no_argument_of_an_op_ends_the_process() {
         const killed = await Promise.resolve().then(() => child.kill(Symbol("s"))).catch((error) => error.message);
         console.log(killed, (await child.status).success);
     "#;
-    // No program has an empty name, and what is no option is ignored, like the timeout that is none.
+    // An empty program name is not found, and unknown options and an invalid timeout are ignored.
     let expected = "\
         alternatingStdio TypeError\n\
         alternatingProxy TypeError\n\
@@ -323,7 +323,7 @@ fn no_argument_of_an_op_ends_the_process() {
 }
 
 #[test]
-fn no_test_ends_the_process() {
+fn no_test_crashes_the_process() {
     let module = r#"
         const plain = Array.prototype.constructor;
         const evil = new Proxy({}, {
@@ -352,18 +352,18 @@ fn no_test_ends_the_process() {
     "#;
     let sandbox = Sandbox::new();
     sandbox.write("a_test.js", module);
-    for (argument, told) in [("run", "1 passed (1 step) | 2 failed (1 step)"), ("list", "0 passed | 1 failed")] {
+    for (argument, summary) in [("run", "1 passed (1 step) | 2 failed (1 step)"), ("list", "0 passed | 1 failed")] {
         let output = sandbox.openkv(["test", "a_test.js", "--", argument]);
         assert_eq!(output.code, Some(1), "{}{}", output.stdout, output.stderr);
-        assert!(output.stdout.contains(told), "{}{}", output.stdout, output.stderr);
+        assert!(output.stdout.contains(summary), "{}{}", output.stdout, output.stderr);
         assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
     }
 }
 
 #[test]
-fn no_setter_of_all_arrays_ends_the_process() {
+fn inherited_array_setter_does_not_crash_the_process() {
     let script = r#"
-        /** Calls a function while a setter that all arrays inherit replaces elements, or keeps them for a getter that throws. */
+        /** Calls a function while an inherited setter of all arrays replaces some elements, or hides them behind a throwing getter. */
         async function poisoned(replaced, value, call) {
             for (const index of [0, 1]) {
                 Object.defineProperty(Array.prototype, index, {

@@ -1,4 +1,4 @@
-//! Database files of Deno: see `testdata/databases/make`.
+//! Compatibility with database files of Deno: see `testdata/databases/make`.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::support::{Sandbox, read_repository, repository};
 
-/// Copies the database that Deno wrote into the sandbox.
+/// Copies a database of Deno into the sandbox. Returns its path.
 fn denos_database(sandbox: &Sandbox) -> String {
     let path = sandbox.path("deno.sqlite3");
     fs::copy(repository("testdata/databases/deno.sqlite3"), &path).unwrap();
@@ -26,7 +26,7 @@ fn reads_what_deno_wrote() {
 }
 
 #[test]
-fn writes_on_where_deno_left_off() {
+fn continues_the_versions_of_deno() {
     let sandbox = Sandbox::new();
     let database = denos_database(&sandbox);
     let script = r#"
@@ -41,7 +41,7 @@ fn writes_on_where_deno_left_off() {
 }
 
 #[test]
-fn a_file_of_ours_has_the_tables_and_bytes_of_one_of_denos() {
+fn file_has_the_tables_and_bytes_of_deno() {
     let sandbox = Sandbox::new();
     let ours = sandbox.path("ours.sqlite3");
     let script = repository("testdata/databases/write.ts");
@@ -61,7 +61,7 @@ fn a_file_of_ours_has_the_tables_and_bytes_of_one_of_denos() {
         "select t.name, i.seqno, i.name from sqlite_schema t, pragma_index_info(t.name) i where t.type = 'index' order by 1, 2",
         "select * from migration_state",
         "pragma journal_mode",
-        // An error's value holds the path of the script that made it, and expiry depends on the time of writing.
+        // A stored error contains the path of the script that created it, and expiry depends on the time of writing.
         "select k, v, v_encoding, seq, expiration_ms > 0 from kv where k <> x'0276616c756500026572726f7200' order by k",
     ] {
         let rows = dump(&theirs, sql);

@@ -1,4 +1,4 @@
-//! How the lock file is written, and what it says of the workspace.
+//! Writing of the lockfile, and the dependencies of the workspace in it.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ fn run(sandbox: &Sandbox, flags: &[&str]) -> Output {
     sandbox.openkv(["run", "-A", "--quiet"].iter().chain(flags).chain(&["main.ts"]))
 }
 
-/// A server of small modules, and a project whose script imports the first ones of them.
+/// Starts a server of small modules, and creates a project whose script imports the first ones.
 fn project(modules: usize) -> (Server, Sandbox) {
     let (server, sandbox) = (Server::start(&[]), Sandbox::new());
     for number in 0..50 {
@@ -31,13 +31,13 @@ fn read(sandbox: &Sandbox, file: &str) -> String {
 
 #[cfg(unix)]
 #[test]
-fn lock_file_keeps_its_mode() {
+fn lockfile_keeps_its_mode() {
     use std::os::unix::fs::PermissionsExt;
 
     let (server, sandbox) = project(1);
     let mode = |file| fs::metadata(sandbox.path(file)).unwrap().permissions().mode();
     run(&sandbox, &[]).stdout();
-    assert_eq!(mode("deno.lock"), mode("main.ts"), "of a file like any other");
+    assert_eq!(mode("deno.lock"), mode("main.ts"), "a new file has the default mode");
     for (modules, chosen) in [(2, 0o100_640), (3, 0o100_444)] {
         fs::set_permissions(sandbox.path("deno.lock"), fs::Permissions::from_mode(chosen)).unwrap();
         import(&server, &sandbox, modules);
@@ -49,7 +49,7 @@ fn lock_file_keeps_its_mode() {
 
 #[cfg(unix)]
 #[test]
-fn lock_file_stays_a_symbolic_link() {
+fn lockfile_stays_a_symbolic_link() {
     use std::os::unix::fs::symlink;
 
     let (server, sandbox) = project(1);
@@ -66,10 +66,10 @@ fn lock_file_stays_a_symbolic_link() {
     }
 }
 
-/// The link was there before the script. One that the script makes leads nowhere that its permissions do not.
+/// Only a link that existed before the script is followed: one that the script creates must not bypass its permissions.
 #[cfg(unix)]
 #[test]
-fn link_that_a_script_makes_of_the_lock_file_is_not_followed() {
+fn lockfile_link_created_by_a_script_is_not_followed() {
     let (server, sandbox) = project(1);
     run(&sandbox, &[]).stdout();
     sandbox.write("other", "text");
@@ -82,7 +82,7 @@ fn link_that_a_script_makes_of_the_lock_file_is_not_followed() {
 }
 
 #[test]
-fn directory_of_a_lock_file_is_created() {
+fn directory_of_the_lockfile_is_created() {
     let (_server, sandbox) = project(1);
     run(&sandbox, &["--lock=new/directory/x.lock"]).stdout();
     assert!(read(&sandbox, "new/directory/x.lock").contains("/0.ts"));
@@ -90,12 +90,12 @@ fn directory_of_a_lock_file_is_created() {
 
 #[cfg(unix)]
 #[test]
-fn write_that_fails_leaves_the_old_lock_file() {
+fn failed_write_keeps_the_old_lockfile() {
     let (server, sandbox) = project(1);
     run(&sandbox, &[]).stdout();
     let before = read(&sandbox, "deno.lock");
     import(&server, &sandbox, 50);
-    // No file may become as large as the new one.
+    // Limits the size of files to less than that of the new lockfile.
     let mut openkv = std::process::Command::new("bash");
     openkv.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_openkv")]);
     openkv.args(["run", "-A", "--quiet", "main.ts"]).current_dir(sandbox.path(""));
@@ -110,7 +110,7 @@ fn write_that_fails_leaves_the_old_lock_file() {
 }
 
 #[test]
-fn workspace_that_is_not_valid_is_refused_with_the_reason() {
+fn invalid_workspace_is_rejected_with_the_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "console.log('runs');");
     sandbox.write("broken/package.json", "{ broken");
@@ -145,7 +145,7 @@ fn workspace_that_is_not_valid_is_refused_with_the_reason() {
 }
 
 #[test]
-fn missing_member_of_a_workspace_is_warned_of_and_skipped() {
+fn missing_workspace_member_is_skipped_with_a_warning() {
     let sandbox = Sandbox::new();
     sandbox.write("deno.json", r#"{ "workspace": ["./missing", "./a"] }"#);
     sandbox.write("a/deno.json", "{}");
@@ -163,9 +163,9 @@ fn missing_member_of_a_workspace_is_warned_of_and_skipped() {
     assert_eq!((output.code, output.stderr.matches("not found").count()), (Some(0), 1), "{output:?}");
 }
 
-/// The lock file that Deno writes for the same workspace.
+/// The expected lockfile is the one that Deno writes for the same workspace.
 #[test]
-fn lock_file_says_what_the_members_of_a_workspace_depend_on() {
+fn lockfile_lists_dependencies_of_workspace_members() {
     let server = Server::start(&[("/a.ts", "export default 'a';")]);
     let sandbox = Sandbox::new();
     let root = r#"{ "workspace": ["./one", "./two", "./three"], "imports": { "@std/x": "jsr:@std/x@1" },
@@ -209,21 +209,21 @@ fn lock_file_says_what_the_members_of_a_workspace_depend_on() {
     sandbox.openkv(["run", "-A", "--frozen", "one/main.ts"]).stdout();
     assert!(!sandbox.path("one/deno.lock").exists());
 
-    // A member that goes takes along what it depends on.
+    // Removing a member removes its dependencies.
     sandbox.write("deno.json", root.replace(r#""./one", "#, ""));
     sandbox.write("main.ts", "");
     let error = run(&sandbox, &["--frozen"]).stderr();
     assert!(error.contains("deno.lock") && error.contains("--frozen"), "{error}");
     run(&sandbox, &["--no-config", "--lock=deno.lock"]).stdout();
-    assert_eq!(read(&sandbox, "deno.lock"), locked, "without a configuration, nothing is known to be gone");
+    assert_eq!(read(&sandbox, "deno.lock"), locked, "without a configuration, no dependencies are removed");
     run(&sandbox, &[]).stdout();
     let shorter = read(&sandbox, "deno.lock");
     assert!(!shorter.contains("@std/y") && shorter.contains("npm:a@1"), "{shorter}");
 }
 
-/// As on Deno, an import that leads into another package makes its import map count for its modules.
+/// As in Deno, the import map of an imported package applies to its modules.
 #[test]
-fn lock_file_says_what_linked_packages_depend_on() {
+fn lockfile_lists_dependencies_of_linked_packages() {
     let (server, sandbox) = project(0);
     sandbox.write("app/deno.json", r#"{ "imports": { "linked": "../linked/mod.ts" } }"#);
     let config = r#"{ "name": "@w/linked", "version": "1.2.3", "exports": "./mod.ts",
@@ -267,7 +267,7 @@ fn lock_file_says_what_linked_packages_depend_on() {
 }
 
 #[test]
-fn package_that_is_no_dependency_any_more_is_unlocked() {
+fn removed_dependency_is_removed_from_the_lockfile() {
     let sandbox = Sandbox::new();
     let lock = r#"{
   "version": "5",

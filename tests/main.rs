@@ -1,12 +1,14 @@
-//! The suite: everything is driven as a user would, by scripts under the `openkv` binary.
+//! The test suite: runs scripts with the `openkv` binary.
 
 mod accepted;
 #[cfg(feature = "fake")]
 mod backends;
 mod cli;
+#[cfg(feature = "connect")]
+mod clients;
 mod closing;
 mod conformance;
-mod damage;
+mod corruption;
 mod db;
 mod documents;
 mod engine_only;
@@ -20,10 +22,17 @@ mod interop;
 mod lockfile;
 mod modules;
 mod node;
+mod npm;
 mod permissions;
 mod processes;
+mod registry;
+#[cfg(feature = "connect")]
+mod remote;
 mod repl;
+mod resolution;
 mod rust_values;
+#[cfg(feature = "connect")]
+mod serve;
 mod stdio;
 mod support;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! How scripts find their modules.
+//! Loading of modules.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Output, Sandbox};
 
-/// A server of modules, which keeps the paths that it was asked for.
+/// A server of modules, which records the paths of requests.
 pub struct Server {
     pub url: String,
-    files: Arc<Mutex<HashMap<String, String>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    files: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -20,57 +20,65 @@ impl Server {
         let server = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             files: Arc::default(),
-            asked: Arc::default(),
+            requests: Arc::default(),
         };
         files.iter().for_each(|(path, text)| server.put(path, text));
-        let (files, asked) = (server.files.clone(), server.asked.clone());
+        let (files, requests) = (server.files.clone(), server.requests.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (files, asked) = (files.clone(), asked.clone());
-                std::thread::spawn(move || answer(stream.unwrap(), &files, &asked));
+                let (files, requests) = (files.clone(), requests.clone());
+                std::thread::spawn(move || serve(stream.unwrap(), &files, &requests));
             }
         });
         server
     }
 
-    pub fn put(&self, path: &str, text: &str) {
-        self.files.lock().unwrap().insert(path.into(), text.into());
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.files.lock().unwrap().insert(path.into(), content.as_ref().to_vec());
     }
 
-    /// The paths that were asked for since the last call, sorted. A proxy is asked for URLs.
-    pub fn asked(&self) -> Vec<String> {
-        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
-        asked.sort();
-        asked
+    /// Returns the sorted paths of the requests since the last call, each with the token that was sent. Requests to a proxy have URLs.
+    pub fn requests(&self) -> Vec<String> {
+        let mut requests = std::mem::take(&mut *self.requests.lock().unwrap());
+        requests.sort();
+        requests
     }
 }
 
-/// Returns the requests of one connection. A text `-> PATH` is a redirection.
-fn answer(stream: TcpStream, files: &Mutex<HashMap<String, String>>, asked: &Mutex<Vec<String>>) {
+/// Handles the requests of one connection. A file with the text `-> PATH` is a redirect.
+fn serve(stream: TcpStream, files: &Mutex<HashMap<String, Vec<u8>>>, requests: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(request)) = lines.next() {
-        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let mut token = String::new();
+        while let Some(Ok(line)) = lines.next().filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty())) {
+            if let Some((_, value)) =
+                line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+            {
+                token = format!(" {value}");
+            }
+        }
         let path = request.split(' ').nth(1).unwrap().to_owned();
-        let text = files.lock().unwrap().get(&path).cloned();
-        asked.lock().unwrap().push(path);
-        let head = match text.as_deref().map(|text| text.strip_prefix("-> ").ok_or(text)) {
-            Some(Ok(to)) => format!("302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"),
-            Some(Err(text)) => format!("200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len()),
-            None => "404 Not Found\r\ncontent-length: 0\r\n\r\n".into(),
+        let content = files.lock().unwrap().get(&path).cloned();
+        requests.lock().unwrap().push(format!("{path}{token}"));
+        let (head, body) = match content.as_deref().map(|content| content.strip_prefix(b"-> ").ok_or(content)) {
+            Some(Ok(to)) => (format!("302 Found\r\nlocation: {}", String::from_utf8_lossy(to)), &b""[..]),
+            Some(Err(content)) => ("200 OK".into(), content),
+            None => ("404 Not Found".into(), &b""[..]),
         };
-        if (&stream).write_all(format!("HTTP/1.1 {head}").as_bytes()).is_err() {
+        let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len());
+        if (&stream).write_all(&[head.as_bytes(), body].concat()).is_err() {
             return;
         }
     }
 }
 
-/// Runs `main.ts` with all permissions and more flags, silent about downloads.
+/// Runs `main.ts` with all permissions and further flags, without logging downloads.
 fn run(sandbox: &Sandbox, flags: &[&str]) -> Output {
     sandbox.openkv(["run", "-A", "--quiet"].iter().chain(flags).chain(&["main.ts"]))
 }
 
 #[test]
-fn import_meta_tells_where_a_module_is() {
+fn import_meta_locates_the_module() {
     let sandbox = Sandbox::new();
     sandbox.write("lib/a.ts", "export const { main, filename, dirname } = import.meta;");
     let script = "import * as a from './lib/a.ts';
@@ -82,7 +90,7 @@ fn import_meta_tells_where_a_module_is() {
 }
 
 #[test]
-fn import_maps_of_the_configuration_and_of_the_command_line_lead_imports() {
+fn import_maps_of_configuration_and_command_line_apply() {
     let sandbox = Sandbox::new();
     sandbox.write("lib/one.ts", "export const name = 'one';");
     sandbox.write("lib/two.ts", "export const name = 'two';");
@@ -102,7 +110,7 @@ fn import_maps_of_the_configuration_and_of_the_command_line_lead_imports() {
 }
 
 #[test]
-fn member_of_a_workspace_has_what_the_root_says() {
+fn workspace_member_inherits_from_the_root() {
     let sandbox = Sandbox::new();
     let root = r#"{ "workspace": ["./one", "./two"], "imports": { "name": "./root.ts", "only": "./root.ts" },
         "compilerOptions": { "jsxFactory": "h", "jsxFragmentFactory": "root" } }"#;
@@ -124,7 +132,7 @@ fn member_of_a_workspace_has_what_the_root_says() {
     sandbox.write("main.ts", "import name from 'name'; console.log(name);");
     assert_eq!(sandbox.openkv(["main.ts"]).stdout(), "root\n");
 
-    // What is no member has only what it says itself.
+    // A directory that is not a member only has its own configuration.
     sandbox.write("three/deno.json", r#"{ "imports": { "name": "./own.ts" } }"#);
     sandbox.write("three/own.ts", "export default 'three';");
     sandbox.write("three/main.ts", "import name from 'name'; console.log(name); await import('only');");
@@ -133,12 +141,16 @@ fn member_of_a_workspace_has_what_the_root_says() {
 
     sandbox.write("deno.json", r#"{ "compilerOptions": { "jsx": "vue" }, "workspace": ["./one"] }"#);
     let error = sandbox.openkv(["one/main.tsx"]).stderr();
-    let file = format!("\"compilerOptions\" of file://{}", sandbox.path("deno.json").display());
-    assert!(error.contains(&file), "{error}");
+    let expected = format!(
+        "error: Unsupported 'jsx' compiler option value 'vue'. Supported: 'react-jsx', 'react-jsxdev', 'react', 'precompile'\n  \
+         at file://{}\n",
+        sandbox.path("deno.json").display()
+    );
+    assert_eq!(error, expected, "as on Deno");
 }
 
 #[test]
-fn a_wrong_configuration_is_one_message() {
+fn invalid_configuration_is_one_error_message() {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", "");
     for (config, message) in [
@@ -168,7 +180,7 @@ fn scripts_of_a_project_share_the_default_database() {
 }
 
 #[test]
-fn jsx_becomes_what_the_configuration_says() {
+fn configuration_selects_the_jsx_transform() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "h.ts",
@@ -202,7 +214,7 @@ fn data_and_blob_urls_text_and_bytes_are_modules() {
 }
 
 #[test]
-fn a_module_that_the_script_writes_can_be_imported() {
+fn module_written_by_the_script_can_be_imported() {
     let script = "const load = () => import('./made.ts').then((m) => m.made, (e) => e.constructor.name);
         console.log(await load());
         await Deno.writeTextFile('made.ts', 'export const made: number = 1;');
@@ -211,7 +223,7 @@ fn a_module_that_the_script_writes_can_be_imported() {
 }
 
 #[test]
-fn modules_that_changed_before_they_ran_are_read_again() {
+fn changed_modules_are_read_again_before_they_run() {
     let sandbox = Sandbox::new();
     sandbox.write("late.ts", "export const v = 'as it was';");
     sandbox.write("top.ts", "export { v } from './missing.ts';");
@@ -230,7 +242,7 @@ fn modules_that_changed_before_they_ran_are_read_again() {
         Deno.removeSync("gone.ts");
         console.log(await show(import("./late.ts")), "|", await show(import("./top.ts")), "|", await show(import("./wrong.ts")));
         console.log(await show(import("./gone.ts")));
-        // What has run stays as it is, also for who imports it later.
+        // A module that has run is not read again, also for later importers.
         Deno.writeTextFileSync("late.ts", "export const v = ;");
         Deno.writeTextFileSync("again.ts", "export { v } from './late.ts';");
         console.log(await show(import("./late.ts")), "|", await show(import(["./again", ".ts"].join(""))));
@@ -239,7 +251,7 @@ fn modules_that_changed_before_they_ran_are_read_again() {
 }
 
 #[test]
-fn module_that_a_script_changed_needs_permission_to_be_read_again() {
+fn changed_module_requires_read_permission() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("late.ts", "export default 'as it was';");
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
@@ -251,7 +263,7 @@ fn module_that_a_script_changed_needs_permission_to_be_read_again() {
 }
 
 #[test]
-fn asset_that_is_not_constant_needs_permission_to_read() {
+fn computed_asset_requires_read_permission() {
     let sandbox = Sandbox::new();
     sandbox.write("secret.ts", "export default 'of the program';");
     sandbox.write("note.txt", "no code at all");
@@ -279,7 +291,7 @@ fn asset_that_is_not_constant_needs_permission_to_read() {
 }
 
 #[test]
-fn remote_assets_are_fetched_once_from_hosts_that_are_allowed() {
+fn remote_assets_are_fetched_once_from_allowed_hosts() {
     let other = Server::start(&[("/note.txt", "of another host")]);
     let server = Server::start(&[
         ("/note.txt", "no code at all"),
@@ -304,12 +316,12 @@ fn remote_assets_are_fetched_once_from_hosts_that_are_allowed() {
     let args = ["run", "--quiet", "--no-prompt", "--reload", &allow, "main.ts", &server.url];
     let expected = "no code at all 14 [ 14, 14 ] Requires import access to \n";
     assert_eq!(sandbox.openkv(args).stdout(), expected);
-    assert_eq!(server.asked(), ["/away.txt", "/computed.txt", "/note.txt"]);
-    assert_eq!(other.asked(), [""; 0]);
+    assert_eq!(server.requests(), ["/away.txt", "/computed.txt", "/note.txt"]);
+    assert_eq!(other.requests(), [""; 0]);
 }
 
 #[test]
-fn an_import_that_is_not_constant_needs_permission_to_read() {
+fn computed_import_requires_read_permission() {
     let sandbox = Sandbox::new();
     sandbox.write("a.ts", "export default 'a';");
     sandbox.write(
@@ -339,25 +351,25 @@ fn remote_modules_are_cached_and_reloaded() {
     assert!(error.contains("--cached-only"), "{error}");
     let error = run(&sandbox, &["--no-remote"]).stderr();
     assert!(error.contains("--no-remote"), "{error}");
-    assert_eq!(server.asked(), [""; 0]);
+    assert_eq!(server.requests(), [""; 0]);
 
-    let told = sandbox.openkv(["run", "-A", "main.ts"]);
-    assert_eq!((told.stdout, told.stderr.lines().count()), (expected.clone(), 3));
-    assert_eq!(server.asked(), all);
+    let output = sandbox.openkv(["run", "-A", "main.ts"]);
+    assert_eq!((output.stdout, output.stderr.lines().count()), (expected.clone(), 3));
+    assert_eq!(server.requests(), all);
     assert_eq!(run(&sandbox, &[]).stdout(), expected);
     assert_eq!(run(&sandbox, &["--cached-only"]).stdout(), expected);
-    assert_eq!(server.asked(), [""; 0]);
+    assert_eq!(server.requests(), [""; 0]);
 
     server.put("/a.ts", "export { b } from './old/b.ts'; export const a: number = 2;");
     let some = format!("--reload={}/a.ts", server.url);
     assert_eq!(run(&sandbox, &[&some]).stdout(), expected.replacen('1', "2", 1));
-    assert_eq!(server.asked(), ["/a.ts"]);
+    assert_eq!(server.requests(), ["/a.ts"]);
     assert_eq!(run(&sandbox, &["--reload"]).stdout(), expected.replacen('1', "2", 1));
-    assert_eq!(server.asked(), all);
+    assert_eq!(server.requests(), all);
 }
 
 #[test]
-fn remote_modules_need_a_host_that_is_allowed() {
+fn remote_modules_require_an_allowed_host() {
     let server = Server::start(&[
         ("/a.ts", "export default 'a';"),
         ("/file.ts", "import 'file:///etc/passwd';"),
@@ -371,14 +383,14 @@ fn remote_modules_need_a_host_that_is_allowed() {
     let error = sandbox.openkv(["run", "main.ts"]).stderr();
     assert!(error.starts_with(&format!("error: Requires import access to \"{host}\"")), "{error}");
 
-    // The host of a main module that the user named is allowed.
+    // The host of the main module is allowed.
     assert_eq!(sandbox.openkv(["run", "--quiet", &format!("{}/main.ts", server.url)]).stdout(), "a\n");
     let error = sandbox.openkv(["run", "-A", "--quiet", &format!("{}/file.ts", server.url)]).stderr();
     assert!(error.contains("Remote modules are not allowed to import local modules"), "{error}");
 }
 
 #[test]
-fn the_lock_file_refuses_a_module_that_changed() {
+fn lockfile_rejects_a_changed_module() {
     let server = Server::start(&[("/a.ts", "export default 'a';"), ("/b.ts", "export default 'b';")]);
     let sandbox = Sandbox::new();
     sandbox.write("deno.json", "{}");
@@ -403,7 +415,7 @@ fn the_lock_file_refuses_a_module_that_changed() {
 }
 
 #[test]
-fn packages_of_jsr_are_found_by_their_version() {
+fn jsr_packages_are_resolved_by_version() {
     let module = "export const version: string = '1.2.0'; // tool";
     let manifest = r#"{ "exports": { ".": "./mod.ts" }, "manifest": { "/mod.ts": { "size": 47,
         "checksum": "sha256-a5bbe964062f35e71685d2dd16e147f4d5ce04fc49c18a80c21ee69174f6ff59" } } }"#;
@@ -420,25 +432,18 @@ fn packages_of_jsr_are_found_by_their_version() {
     let locked = std::fs::read_to_string(sandbox.path("deno.lock")).unwrap();
     assert!(locked.contains(r#""jsr:@kv/tool@1": "1.2.0""#), "{locked}");
 
-    server.put("/@kv/tool/1.2.0/mod.ts", &module.replace("tool", "evil"));
+    server.put("/@kv/tool/1.2.0/mod.ts", module.replace("tool", "evil"));
     let error = run(&sandbox, &["--env-file", "--no-lock", "--reload"]).stderr();
     assert!(error.contains("Integrity check failed"), "{error}");
 }
 
 #[test]
-fn what_npm_has_is_refused_clearly() {
-    let sandbox = Sandbox::new();
-    let error = sandbox.run("import chalk from 'npm:chalk@5';").stderr();
-    assert!(error.starts_with("error: \"npm:chalk@5\" is a package of npm, which OpenKV does not load"), "{error}");
-}
-
-#[test]
-fn an_import_of_no_dependency_says_what_to_write_instead() {
+fn unmapped_import_suggests_a_specifier() {
     let sandbox = Sandbox::new();
     for (import, message) in [
         (
             "chalk",
-            "Import \"chalk\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import a module by its URL, such as \"https://esm.sh/chalk\"",
+            "Import \"chalk\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import \"npm:chalk\"",
         ),
         (
             "@std/path",
@@ -461,7 +466,7 @@ fn an_import_of_no_dependency_says_what_to_write_instead() {
 }
 
 #[test]
-fn resolving_needs_no_module() {
+fn resolving_requires_no_module() {
     let sandbox = Sandbox::new();
     let script = "for (const name of ['npm:zod', 'node:fs', 'fs', 'jsr:@std/path', 'https://a.example/b', 'mapped']) {
             console.log(import.meta.resolve(name));
@@ -473,7 +478,7 @@ fn resolving_needs_no_module() {
 }
 
 #[test]
-fn the_source_of_a_webassembly_module_can_be_imported() {
+fn webassembly_source_can_be_imported() {
     let sandbox = Sandbox::new();
     sandbox.write("empty.wasm", b"\0asm\x01\0\0\0");
     let script = "import source empty from './empty.wasm';

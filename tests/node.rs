@@ -114,6 +114,7 @@ fn proxy_of_an_environment_file_needs_permission() {
 #[test]
 fn packages_need_no_permission_to_be_loaded_and_links_out_of_them_do() {
     let sandbox = Sandbox::new();
+    sandbox.write("package.json", "{}");
     sandbox.write("node_modules/pkg/index.js", "module.exports = 'package';");
     sandbox.write("secret.json", "\"secret\"");
     #[cfg(unix)]

@@ -1,12 +1,12 @@
-//! What scripts may do: the tables of `tests/permissions`, filled in by `openkv`, stay as they are.
+//! The permissions of scripts: compares the outcomes of calls with the tables in `tests/permissions`.
 
 use assert_cmd::Command;
 
 use crate::support::{Sandbox, TIMEOUT, read_repository, repository};
 
-/// Runs the calls of a table in all its settings, and checks what comes of them.
+/// Runs the calls of a table with each of its sets of flags, and compares the outcomes.
 #[track_caller]
-fn agrees(table: &str) {
+fn assert_matches(table: &str) {
     let mut command = Command::new(repository("tests/permissions/run"));
     let output = command.args([table, env!("CARGO_BIN_EXE_openkv"), "run"]).timeout(TIMEOUT).output().unwrap();
     let (actual, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
@@ -14,11 +14,12 @@ fn agrees(table: &str) {
     let (actual, expected) = (calls(&actual), calls(&expected));
     assert_eq!(actual.len(), expected.len(), "{stderr}");
     let differing: Vec<_> = actual.iter().zip(&expected).filter(|(actual, expected)| actual != expected).collect();
-    let told: Vec<_> = differing.iter().map(|(actual, expected)| format!("{actual}is not\n{expected}")).collect();
-    assert!(told.is_empty(), "{}\n{stderr}", told.join("\n"));
+    let messages: Vec<_> =
+        differing.iter().map(|(actual, expected)| format!("{actual}differs from\n{expected}")).collect();
+    assert!(messages.is_empty(), "{}\n{stderr}", messages.join("\n"));
 }
 
-/// The calls of a table, each with what comes of it, as pieces of text.
+/// Splits a table into its calls, each with its outcomes.
 fn calls(table: &str) -> Vec<String> {
     let mut calls: Vec<String> = Vec::new();
     for line in table.lines() {
@@ -35,13 +36,13 @@ macro_rules! permissions {
         $(
             #[test]
             fn $name() {
-                agrees(concat!(stringify!($name), ".txt"));
+                assert_matches(concat!(stringify!($name), ".txt"));
             }
         )*
     };
 }
 
-/// A database that scripts are denied, with one entry.
+/// Creates a directory that scripts have no access to, with a database of one entry.
 fn denied_database(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.write(
         "denied/make.ts",
@@ -52,7 +53,7 @@ fn denied_database(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.path("denied")
 }
 
-/// The files in a directory, without those that SQLite deletes when it closes a database.
+/// Returns the sorted names of the files in a directory.
 fn names(directory: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -62,7 +63,7 @@ fn names(directory: &std::path::Path) -> Vec<String> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn directory_that_is_swapped_for_a_denied_one_is_not_opened() {
+fn directory_swapped_for_a_denied_one_is_not_opened() {
     let sandbox = Sandbox::new();
     let denied = denied_database(&sandbox);
     std::fs::create_dir(sandbox.path("own")).unwrap();
@@ -80,10 +81,10 @@ fn directory_that_is_swapped_for_a_denied_one_is_not_opened() {
     assert_eq!(names(&denied), ["x.db"]);
 }
 
-/// A journal can name a file as its super-journal, which SQLite deletes when it is done with the journal.
+/// A journal can name any file as its super-journal, which SQLite deletes after it has rolled back the journal.
 #[cfg(unix)]
 #[test]
-fn journal_that_a_script_forged_deletes_no_file_that_is_denied() {
+fn forged_journal_does_not_delete_denied_files() {
     let sandbox = Sandbox::new();
     let denied = denied_database(&sandbox);
     let script = "
@@ -115,10 +116,10 @@ fn journal_that_a_script_forged_deletes_no_file_that_is_denied() {
     let file = denied.join("x.db").display().to_string();
     sandbox.openkv(["run", "--no-prompt", &permissions[0], &permissions[1], "forge.ts", &own, &file]).stdout();
     assert_eq!(names(&denied), ["x.db"]);
-    assert!(!sandbox.path("own/x.db-journal").exists(), "the journal was played back");
+    assert!(!sandbox.path("own/x.db-journal").exists(), "the journal was rolled back");
 }
 
-/// Runs a script that changes its environment first, with more flags, in a directory with `home` and `other`.
+/// Runs a script that changes its environment and then calls `open`, in a directory with `home` and `other`.
 fn with_environment(sandbox: &Sandbox, set: &[(&str, &str)], change: &str, flags: &[&str], open: &str) -> String {
     for directory in ["home", "other"] {
         std::fs::create_dir_all(sandbox.path(directory)).unwrap();
@@ -136,7 +137,7 @@ fn with_environment(sandbox: &Sandbox, set: &[(&str, &str)], change: &str, flags
 }
 
 #[test]
-fn default_database_stays_where_the_process_was_started() {
+fn default_database_is_determined_by_the_initial_environment() {
     let open = "Deno.openKv()";
     for (set, change, flags, place) in [
         (
@@ -163,7 +164,7 @@ fn default_database_stays_where_the_process_was_started() {
     }
 }
 
-/// As on Deno, these variables count when a database is opened. What they name needs permission.
+/// As on Deno, these variables are read when a database is opened, and their paths need permission.
 #[test]
 fn database_that_a_variable_names_needs_permission() {
     for (change, open, expected) in [
@@ -179,18 +180,18 @@ fn database_that_a_variable_names_needs_permission() {
     }
 }
 
-/// A script reads no file, and trusts nobody, by the name of a variable.
+/// Scripts cannot read files or change the trusted certificates by setting variables.
 #[test]
-fn authorities_are_those_that_the_process_was_started_with() {
+fn trusted_certificates_are_determined_by_the_initial_environment() {
     let connect = "Deno.connectTls({ hostname: '127.0.0.1', port: 4 })";
     for change in ["Deno.env.set('DENO_CERT', 'main.ts')", "Deno.env.set('DENO_TLS_CA_STORE', 'unknown')"] {
         let flags = ["--allow-env", "--allow-net"];
-        let refused = with_environment(&Sandbox::new(), &[], change, &flags, connect);
-        assert_eq!(refused, "Connection refused\n", "{change}");
+        let output = with_environment(&Sandbox::new(), &[], change, &flags, connect);
+        assert_eq!(output, "Connection refused\n", "{change}");
         let name = change.split('\'').nth(1).unwrap();
         let set = [(name, "unknown")];
-        let told = with_environment(&Sandbox::new(), &set, &format!("Deno.env.delete('{name}')"), &flags, connect);
-        assert_ne!(told, "Connection refused\n", "{name}");
+        let output = with_environment(&Sandbox::new(), &set, &format!("Deno.env.delete('{name}')"), &flags, connect);
+        assert_ne!(output, "Connection refused\n", "{name}");
     }
 }
 
@@ -205,18 +206,18 @@ mod terminal {
 
     use crate::support::{Sandbox, TIMEOUT};
 
-    /// A script that asks to read a file. At a terminal, the user is asked.
-    fn asking(sandbox: &Sandbox) -> PtySession {
+    /// Starts a script that reads a file, for which the user is prompted on a terminal.
+    fn prompting(sandbox: &Sandbox) -> PtySession {
         sandbox.write("file", "text");
         sandbox.write(
             "main.ts",
             "try { console.log('read', Deno.readTextFileSync('file')); } catch (error) { console.log(error.message); }",
         );
-        // Short, as what a user types before the question is complete is not taken for the answer.
+        // A short timeout, as input before the prompt is complete is discarded.
         spawn_command(sandbox.command(["run", "main.ts"]), Some(300)).unwrap()
     }
 
-    /// Types an answer until something is printed for it.
+    /// Types an answer repeatedly, until the expected output is printed.
     #[track_caller]
     fn answer(session: &mut PtySession, answer: &str, expected: &str) {
         let start = Instant::now();
@@ -227,17 +228,17 @@ mod terminal {
     }
 
     #[test]
-    fn a_user_allows_what_a_script_asks_for() {
+    fn user_grants_permission_at_the_prompt() {
         let sandbox = Sandbox::new();
-        let mut session = asking(&sandbox);
+        let mut session = prompting(&sandbox);
         answer(&mut session, "y", "Granted read access to \"file\".");
         answer(&mut session, "", "read text");
     }
 
     #[test]
-    fn a_user_denies_what_a_script_asks_for() {
+    fn user_denies_permission_at_the_prompt() {
         let sandbox = Sandbox::new();
-        let mut session = asking(&sandbox);
+        let mut session = prompting(&sandbox);
         answer(&mut session, "n", "Denied read access to \"file\".");
         answer(&mut session, "", "Requires read access to \"file\", run again with the --allow-read flag");
     }

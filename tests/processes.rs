@@ -17,7 +17,7 @@ fn start(sandbox: &Sandbox, script: &str, args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("openkv starts")
 }
 
-/// Waits for a script to succeed, and answers what it printed.
+/// Waits for a script to succeed. Returns what it printed.
 #[track_caller]
 fn finish(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
@@ -26,7 +26,7 @@ fn finish(child: Child) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How many messages are in the queue, or in flight.
+/// Counts the messages that are in the queue or in flight.
 fn messages(sandbox: &Sandbox) -> i64 {
     let file = Connection::open(sandbox.path("kv.sqlite3")).unwrap();
     let count = "select (select count(*) from queue) + (select count(*) from queue_running)";
@@ -34,7 +34,7 @@ fn messages(sandbox: &Sandbox) -> i64 {
 }
 
 #[test]
-fn writers_that_race_lose_nothing_and_others_see_all() {
+fn racing_writers_lose_nothing_and_observers_see_it() {
     let sandbox = Sandbox::new();
     let mut observer = start(&sandbox, "observe.ts", &["kv.sqlite3", "50"]);
     let mut printed = BufReader::new(observer.stdout.take().unwrap()).lines();
@@ -51,9 +51,9 @@ fn writers_that_race_lose_nothing_and_others_see_all() {
         printed.map(|line| line.unwrap().split(' ').map(|number| number.parse().unwrap()).collect()).collect();
     assert!(observer.wait().unwrap().success());
     let [watched, received] = delays.try_into().unwrap();
-    // A watch may skip a value that was overwritten before it looked; a queue may not.
+    // A watch may skip overwritten values, a queue must not skip messages.
     assert!(watched[0] >= 25 && received[0] == 50, "{watched:?} {received:?}");
-    // The median, as machines that test are busy. Figures are measured outside of the suite.
+    // Only the median, because test machines are under load.
     assert!(watched[1] < 100 && received[1] < 100, "{watched:?} {received:?}");
 }
 
@@ -67,12 +67,12 @@ fn every_message_is_delivered_once() {
 }
 
 #[test]
-fn every_message_is_delivered_though_the_listener_was_killed() {
+fn every_message_is_delivered_after_the_listener_is_killed() {
     let sandbox = Sandbox::new();
     finish(start(&sandbox, "fill.ts", &["kv.sqlite3", "2000"]));
     let mut listener = start(&sandbox, "drain.ts", &["kv.sqlite3", "2000"]);
     while messages(&sandbox) > 1500 {
-        assert!(listener.try_wait().unwrap().is_none(), "the listener ended before it was killed");
+        assert!(listener.try_wait().unwrap().is_none(), "the listener exited before it was killed");
     }
     listener.kill().unwrap();
     listener.wait().unwrap();
@@ -86,7 +86,7 @@ fn every_message_is_delivered_though_the_listener_was_killed() {
 }
 
 #[test]
-fn listeners_of_several_processes_share_the_messages() {
+fn listeners_of_several_processes_share_messages() {
     let sandbox = Sandbox::new();
     finish(start(&sandbox, "fill.ts", &["kv.sqlite3", "1000"]));
     let mut listeners: Vec<_> = (0..3).map(|_| start(&sandbox, "drain.ts", &["kv.sqlite3", "1000"])).collect();
@@ -101,7 +101,7 @@ fn listeners_of_several_processes_share_the_messages() {
 }
 
 #[test]
-fn processes_may_create_a_database_together() {
+fn processes_create_a_database_concurrently() {
     let sandbox = Sandbox::new();
     for file in ["1.sqlite3", "2.sqlite3", "3.sqlite3"] {
         let writers: Vec<_> = (0..8).map(|_| start(&sandbox, "increment.ts", &[file, "5"])).collect();
@@ -121,7 +121,7 @@ fn blobs_keep_their_contents_in_other_processes() {
     assert_eq!(read, expected);
 }
 
-/// A `Blob` of 5 bytes as Deno stores it: with the id of a part that was in the memory of a process.
+/// Returns a `Blob` of 5 bytes as Deno stores it, with the id of a part in the memory of a process.
 fn blob_of_another_process() -> Vec<u8> {
     let mut bytes = b"\xff\x10\\\xff\xff\xff\xff\x0fo".to_vec();
     bytes.extend(b"\"\x04type\"\x04Blob\"\x08mimeType\"\x00\"\x05partsA\x01o");
@@ -131,7 +131,7 @@ fn blob_of_another_process() -> Vec<u8> {
 }
 
 #[test]
-fn blob_whose_contents_are_lost_fails_alone() {
+fn blob_without_contents_fails_by_itself() {
     let sandbox = Sandbox::new();
     let database = sqlite::open(Location::file(sandbox.path("kv.sqlite3")), Options::default()).unwrap();
     let write = AtomicWrite::new()
@@ -144,18 +144,18 @@ fn blob_whose_contents_are_lost_fails_alone() {
 
     let script = r#"
         const kv = await Deno.openKv("kv.sqlite3");
-        const told = (call) => call.catch((error) => `${error.name}: ${error.message}`);
+        const outcome = (call) => call.catch((error) => `${error.name}: ${error.message}`);
         for await (const { value } of kv.list({ prefix: [] })) {
-            console.log(value, value instanceof Blob ? await told(value.text()) : "");
+            console.log(value, value instanceof Blob ? await outcome(value.text()) : "");
         }
         const { value } = await kv.get(["a"]);
-        console.log(await told(kv.set(["c"], value)), (await kv.get(["c"])).versionstamp);
+        console.log(await outcome(kv.set(["c"], value)), (await kv.get(["c"])).versionstamp);
         const message = await new Promise((resolve) => kv.listenQueue(resolve));
-        console.log(message, await told(message.text()));
+        console.log(message, await outcome(message.text()));
         kv.close();
     "#;
     let lost = "TypeError: Blob part not found";
     let blob = "Blob { size: 5, type: \"\" }";
-    let told = format!("{blob} {lost}\n[Deno.KvU64: 5n] \n{lost} null\n{blob} {lost}\n");
-    assert_eq!(sandbox.run(script).stdout(), told);
+    let expected = format!("{blob} {lost}\n[Deno.KvU64: 5n] \n{lost} null\n{blob} {lost}\n");
+    assert_eq!(sandbox.run(script).stdout(), expected);
 }

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-/// What the REPL prints for lines of input, without its greeting.
+/// Returns the output of the REPL for lines of input, without its greeting.
 fn printed(lines: &[&str]) -> String {
     Sandbox::new().openkv_reading(&lines.join("\n"), ["repl", "--quiet", "-A"]).stdout()
 }
@@ -15,11 +15,11 @@ fn assert_dialogue(dialogue: &[(&str, &str)]) {
 }
 
 #[test]
-fn greets_and_ends_with_its_input() {
+fn greets_and_exits_at_end_of_input() {
     let greeting = format!("OpenKV {}\nexit using ctrl+d, ctrl+c, or close()\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(Sandbox::new().openkv_reading("1 + 1", ["repl"]).stdout(), format!("{greeting}2\n"));
     let alone = Sandbox::new().openkv_reading("Deno.env.get('NO_COLOR')", [""; 0]).stdout();
-    assert!(alone.starts_with(&greeting) && alone.ends_with("\n\"1\"\n"), "everything is allowed: {alone}");
+    assert!(alone.starts_with(&greeting) && alone.ends_with("\n\"1\"\n"), "all permissions are granted: {alone}");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn evaluates_typescript_and_inspects_the_results() {
 }
 
 #[test]
-fn awaits_and_declares_again() {
+fn awaits_and_redeclares() {
     assert_dialogue(&[
         ("const a = await Promise.resolve(1)", "undefined\n"),
         ("const a = await new Promise((resolve) => setTimeout(resolve, 1, 2))", "undefined\n"),
@@ -50,7 +50,7 @@ fn awaits_and_declares_again() {
         ("class C { b = a }", "undefined\n"),
         ("new C()", "C { b: \"third\" }\n"),
         ("Promise.resolve(4)", "Promise { 4 }\n"),
-        ("await new Promise(() => {})", "the promise never resolves: nothing is left that could resolve it\n"),
+        ("await new Promise(() => {})", "the promise never resolves: no pending operation could resolve it\n"),
     ]);
 }
 
@@ -80,7 +80,7 @@ fn opens_a_database() {
 }
 
 #[test]
-fn an_error_is_shown_and_the_session_goes_on() {
+fn session_continues_after_an_error() {
     assert_dialogue(&[
         ("throw { code: 5 }", "Uncaught { code: 5 }\n"),
         ("missing", "Uncaught ReferenceError: missing is not defined\n    at <anonymous>:1:22\n"),
@@ -95,7 +95,7 @@ fn an_error_is_shown_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_statement_may_take_many_lines() {
+fn statement_spans_several_lines() {
     let output = printed(&[
         "function add(a: number,",
         "  b: number) { // sum",
@@ -123,7 +123,7 @@ fn imports_statically() {
 }
 
 #[test]
-fn ends_when_the_script_ends_it() {
+fn exits_when_the_script_exits() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.openkv_reading("1\nclose()\n2", ["repl", "-q"]).stdout(), "1\n");
     let output = sandbox
@@ -134,7 +134,7 @@ fn ends_when_the_script_ends_it() {
 }
 
 #[test]
-fn evaluates_files_and_code_first() {
+fn evaluates_files_and_code_at_startup() {
     let sandbox = Sandbox::new();
     sandbox.write("first.ts", "const first: number = 1;");
     sandbox.write("wrong.ts", "throw 'wrong';");
@@ -150,7 +150,7 @@ fn evaluates_files_and_code_first() {
 fn nothing_is_allowed_without_a_flag() {
     let output = Sandbox::new().openkv_reading("Deno.env.get('HOME')\nDeno.mainModule", ["repl", "-q"]).stdout();
     assert!(output.starts_with("Uncaught NotCapable: Requires env access to \"HOME\""), "{output}");
-    assert!(output.ends_with("/$deno$repl.mts\"\n"), "the database of Deno's sessions: {output}");
+    assert!(output.ends_with("/$deno$repl.mts\"\n"), "the main module is the same as in Deno: {output}");
 }
 
 #[cfg(unix)]
@@ -195,9 +195,9 @@ mod terminal {
             self.0.send_control(letter).unwrap();
         }
 
-        /// Asserts that the session ends, and with which exit code. Returns what it printed last.
+        /// Asserts that the session exits with a code. Returns its last output.
         #[track_caller]
-        fn ends(mut self, code: i32) -> String {
+        fn assert_exits(mut self, code: i32) -> String {
             let rest = self.0.exp_eof().unwrap();
             let status = format!("{:?}", self.0.process().wait().unwrap());
             assert!(status.starts_with("Exited") && status.ends_with(&format!(", {code})")), "{status}");
@@ -215,13 +215,13 @@ mod terminal {
         terminal.enter(UP, "{ b: 1 }");
         terminal.enter(&UP.repeat(2), "versionstamp: \"00000000000000020000\" }");
         terminal.press_ctrl('d');
-        terminal.ends(0);
+        terminal.assert_exits(0);
 
         let mut terminal = Terminal::open(&sandbox);
         terminal.enter("const kv = 'another'", "undefined");
         terminal.enter(&UP.repeat(2), "Uncaught TypeError: kv.set is not a function");
         terminal.press_ctrl('d');
-        terminal.ends(0);
+        terminal.assert_exits(0);
     }
 
     #[test]
@@ -232,20 +232,20 @@ mod terminal {
         terminal.enter("const declaredHere = { inner: { deep: 'found' } }", "undefined");
         terminal.enter("declaredH\t.inn\t.de\t", "\"found\"");
         terminal.press_ctrl('d');
-        terminal.ends(0);
+        terminal.assert_exits(0);
     }
 
     #[test]
-    fn open_brackets_take_another_line() {
+    fn open_brackets_continue_on_the_next_line() {
         let mut terminal = Terminal::open(&Sandbox::new());
         terminal.press("[1,\r");
         terminal.enter("2]", "[ 1, 2 ]");
         terminal.press_ctrl('d');
-        terminal.ends(0);
+        terminal.assert_exits(0);
     }
 
     #[test]
-    fn ctrl_c_interrupts_what_runs_or_waits() {
+    fn ctrl_c_interrupts_running_and_pending_code() {
         let mut terminal = Terminal::open(&Sandbox::new());
         for code in ["while (true)", "await new Promise((resolve) => setTimeout(resolve, 1e9))"] {
             terminal.press(&format!("console.log('runs'); {code};\r"));
@@ -260,23 +260,23 @@ mod terminal {
         terminal.expect("press ctrl+c again to exit\r\n");
         terminal.expect("> ");
         terminal.press_ctrl('c');
-        terminal.ends(0);
+        terminal.assert_exits(0);
     }
 
     #[test]
-    fn the_event_loop_runs_while_the_user_types() {
+    fn event_loop_runs_while_the_user_types() {
         let mut terminal = Terminal::open(&Sandbox::new());
         terminal.press("setTimeout(() => console.log('tick'), 1); 'set'\r");
         terminal.expect("tick\r\n");
         terminal.press("setTimeout(() => Deno.exit(5), 1)\r");
-        terminal.ends(5);
+        terminal.assert_exits(5);
     }
 
     #[test]
-    fn a_timer_that_never_returns_does_not_keep_the_session() {
+    fn endless_timer_does_not_block_the_exit() {
         let sandbox = Sandbox::new();
         let mut terminal = Terminal::open(&sandbox);
-        // Once the next line is being read: only then does the terminal hand on each key.
+        // Waits until the next line is being read, when the terminal is in raw mode.
         let is_read = "new Deno.Command('stty', { args: ['-a'], stdin: 'inherit' }).outputSync().stdout";
         let is_read = format!("new TextDecoder().decode({is_read}).includes('-icanon')");
         terminal.press(&format!(
@@ -284,7 +284,7 @@ mod terminal {
         ));
         terminal.expect("runs\r\n");
         terminal.press_ctrl('d');
-        let rest = terminal.ends(0);
+        let rest = terminal.assert_exits(0);
         assert!(!rest.contains("terminated"), "{rest}");
     }
 }

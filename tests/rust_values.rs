@@ -1,4 +1,4 @@
-//! Values that scripts and Rust give each other.
+//! Values that scripts and Rust programs exchange.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -72,7 +72,7 @@ impl Everything {
     }
 }
 
-/// [`Everything`], as a script writes it.
+/// [`Everything`], as a JavaScript expression.
 const EVERYTHING: &str = r#"({
     text: "text", latin: "naïve", wide: "日本 🦕", char: "ß",
     small: -7, large: 2 ** 40, larger: 2n ** 64n - 1n, smallest: -(2n ** 63n), huge: -(2n ** 100n), float: 0.1,
@@ -81,12 +81,12 @@ const EVERYTHING: &str = r#"({
     shapes: ["Empty", { Circle: 1.5 }, { Line: [1, -1] }, { Box: { width: 2 } }],
 })"#;
 
-/// Opens the file that scripts of the sandbox open as `kv`.
+/// Opens the file `kv` of the sandbox.
 fn open(sandbox: &Sandbox) -> Database {
     sqlite::open(Location::file(sandbox.path("kv")), Options::default()).unwrap()
 }
 
-/// Has a script store values under names.
+/// Lets a script store values under names, and opens the database.
 fn stored(sandbox: &Sandbox, values: &str) -> Database {
     let script = format!(
         "const kv = await Deno.openKv('kv');
@@ -104,14 +104,14 @@ fn read<T: DeserializeOwned>(database: &Database, name: &str) -> T {
 }
 
 #[test]
-fn rust_reads_what_a_script_stores() {
+fn rust_reads_values_of_a_script() {
     let sandbox = Sandbox::new();
     let database = stored(&sandbox, &format!("{{ everything: {EVERYTHING} }}"));
     assert_eq!(read::<Everything>(&database, "everything"), Everything::new());
 }
 
 #[test]
-fn rust_reads_what_only_scripts_have() {
+fn rust_reads_javascript_specific_values() {
     let sandbox = Sandbox::new();
     let database = stored(
         &sandbox,
@@ -207,7 +207,7 @@ impl Serialize for Bytes {
 }
 
 #[test]
-fn a_script_reads_what_rust_stores() {
+fn script_reads_values_of_rust() {
     let sandbox = Sandbox::new();
     let database = open(&sandbox);
     let set = |name: &str, value: Value| database.set_blocking(Key::from([name]), value).unwrap();
@@ -223,8 +223,8 @@ fn a_script_reads_what_rust_stores() {
     database.close();
     wait_closed(TIMEOUT);
 
-    // What Rust stores equals what the script makes itself, however it is nested, and is stored in the same bytes
-    // but for the version of the format.
+    // The values of Rust equal those of the script, at any depth, and are stored in the same bytes except for the version of the
+    // format.
     let script = format!(
         "const kv = await Deno.openKv('kv');
          const get = async (name) => (await kv.get([name])).value;

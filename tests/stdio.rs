@@ -1,8 +1,8 @@
-//! Standard input, output and error, and how a process ends.
+//! Standard input, output and error, and the exit of a process.
 
 use crate::support::Sandbox;
 
-/// Runs a script that reads a text from the standard input.
+/// Runs a script with text on standard input.
 fn reading(input: &str, script: &str) -> String {
     let sandbox = Sandbox::new();
     sandbox.write("main.ts", script);
@@ -10,7 +10,7 @@ fn reading(input: &str, script: &str) -> String {
 }
 
 #[test]
-fn the_standard_input_is_read() {
+fn standard_input_is_read() {
     let pieces = "const piece = new Uint8Array(4);
         console.log(await Deno.stdin.read(piece), Deno.stdin.readSync(piece), await Deno.stdin.read(piece), piece);
         console.log(await Deno.stdin.read(piece), Deno.stdin.isTerminal());";
@@ -24,7 +24,7 @@ fn the_standard_input_is_read() {
 }
 
 #[test]
-fn the_standard_output_and_error_are_written() {
+fn standard_output_and_error_are_written() {
     let script = "const bytes = (text: string) => new TextEncoder().encode(text);
         Deno.stdout.writeSync(bytes('1 '));
         await Deno.stdout.write(bytes('2 '));
@@ -40,7 +40,7 @@ fn the_standard_output_and_error_are_written() {
 }
 
 #[test]
-fn without_a_terminal_there_is_none() {
+fn missing_terminal_is_reported() {
     let script = "console.log(Deno.stdin.isTerminal(), Deno.stdout.isTerminal(), Deno.stderr.isTerminal());
         try { Deno.consoleSize(); } catch (error) { console.log(error.name, / terminal\\b/.test(error.message)); }
         console.log(confirm('sure?'), alert('told'), prompt('name?', 'default'));";
@@ -48,14 +48,14 @@ fn without_a_terminal_there_is_none() {
 }
 
 #[test]
-fn a_server_tells_where_it_listens() {
+fn server_prints_its_address() {
     let output = Sandbox::new().run("await Deno.serve({ port: 0 }, () => new Response()).shutdown();");
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""));
     assert!(output.stderr.starts_with("Listening on http://0.0.0.0:"), "{}", output.stderr);
 }
 
 #[test]
-fn a_process_ends_with_its_exit_code() {
+fn process_returns_its_exit_code() {
     let code = |script: &str| {
         let output = Sandbox::new().run(script);
         assert_eq!(output.stderr, "", "{script}");
@@ -75,7 +75,7 @@ fn a_process_ends_with_its_exit_code() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_that_is_not_heard_ends_a_process() {
+fn unhandled_signal_terminates_the_process() {
     let script = "Deno.kill(Deno.pid, 'SIGTERM'); await new Promise((resolve) => setTimeout(resolve, 1e9));";
     assert_eq!(Sandbox::new().run(script).code, None);
     let heard = "Deno.addSignalListener('SIGTERM', () => { console.log('heard'); Deno.exit(6); });

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 
-/// No script of the suite runs for so long: one that does hangs.
+/// How long a script may run before it counts as hanging.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A directory of its own for a test: scripts and databases in it are seen by no other.
+/// A temporary directory of a test, for scripts and databases.
 pub struct Sandbox {
     directory: tempfile::TempDir,
 }
 
-/// What a process left.
+/// The exit code and the output of a process.
 #[derive(Debug)]
 pub struct Output {
     pub code: Option<i32>,
@@ -20,7 +20,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A process that ends with the test.
+/// A running process. Dropping it kills the process.
 pub struct Running(pub std::process::Child);
 
 impl Drop for Running {
@@ -39,7 +39,7 @@ impl Sandbox {
         self.directory.path().join(name)
     }
 
-    /// Writes a file, and answers its path.
+    /// Writes a file. Returns its path.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -47,7 +47,7 @@ impl Sandbox {
         path
     }
 
-    /// `openkv`, to be run in the directory.
+    /// Returns a command that runs `openkv` in the directory.
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_openkv"));
         command.args(args).current_dir(self.directory.path());
@@ -63,7 +63,7 @@ impl Sandbox {
         self.openkv_reading("", args)
     }
 
-    /// Runs `openkv` in the directory, with something to read from the standard input.
+    /// Runs `openkv` in the directory, with text on standard input.
     pub fn openkv_reading(&self, input: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         Output::of(self.command(args), input)
     }
@@ -76,7 +76,7 @@ impl Sandbox {
 }
 
 impl Output {
-    /// What a command leaves that has something to read from the standard input.
+    /// Runs a command with text on standard input.
     pub fn of(command: std::process::Command, input: &str) -> Self {
         let mut command = Command::from_std(command);
         let output = command.write_stdin(input).timeout(TIMEOUT).output().expect("openkv starts");
@@ -87,14 +87,14 @@ impl Output {
         }
     }
 
-    /// The standard output of a process that succeeded.
+    /// Returns the standard output. Asserts that the process succeeded, and printed no errors.
     #[track_caller]
     pub fn stdout(self) -> String {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
         self.stdout
     }
 
-    /// The standard error of a process that failed, as a script does that throws.
+    /// Returns the standard error. Asserts that the process failed with code 1, as scripts that throw do.
     #[track_caller]
     pub fn stderr(self) -> String {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{}", self.stderr);
@@ -102,7 +102,7 @@ impl Output {
     }
 }
 
-/// A file of the repository.
+/// Returns the path of a file of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
 }

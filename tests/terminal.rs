@@ -1,4 +1,4 @@
-//! The mode of a terminal is what it was before, however a process exits that changed it.
+//! The mode of the terminal is restored, however the process that changed it exits.
 
 use rexpect::session::{PtySession, spawn_command};
 
@@ -9,7 +9,7 @@ const RAW: &str = "Deno.stdin.setRaw(true);
     const stty = () => new Deno.Command('stty', { args: ['-g'], stdin: 'inherit' }).outputSync().stdout;
     console.log(new TextDecoder().decode(stty()));";
 
-/// Runs `openkv` at a terminal whose mode is printed before and after that.
+/// Runs `openkv` in a terminal, and prints the mode of the terminal before and afterwards.
 fn at_terminal(sandbox: &Sandbox, args: &[&str]) -> PtySession {
     let openkv = sandbox.command(args);
     let mut shell = std::process::Command::new("sh");
@@ -24,7 +24,7 @@ fn at_terminal(sandbox: &Sandbox, args: &[&str]) -> PtySession {
     spawn_command(shell, Some(TIMEOUT.as_millis() as u64)).unwrap()
 }
 
-/// Asserts that the terminal was in raw mode, and is as it was before.
+/// Asserts that the terminal was in raw mode, and that its mode is restored.
 #[track_caller]
 fn assert_restored(mut session: PtySession, shown_first: &str, case: &str) {
     let output = format!("{shown_first}{}", session.exp_eof().unwrap());
@@ -35,7 +35,7 @@ fn assert_restored(mut session: PtySession, shown_first: &str, case: &str) {
 }
 
 #[test]
-fn raw_mode_ends_with_a_script() {
+fn raw_mode_is_reset_after_a_script() {
     for code in [
         "",
         "Deno.exit(3);",
@@ -59,14 +59,14 @@ fn raw_mode_ends_with_a_script() {
 }
 
 #[test]
-fn raw_mode_of_another_file_of_the_terminal_ends_with_a_script() {
+fn raw_mode_of_another_terminal_file_is_reset() {
     let sandbox = Sandbox::new();
     let script = RAW.replace("Deno.stdin.setRaw", "(await Deno.open('/dev/tty', { read: true })).setRaw");
     assert_restored(at_terminal(&sandbox, &["eval", &script]), "", "/dev/tty");
 }
 
 #[test]
-fn what_is_printed_in_raw_mode_is_processed() {
+fn output_in_raw_mode_is_processed() {
     let sandbox = Sandbox::new();
     let mut session = at_terminal(&sandbox, &["eval", "Deno.stdin.setRaw(true); console.log('one\\ntwo')"]);
     session.exp_string("one\r\ntwo\r\n").unwrap();
@@ -74,7 +74,7 @@ fn what_is_printed_in_raw_mode_is_processed() {
 }
 
 #[test]
-fn raw_mode_ends_with_a_run_of_tests() {
+fn raw_mode_is_reset_after_tests() {
     for code in [
         "Deno.test('passes', () => {});",
         "Deno.test('fails', () => { throw 'failed'; });",
@@ -83,21 +83,21 @@ fn raw_mode_ends_with_a_run_of_tests() {
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("first_test.ts", format!("{RAW} {code}"));
-        // What it finds is not what the terminal was before.
+        // The terminal is already in raw mode when this module runs.
         sandbox.write("second_test.ts", "Deno.stdin.setRaw(true);");
         assert_restored(at_terminal(&sandbox, &["test", "-A"]), "", code);
     }
 }
 
 #[test]
-fn raw_mode_ends_with_the_repl() {
+fn raw_mode_is_reset_after_the_repl() {
     let sandbox = Sandbox::new();
     let mut session = at_terminal(&sandbox, &["repl", "-q", "-A", "--eval", RAW]);
     let shown = session.exp_string("> ").unwrap();
     session.send_control('d').unwrap();
     assert_restored(session, &shown, "the end of the input");
 
-    // While the user types, the line editor has another mode.
+    // The line editor changes the mode while the user types.
     let code = "const mode = () => {
             const stty = new Deno.Command('stty', { args: ['-g'], stdin: 'inherit' });
             return new TextDecoder().decode(stty.outputSync().stdout);

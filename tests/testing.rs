@@ -1,4 +1,4 @@
-//! `openkv test`: what it prints for the modules of `tests/testing`, and which modules it runs.
+//! `openkv test`: its output for the modules of `tests/testing`, and the selection of modules.
 
 use std::path::Path;
 
@@ -13,15 +13,14 @@ fn test(args: &[&str]) -> Output {
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// A text without what differs from run to run and from release to release: durations, the directory, and frames of
-/// extensions.
+/// Removes what differs between runs and releases: durations, the directory, and stack frames of extensions.
 fn stable(text: &str) -> String {
     let directory = format!("file://{}/", repository("tests/testing").display());
     let lines = text.lines().filter(|line| !(line.starts_with("    at ") && line.contains("(ext:")));
     lines.map(|line| without_duration(line).replace(&directory, "") + "\n").collect()
 }
 
-/// A line without the duration at its end, such as "(12ms)".
+/// Removes the duration at the end of a line, such as "(12ms)".
 fn without_duration(line: &str) -> String {
     let duration = line.rsplit_once(" (").filter(|(_, end)| {
         let number = end.strip_suffix("s)").map(|end| end.trim_end_matches(['m', 'µ']));
@@ -30,7 +29,7 @@ fn without_duration(line: &str) -> String {
     duration.map_or(line, |(line, _)| line).into()
 }
 
-/// Runs a module, and compares what it prints with the file beside it.
+/// Runs a module, and compares its output with the `.out` file next to it.
 #[track_caller]
 fn prints(name: &str, args: &[&str], code: i32) {
     let output = test(&[args, &["-A", &format!("{name}_test.ts")]].concat());
@@ -69,19 +68,19 @@ modules! {
 }
 
 #[test]
-fn nothing_is_left_to_sanitizers_that_were_not_asked_for() {
+fn sanitizers_are_off_by_default() {
     let output = test(&["-A", "sanitizers_test.ts"]);
     assert!(output.stdout().ends_with("\nok | 7 passed | 0 failed\n\n"));
 }
 
 #[test]
-fn the_last_line_says_why_it_failed() {
+fn last_line_states_the_reason_of_failure() {
     assert_eq!(test(&["steps_test.ts"]).stderr, "error: Test failed\n");
     assert_eq!(test(&["only_test.ts"]).stderr, "error: Test failed because the \"only\" option was used\n");
 }
 
 #[test]
-fn a_test_that_may_exit_ends_the_run() {
+fn test_that_may_exit_terminates_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("a_test.ts", "Deno.test('leaves', { sanitizeExit: false }, () => Deno.exit(7));");
     let output = sandbox.openkv(["test", "a_test.ts"]);
@@ -89,12 +88,12 @@ fn a_test_that_may_exit_ends_the_run() {
     assert!(output.stderr.contains("called Deno.exit(7)"), "{}", output.stderr);
 }
 
-/// A module of four tests, of which two fail.
+/// A module of four tests, two of which fail.
 const FOUR: &str = "Deno.test('one', () => { throw 1; }); Deno.test('two', () => { throw 2; });
     Deno.test('three', () => {}); Deno.test('one/four', () => {});";
 
 #[test]
-fn flags_choose_tests() {
+fn flags_select_tests() {
     let sandbox = Sandbox::new();
     sandbox.write("a_test.ts", FOUR);
     sandbox.write("b_test.ts", FOUR);
@@ -118,7 +117,7 @@ fn flags_choose_tests() {
 }
 
 #[test]
-fn a_seed_is_an_order() {
+fn seed_makes_the_order_reproducible() {
     let sandbox = Sandbox::new();
     let tests: String = (0..20).map(|i| format!("Deno.test('{i}', () => {{}});\n")).collect();
     sandbox.write("a_test.ts", tests);
@@ -127,9 +126,9 @@ fn a_seed_is_an_order() {
     assert_eq!(order("--shuffle=1"), order("--shuffle=1"));
     assert_ne!(order("--shuffle=1"), order("--shuffle=2"));
     assert_ne!(order("--shuffle=1"), plain);
-    let told = sandbox.openkv(["test", "--shuffle"]);
-    let seed = told.stderr.strip_prefix("The order is that of ").expect("the seed is told").trim_end();
-    assert_eq!(order(seed), stable(&told.stdout));
+    let shuffled = sandbox.openkv(["test", "--shuffle"]);
+    let seed = shuffled.stderr.strip_prefix("Shuffled with ").expect("the seed is logged").trim_end();
+    assert_eq!(order(seed), stable(&shuffled.stdout));
 }
 
 #[test]
@@ -177,6 +176,12 @@ fn modules_are_found_by_their_names() {
     let url = format!("file://{}", sandbox.path("other.ts").display());
     assert_eq!(found(&[&url]), "other.ts");
     assert_eq!(found(&["--permit-no-files", "empty"]), "");
+    sandbox.write("vendor/x_test.ts", "Deno.test('x', () => {});");
+    assert_eq!(
+        found(&["--ignore=directory,__tests__", "."]),
+        "a_test.ts b.test.js c_test.tsx test.mjs vendor/x_test.ts"
+    );
+    assert_eq!(found(&["--vendor", "--ignore=directory,__tests__", "."]), "a_test.ts b.test.js c_test.tsx test.mjs");
 
     for (args, message) in [
         (&["empty"][..], "error: No test modules found\n"),
@@ -189,7 +194,7 @@ fn modules_are_found_by_their_names() {
 }
 
 #[test]
-fn modules_can_be_loaded_only() {
+fn no_run_only_loads_modules() {
     let sandbox = Sandbox::new();
     sandbox.write("a_test.ts", "import './b.ts'; console.log('not run');");
     sandbox.write("b.ts", "");
@@ -199,7 +204,7 @@ fn modules_can_be_loaded_only() {
 }
 
 #[test]
-fn tests_have_arguments_permissions_and_a_database_of_their_module() {
+fn tests_have_arguments_permissions_and_a_default_database() {
     let sandbox = Sandbox::new();
     let script = |set: bool| {
         format!(
@@ -226,13 +231,13 @@ fn tests_have_arguments_permissions_and_a_database_of_their_module() {
 }
 
 #[test]
-fn test_with_permissions_of_another_type_fails() {
+fn invalid_permissions_fail_the_test() {
     let cases = [
         ("5", "The permissions of a test must be \"inherit\", \"none\" or an object: received number"),
         ("'all'", "The permissions of a test must be \"inherit\", \"none\" or an object: received \"all\""),
         ("Symbol('s')", "The permissions of a test must be \"inherit\", \"none\" or an object: received symbol"),
         ("() => 1", "The permissions of a test must be \"inherit\", \"none\" or an object: received function"),
-        ("{ files: true }", "A test has no permission \"files\""),
+        ("{ files: true }", "Unknown permission \"files\" of a test"),
         (
             "{ read: 1n }",
             "The permission \"read\" of a test must be \"inherit\", a boolean or an array of strings: received bigint",
@@ -241,8 +246,8 @@ fn test_with_permissions_of_another_type_fails() {
             "{ net: Symbol('s') }",
             "The permission \"net\" of a test must be \"inherit\", a boolean or an array of strings: received symbol",
         ),
-        ("{ run: [Symbol('s')] }", "The permission \"run\" of a test is for strings: received symbol"),
-        ("{ env: [null] }", "The permission \"env\" of a test is for strings: received null"),
+        ("{ run: [Symbol('s')] }", "The elements of the permission \"run\" of a test must be strings: received symbol"),
+        ("{ env: [null] }", "The elements of the permission \"env\" of a test must be strings: received null"),
         ("{ sys: ['nope'] }", "unknown system info kind \"nope\""),
         ("{ get read() { throw new Error('of the script'); } }", "of the script"),
     ];
@@ -261,7 +266,7 @@ fn test_with_permissions_of_another_type_fails() {
 }
 
 #[test]
-fn test_may_read_file_urls() {
+fn read_permission_accepts_file_urls() {
     let sandbox = Sandbox::new();
     sandbox.write("file", "text");
     let test = "Deno.test('x', { permissions: { read: [new URL('file', import.meta.url)] } }, () => {
@@ -275,7 +280,7 @@ fn test_may_read_file_urls() {
 }
 
 #[test]
-fn what_programs_of_tests_print_stands_in_its_place() {
+fn output_of_child_processes_is_in_order() {
     let sandbox = Sandbox::new();
     let script = "Deno.test('x', async () => {
         console.log('before');
@@ -297,7 +302,7 @@ fn other_commands_run_no_tests() {
 }
 
 #[test]
-fn every_module_has_its_results() {
+fn every_module_has_expected_output() {
     let modules = std::fs::read_dir(repository("tests/testing")).unwrap().map(|entry| entry.unwrap().path());
     for module in modules.filter(|path| path.to_string_lossy().ends_with("_test.ts")) {
         let results = Path::new(module.to_str().unwrap().strip_suffix("_test.ts").unwrap()).with_extension("out");

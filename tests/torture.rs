@@ -1,15 +1,15 @@
-//! Short forms of the ways to make a database lose data, which `cargo xtask torture` has at full length.
+//! Short forms of the tests of `cargo xtask torture`.
 
 use openkv_torture::{Outcome, Programs, Under, backup, claims, close, compare, crash, model, processes};
 
-/// The binary under test, alone.
+/// Returns the binary under test.
 fn programs() -> Programs {
     Programs { openkv: env!("CARGO_BIN_EXE_openkv").into(), deno: "deno".into() }
 }
 
 #[track_caller]
 fn holds(outcome: Outcome) {
-    outcome.unwrap_or_else(|broken| panic!("{broken}"));
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
@@ -18,17 +18,17 @@ fn processes_that_mix_all_operations_lose_nothing() {
 }
 
 #[test]
-fn killed_processes_lose_nothing_that_they_were_promised() {
+fn killed_processes_lose_no_acknowledged_write() {
     holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1 }));
 }
 
 #[test]
-fn backups_that_are_taken_while_processes_write_are_whole() {
+fn backups_under_load_are_consistent() {
     holds(backup::run(&programs(), &backup::Args { databases: 1, seed: 1 }));
 }
 
 #[test]
-fn what_the_reference_does_not_keep_is_kept() {
+fn guarantees_that_deno_lacks_hold() {
     holds(compare::run(&programs(), &compare::Args { short: true, write: None }));
 }
 
@@ -39,18 +39,26 @@ fn calls_take_effect_in_program_order() {
 }
 
 #[test]
-fn closed_database_is_one_whole_file() {
+fn closed_database_is_a_complete_file() {
     holds(close::run(&programs(), &close::Args { rounds: 16, processes: 2, locked: 1, under: Under::Openkv }));
 }
 
 #[test]
-fn claimed_messages_are_handed_to_a_handler() {
+fn claimed_messages_reach_a_handler() {
     holds(claims::run(&programs(), &claims::Args { messages: 20, short: true, parallel: 8, under: Under::Openkv }));
+}
+
+#[cfg(feature = "connect")]
+#[test]
+fn failing_network_of_a_server_loses_no_write_and_repeats_none() {
+    use openkv_torture::serve;
+
+    holds(serve::run(&programs(), &serve::Args { faults: 60, seed: 1 }));
 }
 
 #[cfg(unix)]
 #[test]
-fn swapped_paths_lead_to_no_denied_database() {
+fn swapped_paths_do_not_reach_a_denied_database() {
     use openkv_torture::paths;
 
     holds(paths::run(&programs(), &paths::Args { seconds: 5.0, under: Under::Openkv }));
@@ -61,13 +69,13 @@ fn swapped_paths_lead_to_no_denied_database() {
 fn clock_steps_delay_nothing() {
     use openkv_torture::clock;
 
-    // The bound is for a machine that runs other tests meanwhile.
+    // The bound allows for other tests that run at the same time.
     holds(clock::run(&programs(), &clock::Args { seconds: 3.0, bound: 10.0, under: Under::Openkv }));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn nothing_grows_and_nothing_gets_lost() {
+fn resources_stay_bounded() {
     use openkv_torture::soak;
 
     holds(soak::run(&programs(), &soak::Args { minutes: 0.1, plot: None }));

@@ -1,4 +1,4 @@
-// Works on a file together with the Rust program beside it: stores a user, asks for a greeting, and waits for it.
+// Shares a file with the Rust program in this directory: stores a user, requests a greeting, and waits for it.
 const kv = await Deno.openKv(Deno.args[0]);
 
 await kv.set(["visits", 1], new Deno.KvU64(7n));

@@ -1,4 +1,4 @@
-// Orders pens. Rust fills the stock before, confirms the order by the queue, and reads the thanks after.
+// Orders pens. Rust fills the stock before, confirms the order through the queue, and receives the thanks afterwards.
 
 const print = (...what) => Deno.core.print(`${what.join(" ")}\n`);
 const kv = await Deno.openKv();
@@ -24,7 +24,7 @@ await kv.listenQueue((message) => {
 });
 await other.enqueue("thanks");
 
-// What this host does not offer.
+// This host does not offer these.
 for (const attempt of [() => Deno.openKv("other.sqlite3"), () => other.watch([["orders", 1]])]) {
   try {
     await attempt();

@@ -1,4 +1,4 @@
-//! Makes the snapshot that the host starts from.
+//! Creates the snapshot of the host.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -15,7 +15,7 @@ fn main() {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),
             startup_snapshot: None,
             skip_op_registration: false,
-            // What the options say counts when the host runs.
+            // The options only apply at run time.
             extensions: extensions::extensions(Options::memory()),
             extension_transpiler: None,
             with_runtime_cb: None,

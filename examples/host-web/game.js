@@ -1,4 +1,4 @@
-// Plays ping-pong with Rust: each writes a key that the other watches.
+// Plays ping-pong with Rust: each side writes a key that the other watches.
 
 const kv = await Deno.openKv("game.db");
 
@@ -20,7 +20,7 @@ await kv.set(["picture"], { name: "ball", blob: new Blob(["a ball"], { type: "te
 const { value } = await kv.get(["picture"]);
 console.log(value, await value.blob.text());
 
-// What this host does not allow.
+// This host does not allow these.
 for (const path of ["../game.db", "/tmp/game.db", "game.sqlite3"]) {
   await Deno.openKv(path).catch((error) => console.log(`${error.name}: ${error.message}`));
 }

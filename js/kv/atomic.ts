@@ -44,7 +44,7 @@ export class AtomicOperation {
   }
 
   mutate(...mutations: Mutation[]): this {
-    // Apart from the others, so that none of them is added where one is wrong.
+    // Collected separately, so that none of them is added if one is invalid.
     const added = op_openkv_mutations(false);
     for (let i = 0; i < mutations.length; i++) mutate(added, mutations[i]);
     op_openkv_add_mutations(this.#write.mutations, added);
@@ -82,7 +82,7 @@ export class AtomicOperation {
   }
 
   async commit(): Promise<Result> {
-    if (typeof this.#rid !== "number") throw new TypeError("the operation has no database: make it by kv.atomic()");
+    if (typeof this.#rid !== "number") throw new TypeError("the operation has no database: create it with kv.atomic()");
     return await commit(this.#rid, this.#write);
   }
 
@@ -95,7 +95,7 @@ export class AtomicOperation {
   }
 }
 
-/** Adds a mutation by its description. */
+/** Adds the mutation that an object describes. */
 function mutate(mutations: Mutations, mutation: Mutation): void {
   const key = mutation.key;
   const { type } = mutation;

@@ -1,5 +1,5 @@
-// Blobs and files of deno_web. The object that deno_web serializes for one names the parts of its contents, which are in the
-// memory of the process. What is stored carries the contents as well.
+// Blobs and files of deno_web. deno_web serializes one as an object that refers to parts in the memory of the process. The
+// stored object has the contents as well.
 
 import { core, primordials } from "ext:core/mod.js";
 
@@ -15,7 +15,7 @@ const {
 // Undefined in a host without deno_web.
 const { op_blob_create_part, op_blob_read_part, op_blob_remove_part } = core.ops;
 
-/** What deno_web serializes for a blob, and the contents. */
+/** The object that deno_web serializes for a blob, and the contents. */
 interface Serialized {
   type: "Blob" | "File";
   parts: { uuid: string; size: number }[];
@@ -23,29 +23,29 @@ interface Serialized {
   bytes?: Uint8Array;
 }
 
-/** The id of a part that no process has: Deno, which does not know `bytes`, reports that the contents are missing. */
+/** The id of a part that does not exist: Deno, which ignores `bytes`, reports that the contents are missing. */
 const NO_PART = "00000000-0000-0000-0000-000000000000";
 
-/** The state of a fulfilled promise, as deno_core numbers it. */
+/** The number that deno_core has for the state of a fulfilled promise. */
 const FULFILLED = 1;
 
-/** Returns what is stored of an object of the host, by what the host serializes for it. */
-export function toStored(serialized: unknown): unknown {
+/** Returns the object to store for a host object, from the one that the host serializes for it. */
+export function toEncodable(serialized: unknown): unknown {
   if (!isBlob(serialized)) return serialized;
   const bytes = takeParts(serialized.parts);
   const size = TypedArrayPrototypeGetLength(bytes);
   return { ...serialized, parts: size === 0 ? [] : [{ uuid: NO_PART, size }], size, bytes };
 }
 
-/** Returns the functions that restore objects of the host, by their types. */
+/** Returns the functions that restore host objects, by type. */
 export function deserializers(): Record<string, (stored: unknown) => object> {
-  const ofHost = core.getCloneableDeserializers();
-  if (op_blob_create_part === undefined) return ofHost;
+  const hostDeserializers = core.getCloneableDeserializers();
+  if (op_blob_create_part === undefined) return hostDeserializers;
   const restore = (stored: Serialized) => {
     core.loadExtScript("ext:deno_web/09_file.js");
-    return ofHost[stored.type](withParts(stored));
+    return hostDeserializers[stored.type](withParts(stored));
   };
-  return { __proto__: ofHost, Blob: restore, File: restore } as unknown as typeof ofHost;
+  return { __proto__: hostDeserializers, Blob: restore, File: restore } as unknown as typeof hostDeserializers;
 }
 
 function isBlob(serialized: unknown): serialized is Serialized {
@@ -53,7 +53,7 @@ function isBlob(serialized: unknown): serialized is Serialized {
   return (type === "Blob" || type === "File") && op_blob_read_part !== undefined;
 }
 
-/** Gives a blob a part with the stored contents. Older versions, and Deno, store none: only their own process has the parts. */
+/** Creates a part with the stored contents. Deno and older versions store no contents: only their process has the parts. */
 function withParts(stored: Serialized): Serialized {
   if (!ObjectHasOwn(stored, "bytes")) return stored;
   const bytes = stored.bytes as Uint8Array;
@@ -61,7 +61,7 @@ function withParts(stored: Serialized): Serialized {
   return { ...stored, parts: [{ uuid: op_blob_create_part(bytes), size }], size };
 }
 
-/** Takes parts, which deno_web made for the serialized blob and nobody else, from the memory of the process. */
+/** Removes parts from the memory of the process, and returns their contents. deno_web creates them for this serialization only. */
 function takeParts(parts: Serialized["parts"]): Uint8Array {
   const contents: Uint8Array[] = [];
   let size = 0;
@@ -82,7 +82,7 @@ function takeParts(parts: Serialized["parts"]): Uint8Array {
   return bytes;
 }
 
-/** Reads a part. A write takes effect in the order of the calls, so it cannot wait for one that is not in memory. */
+/** Reads a part. Writes take effect in the order of the calls, so a write cannot wait for a part that is not in memory. */
 function readPart(uuid: string): Uint8Array {
   const reading = op_blob_read_part(uuid);
   PromisePrototypeThen(reading, undefined, () => {});

@@ -6,7 +6,7 @@ import type { Check, Enqueue, Write } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeJoin, ArrayPrototypeMap, ArrayPrototypePush, SafeArrayIterator } = primordials;
 
-/** The text that `console.log` shows for an atomic operation: what it will do, a line each. */
+/** Returns the text that `console.log` prints for an atomic operation: one line for each check, mutation and message. */
 export function describe({ checks, mutations, enqueues }: Required<Write>, inspect: Inspect, options: unknown): string {
   const show = (value: unknown) => inspect(value, options);
   const lines = [

@@ -3,7 +3,7 @@ import { core, primordials } from "ext:core/mod.js";
 const { BadResource, NotCapable } = core;
 const { Error, ObjectDefineProperty } = primordials;
 
-/** A class of errors with a name of its own. */
+/** Creates a class of errors with the given name. */
 export function errorClass(name: string): ErrorConstructor {
   const constructor = class extends Error {
     constructor(message?: string, options?: ErrorOptions) {
@@ -15,12 +15,12 @@ export function errorClass(name: string): ErrorConstructor {
   return constructor as unknown as ErrorConstructor;
 }
 
-/** What the ops throw besides the errors of the language, in a host that has no classes for it. */
+/** The classes of errors that the ops throw, apart from those of the language, for hosts that lack them. */
 export const errors = { BadResource, Busy: errorClass("Busy"), NotCapable, NotSupported: errorClass("NotSupported") };
 
 let registered = false;
 
-/** Makes these classes known to the ops, when the host has started: it may have classes of its own, as Deno has. */
+/** Registers these classes with the ops. Called after the host has started, as it may have its own, as Deno has. */
 export function registerErrors(): void {
   if (registered) return;
   registered = true;
@@ -32,6 +32,6 @@ function registerError(name: "Busy" | "NotSupported"): void {
   try {
     core.registerErrorClass(name, errors[name]);
   } catch {
-    // The host has one.
+    // The host has registered its own.
   }
 }

@@ -1,5 +1,4 @@
-// Gives scripts the API, on the `Deno` that deno_core has made. A host that makes a `Deno` of its own puts there what it
-// takes from `mod.ts`.
+// Adds the API to the `Deno` object that deno_core creates. A host with a `Deno` object of its own imports `mod.ts` instead.
 
 import { primordials } from "ext:core/mod.js";
 import { errors } from "ext:openkv/errors.ts";

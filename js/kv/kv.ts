@@ -19,7 +19,7 @@ import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } fr
 
 const { Error, SymbolDispose, TypeError } = primordials;
 
-/** What only this module and `openKv` know: scripts cannot construct a Kv. */
+/** Known to this module and `openKv` only, so that scripts cannot construct a Kv. */
 export const token = { __proto__: null };
 
 type ReadOptions = { consistency?: "strong" | "eventual" };
@@ -28,7 +28,7 @@ type ReadOptions = { consistency?: "strong" | "eventual" };
 export class Kv {
   #rid: number;
   #closed = false;
-  /** The mutation of a call that is committed immediately. */
+  /** The mutation of a call that commits immediately. */
   #mutation: Mutations = op_openkv_mutations(true);
 
   constructor(rid?: number, secret?: unknown) {

@@ -27,13 +27,13 @@ export interface ListOptions {
   values?: boolean;
 }
 
-/** How many entries a batch has where a listing names neither a batch size nor a limit, and at most by its limit. */
+/** The batch size where a listing has neither a batch size nor a limit, and the maximum that a limit leads to. */
 const DEFAULT_BATCH = 100;
 const DEFAULT_BATCH_MAX = 500;
 
 /**
- * An entry's elements in a batch: key, value and versionstamp, one entry after the other. Last in the batch stands whether
- * there may be more.
+ * The number of elements of an entry in a batch: key, value and versionstamp. The last element of a batch is whether there
+ * may be more entries.
  */
 const STRIDE = 3;
 
@@ -46,26 +46,26 @@ export class KvListIterator {
   #reverse: boolean;
   #consistency: unknown;
   #values: boolean;
-  /** The cursor to begin after, until an entry was read. */
+  /** The cursor to start after, used until an entry has been read. */
   #cursor: string | undefined;
-  /** The key of the last entry that a call was answered. */
+  /** The key of the last entry that was returned. */
   #lastKey: Key | undefined;
-  /** The key after which the next batch begins: a copy, as scripts may change the keys of the entries they have. */
+  /** The key after which the next batch starts: a copy, as scripts may change the keys of the entries they have. */
   #batchKey: Key | undefined;
   #batch: unknown[] = [];
   #next = 0;
-  /** Where the entries of the batch end. */
+  /** The end of the entries in the batch. */
   #end = 0;
   #count = 0;
   /** Whether the batch is the last one. */
   #last = false;
   #exhausted = false;
-  /** Whether a call reads a batch, or one that waited for it is about to go on. */
+  /** Whether a call reads a batch, or one that waited for it is about to resume. */
   #reading = false;
-  /** What wakes the calls that wait for it, in their order. */
+  /** Wakes the calls that wait for it, in their order. */
   #waiting: (() => void)[] | undefined;
 
-  /** Options may stand in the selector as well; those beside it win. */
+  /** Creates an iterator. Options may also be in the selector; those in `options` take precedence. */
   constructor(rid: number, selector: Selector & ListOptions, options: ListOptions) {
     const read = <K extends keyof ListOptions>(name: K) => {
       const value = option(options, name);
@@ -75,24 +75,24 @@ export class KvListIterator {
     if (limit !== undefined && (!NumberIsInteger(limit) || limit <= 0)) {
       throw new Error(`Limit must be a positive integer: received ${limit}`);
     }
-    const asked = read("batchSize");
-    let batchSize = asked ?? limit ?? DEFAULT_BATCH;
+    const requested = read("batchSize");
+    let batchSize = requested ?? limit ?? DEFAULT_BATCH;
     if (!NumberIsInteger(batchSize) || batchSize <= 0) {
       throw new Error(`batchSize must be a positive integer: received ${batchSize}`);
     }
-    if (asked === undefined && batchSize > DEFAULT_BATCH_MAX) batchSize = DEFAULT_BATCH_MAX;
+    if (requested === undefined && batchSize > DEFAULT_BATCH_MAX) batchSize = DEFAULT_BATCH_MAX;
     this.#rid = rid;
     this.#selector = copySelector(selector);
     this.#limit = limit ?? Infinity;
     this.#batchSize = batchSize;
-    // As on Deno, nothing else reverses: not 1, and not "true".
+    // As on Deno, only `true` reverses, not 1 or "true".
     this.#reverse = read("reverse") === true;
     this.#consistency = read("consistency");
     this.#values = !!(read("values") ?? true);
     this.#cursor = read("cursor") || undefined;
   }
 
-  /** The cursor that continues after the last entry; empty once there are no more. */
+  /** Returns the cursor that continues after the last entry, or an empty string once there are no more. */
   get cursor(): string {
     if (this.#exhausted) return "";
     if (this.#lastKey !== undefined) return op_openkv_encode_cursor(this.#selector, this.#lastKey);
@@ -100,17 +100,17 @@ export class KvListIterator {
     throw new Error("Cannot get cursor before first iteration");
   }
 
-  /** Two functions, as it is called for every entry: what an async function may have to keep costs, awaited or not. */
+  /** Returns the next entry. Two async functions: the state that one keeps across an `await` costs, even if none is reached. */
   next(): Promise<IteratorResult<Entry, undefined>> {
     return this.#reading || this.#needsBatch() ? this.#nextInTurn() : this.#nextInBatch();
   }
 
-  // deno-lint-ignore require-await -- it makes the promise, and a rejection of what it throws
+  // deno-lint-ignore require-await -- creates the promise, and turns an exception into a rejection
   async #nextInBatch(): Promise<IteratorResult<Entry, undefined>> {
     return this.#take();
   }
 
-  /** Reads a batch first, once the calls before it are answered. */
+  /** Reads a batch first, once the calls before it are done. */
   async #nextInTurn(): Promise<IteratorResult<Entry, undefined>> {
     if (this.#reading) {
       await new Promise<void>((wake) => ArrayPrototypePush(this.#waiting ??= [], wake));
@@ -126,7 +126,7 @@ export class KvListIterator {
       this.#reading = false;
       const wake = this.#waiting && ArrayPrototypeShift(this.#waiting);
       if (wake !== undefined) {
-        // Calls that are made until it goes on come after it.
+        // Calls that are made before it resumes come after it.
         this.#reading = true;
         wake();
       }
@@ -154,7 +154,7 @@ export class KvListIterator {
     return { done: false, value: withCursor(entry, this.#selector) };
   }
 
-  /** Reads the next batch. Undefined where another thread reads it. */
+  /** Reads the next batch. Returns undefined if another thread reads it. */
   #read(): unknown[] | undefined {
     return op_openkv_list(this.#rid, this.#selector, {
       limit: this.#batchSize,
@@ -185,7 +185,7 @@ class Identity {
   }
 }
 
-/** Stamps an entry with the selector that listed it, where nothing but this class sees it. */
+/** Adds private fields to an entry, by returning it from the super constructor: the selector that listed it, and its key. */
 class Listed extends Identity {
   #selector: Selector;
   #key: Key;
@@ -209,7 +209,7 @@ const CURSOR = {
   },
 };
 
-/** Gives an entry a cursor that is there to be read, and shows nowhere else. */
+/** Adds a cursor to an entry, as an accessor that is not enumerable. */
 function withCursor(entry: Omit<Entry, "cursor">, selector: Selector): Entry {
   new Listed(entry, selector, entry.key);
   return ObjectDefineProperty(entry as Entry, "cursor", CURSOR);

@@ -5,7 +5,7 @@ export function serializeMessage(message: unknown): Uint8Array {
   return op_openkv_serialize(message);
 }
 
-/** The message that was serialized. */
+/** Deserializes a message of the queue. */
 export function deserializeMessage(bytes: Uint8Array): unknown {
   return op_openkv_message(bytes);
 }

@@ -5,10 +5,10 @@ import { commitVersionstamp, type Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypePush, ArrayPrototypeSlice, NumberIsInteger, ObjectPrototypeIsPrototypeOf, TypeError } = primordials;
 
-/** Mutations, which the ops keep: those of an atomic operation, or the one of a call that is committed immediately. */
+/** Mutations, held by the ops: those of an atomic operation, or the one of a call that commits immediately. */
 export type Mutations = { readonly mutations: unique symbol };
 
-/** The kinds of mutations, by the numbers that the ops know. */
+/** The numbers that the ops have for the kinds of mutations. */
 const SET = 0;
 const SET_VERSIONSTAMPED = 1;
 const DELETE = 2;
@@ -18,7 +18,7 @@ const NAMES = ["set", "set", "delete", "sum", "min", "max"];
 /** The time to live of a value that does not expire. */
 const NEVER = -1;
 
-/** Adds the mutation that stores a value. Throws for a value that cannot be stored. */
+/** Adds the mutation that stores a value. Throws if the value cannot be stored. */
 export function set(mutations: Mutations, key: Key, value: unknown, expireIn?: number): void {
   if (expireIn !== undefined && (!NumberIsInteger(expireIn) || expireIn < 0)) {
     throw new TypeError(`expireIn must be a non-negative integer: received ${expireIn}`);
@@ -36,7 +36,7 @@ export function remove(mutations: Mutations, key: Key): void {
   mutate(mutations, DELETE, key);
 }
 
-/** Adds the mutation that combines a value with the one that is stored. */
+/** Adds the mutation that combines an operand with the stored value. */
 export function combine(mutations: Mutations, operation: "sum" | "min" | "max", key: Key, value: unknown): void {
   mutate(mutations, COMBINE[operation], key, value);
 }
@@ -46,7 +46,7 @@ function mutate(mutations: Mutations, kind: number, key: Key, value?: unknown, e
   op_openkv_mutate(mutations, kind, key, isU64 ? (value as KvU64).value : value, isU64, expireIn);
 }
 
-/** A mutation as it was added. Its key is undefined where it is wrong. */
+/** A mutation for inspection. Its key is undefined if it is invalid. */
 export interface Mutation {
   name: string;
   key?: Key;
@@ -55,7 +55,7 @@ export interface Mutation {
   expireIn?: number;
 }
 
-/** What was added. */
+/** Returns the mutations that were added. */
 export function list(mutations: Mutations): Mutation[] {
   const elements = op_openkv_list_mutations(mutations);
   const list: Mutation[] = [];

@@ -6,7 +6,7 @@ import { Kv, token } from "ext:openkv/kv.ts";
 
 const { TypeError } = primordials;
 
-/** Opens a database: the one of the script, in a file, or, as ":memory:", in memory. */
+/** Opens a database: the default one of the script, a file, or, with ":memory:", one in memory. */
 export async function openKv(path?: string): Promise<Kv> {
   if (path !== undefined && path !== null && typeof path !== "string") {
     throw new TypeError(`The path of a database must be a string: received ${typeof path}`);

@@ -1,30 +1,30 @@
-// The types of Deno KV as OpenKV has it. What Deno lacks is marked with @addition.
+// The types of Deno KV in OpenKV. Additions to Deno's API are marked with @addition.
 
 declare namespace Deno {
   /**
    * Opens a database.
    *
-   * @param path A file, which is created where there is none and needs permission to be read and written; ":memory:" for
-   * a private database in memory; nothing for the database of the script. A file can also be given by a URI, as
+   * @param path The path of a file, which is created if it does not exist, and needs read and write permission; ":memory:"
+   * for a private database in memory; or nothing for the default database of the script. A file may also be a URI, such as
    * "file:///dir/kv.db". "file::memory:?cache=shared" and "file:NAME?mode=memory&cache=shared" are databases in memory that
-   * all who open them by this name in the process share.
+   * are shared within the process under this name.
    */
   export function openKv(path?: string): Promise<Kv>;
 
   /** A key: a sequence of parts. */
   export type KvKey = readonly KvKeyPart[];
 
-  /** A part of a key. Parts of different types are ordered as they stand here, with false below true. */
+  /** A part of a key. Parts of different types sort in the order listed here, and false before true. */
   export type KvKeyPart = Uint8Array | string | bigint | number | boolean | symbol;
 
-  /** How recent a read must be. Databases in files are always strongly consistent. */
+  /** The consistency of a read. Databases in files are always strongly consistent. */
   export type KvConsistencyLevel = "strong" | "eventual";
 
   /** An entry. */
   export interface KvEntry<T> {
     key: KvKey;
     value: T;
-    /** The version of the commit that stored the value: 20 hexadecimal digits, greater with every commit. */
+    /** The version of the commit that stored the value: 20 hexadecimal digits, which increase with every commit. */
     versionstamp: string;
   }
 
@@ -40,7 +40,7 @@ declare namespace Deno {
     readonly cursor: string;
   }
 
-  /** Which entries: those below a prefix, those from a start up to an end that is not included, or both. */
+  /** A range of entries: those with a prefix, those from a start (inclusive) to an end (exclusive), or both. */
   export type KvListSelector =
     | { prefix: KvKey }
     | { prefix: KvKey; start: KvKey }
@@ -50,56 +50,56 @@ declare namespace Deno {
     | { prefix: KvKey; start: KvKey; end: KvKey };
 
   export interface KvListOptions {
-    /** How many entries to list at most. */
+    /** The maximum number of entries to list. */
     limit?: number;
     /** The cursor to continue after. */
     cursor?: string;
-    /** Whether to list from the end. */
+    /** Whether to list in descending order of keys. */
     reverse?: boolean;
     consistency?: KvConsistencyLevel;
-    /** How many entries to read at once: by default the limit, up to 500, or 100. */
+    /** The number of entries to read in one batch. Defaults to the limit, up to 500, or to 100 without a limit. */
     batchSize?: number;
     /**
-     * Whether to read values. Without, `value` is undefined.
+     * Whether to read values. If false, `value` is undefined.
      * @addition
      */
     values?: boolean;
   }
 
   export interface KvSetOptions {
-    /** After how many milliseconds the value ceases to exist. */
+    /** The time to live of the value, in milliseconds. */
     expireIn?: number;
   }
 
   export interface KvEnqueueOptions {
-    /** How many milliseconds to hold the message back: up to 30 days. */
+    /** The delay before the first delivery, in milliseconds: up to 30 days. */
     delay?: number;
-    /** The keys that are given the message when its last delivery failed. */
+    /** The keys to store the message under if its last delivery fails. */
     keysIfUndelivered?: KvKey[];
     /**
-     * The waits before further deliveries of a message whose handler failed: up to five, each up to an hour, in
-     * milliseconds. By default 100, 1000, 5000, 30000 and 60000.
+     * The intervals between deliveries of a message whose handler fails, in milliseconds: up to five, each up to an hour.
+     * Defaults to 100, 1000, 5000, 30000 and 60000.
      */
     backoffSchedule?: number[];
   }
 
   export interface KvCommitResult {
     ok: true;
-    /** The version of everything that the commit wrote. */
+    /** The version of all entries that the commit wrote. */
     versionstamp: string;
   }
 
-  /** A commit that wrote nothing, because a check did not hold. */
+  /** The result of a commit that wrote nothing, because a check failed. */
   export interface KvCommitError {
     ok: false;
     /**
-     * The keys whose check did not hold. Not enumerable.
+     * The keys whose check failed. Not enumerable.
      * @addition
      */
     readonly failedChecks: KvKey[];
   }
 
-  /** A condition of a commit: that a key still has this version, or, with null, no value. */
+  /** A condition of a commit: that a key has this versionstamp or, if null, no value. */
   export interface AtomicCheck {
     key: KvKey;
     versionstamp: string | null;
@@ -131,10 +131,10 @@ declare namespace Deno {
     /** Stores a value. */
     set(key: KvKey, value: unknown, options?: KvSetOptions): Promise<KvCommitResult>;
 
-    /** Removes a value, if there is one. */
+    /** Deletes an entry, if it exists. */
     delete(key: KvKey): Promise<void>;
 
-    /** Lists entries in the order of their keys. Options may stand in the selector too; those beside it win. */
+    /** Lists entries in the order of their keys. Options may also be in the selector; those in `options` take precedence. */
     list<T = unknown>(selector: KvListSelector & KvListOptions, options?: KvListOptions): KvListIterator<T>;
 
     /**
@@ -144,38 +144,38 @@ declare namespace Deno {
     count(selector: KvListSelector): Promise<number>;
 
     /**
-     * Deletes the first entries of a selector, up to 10,000, in one commit. Returns how many: to delete all, call it until
-     * it answers 0.
+     * Deletes the first entries of a selector, up to 10,000, in one commit. Returns their number: to delete all, call it
+     * until it returns 0.
      * @addition
      */
     deleteRange(selector: KvListSelector): Promise<number>;
 
-    /** Puts a message into the queue. */
+    /** Adds a message to the queue. */
     enqueue(value: unknown, options?: KvEnqueueOptions): Promise<KvCommitResult>;
 
     /**
-     * Hands messages from the queue to a handler, each at least once, without waiting for the handlers of others. Resolves once the
-     * database is closed. Handlers that run then may still finish their messages.
+     * Delivers messages of the queue to a handler, each at least once. Handlers run concurrently. Resolves once the database
+     * is closed; handlers that are still running may finish their messages.
      */
     // deno-lint-ignore no-explicit-any
     listenQueue(handler: (value: any) => Promise<void> | void): Promise<void>;
 
-    /** Begins an operation that is committed as a whole or not at all. */
+    /** Creates an operation that is committed as a whole or not at all. */
     atomic(): AtomicOperation;
 
-    /** A stream of the entries of up to ten keys: as they are, and then again whenever one of them changes. */
+    /** Returns a stream of the entries of up to ten keys: their present state first, then their state after each change. */
     watch<T extends readonly unknown[]>(
       keys: readonly [...{ [K in keyof T]: KvKey }],
       options?: {
-        /** Whether to give an item for every change, even where nothing is new since the last one. */
+        /** Whether to emit an item for every notification, even if no versionstamp has changed. */
         raw?: boolean;
       },
     ): ReadableStream<{ [K in keyof T]: KvEntryMaybe<T[K]> }>;
 
-    /** As the last part of a key to set: the versionstamp of the commit. */
+    /** Returns a symbol that, as the last part of a key to set, is replaced by the versionstamp of the commit. */
     commitVersionstamp(): symbol;
 
-    /** Closes the database. Writes that were not awaited are still committed. */
+    /** Closes the database. Writes that have not been awaited are still committed. */
     close(): void;
 
     [Symbol.dispose](): void;
@@ -186,20 +186,20 @@ declare namespace Deno {
     private constructor();
     check(...checks: AtomicCheck[]): this;
     mutate(...mutations: KvMutation[]): this;
-    /** Adds to the KvU64 of a key, modulo 2^64, or stores n where there is none. */
+    /** Adds n to the KvU64 of a key, modulo 2^64, or stores n if the key has no value. */
     sum(key: KvKey, n: bigint): this;
-    /** Stores the lesser of n and the KvU64 of a key. */
+    /** Stores the minimum of n and the KvU64 of a key. */
     min(key: KvKey, n: bigint): this;
-    /** Stores the greater of n and the KvU64 of a key. */
+    /** Stores the maximum of n and the KvU64 of a key. */
     max(key: KvKey, n: bigint): this;
     set(key: KvKey, value: unknown, options?: KvSetOptions): this;
     delete(key: KvKey): this;
     enqueue(value: unknown, options?: KvEnqueueOptions): this;
-    /** Commits. Rejects, and writes nothing, where a part of the operation is refused. */
+    /** Commits the operation. If any part of it is invalid, rejects and writes nothing. */
     commit(): Promise<KvCommitResult | KvCommitError>;
   }
 
-  /** A 64-bit unsigned integer, the one kind of value that sum, min and max work on. */
+  /** A 64-bit unsigned integer: the only kind of value that sum, min and max accept. */
   export class KvU64 {
     constructor(value: bigint);
     readonly value: bigint;
@@ -208,7 +208,7 @@ declare namespace Deno {
   /** The entries of a listing. */
   export class KvListIterator<T> implements AsyncIterableIterator<KvListEntry<T>> {
     private constructor();
-    /** The cursor that continues after the last entry; empty once there are no more. */
+    /** The cursor that continues after the last entry, or an empty string once there are no more. */
     get cursor(): string;
     next(): Promise<IteratorResult<KvListEntry<T>, undefined>>;
     [Symbol.asyncIterator](): AsyncIterableIterator<KvListEntry<T>>;

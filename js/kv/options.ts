@@ -3,8 +3,8 @@ import { primordials } from "ext:core/mod.js";
 const { ObjectGetPrototypeOf, ObjectHasOwn, ObjectPrototype } = primordials;
 
 /**
- * Reads an option. It may be inherited, as a getter of a class is; but what stands on `Object.prototype`, where every object
- * inherits it, is not meant as an option of this call.
+ * Reads an option. It may be inherited, such as a getter of a class, but not from `Object.prototype`, where it would apply to
+ * every call.
  */
 export function option<T extends object, K extends keyof T & string>(
   options: T | undefined,

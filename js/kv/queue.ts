@@ -7,26 +7,25 @@ const { Promise } = primordials;
 
 type Handler = (message: unknown) => unknown;
 
-/** What finishes messages. */
+/** The messages that are being finished. */
 interface Finishing {
-  /** How many are being finished. */
   count: number;
-  /** Called once none is. */
+  /** Called once there are none. */
   wake?: () => void;
 }
 
 /**
- * Hands messages to a handler until the database is closed, and what is being finished then is. Handlers that run then may still
- * finish their messages.
+ * Delivers messages to a handler until the database is closed, then waits for those that are being finished. It does not wait
+ * for handlers that still run, which may finish their messages later.
  */
 export async function listen(rid: number, handler: Handler): Promise<void> {
   const finishing: Finishing = { count: 0 };
-  /** The failure that was reported last. */
+  /** The last failure that was reported, as each is reported once. */
   let failure: string | undefined;
   let messages: [Uint8Array, number][] | string | null;
   while ((messages = await op_openkv_dequeue(rid)) !== null) {
     if (typeof messages === "string") {
-      if (messages !== failure) report("Queue messages could not be delivered, and will be tried again:", messages);
+      if (messages !== failure) report("Failed to deliver queue messages, trying again:", messages);
       failure = messages;
       continue;
     }
@@ -39,7 +38,7 @@ export async function listen(rid: number, handler: Handler): Promise<void> {
   if (finishing.count > 0) await new Promise<void>((wake) => finishing.wake = wake);
 }
 
-/** Hands one message to a handler. Never rejects: a message that could not be finished may be delivered again. */
+/** Delivers one message to a handler. Never rejects: a message that could not be finished may be delivered again. */
 async function handle(handler: Handler, bytes: Uint8Array, number: number, finishing: Finishing): Promise<void> {
   let success = false;
   try {
@@ -54,14 +53,14 @@ async function handle(handler: Handler, bytes: Uint8Array, number: number, finis
   try {
     await op_openkv_finish(number, success);
   } catch (error) {
-    report("A queue message could not be finished, and may be delivered again:", error);
+    report("Failed to finish a queue message, which may be delivered again:", error);
   }
   if (--finishing.count === 0) finishing.wake?.();
 }
 
 /**
- * Deserializes a message, and notes that it is handled: an attempt, even if that fails. Undefined where it is for others to handle,
- * as a handler has closed the database. The note comes last, right before the call of the handler.
+ * Deserializes a message, and marks it as being handled: a failure counts as an attempt, too. Returns undefined if a handler has
+ * closed the database, as the message is left to other listeners. Marks it last, right before the handler is called.
  */
 function start(bytes: Uint8Array, number: number): { value: unknown } | undefined {
   let value: unknown;

@@ -6,13 +6,13 @@ const { ArrayPrototypeMap } = primordials;
 
 /** An entry, or the absence of one. */
 export type Entry = { key: Key; value: unknown; versionstamp: string | null };
-/** An entry as the ops answer it. */
+/** An entry as the ops return it. */
 export type Found = [Key, unknown, string] | null;
 
 /**
- * Waits for a read that an op has handed to another thread. One that is done was done when the event loop must run: lets it.
+ * Waits for a read that an op has passed to another thread, or, where the read is done, yields to the event loop.
  *
- * Callers ask first whether either is so. That is faster than to wait for nothing, and rarely so.
+ * Callers check first that one of them is needed, which is rare: an unnecessary `await` is slower than the check.
  */
 export async function afterYield<T>(found: T | undefined): Promise<T> {
   if (found === undefined) return op_openkv_found(await op_openkv_wait()) as T;
@@ -22,19 +22,19 @@ export async function afterYield<T>(found: T | undefined): Promise<T> {
 
 /** Reads several keys in one snapshot. */
 export async function readMany(rid: number, keys: Key[], eventual: boolean): Promise<Entry[]> {
-  // A copy, so that its keys are those that were read; and anything that can be mapped is taken as an array.
-  const asked = ArrayPrototypeMap(keys, (key: Key) => key);
-  const found: Found[] | undefined = op_openkv_get_many(rid, asked, eventual);
-  const answers = found === undefined || op_openkv_yield_is_due() ? await afterYield(found) : found;
-  return entriesOf(asked, answers);
+  // A copy, so that its keys are those that were read. Anything that can be mapped is accepted as an array.
+  const requested = ArrayPrototypeMap(keys, (key: Key) => key);
+  const found: Found[] | undefined = op_openkv_get_many(rid, requested, eventual);
+  const entries = found === undefined || op_openkv_yield_is_due() ? await afterYield(found) : found;
+  return entriesOf(requested, entries);
 }
 
-/** The entries of keys that were read. */
+/** Returns the entries of keys that were read. */
 export function entriesOf(keys: Key[], found: Found[]): Entry[] {
   return ArrayPrototypeMap(keys, (key: Key, i: number) => entry(key, found[i]));
 }
 
-/** The entry of a key that was read. */
+/** Returns the entry of a key that was read. */
 export function entry(key: Key, found: Found): Entry {
   return found === null
     ? { key, value: null, versionstamp: null }

@@ -2,26 +2,26 @@ import { core, primordials } from "ext:core/mod.js";
 
 const { ErrorPrototype, JSONStringify, ObjectPrototypeIsPrototypeOf, String } = primordials;
 
-/** How deep causes and parts of errors are shown: they may refer to each other. */
+/** How deep causes and nested errors are shown, as they may refer to each other. */
 const DEPTH = 16;
 
-/** Writes a failure that no caller sees to the standard error. Never throws, whatever was thrown. */
+/** Writes an error that no caller sees to stderr. Never throws, whatever the script has thrown. */
 export function report(what: string, thrown: unknown): void {
   core.print(`${what} ${show(thrown)}\n`, true);
 }
 
-/** Returns what `console.error` shows for a value, where the host has it. Code of the script may run, and throw. */
+/** Returns the text that `console.error` prints for a value, where the host has it. May run code of the script. */
 export function show(thrown: unknown): string {
   const console = hostConsole();
   try {
     if (console !== undefined) return console.inspectArgs([thrown], { colors: !console.getStderrNoColor() });
   } catch {
-    // What shows itself may fail to. The stack, say, may still be there.
+    // A custom inspect function has thrown. The stack may still be readable.
   }
   return describe(thrown, 0);
 }
 
-/** The console of deno_web. None in a host without it. */
+/** Returns the console of deno_web, or undefined in a host without it. */
 function hostConsole() {
   try {
     return core.loadExtScript("ext:deno_web/01_console.js");
@@ -30,7 +30,7 @@ function hostConsole() {
   }
 }
 
-/** Describes a value without help of the host. */
+/** Describes a value without the console of the host. */
 function describe(thrown: unknown, depth: number): string {
   try {
     return ObjectPrototypeIsPrototypeOf(ErrorPrototype, thrown)

@@ -1,10 +1,10 @@
 import { primordials } from "ext:core/mod.js";
-import { op_openkv_refuse_consistency } from "ext:core/ops";
+import { op_openkv_reject_consistency } from "ext:core/ops";
 import type { Key } from "ext:openkv/write.ts";
 
 const { ArrayPrototypeSlice, ObjectFreeze, ObjectHasOwn, TypeError } = primordials;
 
-/** Which entries: those below a prefix, those from a start to an end, or both. */
+/** A range of entries: those with a prefix, those from a start to an end, or both. */
 export interface Selector {
   prefix?: Key;
   start?: Key;
@@ -21,17 +21,17 @@ export function copySelector(selector: Selector): Selector {
   return ObjectFreeze({ prefix: copy(prefix), start: copy(start), end: copy(end) });
 }
 
-/** What a selector has itself, not by its prototype. */
+/** Returns the own properties of a selector, without inherited ones. */
 function own(selector: Selector): Selector {
   const read = (name: keyof Selector) => ObjectHasOwn(selector, name) ? selector[name] : undefined;
   return { prefix: read("prefix"), start: read("start"), end: read("end") };
 }
 
-/** Whether a read may return what is out of date. Throws where it asks for a consistency that does not exist. */
+/** Returns whether a read may be stale. Throws for an unknown consistency level. */
 export function isEventual(consistency: unknown): boolean {
   if (consistency === "eventual") return true;
   if (consistency !== undefined && consistency !== null && consistency !== "strong") {
-    op_openkv_refuse_consistency(consistency);
+    op_openkv_reject_consistency(consistency);
   }
   return false;
 }

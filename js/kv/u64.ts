@@ -14,7 +14,7 @@ const {
 const MAX = 0xffff_ffff_ffff_ffffn;
 const CUSTOM_INSPECT = SymbolFor("Deno.privateCustomInspect");
 
-/** A 64-bit unsigned integer: the one kind of value that sum, min and max work on. */
+/** A 64-bit unsigned integer: the only kind of value that sum, min and max accept. */
 export class KvU64 {
   readonly value: bigint;
 
@@ -44,7 +44,7 @@ export class KvU64 {
     return "Deno.KvU64";
   }
 
-  // Shown as a boxed bigint is, under its own name: `[Deno.KvU64: 5n]`.
+  // Shown as a boxed bigint with its own name: `[Deno.KvU64: 5n]`.
   [CUSTOM_INSPECT](inspect: Inspect, options: unknown): string {
     return StringPrototypeReplace(inspect(Object(this.value), options), "BigInt", "Deno.KvU64");
   }

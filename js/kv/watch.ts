@@ -1,5 +1,5 @@
 import { core, primordials } from "ext:core/mod.js";
-import { op_openkv_refuse_watch, op_openkv_watch, op_openkv_watch_next, op_openkv_watched } from "ext:core/ops";
+import { op_openkv_reject_watch, op_openkv_watch, op_openkv_watch_next, op_openkv_watched } from "ext:core/ops";
 import { type Entry, entriesOf, readMany } from "ext:openkv/read.ts";
 import type { Key } from "ext:openkv/write.ts";
 
@@ -8,14 +8,13 @@ const {
   ArrayPrototypeSlice,
   ArrayPrototypeSome,
   ObjectPrototypeIsPrototypeOf,
-  PromisePrototypeThen,
 } = primordials;
 
-/** What the op answers that waits: the watch has ended, or a key may have changed; else, it has the entries of the keys. */
+/** The events of `op_openkv_watch_next`: the watch has ended, or a key may have changed. Any other has the entries. */
 const ENDED = 0;
 const CHANGED = 1;
 
-/** A stream of the entries of keys: as they are, and then whenever one of them changes. */
+/** Returns a stream of the entries of keys: their present state first, then their state after each change. */
 export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<Entry[]> {
   const { ReadableStream } = streams();
   const watch = op_openkv_watch(rid, keys);
@@ -23,34 +22,30 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
   try {
     watched = ArrayPrototypeMap(keys, (key: Key) => ArrayPrototypeSlice(key));
   } catch (error) {
-    // What the script's own code throws, where a key has some.
+    // A getter of a key has thrown.
     core.tryClose(watch);
     throw error;
   }
-  /** The versionstamps that the stream has answered. */
-  let told: (string | null)[] | undefined;
-  // Read now, before what the script calls next. Whoever never asks for it does not want its error either.
-  let first: Promise<Entry[]> | undefined = readMany(rid, watched, false);
-  PromisePrototypeThen(first, undefined, () => {});
+  /** The versionstamps of the last entries. */
+  let lastVersionstamps: (string | null)[] | undefined;
 
   async function next(): Promise<Entry[] | undefined> {
-    // Without keys there is nothing to wait for.
+    // Without keys, nothing can change.
     if (watched.length === 0) return undefined;
     while (true) {
-      const event = told === undefined ? CHANGED : await op_openkv_watch_next(watch);
+      const event = await op_openkv_watch_next(watch);
       if (event === ENDED) return undefined;
       const entries = event === CHANGED
-        ? await (first ?? readMany(rid, watched, false))
+        ? await readMany(rid, watched, false)
         : entriesOf(watched, op_openkv_watched(watch));
-      first = undefined;
-      const before = told;
-      told = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
-      const changed = (entry: Entry, i: number) => entry.versionstamp !== before?.[i];
-      if (raw || before === undefined || ArrayPrototypeSome(entries, changed)) return entries;
+      const previous = lastVersionstamps;
+      lastVersionstamps = ArrayPrototypeMap(entries, (entry: Entry) => entry.versionstamp);
+      const changed = (entry: Entry, i: number) => entry.versionstamp !== previous?.[i];
+      if (raw || previous === undefined || ArrayPrototypeSome(entries, changed)) return entries;
     }
   }
 
-  /** What the last pull waits for. */
+  /** The promise that the last pull waits for. */
   let pulled: Promise<Entry[] | undefined> | undefined;
   return new ReadableStream({
     async pull(controller: ReadableStreamDefaultController<Entry[]>) {
@@ -58,7 +53,7 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
         const entries = await (pulled = next());
         if (entries !== undefined) return controller.enqueue(entries);
       } catch (error) {
-        // A database that was closed between a change and the read of it ends the stream as any.
+        // A database that is closed between a change and its read closes the stream, too.
         if (!ObjectPrototypeIsPrototypeOf(core.BadResource.prototype, error)) {
           core.tryClose(watch);
           throw error;
@@ -70,20 +65,20 @@ export function watch(rid: number, keys: Key[], raw: boolean): ReadableStream<En
     async cancel() {
       core.tryClose(watch);
       try {
-        // A read that is under way is over when the stream is: that of a pull, or the first one where nothing was pulled yet.
-        await (pulled ?? first);
+        // A read in progress finishes before the stream does.
+        await pulled;
       } catch {
-        // Nobody is left who wants its error.
+        // The stream is cancelled, so its error has no reader.
       }
     },
   });
 }
 
-/** The streams of deno_web. Throws where the host lacks them. */
+/** Returns the streams of deno_web. Throws if the host lacks them. */
 function streams() {
   try {
     return core.loadExtScript("ext:deno_web/06_streams.js");
   } catch {
-    op_openkv_refuse_watch();
+    op_openkv_reject_watch();
   }
 }

@@ -33,29 +33,29 @@ export interface Enqueue {
   backoffSchedule?: number[];
 }
 
-/** What a commit checks and changes. */
+/** The checks, mutations and messages of a commit. */
 export interface Write {
   checks: Check[];
-  /** Undefined where there are none. */
+  /** Undefined if there are none. */
   mutations?: Mutations;
   enqueues: Enqueue[];
 }
 
 export type Result = { ok: true; versionstamp: string } | { ok: false };
 
-/** Stands for the versionstamp of the commit, as the last part of the key of a set. */
+/** The placeholder for the versionstamp of the commit, as the last part of the key of a set. */
 export const commitVersionstamp = Symbol("KvCommitVersionstamp");
 
 const MAX_DELAY = 30 * 24 * 60 * 60 * 1000;
 const MAX_BACKOFF_INTERVALS = 5;
 const MAX_BACKOFF_INTERVAL = 60 * 60 * 1000;
 
-/** A message for the queue. */
+/** Checks the options of a message, and serializes it. */
 export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
-  const given = options ?? undefined;
-  const delay = option(given, "delay");
-  const backoffSchedule = option(given, "backoffSchedule");
-  const keysIfUndelivered = option(given, "keysIfUndelivered");
+  const present = options ?? undefined;
+  const delay = option(present, "delay");
+  const backoffSchedule = option(present, "backoffSchedule");
+  const keysIfUndelivered = option(present, "keysIfUndelivered");
   if (delay !== undefined) checkDelay(delay);
   if (backoffSchedule !== undefined) checkBackoffSchedule(backoffSchedule);
   return {
@@ -66,12 +66,12 @@ export function enqueue(message: unknown, options?: EnqueueOptions): Enqueue {
   };
 }
 
-/** Commits a write. Rejects, and writes nothing, where any part of it is refused. */
+/** Commits a write. If any part of it is invalid, rejects and writes nothing. */
 export async function commit(rid: number, { checks, mutations, enqueues }: Write): Promise<Result> {
-  const answer: string | number[] = await op_openkv_write(rid, mutations, checks, enqueues);
-  if (typeof answer === "string") return { ok: true, versionstamp: answer };
-  // Not enumerable, so that the result is the `{ ok: false }` that it is on Deno.
-  const failedChecks = ArrayPrototypeMap(answer, (i: number) => ArrayPrototypeSlice(checks[i].key));
+  const outcome: string | number[] = await op_openkv_write(rid, mutations, checks, enqueues);
+  if (typeof outcome === "string") return { ok: true, versionstamp: outcome };
+  // Not enumerable, so that the result looks like Deno's `{ ok: false }`.
+  const failedChecks = ArrayPrototypeMap(outcome, (i: number) => ArrayPrototypeSlice(checks[i].key));
   return ObjectDefineProperty({ ok: false }, "failedChecks", { __proto__: null, value: failedChecks });
 }
 

@@ -1,10 +1,10 @@
-// What ops of Deno's crates are given of what scripts chose. These would end the process:
-// - a symbol where serde_v8 has to find the type of a value by itself, as for untagged enums and flattened fields;
-// - an element that a getter does not answer, where deno_core converts an array to a vector;
-// - an array of holes only, whose length is more than there is memory for.
-// So the ops that are concerned get copies, or a list that has been checked.
+// Checks the arguments that scripts pass to ops of Deno's crates. These would crash the process:
+// - a symbol where serde_v8 deserializes a value of any type, as for untagged enums and flattened fields;
+// - an element whose getter throws, where deno_core converts an array to a vector;
+// - a sparse array whose length exceeds the available memory.
+// So the ops that are affected get copies, or a list that has been checked.
 //
-// To be imported before anything that loads a script of these crates: each keeps the ops that it found.
+// Must be imported before any module that loads a script of these crates, as each script captures the ops that it finds.
 
 import { core, primordials } from "ext:core/mod.js";
 
@@ -27,17 +27,17 @@ type Fields = Record<string, unknown>;
 type Op = (...args: any[]) => unknown;
 
 /**
- * Returns a copy of plain data for an op. Getters and proxies run here, once: the op gets what was checked. What is nested deeper than
- * it reads is left out.
+ * Returns a copy of plain data for an op. Getters and proxies run here, once, so that the op gets the values that were checked.
+ * Values that are nested deeper than `depth` are left out.
  */
 export function plain<T>(value: T, name: string, depth: number): T {
   if (typeof value === "symbol") throw new TypeError(`Invalid value for '${name}': it must not be a symbol`);
   if (value === null || (typeof value !== "object" && typeof value !== "function")) return value;
-  // Without a prototype, no setter that a script has defined for all arrays or objects takes what is copied.
+  // Without a prototype, so that no setter of a script intercepts the copied values.
   const copy: Fields = ObjectSetPrototypeOf(ArrayIsArray(value) ? [] as unknown as Fields : {}, null);
   if (depth > 0) {
     const keys = ObjectKeys(value);
-    if (ArrayIsArray(value) && value.length > keys.length) throw holes(name);
+    if (ArrayIsArray(value) && value.length > keys.length) throw sparseError(name);
     for (const key of new SafeArrayIterator(keys)) {
       copy[key] = plain((value as Fields)[key], `${name}.${key}`, depth - 1);
     }
@@ -46,21 +46,21 @@ export function plain<T>(value: T, name: string, depth: number): T {
 }
 
 /**
- * Returns a list that scripts of Deno's crates have made. Where all arrays inherit a setter, it may have taken an element, and a getter
- * stands for it.
+ * Returns a list that scripts of Deno's crates have created, after checking that each element is its own. A setter that a script
+ * has added to `Array.prototype` may have intercepted one.
  */
 function dense(list: unknown[], name: string): unknown[] {
   for (let i = 0; i < list?.length; i++) {
-    if (!ObjectHasOwn(list, i)) throw holes(name);
+    if (!ObjectHasOwn(list, i)) throw sparseError(name);
   }
   return list;
 }
 
-function holes(name: string): Error {
+function sparseError(name: string): Error {
   return new TypeError(`Invalid value for '${name}': it must not have holes`);
 }
 
-/** The options of a command whose types serde_v8 is told. */
+/** The options of a command that serde_v8 deserializes to known types. */
 const TYPED = ["args", "argv0", "clearEnv", "cmd", "cwd", "env", "input"];
 
 const command = (op: Op): Op => (options: Fields, api: string) => {
@@ -70,7 +70,7 @@ const command = (op: Op): Op => (options: Fields, api: string) => {
   return op(options, api);
 };
 
-/** The lists of the options of a TLS connection. */
+/** Copies the lists in the options of a TLS connection. */
 function tls(options: Fields): Fields {
   for (const name of new SafeArrayIterator(["alpnProtocols", "caCerts"])) {
     if (options[name] !== undefined) options[name] = plain(options[name], name, 1);
@@ -78,7 +78,7 @@ function tls(options: Fields): Fields {
   return options;
 }
 
-/** The ops, and how each of them is called. All objects that are changed are those of Deno's scripts, made for the call. */
+/** The wrappers of ops, by name. They modify only objects that Deno's scripts have created for the call. */
 const CHECKED: Record<string, (op: Op) => Op> = {
   __proto__: null as unknown as () => Op,
   op_blob_create_object_url: (op) => (type, parts) => op(type, dense(parts, "blob")),
@@ -112,7 +112,7 @@ const CHECKED: Record<string, (op: Op) => Op> = {
     op(api, url, protocols, cancel, dense(headers, "headers"), plain(certificates, "caCerts", 1), unchecked, client),
 };
 
-/** The ops that scripts find which are loaded once the bootstrap script has removed `__bootstrap`: deno_core keeps them apart. */
+/** Returns the ops that scripts loaded on first use see: deno_core has a separate object for them. */
 function laterOps(): Record<string, Op> {
   const { __bootstrap } = globalThis;
   delete globalThis.__bootstrap;
@@ -123,12 +123,12 @@ function laterOps(): Record<string, Op> {
 
 for (const ops of new SafeArrayIterator<Record<string, Op>>([core.ops as unknown as Record<string, Op>, laterOps()])) {
   for (const { 0: name, 1: checked } of new SafeArrayIterator(ObjectEntries(CHECKED))) {
-    if (typeof ops[name] !== "function") throw new Error(`No op is named ${name}: see what replaced it`);
+    if (typeof ops[name] !== "function") throw new Error(`The op ${name} does not exist: find out what has replaced it`);
     ops[name] = checked(ops[name]);
   }
 }
 
-// The members of a key are read by a method, not by an op.
+// The members of a key are read by a method instead of an op.
 const subtle = core.ops.SubtleCrypto.prototype;
 const { importKey } = subtle;
 subtle.importKey = function (...args: unknown[]) {

@@ -23,6 +23,7 @@ const os = core.loadExtScript("ext:deno_os/30_os.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 
 const fs = lazyScript("ext:deno_fs/30_fs.js");
+const http = lazyScript("ext:deno_http/01_http.js");
 const httpClient = lazyScript("ext:deno_fetch/22_http_client.js");
 const io = lazyScript("ext:deno_io/12_io.js");
 const net = lazyScript("ext:deno_net/01_net.js");
@@ -35,13 +36,13 @@ const webSocket = lazyScript("ext:deno_http/02_websocket.ts");
 let listen: Module;
 const listenDatagram = () => listen ??= net().createListenDatagram(op_net_listen_udp, op_net_listen_unixpacket);
 
-/** What the runtime's ops write into. */
+/** The buffers that ops of the runtime write to. */
 const usage = new Float64Array(4);
 const size = new Uint32Array(2);
 
 /**
- * When deno_core loads the first script that the snapshot lacks, it reads from the environment where to log that. No script
- * may decide this, which could have it write to any file: deno_core reads it before a script changes the environment.
+ * Sets a variable, after loading a script that the snapshot lacks. When deno_core loads the first one, it reads from the
+ * environment where to log that. A script must not control this, as it could have deno_core write to any file.
  */
 function setEnv(name: string, value: string) {
   core.loadExtScript("ext:deno_telemetry/util.ts");
@@ -81,6 +82,7 @@ export const deno = {
   gid: os.gid,
   hostname: os.hostname,
   inspect: console.inspect,
+  isatty: (rid: number) => core.isTerminal(rid),
   loadavg: os.loadavg,
   memoryUsage() {
     op_runtime_memory_usage(usage);
@@ -155,18 +157,28 @@ core.defineGlobalProperties(deno, {
     "writeTextFile",
     "writeTextFileSync",
   ]),
+  ...lazyProperties(http, ["serveHttp"]),
   ...lazyProperties(httpClient, ["HttpClient", "createHttpClient"]),
   ...lazyProperties(io, ["SeekMode", "stderr", "stdin", "stdout"]),
   ...lazyProperties(net, ["connect", "listen", "resolveDns"]),
   listenDatagram: propWritableLazyLoaded((listen: Module) => listen, listenDatagram),
-  ...lazyProperties(process, ["ChildProcess", "Command", "kill", "spawn", "spawnAndWait", "spawnAndWaitSync"]),
+  ...lazyProperties(process, [
+    "ChildProcess",
+    "Command",
+    "Process",
+    "kill",
+    "run",
+    "spawn",
+    "spawnAndWait",
+    "spawnAndWaitSync",
+  ]),
   ...lazyProperties(serve, ["serve"]),
   ...lazyProperties(signals, ["addSignalListener", "removeSignalListener"]),
   ...lazyProperties(tls, ["connectTls", "listenTls", "startTls"]),
   ...lazyProperties(webSocket, ["upgradeWebSocket"]),
 });
 
-/** Adds what only the process knows. Called once, when the snapshot has been restored. */
+/** Adds the properties that depend on the process. Called once, after the snapshot has been restored. */
 export function completeDeno({ args, mainModule, noColor, pid, testing, version }: Options) {
   ObjectAssign(deno, {
     args,

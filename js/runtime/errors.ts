@@ -4,7 +4,7 @@ import { errorClass } from "ext:openkv/errors.ts";
 const { BadResource, Interrupted, NotCapable } = core;
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
-/** The classes of `Deno.errors`, besides those that deno_core defines itself. */
+/** The classes of `Deno.errors`, apart from those that deno_core defines. */
 const NAMES = [
   "NotFound",
   "PermissionDenied",
@@ -30,7 +30,7 @@ const NAMES = [
   "NotADirectory",
 ] as const;
 
-/** The names of the DOMExceptions that ops throw, as "DOMException" and the name. */
+/** The names of the DOMExceptions that ops throw: their class is "DOMException" followed by the name. */
 const DOM_NAMES = [
   "AbortError",
   "DataError",

@@ -10,7 +10,7 @@ export interface Change {
   flag?: string;
 }
 
-/** What `Deno.watchFs` returns: the changes, one by one. */
+/** `Deno.FsWatcher`, the async iterator of changes that `Deno.watchFs` returns. */
 class FsWatcher {
   #rid: number;
   #next: Promise<Change | null> | undefined;
@@ -21,7 +21,7 @@ class FsWatcher {
     this.#rid = op_openkv_fs_watch_open(recursive, ignored, paths);
   }
 
-  /** Whether waiting for a change keeps the script from ending. */
+  /** Makes waiting for a change keep the process alive. */
   ref() {
     this.#referenced = true;
     if (this.#next) core.refOpPromise(this.#next);
@@ -72,7 +72,7 @@ export function watchFs(paths: string | string[], options: Options = { __proto__
   return new FsWatcher(list(paths), recursive, ignore === undefined ? [] : list(ignore));
 }
 
-/** Returns paths as strings: as on Deno, anything else is converted. */
+/** Converts one or more paths to strings, as Deno does. */
 function list(paths: string | string[]): string[] {
   return ArrayPrototypeMap(ArrayIsArray(paths) ? paths : [paths], (path: string) => `${pathFromURL(path)}`);
 }

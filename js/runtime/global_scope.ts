@@ -21,7 +21,7 @@ const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
-// What follows is large, or rarely used.
+// Large or rarely used scripts, loaded on first use.
 const base64 = lazyScript("ext:deno_web/05_base64.js");
 const broadcastChannel = lazyScript("ext:deno_web/01_broadcast_channel.js");
 const compression = lazyScript("ext:deno_web/14_compression.js");
@@ -43,7 +43,7 @@ const webSocketStream = core.createLazyLoader("ext:deno_websocket/02_websocketst
 
 let closing = false;
 
-/** Ends the script, once what runs now has returned. */
+/** Exits the process, after the current call has returned. */
 function close() {
   if (closing) return;
   closing = true;
@@ -55,7 +55,7 @@ export function streamWasm(source: unknown, rid: number): void {
   fetching().handleWasmStreaming(source, rid);
 }
 
-/** What a script finds in its global scope, as property descriptors. */
+/** The property descriptors of the global scope. */
 export const globalScope = {
   AbortController: propNonEnumerable(abortSignal.AbortController),
   AbortSignal: propNonEnumerable(abortSignal.AbortSignal),
@@ -91,7 +91,7 @@ export const globalScope = {
     new console.Console((message: string, level: number) => core.print(message, level > 1)),
   ),
   crypto: propGetterOnly(() => crypto.crypto),
-  // A plain function, as libraries that replace it expect: what it calls is loaded by its first call.
+  // A plain function, as libraries that wrap it expect. Its implementation is loaded by the first call.
   fetch: propWritable(function fetch(...args: unknown[]) {
     return fetching().fetch(...new primordials.SafeArrayIterator(args));
   }),
@@ -147,7 +147,7 @@ export const globalScope = {
   ...lazyClasses(webSocketStream, ["WebSocketError", "WebSocketStream"]),
 };
 
-/** The location of the script: that of `--location`, or none, which the script may set itself. */
+/** Returns the descriptors of the location: that of `--location`, or undefined and writable. */
 export function locationScope(href: string | undefined) {
   const Location = location.locationConstructorDescriptor;
   if (href === undefined) {

@@ -1,4 +1,4 @@
-// The ops, as scripts find them that are loaded on first use. See arguments.ts.
+// Returns the object of ops that scripts loaded on first use see. See arguments.ts.
 (function () {
 return __bootstrap.core.ops;
 })();

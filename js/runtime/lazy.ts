@@ -6,20 +6,20 @@ const { ObjectFromEntries, ArrayPrototypeMap } = primordials;
 // deno-lint-ignore no-explicit-any
 export type Module = any;
 
-/** A function that answers a script of an extension, which the first call loads. */
+/** Returns a function that returns a script of an extension, which its first call loads. */
 export function lazyScript(specifier: string): () => Module {
   let script: Module;
   return () => script ??= core.loadExtScript(specifier);
 }
 
-/** Descriptors of a module's functions and objects: the first script that touches one loads the module. */
+/** Returns descriptors of functions and objects of a module, which is loaded when one of them is first accessed. */
 export function lazyProperties(load: () => Module, names: string[]) {
   return ObjectFromEntries(
     ArrayPrototypeMap(names, (name: string) => [name, propWritableLazyLoaded((module: Module) => module[name], load)]),
   );
 }
 
-/** Descriptors of a module's classes, which are not enumerable, loaded likewise. */
+/** Returns descriptors of classes of a module, which are not enumerable. It is loaded as by `lazyProperties`. */
 export function lazyClasses(load: () => Module, names: string[]) {
   return ObjectFromEntries(
     ArrayPrototypeMap(

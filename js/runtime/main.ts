@@ -1,10 +1,10 @@
-// First: scripts of Deno's crates keep the ops that they find.
+// Must come first: scripts of Deno's crates capture the ops that they find.
 import "ext:openkv_runtime/arguments.ts";
 import { core, internals, primordials } from "ext:core/mod.js";
 import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
-import { type Facts, setNavigatorFacts } from "ext:openkv_runtime/navigator.ts";
+import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigator.ts";
 import {
   dispatchBeforeExit,
   dispatchExit,
@@ -29,14 +29,14 @@ const console = core.loadExtScript("ext:deno_web/01_console.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 
-/** What the binary tells before a script runs. */
+/** The options that the binary passes before a script runs. */
 export interface Options {
   args: string[];
   /** Where the process was started by `fork` of `node:child_process`: its number in a cluster, if it is a worker of one. */
   cluster?: { id?: string; policy?: string };
   location?: string;
   mainModule: string;
-  navigator: Facts;
+  navigator: NavigatorInfo;
   noColor: boolean;
   /** The value of `NODE_DEBUG`. */
   nodeDebug?: string;
@@ -49,15 +49,17 @@ export interface Options {
   target: string;
   /** Whether the module is run for its tests. */
   testing: boolean;
-  /** Whether all objects inherit `__proto__`. */
+  /** Whether to keep `Object.prototype.__proto__`. */
   unsafeProto: boolean;
+  /** Whether packages are in directories `node_modules`, and not in the cache. */
+  usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
 }
 
-// As in Deno: no standard has it.
+// As in Deno: it is not in any standard.
 delete (Intl as { v8BreakIterator?: unknown }).v8BreakIterator;
 
-// As on Deno, decorators find where to leave metadata.
+// As in Deno, for the metadata of decorators.
 ObjectDefineProperty(Symbol, "metadata", {
   __proto__: null,
   value: Symbol("Symbol.metadata"),
@@ -81,12 +83,12 @@ core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unkno
   offerHandledRejection(handled);
 });
 
-/** Makes the global scope that of a script. Called once, when the snapshot has been restored. */
+/** Completes the global scope for a script. Called once, after the snapshot has been restored. */
 function bootstrap(options: Options) {
-  // Scripts must not find what only extensions may use.
+  // For extensions only: scripts must not have access to them.
   delete globalThis.bootstrap;
   delete globalThis.__bootstrap;
-  // As in Deno: without it, data of strangers cannot change what all objects inherit.
+  // As in Deno: prevents prototype pollution by untrusted data.
   if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
@@ -104,26 +106,26 @@ function bootstrap(options: Options) {
   core.setWasmStreamingCallback(streamWasm);
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
 
-  setNavigatorFacts(options.navigator);
+  setNavigatorInfo(options.navigator);
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
   prepareNode(options);
 }
 
-/** Shows what an extension has to tell the user. */
+/** Prints a log message of an extension. */
 function log({ quiet, stderrNoColor }: Options, level: string, args: unknown[]) {
   if (level !== "error" && (quiet || (level !== "warn" && level !== "info"))) return;
   core.print(`${console.inspectArgs(args, { colors: !stderrNoColor })}\n`, true);
 }
 
-/** The text for something thrown that is no error; errors are formatted by the binary. Never throws, whatever was thrown. */
+/** Formats a thrown value that is not an error; the binary formats errors. Never throws, whatever the script has thrown. */
 function formatException(error: unknown, colors: boolean): string | null {
   try {
     if (core.isNativeError(error) || ObjectPrototypeIsPrototypeOf(ErrorPrototype, error)) return null;
     const shown = typeof error === "string" ? console.quoteString(error, console.getDefaultInspectOptions()) : error;
     return `Uncaught ${console.inspectArgs([shown], { colors })}`;
   } catch {
-    // It has code of the script, which throws.
+    // A getter or inspect function of the script has thrown.
     return "Uncaught (an error that cannot be displayed)";
   }
 }
@@ -131,7 +133,7 @@ function formatException(error: unknown, colors: boolean): string | null {
 globalThis.bootstrap = {
   start: bootstrap,
   dispatchLoad: () => globalThis.dispatchEvent(new event.Event("load")),
-  /** Whether the script may end: no listener prevented it. */
+  /** Returns whether the process may exit, unless a listener has prevented it. */
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
   dispatchBeforeExit,

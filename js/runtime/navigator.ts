@@ -5,21 +5,21 @@ const console = core.loadExtScript("ext:deno_web/01_console.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const loadLocks = core.createLazyLoader("ext:deno_web/locks.js");
 
-/** What a navigator tells of its process. */
-export interface Facts {
+/** The properties of `navigator` that depend on the process. */
+export interface NavigatorInfo {
   hardwareConcurrency: number;
   language: string;
   userAgent: string;
 }
 
-let facts: Facts;
+let info: NavigatorInfo;
 
-/** Tells the navigator of the process. Called once, when the snapshot has been restored. */
-export function setNavigatorFacts(of: Facts) {
-  facts = of;
+/** Sets these properties. Called once, after the snapshot has been restored. */
+export function setNavigatorInfo(processInfo: NavigatorInfo) {
+  info = processInfo;
 }
 
-/** As browsers name the system: what scripts compare with. */
+/** Returns the name that browsers have for the platform, which scripts compare with. */
 function platform(): string {
   const { arch, os } = core.build;
   switch (os) {
@@ -37,10 +37,10 @@ function platform(): string {
 }
 
 const properties: Record<string, () => unknown> = {
-  hardwareConcurrency: () => facts.hardwareConcurrency,
-  userAgent: () => facts.userAgent,
-  language: () => facts.language,
-  languages: () => [facts.language],
+  hardwareConcurrency: () => info.hardwareConcurrency,
+  userAgent: () => info.userAgent,
+  language: () => info.language,
+  languages: () => [info.language],
   platform,
 };
 

@@ -41,7 +41,7 @@ interface Callbacks {
 const callbacks = internals as Callbacks;
 
 /** Prepares the modules for being loaded. Called once, when `Deno` is complete. */
-export function prepareNode({ args, cluster, nodeDebug, program, testing, version }: Options) {
+export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNodeModules, version }: Options) {
   // V8 adds these methods after it has restored the snapshot, unless a flag says otherwise.
   const { setFromHex, toHex } = Uint8ArrayPrototype;
   internals.uint8ArrayToHex = toHex && uncurryThis(toHex);
@@ -55,8 +55,7 @@ export function prepareNode({ args, cluster, nodeDebug, program, testing, versio
     nodeClusterUniqueId: cluster?.id,
     nodeDebug,
     runningOnMainThread: true,
-    // Packages are in directories `node_modules`.
-    usesLocalNodeModulesDir: true,
+    usesLocalNodeModulesDir: usesNodeModules,
   };
   if (cluster !== undefined) {
     // A process that was started by `fork` sends and receives messages from its first line on.

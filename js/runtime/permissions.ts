@@ -14,7 +14,7 @@ const {
 const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
 const { Event, EventTarget, defineEventHandler } = core.loadExtScript("ext:deno_web/02_event.js");
 
-/** What each kind of permission can be narrowed to: the name of the descriptor's property. */
+/** The descriptor's property that narrows each kind of permission. */
 const NARROWED_BY: Record<string, string> = {
   __proto__: null as unknown as string,
   read: "path",
@@ -27,7 +27,7 @@ const NARROWED_BY: Record<string, string> = {
   import: "host",
 };
 
-/** Properties that may be given as file URLs. */
+/** Properties that may be file URLs. */
 const PATHS = ["path", "command"];
 
 export type Action = "query" | "request" | "revoke";
@@ -39,7 +39,7 @@ export interface State {
 
 const INTERNAL = Symbol("internal");
 
-/** The state of one permission. It stays true: a later query that sees a change tells this object, too. */
+/** The state of one permission. A later query of the same permission updates this object. */
 class PermissionStatus extends EventTarget {
   #status: State;
 
@@ -57,11 +57,11 @@ class PermissionStatus extends EventTarget {
     return this.#status.partial;
   }
 
-  /** Takes on a state, and tells listeners if it is another one. */
+  /** Sets the state, and dispatches `change` if it differs. */
   static update(status: PermissionStatus, to: State) {
-    const before = status.#status;
+    const previous = status.#status;
     status.#status = to;
-    if (before.state !== to.state || before.partial !== to.partial) status.dispatchEvent(new Event("change"));
+    if (previous.state !== to.state || previous.partial !== to.partial) status.dispatchEvent(new Event("change"));
   }
 
   [SymbolFor("Deno.privateCustomInspect")](inspect: (value: unknown, options: unknown) => string, options: unknown) {
@@ -71,7 +71,7 @@ class PermissionStatus extends EventTarget {
 }
 defineEventHandler(PermissionStatus.prototype, "change");
 
-/** The statuses that scripts hold, by kind and what it is narrowed to. */
+/** The statuses that scripts hold, by kind and the value that narrows it. */
 const statuses = new SafeMap();
 
 function act(action: Action, descriptor: Descriptor): PermissionStatus {
@@ -81,10 +81,10 @@ function act(action: Action, descriptor: Descriptor): PermissionStatus {
     throw new TypeError(`The provided value "${name}" is not a valid permission name`);
   }
   const narrowed = ArrayPrototypeIncludes(PATHS, by) ? pathFromURL(descriptor[by]) : descriptor[by];
-  const of = narrowed === undefined || narrowed === null ? undefined : `${narrowed}`;
+  const target = narrowed === undefined || narrowed === null ? undefined : `${narrowed}`;
 
-  const state = op_openkv_permission(action, name, of);
-  const key = of === undefined ? name : `${name} ${of}`;
+  const state = op_openkv_permission(action, name, target);
+  const key = target === undefined ? name : `${name} ${target}`;
   let status = MapPrototypeGet(statuses, key);
   if (status === undefined) {
     status = new PermissionStatus(INTERNAL, state);
@@ -95,7 +95,7 @@ function act(action: Action, descriptor: Descriptor): PermissionStatus {
   return status;
 }
 
-/** `Deno.Permissions`: one method a verb, and the same without a promise. */
+/** `Deno.Permissions`: each action as an asynchronous and a synchronous method. */
 class Permissions {
   constructor(key: unknown = null) {
     if (key !== INTERNAL) throw new TypeError("Illegal constructor");

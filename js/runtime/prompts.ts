@@ -6,7 +6,7 @@ const loadIo = () => core.loadExtScript("ext:deno_io/12_io.js");
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
-/** The next line of standard input, without its end; `null` at the end of the input. */
+/** Reads a line from stdin, without its terminator. Returns `null` at the end of the input. */
 function readLine(): string | null {
   const { stdin } = loadIo();
   const byte = new Uint8Array(1);
@@ -21,7 +21,7 @@ function readLine(): string | null {
   return line.length === 0 ? null : core.decode(new Uint8Array(line));
 }
 
-/** Shows a question on the terminal. Returns the line the user typed; `null` without a terminal. */
+/** Prints a question to the terminal. Returns the line that the user enters, or `null` without a terminal. */
 function ask(question: string): string | null {
   if (!loadIo().stdin.isTerminal()) return null;
   core.print(question, false);

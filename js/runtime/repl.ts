@@ -4,40 +4,40 @@ const { ObjectDefineProperty, StringPrototypeEndsWith, StringPrototypeSlice, Str
 const console = core.loadExtScript("ext:deno_web/01_console.js");
 
 /**
- * Readies the global scope for the REPL: `_` is the last result, and `_error` what was thrown last. Leaves in
- * `globalThis.bootstrap` what the REPL calls with either: functions that remember it, and answer its text.
+ * Prepares the global scope for the REPL: `_` is the last result, and `_error` the last thrown value. Sets
+ * `globalThis.bootstrap` to the functions that the REPL calls to save either of them and to format it.
  */
 export function startRepl() {
-  const rememberResult = defineMemory("_", "Last evaluation result");
-  const rememberError = defineMemory("_error", "Last thrown error");
+  const saveResult = defineSaved("_", "Last evaluation result");
+  const saveError = defineSaved("_error", "Last thrown error");
   globalThis.bootstrap = {
     result(value: unknown) {
-      rememberResult(value);
+      saveResult(value);
       return show(value);
     },
     error(value: unknown) {
-      rememberError(value);
+      saveError(value);
       const text = show(value);
-      // An error without a stack, such as that of a syntax, is inspected in brackets.
+      // An error without a stack, such as a SyntaxError, is inspected in brackets.
       const bare = core.isNativeError(value) && StringPrototypeStartsWith(text, "[") && StringPrototypeEndsWith(text, "]");
       return `Uncaught ${bare ? StringPrototypeSlice(text, 1, -1) : text}`;
     },
   };
 }
 
-/** Defines a global that remembers a value, until a script takes the name for something else. */
-function defineMemory(name: string, what: string): (value: unknown) => void {
-  let remembered: unknown;
+/** Defines a global for a saved value, until a script assigns to it. Returns the function that saves one. */
+function defineSaved(name: string, what: string): (value: unknown) => void {
+  let saved: unknown;
   ObjectDefineProperty(globalThis, name, {
     __proto__: null,
     configurable: true,
-    get: () => remembered,
+    get: () => saved,
     set(value: unknown) {
       ObjectDefineProperty(globalThis, name, core.propWritable(value));
       core.print(`${what} is no longer saved to ${name}.\n`, false);
     },
   });
-  return (value) => remembered = value;
+  return (value) => saved = value;
 }
 
 function show(value: unknown): string {

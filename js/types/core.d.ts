@@ -1,25 +1,25 @@
-// What deno_core gives to modules of extensions, as far as these modules use it.
+// The parts of deno_core that these modules use.
 
-/** A script or module of one of Deno's extensions, which come without declarations. */
+/** A script or module of one of Deno's extensions, which have no declarations. */
 // deno-lint-ignore no-explicit-any
 type Untyped = any;
 
-/** A descriptor of a property, whose `__proto__` keeps what scripts put on `Object.prototype` out of it. */
+/** A property descriptor. A `__proto__` of null keeps out properties that scripts add to `Object.prototype`. */
 type Descriptor = PropertyDescriptor & { __proto__?: null };
 
-/** What an extension does by deno_core. */
+/** The functions of deno_core for extensions. */
 export const core: {
   readonly BadResource: ErrorConstructor;
   readonly Interrupted: ErrorConstructor;
   readonly NotCapable: ErrorConstructor;
-  /** The symbol of the function that serializes an object of the host. */
+  /** The symbol of the method that serializes a host object. */
   readonly hostObjectBrand: symbol;
   readonly build: {
     readonly arch: string;
     readonly os: string;
     standalone: boolean;
   };
-  /** The ops of deno_web. Each is undefined in a host without it: to be asked before any is called. */
+  /** The ops of deno_web. Undefined in a host without it, which must be checked before they are called. */
   readonly ops: {
     op_blob_create_part(bytes: Uint8Array): string;
     op_blob_read_part(uuid: string): Promise<Uint8Array>;
@@ -30,15 +30,16 @@ export const core: {
 
   close(rid: number): void;
   createLazyLoader(specifier: string): () => Untyped;
-  /** Where the script that is not of an extension called. */
+  /** Returns the position of the innermost call in user code. */
   currentUserCallSite(): { fileName: string; lineNumber: number; columnNumber: number };
   decode(bytes: Uint8Array): string;
   defineGlobalProperties(target: object, properties: Record<PropertyKey, unknown>): void;
   destructureError(error: unknown): object;
   getCloneableDeserializers(): Record<string, (serialized: unknown) => object>;
-  /** The state of a promise, as a number, and what it was settled with. */
+  /** Returns the state of a promise, as a number, and its result or rejection reason. */
   getPromiseDetails<T>(promise: Promise<T>): [state: number, result: T];
   isNativeError(value: unknown): boolean;
+  isTerminal(rid: number): boolean;
   loadExtScript(specifier: string): Untyped;
   print(text: string, toStderr: boolean): void;
   propGetterOnly(get: () => unknown): PropertyDescriptor;
@@ -53,17 +54,17 @@ export const core: {
   setBuildInfo(target: string): void;
   setHandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => void): void;
   setReportExceptionCallback(report: (error: unknown) => void): void;
-  /** The handler returns whether a script has dealt with the rejection. */
+  /** The handler returns whether a script has handled the rejection. */
   setUnhandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => boolean): void;
   setWasmStreamingCallback(callback: (source: unknown, rid: number) => void): void;
   tryClose(rid: number): void;
   unrefOpPromise(promise: Promise<unknown>): void;
 };
 
-/** What extensions share with each other. */
+/** Objects that extensions share with each other. */
 export const internals: Record<string, unknown>;
 
-/** What the language has, as it was before a script could change it. */
+/** The built-ins of the language, as they were before any script could change them. */
 export const primordials: {
   readonly Error: ErrorConstructor;
   readonly ErrorPrototype: Error;
@@ -80,7 +81,7 @@ export const primordials: {
   readonly Uint8ArrayPrototype: Uint8Array & { toHex?(): string; setFromHex?(hex: string): unknown };
   readonly Uint32Array: Uint32ArrayConstructor;
 
-  /** Iterates an array by the iterator that the language has for it. */
+  /** Iterates an array with the original array iterator. */
   readonly SafeArrayIterator: new <T>(array: readonly T[]) => IterableIterator<T>;
   readonly SafeMap: MapConstructor;
   readonly SafeRegExp: RegExpConstructor;
@@ -141,8 +142,8 @@ export const primordials: {
 };
 
 declare global {
-  /** What the binary calls: see `runtime/main.ts` and `runtime/repl.ts`. No script finds it. */
+  /** The functions that the binary calls: see `runtime/main.ts` and `runtime/repl.ts`. Removed before scripts run. */
   var bootstrap: unknown;
-  /** What deno_core leaves there. No script finds it. */
+  /** Left there by deno_core. Removed before scripts run. */
   var __bootstrap: unknown;
 }

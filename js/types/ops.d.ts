@@ -11,10 +11,10 @@ import type { Change } from "ext:openkv_runtime/fs_watcher.ts";
 import type { Action, State } from "ext:openkv_runtime/permissions.ts";
 import type { TestPermissions } from "ext:openkv_runtime/testing/permissions.ts";
 
-/** What a read by another thread has found, for `op_openkv_found`. */
+/** The result of a read on another thread, for `op_openkv_found`. */
 export type FoundLater = { readonly found: unique symbol };
 
-/** Which entries of a selector a batch of a listing has. */
+/** The part of a selector that a batch of a listing reads. */
 export interface Batch extends Pick<Required<ListOptions>, "limit" | "reverse" | "values"> {
   eventual: boolean;
   cursor: string | undefined;
@@ -25,7 +25,7 @@ export function op_openkv_add_mutations(mutations: Mutations, added: Mutations):
 export function op_openkv_close(rid: number): void;
 export function op_openkv_count(rid: number, selector: Selector): Promise<number>;
 export function op_openkv_delete_range(rid: number, selector: Selector): Promise<number>;
-/** Returns messages, each with the number that finishes it; the message of a failure that may pass; or null once closed. */
+/** Returns messages, each with the number that finishes it; the message of a transient error; or null once closed. */
 export function op_openkv_dequeue(rid: number): Promise<[Uint8Array, number][] | string | null>;
 export function op_openkv_encode_cursor(selector: Selector, key: Key): string;
 export function op_openkv_finish(number: number, success: boolean): Promise<void>;
@@ -45,13 +45,13 @@ export function op_openkv_mutate(
 ): void;
 export function op_openkv_mutations(isSingle: boolean): Mutations;
 export function op_openkv_open(path: string | undefined): Promise<number>;
-export function op_openkv_refuse_consistency(consistency: unknown): void;
-export function op_openkv_refuse_watch(): never;
+export function op_openkv_reject_consistency(consistency: unknown): void;
+export function op_openkv_reject_watch(): never;
 export function op_openkv_serialize(message: unknown): Uint8Array;
 export function op_openkv_set_classes(
   u64: typeof KvU64,
   brand: symbol,
-  toStored: (serialized: unknown) => unknown,
+  toEncodable: (serialized: unknown) => unknown,
   deserializers: Record<string, (stored: never) => object>,
 ): void;
 export function op_openkv_start(number: number): boolean;
@@ -74,7 +74,7 @@ export function op_openkv_console_size(size: Uint32Array): void;
 export function op_openkv_fs_watch_next(rid: number): Promise<Change | null>;
 export function op_openkv_fs_watch_open(recursive: boolean, ignored: string[], paths: string[]): number;
 export function op_openkv_parent_process(): number;
-export function op_openkv_permission(action: Action, name: string, of: string | undefined): State;
+export function op_openkv_permission(action: Action, name: string, target: string | undefined): State;
 export function op_openkv_test_event(
   event:
     | { kind: "exited"; code: number }

@@ -1,4 +1,5 @@
-// What the runtime has of Deno that its declarations lack, or that comes with those of Deno KV.
+// The APIs of Deno that the runtime has and that Deno's stable declarations lack. Deno's own declarations of unstable APIs
+// include those of Deno KV.
 
 declare namespace Deno {
   /** Returns how long the process has run, in microseconds. */

@@ -9,13 +9,13 @@ use deno_tls::{RootCertStoreProvider, create_default_root_cert_store, rustls_pem
 use crate::environment::Environment;
 use crate::system_certificates::{SYSTEM, SystemCertificates, names};
 
-/// Whom TLS connections trust: by the same variables as Deno, `DENO_TLS_CA_STORE` (Mozilla's list, the system's, or both, with
-/// a comma; Mozilla's without it) and `DENO_CERT` (a PEM file with more). What a script changes in them has no effect.
+/// The certificates that TLS connections trust, configured by the same variables as Deno: `DENO_TLS_CA_STORE` ("mozilla", which
+/// is the default, "system", or both with a comma), and `DENO_CERT` (a PEM file with more). Changes by scripts have no effect.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
-    /// The path of a PEM file with certificates to trust, too. Without it, that of `DENO_CERT`.
+    /// The path of a PEM file with further certificates to trust. Defaults to that in `DENO_CERT`.
     pub file: Option<String>,
-    /// Hosts whose certificates are not checked. An empty list stands for all hosts.
+    /// Hosts whose certificates are not checked. An empty list means all hosts.
     pub unchecked_hosts: Option<Vec<String>>,
 }
 
@@ -31,7 +31,7 @@ impl Certificates {
     }
 }
 
-/// Loads the certificates when the first connection asks for them.
+/// Loads the certificates for the first connection that needs them.
 struct Store {
     file: Option<PathBuf>,
     loaded: OnceLock<Result<RootCertStore, String>>,
@@ -55,16 +55,20 @@ fn load(file: Option<&Path>) -> Result<RootCertStore, String> {
                     store.add_parsable_certificates(loaded.clone()?);
                 }
             }
-            _ => return Err(format!("DENO_TLS_CA_STORE names {name:?}: use \"mozilla\", \"system\" or both")),
+            _ => {
+                return Err(format!(
+                    "unknown store {name:?} in DENO_TLS_CA_STORE: use \"mozilla\", \"system\" or both"
+                ));
+            }
         }
     }
     if let Some(file) = file {
-        let unreadable = |error| format!("the certificates in {file:?} cannot be read: {error}");
+        let unreadable = |error| format!("failed to read the certificates in {file:?}: {error}");
         let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
         for certificate in rustls_pemfile::certs(&mut reader) {
             store
                 .add(certificate.map_err(unreadable)?)
-                .map_err(|error| format!("a certificate in {file:?} is not valid: {error}"))?;
+                .map_err(|error| format!("invalid certificate in {file:?}: {error}"))?;
         }
     }
     Ok(store)

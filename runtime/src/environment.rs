@@ -1,13 +1,13 @@
-//! What the process was started with. Scripts may change environment variables and the current directory, but nothing that
-//! is decided by them and grants a script files or hosts that its permissions do not.
+//! The environment that the process was started with. Scripts may change environment variables and the current directory, but
+//! must not gain access to files or hosts by that.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
-use deno_core::url::Url;
 use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
@@ -15,25 +15,26 @@ use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
 use crate::node::{Fork, take_fork};
 use crate::system_certificates::SystemCertificates;
 
-/// What is read from the process once.
+/// Values that are read from the process once.
 pub(crate) struct Environment {
-    /// The directory that relative paths of the command line start from. Without one, paths stay relative.
+    /// The directory that relative paths of the command line are resolved against. Without one, paths stay relative.
     directory: PathBuf,
-    /// `DENO_DIR`, or the directory that it defaults to; or why there is none.
+    /// `DENO_DIR` or its default, or the error message if there is none.
     pub cache_directory: Result<PathBuf, String>,
     /// The value of `DENO_CERT`.
     pub certificate_file: Option<String>,
     /// The value of `DENO_TLS_CA_STORE`.
     pub certificate_stores: Option<String>,
-    /// What the system trusts, if `DENO_TLS_CA_STORE` names it. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where it is found.
+    /// The certificates that the system trusts, if `DENO_TLS_CA_STORE` includes them. `SSL_CERT_FILE` and `SSL_CERT_DIR` locate
+    /// them.
     pub system_certificates: Option<SystemCertificates>,
-    /// The URL in `JSR_URL`.
-    pub jsr_url: Option<Url>,
     /// The tokens in `DENO_AUTH_TOKENS`.
     pub auth_tokens: AuthTokens,
     /// Whether `DENO_USE_CGROUPS` is set.
     pub use_cgroups: bool,
-    /// The proxies in `HTTP_PROXY` and its like.
+    /// All variables, for child processes that are not started by the script.
+    pub variables: Vec<(OsString, OsString)>,
+    /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
     /// What the process is told by the one that has started it, for the first isolate to take.
     pub fork: Mutex<Option<Fork>>,
@@ -44,7 +45,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Returns what was found by the first call, which must come before the first script.
+    /// Returns the environment as read by the first call, which must precede the first script.
     pub fn at_start() -> &'static Self {
         static AT_START: LazyLock<Environment> = LazyLock::new(Environment::read);
         &AT_START
@@ -59,9 +60,9 @@ impl Environment {
             certificate_file: non_empty("DENO_CERT"),
             system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
             certificate_stores,
-            jsr_url: non_empty("JSR_URL").and_then(|url| Url::parse(&url).ok()),
             auth_tokens: AuthTokens::new_from_sys(&RealSys),
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
+            variables: env::vars_os().collect(),
             proxies: Proxies(proxies().collect()),
             fork: Mutex::new(take_fork()),
             program: env::args().next().unwrap_or_default(),
@@ -69,13 +70,13 @@ impl Environment {
         }
     }
 
-    /// Returns the path as it was meant on the command line.
+    /// Resolves a path of the command line.
     pub fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
 }
 
-/// Returns the variables that name a proxy now, and their values.
+/// Returns the variables that currently name a proxy, and their values.
 pub(crate) fn proxies() -> impl Iterator<Item = (&'static str, String)> {
     let cgi = env::var_os(REQUEST_METHOD).is_some();
     let names = PROXIES.into_iter().filter(move |name| !cgi || !PROXIES_OF_HTTP.contains(name));

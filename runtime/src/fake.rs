@@ -1,25 +1,36 @@
+mod served;
+
 use std::env;
 
 use deno_core::OpState;
 use deno_error::JsErrorBox;
+use openkv_engine::{BoxFuture, Database};
 use openkv_ext::{Options, Target, is_remote};
 
-/// Returns what lets every call of `Deno.openKv` open a database on the fake backend, where `OPENKV_FAKE` has the options of that,
-/// such as `delay=0..5,seed=7,errors=0.01`. Paths are the names of its servers, and no permission is asked: no file is opened.
+/// Returns options with which every `Deno.openKv` opens a database on the fake backend, if `OPENKV_FAKE` is set. It has the options
+/// of the backend, such as `delay=0..5,seed=7,errors=0.01`. Paths are names of servers, and need no permission. With
+/// `connect`, databases are in memory, opened by the KV Connect client from a server in this process.
 ///
-/// For tests: no release has the feature `fake`.
+/// For tests: releases do not have the feature `fake`.
 pub fn options() -> Option<Options> {
-    let options = env::var("OPENKV_FAKE").ok()?.parse::<openkv_fake::Options>();
-    let place =
+    let options = env::var("OPENKV_FAKE").ok()?;
+    let resolve =
         |_: &mut OpState, path: Option<String>| Ok(Target::Path(path.unwrap_or_else(|| "the default database".into())));
-    let connect = move |_: &mut OpState, path: &str| {
-        let options = options.clone().map_err(|error| JsErrorBox::type_error(format!("OPENKV_FAKE: {error}")));
-        is_name(path).then(|| options.map(|options| openkv_fake::open(path, options)))
-    };
-    Some(Options::resolve(place).connector(connect))
+    let connect = move |_: &mut OpState, path: &str| is_name(path).then(|| open(&options, path));
+    Some(Options::resolve(resolve).connector(connect))
 }
 
-/// Whether a path names a server. The others are refused as ever.
+fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
+    if options == "connect" {
+        return Ok(served::open(path));
+    }
+    let options = options
+        .parse()
+        .map_err(|error: openkv_fake::ParseOptionsError| JsErrorBox::type_error(format!("OPENKV_FAKE: {error}")))?;
+    Ok(openkv_fake::open(path, options))
+}
+
+/// Returns whether a path names a server. All others are rejected as without the fake backend.
 fn is_name(path: &str) -> bool {
     path == ":memory:" || !(path.is_empty() || path.starts_with(':') || is_remote(path))
 }

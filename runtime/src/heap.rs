@@ -1,4 +1,4 @@
-//! How large the heap of an isolate may become.
+//! The heap limit of an isolate.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +8,14 @@ use deno_os::sys_info::mem_info;
 
 use crate::environment::Environment;
 
-/// Returns what limits the heap of an isolate by the memory of the system, as on Deno: V8 by itself has the limit of a browser
-/// tab. The flags of V8 win over it.
+/// Returns parameters that limit the heap by the memory of the system, as on Deno: the default of V8 is that of a browser tab.
+/// Flags of V8 take precedence.
 pub(crate) fn create_params() -> Option<CreateParams> {
     let memory = memory(Environment::at_start().use_cgroups)?;
     Some(CreateParams::default().heap_limits_from_system_memory(memory, 0))
 }
 
-/// Returns the memory that the process may use, in bytes: that of the system, or that of its control group.
+/// Returns the memory that is available to the process, in bytes: that of the system, or of its control group.
 fn memory(use_cgroups: bool) -> Option<u64> {
     let total = mem_info().map(|memory| memory.total).filter(|total| *total > 0)?;
     if !use_cgroups {
@@ -23,12 +23,12 @@ fn memory(use_cgroups: bool) -> Option<u64> {
     }
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limit = cgroup_limit(&groups, Path::new("/sys/fs/cgroup"));
-    // A group without a limit has a number that no system reaches.
+    // The value of a group without a limit exceeds the memory of any system.
     Some(limit.map_or(total, |limit| limit.min(total)))
 }
 
-/// Returns the limit in bytes of the control group that the lines of `/proc/self/cgroup` name, if there is one. The groups are
-/// mounted at `root`.
+/// Returns the memory limit in bytes of the control group, if it has one. `groups` are the contents of `/proc/self/cgroup`, and
+/// the groups are mounted at `root`.
 fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
     let group = |controller: &str| {
         groups.lines().find_map(|line| {
@@ -37,7 +37,7 @@ fn cgroup_limit(groups: &str, root: &Path) -> Option<u64> {
             (found == controller).then(|| path.trim_start_matches('/'))
         })
     };
-    // A system with both versions limits memory by the first.
+    // On a system with both versions, version 1 limits the memory.
     let file = match group("memory") {
         Some(path) => root.join("memory").join(path).join("memory.limit_in_bytes"),
         None => root.join(group("")?).join("memory.max"),

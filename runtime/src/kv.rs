@@ -1,6 +1,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::modules::Project;
 use deno_core::OpState;
@@ -9,56 +10,68 @@ use deno_error::JsErrorBox;
 use openkv_engine::sqlite::Location;
 use openkv_ext::{Target, default_file, file_of_key, is_remote};
 
-/// Whose database `Deno.openKv()` opens: the script's, or that of all scripts with one location.
+/// Identifies the default database of `Deno.openKv()`, which may be shared by several scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageKey(String);
 
 impl StorageKey {
-    /// The key of a script without a location: the URL of its main module.
+    /// Returns the key of a script without a location: the URL of its main module.
     pub fn of_main_module(url: &Url) -> Self {
         Self(url.to_string())
     }
 
-    /// The key of all scripts of a project: the URL of its configuration file.
-    pub fn of_project(project: &Project) -> Self {
-        Self(project.url.to_string())
+    /// Returns the key of all scripts of a project: the URL of its configuration file, if it has one.
+    pub fn of_project(project: &Project) -> Option<Self> {
+        project.url.as_ref().map(|url| Self(url.to_string()))
     }
 
-    /// The key of all scripts that run with a location of the same origin.
+    /// Returns the key of all scripts whose location has the same origin.
     pub fn of_location(url: &Url) -> Self {
         Self(url.origin().ascii_serialization())
     }
 }
 
-/// Where databases live, and who may open them: by the same rules as Deno, so that both open the same files.
+/// Returns options that locate databases, and check permissions, by the same rules as Deno, so that both open the same files.
 ///
-/// The directory of default databases is that of the first call in a process, whatever scripts change in their environment.
-/// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read at each call of `Deno.openKv`, as on Deno: the
-/// permissions apply to what they name.
-pub fn kv_options(storage_key: StorageKey) -> openkv_ext::Options {
+/// The directory of default databases is determined by the first call in a process, so that scripts cannot change it.
+/// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read by each `Deno.openKv`, as on Deno: permissions are
+/// checked for the resulting path.
+///
+/// With the feature `connect`, URLs of servers are opened; connections over TLS trust the certificates.
+pub fn kv_options(storage_key: StorageKey, certificates: &Certificates) -> openkv_ext::Options {
     Environment::at_start();
     #[cfg(feature = "fake")]
     if let Some(options) = crate::fake::options() {
         return options;
     }
-    // Read once: a script may set it, and must not change what its user requires.
+    // Read once, so that scripts cannot change the requirement.
     let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
-    let rule = move |_: &mut OpState, path| {
+    let target = move |_: &mut OpState, path| {
         let path = with_defaults(path);
         require_distributed(&requirement, path.as_deref())?;
         resolve(&storage_key, path)
     };
-    openkv_ext::Options::resolve(rule).permissions(openkv_ext::permissions::deno)
+    let options = openkv_ext::Options::resolve(target).permissions(openkv_ext::permissions::deno);
+    with_servers(options, certificates)
 }
 
-/// Refuses a local database, or warns of it, where `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` says so. What is remote is refused
-/// anyway, with a reason of its own.
+#[cfg(feature = "connect")]
+fn with_servers(options: openkv_ext::Options, certificates: &Certificates) -> openkv_ext::Options {
+    options.connector(crate::remote::connector(certificates.clone()))
+}
+
+#[cfg(not(feature = "connect"))]
+fn with_servers(options: openkv_ext::Options, _: &Certificates) -> openkv_ext::Options {
+    options
+}
+
+/// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires.
 fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsErrorBox> {
     let is_local = path.is_none_or(|path| !is_remote(path));
     match requirement {
         "error" if is_local => Err(JsErrorBox::type_error(
-            "Deno.openKv() failed: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE=error requires a remote database, which OpenKV \
-             does not have: unset it to open a local one",
+            "Deno.openKv() failed: DENO_KV_REQUIRES_DISTRIBUTED_DATABASE=error requires a remote database: give the URL of \
+             one, or unset it to open a local one",
         )),
         "warn" if is_local => {
             let warning = deno_terminal::colors::yellow("Warning");
@@ -71,7 +84,7 @@ fn require_distributed(requirement: &str, path: Option<&str>) -> Result<(), JsEr
     }
 }
 
-/// Returns the path to open, by what the environment says about paths, or `None` for the default database.
+/// Applies the environment variables for paths. Returns the path to open, or `None` for the default database.
 fn with_defaults(path: Option<String>) -> Option<String> {
     let path = path.or_else(|| env::var("DENO_KV_DEFAULT_PATH").ok().filter(|path| !path.is_empty()));
     match (path, env::var("DENO_KV_PATH_PREFIX")) {

@@ -1,10 +1,9 @@
 //! A TypeScript runtime with Deno KV built in.
 //!
-//! A [`Runtime`] is a V8 isolate with the KV extension, Deno's own web extensions and a main module to run. The `openkv`
-//! binary is a command line around it.
+//! A [`Runtime`] is a V8 isolate with the KV extension, Deno's extensions and a main module. The `openkv` binary is its command
+//! line.
 
 mod certificates;
-mod code_cache;
 mod environment;
 mod extensions;
 #[cfg(feature = "fake")]
@@ -14,6 +13,8 @@ mod kv;
 mod modules;
 mod node;
 pub mod permissions;
+#[cfg(feature = "connect")]
+mod remote;
 mod repl;
 mod report;
 mod runtime;

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     let args = std::env::args_os().map(|arg| arg.into_string());
     let outcome = match args.collect::<Result<Vec<_>, _>>() {
         Ok(args) => cli::parse(args).execute(),
-        Err(arg) => Err(format!("{arg:?} is not UTF-8: openkv takes no such argument")),
+        Err(arg) => Err(format!("argument {arg:?} is not valid UTF-8")),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

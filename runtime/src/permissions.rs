@@ -1,4 +1,4 @@
-//! What scripts may do.
+//! The permissions of scripts.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use deno_permissions::{
 };
 use sys_traits::impls::RealSys;
 
-/// What these options allow. With `prompt`, the user is asked for the rest, on a terminal.
+/// Creates the permissions that these options grant. With `prompt`, the user is asked for others, on a terminal.
 ///
 /// # Errors
-/// An option that names no path, host or variable.
+/// An option has an invalid path, host or variable.
 pub fn from_options(options: &PermissionsOptions) -> Result<PermissionsContainer, PermissionsFromOptionsError> {
     let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
     let permissions = Permissions::from_options(&*parser, options)?;

@@ -2,11 +2,11 @@ use std::fmt::Write;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError, JsStackFrame, NoAnsiColors, format_frame};
 
-/// How deep causes and parts of errors are shown: they may refer to each other.
+/// How deep causes and nested errors are shown, as they may refer to each other.
 const DEPTH: usize = 16;
 
-/// The text for an error that ends a script: what a script threw with its stack, in the positions of its sources, or
-/// why it could not be run.
+/// Formats the error that terminates a script: an uncaught exception with its stack, in source positions, or the reason why the
+/// script could not run.
 pub fn report(error: &CoreError) -> String {
     match error.as_kind() {
         CoreErrorKind::Js(error) => {
@@ -18,7 +18,7 @@ pub fn report(error: &CoreError) -> String {
     }
 }
 
-/// The text for an error that a test threw. How the test was called is no part of it.
+/// Formats an error that a test has thrown, without the stack frames of the test runner.
 pub(crate) fn report_caught(error: &JsError) -> String {
     let mut text = String::new();
     describe(&mut text, error, true, 0);
@@ -29,7 +29,7 @@ pub(crate) fn report_caught(error: &JsError) -> String {
 const TESTING: &str = "ext:openkv_runtime/testing/";
 
 fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize) {
-    // Only the error that ended the script was uncaught, not its causes and parts.
+    // Only the outermost error was uncaught, not its causes and nested errors.
     let message = error.exception_message.as_str();
     text.push_str(if depth == 0 { message } else { message.trim_start_matches("Uncaught ") });
     for part in error.aggregated.iter().flatten().filter(|_| depth < DEPTH) {
@@ -53,7 +53,7 @@ fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize)
         let calls_test = |frame: &&JsStackFrame| frame.file_name.as_ref().is_some_and(|file| file.starts_with(TESTING));
         for frame in error.frames.iter().filter(|frame| !calls_test(frame)) {
             line_break(text, 4);
-            write!(text, "at {}", format_frame::<NoAnsiColors>(frame, None)).expect("a string takes all");
+            write!(text, "at {}", format_frame::<NoAnsiColors>(frame, None)).expect("writing to a string succeeds");
         }
     }
     if let Some(cause) = error.cause.as_ref().filter(|_| depth < DEPTH) {
@@ -63,7 +63,7 @@ fn describe(text: &mut String, error: &JsError, with_source: bool, depth: usize)
     }
 }
 
-/// Shows the line of source that threw, and where in it.
+/// Appends the source line that threw, and a marker at the column.
 fn point_at(text: &mut String, error: &JsError) {
     let frame = error.source_line_frame_index.and_then(|i| error.frames.get(i));
     let column = frame.and_then(|frame| frame.column_number).and_then(|column| usize::try_from(column).ok());
@@ -73,12 +73,12 @@ fn point_at(text: &mut String, error: &JsError) {
         line_break(text, 0);
         text.push_str(line);
         line_break(text, 0);
-        // A tab stays one, so that the mark stands where the line above has the column.
+        // Keeps tabs, so that the marker is aligned with the column.
         text.extend(line.chars().take(column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }));
         text.push('^');
     }
 }
 
 fn line_break(text: &mut String, indent: usize) {
-    write!(text, "\n{:indent$}", "").expect("a string takes all");
+    write!(text, "\n{:indent$}", "").expect("writing to a string succeeds");
 }

@@ -22,72 +22,72 @@ use crate::environment::Environment;
 use crate::extensions::node::UnstableFlags;
 use crate::extensions::{self, extensions};
 use crate::heap;
-use crate::modules::{FetcherOptions, GraphLoader, MainModule, ModuleOptions, Project};
-use crate::node::{self, Cluster, Fork};
+use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
+use crate::node::{Cluster, Fork};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 
-/// The extensions' JavaScript, evaluated when the runtime was built.
+/// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
 
 type Sources = &'static [(&'static str, &'static str)];
 
-/// What the snapshot did not evaluate, because it is loaded on first use: scripts, then modules.
+/// The sources that are loaded on first use, and so are not in the snapshot: scripts, then modules.
 static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
-/// The release of Deno that scripts find in `Deno.version`: the one whose API the runtime has.
+/// The release of Deno in `Deno.version`, whose API the runtime has.
 pub const DENO_VERSION: &str = "2.9.8";
-/// The release of TypeScript that scripts find in `Deno.version`.
+/// The release of TypeScript in `Deno.version`.
 pub const TYPESCRIPT_VERSION: &str = "6.0.3";
 /// The release of V8 that runs scripts.
 pub const V8_VERSION: &str = v8::VERSION_STRING;
 
-/// How long a script that has ended waits for databases that another process keeps from being closed.
+/// The time that a runtime waits to close databases that another process has locked.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Closes all databases before the process is ended immediately, as by `Deno.exit`.
+/// Closes all databases before the process exits immediately, as by `Deno.exit`.
 pub(crate) fn close_databases() {
     openkv_engine::sqlite::close_all(CLOSING_TIMEOUT);
 }
 
-/// What a [`Runtime`] is made with.
+/// The options of a [`Runtime`].
 pub struct Options {
     /// The module to run.
     pub main_module: Url,
-    /// Its text, where it is not read from its URL.
+    /// Its text, if it is not to be loaded from its URL.
     pub main_text: Option<String>,
-    /// What it is written in, where its URL does not tell.
+    /// Its media type, if not that of its URL.
     pub main_media_type: Option<MediaType>,
-    /// How it finds other modules.
+    /// How modules are resolved and loaded.
     pub modules: ModuleOptions,
-    /// The configuration file in use.
-    pub project: Option<Project>,
-    /// Whether nothing is told about downloads.
+    /// The workspace of the main module.
+    pub project: Project,
+    /// Whether not to log downloads.
     pub quiet: bool,
     /// `Deno.args`.
     pub args: Vec<String>,
-    /// What scripts may do.
+    /// The permissions of scripts.
     pub permissions: PermissionsContainer,
-    /// `location`, if there shall be one.
+    /// The value of `location`, if any.
     pub location: Option<Url>,
-    /// Where databases live, as [`kv_options`](crate::kv_options) say for one.
+    /// How databases are located and opened, for example [`kv_options`](crate::kv_options).
     pub kv: openkv_ext::Options,
-    /// Whom TLS connections trust.
+    /// The certificates that TLS connections trust.
     pub certificates: Certificates,
-    /// What is enabled that Deno calls unstable, and that changes how scripts run.
+    /// The unstable features of Deno that are enabled.
     pub unstable: Unstable,
-    /// What random numbers start from, for scripts that shall do the same each time.
+    /// The seed of random numbers, for reproducible runs.
     pub seed: Option<u64>,
-    /// Where a module prints to that is run for its tests. See [`TestRun`](crate::testing::TestRun).
+    /// The output of a module that is run for its tests. See [`TestRun`](crate::testing::TestRun).
     pub output: Option<Output>,
 }
 
-/// An isolate with a script in it.
+/// An isolate with a script.
 pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
     exit_code: ExitCode,
-    decorators: Decorators,
+    loader: GraphLoader,
     hooks: Hooks,
 }
 
@@ -100,11 +100,11 @@ struct Hooks {
     dispatch_before_exit: v8::Global<v8::Function>,
     dispatch_exit: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
-    /// Runs tests. See `js/runtime/testing/mod.ts`.
+    /// The test runner. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
 
-/// What the bootstrap script is told. See `js/runtime/main.ts`.
+/// The options of the bootstrap script. See `js/runtime/main.ts`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bootstrap {
@@ -126,6 +126,7 @@ struct Bootstrap {
     target: &'static str,
     testing: bool,
     unsafe_proto: bool,
+    uses_node_modules: bool,
     version: Version,
 }
 
@@ -145,7 +146,7 @@ struct Version {
 }
 
 impl Runtime {
-    /// Makes an isolate, ready to run its main module. To be called within a tokio runtime, on the thread that will run
+    /// Creates an isolate, ready to run its main module. Must be called within a tokio runtime, on the thread that will run
     /// the script.
     ///
     /// # Errors
@@ -153,34 +154,33 @@ impl Runtime {
     pub fn new(options: Options) -> Result<Self, CoreError> {
         let user_agent = format!("Deno/{DENO_VERSION}");
         let blobs = BlobStore::default_arc();
-        let decorators = options.project.as_ref().map(Project::decorators).unwrap_or_default();
-        let loader = GraphLoader::new(
-            options.modules,
-            options.project,
-            FetcherOptions {
-                main: MainModule {
-                    url: options.main_module.clone(),
-                    text: options.main_text,
-                    media_type: options.main_media_type,
-                },
-                certificates: options.certificates.clone(),
-                blobs: blobs.clone(),
-                permissions: options.permissions.clone(),
-                quiet: options.quiet,
-                user_agent: user_agent.clone(),
+        let loader = GraphLoader::new(LoaderOptions {
+            main: MainModule {
+                url: options.main_module.clone(),
+                text: options.main_text,
+                media_type: options.main_media_type,
             },
-        );
+            modules: options.modules,
+            project: options.project,
+            unstable: options.unstable,
+            certificates: options.certificates.clone(),
+            blobs: blobs.clone(),
+            permissions: options.permissions.clone(),
+            quiet: options.quiet,
+            user_agent: user_agent.clone(),
+        })?;
+        let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(loader)),
+            module_loader: Some(Rc::new(loader.clone())),
             create_params: heap::create_params(),
             extensions: extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY.0,
             residual_lazy_esm_sources: LAZY.1,
-            // Without them, structuredClone transfers nothing.
+            // Required by structuredClone for transfers.
             shared_array_buffer_store: Some(Default::default()),
             compiled_wasm_module_store: Some(Default::default()),
-            // The snapshot has them. Their fast variants are made when the first script is loaded that it lacks.
+            // The ops are in the snapshot. Their fast variants are created when the first lazy script is loaded.
             skip_op_registration: true,
             is_main: true,
             ..RuntimeOptions::default()
@@ -221,7 +221,7 @@ impl Runtime {
             deno_process::deno_process::args(None),
             deno_node_crypto::deno_node_crypto::args(),
             deno_node::deno_node::args::<DenoInNpmPackageChecker, NpmResolver<RealSys>, RealSys>(
-                Some(node::services()),
+                Some(node_services),
                 fs,
             ),
             extensions::node::openkv_node::args(UnstableFlags(options.unstable.flags())),
@@ -265,16 +265,17 @@ impl Runtime {
             target: env!("OPENKV_TARGET"),
             testing,
             unsafe_proto: options.unstable.unsafe_proto,
+            uses_node_modules: loader.uses_node_modules()?,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, decorators, hooks })
+        Ok(Self { js, main_module: options.main_module, exit_code, loader, hooks })
     }
 
-    /// Runs the main module until nothing is left to do. Returns the exit code.
+    /// Runs the main module until the event loop is empty. Returns the exit code.
     ///
     /// # Errors
-    /// What the script did not catch, or why it could not be loaded.
+    /// The module could not be loaded, or the script has thrown an uncaught exception.
     pub async fn run(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
         self.evaluate(module).await?;
@@ -289,20 +290,20 @@ impl Runtime {
         self.end()
     }
 
-    /// Loads the main module and all that it imports, and runs nothing.
+    /// Loads the main module and its imports without running them.
     ///
     /// # Errors
-    /// Why one of them could not be loaded.
+    /// One of the modules could not be loaded.
     pub async fn load(&mut self) -> Result<(), CoreError> {
         self.js.load_side_es_module(&self.main_module).await?;
         Ok(())
     }
 
-    /// Runs a module up to its end, whatever it started.
+    /// Evaluates a module, without waiting for the work that it has started.
     pub(crate) async fn evaluate(&mut self, module: ModuleId) -> Result<(), CoreError> {
         let mut evaluated = Box::pin(self.js.mod_evaluate(module));
         tokio::select! {
-            // The result of the module first: it may be there already.
+            // The result of the module first: it may be ready already.
             biased;
             result = &mut evaluated => result?,
             result = self.js.run_event_loop(PollEventLoopOptions::default()) => {
@@ -314,20 +315,20 @@ impl Runtime {
         Ok(())
     }
 
-    /// Ends a module, whatever still runs. Returns the exit code.
+    /// Unloads a module, even if work is still pending. Returns the exit code.
     pub(crate) fn unload(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_before_unload)?;
         self.end()
     }
 
-    /// Tells the script that it ends. Returns the exit code.
+    /// Dispatches `unload`. Returns the exit code.
     pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
         self.dispatch(|hooks| &hooks.dispatch_exit)?;
         Ok(self.exit_code.get())
     }
 
-    /// Loads the main module, and readies the global scope for the REPL. See `js/runtime/repl.ts`.
+    /// Loads the main module, and prepares the global scope for the REPL. See `js/runtime/repl.ts`.
     pub(crate) async fn start_repl(&mut self) -> Result<(), CoreError> {
         self.js.load_main_es_module(&self.main_module).await?;
         self.dispatch(|hooks| &hooks.start_repl).map(drop)
@@ -337,12 +338,12 @@ impl Runtime {
         &self.main_module
     }
 
-    /// What decorators become in the modules of the script.
-    pub(crate) fn decorators(&self) -> Decorators {
-        self.decorators
+    /// Returns how decorators are transpiled in the main module.
+    pub(crate) fn decorators(&self) -> Result<Decorators, CoreError> {
+        Ok(self.loader.decorators(&self.main_module)?)
     }
 
-    /// Gets a function that runs tests. See `js/runtime/testing/mod.ts`.
+    /// Returns a function of the test runner. See `js/runtime/testing/mod.ts`.
     pub(crate) fn test_function(&mut self, name: &'static str) -> v8::Global<v8::Function> {
         deno_core::scope!(scope, &mut self.js);
         let testing = v8::Local::new(scope, &self.hooks.testing);
@@ -369,7 +370,7 @@ impl Runtime {
     }
 }
 
-/// A script leaves its databases closed, however it ended.
+/// Closes the databases of the script, however it terminated.
 impl Drop for Runtime {
     fn drop(&mut self) {
         openkv_ext::close_databases(&mut self.js.op_state().borrow_mut());
@@ -377,7 +378,7 @@ impl Drop for Runtime {
     }
 }
 
-/// What Deno calls unstable needs no flag here.
+/// Enables all features that need a flag on Deno.
 fn every_feature() -> Arc<FeatureChecker> {
     let mut features = FeatureChecker::default();
     for feature in UNSTABLE_FEATURES {
@@ -386,7 +387,7 @@ fn every_feature() -> Arc<FeatureChecker> {
     Arc::new(features)
 }
 
-/// Lets the bootstrap script set up the global scope.
+/// Calls the bootstrap script to set up the global scope.
 fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     deno_core::scope!(scope, js);
     v8::tc_scope!(scope, scope);
@@ -421,7 +422,7 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     }
 }
 
-/// A property that the bootstrap script is known to set.
+/// Returns a property that the bootstrap script has set.
 fn property<'s, T>(
     scope: &mut v8::PinScope<'s, '_>,
     object: v8::Local<'s, v8::Object>,
@@ -438,39 +439,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code_cache;
 
+    /// deno_runtime has ops of its own with similar functions, whose names must not clash.
     #[test]
-    fn v8_takes_what_the_build_has_compiled() {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let _entered = tokio.enter();
-        let mut js = JsRuntime::new(RuntimeOptions::default());
-        deno_core::scope!(scope, &mut js);
-        for (specifier, text) in LAZY.0 {
-            let compiled =
-                code_cache::find(specifier).and_then(|found| found.data).expect("the build compiles all scripts");
-            let [text, parameter] = [*text, "__bootstrap"].map(|text| v8::String::new(scope, text).unwrap());
-            let cached = v8::CachedData::new(&compiled);
-            let mut source = v8::script_compiler::Source::new_with_cached_data(text, None, cached);
-            let function = v8::script_compiler::compile_function(
-                scope,
-                &mut source,
-                &[parameter],
-                &[],
-                v8::script_compiler::CompileOptions::ConsumeCodeCache,
-                v8::script_compiler::NoCacheReason::NoReason,
-            );
-            assert!(function.is_some());
-            assert!(!source.get_cached_data().unwrap().rejected(), "{specifier}");
-        }
-    }
-
-    /// deno_runtime names its own ops, some of which do the same.
-    #[test]
-    fn own_ops_are_named_after_this_runtime() {
+    fn own_ops_have_the_prefix_of_this_runtime() {
         let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
-        // What Deno's crates call by this name.
-        assert_eq!(other, ["op_set_raw"]);
+        // Called by Deno's crates under this name.
+        assert_eq!(other, ["op_http_start", "op_set_raw"]);
     }
 }

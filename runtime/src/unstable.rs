@@ -1,11 +1,11 @@
-//! What Deno enables with `--unstable-NAME`, or with `unstable` in a configuration file.
+//! The features that Deno enables with `--unstable-NAME`, or with `unstable` in a configuration file.
 
-/// How a feature is supported that Deno enables on request.
+/// The support for an unstable feature of Deno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// The runtime has it without being asked, or what it changes is not in the runtime.
+    /// The runtime always has it, or lacks the part that it changes.
     Always,
-    /// The runtime has it where it is asked for.
+    /// The runtime has it if it is enabled.
     OnRequest,
     /// The runtime lacks it, for this reason.
     Refused(&'static str),
@@ -18,50 +18,53 @@ pub const FEATURES: [(&str, Support); 27] = [
     // As on Deno, with the flag or without.
     ("bare-node-builtins", Always),
     ("broadcast-channel", Always),
-    ("bundle", Refused("there is no Deno.bundle")),
-    // Packages of npm are not loaded, wherever they would be.
+    ("bundle", Refused("OpenKV has no Deno.bundle")),
     ("byonm", Always),
-    ("cron", Refused("there is no Deno.cron")),
+    ("cron", Refused("OpenKV has no Deno.cron")),
     // What a file loads by `require` is told apart with the flag or without.
     ("detect-cjs", Always),
-    ("ffi", Refused("there is no Deno.dlopen")),
+    ("ffi", Refused("OpenKV has no Deno.dlopen")),
     ("fs", Always),
     ("http", Always),
     ("kv", Always),
-    // A module that is imported dynamically runs when it is reached, with the flag or without.
+    // Dynamic imports are always lazy.
     ("lazy-dynamic-imports", Always),
     ("lockfile-v5", Always),
     ("net", Always),
     ("no-legacy-abort", OnRequest),
-    // Without an effect on Deno, too.
+    // Has no effect on Deno either.
     ("node-globals", Always),
-    ("npm-lazy-caching", Always),
+    ("npm-lazy-caching", OnRequest),
     ("otel", Refused("telemetry is not exported")),
     ("process", Always),
     ("raw-imports", Always),
-    ("sloppy-imports", Refused("write the whole file name with its extension in the import")),
+    ("sloppy-imports", OnRequest),
     ("subdomain-wildcards", Always),
     ("temporal", Always),
-    // It says how types are checked, which they are not.
+    // Configures the type checker, which OpenKV lacks.
     ("tsgo", Always),
     ("unsafe-proto", OnRequest),
     ("vsock", Always),
-    ("webgpu", Refused("there is no WebGPU")),
-    ("worker-options", Refused("there are no workers")),
+    ("webgpu", Refused("OpenKV has no WebGPU")),
+    ("worker-options", Refused("OpenKV has no workers")),
 ];
 
-/// Returns how a feature is supported, or `None` where Deno does not know it either.
+/// Returns the support for a feature, or `None` if Deno does not have it either.
 pub fn support(name: &str) -> Option<Support> {
     FEATURES.iter().find(|(known, _)| *known == name).map(|(_, support)| *support)
 }
 
-/// The features that are supported on request, and were asked for.
+/// The features with [`OnRequest`] support that are enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unstable {
-    /// Whether objects inherit `__proto__` from `Object.prototype`.
+    /// Whether to keep `Object.prototype.__proto__`.
     pub unsafe_proto: bool,
-    /// Whether the signal of a request that `Deno.serve` answered in full stays as it is, rather than being aborted.
+    /// Whether `Deno.serve` leaves the signal of a request alone after its response is complete, instead of aborting it.
     pub no_legacy_abort: bool,
+    /// Whether only those packages of npm are installed that modules have imported.
+    pub npm_lazy_caching: bool,
+    /// Whether imports may leave out the extensions of files, or name directories.
+    pub sloppy_imports: bool,
 }
 
 impl Unstable {
@@ -77,6 +80,8 @@ impl<'a> FromIterator<&'a str> for Unstable {
         names.into_iter().fold(Self::default(), |unstable, name| Self {
             unsafe_proto: unstable.unsafe_proto || name == "unsafe-proto",
             no_legacy_abort: unstable.no_legacy_abort || name == "no-legacy-abort",
+            npm_lazy_caching: unstable.npm_lazy_caching || name == "npm-lazy-caching",
+            sloppy_imports: unstable.sloppy_imports || name == "sloppy-imports",
         })
     }
 }

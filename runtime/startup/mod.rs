@@ -4,8 +4,6 @@
 //! `every.txt` names the functions that every script runs, `common.txt` those that many scripts run. `cargo xtask startup`
 //! writes both. A name that is out of date does no harm.
 
-pub mod code_cache;
-
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +32,7 @@ pub fn lay_out(out: &Path) {
     }
 }
 
-/// The arguments that let the functions stand together. lld takes exact names in an order, at no cost; and, in a linker
+/// Returns the linker arguments that group the functions. lld takes exact names in an order, at no cost; and, in a linker
 /// script, patterns, which it tries on everything: each takes some milliseconds.
 fn order(out: &Path) -> Vec<String> {
     let read = |name| fs::read_to_string(name).expect("the names of functions are part of the sources");

@@ -1,20 +1,20 @@
-// What Deno lacks. Its types lack it too.
+// Additions that Deno lacks, in its types as well.
 // deno-lint-ignore-file no-explicit-any
 import { difference, equal, memory, rejects, sleep, throws } from "./harness.ts";
 
 type Entry = Deno.KvEntry<unknown> & { cursor: string };
 
-/** Runs a test of options that a selector carries. */
+/** Runs a test of options in a selector. */
 function selecting(name: string, body: () => unknown): Promise<void> {
   return difference(name, "the guide passes options inside the selector; Deno ignores them", body);
 }
 
-/** Runs a test of something that is new. */
+/** Runs a test of an addition. */
 function addition(name: string, body: () => unknown): Promise<void> {
   return difference(name, "an addition of OpenKV", body);
 }
 
-/** A database with the keys x, x a .. x e, and z. It has the additions. */
+/** Opens a database with the keys x, x a .. x e, and z. Its type allows the additions. */
 async function alphabet(): Promise<any> {
   const kv = await memory();
   await kv.set(["z"], "outside");
@@ -27,7 +27,7 @@ async function values(list: AsyncIterable<Deno.KvEntry<unknown>>): Promise<strin
   return (await Array.fromAsync(list)).map((entry) => entry.value).join("");
 }
 
-/** Selectors that are refused, and why. */
+/** Invalid selectors, and their errors. */
 const wrongSelectors: [unknown, string][] = [
   [{}, "Selector must specify either 'prefix' or both 'start' and 'end' key"],
   [{ start: ["a"] }, "Selector must specify either 'prefix' or both 'start' and 'end' key"],
@@ -38,20 +38,20 @@ const wrongSelectors: [unknown, string][] = [
   [{ prefix: [{}] }, "expected string, number, bigint, ArrayBufferView, boolean"],
 ];
 
-await selecting("a selector has its limit", async () => {
+await selecting("a selector may have a limit", async () => {
   using kv = await alphabet();
   equal(await values(kv.list({ prefix: ["x"], limit: 2 })), "ab");
   equal(await values(kv.list({ start: ["x", "b"], end: ["x", "e"], limit: 2 })), "bc");
   equal(await values(kv.list({ prefix: ["x"], limit: 5, batchSize: 2 })), "abcde");
 });
 
-await selecting("a selector has its direction", async () => {
+await selecting("a selector may have a direction", async () => {
   using kv = await alphabet();
   equal(await values(kv.list({ prefix: ["x"], reverse: true })), "edcba");
   equal(await values(kv.list({ prefix: ["x"], reverse: true, limit: 2 })), "ed");
 });
 
-await selecting("a selector has its cursor", async () => {
+await selecting("a selector may have a cursor", async () => {
   using kv = await alphabet();
   for (const reverse of [false, true]) {
     const pages: string[] = [];
@@ -65,7 +65,7 @@ await selecting("a selector has its cursor", async () => {
   }
 });
 
-await selecting("wrong options of a selector are refused", async () => {
+await selecting("invalid options in a selector are rejected", async () => {
   using kv = await alphabet();
   const list = (options: unknown) => kv.list({ prefix: ["x"], ...options as object }).next();
   await throws(() => list({ limit: 0 }), "Error", "Limit must be a positive integer: received 0");
@@ -74,7 +74,7 @@ await selecting("wrong options of a selector are refused", async () => {
   await throws(() => list({ cursor: "!" }), "TypeError", "invalid cursor");
 });
 
-await selecting("the second argument wins over the selector", async () => {
+await selecting("the second argument takes precedence over the selector", async () => {
   using kv = await alphabet();
   equal(await values(kv.list({ prefix: ["x"], limit: 1 }, { limit: 3 })), "abc");
   equal(await values(kv.list({ prefix: ["x"], reverse: true }, { reverse: false })), "abcde");
@@ -82,7 +82,7 @@ await selecting("the second argument wins over the selector", async () => {
   equal(await values(kv.list({ prefix: ["x"], limit: 2, reverse: true }, {})), "ed");
 });
 
-await addition("a prefix, a start and an end are a range inside the prefix", async () => {
+await addition("a prefix, a start and an end select a range within the prefix", async () => {
   using kv = await alphabet();
   const selector = { prefix: ["x"], start: ["x", "b"], end: ["x", "d"] };
   equal(await values(kv.list(selector)), "bc");
@@ -94,7 +94,7 @@ await addition("a prefix, a start and an end are a range inside the prefix", asy
   equal(await values(kv.list(selector, { cursor: page.cursor })), "c");
 });
 
-await addition("a range outside of its prefix is refused", async () => {
+await addition("a range outside of its prefix is rejected", async () => {
   using kv = await alphabet();
   const list = (start: Deno.KvKey, end: Deno.KvKey) => kv.list({ prefix: ["x"], start, end }).next();
   await throws(() => list(["w"], ["x", "b"]), "TypeError", "Start key is not in the keyspace defined by prefix");
@@ -132,7 +132,7 @@ await addition("the cursor of an entry is that of the iterator", async () => {
   equal(first.value.cursor, "AmEA");
 });
 
-await addition("the cursor of an entry is not seen unless it is asked for", async () => {
+await addition("the cursor of an entry is not enumerable", async () => {
   using kv = await alphabet();
   const entry: Entry = (await kv.list({ prefix: ["x"] }).next()).value;
   equal(entry.cursor, "AmEA");
@@ -159,7 +159,7 @@ await addition("entries of get and getMany have no cursor", async () => {
   equal(entries.map((entry) => entry.cursor), [undefined, undefined, undefined]);
 });
 
-await addition("whether a listing has values is taken as true or false", async () => {
+await addition("the option values is converted to a boolean", async () => {
   using kv = await memory();
   await kv.set(["a"], 1);
   for (const values of [1, "yes", {}, [], Symbol("s"), 0, "", NaN, 0n, false, undefined, null]) {
@@ -170,7 +170,7 @@ await addition("whether a listing has values is taken as true or false", async (
   }
 });
 
-await addition("a listing may leave out the values", async () => {
+await addition("a listing may omit values", async () => {
   using kv = await alphabet();
   for (const options of [{}, { reverse: true, limit: 3 }, { batchSize: 2 }]) {
     const whole: Entry[] = await Array.fromAsync(kv.list({ prefix: ["x"] }, options));
@@ -209,7 +209,7 @@ await addition("count counts more than one batch", async () => {
   equal(await kv.count({ prefix: ["n", 1] }), 500);
 });
 
-await addition("count leaves expired entries out", async () => {
+await addition("count excludes expired entries", async () => {
   using kv = await alphabet();
   await kv.set(["x", "b"], "b", { expireIn: 50 });
   await kv.set(["x", "c"], "c", { expireIn: 10000 });
@@ -218,7 +218,7 @@ await addition("count leaves expired entries out", async () => {
   equal(await kv.count({ prefix: ["x"] }), 4);
 });
 
-await addition("count refuses what list refuses", async () => {
+await addition("count rejects the selectors that list rejects", async () => {
   const kv = await alphabet();
   try {
     for (const [selector, message] of wrongSelectors) {
@@ -247,7 +247,7 @@ await addition("deleteRange deletes the entries of a selector, and counts them",
   equal(await values(kv.list({ prefix: [] })), "");
 });
 
-await addition("deleteRange tells watchers", async () => {
+await addition("deleteRange notifies watchers", async () => {
   using kv = await alphabet();
   const items = kv.watch([["x", "a"], ["z"]]).getReader();
   const next = async () => (await items.read()).value.map((entry: Entry) => entry.value);
@@ -265,7 +265,7 @@ await addition("deleteRange makes checks fail", async () => {
   equal((await kv.atomic().check({ key: ["x", "a"], versionstamp: null }).set(["y"], 1).commit()).ok, true);
 });
 
-await addition("deleteRange refuses what list refuses, and deletes nothing then", async () => {
+await addition("deleteRange rejects the selectors that list rejects, and deletes nothing", async () => {
   const kv = await alphabet();
   try {
     for (const [selector, message] of wrongSelectors) {
@@ -278,7 +278,7 @@ await addition("deleteRange refuses what list refuses, and deletes nothing then"
   await rejects(() => kv.deleteRange({ prefix: ["x"] }), "BadResource", "Bad resource ID");
 });
 
-await addition("a failed commit names the keys whose checks failed, in their order", async () => {
+await addition("a failed commit has the keys of the failed checks, in order", async () => {
   using kv = await alphabet();
   const check = (...key: string[]) => ({ key, versionstamp: null });
   const result = await kv.atomic().check(check("z"), check("none")).check(check("x", "b")).check(check("x", "a"))
@@ -290,7 +290,7 @@ await addition("a failed commit names the keys whose checks failed, in their ord
   equal((await kv.atomic().check(stale).commit()).failedChecks, [["z"]]);
 });
 
-await addition("the keys of failed checks are not seen unless they are asked for", async () => {
+await addition("the keys of failed checks are not enumerable", async () => {
   using kv = await alphabet();
   const result = await kv.atomic().check({ key: ["z"], versionstamp: null }).commit();
   equal(result.failedChecks, [["z"]]);
@@ -304,7 +304,7 @@ await addition("the keys of failed checks are not seen unless they are asked for
 await addition("the first read of an event-loop tick is done within the tick", async () => {
   using kv = await memory();
   for (let i = 0; i < 20; i++) {
-    // Longer than reads may go on within one tick.
+    // Longer than the time budget of reads within one tick.
     await sleep(3);
     let done = false;
     kv.get(["a"]).then(() => done = true);

@@ -1,8 +1,8 @@
 import { difference, equal, memory, test, throws } from "./harness.ts";
 
-const REJECTED = "Deno writes what came before the mutation that failed";
+const REJECTED = "Deno writes the mutations before the one that failed";
 
-await test("a commit writes all of it under one versionstamp", async () => {
+await test("all mutations of a commit have one versionstamp", async () => {
   using kv = await memory();
   await kv.set(["c"], 0);
   const result = await kv.atomic().set(["a"], 1).set(["b"], 2).delete(["c"]).commit();
@@ -21,7 +21,7 @@ await test("a commit whose check fails writes nothing", async () => {
   equal(await kv.atomic().check(await kv.get(["a"]), { key: ["b"], versionstamp: null }).set(["b"], 3).commit().then((r) => r.ok), true);
 });
 
-await test("sum, min and max combine numbers", async () => {
+await test("sum, min and max combine the operand with the stored number", async () => {
   using kv = await memory();
   await kv.atomic().sum(["s"], 5n).min(["min"], 5n).max(["max"], 5n).commit();
   await kv.atomic().sum(["s"], 2n ** 64n - 1n).min(["min"], 3n).max(["max"], 3n).commit();
@@ -41,7 +41,7 @@ await difference("a commit that rejects writes nothing", REJECTED, async () => {
   equal((await kv.getMany([["a"], ["b"]])).map((entry) => entry.value), ["text", null]);
 });
 
-await difference("a commit that rejects does not disturb those beside it", REJECTED, async () => {
+await difference("a commit that rejects does not affect concurrent ones", REJECTED, async () => {
   using kv = await memory();
   await kv.set(["a"], "text");
   const results = await Promise.allSettled([
@@ -53,7 +53,7 @@ await difference("a commit that rejects does not disturb those beside it", REJEC
   equal((await kv.getMany([["x"], ["y"], ["z"]])).map((entry) => entry.value), [1, null, 1]);
 });
 
-await test("mutate takes every type, in its order", async () => {
+await test("mutate accepts all types, and applies them in order", async () => {
   using kv = await memory();
   await kv.atomic()
     .mutate({ type: "set", key: ["a"], value: 1 }, { type: "delete", key: ["a"] }, { type: "set", key: ["b"], value: 2 })
@@ -70,7 +70,7 @@ await test("an operation may be committed again", async () => {
   equal((await kv.get(["n"])).value, new Deno.KvU64(2n));
 });
 
-await test("the versionstamp of the commit ends a key", async () => {
+await test("the versionstamp of the commit may be the last part of a key", async () => {
   using kv = await memory();
   const { versionstamp } = await kv.set(["log", kv.commitVersionstamp() as unknown as string], "first");
   equal(await kv.get(["log", versionstamp]), { key: ["log", versionstamp], value: "first", versionstamp });

@@ -1,15 +1,15 @@
-// Blobs and files: what is stored of them are their contents.
+// Blobs and files are stored with their contents.
 // deno-lint-ignore-file no-explicit-any
-import { difference, equal, memory, onReference, rejects, sleep, test } from "./harness.ts";
+import { difference, equal, memory, onDeno, rejects, sleep, test } from "./harness.ts";
 
-const lost = "Deno stores ids of parts that only this process has, and only until a garbage collection";
+const lost = "Deno stores ids of parts in the memory of the process, which exist until a garbage collection";
 
-/** Runs a test of contents that Deno does not store. */
+/** Runs a test of contents, which Deno does not store. */
 function stored(name: string, body: () => unknown): Promise<void> {
   return difference(name, lost, body);
 }
 
-/** What a blob shows of itself, and its contents. */
+/** Returns the properties of a blob, and its contents. */
 async function contents(blob: Blob): Promise<unknown[]> {
   const name = blob instanceof File ? [blob.name, blob.lastModified] : [];
   return [blob.constructor.name, blob.size, blob.type, ...name, await blob.text()];
@@ -30,7 +30,7 @@ const blobs: Record<string, Blob> = {
   "a blob of many parts": new Blob(Array.from({ length: 1000 }, (_, i) => String(i % 10))),
 };
 
-/** Where in a value a blob may be, and how to get it back. */
+/** The places of a blob in a value, and how to get it back. */
 const places: [put: (blob: Blob) => unknown, take: (value: any) => Blob][] = [
   [(blob) => blob, (value) => value],
   [(blob) => ({ a: [1, blob] }), (value) => value.a[1]],
@@ -41,7 +41,7 @@ const places: [put: (blob: Blob) => unknown, take: (value: any) => Blob][] = [
 ];
 
 for (const [name, blob] of Object.entries(blobs)) {
-  await test(`${name} comes back with its contents from each place of a value`, async () => {
+  await test(`${name} is restored with its contents at each place of a value`, async () => {
     using kv = await memory();
     const expected = await contents(blob);
     for (const [put, take] of places) {
@@ -53,7 +53,7 @@ for (const [name, blob] of Object.entries(blobs)) {
     }
     equal(await contents(blob), expected);
   });
-  await test(`${name} comes back from a queue, and from the keys of an undelivered message`, async () => {
+  await test(`${name} is restored from a queue, and from the keys of an undelivered message`, async () => {
     using kv = await memory();
     const expected = await contents(blob);
     const { promise, resolve } = Promise.withResolvers<Blob>();
@@ -84,11 +84,11 @@ async function collected(): Promise<void> {
     for (let i = 0; i < 100; i++) new Uint8Array(1e6);
     await sleep(0);
   }
-  // Other registries are told as well.
+  // Other registries are notified, too.
   await sleep(0);
 }
 
-await stored("a blob is there each time that it is read, also after a garbage collection", async () => {
+await stored("a blob can be read repeatedly, also after a garbage collection", async () => {
   using kv = await memory();
   const expected = await contents(whole);
   await kv.set(["a"], new Blob([whole], { type: whole.type }));
@@ -98,7 +98,7 @@ await stored("a blob is there each time that it is read, also after a garbage co
   }
 });
 
-await test("a blob that is in a value twice comes back as one", async () => {
+await test("a blob that occurs twice in a value is restored as one object", async () => {
   using kv = await memory();
   await kv.set(["a"], [whole, { again: whole }]);
   const value: any = (await kv.get(["a"])).value;
@@ -106,7 +106,7 @@ await test("a blob that is in a value twice comes back as one", async () => {
   equal(await contents(value[0]), await contents(whole));
 });
 
-await test("a blob that was read can be stored again, and posted", async () => {
+await test("a blob that was read can be stored again and cloned", async () => {
   using kv = await memory();
   await kv.set(["a"], new File(["abc"], "f.txt", { lastModified: 5 }));
   const read = (await kv.get<File>(["a"])).value!;
@@ -131,7 +131,7 @@ await stored("the contents of blobs count for the size of a value", async () => 
   equal((await kv.get<Blob>(["a"])).value!.size, 65000);
 });
 
-await test("a blob is stored as it is when it is given", async () => {
+await test("a blob is copied when it is passed", async () => {
   using kv = await memory();
   const bytes = new Uint8Array([97, 98]);
   const operation = kv.atomic().set(["a"], new Blob([bytes])).enqueue(new Blob([bytes]));
@@ -142,9 +142,9 @@ await test("a blob is stored as it is when it is given", async () => {
   equal(await message.text(), "ab");
 });
 
-// On Deno, an object like this is an abort of the process.
-if (!onReference) {
-  await test("objects that pretend to be blobs are refused, or harmless", async () => {
+// On Deno, such an object aborts the process.
+if (!onDeno) {
+  await test("forged blobs are rejected, or harmless", async () => {
     using kv = await memory();
     const brand = Symbol.for("Deno.core.hostObject");
     const pretend = (data: unknown) => ({ [brand]: () => data });

@@ -1,10 +1,10 @@
-// What close() leaves behind: one file with everything in it, which may be copied, renamed or opened again immediately.
+// After close(), the database is one complete file, which may be copied, renamed or opened again immediately.
 
 import { equal, test } from "./harness.ts";
 
 const ROUNDS = 10;
 
-/** Ways to use a database up to its end. Each sets the key ["a"]. */
+/** Ways to use and close a database. Each sets the key ["a"]. */
 const uses: [string, (path: string) => Promise<void>][] = [
   ["a write", async (path) => {
     const kv = await Deno.openKv(path);
@@ -73,12 +73,12 @@ async function valueIn(path: string): Promise<unknown> {
   return (await kv.get(["a"])).value;
 }
 
-await eachUse("the file is all there is", (path) => {
+await eachUse("there are no other files", (path) => {
   equal([exists(path), exists(`${path}-wal`), exists(`${path}-shm`)], [true, false, false]);
   return Promise.resolve();
 });
 
-await eachUse("a copy of the file has everything", async (path) => {
+await eachUse("a copy of the file is complete", async (path) => {
   Deno.copyFileSync(path, `${path}.copy`);
   equal(await valueIn(`${path}.copy`), 1);
 });

@@ -1,9 +1,9 @@
-// Datagrams: UDP, and those of the file system.
+// Datagrams: UDP and Unix sockets.
 
 import { difference, equal } from "./harness.ts";
 
 const hostname = "127.0.0.1";
-const REASON = "Deno has datagrams with --unstable-net alone";
+const REASON = "Deno has datagrams with --unstable-net only";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -28,7 +28,7 @@ await difference("a closed socket receives no datagrams", REASON, async () => {
   equal(await received, []);
 });
 
-await difference("datagrams go by the file system", REASON, async () => {
+await difference("datagrams are sent over Unix sockets", REASON, async () => {
   const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
   const one = Deno.listenDatagram({ transport: "unixpacket", path: `${directory}/one` });
   const other = Deno.listenDatagram({ transport: "unixpacket", path: `${directory}/other` });

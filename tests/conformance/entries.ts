@@ -5,7 +5,7 @@ await test("a missing entry has no value and no versionstamp", async () => {
   equal(await kv.get(["a", 1]), { key: ["a", 1], value: null, versionstamp: null });
 });
 
-await test("an entry has what was set, and the versionstamp of the set", async () => {
+await test("an entry has the value that was set, and the versionstamp of the commit", async () => {
   using kv = await memory();
   const { ok, versionstamp } = await kv.set(["a", 1], { b: [2] });
   equal(ok, true);
@@ -20,7 +20,7 @@ await test("null is a value", async () => {
   equal(await kv.get(["a"]), { key: ["a"], value: null, versionstamp });
 });
 
-await test("delete removes an entry, and nothing where there is none", async () => {
+await test("delete removes an entry, and ignores a missing one", async () => {
   using kv = await memory();
   await kv.set(["a"], 1);
   equal(await kv.delete(["a"]), undefined);
@@ -28,7 +28,7 @@ await test("delete removes an entry, and nothing where there is none", async () 
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await test("getMany answers in the order of the keys", async () => {
+await test("getMany returns entries in the order of the keys", async () => {
   using kv = await memory();
   await kv.set(["a"], 1);
   await kv.set(["c"], 3);
@@ -37,7 +37,7 @@ await test("getMany answers in the order of the keys", async () => {
   equal(await kv.getMany([]), []);
 });
 
-await test("every kind of key part is a key of its own", async () => {
+await test("key parts of different types are distinct", async () => {
   using kv = await memory();
   const keys: Deno.KvKey[] = [[new Uint8Array([1])], ["1"], [1n], [1], [true], [false], ["1", 1]];
   for (const [i, key] of keys.entries()) await kv.set(key, i);
@@ -51,39 +51,39 @@ await test("databases in memory do not share entries", async () => {
   equal((await b.get(["a"])).value, null);
 });
 
-await test("a loop of reads lets timers have their turn", async () => {
+await test("a loop of reads lets timers run", async () => {
   using kv = await memory();
-  let turns = 0;
-  const interval = setInterval(() => turns++, 1);
-  while (turns < 5) await kv.get(["a"]);
+  let ticks = 0;
+  const interval = setInterval(() => ticks++, 1);
+  while (ticks < 5) await kv.get(["a"]);
   clearInterval(interval);
 });
 
-await test("a loop of writes in memory lets timers have their turn", async () => {
+await test("a loop of writes in memory lets timers run", async () => {
   using kv = await memory();
-  let turns = 0;
-  const interval = setInterval(() => turns++, 1);
-  while (turns < 5) await kv.set(["a"], turns);
+  let ticks = 0;
+  const interval = setInterval(() => ticks++, 1);
+  while (ticks < 5) await kv.set(["a"], ticks);
   clearInterval(interval);
 });
 
-await difference("a list of large values lets timers have their turn within a batch", "no turn within a batch", async () => {
+await difference("a list of large values lets timers run within a batch", "Deno does not run them within a batch", async () => {
   using kv = await memory();
   const value = new Uint8Array(65_000);
   for (let i = 0; i < 1000; i++) await kv.set(["a", i], value);
-  let turns = 0;
-  let turnsAtFirst: number | undefined;
-  const interval = setInterval(() => turns++, 0);
+  let ticks = 0;
+  let ticksAtFirst: number | undefined;
+  const interval = setInterval(() => ticks++, 0);
   let next = 0;
   for await (const entry of kv.list({ prefix: ["a"] }, { batchSize: 1000 })) {
-    turnsAtFirst ??= turns;
+    ticksAtFirst ??= ticks;
     equal([entry.key, (entry.value as Uint8Array).length], [["a", next++], 65_000]);
   }
   clearInterval(interval);
-  equal([next, turns - turnsAtFirst! > 1], [1000, true]);
+  equal([next, ticks - ticksAtFirst! > 1], [1000, true]);
 });
 
-await difference("reads do not wait for the writes that are in flight", "reads queue behind them", async () => {
+await difference("reads do not wait for the writes that are in flight", "Deno queues reads after them", async () => {
   const file = await Deno.makeTempFile();
   using kv = await Deno.openKv(file);
   let written = 0;
@@ -109,7 +109,7 @@ await test("reads and writes of a closed database reject", async () => {
   kv[Symbol.dispose]();
 });
 
-await test("writes that were not awaited are written in their order", async () => {
+await test("writes that are not awaited are committed in order", async () => {
   using kv = await memory();
   const results = await Promise.all(Array.from({ length: 500 }, (_, i) => kv.set(["a"], i)));
   equal((await kv.get(["a"])).value, 499);

@@ -1,25 +1,25 @@
 // deno-lint-ignore-file no-explicit-any
-import { difference, equal, memory, plain, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { difference, equal, memory, plain, rejects, test, throws, throwsSync } from "./harness.ts";
 
-/** What is called with anything. */
+/** Removes the type of a value. */
 const any = (value: unknown): any => value;
 
-await test("a selector without a range is refused immediately", async () => {
+await test("a selector without a range throws synchronously", async () => {
   using kv = await memory();
   const message = "Selector must specify either 'prefix' or both 'start' and 'end' key";
   for (const selector of [{}, { start: ["a"] }, { end: ["a"] }, { prefix: undefined, start: ["a"] }, [], "a", 1]) {
-    throwsAtOnce(() => kv.list(any(selector)), "TypeError", message);
+    throwsSync(() => kv.list(any(selector)), "TypeError", message);
   }
 });
 
-await test("a missing selector or key of a selector is refused immediately", async () => {
+await test("a missing selector or key of a selector throws synchronously", async () => {
   using kv = await memory();
   const message = "Cannot convert undefined or null to object";
   const selectors = [undefined, null, { prefix: null }, { start: null, end: ["a"] }, { prefix: ["a"], start: null }];
-  for (const selector of selectors) throwsAtOnce(() => kv.list(any(selector)), "TypeError", message);
+  for (const selector of selectors) throwsSync(() => kv.list(any(selector)), "TypeError", message);
 });
 
-await test("a start or end outside of the prefix is refused by the first step", async () => {
+await test("a start or end outside of the prefix rejects the first step", async () => {
   using kv = await memory();
   for (const other of [["b"], ["b", 1], ["a"], [], ["ab"], ["ab", 1], [1], [true]]) {
     const message = "key is not in the keyspace defined by prefix";
@@ -29,7 +29,7 @@ await test("a start or end outside of the prefix is refused by the first step", 
   equal(await Array.fromAsync(kv.list({ prefix: ["a"], start: ["a", 1] })), []);
 });
 
-await test("a start after the end is refused by the first step", async () => {
+await test("a start after the end rejects the first step", async () => {
   using kv = await memory();
   for (const [start, end] of [[["b"], ["a"]], [["a", 1], ["a"]], [[1], [1n]], [["a"], []]]) {
     await rejects(() => kv.list({ start, end }).next(), "TypeError", "Start key is greater than end key");
@@ -38,14 +38,14 @@ await test("a start after the end is refused by the first step", async () => {
   equal(await Array.fromAsync(kv.list({ start: [], end: [] })), []);
 });
 
-await test("a refused listing is refused again", async () => {
+await test("a rejected listing rejects again", async () => {
   using kv = await memory();
   const list = kv.list({ start: ["b"], end: ["a"] });
   for (let i = 0; i < 2; i++) await rejects(() => list.next(), "TypeError", "Start key is greater than end key");
-  throwsAtOnce(() => list.cursor, "Error", "Cannot get cursor before first iteration");
+  throwsSync(() => list.cursor, "Error", "Cannot get cursor before first iteration");
 });
 
-await test("a cursor that is not padded Base64 for URLs is refused by the first step", async () => {
+await test("a cursor that is not padded URL-safe Base64 rejects the first step", async () => {
   using kv = await memory();
   for (const cursor of ["*", "A", "_w", "_w=", "/w==", "AmEA\n", " ", "\u00e4"]) {
     await rejects(() => kv.list({ prefix: [] }, { cursor }).next(), "TypeError", "invalid cursor");
@@ -56,7 +56,7 @@ await test("a cursor that is not padded Base64 for URLs is refused by the first 
   }
 });
 
-await test("a cursor of another place is no error where it leaves nothing, or something", async () => {
+await test("a cursor of another listing is accepted within the range", async () => {
   using kv = await memory();
   await kv.set(["a", "b"], 1);
   for (const cursor of ["_w==", "____", "AA==", "AmEA", "AmE=", "", null, undefined]) {
@@ -69,7 +69,7 @@ await test("a cursor of another place is no error where it leaves nothing, or so
   }
 });
 
-await test("a cursor outside of the range is refused by the first step", async () => {
+await test("a cursor outside of the range rejects the first step", async () => {
   using kv = await memory();
   const [a, z] = ["AmEA", "AnoA"];
   for (const cursor of [a, z]) {
@@ -113,13 +113,13 @@ await test("the consistency is strong or eventual", async () => {
   }
 });
 
-await test("options may be null where they are not taken apart", async () => {
+await test("options may be null where they are not destructured", async () => {
   using kv = await memory();
   await kv.set(["a"], 1, any(null));
   await kv.enqueue(1, any(null));
   equal((await kv.get(["a"], any(null))).value, 1);
   const message = "Cannot read properties of null (reading 'limit')";
-  throwsAtOnce(() => kv.list({ prefix: [] }, any(null)), "TypeError", message);
+  throwsSync(() => kv.list({ prefix: [] }, any(null)), "TypeError", message);
 });
 
 await test("keys of getMany and watch are arrays", async () => {
@@ -129,17 +129,17 @@ await test("keys of getMany and watch are arrays", async () => {
   await rejects(() => any(kv).getMany("a"), "TypeError", plain("A key must be an array: received string"));
 });
 
-await test("watch without keys is refused immediately", async () => {
+await test("watch without keys throws synchronously", async () => {
   using kv = await memory();
-  throwsAtOnce(() => any(kv).watch(), "TypeError", plain("A list of keys must be an array: received undefined"));
-  throwsAtOnce(() => any(kv).watch("a"), "TypeError", plain("A list of keys must be an array: received string"));
+  throwsSync(() => any(kv).watch(), "TypeError", plain("A list of keys must be an array: received undefined"));
+  throwsSync(() => any(kv).watch("a"), "TypeError", plain("A list of keys must be an array: received string"));
 });
 
 await test("a mutation has a type", async () => {
   using kv = await memory();
   for (const type of ["x", "Set", "", undefined, null, 1, "setSuffixVersionstampedKey", "toString"]) {
     const mutation = any({ key: ["a"], type, value: new Deno.KvU64(1n) });
-    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation type");
+    throwsSync(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation type");
   }
 });
 
@@ -147,29 +147,29 @@ await test("a mutation has a value where it needs one", async () => {
   using kv = await memory();
   for (const type of ["set", "sum", "min", "max"]) {
     const message = `Invalid mutation '${type}' without value`;
-    throwsAtOnce(() => kv.atomic().mutate(any({ key: ["a"], type })), "TypeError", message);
+    throwsSync(() => kv.atomic().mutate(any({ key: ["a"], type })), "TypeError", message);
   }
   for (const value of [1, "a", {}, new Deno.KvU64(0n)]) {
     const mutation = any({ key: ["a"], type: "delete", value });
-    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation 'delete' with value");
+    throwsSync(() => kv.atomic().mutate(mutation), "TypeError", "Invalid mutation 'delete' with value");
   }
   await kv.atomic().mutate({ key: ["a"], type: "set", value: undefined }).commit();
   equal((await kv.get(["a"])).versionstamp !== null, true);
 });
 
-await test("a missing mutation is refused immediately", async () => {
+await test("a missing mutation throws synchronously", async () => {
   using kv = await memory();
   for (const missing of [undefined, null]) {
     const message = `Cannot read properties of ${missing} (reading 'key')`;
-    throwsAtOnce(() => kv.atomic().mutate(any(missing)), "TypeError", message);
-    throwsAtOnce(() => kv.atomic().check(any(missing)), "TypeError", message);
+    throwsSync(() => kv.atomic().mutate(any(missing)), "TypeError", message);
+    throwsSync(() => kv.atomic().check(any(missing)), "TypeError", message);
   }
   equal((await kv.atomic().check().mutate().commit()).ok, true);
   const keyless = "Cannot read properties of undefined (reading 'length')";
   await rejects(() => kv.atomic().mutate(any({ type: "set", value: 1 })).commit(), "TypeError", keyless);
 });
 
-await test("min and max take a KvU64", async () => {
+await test("min and max require a KvU64", async () => {
   using kv = await memory();
   for (const type of ["min", "max"] as const) {
     for (const value of [1, 1n]) {
@@ -181,14 +181,14 @@ await test("min and max take a KvU64", async () => {
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await difference("a wrong operand writes nothing", "Deno writes what comes before it", async () => {
+await difference("an invalid operand writes nothing", "Deno writes the mutations before it", async () => {
   using kv = await memory();
   const operation = kv.atomic().set(["b"], 1).mutate({ type: "min", key: ["a"], value: any(1) });
   await rejects(() => operation.commit(), "TypeError", "Failed to perform 'min' mutation on a non-U64 operand");
   equal((await kv.get(["b"])).versionstamp, null);
 });
 
-await test("sum takes a KvU64, a number or a bigint", async () => {
+await test("sum accepts a KvU64, a number or a bigint", async () => {
   using kv = await memory();
   for (const [value, twice] of [[1.5, 3], [2n, 4n], [new Deno.KvU64(3n), new Deno.KvU64(6n)]]) {
     const mutation = any({ type: "sum", key: [typeof value], value });
@@ -204,7 +204,7 @@ await test("sum takes a KvU64, a number or a bigint", async () => {
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await test("sum, min and max refuse values of other kinds", async () => {
+await test("sum, min and max reject stored values of other kinds", async () => {
   using kv = await memory();
   for (const type of ["sum", "min", "max"] as const) {
     for (const value of ["text", 5, 5n, null, undefined, {}, new Uint8Array(8)]) {
@@ -216,7 +216,7 @@ await test("sum, min and max refuse values of other kinds", async () => {
   }
 });
 
-await test("sum, min, max and KvU64 take a bigint of 64 bits", async () => {
+await test("sum, min, max and KvU64 require a bigint of 64 bits", async () => {
   using kv = await memory();
   const wrong: [unknown, string, string][] = [
     [1, "TypeError", "Value must be a bigint: received number"],
@@ -230,9 +230,9 @@ await test("sum, min, max and KvU64 take a bigint of 64 bits", async () => {
     [2n ** 64n, "RangeError", "Value must fit in a 64-bit unsigned integer"],
   ];
   for (const [value, type, message] of wrong) {
-    throwsAtOnce(() => new Deno.KvU64(any(value)), type, message);
+    throwsSync(() => new Deno.KvU64(any(value)), type, message);
     for (const name of ["sum", "min", "max"] as const) {
-      throwsAtOnce(() => kv.atomic()[name](["a"], any(value)), type, message);
+      throwsSync(() => kv.atomic()[name](["a"], any(value)), type, message);
     }
   }
   for (const value of [0n, 2n ** 64n - 1n]) {
@@ -248,7 +248,7 @@ await test("a KvU64 cannot be changed", async () => {
   await throws(() => value.other = 1, "TypeError", "Cannot add property other, object is not extensible");
 });
 
-await test("a check has a versionstamp of 20 hex digits, or none", async () => {
+await test("the versionstamp of a check has 20 hex digits, or is null", async () => {
   using kv = await memory();
   const { versionstamp } = await kv.set(["a"], 1);
   const check = (versionstamp: unknown, key = ["a"]) => kv.atomic().check(any({ key, versionstamp })).commit();
@@ -283,7 +283,7 @@ await test("keys of undelivered messages are arrays", async () => {
   }
 });
 
-await test("delays and schedules of other types are refused by the commit", async () => {
+await test("delays and schedules of other types reject the commit", async () => {
   using kv = await memory();
   const wrong: [unknown, string][] = [
     [{ delay: "1" }, "A delay must be a number of milliseconds: received string"],
@@ -298,7 +298,7 @@ await test("delays and schedules of other types are refused by the commit", asyn
   }
 });
 
-/** Every call of a closed database that rejects. */
+/** All calls that reject on a closed database. */
 const calls: Record<string, (kv: Deno.Kv) => unknown> = {
   get: (kv) => kv.get(["a"]),
   getMany: (kv) => kv.getMany([["a"]]),
@@ -328,22 +328,22 @@ await test("listening to a closed database rejects", async () => {
 await test("watching a closed database throws immediately", async () => {
   const kv = await memory();
   kv.close();
-  throwsAtOnce(() => kv.watch([["a"]]), "BadResource", "Bad resource ID");
+  throwsSync(() => kv.watch([["a"]]), "BadResource", "Bad resource ID");
 });
 
-await test("a database is closed once, but disposed as often as one likes", async () => {
+await test("a database is closed once, but may be disposed repeatedly", async () => {
   const kv = await memory();
   equal(kv.close(), undefined);
-  throwsAtOnce(() => kv.close(), "BadResource", "Bad resource ID");
+  throwsSync(() => kv.close(), "BadResource", "Bad resource ID");
   for (let i = 0; i < 2; i++) equal(kv[Symbol.dispose](), undefined);
-  throwsAtOnce(() => kv.close(), "BadResource", "Bad resource ID");
+  throwsSync(() => kv.close(), "BadResource", "Bad resource ID");
   const disposed = await memory();
   disposed[Symbol.dispose]();
-  throwsAtOnce(() => disposed.close(), "BadResource", "Bad resource ID");
+  throwsSync(() => disposed.close(), "BadResource", "Bad resource ID");
   await rejects(() => disposed.get(["a"]), "BadResource", "Bad resource ID");
 });
 
-await test("what only prepares works on a closed database", async () => {
+await test("calls that only prepare an operation work on a closed database", async () => {
   const kv = await memory();
   kv.close();
   kv.list({ prefix: [] });
@@ -351,7 +351,7 @@ await test("what only prepares works on a closed database", async () => {
   equal(typeof kv.commitVersionstamp(), "symbol");
 });
 
-await test("wrong arguments come before a closed database", async () => {
+await test("invalid arguments are reported before a closed database", async () => {
   const kv = await memory();
   kv.close();
   const message = "expected string, number, bigint, ArrayBufferView, boolean";
@@ -361,7 +361,7 @@ await test("wrong arguments come before a closed database", async () => {
   await rejects(() => kv.set(["a"], 1, { expireIn: -1 }), "TypeError", negative);
 });
 
-await test("a listing of a database that is closed meanwhile rejects", async () => {
+await test("a listing rejects after the database is closed", async () => {
   const kv = await memory();
   for (let i = 0; i < 3; i++) await kv.set([i], i);
   const list = kv.list({ prefix: [] }, { batchSize: 1 });
@@ -370,26 +370,26 @@ await test("a listing of a database that is closed meanwhile rejects", async () 
   await rejects(() => list.next(), "BadResource", "Bad resource ID");
 });
 
-await test("classes are not for construction", () => {
-  throwsAtOnce(
+await test("classes cannot be constructed", () => {
+  throwsSync(
     () => new (any(Deno).Kv)(),
     "TypeError",
     "Deno.Kv can not be constructed: use Deno.openKv instead",
   );
-  throwsAtOnce(() => any(Deno).Kv(), "TypeError", "Class constructor Kv cannot be invoked without 'new'");
-  throwsAtOnce(() => any(Deno).KvU64(1n), "TypeError", "Class constructor KvU64 cannot be invoked without 'new'");
+  throwsSync(() => any(Deno).Kv(), "TypeError", "Class constructor Kv cannot be invoked without 'new'");
+  throwsSync(() => any(Deno).KvU64(1n), "TypeError", "Class constructor KvU64 cannot be invoked without 'new'");
 });
 
-await test("an operation is no promise, even if it is empty", async () => {
+await test("an operation is not a promise, even if it is empty", async () => {
   using kv = await memory();
   const message = "'Deno.AtomicOperation' is not a promise: did you forget to call 'commit()'";
-  throwsAtOnce(() => any(kv.atomic()).then(), "TypeError", message);
+  throwsSync(() => any(kv.atomic()).then(), "TypeError", message);
   await throws(async () => await any(kv.atomic()), "TypeError", message);
   await throws(() => Promise.all([kv.atomic().set(["a"], 1)]), "TypeError", message);
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await test("the symbol of the versionstamp is for the last part of a set", async () => {
+await test("the symbol of the versionstamp is valid as the last part of a key to set only", async () => {
   using kv = await memory();
   const symbol = any(kv.commitVersionstamp());
   const message = "expected string, number, bigint, ArrayBufferView, boolean";
@@ -411,7 +411,7 @@ await test("the symbol of the versionstamp is for the last part of a set", async
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-await test("a path is not empty, and starts with no colon", async () => {
+await test("a path must not be empty or start with a colon", async () => {
   await rejects(() => Deno.openKv(""), "TypeError", "Filename cannot be empty");
   for (const path of [":", ":x", ":memory", ":memory:x", ":MEMORY:"]) {
     const message = "Filename cannot start with ':' unless prefixed with './'";
@@ -419,13 +419,13 @@ await test("a path is not empty, and starts with no colon", async () => {
   }
 });
 
-await difference("a path is a string", "it takes anything else for an empty one", async () => {
+await difference("a path is a string", "Deno takes other values for an empty path", async () => {
   for (const [path, type] of [[5, "number"], [{}, "object"], [new URL("file:///tmp/x.db"), "object"]]) {
     await rejects(() => Deno.openKv(any(path)), "TypeError", `The path of a database must be a string: received ${type}`);
   }
 });
 
-/** Checks that a file cannot be opened, for a reason. */
+/** Checks that opening a file fails with a message. */
 async function cannotOpen(path: string, reason: RegExp): Promise<void> {
   try {
     (await Deno.openKv(path)).close();
@@ -437,11 +437,11 @@ async function cannotOpen(path: string, reason: RegExp): Promise<void> {
   throw new Error(`opened ${path}`);
 }
 
-await test("a file that cannot be opened is named", async () => {
+await test("an error opening a file includes its path", async () => {
   await cannotOpen("/nonexistent/x.db", /^unable to open database file: .*\/nonexistent\/x\.db/);
   await cannotOpen("/tmp", /^unable to open database file: .*\/tmp/);
 });
 
-await test("a file that is no database is refused", async () => {
+await test("a file that is not a database is rejected", async () => {
   await cannotOpen(new URL(import.meta.url).pathname, /file is not a database/);
 });

@@ -1,8 +1,8 @@
-// Events, timers and messages: what happens when.
+// Events, timers and messages, and their order.
 
-import { equal, sleep, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, sleep, test, throws, throwsSync } from "./harness.ts";
 
-await test("tasks come in their order", async () => {
+await test("tasks run in order", async () => {
   const order: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   setTimeout(() => {
@@ -20,45 +20,45 @@ await test("tasks come in their order", async () => {
   equal(order, ["now", "microtask", "promise", "timeout 1", "microtask of a timeout", "timeout 2"]);
 });
 
-await test("timers are cancelled, and told their arguments", async () => {
-  const told: unknown[] = [];
-  clearTimeout(setTimeout(() => told.push("never"), 0));
-  setTimeout((...args: unknown[]) => told.push(args), 0, 1, "a");
+await test("timers are cancelled, and receive arguments", async () => {
+  const received: unknown[] = [];
+  clearTimeout(setTimeout(() => received.push("never"), 0));
+  setTimeout((...args: unknown[]) => received.push(args), 0, 1, "a");
   const { promise, resolve } = Promise.withResolvers<void>();
   let count = 0;
   const interval = setInterval(() => {
     if (++count === 3) resolve(clearInterval(interval));
   }, 1);
   await promise;
-  equal([told, count], [[[1, "a"]], 3]);
+  equal([received, count], [[[1, "a"]], 3]);
   clearTimeout(undefined);
   const unref = setTimeout(() => {}, 1_000_000);
   Deno.unrefTimer(unref as unknown as number);
 });
 
-await test("listeners are told, once, in order, until they leave", () => {
+await test("listeners are called once, in order, until they are removed", () => {
   const target = new EventTarget();
-  const told: string[] = [];
-  const first = () => told.push("first");
+  const received: string[] = [];
+  const first = () => received.push("first");
   target.addEventListener("a", first);
   target.addEventListener("a", first);
-  target.addEventListener("a", () => told.push("once"), { once: true });
-  target.addEventListener("a", { handleEvent: (event) => told.push(event.type) });
+  target.addEventListener("a", () => received.push("once"), { once: true });
+  target.addEventListener("a", { handleEvent: (event) => received.push(event.type) });
   const controller = new AbortController();
-  target.addEventListener("a", () => told.push("until"), { signal: controller.signal });
+  target.addEventListener("a", () => received.push("until"), { signal: controller.signal });
   target.dispatchEvent(new Event("a"));
   controller.abort();
   target.removeEventListener("a", first);
   target.dispatchEvent(new Event("a"));
-  equal(told, ["first", "once", "a", "until", "a"]);
+  equal(received, ["first", "once", "a", "until", "a"]);
 });
 
-await test("an event is prevented or stopped", () => {
+await test("an event may be prevented or stopped", () => {
   const target = new EventTarget();
-  let told = 0;
+  let received = 0;
   target.addEventListener("a", (event) => (event.preventDefault(), event.stopImmediatePropagation()));
-  target.addEventListener("a", () => told++);
-  equal([target.dispatchEvent(new Event("a", { cancelable: true })), target.dispatchEvent(new Event("a")), told], [
+  target.addEventListener("a", () => received++);
+  equal([target.dispatchEvent(new Event("a", { cancelable: true })), target.dispatchEvent(new Event("a")), received], [
     false,
     true,
     0,
@@ -70,12 +70,12 @@ await test("an event is prevented or stopped", () => {
 await test("a signal aborts, with a reason", async () => {
   const controller = new AbortController();
   const { signal } = controller;
-  let told: unknown;
-  signal.onabort = (event) => told = event.type;
+  let received: unknown;
+  signal.onabort = (event) => received = event.type;
   equal([signal.aborted, signal.throwIfAborted()], [false, undefined]);
   controller.abort();
-  equal([signal.aborted, signal.reason.name, told], [true, "AbortError", "abort"]);
-  throwsAtOnce(() => signal.throwIfAborted(), "DOMException", "The signal has been aborted");
+  equal([signal.aborted, signal.reason.name, received], [true, "AbortError", "abort"]);
+  throwsSync(() => signal.throwIfAborted(), "DOMException", "The signal has been aborted");
   await throws(() => AbortSignal.abort("mine").throwIfAborted(), "String", undefined as unknown as string);
 });
 
@@ -86,7 +86,7 @@ await test("a signal of several aborts with the first", async () => {
   one.abort("first");
   equal([any.aborted, any.reason, AbortSignal.any([AbortSignal.abort(1)]).reason], [true, "second", 1]);
   const timeout = AbortSignal.timeout(1);
-  // Such a timer keeps no script from ending.
+  // The timer of the signal does not keep the process alive.
   const interval = setInterval(() => {}, 1000);
   await new Promise((resolve) => timeout.onabort = resolve);
   clearInterval(interval);
@@ -101,32 +101,32 @@ await test("a channel carries messages between its ports", async () => {
   const inner = new MessageChannel();
   const port = new Promise<MessagePort>((resolve) => port1.onmessage = ({ ports }) => resolve(ports[0]));
   port2.postMessage(null, [inner.port1]);
-  const answer = new Promise((resolve) => inner.port2.onmessage = ({ data }) => resolve(data));
+  const reply = new Promise((resolve) => inner.port2.onmessage = ({ data }) => resolve(data));
   (await port).postMessage("moved");
-  equal(await answer, "moved");
+  equal(await reply, "moved");
   for (const open of [port1, port2, await port, inner.port2]) open.close();
 });
 
-await test("a broadcast reaches all others of its name", async () => {
+await test("a broadcast reaches all other channels of its name", async () => {
   const [sender, one, other, stranger] = ["a", "a", "a", "b"].map((name) => new BroadcastChannel(name));
-  const told: unknown[] = [];
-  sender.onmessage = stranger.onmessage = () => told.push("wrong");
+  const received: unknown[] = [];
+  sender.onmessage = stranger.onmessage = () => received.push("wrong");
   const { promise, resolve } = Promise.withResolvers<void>();
-  one.onmessage = other.onmessage = ({ data }) => told.push(data) === 2 && resolve();
+  one.onmessage = other.onmessage = ({ data }) => received.push(data) === 2 && resolve();
   sender.postMessage({ x: 1 });
   await promise;
   await sleep(1);
-  equal(told, [{ x: 1 }, { x: 1 }]);
+  equal(received, [{ x: 1 }, { x: 1 }]);
   for (const channel of [sender, one, other, stranger]) channel.close();
-  throwsAtOnce(() => sender.postMessage(1), "DOMException", "Already closed");
+  throwsSync(() => sender.postMessage(1), "DOMException", "Already closed");
 });
 
-await test("an error that nobody catches is an event", async () => {
-  const told: unknown[] = [];
+await test("an uncaught error is an event", async () => {
+  const received: unknown[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   const listen = (event: ErrorEvent) => {
     event.preventDefault();
-    if (told.push([event.message, event.error.message, event.filename.endsWith("/events.ts")]) === 2) resolve();
+    if (received.push([event.message, event.error.message, event.filename.endsWith("/events.ts")]) === 2) resolve();
   };
   addEventListener("error", listen);
   reportError(new Error("reported"));
@@ -135,32 +135,32 @@ await test("an error that nobody catches is an event", async () => {
   }, 0);
   await promise;
   removeEventListener("error", listen);
-  equal(told, [["Uncaught Error: reported", "reported", true], ["Uncaught RangeError: thrown", "thrown", true]]);
+  equal(received, [["Uncaught Error: reported", "reported", true], ["Uncaught RangeError: thrown", "thrown", true]]);
 });
 
 await test("globalThis.onerror and onunhandledrejection are called", async () => {
-  const told: unknown[] = [];
+  const received: unknown[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  globalThis.onerror = (...args) => void told.push(args.length, (args[0] as ErrorEvent).preventDefault());
+  globalThis.onerror = (...args) => void received.push(args.length, (args[0] as ErrorEvent).preventDefault());
   reportError(1);
   globalThis.onunhandledrejection = (event) => {
     event.preventDefault();
-    told.push(event.reason);
+    received.push(event.reason);
     resolve();
   };
   Promise.reject("rejected");
   await promise;
   globalThis.onerror = globalThis.onunhandledrejection = null;
-  equal(told, [1, undefined, "rejected"]);
+  equal(received, [1, undefined, "rejected"]);
 });
 
-await test("a rejection that nobody handles is an event, and so is one that is handled late", async () => {
-  const told: unknown[] = [];
+await test("an unhandled rejection is an event, and so is its late handling", async () => {
+  const received: unknown[] = [];
   const unhandled = Promise.withResolvers<void>();
   const handled = Promise.withResolvers<void>();
   const listen = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    told.push([event.type, event.reason, event.promise === rejected]);
+    received.push([event.type, event.reason, event.promise === rejected]);
     (event.type === "unhandledrejection" ? unhandled : handled).resolve();
   };
   addEventListener("unhandledrejection", listen);
@@ -171,7 +171,7 @@ await test("a rejection that nobody handles is an event, and so is one that is h
   await handled.promise;
   removeEventListener("unhandledrejection", listen);
   removeEventListener("rejectionhandled", listen);
-  equal(told, [["unhandledrejection", "reason", true], ["rejectionhandled", "reason", true]]);
+  equal(received, [["unhandledrejection", "reason", true], ["rejectionhandled", "reason", true]]);
 });
 
 await test("time passes", () => {
@@ -183,7 +183,7 @@ await test("time passes", () => {
   ]);
 });
 
-await test("marks and measures are kept", () => {
+await test("marks and measures are recorded", () => {
   const mark = performance.mark("start", { detail: { a: 1 }, startTime: 10 });
   performance.mark("end", { startTime: 30 });
   const measure = performance.measure("took", "start", "end");
@@ -195,13 +195,13 @@ await test("marks and measures are kept", () => {
   equal(performance.getEntries(), []);
 });
 
-await test("the navigator tells who it is", () => {
+await test("the navigator has properties", () => {
   const { userAgent, hardwareConcurrency, language, languages } = navigator;
   equal(userAgent, `Deno/${Deno.version.deno}`);
   equal([hardwareConcurrency > 0, typeof language, languages[0] === language], [true, "string", true]);
 });
 
-await test("the global scope is itself", () => {
+await test("the global scope is globalThis", () => {
   equal([self === globalThis, `${globalThis}`, typeof window], [true, "[object Window]", "undefined"]);
   equal([globalThis instanceof EventTarget, Deno.inspect(Window)], [true, "[class Window extends EventTarget]"]);
 });

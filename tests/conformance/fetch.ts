@@ -1,4 +1,4 @@
-// `fetch`: what is sent, what is received, and how it fails.
+// `fetch`: requests, responses and errors.
 
 import { caCerts, cert, key } from "../certificate.ts";
 import { equal, test, throws } from "./harness.ts";
@@ -16,7 +16,7 @@ const routes: Record<string, (request: Request) => Response | Promise<Response>>
   "/redirect": () => new Response(null, { status: 302, headers: { location: "/method" } }),
   "/redirect/same": () => new Response(null, { status: 307, headers: { location: "/echo" } }),
   "/redirect/ever": () => new Response(null, { status: 301, headers: { location: "/redirect/ever" } }),
-  "/form": async (request) => Response.json([...await request.formData()].map(([name, value]) => [name, told(value)])),
+  "/form": async (request) => Response.json([...await request.formData()].map(([name, value]) => [name, describe(value)])),
   "/gzip": () => {
     const body = new Blob(["packed ".repeat(100)]).stream().pipeThrough(new CompressionStream("gzip"));
     return new Response(body, { headers: { "content-encoding": "gzip" } });
@@ -35,12 +35,12 @@ const server = Deno.serve({ ...quiet, signal: stop.signal }, (request) => {
 });
 const base = `http://127.0.0.1:${server.addr.port}`;
 
-/** What a part of a form is. */
-function told(value: FormDataEntryValue): string {
+/** Describes a part of a form. */
+function describe(value: FormDataEntryValue): string {
   return typeof value === "string" ? value : `${value.name} ${value.type} ${value.size}`;
 }
 
-await test("a response tells what came", async () => {
+await test("a response has a status, a URL and a body", async () => {
   const response = await fetch(`${base}/text`);
   equal([response.status, response.statusText, response.ok], [200, "OK", true]);
   equal([response.url, response.type, response.redirected, response.bodyUsed], [`${base}/text`, "basic", false, false]);
@@ -48,7 +48,7 @@ await test("a response tells what came", async () => {
   await throws(() => response.text(), "TypeError", "Body already consumed");
 });
 
-await test("a body is read as what it is", async () => {
+await test("a body is read in different formats", async () => {
   equal(await (await fetch(`${base}/json`)).json(), { a: [1, null] });
   equal(await (await fetch(`${base}/text`)).bytes(), new TextEncoder().encode("text"));
   equal((await (await fetch(`${base}/text`)).arrayBuffer()).byteLength, 4);
@@ -61,13 +61,13 @@ await test("a body is read as what it is", async () => {
   await throws(async () => (await fetch(`${base}/text`)).json(), "SyntaxError", message);
 });
 
-await test("a status that is no success is no error", async () => {
+await test("an error status does not reject", async () => {
   const { status, statusText, ok, body } = await fetch(`${base}/missing`);
   await body!.cancel();
   equal([status, statusText, ok], [404, "Not Found", false]);
 });
 
-await test("what is sent with every request", async () => {
+await test("every request has default headers", async () => {
   const headers = Object.fromEntries(await (await fetch(`${base}/headers`)).json());
   equal(headers, {
     "accept": "*/*",
@@ -120,7 +120,7 @@ await test("a stream is received", async () => {
   equal(received > 100_000, true);
 });
 
-await test("redirects are followed, or not", async () => {
+await test("redirects are followed, returned or rejected", async () => {
   const followed = await fetch(`${base}/redirect`, { method: "POST", body: "x" });
   equal([await followed.text(), followed.url, followed.redirected], ["GET", `${base}/method`, true]);
   equal(await (await fetch(`${base}/redirect/same`, { method: "POST", body: "x" })).text(), "x");
@@ -136,13 +136,13 @@ await test("redirects are followed, or not", async () => {
   );
 });
 
-await test("a compressed response is unpacked", async () => {
+await test("a compressed response is decompressed", async () => {
   const response = await fetch(`${base}/gzip`);
   equal(await response.text(), "packed ".repeat(100));
   equal([response.headers.get("content-encoding"), response.headers.get("content-length")], ["gzip", null]);
 });
 
-await test("fetching is aborted before, meanwhile and while reading", async () => {
+await test("a fetch is aborted before the request, before the response and during the body", async () => {
   const aborted = "The signal has been aborted";
   await throws(() => fetch(`${base}/text`, { signal: AbortSignal.abort() }), "DOMException", aborted);
   const controller = new AbortController();
@@ -160,7 +160,7 @@ await test("fetching is aborted before, meanwhile and while reading", async () =
   );
 });
 
-await test("a refused connection is told, with its cause", async () => {
+await test("a refused connection rejects with its cause", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -170,7 +170,7 @@ await test("a refused connection is told, with its cause", async () => {
   equal(error.cause.message, `error sending request for url (http://127.0.0.1:${port}/): ${cause}`);
 });
 
-await test("an address that cannot be fetched is told", async () => {
+await test("an invalid URL or method rejects", async () => {
   await throws(() => fetch("nonsense"), "TypeError", "Invalid URL: 'nonsense'");
   await throws(() => fetch("ftp://127.0.0.1/"), "TypeError", "Url scheme 'ftp' not supported");
   await throws(() => fetch("http://127.0.0.1:1/"), "TypeError", "Fetch failed: Requests to port 1 are blocked");
@@ -204,7 +204,7 @@ await test("file: URLs", async () => {
   await throws(() => fetch(`file://${directory}/file.txt`, { method: "POST" }), "TypeError", only);
 });
 
-await test("a client trusts the certificates it is given", async () => {
+await test("a client trusts its certificates", async () => {
   const secure = Deno.serve({ ...quiet, cert, key }, (request) => new Response(new URL(request.url).protocol));
   const url = `https://localhost:${secure.addr.port}/`;
   const error = await fetch(url).catch((error) => error);
@@ -219,7 +219,7 @@ await test("a client trusts the certificates it is given", async () => {
   await secure.shutdown();
 });
 
-await test("a client asks a proxy", async () => {
+await test("a client uses a proxy", async () => {
   const options = { basicAuth: { username: "me", password: "secret" }, url: base };
   using client = Deno.createHttpClient({ proxy: options, allowHost: true });
   const response = await fetch("http://a.example/headers", { client, headers: { host: "b.example" } });
@@ -227,7 +227,7 @@ await test("a client asks a proxy", async () => {
   equal([headers["proxy-authorization"], headers.host], [`Basic ${btoa("me:secret")}`, "b.example"]);
 });
 
-await test("a response, a request and headers are made", async () => {
+await test("responses, requests and headers are constructed", async () => {
   const response = new Response("x", { status: 201, headers: [["a", "1"], ["A", "2"]] });
   equal([response.status, response.headers.get("a"), response.type], [201, "1, 2", "default"]);
   equal([Response.error().type, Response.redirect("http://a.example/b").headers.get("location")], [
@@ -251,18 +251,18 @@ await test("a response, a request and headers are made", async () => {
   await throws(() => new Response(null, { status: 99 }), "RangeError", status);
 });
 
-await test("an event source tells what comes, and comes again where it left", async () => {
+await test("an event source receives events, and reconnects after the last one", async () => {
   const source = new EventSource(`${base}/events`);
-  const told: unknown[] = [];
+  const received: unknown[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  source.onmessage = ({ data, lastEventId }) => told.push([data, lastEventId]);
+  source.onmessage = ({ data, lastEventId }) => received.push([data, lastEventId]);
   source.addEventListener("named", ({ data, lastEventId }) => {
-    told.push([data, lastEventId]);
-    if (told.length === 4) resolve();
+    received.push([data, lastEventId]);
+    if (received.length === 4) resolve();
   });
   await promise;
   source.close();
-  equal(told, [["one", ""], ["two\nlines", "7"], ["one", "7"], ["two\nlines", "7"]]);
+  equal(received, [["one", ""], ["two\nlines", "7"], ["one", "7"], ["two\nlines", "7"]]);
   equal([source.readyState, source.url], [EventSource.CLOSED, `${base}/events`]);
 });
 

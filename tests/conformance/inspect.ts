@@ -1,32 +1,32 @@
-import { equal, memory, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, memory, test, throws, throwsSync } from "./harness.ts";
 
-/** Checks what a value looks like. */
-function looks(value: unknown, expected: string): void {
+/** Checks the text that a value is inspected as. */
+function inspects(value: unknown, expected: string): void {
   const actual = Deno.inspect(value);
-  if (actual !== expected) throw new Error(`${actual}\nis not\n${expected}`);
+  if (actual !== expected) throw new Error(`${actual}\ndiffers from\n${expected}`);
 }
 
 function tag(value: unknown): string {
   return Object.prototype.toString.call(value);
 }
 
-await test("a database looks empty", async () => {
+await test("a database is inspected as empty", async () => {
   const kv = await memory();
-  looks(kv, "Kv {}");
-  looks({ a: [kv] }, "{ a: [ Kv {} ] }");
+  inspects(kv, "Kv {}");
+  inspects({ a: [kv] }, "{ a: [ Kv {} ] }");
   equal([tag(kv), String(kv), JSON.stringify(kv)], ["[object Object]", "[object Object]", "{}"]);
   equal(Reflect.ownKeys(kv), []);
   kv.close();
-  looks(kv, "Kv {}");
+  inspects(kv, "Kv {}");
 });
 
-await test("a listing looks empty", async () => {
+await test("a listing is inspected as empty", async () => {
   using kv = await memory();
   await kv.set(["a", 1], 1);
   const list = kv.list({ prefix: ["a"] });
-  looks(list, "KvListIterator {}");
+  inspects(list, "KvListIterator {}");
   await list.next();
-  looks([list], "[ KvListIterator {} ]");
+  inspects([list], "[ KvListIterator {} ]");
   equal([tag(list), String(list), JSON.stringify(list)], ["[object Object]", "[object Object]", "{}"]);
   equal(Reflect.ownKeys(list), []);
 });
@@ -39,13 +39,13 @@ await test("a listing is its own iterator", async () => {
 
 await test("an operation shows that it is empty", async () => {
   using kv = await memory();
-  looks(kv.atomic(), "AtomicOperation (empty)");
-  looks([kv.atomic()], "[ AtomicOperation (empty) ]");
+  inspects(kv.atomic(), "AtomicOperation (empty)");
+  inspects([kv.atomic()], "[ AtomicOperation (empty) ]");
   equal([tag(kv.atomic()), String(kv.atomic())], ["[object Object]", "[object Object]"]);
   equal([JSON.stringify(kv.atomic()), Reflect.ownKeys(kv.atomic())], ["{}", []]);
 });
 
-await test("an operation shows every kind of what it does, in its order", async () => {
+await test("an operation shows its checks, mutations and messages in order", async () => {
   using kv = await memory();
   const operation = kv.atomic()
     .check({ key: ["a"], versionstamp: null })
@@ -57,7 +57,7 @@ await test("an operation shows every kind of what it does, in its order", async 
     .mutate({ type: "max", key: ["n"], value: new Deno.KvU64(3n) }, { type: "delete", key: ["y"] })
     .enqueue({ a: 1 }, { delay: 5, keysIfUndelivered: [["q"]], backoffSchedule: [1, 2] })
     .min(["m"], 2n);
-  looks(
+  inspects(
     operation,
     `AtomicOperation
   check({ key: [ "a" ], versionstamp: null })
@@ -92,16 +92,16 @@ await test("an operation shows the values it sets", async () => {
     [{ x: [1, { y: { z: {} } }] }, "{\n  x: [ 1, { y: { z: {} } } ]\n}"],
   ];
   for (const [value, text] of shown) {
-    looks(kv.atomic().set(["a"], value), `AtomicOperation\n  set([ "a" ], ${text})`);
-    looks(kv.atomic().mutate({ type: "set", key: ["a"], value }), `AtomicOperation\n  set([ "a" ], ${text})`);
-    if (!(value instanceof Deno.KvU64)) looks(kv.atomic().enqueue(value), `AtomicOperation\n  enqueue(${text})`);
+    inspects(kv.atomic().set(["a"], value), `AtomicOperation\n  set([ "a" ], ${text})`);
+    inspects(kv.atomic().mutate({ type: "set", key: ["a"], value }), `AtomicOperation\n  set([ "a" ], ${text})`);
+    if (!(value instanceof Deno.KvU64)) inspects(kv.atomic().enqueue(value), `AtomicOperation\n  enqueue(${text})`);
   }
 });
 
 await test("an operation shows keys and options", async () => {
   using kv = await memory();
   const bytes = new Uint8Array([3]);
-  looks(
+  inspects(
     kv.atomic()
       .set(["a", 1, 2n, true, bytes], 0)
       .set(["v", kv.commitVersionstamp() as unknown as string], 0)
@@ -123,24 +123,24 @@ await test("an operation shows keys and options", async () => {
   );
 });
 
-await test("an operation inside of something is not indented", async () => {
+await test("a nested operation is not indented", async () => {
   using kv = await memory();
-  looks({ a: kv.atomic().set(["a"], 1) }, '{\n  a: AtomicOperation\n  set([ "a" ], 1)\n}');
+  inspects({ a: kv.atomic().set(["a"], 1) }, '{\n  a: AtomicOperation\n  set([ "a" ], 1)\n}');
 });
 
-await test("an operation looks the same when it was committed", async () => {
+await test("an operation looks the same after it was committed", async () => {
   using kv = await memory();
   const operation = kv.atomic().set(["a"], 1);
   await operation.commit();
-  looks(operation, 'AtomicOperation\n  set([ "a" ], 1)');
+  inspects(operation, 'AtomicOperation\n  set([ "a" ], 1)');
 });
 
 await test("a KvU64 shows its value, at any depth", () => {
   const five = new Deno.KvU64(5n);
-  looks(five, "[Deno.KvU64: 5n]");
-  looks({ a: [five], m: new Map([[1, five]]) }, "{ a: [ [Deno.KvU64: 5n] ], m: Map(1) { 1 => [Deno.KvU64: 5n] } }");
-  looks({ a: { b: { c: { d: five } } } }, "{\n  a: { b: { c: { d: [Deno.KvU64: 5n] } } }\n}");
-  looks(new Deno.KvU64(2n ** 64n - 1n), "[Deno.KvU64: 18446744073709551615n]");
+  inspects(five, "[Deno.KvU64: 5n]");
+  inspects({ a: [five], m: new Map([[1, five]]) }, "{ a: [ [Deno.KvU64: 5n] ], m: Map(1) { 1 => [Deno.KvU64: 5n] } }");
+  inspects({ a: { b: { c: { d: five } } } }, "{\n  a: { b: { c: { d: [Deno.KvU64: 5n] } } }\n}");
+  inspects(new Deno.KvU64(2n ** 64n - 1n), "[Deno.KvU64: 18446744073709551615n]");
 });
 
 await test("a KvU64 is a frozen object with a value", async () => {
@@ -164,12 +164,12 @@ await test("classes have their names, and databases are not constructed", async 
   const { Kv, AtomicOperation, KvU64, KvListIterator, openKv } = Deno as any;
   const named = [Kv, AtomicOperation, KvU64, KvListIterator, openKv];
   equal(named.map((each) => each.name), ["Kv", "AtomicOperation", "KvU64", "KvListIterator", "openKv"]);
-  throwsAtOnce(() => new Kv(), "TypeError", "Deno.Kv can not be constructed: use Deno.openKv instead");
+  throwsSync(() => new Kv(), "TypeError", "Deno.Kv can not be constructed: use Deno.openKv instead");
   using kv = await memory();
   equal([kv instanceof Kv, kv.atomic() instanceof AtomicOperation], [true, true]);
   equal([kv.list({ prefix: [] }) instanceof KvListIterator, new Deno.KvU64(1n) instanceof KvU64], [true, true]);
-  const made = [kv, kv.atomic(), kv.list({ prefix: [] })];
-  equal(made.map((each) => each.constructor), [Kv, AtomicOperation, KvListIterator]);
+  const instances = [kv, kv.atomic(), kv.list({ prefix: [] })];
+  equal(instances.map((each) => each.constructor), [Kv, AtomicOperation, KvListIterator]);
 });
 
 await test("prototypes have the methods", () => {
@@ -188,10 +188,10 @@ await test("prototypes have the methods", () => {
   equal([typeof Kv.prototype[Symbol.dispose], Kv.prototype[Symbol.dispose].name], ["function", "[Symbol.dispose]"]);
 });
 
-await test("methods of an operation answer the operation", async () => {
+await test("methods of an operation return the operation", async () => {
   using kv = await memory();
   const operation = kv.atomic();
-  const answers = [
+  const returned = [
     operation.check({ key: ["a"], versionstamp: null }),
     operation.mutate({ type: "delete", key: ["a"] }),
     operation.set(["a"], 1),
@@ -201,11 +201,11 @@ await test("methods of an operation answer the operation", async () => {
     operation.max(["n"], 1n),
     operation.enqueue("message"),
   ];
-  equal(answers.map((answer) => answer === operation), Array(8).fill(true));
+  equal(returned.map((value) => value === operation), Array(8).fill(true));
 });
 
-await test("the versionstamp of a commit to come is one symbol", async () => {
+await test("the placeholder of a versionstamp is always the same symbol", async () => {
   using kv = await memory();
-  looks(kv.commitVersionstamp(), "Symbol(KvCommitVersionstamp)");
+  inspects(kv.commitVersionstamp(), "Symbol(KvCommitVersionstamp)");
   equal(kv.commitVersionstamp() === kv.commitVersionstamp(), true);
 });

@@ -1,10 +1,10 @@
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, plain, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, memory, plain, rejects, test, throws, throwsSync } from "./harness.ts";
 
 const bytes = (...numbers: number[]) => new Uint8Array(numbers);
 const MAX = 2n ** (8n * 255n) - 1n;
 
-/** Key parts by type. The types and the parts of each are in the order in which they are listed. */
+/** Key parts by type. The types, and the parts of each, are in ascending order. */
 const parts: Record<string, Deno.KvKeyPart[]> = {
   bytes: [
     bytes(), bytes(0), bytes(0, 0), bytes(0, 1), bytes(0, 255), bytes(1), bytes(1, 0), bytes(1, 255), bytes(254),
@@ -50,13 +50,13 @@ await test("keys are listed in the order of their types, then of their parts", a
   equal(reversed.map((entry) => entry.key[0]), every.toReversed());
 });
 
-await test("keys below others are listed in the same order", async () => {
+await test("longer keys are listed in the same order", async () => {
   using kv = await memory();
   for (const part of every.toReversed()) await kv.set(["a", part, 1], 0);
   equal((await Array.fromAsync(kv.list({ prefix: ["a"] }))).map((entry) => entry.key[1]), every);
 });
 
-await test("a key comes before those below it, and these before the next one", async () => {
+await test("a key sorts before those that it is a prefix of, and these before the next one", async () => {
   using kv = await memory();
   const keys: Deno.KvKey[] = [
     [bytes(1)], [bytes(1), bytes()], [bytes(1), true], [bytes(1, 0)], ["a"], ["a", bytes()], ["a", ""], ["a", "", 1],
@@ -67,7 +67,7 @@ await test("a key comes before those below it, and these before the next one", a
   equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), keys);
 });
 
-await test("a prefix is whole parts", async () => {
+await test("a prefix matches whole parts", async () => {
   using kv = await memory();
   const below: Deno.KvKey[] = [["a", bytes(255)], ["a", "b"], ["a", "b", "c"], ["a", 1]];
   for (const key of [["a"], ["ab"], ["ab", "c"], ["a\0"], ["a\0", "b"], [bytes(97), 1], ...below]) await kv.set(key, 0);
@@ -99,7 +99,7 @@ await test("a lone surrogate becomes U+FFFD", async () => {
   equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), [["\ufffdx", "x\ufffd"]]);
 });
 
-await test("views of a buffer are keys of their bytes", async () => {
+await test("views of a buffer are key parts of their bytes", async () => {
   using kv = await memory();
   const { buffer } = bytes(9, 1, 2, 0, 255, 9, 9, 9);
   const views = [
@@ -121,7 +121,7 @@ await test("views of a buffer are keys of their bytes", async () => {
   }
 });
 
-await test("the payload of a NaN does not matter, the sign of a zero does", async () => {
+await test("the payload of a NaN is ignored, the sign of a zero is not", async () => {
   using kv = await memory();
   const [payload] = new Float64Array(new BigUint64Array([0x7ff8000000000001n]).buffer);
   await kv.set([payload], "NaN");
@@ -129,14 +129,14 @@ await test("the payload of a NaN does not matter, the sign of a zero does", asyn
   equal((await kv.getMany([[NaN], [0], [-0]])).map((entry) => entry.value), ["NaN", "0", null]);
 });
 
-await test("an empty key can be read, but holds nothing", async () => {
+await test("an empty key can be read, but has no value", async () => {
   using kv = await memory();
   await kv.set(["a"], 1);
   equal(await kv.get([]), { key: [], value: null, versionstamp: null });
   equal(await kv.getMany([[]]), [{ key: [], value: null, versionstamp: null }]);
 });
 
-/** Every call that takes a key, and rejects if it is wrong. */
+/** The calls that take a key, and reject if it is invalid. */
 const calls: Record<string, (kv: Deno.Kv, key: any) => unknown> = {
   get: (kv, key) => kv.get(key),
   getMany: (kv, key) => kv.getMany([["a"], key]),
@@ -156,13 +156,13 @@ const selections: Record<string, (kv: Deno.Kv, key: any) => Deno.KvListIterator<
   "end of list": (kv, end) => kv.list({ start: [], end }),
 };
 
-/** Parts that no key can have. */
+/** Values that cannot be key parts. */
 const wrongParts: unknown[] = [
   {}, null, undefined, Symbol("s"), () => 1, new ArrayBuffer(2), new Date(0), [], ["a"], /a/, new Map(),
   new String("a"), new Number(1), Object(1n), new Boolean(true), new Deno.KvU64(1n), new SharedArrayBuffer(1),
 ];
 for (const [name, call] of Object.entries({ ...calls, ...selections })) {
-  await test(`${name} refuses parts of other types`, async () => {
+  await test(`${name} rejects parts of other types`, async () => {
     using kv = await memory();
     for (const part of wrongParts) {
       for (const key of [[part], ["a", part], [part, "a"]]) {
@@ -178,10 +178,10 @@ for (const [name, call] of Object.entries({ ...calls, ...selections })) {
     equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
   });
 }
-await test("watch refuses parts of other types at once", async () => {
+await test("watch throws synchronously for parts of other types", async () => {
   using kv = await memory();
   for (const part of wrongParts) {
-    throwsAtOnce(
+    throwsSync(
       () => kv.watch([["a", part as string]]),
       "TypeError",
       "expected string, number, bigint, ArrayBufferView, boolean",
@@ -189,8 +189,8 @@ await test("watch refuses parts of other types at once", async () => {
   }
 });
 
-/** Keys that are no arrays, and what they are called. */
-const noArrays: [unknown, string][] = [
+/** Keys that are not arrays, and their types in messages. */
+const nonArrays: [unknown, string][] = [
   ["a", "string"],
   ["", "string"],
   [5, "number"],
@@ -198,23 +198,23 @@ const noArrays: [unknown, string][] = [
   [{ length: 1, 0: "a" }, "object"],
 ];
 for (const [name, call] of Object.entries(calls)) {
-  await test(`${name} refuses keys that are no arrays`, async () => {
+  await test(`${name} rejects keys that are not arrays`, async () => {
     using kv = await memory();
-    for (const [key, type] of noArrays) {
+    for (const [key, type] of nonArrays) {
       await rejects(() => call(kv, key), "TypeError", plain(`A key must be an array: received ${type}`));
     }
     equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
   });
 }
-await test("watch refuses keys that are no arrays at once", async () => {
+await test("watch throws synchronously for keys that are not arrays", async () => {
   using kv = await memory();
-  for (const [key, type] of [...noArrays, [undefined, "undefined"], [null, "null"]]) {
+  for (const [key, type] of [...nonArrays, [undefined, "undefined"], [null, "null"]]) {
     const message = plain(`A key must be an array: received ${type}`);
-    throwsAtOnce(() => kv.watch([key as string[]]), "TypeError", message);
+    throwsSync(() => kv.watch([key as string[]]), "TypeError", message);
   }
 });
 
-await test("a selector takes what looks like an array", async () => {
+await test("a selector accepts array-like objects", async () => {
   using kv = await memory();
   for (const letter of "abc") await kv.set(["x", letter], letter);
   const prefixes: any[] = ["x", { length: 1, 0: "x" }];
@@ -223,17 +223,17 @@ await test("a selector takes what looks like an array", async () => {
   equal((await Array.fromAsync(kv.list(range))).map((entry) => entry.value), ["b"]);
 });
 
-await test("a missing key is refused", async () => {
+await test("a missing key is rejected", async () => {
   using kv = await memory();
   for (const missing of [undefined, null] as any[]) {
     const unread = `Cannot read properties of ${missing} (reading 'length')`;
-    const noArray = plain(`A key must be an array: received ${missing}`);
+    const notArray = plain(`A key must be an array: received ${missing}`);
     const messages: Record<string, string | undefined> = {
       get: "Invalid range",
       getMany: "Invalid range",
-      check: noArray,
-      enqueue: noArray,
-      "enqueue of an operation": noArray,
+      check: notArray,
+      enqueue: notArray,
+      "enqueue of an operation": notArray,
     };
     for (const [name, call] of Object.entries(calls)) {
       await rejects(() => call(kv, missing), "TypeError", name in messages ? messages[name] : unread);
@@ -243,7 +243,7 @@ await test("a missing key is refused", async () => {
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-await test("a bigint beyond 255 bytes is refused", async () => {
+await test("a bigint of more than 255 bytes is rejected", async () => {
   using kv = await memory();
   const message = "BigUint requires more than 255 bytes to be represented";
   const messages: Record<string, string> = {
@@ -264,7 +264,7 @@ await test("a bigint beyond 255 bytes is refused", async () => {
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-await test("keys are copied when they are given", async () => {
+await test("keys are copied when they are passed", async () => {
   using kv = await memory();
   const key = ["a", bytes(1)];
   const writing = kv.set(key, 1);

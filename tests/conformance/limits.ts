@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-explicit-any
-import { difference, equal, memory, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { difference, equal, memory, rejects, test, throws, throwsSync } from "./harness.ts";
 
-/** A key of a number of bytes, as it is stored. */
+/** Returns a key whose encoding has a number of bytes. */
 const key = (size: number) => ["a".repeat(size - 2)];
 const bytes = (size: number) => new Uint8Array(size);
 const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
@@ -9,7 +9,7 @@ const times = <T>(count: number, make: (i: number) => T) => Array.from({ length:
 const KEY_FOR_WRITE = "Key too large for write (max 2048 bytes)";
 const KEY_FOR_READ = "Key too large for read (max 2049 bytes)";
 
-/** Every write of a key. */
+/** The calls that write a key. */
 const writes: Record<string, (kv: Deno.Kv, key: Deno.KvKey) => Promise<unknown>> = {
   set: (kv, key) => kv.set(key, 1),
   delete: (kv, key) => kv.delete(key),
@@ -21,7 +21,7 @@ const writes: Record<string, (kv: Deno.Kv, key: Deno.KvKey) => Promise<unknown>>
   max: (kv, key) => kv.atomic().set(["a"], 1).max(key, 1n).commit(),
 };
 for (const [name, write] of Object.entries(writes)) {
-  await test(`${name} takes keys of 2048 bytes`, async () => {
+  await test(`${name} accepts keys of 2048 bytes`, async () => {
     for (const large of [key(2048), [bytes(1023)], times(2048, () => true)]) {
       using kv = await memory();
       await write(kv, large);
@@ -32,7 +32,7 @@ for (const [name, write] of Object.entries(writes)) {
       equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
     }
   });
-  await test(`${name} refuses an empty key`, async () => {
+  await test(`${name} rejects an empty key`, async () => {
     using kv = await memory();
     await rejects(() => write(kv, []), "TypeError", "key cannot be empty");
     equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
@@ -46,16 +46,16 @@ await test("a key of 2048 bytes is read and listed", async () => {
   equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), [key(2048)]);
 });
 
-await test("get takes keys of 2048 bytes", async () => {
+await test("get accepts keys of 2048 bytes", async () => {
   using kv = await memory();
   equal((await kv.get(key(2048))).value, null);
   equal((await kv.getMany([["a"], key(2048)])).length, 2);
-  // A key is read as the range up to itself and a zero byte.
+  // A key is read as the range that ends with the key and a zero byte.
   await rejects(() => kv.get(key(2049)), "TypeError", KEY_FOR_READ);
   await rejects(() => kv.getMany([["a"], key(2049)]), "TypeError", KEY_FOR_READ);
 });
 
-await test("list takes prefixes of 2048 bytes, and keys of 2049 bytes", async () => {
+await test("list accepts prefixes of 2048 bytes, and keys of 2049 bytes", async () => {
   using kv = await memory();
   equal(await Array.fromAsync(kv.list({ prefix: key(2048) })), []);
   equal(await Array.fromAsync(kv.list({ start: key(2049), end: ["b"] })), []);
@@ -65,13 +65,13 @@ await test("list takes prefixes of 2048 bytes, and keys of 2049 bytes", async ()
   await rejects(() => kv.list({ start: ["A"], end: key(2050) }).next(), "TypeError", KEY_FOR_READ);
 });
 
-await test("watch takes keys of 2049 bytes", async () => {
+await test("watch accepts keys of 2049 bytes", async () => {
   using kv = await memory();
   await kv.watch([key(2049)]).cancel();
-  throwsAtOnce(() => kv.watch([["a"], key(2050)]), "TypeError", KEY_FOR_READ);
+  throwsSync(() => kv.watch([["a"], key(2050)]), "TypeError", KEY_FOR_READ);
 });
 
-await test("the versionstamp of the commit does not count for the size of a key", async () => {
+await test("the versionstamp of the commit does not count towards the size of a key", async () => {
   using kv = await memory();
   const suffix = kv.commitVersionstamp() as unknown as string;
   const { versionstamp } = await kv.set([...key(2048), suffix], 1);
@@ -81,7 +81,7 @@ await test("the versionstamp of the commit does not count for the size of a key"
 
 await test("a value has 65536 bytes at most", async () => {
   using kv = await memory();
-  // Bytes are stored as they are, a string of Latin-1 has 6 bytes before it.
+  // Bytes are stored raw, a Latin-1 string has a header of 6 bytes.
   const edges = [(more: number) => bytes(65536 + more), (more: number) => "a".repeat(65530 + more)];
   for (const edge of edges) {
     await kv.set(["a"], edge(0));
@@ -98,7 +98,7 @@ await test("a value has 65536 bytes at most", async () => {
 
 await test("a message has 65536 bytes at most", async () => {
   using kv = await memory();
-  // It is always serialized: bytes have 13 bytes around them.
+  // Always serialized: bytes have an overhead of 13 bytes.
   const edges = [(more: number) => bytes(65523 + more), (more: number) => "a".repeat(65530 + more)];
   for (const edge of edges) {
     await kv.enqueue(edge(0));
@@ -110,16 +110,16 @@ await test("a message has 65536 bytes at most", async () => {
   }
 });
 
-await test("getMany takes 10 keys", async () => {
+await test("getMany accepts 10 keys", async () => {
   using kv = await memory();
   equal((await kv.getMany(times(10, (i) => [i]))).length, 10);
   await rejects(() => kv.getMany(times(11, (i) => [i])), "TypeError", "Too many ranges (max 10)");
 });
 
-await test("watch takes 10 keys", async () => {
+await test("watch accepts 10 keys", async () => {
   using kv = await memory();
   await kv.watch(times(10, (i) => [i])).cancel();
-  throwsAtOnce(() => kv.watch(times(11, (i) => [i])), "TypeError", "Too many keys (max 10)");
+  throwsSync(() => kv.watch(times(11, (i) => [i])), "TypeError", "Too many keys (max 10)");
 });
 
 await test("a batch has 1000 entries at most", async () => {
@@ -130,21 +130,21 @@ await test("a batch has 1000 entries at most", async () => {
   }
 });
 
-await test("a limit may be above the size of a batch", async () => {
+await test("a limit may exceed the maximum batch size", async () => {
   using kv = await memory();
   for (const limit of [1001, 2 ** 32, 2 ** 53]) equal(await Array.fromAsync(kv.list({ prefix: [] }, { limit })), []);
 });
 
-await test("limits and sizes of batches are positive integers", async () => {
+await test("limits and batch sizes are positive integers", async () => {
   using kv = await memory();
   for (const wrong of [0, -1, 1.5, NaN, Infinity, -Infinity, "1", "a", true, 1n] as any[]) {
     const message = `must be a positive integer: received ${wrong}`;
-    throwsAtOnce(() => kv.list({ prefix: [] }, { limit: wrong }), "Error", `Limit ${message}`);
-    throwsAtOnce(() => kv.list({ prefix: [] }, { batchSize: wrong }), "Error", `batchSize ${message}`);
+    throwsSync(() => kv.list({ prefix: [] }, { limit: wrong }), "Error", `Limit ${message}`);
+    throwsSync(() => kv.list({ prefix: [] }, { batchSize: wrong }), "Error", `batchSize ${message}`);
   }
   const none = null as unknown as number;
   const message = "Limit must be a positive integer: received null";
-  throwsAtOnce(() => kv.list({ prefix: [] }, { limit: none }), "Error", message);
+  throwsSync(() => kv.list({ prefix: [] }, { limit: none }), "Error", message);
   equal(await Array.fromAsync(kv.list({ prefix: [] }, { batchSize: none, limit: undefined })), []);
 });
 
@@ -174,32 +174,32 @@ await test("an operation has 1000 mutations and messages at most", async () => {
   }
 });
 
-/** An operation of 786432 bytes of values, and 13 keys of 3 bytes, which count twice, and one value. */
+/** Returns an operation with 786432 bytes of values, 13 keys of 3 bytes, which count twice, and a value of another size. */
 function sized(kv: Deno.Kv, last: number): Deno.AtomicOperation {
   const operation = kv.atomic().set(["z"], bytes(last));
   for (let i = 0; i < 12; i++) operation.set(["k"], bytes(65536));
   return operation;
 }
 
-const rooms: [string, number, (operation: Deno.AtomicOperation) => Deno.AtomicOperation][] = [
+const capacities: [string, number, (operation: Deno.AtomicOperation) => Deno.AtomicOperation][] = [
   ["sets", 32690, (operation) => operation],
   ["a delete", 32590, (operation) => operation.delete(key(100))],
   ["a check", 32590, (operation) => operation.check({ key: key(100), versionstamp: null })],
   ["a sum", 32676, (operation) => operation.sum(["s"], 1n)],
   ["a message", 31679, (operation) => operation.enqueue(bytes(1000))],
 ];
-for (const [name, room, add] of rooms) {
+for (const [name, capacity, add] of capacities) {
   await test(`an operation of ${name} has 819200 bytes at most`, async () => {
     using kv = await memory();
     const message = "Total mutation size too large (max 819200 bytes)";
-    await rejects(() => add(sized(kv, room + 1)).commit(), "TypeError", message);
+    await rejects(() => add(sized(kv, capacity + 1)).commit(), "TypeError", message);
     equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
-    equal((await add(sized(kv, room)).commit()).ok, true);
-    equal(((await kv.get(["z"])).value as Uint8Array).length, room);
+    equal((await add(sized(kv, capacity)).commit()).ok, true);
+    equal(((await kv.get(["z"])).value as Uint8Array).length, capacity);
   });
 }
 
-await test("keys to be deleted count for the size of an operation only", async () => {
+await test("deleted keys count towards the size of an operation only", async () => {
   using kv = await memory();
   const operation = kv.atomic();
   for (let i = 0; i < 400; i++) operation.delete(key(2048));
@@ -226,7 +226,7 @@ await test("the keys set by an operation have 81920 bytes at most", async () => 
   await rejects(() => sums.commit(), "TypeError", message);
 });
 
-/** Enqueues a message in both ways. What is wrong rejects in one, and throws immediately in the other. */
+/** Enqueues a message in both ways. For invalid options, one rejects, and the other throws synchronously. */
 async function enqueues(options: any): Promise<void> {
   using kv = await memory();
   equal((await kv.enqueue(1, options)).ok, true);
@@ -235,10 +235,10 @@ async function enqueues(options: any): Promise<void> {
 async function enqueueRejects(options: any, message: string): Promise<void> {
   using kv = await memory();
   await rejects(() => kv.enqueue(1, options), "TypeError", message);
-  throwsAtOnce(() => kv.atomic().enqueue(1, options), "TypeError", message);
+  throwsSync(() => kv.atomic().enqueue(1, options), "TypeError", message);
 }
 
-await test("a message waits 30 days at most", async () => {
+await test("the maximum delay of a message is 30 days", async () => {
   const month = 30 * 24 * 60 * 60 * 1000;
   for (const delay of [0, -0, 1, 1.5, 2 ** 31, month, null, undefined]) await enqueues({ delay });
   for (const delay of [month + 1, month + 0.5, 2 ** 53, Infinity]) {
@@ -268,15 +268,15 @@ await test("an expiry is a non-negative integer", async () => {
   for (const expireIn of [-1, 1.5, NaN, Infinity, -Infinity, "1", null, true, 1n] as any[]) {
     const message = `expireIn must be a non-negative integer: received ${expireIn}`;
     await rejects(() => kv.set(["a"], 1, { expireIn }), "TypeError", message);
-    throwsAtOnce(() => kv.atomic().set(["a"], 1, { expireIn }), "TypeError", message);
+    throwsSync(() => kv.atomic().set(["a"], 1, { expireIn }), "TypeError", message);
     if (typeof expireIn !== "number") continue;
     const mutation = { type: "set", key: ["a"], value: 1, expireIn } as const;
-    throwsAtOnce(() => kv.atomic().mutate(mutation), "TypeError", message);
+    throwsSync(() => kv.atomic().mutate(mutation), "TypeError", message);
   }
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-await test("an expiry has an end", async () => {
+await test("an expiry has a maximum", async () => {
   using kv = await memory();
   const largest = 8_200_000_000_000_000;
   for (const expireIn of [60000, 2 ** 31, 2 ** 32, largest, undefined]) {
@@ -297,12 +297,12 @@ await test("an expiry has an end", async () => {
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 });
 
-/** Runs a test of the keys of undelivered messages. */
+/** Runs a test of limits of keysIfUndelivered. */
 function undelivered(name: string, body: () => unknown): Promise<void> {
   return difference(name, "Deno has no limits for keysIfUndelivered", body);
 }
 
-/** Enqueues a message with keys, in both ways. */
+/** Enqueues a message with keysIfUndelivered in both ways. */
 async function enqueueWith(keysIfUndelivered: Deno.KvKey[], message?: string): Promise<void> {
   using kv = await memory();
   const ways = [
@@ -316,7 +316,7 @@ async function enqueueWith(keysIfUndelivered: Deno.KvKey[], message?: string): P
   if (message !== undefined) equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
 }
 
-await test("the keys of an undelivered message are keys to write", async () => {
+await test("the keys of an undelivered message have the limits of writes", async () => {
   await enqueueWith([key(2048), [bytes(1023)], [0]]);
   await enqueueWith(times(998, (i) => [i]));
   await enqueueWith(times(39, () => key(2048)));
@@ -353,7 +353,7 @@ await undelivered("the keys of undelivered messages have 81920 bytes at most", a
   equal((await operation(2000).commit()).ok, true);
 });
 
-await undelivered("the keys of undelivered messages count for the size of an operation", async () => {
+await undelivered("the keys of undelivered messages count towards the size of an operation", async () => {
   using kv = await memory();
   const keysIfUndelivered = [key(500), key(500)];
   const add = (operation: Deno.AtomicOperation) => operation.enqueue(bytes(1000), { keysIfUndelivered });

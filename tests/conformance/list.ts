@@ -13,28 +13,28 @@ async function alphabet(): Promise<Deno.Kv> {
   return kv;
 }
 
-await test("a prefix lists what is below it, in the order of the keys", async () => {
+await test("a prefix lists the keys that start with it, in order", async () => {
   using kv = await alphabet();
   equal(await values(kv.list({ prefix: ["x"] })), ["a", "b", "c", "d", "e"]);
   equal(await values(kv.list({ prefix: [] })), ["prefix", "a", "b", "c", "d", "e", "outside"]);
   equal(await values(kv.list({ prefix: ["nothing"] })), []);
 });
 
-await test("a start is listed, an end is not", async () => {
+await test("a start is inclusive, an end is exclusive", async () => {
   using kv = await alphabet();
   equal(await values(kv.list({ prefix: ["x"], start: ["x", "b"] })), ["b", "c", "d", "e"]);
   equal(await values(kv.list({ prefix: ["x"], end: ["x", "d"] })), ["a", "b", "c"]);
   equal(await values(kv.list({ start: ["x", "b"], end: ["x", "d"] })), ["b", "c"]);
 });
 
-await test("types of key parts come in their order", async () => {
+await test("types of key parts are listed in order", async () => {
   using kv = await memory();
   const keys: Deno.KvKey[] = [[new Uint8Array([255])], ["\u{10ffff}"], [-1n], [2n ** 70n], [-Infinity], [NaN], [false], [true]];
   for (const key of keys.toReversed()) await kv.set(key, 0);
   equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.key), keys);
 });
 
-await test("a listing has its limit, in both directions and any batch size", async () => {
+await test("a limit applies in both directions and with any batch size", async () => {
   using kv = await alphabet();
   for (const batchSize of [1, 2, 3, 500]) {
     equal(await values(kv.list({ prefix: ["x"] }, { limit: 3, batchSize })), ["a", "b", "c"]);
@@ -58,7 +58,7 @@ await test("a cursor continues in both directions", async () => {
   }
 });
 
-await test("a cursor is that of the entry before, and empty at the end", async () => {
+await test("the cursor is that of the last entry, and empty at the end", async () => {
   using kv = await alphabet();
   const list = kv.list({ prefix: ["x"] });
   await throws(() => list.cursor, "Error", "Cannot get cursor before first iteration");
@@ -79,7 +79,7 @@ await test("a selector and its keys are copied", async () => {
   equal(await values(list), ["a", "b", "c", "d", "e"]);
 });
 
-await test("many entries are listed whole", async () => {
+await test("many entries are listed completely", async () => {
   using kv = await memory();
   for (let i = 0; i < 1200; i += 400) {
     const atomic = kv.atomic();
@@ -91,7 +91,7 @@ await test("many entries are listed whole", async () => {
   equal(await values(kv.list({ prefix: ["n"] }, { batchSize: 1000, reverse: true })), expected.toReversed());
 });
 
-/** Returns a function of numbers that look random, and are the same in each run. */
+/** Returns a generator of pseudo-random numbers, which are the same in each run. */
 function randomOf(seed: number): (below: number) => number {
   return (below) => {
     seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
@@ -99,7 +99,7 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
-/** The batch sizes and limits of a listing of 10 entries that is stepped through. */
+/** Combinations of options for a listing of 10 entries. */
 const listings: Deno.KvListOptions[] = [undefined, 1, 4, 7, 10, 11].flatMap((limit) =>
   [undefined, 1, 2, 3, 5, 10].flatMap((batchSize) => [false, true].map((reverse) => ({ limit, batchSize, reverse })))
 );
@@ -110,37 +110,37 @@ async function ten(): Promise<Deno.Kv> {
   return kv;
 }
 
-const repeats = "calls of next() that are not awaited answer the same entry several times";
+const repeats = "on Deno, concurrent calls of next() return the same entry several times";
 
-await difference("calls of next() that wait for each other answer the entries in their order", repeats, async () => {
+await difference("concurrent calls of next() return the entries in order", repeats, async () => {
   using kv = await ten();
   for (const [seed, options] of listings.entries()) {
     const random = randomOf(seed);
     const list = kv.list({ prefix: ["n"] }, options);
-    const answers: Promise<IteratorResult<Deno.KvEntry<unknown>, undefined>>[] = [];
+    const calls: Promise<IteratorResult<Deno.KvEntry<unknown>, undefined>>[] = [];
     const settled: number[] = [];
-    while (answers.length < 16) {
-      const first = answers.length;
-      for (let calls = 1 + random(4); calls > 0; calls--) {
-        const i = answers.length;
-        answers.push(list.next());
-        answers[i].then(() => settled.push(i));
-        // Some calls are made while others wait, and some of them in the middle of their waking.
-        if (random(3) === 0) for (let turns = random(4); turns > 0; turns--) await undefined;
+    while (calls.length < 16) {
+      const first = calls.length;
+      for (let count = 1 + random(4); count > 0; count--) {
+        const i = calls.length;
+        calls.push(list.next());
+        calls[i].then(() => settled.push(i));
+        // Some calls are made while others wait, or while they resume.
+        if (random(3) === 0) for (let ticks = random(4); ticks > 0; ticks--) await undefined;
       }
-      if (random(2) === 0) await answers[first + random(answers.length - first)];
+      if (random(2) === 0) await calls[first + random(calls.length - first)];
     }
-    const results = await Promise.all(answers);
+    const results = await Promise.all(calls);
     const all = Array.from({ length: 10 }, (_, i) => options.reverse ? 9 - i : i).slice(0, options.limit);
     const expected = Array.from({ length: results.length }, (_, i) => i < all.length ? all[i] : "done");
     equal([options, results.map((result) => result.done ? "done" : result.value.value)], [options, expected]);
-    equal(settled, [...answers.keys()]);
+    equal(settled, [...calls.keys()]);
     const rest = await Array.fromAsync(kv.list({ prefix: ["n"] }, { reverse: options.reverse, cursor: list.cursor || undefined }));
     equal(rest.length, list.cursor === "" ? 10 : 10 - all.length);
   }
 });
 
-await difference("the cursor is that of the last entry answered, also while others wait", repeats, async () => {
+await difference("the cursor is that of the last returned entry, also with concurrent calls", repeats, async () => {
   using kv = await ten();
   for (const batchSize of [1, 2, 3, 10]) {
     const list = kv.list({ prefix: ["n"] }, { batchSize });
@@ -159,7 +159,7 @@ await difference("the cursor is that of the last entry answered, also while othe
   }
 });
 
-await difference("a listing goes on where a script changed the keys that it was given", "the next batch fails", async () => {
+await difference("a listing continues after a script has changed the keys of entries", "on Deno, the next batch fails", async () => {
   using kv = await ten();
   const read: unknown[] = [];
   for await (const entry of kv.list({ prefix: ["n"] }, { batchSize: 3 })) {
@@ -169,7 +169,7 @@ await difference("a listing goes on where a script changed the keys that it was 
   equal(read, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
-await test("a step that fails rejects alone, and closing rejects each that waits", async () => {
+await test("closing rejects each step that waits", async () => {
   const kv = await ten();
   const list = kv.list({ prefix: ["n"] }, { batchSize: 2 });
   equal((await list.next()).value?.value, 0);

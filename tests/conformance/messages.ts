@@ -1,6 +1,6 @@
-// What calls say that are given anything: errors of the classes that Deno's have, in words that name no type of the implementation.
+// The errors of calls with values of any type: the classes are Deno's, and messages do not name types of the implementation.
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, onReference, test } from "./harness.ts";
+import { equal, memory, onDeno, test } from "./harness.ts";
 
 const VALUES: (() => any)[] = [
   () => undefined,
@@ -39,7 +39,7 @@ const VALUES: (() => any)[] = [
   () => Object(1),
 ];
 
-/** Reads a stream once. */
+/** Reads one item of a stream. */
 async function read(stream: ReadableStream): Promise<void> {
   const reader = stream.getReader();
   await reader.read();
@@ -47,8 +47,8 @@ async function read(stream: ReadableStream): Promise<void> {
 }
 
 /**
- * Calls with a value, and what comes of each of `VALUES`: nothing, a TypeError, an Error, a RangeError or a BadResource. "-" is for
- * what Deno takes and this refuses, or the other way round.
+ * Calls with a value, and the outcome for each of `VALUES`: "." for success, or the first letter of TypeError, Error, RangeError or
+ * BadResource. "-" is for values that only one of Deno and OpenKV accepts.
  */
 const CALLS: [name: string, call: (kv: any, value: any) => unknown, outcomes: string][] = [
   ["openKv", async (_, v) => typeof v === "string" && v ? undefined : (await Deno.openKv(v)).close(), "..TTTTTTTTTTTTT..TTTTTTTTTTTTTTTTT"],
@@ -117,14 +117,14 @@ const CALLS: [name: string, call: (kv: any, value: any) => unknown, outcomes: st
   ["this of commit", (kv, v) => kv.atomic().commit.call(v), "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT"],
 ];
 
-/** Words of the implementation. */
+/** Terms of the implementation. */
 const FOREIGN = /serde|v8|\b[iu](8|16|32|64|size)\b|Vec|Option|variant|enum|struct\b|`|invalid type|length mismatch|\bgot\b/;
 
-/** What `sum` says of operands that cannot be added: as on Deno. */
+/** The message of `sum` for operands that cannot be added, as on Deno. */
 const KNOWN = "Some of the parameters are not valid V8 values";
 
 for (const [name, call, expected] of CALLS) {
-  await test(`${name} of anything`, async () => {
+  await test(`${name} of any type`, async () => {
     let outcomes = "";
     for (let i = 0; i < VALUES.length; i++) {
       using kv = await memory();
@@ -134,7 +134,7 @@ for (const [name, call, expected] of CALLS) {
       } catch (thrown) {
         const { constructor, message } = thrown as Error;
         outcome = constructor.name[0];
-        if (!onReference && message !== KNOWN) equal([message, FOREIGN.exec(message)?.[0]], [message, undefined]);
+        if (!onDeno && message !== KNOWN) equal([message, FOREIGN.exec(message)?.[0]], [message, undefined]);
       }
       outcomes += expected[i] === "-" ? "-" : outcome;
     }

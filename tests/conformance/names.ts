@@ -1,15 +1,15 @@
-// Names of databases that are URIs.
+// URIs as paths of databases.
 
 import { equal, test } from "./harness.ts";
 
 const directory = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "openkv_" }));
 Deno.chdir(directory);
 
-/** The databases in the directory. */
+/** Returns the names of the databases in the directory. */
 const files = () => [...Deno.readDirSync(".")].map((entry) => entry.name).sort();
 
-/** Opens a database and writes to it. Returns the error where that cannot be done. */
-async function opens(name: string): Promise<unknown> {
+/** Opens a database and writes to it. Returns the error if that fails. */
+async function tryOpen(name: string): Promise<unknown> {
   try {
     using kv = await Deno.openKv(name);
     await kv.set(["name"], name);
@@ -32,7 +32,7 @@ await test("a file: URI names a file", async () => {
       ["./file:l.db", "file:l.db"],
     ]
   ) {
-    equal(await opens(name), undefined);
+    equal(await tryOpen(name), undefined);
     equal(files(), [file]);
     using kv = await Deno.openKv(`./${file}`);
     equal((await kv.get(["name"])).value, name);
@@ -61,9 +61,9 @@ await test("a file: URI names a database in memory", async () => {
   equal(files(), []);
 });
 
-await test("what cannot be opened leaves no file", async () => {
+await test("a database that cannot be opened leaves no file", async () => {
   for (const name of ["file://other/a.db", "file:a.db?mode=ro", "file:missing/a.db", "missing/a.db", "FILE:/a.db"]) {
-    const error = await opens(name) as Error;
+    const error = await tryOpen(name) as Error;
     equal([error?.constructor, error.message], [Error, error.message]);
     equal(files(), []);
   }

@@ -1,7 +1,7 @@
-// Sockets: TCP, TLS, UDP, and those of the file system.
+// Sockets: TCP, TLS and Unix sockets.
 
 import { caCerts, cert, key } from "../certificate.ts";
-import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, test, throws, throwsSync } from "./harness.ts";
 
 const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
 const hostname = "127.0.0.1";
@@ -9,12 +9,12 @@ const hostname = "127.0.0.1";
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** Reads all that comes until the other side ends. */
+/** Reads until the other side closes its end. */
 async function all(connection: { readable: ReadableStream<Uint8Array> }): Promise<string> {
   return await new Response(connection.readable as ReadableStream<Uint8Array<ArrayBuffer>>).text();
 }
 
-/** Two ends of a connection. */
+/** Returns the two ends of a connection. */
 async function pair(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
   using listener = Deno.listen({ hostname, port: 0 });
   return await Promise.all([Deno.connect({ hostname, port: listener.addr.port }), listener.accept()]);
@@ -30,7 +30,7 @@ await test("a listener has a port, and accepts connections", async () => {
   server.close();
 });
 
-await test("what is written is read", async () => {
+await test("bytes are written and read", async () => {
   const [client, server] = await pair();
   equal(await client.write(encode("ping")), 4);
   const piece = new Uint8Array(10);
@@ -42,7 +42,7 @@ await test("what is written is read", async () => {
   server.close();
 });
 
-await test("connections come one after another from a listener", async () => {
+await test("a listener is an iterator of connections", async () => {
   const listener = Deno.listen({ hostname, port: 0 });
   const served = (async () => {
     let count = 0;
@@ -63,7 +63,7 @@ await test("connections come one after another from a listener", async () => {
   equal(await served, 3);
 });
 
-await test("a side that ends writing still reads", async () => {
+await test("a side that has closed its writable end can still read", async () => {
   const [client, server] = await pair();
   await client.write(encode("question"));
   await client.closeWrite();
@@ -76,7 +76,7 @@ await test("a side that ends writing still reads", async () => {
   server.close();
 });
 
-await test("streams of a connection carry much", async () => {
+await test("streams of a connection transfer large data", async () => {
   const [client, server] = await pair();
   const bytes = new Uint8Array(2_000_000).fill(7);
   const sent = ReadableStream.from([bytes]).pipeTo(client.writable);
@@ -97,18 +97,18 @@ await test("a connection has settings", async () => {
   server.close();
 });
 
-await test("a closed connection does nothing", async () => {
+await test("a closed connection rejects", async () => {
   const [client, server] = await pair();
   const reading = client.read(new Uint8Array(1)).catch((error) => error);
   client.close();
   equal((await reading).name, "Interrupted");
   await throws(() => client.write(new Uint8Array(1)), "BadResource", "Bad resource ID");
-  throwsAtOnce(() => client.close(), "BadResource", "Bad resource ID");
+  throwsSync(() => client.close(), "BadResource", "Bad resource ID");
   server[Symbol.dispose]();
   server[Symbol.dispose]();
 });
 
-await test("a closed listener accepts nothing", async () => {
+await test("a closed listener rejects", async () => {
   const listener = Deno.listen({ hostname, port: 0 });
   const accepting = listener.accept().catch((error) => [error.name, error.message]);
   await throws(() => listener.accept(), "Busy", "Another accept task is ongoing");
@@ -118,28 +118,28 @@ await test("a closed listener accepts nothing", async () => {
   equal(await listener[Symbol.asyncIterator]().next(), { value: undefined, done: true });
 });
 
-await test("a port that is in use, or that nobody listens on, is an error", async () => {
+await test("a port that is in use, or without a listener, is an error", async () => {
   const listener = Deno.listen({ hostname, port: 0 });
   const { port } = listener.addr;
-  throwsAtOnce(() => Deno.listen({ hostname, port }), "AddrInUse", "Address already in use (os error 98)");
+  throwsSync(() => Deno.listen({ hostname, port }), "AddrInUse", "Address already in use (os error 98)");
   listener.close();
   await throws(() => Deno.connect({ hostname, port }), "ConnectionRefused", "Connection refused (os error 111)");
 });
 
-await test("wrong ports and hosts are told immediately", async () => {
-  throwsAtOnce(() => Deno.listen({ hostname, port: -1 }), "RangeError", "Invalid port (out of range): -1");
+await test("invalid ports are rejected", async () => {
+  throwsSync(() => Deno.listen({ hostname, port: -1 }), "RangeError", "Invalid port (out of range): -1");
   await throws(() => Deno.connect({ hostname, port: 70000 }), "RangeError", "Invalid port (out of range): 70000");
   const port = "a" as unknown as number;
   await throws(() => Deno.connect({ hostname, port }), "TypeError", "Invalid port: 'a'");
 });
 
-await test("connecting ends with its signal", async () => {
+await test("connecting is aborted by a signal", async () => {
   using listener = Deno.listen({ hostname, port: 0 });
   const options = { hostname, port: listener.addr.port, signal: AbortSignal.abort() } as Deno.ConnectOptions;
   await throws(() => Deno.connect(options), "DOMException", "The signal has been aborted");
 });
 
-await test("a socket of the file system connects", async () => {
+await test("a Unix socket connects", async () => {
   const path = `${directory}/socket`;
   const listener = Deno.listen({ transport: "unix", path });
   equal([listener.addr, Deno.statSync(path).isSocket], [{ transport: "unix", path }, true]);
@@ -149,7 +149,7 @@ await test("a socket of the file system connects", async () => {
   await client.closeWrite();
   equal(await all(server), "hi");
   client.close();
-  throwsAtOnce(() => Deno.listen({ transport: "unix", path }), "AddrInUse", "Address already in use (os error 98)");
+  throwsSync(() => Deno.listen({ transport: "unix", path }), "AddrInUse", "Address already in use (os error 98)");
   listener.close();
   await throws(
     () => Deno.connect({ transport: "unix", path: `${directory}/no` }),
@@ -158,7 +158,7 @@ await test("a socket of the file system connects", async () => {
   );
 });
 
-await test("TLS connects to who has a certificate that is trusted", async () => {
+await test("TLS connects to a server with a trusted certificate", async () => {
   using listener = Deno.listenTls({ hostname: "localhost", port: 0, cert, key });
   const { port } = listener.addr;
   const served = (async () => {
@@ -175,7 +175,7 @@ await test("TLS connects to who has a certificate that is trusted", async () => 
   await served;
 });
 
-await test("TLS agrees on a protocol", async () => {
+await test("TLS negotiates a protocol", async () => {
   using listener = Deno.listenTls({ hostname, port: 0, cert, key, alpnProtocols: ["a", "b"] });
   const { port } = listener.addr;
   const accepted = listener.accept();
@@ -187,20 +187,20 @@ await test("TLS agrees on a protocol", async () => {
   server.close();
 });
 
-await test("TLS refuses who has no certificate that is trusted", async () => {
+await test("TLS rejects a server without a trusted certificate", async () => {
   using listener = Deno.listenTls({ hostname, port: 0, cert, key });
   const { port } = listener.addr;
   const accepted = listener.accept();
   const client = await Deno.connectTls({ hostname, port });
   const server = await accepted;
-  const refused = server.handshake().catch((error) => error.name);
+  const rejected = server.handshake().catch((error) => error.name);
   await throws(() => client.handshake(), "InvalidData", "invalid peer certificate: UnknownIssuer");
-  equal(await refused, "InvalidData");
+  equal(await rejected, "InvalidData");
   client.close();
   server.close();
 });
 
-await test("a connection becomes a TLS connection", async () => {
+await test("a connection is upgraded to TLS", async () => {
   using listener = Deno.listenTls({ hostname, port: 0, cert, key });
   const client = await Deno.connect({ hostname, port: listener.addr.port });
   const server = await listener.accept();
@@ -212,13 +212,13 @@ await test("a connection becomes a TLS connection", async () => {
   secured.close();
 });
 
-await test("a certificate or key that is none is told", () => {
+await test("an invalid certificate or key is rejected", () => {
   const wrong = (pem: { cert: string; key: string }) => () => Deno.listenTls({ hostname, port: 0, ...pem });
-  throwsAtOnce(wrong({ cert: "", key }), "InvalidData", "No certificates found in certificate data");
-  throwsAtOnce(wrong({ cert, key: "" }), "InvalidData", "No keys found in key data");
+  throwsSync(wrong({ cert: "", key }), "InvalidData", "No certificates found in certificate data");
+  throwsSync(wrong({ cert, key: "" }), "InvalidData", "No keys found in key data");
 });
 
-await test("a name is looked up to connect", async () => {
+await test("a host name is resolved", async () => {
   using listener = Deno.listen({ hostname: "localhost", port: 0 });
   const [client, server] = await Promise.all([
     Deno.connect({ hostname: "localhost", port: listener.addr.port }),

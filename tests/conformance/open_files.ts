@@ -1,6 +1,6 @@
 // Open files: `Deno.FsFile`.
 
-import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, test, throws, throwsSync } from "./harness.ts";
 
 const directory = Deno.makeTempDirSync({ prefix: "openkv_" });
 Deno.chdir(directory);
@@ -20,7 +20,7 @@ await test("a file is written and read in pieces", async () => {
   equal(await file.read(new Uint8Array()), 0);
 });
 
-await test("a file is read from where it is sought", async () => {
+await test("a file is read from the position that was sought", async () => {
   using file = Deno.openSync("pieces");
   const piece = new Uint8Array(5);
   equal([file.seekSync(6, Deno.SeekMode.Start), file.readSync(piece), decode(piece)], [6, 5, "world"]);
@@ -29,7 +29,7 @@ await test("a file is read from where it is sought", async () => {
   await throws(() => file.seek(-100, Deno.SeekMode.Current), "TypeError", "Invalid argument (os error 22)");
 });
 
-await test("ways to open a file", async () => {
+await test("options of open", async () => {
   await Deno.writeTextFile("ways", "abc");
   (await Deno.open("ways", { append: true })).close();
   equal(Deno.readTextFileSync("ways"), "abc");
@@ -46,13 +46,13 @@ await test("ways to open a file", async () => {
   Deno.openSync("ways", { write: true, truncate: true }).close();
   equal(Deno.statSync("ways").size, 0);
   const exists = "File exists (os error 17): open 'ways'";
-  throwsAtOnce(() => Deno.openSync("ways", { write: true, createNew: true }), "AlreadyExists", exists);
+  throwsSync(() => Deno.openSync("ways", { write: true, createNew: true }), "AlreadyExists", exists);
   await throws(() => Deno.open("ways", {}), "Error", "'options' requires at least one option to be true");
   Deno.openSync("mode", { write: true, create: true, mode: 0o600 }).close();
   equal(Deno.statSync("mode").mode! & 0o777, 0o600);
 });
 
-await test("create opens a file to write and read, and empties it", async () => {
+await test("create opens a file for writing and reading, and truncates it", async () => {
   await Deno.writeTextFile("created", "before");
   using file = await Deno.create("created");
   file.writeSync(encode("x"));
@@ -62,14 +62,14 @@ await test("create opens a file to write and read, and empties it", async () => 
   equal(Deno.statSync("created").size, 0);
 });
 
-await test("a file that is not opened for it is not written, or not read", async () => {
+await test("a file that is not open for writing or reading rejects it", async () => {
   using read = await Deno.open("pieces");
   await throws(() => read.write(encode("x")), "Error", "Bad file descriptor (os error 9)");
   using write = await Deno.open("pieces", { write: true });
   await throws(() => write.read(new Uint8Array(1)), "Error", "Bad file descriptor (os error 9)");
 });
 
-await test("an open file tells about itself, is cut, and has its times set", async () => {
+await test("an open file has information, is truncated, and has its times set", async () => {
   using file = await Deno.create("self");
   await file.write(encode("abcdef"));
   equal([(await file.stat()).size, file.statSync().isFile], [6, true]);
@@ -89,13 +89,13 @@ await test("a file is synchronized with the disk", async () => {
   equal([await file.sync(), await file.syncData(), file.syncSync(), file.syncDataSync()], Array(4).fill(undefined));
 });
 
-await test("a locked file is waited for", async () => {
+await test("lock waits for a locked file", async () => {
   using one = await Deno.create("locked");
   using other = await Deno.open("locked", { read: true, write: true });
   await one.lock(true);
   const order: string[] = [];
   const waiting = other.lock(true).then(() => order.push("locked"));
-  // A lock that did not wait would be had before this is written.
+  // A lock that did not wait would be acquired before this write.
   await one.write(encode("x"));
   order.push("unlocked");
   await one.unlock();
@@ -116,14 +116,14 @@ await test("tryLock does not wait", async () => {
   equal([other.tryLockSync(true), one.tryLockSync()], [true, false]);
 });
 
-await test("a file is a stream to read", async () => {
+await test("a file has a readable stream", async () => {
   const text = "0123456789".repeat(20_000);
   await Deno.writeTextFile("stream", text);
   const file = await Deno.open("stream");
   let read = "";
   for await (const piece of file.readable.pipeThrough(new TextDecoderStream())) read += piece;
   equal(read === text, true);
-  throwsAtOnce(() => file.statSync(), "BadResource", "Bad resource ID");
+  throwsSync(() => file.statSync(), "BadResource", "Bad resource ID");
 });
 
 await test("a stream that is cancelled closes its file", async () => {
@@ -132,14 +132,14 @@ await test("a stream that is cancelled closes its file", async () => {
     equal(piece instanceof Uint8Array, true);
     break;
   }
-  throwsAtOnce(() => file.statSync(), "BadResource", "Bad resource ID");
+  throwsSync(() => file.statSync(), "BadResource", "Bad resource ID");
 });
 
-await test("a file is a stream to write", async () => {
+await test("a file has a writable stream", async () => {
   const file = await Deno.create("written");
   await ReadableStream.from(["a", "b", "c"]).pipeThrough(new TextEncoderStream()).pipeTo(file.writable);
   equal(Deno.readTextFileSync("written"), "abc");
-  throwsAtOnce(() => file.statSync(), "BadResource", "Bad resource ID");
+  throwsSync(() => file.statSync(), "BadResource", "Bad resource ID");
 });
 
 await test("a stream is copied from file to file", async () => {
@@ -147,26 +147,26 @@ await test("a stream is copied from file to file", async () => {
   equal(Deno.statSync("copied").size, 200_000);
 });
 
-await test("a file is no terminal", () => {
+await test("a file is not a terminal", () => {
   using file = Deno.openSync("pieces");
   equal(file.isTerminal(), false);
 });
 
-await test("a closed file does nothing", async () => {
+await test("a closed file rejects", async () => {
   const file = await Deno.open("pieces");
   file.close();
-  throwsAtOnce(() => file.readSync(new Uint8Array(1)), "BadResource", "Bad resource ID");
+  throwsSync(() => file.readSync(new Uint8Array(1)), "BadResource", "Bad resource ID");
   await throws(() => file.write(new Uint8Array(1)), "BadResource", "Bad resource ID");
-  throwsAtOnce(() => file.close(), "BadResource", "Bad resource ID");
+  throwsSync(() => file.close(), "BadResource", "Bad resource ID");
   const disposed = await Deno.open("pieces");
   disposed[Symbol.dispose]();
   disposed[Symbol.dispose]();
 });
 
-await test("an open file looks as it is, and is made by open alone", () => {
+await test("an open file can be inspected, but not constructed", () => {
   using file = Deno.openSync("pieces");
   equal([Deno.inspect(file).startsWith("FsFile {"), file instanceof Deno.FsFile], [true, true]);
-  throwsAtOnce(
+  throwsSync(
     () => new (Deno.FsFile as unknown as new () => unknown)(),
     "TypeError",
     "'Deno.FsFile' cannot be constructed, use 'Deno.open()' or 'Deno.openSync()' instead",

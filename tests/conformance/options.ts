@@ -1,8 +1,8 @@
-// Where options are found: a package may put properties on Object.prototype that are named like one.
+// Options are not read from Object.prototype, to which a package may add properties with the same names.
 // deno-lint-ignore-file no-explicit-any
 import { difference, equal, memory, sleep, test } from "./harness.ts";
 
-/** Calls a function while each object inherits a property. */
+/** Calls a function while all objects inherit a property. */
 async function inheriting<T>(name: string, value: unknown, body: () => T): Promise<Awaited<T>> {
   (Object.prototype as any)[name] = value;
   try {
@@ -12,8 +12,8 @@ async function inheriting<T>(name: string, value: unknown, body: () => T): Promi
   }
 }
 
-/** Names of options, with values that change something, and whether Deno takes them from all objects. */
-const polluted: [name: string, value: unknown, onReference: boolean][] = [
+/** Names of options, with values that have an effect, and whether Deno reads them from Object.prototype. */
+const polluted: [name: string, value: unknown, isReadByDeno: boolean][] = [
   ["limit", 2, true],
   ["reverse", true, true],
   ["values", false, false],
@@ -49,10 +49,10 @@ async function values(list: Deno.KvListIterator<unknown>): Promise<unknown[]> {
   return values;
 }
 
-for (const [name, value, isTaken] of polluted) {
-  const named = `${name} ${value} of all objects`;
+for (const [name, value, isReadByDeno] of polluted) {
+  const named = `${name} ${value} of Object.prototype`;
 
-  await test(`${named} is not an option of a call without any`, async () => {
+  await test(`${named} is not an option of a call without options`, async () => {
     using kv = await four();
     equal(await inheriting(name, value, () => values(kv.list({ prefix: ["n"] }))), [0, 1, 2, 3]);
     equal(await inheriting(name, value, () => values(kv.list({ start: ["n", 1], end: ["n", 3] }))), [1, 2]);
@@ -81,22 +81,22 @@ for (const [name, value, isTaken] of polluted) {
     await sleep(5);
     equal(await values(kv.list({ prefix: ["n"] })), [0, 1, 2, 3]);
   };
-  const title = `${named} is not an option of a call with others`;
-  await (isTaken ? difference(title, "there, each object inherits it", body) : test(title, body));
+  const title = `${named} is not an option of a call with other options`;
+  await (isReadByDeno ? difference(title, "Deno reads inherited properties", body) : test(title, body));
 }
 
-await test("watch has no options of all objects", async () => {
+await test("watch reads no options from Object.prototype", async () => {
   using kv = await four();
   const reader = (await inheriting("raw", true, () => kv.watch([["n", 1]]))).getReader();
   equal((await reader.read()).value!.map((entry) => entry.value), [1]);
-  // Another key is no change, unless the stream is raw.
+  // A change of another key emits an item only if the stream is raw.
   await kv.set(["n", 2], 2);
   await kv.set(["n", 1], "changed");
   equal((await reader.read()).value!.map((entry) => entry.value), ["changed"]);
   await reader.cancel();
 });
 
-await test("options may be inherited from others", async () => {
+await test("options may be inherited from other prototypes", async () => {
   using kv = await four();
   class Options {
     #limit = 2;

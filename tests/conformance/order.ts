@@ -60,7 +60,7 @@ await eachPlace("a read does not see the writes that are called after it", async
   }
 });
 
-await eachPlace("a read that waits for a write has the limits of any, and reads its arguments once", async (kv) => {
+await eachPlace("a read that waits for a write checks limits, and reads its arguments once", async (kv) => {
   const writes: Promise<unknown>[] = [kv.set(["k"], 1)];
   await throws(() => kv.getMany(Array(11).fill(["k"])), "TypeError", "Too many ranges (max 10)");
   writes.push(kv.set(["k"], 2));
@@ -89,7 +89,7 @@ await eachPlace("a write sees the writes that were called before it", async (kv)
   }
 });
 
-await eachPlace("the first entries of a watch are those of its call", async (kv) => {
+await eachPlace("the first item of a watch is the state at its call", async (kv) => {
   for (let i = 0; i < ROUNDS; i++) {
     const before = kv.set(["watched"], `before ${i}`);
     const reader = kv.watch([["watched"]]).getReader();
@@ -100,8 +100,8 @@ await eachPlace("the first entries of a watch are those of its call", async (kv)
 });
 
 await difference(
-  "a database that is closed answers what was called before",
-  "Deno rejects what it has not answered yet",
+  "calls before a database is closed are completed",
+  "Deno rejects calls that are not completed",
   async () => {
     const kv = await memory();
     const written = kv.set(["k"], 1);

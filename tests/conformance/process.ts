@@ -1,9 +1,9 @@
-// What a script learns of its process and the machine, and how it changes them.
+// Functions for the process and the system.
 
-import { equal, onReference, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, onDeno, test, throws, throwsSync } from "./harness.ts";
 
-await test("arguments, versions and the build are told", () => {
-  equal(Deno.args, onReference ? ["reference"] : []);
+await test("arguments, versions and the build", () => {
+  equal(Deno.args, onDeno ? ["deno"] : []);
   equal(Object.keys(Deno.version), ["deno", "v8", "typescript"]);
   equal(/^\d+\.\d+\.\d+/.test(Deno.version.deno) && /^\d+\.\d+/.test(Deno.version.v8), true);
   const { target, arch, os, vendor, env, standalone } = Deno.build;
@@ -20,24 +20,24 @@ await test("environment variables are read and changed", () => {
   equal([env.get("OPENKV_A"), env.has("OPENKV_A")], ["", true]);
   env.delete("OPENKV_A");
   equal([env.get("OPENKV_A"), "OPENKV_A" in env.toObject()], [undefined, false]);
-  throwsAtOnce(() => env.set("", "a"), "TypeError", "Key is an empty string.");
-  throwsAtOnce(() => env.set("a=b", "a"), "TypeError", 'Key contains invalid characters: "a=b"');
-  throwsAtOnce(() => env.set("a", "\0"), "TypeError", 'Value contains invalid characters: "\\0"');
+  throwsSync(() => env.set("", "a"), "TypeError", "Key is an empty string.");
+  throwsSync(() => env.set("a=b", "a"), "TypeError", 'Key contains invalid characters: "a=b"');
+  throwsSync(() => env.set("a", "\0"), "TypeError", 'Value contains invalid characters: "\\0"');
 });
 
-await test("processes have numbers, and the program a path", () => {
+await test("processes have ids, and the executable has a path", () => {
   equal([Number.isInteger(Deno.pid), Number.isInteger(Deno.ppid), Deno.pid === Deno.ppid], [true, true, false]);
   equal([Deno.statSync(Deno.execPath()).isFile, Deno.execPath().startsWith("/")], [true, true]);
   equal(Deno.readTextFileSync(`/proc/${Deno.pid}/stat`).split(" ")[3], `${Deno.ppid}`);
 });
 
-await test("memory is told", () => {
+await test("memory usage", () => {
   const usage = Deno.memoryUsage();
   equal(Object.keys(usage).sort(), ["external", "heapTotal", "heapUsed", "rss"]);
   equal(usage.heapUsed > 0 && usage.heapUsed <= usage.heapTotal && usage.heapTotal < usage.rss * 10, true);
 });
 
-await test("the machine is told", () => {
+await test("system information", () => {
   equal(Deno.hostname(), Deno.readTextFileSync("/proc/sys/kernel/hostname").trim());
   equal(Deno.osRelease(), Deno.readTextFileSync("/proc/sys/kernel/osrelease").trim());
   equal([Deno.loadavg().length, Deno.osUptime() > 0], [3, true]);
@@ -49,24 +49,24 @@ await test("the machine is told", () => {
   equal([Deno.uid(), Deno.gid()], [owner.uid, owner.gid]);
 });
 
-await test("the mask of new files is read and set", () => {
+await test("the umask is read and set", () => {
   const before = Deno.umask(0o027);
   equal([Deno.umask(), Deno.umask(before), Deno.umask()], [0o027, 0o027, before]);
 });
 
-await test("the exit code is kept", () => {
+await test("the exit code is read and set", () => {
   const before = Deno.exitCode;
   Deno.exitCode = 5;
   equal(Deno.exitCode, 5);
   Deno.exitCode = before;
   const set = (value: unknown) => () => Deno.exitCode = value as number;
-  throwsAtOnce(set("a"), "TypeError", "Exit code must be a number, got: a (string)");
-  throwsAtOnce(set(1.5), "RangeError", "Exit code must be an integer, got: 1.5");
+  throwsSync(set("a"), "TypeError", "Exit code must be a number, got: a (string)");
+  throwsSync(set(1.5), "RangeError", "Exit code must be an integer, got: 1.5");
 });
 
-await test("signals are heard, until one stops to listen", async () => {
+await test("signals are received until their listener is removed", async () => {
   let [first, second] = [0, 0];
-  const heard = () => {
+  const received = () => {
     return new Promise<void>((resolve) => {
       const once = () => {
         Deno.removeSignalListener("SIGUSR1", once);
@@ -79,30 +79,30 @@ await test("signals are heard, until one stops to listen", async () => {
   const other = () => second++;
   Deno.addSignalListener("SIGUSR1", one);
   Deno.addSignalListener("SIGUSR1", other);
-  const once = heard();
+  const once = received();
   Deno.kill(Deno.pid, "SIGUSR1");
   await once;
   Deno.removeSignalListener("SIGUSR1", one);
-  const twice = heard();
+  const twice = received();
   Deno.kill(Deno.pid, "SIGUSR1");
   await twice;
   Deno.removeSignalListener("SIGUSR1", other);
   equal([first, second], [1, 2]);
 });
 
-await test("a process is looked for with no signal, and a wrong signal is told", () => {
-  throwsAtOnce(() => Deno.kill(2 ** 22 + 1, "SIGTERM"), "NotFound", "ESRCH: No such process");
+await test("a missing process and invalid signals are rejected", () => {
+  throwsSync(() => Deno.kill(2 ** 22 + 1, "SIGTERM"), "NotFound", "ESRCH: No such process");
   const signal = "SIGNONE" as Deno.Signal;
-  throwsAtOnce(() => Deno.kill(Deno.pid, signal), "TypeError", "Invalid signal: SIGNONE");
-  throwsAtOnce(() => Deno.addSignalListener(signal, () => {}), "TypeError", "Invalid signal: SIGNONE");
-  throwsAtOnce(
+  throwsSync(() => Deno.kill(Deno.pid, signal), "TypeError", "Invalid signal: SIGNONE");
+  throwsSync(() => Deno.addSignalListener(signal, () => {}), "TypeError", "Invalid signal: SIGNONE");
+  throwsSync(
     () => Deno.addSignalListener("SIGKILL", () => {}),
     "TypeError",
     "Binding to signal 'SIGKILL' is not allowed",
   );
 });
 
-await test("standard streams take and give nothing where nothing is", async () => {
+await test("standard streams are available", async () => {
   equal([await Deno.stdout.write(new Uint8Array()), Deno.stderr.writeSync(new Uint8Array())], [0, 0]);
   equal([Deno.stdout.writable, Deno.stderr.writable].map((stream) => stream instanceof WritableStream), [true, true]);
   equal([Deno.stdin.readable instanceof ReadableStream, typeof Deno.stdin.isTerminal()], [true, "boolean"]);
@@ -123,7 +123,7 @@ await test("errors are classes", () => {
   );
 });
 
-await test("values are inspected as asked", () => {
+await test("values are inspected with options", () => {
   const value = { b: [1, { c: { d: { e: 1 } } }], a: "x".repeat(5), m: new Map([["k", new Set([1])]]) };
   const lines = ["{", "  b: [", "    1,", "    { c: { d: { e: 1 } } }", "  ],", '  a: "xxxxx",'];
   equal(Deno.inspect(value), [...lines, '  m: Map(1) { "k" => Set(1) { 1 } }', "}"].join("\n"));
@@ -148,7 +148,7 @@ await test("values are inspected as asked", () => {
   equal([Deno.inspect(new Point()), Deno.inspect([new Point()])], ["Point { x: 1 }", "[ Point { x: 1 } ]"]);
 });
 
-await test("permissions are asked for and told", async () => {
+await test("permissions are queried and requested", async () => {
   const status = await Deno.permissions.query({ name: "read", path: "/" });
   equal([status.state, status.partial, status instanceof Deno.PermissionStatus], ["granted", false, true]);
   equal([status instanceof EventTarget, status.onchange, Deno.permissions instanceof Deno.Permissions], [
@@ -162,7 +162,7 @@ await test("permissions are asked for and told", async () => {
   equal(message, 'The provided value "moon" is not a valid permission name');
 });
 
-await test("a permission that is given up is gone, and told", async () => {
+await test("a revoked permission is denied, and its status changes", async () => {
   const status = await Deno.permissions.query({ name: "sys" });
   const changed = new Promise((resolve) => status.onchange = resolve);
   equal([(await Deno.permissions.revoke({ name: "sys" })).state, status.state], ["prompt", "prompt"]);
@@ -171,7 +171,7 @@ await test("a permission that is given up is gone, and told", async () => {
   await throws(() => Deno.hostname(), "NotCapable", `Requires sys access to "hostname", ${flag}`);
 });
 
-await test("a module knows where it is", () => {
+await test("import.meta has the location of the module", () => {
   const { url, dirname, filename, main, resolve } = import.meta;
   equal([url, main, url.endsWith("/process.ts")], [Deno.mainModule, true, true]);
   equal([filename, `${dirname}/process.ts`], [new URL(url).pathname, new URL(url).pathname]);
@@ -191,4 +191,18 @@ await test("a timer that is awaited for again keeps the process", async () => {
     Deno.unrefTimer(timer);
     Deno.refTimer(timer);
   });
+});
+
+await test("Deno.run, Deno.Process and Deno.isatty, which have no types, still work", async () => {
+  // deno-lint-ignore no-explicit-any
+  const { Process, isatty, run } = Deno as any;
+  const child = run({ cmd: ["cat"], stdin: "piped", stdout: "piped" });
+  equal([child instanceof Process, child.pid > 0], [true, true]);
+  await child.stdin.write(new TextEncoder().encode("echo"));
+  child.stdin.close();
+  equal(new TextDecoder().decode(await child.output()), "echo");
+  equal(await child.status(), { success: true, code: 0 });
+  child.close();
+  throwsSync(() => run({ cmd: ["/missing"] }), "NotFound", "No such file or directory (os error 2)");
+  equal(typeof isatty(0), "boolean");
 });

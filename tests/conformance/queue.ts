@@ -1,13 +1,13 @@
-import { difference, equal, memory, rejects, sleep, test, throwsAtOnce } from "./harness.ts";
+import { difference, equal, memory, rejects, sleep, test, throwsSync } from "./harness.ts";
 
-/** The longest random wait of Deno before a delivery, and some more: nothing comes after it. */
+/** Longer than the random delay of Deno before a delivery: no message arrives after it. */
 const QUIET = 150;
 
 /** Waits until a condition holds. */
 async function until(condition: () => unknown): Promise<void> {
   const start = performance.now();
   while (!await condition()) {
-    if (performance.now() - start > 5000) throw new Error(`waited in vain until ${condition}`);
+    if (performance.now() - start > 5000) throw new Error(`timed out waiting for ${condition}`);
     await sleep(2);
   }
 }
@@ -17,14 +17,14 @@ function between(actual: number, low: number, high: number): void {
   if (!(actual >= low && actual < high)) throw new Error(`${actual} is not in ${low}..${high}`);
 }
 
-/** Listens to a database, and answers the array that the messages come into. */
+/** Listens to a database. Returns the array that received messages are added to. */
 function inbox(kv: Deno.Kv): unknown[] {
   const messages: unknown[] = [];
   kv.listenQueue((message) => void messages.push(message));
   return messages;
 }
 
-await test("enqueue answers the versionstamp of its commit", async () => {
+await test("enqueue returns the versionstamp of its commit", async () => {
   using kv = await memory();
   const before = await kv.set(["a"], 1);
   const result = await kv.enqueue("message");
@@ -34,7 +34,7 @@ await test("enqueue answers the versionstamp of its commit", async () => {
   equal((await kv.atomic().enqueue("message").commit()).ok, true);
 });
 
-await test("a listener gets every kind of value", async () => {
+await test("a listener receives every kind of value", async () => {
   using kv = await memory();
   const messages = inbox(kv);
   const values = [
@@ -49,7 +49,7 @@ await test("a listener gets every kind of value", async () => {
   }
 });
 
-await test("a KvU64 comes as a plain object", async () => {
+await test("a KvU64 is received as a plain object", async () => {
   using kv = await memory();
   const messages = inbox(kv);
   await kv.enqueue(new Deno.KvU64(5n));
@@ -57,7 +57,7 @@ await test("a KvU64 comes as a plain object", async () => {
   equal(messages, [{ value: 5n }]);
 });
 
-await test("a handler gets the message and nothing else", async () => {
+await test("a handler receives the message only", async () => {
   using kv = await memory();
   let args: unknown[] | undefined;
   kv.listenQueue((...all: unknown[]) => void (args = all));
@@ -82,7 +82,7 @@ await test("a message is copied when it is enqueued", async () => {
 });
 
 await difference(
-  "messages come in the order they were enqueued",
+  "messages are delivered in the order they were enqueued",
   "Deno waits a random delay of up to 100 ms before each delivery",
   async () => {
     using kv = await memory();
@@ -113,7 +113,7 @@ await difference(
   },
 );
 
-await test("a delay holds a message back", async () => {
+await test("a delay postpones a message", async () => {
   using kv = await memory();
   const messages = inbox(kv);
   const start = performance.now();
@@ -128,7 +128,7 @@ await test("a delay holds a message back", async () => {
   equal(messages, ["now", "late", "later"]);
 });
 
-await test("a message of an operation comes only when it commits", async () => {
+await test("a message of an operation is delivered only after its commit", async () => {
   using kv = await memory();
   const messages = inbox(kv);
   kv.atomic().enqueue("not committed");
@@ -187,7 +187,7 @@ const failures: [string, () => unknown][] = [
   ["rejects", () => Promise.reject("expected: a handler rejects")],
 ];
 for (const [how, fail] of failures) {
-  await test(`a handler that ${how} is called again along the schedule, then the keys get the message`, async () => {
+  await test(`a handler that ${how} is called again by the schedule, then the message is stored under the keys`, async () => {
     using kv = await memory();
     const times: number[] = [];
     const messages: unknown[] = [];
@@ -211,7 +211,7 @@ for (const [how, fail] of failures) {
   });
 }
 
-await test("an undelivered message of an operation is written too, in its kind", async () => {
+await test("an undelivered message of an operation is stored, with its type", async () => {
   using kv = await memory();
   kv.listenQueue(() => Promise.reject("expected: undelivered"));
   const payload = new Uint8Array([1, 2]);
@@ -242,12 +242,12 @@ await test("a delivered message writes no keys", async () => {
   equal([messages, (await kv.get(["dead"])).versionstamp], [["message"], null]);
 });
 
-await test("without a schedule a message is tried again after a while", async () => {
+await test("without a schedule a message is retried after a default interval", async () => {
   using kv = await memory();
   const times: number[] = [];
   kv.listenQueue(() => {
     times.push(performance.now());
-    if (times.length === 1) throw new Error("expected: tried again");
+    if (times.length === 1) throw new Error("expected: retried");
   });
   await kv.enqueue("message");
   await until(() => times.length === 2);
@@ -256,11 +256,11 @@ await test("without a schedule a message is tried again after a while", async ()
   equal(times.length, 2);
 });
 
-await test("a failing message does not hold back others", async () => {
+await test("a failing message does not delay others", async () => {
   using kv = await memory();
   const messages: unknown[] = [];
   kv.listenQueue((message) => {
-    if (message === "bad") throw new Error("expected: others are not held back");
+    if (message === "bad") throw new Error("expected: others are not delayed");
     messages.push(message);
   });
   await kv.enqueue("bad", { backoffSchedule: [10000] });
@@ -292,7 +292,7 @@ await test("a hundred handlers run at the same time", async () => {
   equal(messages.toSorted(), Array.from({ length: 150 }, (_, i) => i + 100));
 });
 
-await test("listening ends when the database is closed", async () => {
+await test("listenQueue resolves when the database is closed", async () => {
   const kv = await memory();
   const listening = [kv.listenQueue(() => {}), kv.listenQueue(() => {})];
   equal(listening.map((promise) => promise instanceof Promise), [true, true]);
@@ -300,14 +300,14 @@ await test("listening ends when the database is closed", async () => {
   equal(await Promise.all(listening), [undefined, undefined]);
 });
 
-await test("listening ends when a handler closes the database", async () => {
+await test("listenQueue resolves when a handler closes the database", async () => {
   const kv = await memory();
   const listening = kv.listenQueue(() => kv.close());
   await kv.enqueue("message");
   equal(await listening, undefined);
 });
 
-await test("a handler that throws what cannot be displayed is called again", async () => {
+await test("a handler that throws a value that cannot be displayed is called again", async () => {
   using kv = await memory();
   const thrown = [Object.create(null), Object.defineProperty(new Error(), "stack", { get: () => { throw 0; } })];
   let calls = 0;
@@ -319,7 +319,7 @@ await test("a handler that throws what cannot be displayed is called again", asy
   await until(() => calls === 3);
 });
 
-await test("listening ends when the database is closed, also while handlers never end", async () => {
+await test("listenQueue resolves when the database is closed, even if handlers never finish", async () => {
   const kv = await memory();
   let started = 0;
   const listening = kv.listenQueue(() => {
@@ -344,7 +344,7 @@ await test("a closed database has no queue", async () => {
   await rejects(() => listened.listenQueue(() => {}), "Error", "Queue already closed");
 });
 
-await test("wrong options of enqueue are refused", async () => {
+await test("invalid options of enqueue are rejected", async () => {
   using kv = await memory();
   const month = 30 * 24 * 3600 * 1000;
   const wrong: [{ delay?: number; backoffSchedule?: number[] }, string][] = [
@@ -358,12 +358,12 @@ await test("wrong options of enqueue are refused", async () => {
   ];
   for (const [options, message] of wrong) {
     await rejects(() => kv.enqueue("message", options), "TypeError", message);
-    throwsAtOnce(() => kv.atomic().enqueue("message", options), "TypeError", message);
+    throwsSync(() => kv.atomic().enqueue("message", options), "TypeError", message);
   }
   equal((await kv.enqueue("message", { delay: month, backoffSchedule: [0, 1, 2, 3, 3600000] })).ok, true);
 });
 
-await test("values that cannot be stored are refused as messages", async () => {
+await test("values that cannot be stored are rejected as messages", async () => {
   using kv = await memory();
   await rejects(() => kv.enqueue(() => {}), "TypeError", "()=>{} could not be cloned.");
   await rejects(() => kv.enqueue("x".repeat(70000)), "TypeError", "enqueue payload too large (max 65536 bytes)");
@@ -377,7 +377,7 @@ await test("delays may be bigints", async () => {
   equal(messages, ["message"]);
 });
 
-await test("handlers may wait for each other, however many do", async () => {
+await test("any number of handlers may wait for each other", async () => {
   using kv = await memory();
   const count = 1500;
   const waiting = new Map<number, () => void>();
@@ -393,14 +393,14 @@ await test("handlers may wait for each other, however many do", async () => {
   await until(() => parents === count);
 });
 
-const misbehaved: [name: string, make: () => unknown][] = [
+const unusualErrors: [name: string, make: () => unknown][] = [
   ["an object without a prototype", () => Object.create(null)],
   ["an error whose message throws", () => Object.defineProperty(new Error(), "message", { get: () => { throw 1; } })],
   ["an error whose stack throws", () => Object.defineProperty(new Error(), "stack", { get: () => { throw 1; } })],
 ];
 
-for (const [name, make] of misbehaved) {
-  await test(`the queue goes on when a handler throws ${name}`, async () => {
+for (const [name, make] of unusualErrors) {
+  await test(`the queue continues after a handler throws ${name}`, async () => {
     using kv = await memory();
     const messages: unknown[] = [];
     kv.listenQueue((message) => {

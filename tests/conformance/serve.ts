@@ -1,59 +1,59 @@
-// `Deno.serve`: how a server is started, answers, and ends.
+// `Deno.serve`: start, requests, responses and shutdown of a server.
 
 import { caCerts, cert, key } from "../certificate.ts";
-import { equal, sleep, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, sleep, test, throws, throwsSync } from "./harness.ts";
 
 const quiet = { hostname: "127.0.0.1", port: 0, onListen() {} };
 
-/** The address of a server. */
+/** Returns a URL of a server. */
 function at(server: Deno.HttpServer<Deno.NetAddr>, path = "/"): string {
   return `http://127.0.0.1:${server.addr.port}${path}`;
 }
 
-/** Asks a server for a text. */
+/** Requests a text from a server. */
 async function ask(server: Deno.HttpServer<Deno.NetAddr>, path?: string, init?: RequestInit): Promise<string> {
   return await (await fetch(at(server, path), init)).text();
 }
 
-/** Sends bytes to a server, and answers all that comes back until it closes. */
+/** Sends bytes to a server. Returns everything that it sends until it closes the connection. */
 async function raw(server: Deno.HttpServer<Deno.NetAddr>, request: string): Promise<string> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
   await connection.write(new TextEncoder().encode(request));
   return await new Response(connection.readable as ReadableStream<Uint8Array<ArrayBuffer>>).text();
 }
 
-/** Checks that nobody listens any more where a server did. */
-async function refused(server: Deno.HttpServer<Deno.NetAddr>): Promise<void> {
+/** Checks that a server no longer listens. */
+async function refusesConnections(server: Deno.HttpServer<Deno.NetAddr>): Promise<void> {
   const connect = () => Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
   await throws(connect, "ConnectionRefused", "Connection refused (os error 111)");
 }
 
-await test("options and a handler, and a port that is free", async () => {
+await test("options, a handler and a free port", async () => {
   await using server = Deno.serve(quiet, (request) => new Response(new URL(request.url).pathname));
   equal([server.addr.transport, server.addr.hostname, server.addr.port > 0], ["tcp", "127.0.0.1", true]);
   equal(await ask(server, "/a%20b?c"), "/a%20b");
 });
 
-await test("one object with the handler", async () => {
+await test("options with a handler", async () => {
   await using server = Deno.serve({ ...quiet, handler: () => new Response("one") });
   equal(await ask(server), "one");
 });
 
-await test("onListen is told the address, before serve is left", async () => {
-  let told: Deno.NetAddr | undefined;
-  const options = { ...quiet, onListen: (addr: Deno.NetAddr) => told = addr };
+await test("onListen is called with the address before serve returns", async () => {
+  let address: Deno.NetAddr | undefined;
+  const options = { ...quiet, onListen: (addr: Deno.NetAddr) => address = addr };
   await using server = Deno.serve(options, () => new Response());
-  equal({ ...told }, { ...server.addr });
+  equal({ ...address }, { ...server.addr });
 });
 
-await test("a server without a handler, or with what is none, is an error", () => {
+await test("a server without a handler or a key is an error", () => {
   const serve = Deno.serve as (...args: unknown[]) => unknown;
-  throwsAtOnce(
+  throwsSync(
     () => serve(quiet),
     "TypeError",
     "Cannot serve HTTP requests: handler must be a function, received undefined",
   );
-  throwsAtOnce(
+  throwsSync(
     () => serve({ ...quiet, cert }, () => {}),
     "TypeError",
     "Both 'cert' and 'key' must be provided to enable HTTPS",
@@ -63,10 +63,10 @@ await test("a server without a handler, or with what is none, is an error", () =
 await test("a port in use is an error", async () => {
   await using server = Deno.serve(quiet, () => new Response());
   const options = { ...quiet, port: server.addr.port };
-  throwsAtOnce(() => Deno.serve(options, () => new Response()), "AddrInUse", "Address already in use (os error 98)");
+  throwsSync(() => Deno.serve(options, () => new Response()), "AddrInUse", "Address already in use (os error 98)");
 });
 
-await test("a handler sees the request", async () => {
+await test("a handler receives the request", async () => {
   await using server = Deno.serve(quiet, async (request, info) => {
     const { method, headers } = request;
     return Response.json({
@@ -89,7 +89,7 @@ await test("a handler sees the request", async () => {
   });
 });
 
-await test("a response has its status, its headers and no more body than it may", async () => {
+await test("a response has its status and headers, and a body only where allowed", async () => {
   await using server = Deno.serve(quiet, (request) => {
     const headers: [string, string][] = [["set-cookie", "a=1"], ["set-cookie", "b=2"], ["x-who", "openkv"]];
     if (request.method === "HEAD") return new Response("unseen", { headers });
@@ -102,7 +102,7 @@ await test("a response has its status, its headers and no more body than it may"
   equal([head.status, head.headers.get("content-length"), await head.text()], [200, "6", ""]);
 });
 
-await test("a body is given a length and a type, and each response a date", async () => {
+await test("responses have a default length, type and date", async () => {
   await using server = Deno.serve(quiet, () => new Response("text"));
   const { headers, body } = await fetch(at(server));
   await body!.cancel();
@@ -123,7 +123,7 @@ await test("kinds of bodies", async () => {
   equal(texts, ["text", "bytes", "blob", "stream", "a=b+c"]);
 });
 
-await test("big bodies go both ways", async () => {
+await test("large bodies are sent in both directions", async () => {
   await using server = Deno.serve(quiet, (request) => new Response(request.body));
   const bytes = new Uint8Array(5_000_000).map((_, i) => i % 251);
   const response = await fetch(at(server), { method: "POST", body: bytes });
@@ -131,7 +131,7 @@ await test("big bodies go both ways", async () => {
   equal([echo.length, echo.every((byte, i) => byte === i % 251)], [bytes.length, true]);
 });
 
-await test("a body is sent as it comes", async () => {
+await test("a body is sent as it is produced", async () => {
   let proceed = () => {};
   await using server = Deno.serve(quiet, () => {
     const body = new ReadableStream<string>({
@@ -152,7 +152,7 @@ await test("a body is sent as it comes", async () => {
   equal(await reader.read(), { value: undefined, done: true });
 });
 
-await test("a body that fails ends the connection", async () => {
+await test("a body that fails closes the connection", async () => {
   await using server = Deno.serve(quiet, () => {
     const body = new ReadableStream({
       pull(controller) {
@@ -164,7 +164,7 @@ await test("a body that fails ends the connection", async () => {
   await throws(() => ask(server), "TypeError", "error reading a body from connection");
 });
 
-await test("a body that nobody reads any more is cancelled", async () => {
+await test("a body is cancelled when the client stops reading", async () => {
   const { promise: cancelled, resolve } = Promise.withResolvers<unknown>();
   await using server = Deno.serve(quiet, () =>
     new Response(
@@ -181,7 +181,7 @@ await test("a body that nobody reads any more is cancelled", async () => {
   await cancelled;
 });
 
-await test("requests are served together", async () => {
+await test("requests are served concurrently", async () => {
   let inside = 0;
   let proceed = () => {};
   const together = new Promise<void>((resolve) => proceed = resolve);
@@ -194,7 +194,7 @@ await test("requests are served together", async () => {
   equal(texts.join(""), "x".repeat(20));
 });
 
-await test("a handler that throws answers 500, and is told on the standard error", async () => {
+await test("a handler that throws responds with 500, and is logged to stderr", async () => {
   await using server = Deno.serve(quiet, () => {
     throw new Error("thrown by a handler");
   });
@@ -202,7 +202,7 @@ await test("a handler that throws answers 500, and is told on the standard error
   equal([response.status, await response.text()], [500, "Internal Server Error"]);
 });
 
-await test("onError answers for a handler that throws, rejects or answers nothing", async () => {
+await test("onError responds for a handler that throws, rejects or returns nothing", async () => {
   const onError = (error: unknown) => new Response((error as Error).message, { status: 418 });
   const handler = (request: Request) => {
     if (request.url.endsWith("/throw")) throw new Error("thrown");
@@ -215,7 +215,7 @@ await test("onError answers for a handler that throws, rejects or answers nothin
   equal(await ask(server, "/nothing"), nothing);
 });
 
-await test("a response is used once", async () => {
+await test("a response can be used once", async () => {
   const response = new Response("once");
   await using server = Deno.serve(
     { ...quiet, onError: (error) => new Response((error as Error).message) },
@@ -225,38 +225,38 @@ await test("a response is used once", async () => {
   equal(await ask(server), "The body of the Response returned from the serve handler has already been consumed");
 });
 
-await test("shutdown lets running requests end, and takes no more", async () => {
+await test("shutdown completes running requests, and accepts no more", async () => {
   const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
   const { promise: proceeding, resolve: proceed } = Promise.withResolvers<void>();
   const order: string[] = [];
   const server = Deno.serve(quiet, async () => {
     enter();
     await proceeding;
-    order.push("answered");
+    order.push("responded");
     return new Response("x");
   });
-  const answer = ask(server);
+  const response = ask(server);
   await entered;
   const shutdown = server.shutdown().then(() => order.push("shut down"));
-  // A shutdown that did not wait would be over by then.
+  // A shutdown that did not wait would be done by then.
   await sleep(20);
   proceed();
   await Promise.all([shutdown, server.finished]);
-  equal(await answer, "x");
-  equal(order, ["answered", "shut down"]);
-  await refused(server);
+  equal(await response, "x");
+  equal(order, ["responded", "shut down"]);
+  await refusesConnections(server);
 });
 
-await test("a signal ends a server", async () => {
+await test("a signal stops a server", async () => {
   const controller = new AbortController();
   const server = Deno.serve({ ...quiet, signal: controller.signal }, () => new Response("x"));
   equal(await ask(server), "x");
   controller.abort();
   await server.finished;
-  await refused(server);
+  await refusesConnections(server);
 });
 
-await test("a server is disposed of", async () => {
+await test("a server can be disposed", async () => {
   const server = Deno.serve(quiet, () => new Response());
   equal([typeof server[Symbol.asyncDispose], server.finished instanceof Promise], ["function", true]);
   await server[Symbol.asyncDispose]();
@@ -264,7 +264,7 @@ await test("a server is disposed of", async () => {
   await server.shutdown();
 });
 
-await test("a server that is not referred to keeps no script from ending", async () => {
+await test("a server can be unreferenced", async () => {
   const server = Deno.serve(quiet, () => new Response("x"));
   server.unref();
   server.ref();
@@ -272,8 +272,8 @@ await test("a server that is not referred to keeps no script from ending", async
   await server.shutdown();
 });
 
-await test("a request's signal fires when its client leaves", async () => {
-  const { promise: left, resolve } = Promise.withResolvers<string>();
+await test("the signal of a request is aborted when its client disconnects", async () => {
+  const { promise: aborted, resolve } = Promise.withResolvers<string>();
   const { promise: entered, resolve: enter } = Promise.withResolvers<void>();
   const stop = new AbortController();
   const server = Deno.serve({ ...quiet, signal: stop.signal }, async (request) => {
@@ -285,12 +285,12 @@ await test("a request's signal fires when its client leaves", async () => {
   const asking = ask(server, "/", { signal: controller.signal }).catch((error) => error.name);
   await entered;
   controller.abort();
-  equal([await asking, await left], ["AbortError", "AbortError"]);
+  equal([await asking, await aborted], ["AbortError", "AbortError"]);
   stop.abort();
   await server.finished;
 });
 
-await test("what came of a response is told by info.completed", async () => {
+await test("info.completed resolves after the response", async () => {
   const completed: Promise<void>[] = [];
   await using server = Deno.serve(quiet, (_, info) => {
     completed.push(info.completed);
@@ -300,7 +300,7 @@ await test("what came of a response is told by info.completed", async () => {
   equal(await Promise.all(completed), [undefined]);
 });
 
-await test("connections are kept, or closed if asked to, in HTTP/1.1 and HTTP/1.0", async () => {
+await test("connections are kept alive, or closed if requested, in HTTP/1.1 and HTTP/1.0", async () => {
   await using server = Deno.serve(quiet, (request) => new Response(new URL(request.url).pathname));
   const two = await raw(
     server,
@@ -312,12 +312,12 @@ await test("connections are kept, or closed if asked to, in HTTP/1.1 and HTTP/1.
   equal([old.startsWith("HTTP/1.0 200 OK\r\n"), old.endsWith("\r\n\r\n/c")], [true, true]);
 });
 
-await test("what is no HTTP is answered 400", async () => {
+await test("the response to an invalid request is 400", async () => {
   await using server = Deno.serve(quiet, () => new Response());
   equal((await raw(server, "nonsense\r\n\r\n")).split("\r\n")[0], "HTTP/1.1 400 Bad Request");
 });
 
-await test("a body is compressed for a client that takes it so, where that is asked for", async () => {
+await test("a body is compressed for clients that accept it, if enabled", async () => {
   const text = "compressible ".repeat(1000);
   await using server = Deno.serve({ ...quiet, automaticCompression: true }, () => new Response(text));
   const plain = await raw(server, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -347,7 +347,7 @@ await test("HTTP/2 over TLS, and without it", async () => {
   equal([...seen], ["https:", "http:"]);
 });
 
-await test("a server on a socket of the file system", async () => {
+await test("a server on a Unix socket", async () => {
   const path = `${Deno.makeTempDirSync({ prefix: "openkv_" })}/socket`;
   const server = Deno.serve({ path, onListen() {} }, (_, info) => new Response(info.remoteAddr.transport));
   equal(server.addr, { transport: "unix", path });
@@ -355,4 +355,22 @@ await test("a server on a socket of the file system", async () => {
   equal(await (await fetch("http://localhost/", { client })).text(), "unix");
   await server.shutdown();
   Deno.removeSync(path.replace("/socket", ""), { recursive: true });
+});
+
+await test("Deno.serveHttp serves a connection request by request", async () => {
+  // deno-lint-ignore no-explicit-any
+  const { serveHttp } = Deno as any;
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const { request, respondWith } of serveHttp(await listener.accept())) {
+      await respondWith(new Response(`${request.method} ${await request.text()}`, { status: 201 }));
+    }
+  })();
+  const url = `http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}/`;
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  const response = await fetch(url, { method: "POST", body: "body", client });
+  equal([response.status, await response.text()], [201, "POST body"]);
+  client.close();
+  await serving;
+  listener.close();
 });

@@ -1,7 +1,7 @@
-// A call that throws has no effect, neither on what is committed later nor on the database. Code of the script runs within
-// calls: getters of keys and values, proxies, objects that turn themselves into a type.
+// A call that throws has no effect, neither on later commits nor on the database. Code of the script runs within calls: getters of
+// keys and values, proxies, conversions of objects.
 // deno-lint-ignore-file no-explicit-any
-import { difference, equal, memory, onReference, test } from "./harness.ts";
+import { difference, equal, memory, onDeno, test } from "./harness.ts";
 
 class Mine extends Error {}
 
@@ -9,7 +9,7 @@ function boom(): never {
   throw new Mine("mine");
 }
 
-/** A key whose part at an index runs a function. */
+/** Returns a key with a getter as the part at an index. */
 function tricky(index: number, run: () => unknown, key: unknown[] = ["a", "b", "c"]): any {
   return Object.defineProperty([...key], index, { get: run });
 }
@@ -60,7 +60,7 @@ for (const [name, call] of Object.entries(calls)) {
   });
 }
 
-/** Calls of an operation that throw. On Deno, some throw only when it is committed, or keep a part. */
+/** Calls on an operation that throw. On Deno, some throw only when it is committed, or keep a part. */
 const steps: Record<string, (operation: Deno.AtomicOperation) => unknown> = {
   "set of a key that throws": (operation) => operation.set(tricky(0, boom), 1),
   "delete of a key that throws": (operation) => operation.delete(tricky(0, boom)),
@@ -75,7 +75,7 @@ const steps: Record<string, (operation: Deno.AtomicOperation) => unknown> = {
     operation.check({ key: ["old"], versionstamp: null }, { get key() { return boom(); }, versionstamp: null }),
 };
 for (const [name, step] of Object.entries(steps)) {
-  await difference(`${name} has no effect on its operation`, "it throws later, or keeps a part", async () => {
+  await difference(`${name} has no effect on its operation`, "Deno throws later, or keeps a part", async () => {
     using kv = await memory();
     await kv.set(["old"], 1);
     const operation = kv.atomic().set(["before"], 1);
@@ -105,8 +105,8 @@ await test("a call may write while another reads its key or its value", async ()
 });
 
 // Deno reads keys when the operation is committed.
-if (!onReference) {
-  await test("an operation may be given more while it is", async () => {
+if (!onDeno) {
+  await test("a getter may add to the operation that reads it", async () => {
     using kv = await memory();
     const operation = kv.atomic();
     const more = (name: string) => () => {

@@ -1,4 +1,4 @@
-// What a script changes of the language changes nothing that the API does.
+// Scripts that modify built-ins do not affect the API.
 
 import { equal, test } from "./harness.ts";
 
@@ -17,7 +17,7 @@ const fail = () => {
   throw new Error("tampered");
 };
 
-// The first test: what the first call of openKv does is done once.
+// Must come first: some initialization happens in the first call of openKv only.
 await test("a database opens while arrays cannot be iterated", async () => {
   const value = await replacing(Array.prototype, Symbol.iterator, fail, async () => {
     const kv = await Deno.openKv(":memory:");
@@ -29,7 +29,7 @@ await test("a database opens while arrays cannot be iterated", async () => {
   equal(value, 1);
 });
 
-await test("permissions throw the TypeError of the language", async () => {
+await test("permissions throw the original TypeError", async () => {
   const { TypeError } = globalThis;
   const caught = await replacing(globalThis, "TypeError", class extends Error {}, async () => {
     const errors: unknown[] = [];

@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-explicit-any
-import { equal, memory, plain, rejects, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, memory, plain, rejects, test, throws, throwsSync } from "./harness.ts";
 
 /** Stores a value, and reads it back. */
 async function stored<T>(value: T): Promise<any> {
@@ -12,7 +12,7 @@ async function stored<T>(value: T): Promise<any> {
   return entry.value;
 }
 
-/** Values that come back as they were stored, by kind. */
+/** Values that are read as they were stored, by kind. */
 const values: Record<string, unknown[]> = {
   "undefined and null": [undefined, null, [undefined, null], { a: undefined }],
   booleans: [false, true],
@@ -42,7 +42,7 @@ for (const [kind, ofKind] of Object.entries(values)) {
   });
 }
 
-await test("a value has its types", async () => {
+await test("a value keeps its type", async () => {
   const types = [Object, Array, Map, Set, Date, Uint8Array, Float64Array, DataView, ArrayBuffer, Deno.KvU64];
   const instances = [{}, [], new Map(), new Set(), new Date(), new Uint8Array(), new Float64Array()];
   const more = [new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), new Deno.KvU64(1n)];
@@ -57,12 +57,12 @@ await test("the last index of a regular expression is lost", async () => {
   equal((await stored(expression)).lastIndex, 0);
 });
 
-await test("holes of an array stay holes", async () => {
+await test("holes of an array are kept", async () => {
   const value = await stored([1, , 3]);
   equal([value.length, 1 in value, Object.keys(value)], [3, false, ["0", "2"]]);
 });
 
-await test("keys keep their order", async () => {
+await test("keys of an object keep their order", async () => {
   equal(Object.keys(await stored({ b: 1, a: 2, 1: 3, 0: 4 })), ["0", "1", "b", "a"]);
 });
 
@@ -78,7 +78,7 @@ await test("a value may contain itself", async () => {
   equal([read.set.has(read.set), read.set.has(read)], [true, true]);
 });
 
-await test("what a value holds twice it holds twice", async () => {
+await test("an object that occurs twice in a value is one object", async () => {
   const shared = { a: 1 };
   const buffer = new Uint8Array([1, 2, 3]).buffer;
   const boxed = Object(1n);
@@ -97,7 +97,7 @@ await test("a read value is a copy", async () => {
   equal((await kv.get(["a"])).value, { a: [1] });
 });
 
-await test("a value is copied when it is given", async () => {
+await test("a value is copied when it is passed", async () => {
   using kv = await memory();
   const object = { a: 1 };
   const bytes = new Uint8Array([1]);
@@ -142,7 +142,7 @@ await test("an error loses its own properties, its own name and its own class", 
   equal(names, ["Error", "Error", "Error", "Error", "Error", "Error", "RangeError", "RangeError"]);
 });
 
-await test("a stack is kept as it is", async () => {
+await test("a stack is kept unchanged", async () => {
   const value = new Error("message");
   value.stack = "mine";
   equal((await stored(value)).stack, "mine");
@@ -150,7 +150,7 @@ await test("a stack is kept as it is", async () => {
   equal((await stored(value)).stack, undefined);
 });
 
-await test("an object loses what is not data", async () => {
+await test("an object loses everything except its data", async () => {
   class Class {
     #hidden = 1;
     shown = 2;
@@ -175,15 +175,15 @@ await test("getters are called", async () => {
   equal(calls, 1);
 });
 
-await test("what a getter throws is thrown", async () => {
+await test("an exception of a getter is thrown", async () => {
   using kv = await memory();
   const value = { get a() { throw new RangeError("mine"); } };
   await rejects(() => kv.set(["a"], value), "RangeError", "mine");
-  throwsAtOnce(() => kv.atomic().set(["a"], value), "RangeError", "mine");
+  throwsSync(() => kv.atomic().set(["a"], value), "RangeError", "mine");
   equal((await kv.get(["a"])).versionstamp, null);
 });
 
-await test("bytes come back alone", async () => {
+await test("bytes are read without the rest of their buffer", async () => {
   const whole = new Uint8Array([1, 2, 3, 4]);
   const read = await stored(whole.subarray(1, 3));
   equal([read, read.byteOffset, read.buffer.byteLength], [new Uint8Array([2, 3]), 0, 2]);
@@ -191,17 +191,17 @@ await test("bytes come back alone", async () => {
   equal((await stored(new Bytes([1, 2]))).constructor === Uint8Array, true);
 });
 
-await test("a view inside of a value comes with its whole buffer", async () => {
+await test("a view within a value is stored with its whole buffer", async () => {
   const [read] = await stored([new Uint8Array([1, 2, 3, 4]).subarray(1, 3)]);
   equal([read, read.byteOffset, read.buffer.byteLength], [new Uint8Array([2, 3]), 1, 4]);
 });
 
-await test("a buffer that can grow comes back as one", async () => {
+await test("a resizable buffer stays resizable", async () => {
   const read = await stored(new ArrayBuffer(2, { maxByteLength: 10 }));
   equal([read.byteLength, read.resizable, read.maxByteLength], [2, true, 10]);
 });
 
-await test("a KvU64 inside of a value is an object", async () => {
+await test("a KvU64 within a value is a plain object", async () => {
   const read = await stored({ a: new Deno.KvU64(5n), b: [new Deno.KvU64(6n)] });
   equal(read, { a: { value: 5n }, b: [{ value: 6n }] });
   equal([read.a instanceof Deno.KvU64, Object.isFrozen(read.a)], [false, false]);
@@ -235,7 +235,7 @@ await test("a DOMException keeps its name, message, code and stack", async () =>
   }
 });
 
-await test("a secret key works after it was stored", async () => {
+await test("a secret key can be used after it was stored", async () => {
   const key = await crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, true, ["sign", "verify"]);
   const copy = await stored(key);
   equal([copy instanceof CryptoKey, copy.type, copy.extractable], [true, "secret", true]);
@@ -246,7 +246,7 @@ await test("a secret key works after it was stored", async () => {
   equal(await crypto.subtle.verify("HMAC", key, signature, new Uint8Array([1])), true);
 });
 
-await test("a key that cannot be extracted can be stored, and stays so", async () => {
+await test("a key that cannot be extracted can be stored, and stays non-extractable", async () => {
   const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 128 }, false, ["encrypt", "decrypt"]);
   const copy = await stored(key);
   equal([copy instanceof CryptoKey, copy.extractable], [true, false]);
@@ -255,7 +255,7 @@ await test("a key that cannot be extracted can be stored, and stays so", async (
   equal(new Uint8Array(await crypto.subtle.decrypt(options, key, secret)), new Uint8Array([1, 2]));
 });
 
-await test("a pair of keys works after it was stored", async () => {
+await test("a key pair can be used after it was stored", async () => {
   const options = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const pair = await crypto.subtle.generateKey(options, true, ["sign", "verify"]);
   const copy = await stored(pair);
@@ -265,7 +265,7 @@ await test("a pair of keys works after it was stored", async () => {
 });
 
 /** Values that cannot be stored, the class of the error, and its message. */
-const refused: Record<string, [make: () => unknown, type: string, message: string]> = {
+const unsupported: Record<string, [make: () => unknown, type: string, message: string]> = {
   "a function": [() => Math.max, "TypeError", "function max() { [native code] } could not be cloned."],
   "a class": [() => Deno.errors.NotFound, "TypeError", `${Deno.errors.NotFound} could not be cloned.`],
   "a symbol": [() => Symbol("s"), "TypeError", "Symbol(s) could not be cloned."],
@@ -317,33 +317,33 @@ const refused: Record<string, [make: () => unknown, type: string, message: strin
   "a message port": [() => new MessageChannel().port1, "TypeError", "Unsupported object type"],
   "a stream": [() => new ReadableStream(), "TypeError", "Unsupported object type"],
 };
-for (const [name, [make, type, message]] of Object.entries(refused)) {
-  await test(`${name} is no value, and nothing is written`, async () => {
+for (const [name, [make, type, message]] of Object.entries(unsupported)) {
+  await test(`${name} cannot be stored, and nothing is written`, async () => {
     for (const value of [make(), [1, make()], { a: { b: make() } }, new Map([[1, make()]])] as any[]) {
       using kv = await memory();
       await rejects(() => kv.set(["a"], value), type, message);
-      throwsAtOnce(() => kv.atomic().set(["a"], value), type, message);
-      throwsAtOnce(() => kv.atomic().mutate({ type: "set", key: ["a"], value }), type, message);
+      throwsSync(() => kv.atomic().set(["a"], value), type, message);
+      throwsSync(() => kv.atomic().mutate({ type: "set", key: ["a"], value }), type, message);
       await rejects(() => kv.enqueue(value, { keysIfUndelivered: [["a"]] }), type, message);
-      throwsAtOnce(() => kv.atomic().enqueue(value, { keysIfUndelivered: [["a"]] }), type, message);
+      throwsSync(() => kv.atomic().enqueue(value, { keysIfUndelivered: [["a"]] }), type, message);
       equal(await kv.get(["a"]), { key: ["a"], value: null, versionstamp: null });
       equal(await Array.fromAsync(kv.list({ prefix: [] })), []);
     }
   });
 }
 
-await test("an operation that refused a value keeps the rest", async () => {
+await test("an operation that rejected a value keeps its other mutations", async () => {
   using kv = await memory();
   const operation = kv.atomic().set(["a"], 1);
-  throwsAtOnce(() => operation.set(["b"], Symbol("s")), "TypeError", "Symbol(s) could not be cloned.");
+  throwsSync(() => operation.set(["b"], Symbol("s")), "TypeError", "Symbol(s) could not be cloned.");
   await operation.set(["c"], 3).commit();
   equal((await Array.fromAsync(kv.list({ prefix: [] }))).map((entry) => entry.value), [1, 3]);
 });
 
-await test("bytes of a SharedArrayBuffer are refused by the write", async () => {
+await test("bytes of a SharedArrayBuffer reject the write", async () => {
   using kv = await memory();
   const value = new Uint8Array(new SharedArrayBuffer(1));
-  const message = plain("a Uint8Array of shared memory cannot be stored: store a copy, as of its slice()");
+  const message = plain("a Uint8Array of shared memory cannot be stored: store a copy, for example with slice()");
   await rejects(() => kv.set(["a"], value), "TypeError", message);
   await throws(() => kv.atomic().set(["b"], 1).set(["a"], value).commit(), "TypeError", message);
   equal(await Array.fromAsync(kv.list({ prefix: [] })), []);

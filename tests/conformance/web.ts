@@ -1,11 +1,11 @@
-// Web APIs that hold and convert data: URLs, texts, streams, files, clones.
+// Web APIs for data: URLs, encodings, streams, files, clones.
 
-import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, test, throws, throwsSync } from "./harness.ts";
 
-/** A stream of these pieces. */
+/** Returns a stream of these chunks. */
 const stream = <T>(...pieces: T[]) => ReadableStream.from(pieces);
 
-await test("a URL is taken apart and put together", () => {
+await test("a URL is parsed and modified", () => {
   const url = new URL("../b?x=1#f", "https://me:secret@a.example:8080/c/d");
   equal(url.href, "https://me:secret@a.example:8080/b?x=1#f");
   equal([url.origin, url.host, url.pathname, url.search], ["https://a.example:8080", "a.example:8080", "/b", "?x=1"]);
@@ -18,7 +18,7 @@ await test("a URL is taken apart and put together", () => {
     null,
     "xn--grn-ioa.example",
   ]);
-  throwsAtOnce(() => new URL("nonsense"), "TypeError", "Invalid URL: 'nonsense'");
+  throwsSync(() => new URL("nonsense"), "TypeError", "Invalid URL: 'nonsense'");
   equal(Deno.inspect(new URL("https://a.example")).startsWith("URL {\n  href: "), true);
 });
 
@@ -41,7 +41,7 @@ await test("a URL pattern matches", () => {
   equal([match.hostname.groups.sub, match.pathname.groups.file], ["www", "abc"]);
 });
 
-await test("texts are encoded and decoded", () => {
+await test("text is encoded and decoded", () => {
   equal(new TextEncoder().encode("ü€😀").toHex(), "c3bce282acf09f9880");
   equal({ ...new TextEncoder().encodeInto("ü€", new Uint8Array(4)) }, { read: 1, written: 2 });
   equal(new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 97, 255])), "a\ufffd");
@@ -52,28 +52,28 @@ await test("texts are encoded and decoded", () => {
   const decoder = new TextDecoder();
   equal(decoder.decode(new Uint8Array([0xe2, 0x82]), { stream: true }) + decoder.decode(new Uint8Array([0xac])), "€");
   const fatal = new TextDecoder("utf-8", { fatal: true });
-  throwsAtOnce(() => fatal.decode(new Uint8Array([255])), "TypeError", "The encoded data is not valid");
-  throwsAtOnce(() => new TextDecoder("nonsense"), "RangeError", "The encoding label provided ('nonsense') is invalid.");
+  throwsSync(() => fatal.decode(new Uint8Array([255])), "TypeError", "The encoded data is not valid");
+  throwsSync(() => new TextDecoder("nonsense"), "RangeError", "The encoding label provided ('nonsense') is invalid.");
 });
 
 await test("base64", () => {
   equal([btoa("a\xff"), atob("Yf8=")], ["Yf8=", "a\xff"]);
-  throwsAtOnce(() => atob("?"), "DOMException", "Failed to decode base64");
-  throwsAtOnce(
+  throwsSync(() => atob("?"), "DOMException", "Failed to decode base64");
+  throwsSync(
     () => btoa("€"),
     "DOMException",
     "Cannot encode string: string contains characters outside of the Latin1 range",
   );
 });
 
-await test("streams of texts", async () => {
+await test("streams of text", async () => {
   const bytes = stream("a", "\ud83d", "\ude00").pipeThrough(new TextEncoderStream());
   equal(await new Response(bytes).text(), "a😀");
   const halves = stream(new Uint8Array([0xe2]), new Uint8Array([0x82, 0xac])).pipeThrough(new TextDecoderStream());
   equal((await Array.fromAsync(halves)).join(""), "€");
 });
 
-await test("streams are compressed and unpacked", async () => {
+await test("streams are compressed and decompressed", async () => {
   const text = "again and ".repeat(1000);
   for (const format of ["gzip", "deflate", "deflate-raw", "brotli"] as CompressionFormat[]) {
     const packed = await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(format))).bytes();
@@ -103,7 +103,7 @@ await test("a stream is read, teed, transformed and written", async () => {
   equal(written, ["a", "closed"]);
 });
 
-await test("a stream is pulled no more than it is read", async () => {
+await test("a stream is pulled only when it is read", async () => {
   let pulled = 0;
   const source = new ReadableStream({ pull: (controller) => controller.enqueue(++pulled) }, { highWaterMark: 0 });
   const reader = source.getReader();
@@ -113,7 +113,7 @@ await test("a stream is pulled no more than it is read", async () => {
   const other = new ReadableStream({ cancel: (reason) => void (cancelled = reason) });
   await other.cancel("enough");
   equal(cancelled, "enough");
-  throwsAtOnce(() => (source.getReader(), source.getReader()), "TypeError", "ReadableStream is locked");
+  throwsSync(() => (source.getReader(), source.getReader()), "TypeError", "ReadableStream is locked");
 });
 
 await test("a stream of bytes is read into a buffer", async () => {
@@ -126,7 +126,7 @@ await test("a stream of bytes is read into a buffer", async () => {
   equal([value, done], [new Uint8Array([1, 2]), false]);
 });
 
-await test("a blob is read whole, in part and as a stream", async () => {
+await test("a blob is read as a whole, in part and as a stream", async () => {
   const blob = new Blob(["grün ", new Uint8Array([97, 98]), new Blob(["c"])], { type: "Text/Plain" });
   equal([blob.size, blob.type, await blob.text()], [9, "text/plain", "grün abc"]);
   equal([await blob.slice(6, -1, "a/b").text(), blob.slice(6, -1, "a/b").type], ["ab", "a/b"]);
@@ -155,7 +155,7 @@ await test("a file reader reads a blob", async () => {
   equal(await read("readAsArrayBuffer"), new Uint8Array([97, 98]).buffer);
 });
 
-await test("a form is a list of texts and files", async () => {
+await test("a form is a list of strings and files", async () => {
   const form = new FormData();
   form.append("a", "1");
   form.append("a", new Blob(["x"]), "x.txt");
@@ -165,7 +165,7 @@ await test("a form is a list of texts and files", async () => {
   equal([body.includes('name="a"; filename="x.txt"'), body.trimEnd().endsWith("--")], [true, true]);
 });
 
-await test("a value is cloned with all that belongs to it", () => {
+await test("a value is cloned deeply", () => {
   const shared = { list: [1, -0, NaN, 2n] };
   const value = {
     shared,
@@ -183,22 +183,22 @@ await test("a value is cloned with all that belongs to it", () => {
   equal([error instanceof RangeError, error.message, error.cause], [true, "mine", 1]);
 });
 
-await test("a buffer is moved to its clone", () => {
+await test("a buffer is transferred to its clone", () => {
   const buffer = new ArrayBuffer(8);
   const clone = structuredClone(buffer, { transfer: [buffer] });
   equal([clone.byteLength, buffer.byteLength, buffer.detached], [8, 0, true]);
 });
 
-await test("what cannot be cloned is told", () => {
-  throwsAtOnce(
+await test("values that cannot be cloned throw", () => {
+  throwsSync(
     () => structuredClone(Math.max),
     "DOMException",
     "function max() { [native code] } could not be cloned.",
   );
-  throwsAtOnce(() => structuredClone(Symbol("a")), "DOMException", "Symbol(a) could not be cloned.");
+  throwsSync(() => structuredClone(Symbol("a")), "DOMException", "Symbol(a) could not be cloned.");
 });
 
-await test("the browser's own objects look as they are", () => {
+await test("web objects can be inspected", () => {
   equal(Deno.inspect(new Headers({ a: "b" })), 'Headers { a: "b" }');
   equal(Deno.inspect(new Blob(["abc"], { type: "a/b" })), 'Blob { size: 3, type: "a/b" }');
   const request = new Request("https://a.example", { signal: new AbortController().signal });
@@ -229,12 +229,12 @@ await test("WebAssembly is compiled from a response", async () => {
   await throws(compile(5), "TypeError", message);
 });
 
-await test("a matrix is made of transforms of CSS", () => {
+await test("a matrix is parsed from CSS transforms", () => {
   const numbers = (matrix: DOMMatrixReadOnly) => [matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f];
   equal(numbers(new DOMMatrix("scale(2)")), [2, 0, 0, 2, 0, 0]);
   equal(numbers(new DOMMatrixReadOnly("translate(3px, 4px) scale(2, 5)")), [2, 0, 0, 5, 3, 4]);
   equal(numbers(new DOMMatrix().setMatrixValue("matrix(1, 2, 3, 4, 5, 6)")), [1, 2, 3, 4, 5, 6]);
   equal(String(new DOMMatrix("none")), "matrix(1, 0, 0, 1, 0, 0)");
   const message = "Failed to parse as CSS <transform-list>: unexpected token";
-  throwsAtOnce(() => new DOMMatrix("no transform"), "DOMException", message);
+  throwsSync(() => new DOMMatrix("no transform"), "DOMException", message);
 });

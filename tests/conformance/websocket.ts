@@ -1,8 +1,8 @@
-// WebSockets, and their server in `Deno.serve`.
+// WebSockets, and their upgrade in `Deno.serve`.
 
-import { equal, test, throws, throwsAtOnce } from "./harness.ts";
+import { equal, test, throws, throwsSync } from "./harness.ts";
 
-/** Starts a server that does something with the sockets it is asked for. */
+/** Starts a server that passes accepted sockets to a function. */
 function serve(accept: (socket: WebSocket) => void, options?: Deno.UpgradeWebSocketOptions) {
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request, options);
@@ -16,12 +16,12 @@ function once<Name extends keyof WebSocketEventMap>(socket: WebSocket, name: Nam
   return new Promise((resolve) => socket.addEventListener(name, resolve, { once: true }));
 }
 
-/** Sends what it gets back. */
+/** Echoes messages. */
 function echo(socket: WebSocket): void {
   socket.onmessage = ({ data }) => socket.send(data);
 }
 
-await test("texts and bytes go both ways", async () => {
+await test("text and bytes are sent in both directions", async () => {
   await using server = serve(echo);
   const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
   equal([socket.readyState, socket.binaryType], [WebSocket.CONNECTING, "blob"]);
@@ -39,7 +39,7 @@ await test("texts and bytes go both ways", async () => {
   await once(socket, "close");
 });
 
-await test("many messages and a big one keep their order", async () => {
+await test("many messages and a large one keep their order", async () => {
   await using server = serve(echo);
   const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
   await once(socket, "open");
@@ -58,7 +58,7 @@ await test("many messages and a big one keep their order", async () => {
 });
 
 await test("closing has a code and a reason, from either side", async () => {
-  const { promise: told, resolve } = Promise.withResolvers<CloseEvent>();
+  const { promise: received, resolve } = Promise.withResolvers<CloseEvent>();
   await using server = serve((socket) => {
     socket.onclose = resolve;
     socket.onmessage = () => socket.close(3001, "enough");
@@ -67,7 +67,7 @@ await test("closing has a code and a reason, from either side", async () => {
   await once(one, "open");
   const ended = once(one, "close");
   one.close(4000, "mine");
-  const [{ code, reason, wasClean }, closed] = await Promise.all([told, ended]);
+  const [{ code, reason, wasClean }, closed] = await Promise.all([received, ended]);
   equal([code, reason, wasClean, closed.code, closed.wasClean], [4000, "mine", true, 4000, true]);
   equal(one.readyState, WebSocket.CLOSED);
   const other = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
@@ -77,7 +77,7 @@ await test("closing has a code and a reason, from either side", async () => {
   equal([event.code, event.reason, event.wasClean], [3001, "enough", true]);
 });
 
-await test("a protocol is agreed on", async () => {
+await test("a protocol is negotiated", async () => {
   await using server = serve(echo, { protocol: "b" });
   const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`, ["a", "b"]);
   await once(socket, "open");
@@ -86,14 +86,14 @@ await test("a protocol is agreed on", async () => {
   await once(socket, "close");
 });
 
-await test("a server that is none is an error", async () => {
+await test("a server without WebSockets is an error", async () => {
   await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("no"));
   const socket = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
   const [error] = await Promise.all([once(socket, "error"), once(socket, "close")]);
   equal([error instanceof ErrorEvent, socket.readyState], [true, WebSocket.CLOSED]);
 });
 
-await test("a request that asks for no socket is none", async () => {
+await test("a request without an upgrade header is rejected", async () => {
   const options = {
     hostname: "127.0.0.1",
     port: 0,
@@ -105,15 +105,15 @@ await test("a request that asks for no socket is none", async () => {
   equal(text, "TypeError: Invalid Header: 'upgrade' header must contain 'websocket'");
 });
 
-await test("wrong use is told immediately", async () => {
-  throwsAtOnce(() => new WebSocket("nonsense"), "DOMException", "Invalid URL: 'nonsense'");
+await test("invalid use throws", async () => {
+  throwsSync(() => new WebSocket("nonsense"), "DOMException", "Invalid URL: 'nonsense'");
   await using server = serve(echo);
   const url = `http://127.0.0.1:${server.addr.port}/`;
   const socket = new WebSocket(url);
   equal(socket.url, url.replace("http", "ws"));
-  throwsAtOnce(() => socket.send("early"), "DOMException", "'readyState' not OPEN");
+  throwsSync(() => socket.send("early"), "DOMException", "'readyState' not OPEN");
   await once(socket, "open");
-  throwsAtOnce(
+  throwsSync(
     () => socket.close(1),
     "DOMException",
     "The close code must be either 1000 or in the range of 3000 to 4999: received 1",

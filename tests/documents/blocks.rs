@@ -1,13 +1,12 @@
-//! The TypeScript blocks of the documents, which lie in `testdata/documents`.
+//! The TypeScript blocks of the documents in `testdata/documents`.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use crate::support::{read_repository, repository};
 
-/// The blocks of a document, in its order: what stands between a fence that names TypeScript and the fence that closes
-/// it, byte for byte. Lines within an indented fence, as lists have them, lose as much indentation as the fence has, so
-/// far as they have it.
+/// Returns the TypeScript blocks of a document, in order, byte for byte. Lines within an indented fence lose up to the indentation of the
+/// fence.
 pub fn blocks(document: &str) -> Vec<String> {
     let text = read_repository(&format!("testdata/documents/{document}.md"));
     let mut lines = text.split_inclusive('\n');
@@ -30,12 +29,12 @@ fn unindent(line: &str, indentation: usize) -> &str {
     &line[spaces.min(indentation)..]
 }
 
-/// The files that the blocks of a document are to be: 01.ts is the first.
+/// Returns the expected files of the blocks of a document: 01.ts is the first.
 pub fn files(document: &str) -> BTreeMap<String, String> {
     blocks(document).into_iter().zip(1..).map(|(block, number)| (format!("{number:02}.ts"), block)).collect()
 }
 
-/// The files of a directory of the repository: none, if there is no such directory.
+/// Reads the files of a directory of the repository. Returns none if it does not exist.
 pub fn read_directory(directory: &str) -> BTreeMap<String, String> {
     let Ok(files) = fs::read_dir(repository(directory)) else { return BTreeMap::new() };
     let names = files.map(|file| file.unwrap().file_name().into_string().expect("names of files are UTF-8"));

@@ -1,10 +1,10 @@
 //! The harnesses of the blocks: the block `testdata/documents/NAME.ts` runs within `tests/documents/NAME.ts`, a script
-//! that supplies what the text leaves out and checks what it says. Lines of it that begin with `//#` tell how:
+//! that supplies what the text omits, and checks what it says. Lines of it that start with `//#` are directives:
 //!
-//! - `block` stands for the block; `block 4` and `block 4-5` for some of its lines.
-//! - ``replace `X` with `Y` `` replaces text in the next `block`, and only there.
-//! - `because REASON` says why a block that needs one of these, or that holds no code, does not run as it stands.
-//! - `flags FLAGS` are what `openkv run` is given. No script has more permissions than these.
+//! - `block` inserts the block; `block 4` and `block 4-5` insert some of its lines.
+//! - ``replace `X` with `Y` `` replaces text in the next `block` only.
+//! - `because REASON` states why a block does not run unchanged, or contains no code.
+//! - `flags FLAGS` are the flags of `openkv run`. Scripts have no other permissions.
 
 use crate::support::{Sandbox, read_repository};
 
@@ -17,15 +17,15 @@ pub struct Harness {
     pub runs: Runs,
 }
 
-/// How a block runs, with the reason for what is not as it stands.
+/// How a block runs, with the reason if it does not run unchanged.
 pub enum Runs {
-    AsItStands,
-    AsRead(String),
+    Unchanged,
+    Corrected(String),
     WithoutCode(String),
 }
 
 impl Harness {
-    /// Reads the harness of a block and puts the block in. Panics where a harness is wrong.
+    /// Reads the harness of a block, and inserts the block. Panics if the harness is invalid.
     pub fn read(name: &str, block: &str) -> Self {
         let lines: Vec<&str> = block.split_inclusive('\n').collect();
         let mut used = vec![false; lines.len()];
@@ -48,11 +48,12 @@ impl Harness {
                 "replace" => {
                     let pair = rest.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
                     let pair = pair.and_then(|pair| pair.split_once("` with `"));
-                    replacements.push(pair.unwrap_or_else(|| panic!("{name}: replaces what with what? {line}")));
+                    replacements.push(pair.unwrap_or_else(|| panic!("{name}: invalid replacement: {line}")));
                 }
                 "block" => {
                     changed |= !rest.is_empty() || !replacements.is_empty();
-                    let range = range(rest, lines.len()).unwrap_or_else(|| panic!("{name}: has no such lines: {line}"));
+                    let range = range(rest, lines.len())
+                        .unwrap_or_else(|| panic!("{name}: the block has no such lines: {line}"));
                     used[range.clone()].fill(true);
                     let mut part = lines[range].concat();
                     for (old, new) in replacements.drain(..) {
@@ -61,25 +62,28 @@ impl Harness {
                     }
                     script.push_str(&part);
                 }
-                _ => panic!("{name}: there is no such marker: {line}"),
+                _ => panic!("{name}: unknown directive: {line}"),
             }
         }
 
         let unused = lines.iter().zip(used).find(|(line, used)| !used && !line.trim().is_empty());
-        assert!(unused.is_none(), "{name}: leaves a line of the block out: {unused:?}");
-        assert!(replacements.is_empty(), "{name}: no block follows to replace {replacements:?}");
+        assert!(unused.is_none(), "{name}: omits a line of the block: {unused:?}");
+        assert!(replacements.is_empty(), "{name}: no block follows the replacements {replacements:?}");
         let has_code = lines.iter().map(|line| line.trim()).any(|line| !line.is_empty() && !line.starts_with("//"));
         let runs = match reason {
-            None if has_code && !changed => Runs::AsItStands,
-            Some(reason) if has_code && changed => Runs::AsRead(reason),
+            None if has_code && !changed => Runs::Unchanged,
+            Some(reason) if has_code && changed => Runs::Corrected(reason),
             Some(reason) if !has_code && !changed => Runs::WithoutCode(reason),
-            None => panic!("{name}: says not why the block does not run as it stands"),
-            Some(reason) => panic!("{name}: the block runs as it stands, although {reason}"),
+            None => panic!("{name}: states no reason why the block does not run unchanged"),
+            Some(reason) => panic!("{name}: the block runs unchanged, although {reason}"),
         };
         Self { name: name.to_owned(), script, flags, runs }
     }
 
-    /// Runs the script in a folder of its own. Answers what it left where it fails.
+    /// Runs the script in a temporary directory.
+    ///
+    /// # Errors
+    /// The exit code and the output of a script that fails.
     pub fn run(&self) -> Result<(), String> {
         let sandbox = Sandbox::new();
         for shared in ["documents/harness.ts", "conformance/harness.ts"] {
@@ -96,7 +100,7 @@ impl Harness {
     }
 }
 
-/// The lines that `4-5` or `4` names, counted from 1: all of them, if it is empty.
+/// Parses a range of lines such as `4-5` or `4`, counted from 1. An empty one selects all lines.
 fn range(text: &str, lines: usize) -> Option<std::ops::Range<usize>> {
     if text.is_empty() {
         return Some(0..lines);

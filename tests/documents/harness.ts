@@ -1,4 +1,4 @@
-// What the harnesses of the documents' blocks share.
+// Functions that the harnesses of the documents share.
 
 export { equal, memory, throws } from "../conformance/harness.ts";
 
@@ -8,39 +8,39 @@ console.log = (...values: unknown[]) => {
   printed.push(values.map((value) => typeof value === "string" ? value : Deno.inspect(value)).join(" "));
 };
 
-/** The lines printed since the last call, as console.log shows them. */
+/** Returns the lines printed since the last call, formatted as by console.log. */
 export function output(): string[] {
   return printed.splice(0);
 }
 
-/** The keys and values that a listing yields, in its order. */
+/** Returns the keys and values of a list, in order. */
 export async function listed<T>(entries: AsyncIterable<Deno.KvEntry<T>>): Promise<[Deno.KvKey, T][]> {
   const all: [Deno.KvKey, T][] = [];
   for await (const { key, value } of entries) all.push([key, value]);
   return all;
 }
 
-/** The keys and values of a database below a prefix: all, if there is none. */
+/** Returns the keys and values of a database below a prefix, by default all. */
 export function contents(kv: Deno.Kv, prefix: Deno.KvKey = []): Promise<[Deno.KvKey, unknown][]> {
   return listed(kv.list({ prefix }));
 }
 
-/** Whether values are in order, with no two the same. */
+/** Returns whether values are strictly ascending. */
 export function ascending(values: readonly string[]): boolean {
   return values.every((value, at) => at === 0 || values[at - 1] < value);
 }
 
-/** Waits until a condition holds. The suite ends a script that waits for too long. */
+/** Waits until a condition holds. The test suite kills a script that waits for too long. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!await condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** Waits until what was written before is stored: commits are stored in the order of their calls. */
+/** Waits until all earlier writes are stored: commits take effect in the order of their calls. */
 export async function stored(kv: Deno.Kv): Promise<void> {
-  await kv.delete(["a key that nobody uses"]);
+  await kv.delete(["an unused key"]);
 }
 
-/** Has something happen after each call of a method, before its caller goes on: what a rival does. */
+/** Calls a function after each call of a method, before its caller continues: simulates a concurrent writer. */
 export function after(kv: Deno.Kv, method: "get" | "delete", happens: () => Promise<unknown>): void {
   const original = kv[method].bind(kv) as (...values: unknown[]) => Promise<unknown>;
   const changed = async (...values: unknown[]) => {
@@ -52,21 +52,21 @@ export function after(kv: Deno.Kv, method: "get" | "delete", happens: () => Prom
 }
 
 /**
- * Makes values expire a million times as soon as `kv.set` is asked to. Answers what it was asked for: the
- * `expireIn` of each call that had one, in milliseconds.
+ * Divides the `expireIn` of each call of `kv.set` by a million. Returns the original values in milliseconds, to which further calls
+ * add.
  */
 export function hasten(kv: Deno.Kv): number[] {
-  const asked: number[] = [];
+  const requested: number[] = [];
   const set = kv.set.bind(kv);
   kv.set = (key, value, options) => {
     if (options?.expireIn === undefined) return set(key, value, options);
-    asked.push(options.expireIn);
+    requested.push(options.expireIn);
     return set(key, value, { expireIn: Math.ceil(options.expireIn / 1_000_000) });
   };
-  return asked;
+  return requested;
 }
 
-/** Stops the clock that Date.now reads. Databases have their own. */
+/** Stops the clock of Date.now. Databases are unaffected. */
 export function stopClock(): { now: number } {
   const clock = { now: Date.now() };
   Date.now = () => clock.now;

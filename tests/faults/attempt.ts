@@ -1,4 +1,4 @@
-/** Tries something, and prints what came of it. */
+/** Calls a function, and prints its outcome. */
 export async function attempt(name: string, body: () => unknown): Promise<void> {
   try {
     const result = await body();

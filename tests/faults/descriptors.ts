@@ -1,15 +1,15 @@
-// What goes on when the process has no file descriptor left. The limit is low, see `faults.rs`.
+// Uses databases while the process has no file descriptors left. `faults.rs` sets a low limit.
 
 const kv = await Deno.openKv("open.db");
 await kv.set(["a"], 1);
-// What has expired is read by a connection of its own where there is a lot of it.
+// A separate connection reads ranges with many expired entries.
 for (let i = 0; i < 50; i++) {
   const operation = kv.atomic();
   for (let j = 0; j < 1000; j++) operation.set(["b", i * 1000 + j], 1, { expireIn: 1 });
   await operation.commit();
 }
 
-(await Deno.openKv("there.db")).close();
+(await Deno.openKv("existing.db")).close();
 
 const files: Deno.FsFile[] = [];
 function takeAll(): string {
@@ -26,7 +26,7 @@ console.log((await kv.get(["a"])).value, (await kv.getMany([["a"], ["c"]])).leng
 console.log((await Array.fromAsync(kv.list({ prefix: [] }))).length, await count.call(kv, { prefix: ["a"] }));
 console.log((await kv.set(["a"], 2)).ok, (await kv.get(["a"])).value);
 
-/** Opens a database with so many descriptors left. Returns whether that worked, or why not. */
+/** Opens a database with a number of descriptors left. Returns "opened", or the error. */
 async function open(name: string, left: number): Promise<string> {
   for (let i = 0; i < left; i++) files.pop()!.close();
   let result = "opened";
@@ -43,7 +43,7 @@ async function open(name: string, left: number): Promise<string> {
 }
 
 /**
- * Opens databases with more and more descriptors left, and prints how that fails until it works. Returns with how many it works.
+ * Opens databases with an increasing number of descriptors left, and prints the errors. Returns the number with which it works.
  */
 async function openAll(name: (left: number) => string): Promise<number> {
   const results: string[] = [];
@@ -56,8 +56,8 @@ async function openAll(name: (left: number) => string): Promise<number> {
 const first = await openAll((left) => `new${left}.db`);
 files.pop()!.close();
 const created = [...Deno.readDirSync(".")].filter((entry) => entry.name.startsWith("new"));
-// What could not be opened was not created.
+// Failed attempts created no files.
 console.log(created.length === 16 - first);
 takeAll();
-await openAll(() => "there.db");
+await openAll(() => "existing.db");
 kv.close();

@@ -1,4 +1,4 @@
-// Fills the disk that is mounted at "disk", then makes space on it.
+// Fills the disk that is mounted at "disk", and then frees space.
 import { attempt } from "./attempt.ts";
 
 const kv = await Deno.openKv("disk/kv.sqlite3");
@@ -9,7 +9,7 @@ await attempt("set", async () => {
 });
 const count = async () => {
   const entries = await Array.fromAsync(kv.list({ prefix: ["fill"] }));
-  console.log(`entries are as many as were stored: ${entries.length === stored}`);
+  console.log(`all stored entries are listed: ${entries.length === stored}`);
 };
 await count();
 await attempt("get", async () => (await kv.get<Uint8Array>(["fill", 0])).value!.length);

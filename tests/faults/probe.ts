@@ -1,4 +1,4 @@
-// Tries what one can do with databases, and prints what came of each attempt.
+// Runs all operations on databases, and prints their outcomes.
 import { attempt } from "./attempt.ts";
 
 for (const path of Deno.args) {

@@ -1,4 +1,4 @@
-// Makes calls one after another, given as lines of the argument, and prints a line for each: what came of it.
+// Runs the calls in the lines of the argument, one after another, and prints the outcome of each on a line.
 
 import { cert, key } from "./certificate.ts";
 
@@ -19,10 +19,10 @@ async function outcome(call: string): Promise<string> {
   }
 }
 
-// Calls see what is global alone.
+// Calls have access to globals only.
 const node = (name: string) => process.getBuiltinModule(name);
 Object.assign(globalThis, { certificate: { cert, key }, node });
 
 for (const call of Deno.args[0].split("\n")) console.log(await outcome(call));
-// Listeners and the like that calls opened do not matter any more.
+// Does not wait for listeners and other resources that the calls have opened.
 Deno.exit();

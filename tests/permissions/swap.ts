@@ -1,4 +1,4 @@
-// Opens a database in a directory of its own again and again, while it swaps the directory for a link to one that is denied.
+// Opens a database in its own directory repeatedly, while it swaps the directory for a link to one that it has no access to.
 const [inside, outside] = Deno.args;
 const [own, link, aside] = ["own", "link", "aside"].map((name) => `${inside}/${name}`);
 Deno.mkdirSync(own);
@@ -29,7 +29,7 @@ while (performance.now() < end && !read) {
     }
   }
   const used = use();
-  // The database is opened on another thread meanwhile, and is so far by then as chance will have it.
+  // Swaps at a random moment, while another thread opens the database.
   for (let spins = Math.random() * 3000; spins > 0; spins--) performance.now();
   Deno.renameSync(own, aside);
   Deno.renameSync(link, own);

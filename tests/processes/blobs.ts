@@ -1,4 +1,4 @@
-// Stores blobs, or prints what another process stored.
+// Stores blobs, or prints those of another process.
 // deno-lint-ignore-file no-explicit-any
 const [path, mode] = Deno.args;
 const kv = await Deno.openKv(path);

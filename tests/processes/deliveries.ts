@@ -1,4 +1,4 @@
-// Prints how many numbers were delivered, and how often altogether.
+// Prints how many numbers were delivered, and the total number of deliveries.
 const kv = await Deno.openKv(Deno.args[0]);
 let numbers = 0;
 let deliveries = 0n;

@@ -1,4 +1,4 @@
-// Counts the deliveries of each number in the queue, in the database, until there have been as many as asked for.
+// Counts the deliveries of each number in the database, up to a total count.
 const [path, count] = Deno.args;
 const kv = await Deno.openKv(path);
 let handled = 0;

@@ -1,4 +1,4 @@
-// Increments a number, by a check and a set, so many times. Prints how often it lost a race.
+// Increments a number with a check and a set, a number of times. Prints how often it lost a race.
 const [path, times] = Deno.args;
 const kv = await Deno.openKv(path);
 let lost = 0;

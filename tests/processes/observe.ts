@@ -1,5 +1,5 @@
-// Watches what ping.ts does in another process, and listens to it. Prints the delays in milliseconds: how many, the median,
-// the 99th percentile and the longest, of the watch and of the queue.
+// Watches the key and receives the messages of ping.ts in another process. Prints the delays of the watch and of the queue in
+// milliseconds: their count, median, 99th percentile and maximum.
 const [path, times] = Deno.args;
 const kv = await Deno.openKv(path);
 const delay = (then: number) => performance.timeOrigin + performance.now() - then;

@@ -1,5 +1,5 @@
-// Counts two numbers up together in every commit, beside entries that make the file large, until it is stopped. Prints a line
-// once it has begun.
+// Increments two numbers in every commit, together with entries that make the file large, until it is killed. Prints a line after the
+// first commit.
 const kv = await Deno.openKv(Deno.args[0]);
 for (let i = 0; ; i++) {
   const filler = new Uint8Array(5000).fill(i % 256);

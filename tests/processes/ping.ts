@@ -1,4 +1,4 @@
-// Sets a key and enqueues a message, so many times, each with the time.
+// Sets a key and enqueues a message, both with the current time, a number of times.
 const [path, times] = Deno.args;
 const kv = await Deno.openKv(path);
 for (let i = 0; i < Number(times); i++) {

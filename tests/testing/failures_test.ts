@@ -8,7 +8,7 @@ Deno.test("text", () => Promise.reject("text"));
 Deno.test("object", () => {
   throw { a: 1 };
 });
-Deno.test("errors in one", () => {
+Deno.test("several errors", () => {
   throw new AggregateError([new Error("a"), new Error("b")], "both");
 });
 Deno.test("exit", () => Deno.exit(3));

@@ -1,5 +1,5 @@
 Deno.test.beforeAll(() => {
-  throw new Error("nothing to test on");
+  throw new Error("setup failed");
 });
 Deno.test.afterAll(() => console.log("after all"));
 Deno.test("never runs", () => console.log("test"));

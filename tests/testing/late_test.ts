@@ -1,4 +1,4 @@
-// Tests that run out of time run on. They give the next one nothing back that it may not do.
+// Tests that have timed out keep running. They must not lift the restrictions of the next test.
 
 let release = () => {};
 const gate = new Promise<void>((resolve) => release = resolve);
@@ -13,7 +13,7 @@ const outcome = async (fn: () => unknown) => {
 };
 
 Deno.test("too slow", { timeout: 20 }, async (t) => {
-  // Keeps the event loop up.
+  // Keeps the event loop alive.
   const timer = setInterval(() => {}, 100_000);
   await gate;
   clearInterval(timer);
@@ -28,7 +28,7 @@ Deno.test("next", { permissions: "none" }, async () => {
   console.log("exit:", await outcome(() => Deno.exit(0)));
 });
 
-Deno.test("too slow at last", { timeout: 20, permissions: "none" }, () => new Promise((resolve) => setTimeout(resolve, 100_000)));
+Deno.test("too slow again", { timeout: 20, permissions: "none" }, () => new Promise((resolve) => setTimeout(resolve, 100_000)));
 
 Deno.test.afterAll(async () => {
   console.log("read afterwards:", await outcome(() => Deno.readTextFile("helper.ts")));

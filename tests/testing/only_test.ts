@@ -1,4 +1,4 @@
-Deno.test("left out", () => {
+Deno.test("excluded", () => {
   throw new Error("not run");
 });
 Deno.test.only("only this", () => {});

@@ -1,5 +1,5 @@
 let attempts = 0;
-Deno.test("passes at last", { retry: 3 }, () => {
+Deno.test("passes after retries", { retry: 3 }, () => {
   attempts += 1;
   if (attempts < 3) throw new Error(`attempt ${attempts}`);
 });

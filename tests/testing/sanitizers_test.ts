@@ -12,17 +12,17 @@ Deno.test("operation", () => {
 Deno.test("database", async () => {
   await Deno.openKv(":memory:");
 });
-Deno.test("what is closed", async () => {
+Deno.test("no leaks", async () => {
   using file = Deno.openSync("helper.ts");
   using kv = await Deno.openKv(":memory:");
   await kv.set(["a"], file.statSync().size);
   clearTimeout(setTimeout(() => {}, 100_000));
 });
-Deno.test("leave to leak", { sanitizeResources: false, sanitizeOps: false }, () => {
+Deno.test("permission to leak", { sanitizeResources: false, sanitizeOps: false }, () => {
   Deno.openSync("helper.ts");
   setTimeout(() => {}, 100_000);
 });
 Deno.test.sanitizer({ ops: false, resources: false });
-Deno.test("leave by the module", () => {
+Deno.test("permission of the module", () => {
   Deno.openSync("helper.ts");
 });

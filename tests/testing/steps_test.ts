@@ -16,11 +16,11 @@ Deno.test("failing step", async (t) => {
   });
   console.log(passed, await t.step("next", () => {}));
 });
-Deno.test("a step that nobody awaits", (t) => {
+Deno.test("a step that is not awaited", (t) => {
   t.step("slow", () => new Promise(() => {}));
 });
 let ended: Deno.TestContext;
-Deno.test("steps at once", async (t) => {
+Deno.test("concurrent steps", async (t) => {
   ended = t;
   const { promise, resolve } = Promise.withResolvers<void>();
   await Promise.all([t.step("first", () => promise), t.step("second", () => resolve())]);

@@ -1,7 +1,7 @@
-// Messages whose listener ends after it claimed them. With "put", enqueues messages, and prints "put NUMBER" for each that was
-// acknowledged. With "take", listens, and ends the process at one of several points: "claimed", before the first handler is called;
-// "first", in the first handler; "within", while handlers run. Prints "called NUMBER" when a handler is called, and "done NUMBER"
-// when it is left. Every fourth message is one that its handler never takes.
+// Messages whose listener terminates after it has claimed them. With "put", enqueues messages, and prints "put NUMBER" for each
+// acknowledged one. With "take", listens, and terminates the process at one of several points: "claimed", before the first handler is
+// called; "first", in the first handler; "within", while handlers run. Prints "called NUMBER" when a handler is called, and
+// "done NUMBER" when it returns. The handler always throws for every fourth message.
 const [path, mode, ...rest] = Deno.args;
 const kv = await Deno.openKv(path);
 
@@ -9,7 +9,7 @@ const encoder = new TextEncoder();
 const say = (line: string) => Deno.stdout.writeSync(encoder.encode(`${line}\n`));
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Keeps the thread: no other handler is called meanwhile. */
+/** Blocks the event loop, so that no other handler is called. */
 function block(milliseconds: number) {
   const end = performance.now() + milliseconds;
   while (performance.now() < end);
@@ -24,13 +24,13 @@ async function put(count: number, backoffSchedule: number[] | null) {
   kv.close();
 }
 
-function end(way: string) {
-  if (way === "kill") Deno.kill(Deno.pid, "SIGKILL");
-  if (way === "exit") Deno.exit(0);
+function terminate(how: string) {
+  if (how === "kill") Deno.kill(Deno.pid, "SIGKILL");
+  if (how === "exit") Deno.exit(0);
   throw new Error("planned");
 }
 
-function take(point: string, way: string) {
+function take(point: string, how: string) {
   let called = 0;
   const last = 1 + Math.floor(Math.random() * 12);
   kv.listenQueue(async (number: number) => {
@@ -38,18 +38,18 @@ function take(point: string, way: string) {
     called++;
     if (point === "first") {
       block(50);
-      // What a handler throws is no end of the process.
-      if (way === "throw") queueMicrotask(() => end(way));
-      else end(way);
+      // An exception of the handler itself would not terminate the process.
+      if (how === "throw") queueMicrotask(() => terminate(how));
+      else terminate(how);
     }
-    if (point === "within" && called === last) setTimeout(() => end(way), Math.random() * 20);
+    if (point === "within" && called === last) setTimeout(() => terminate(how), Math.random() * 20);
     await sleep(Math.random() * 30);
     if (number % 4 === 3) throw new Error("planned");
     say(`done ${number}`);
   });
   if (point === "claimed") {
     block(200);
-    end(way);
+    terminate(how);
   }
 }
 

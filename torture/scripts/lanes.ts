@@ -1,17 +1,28 @@
-// Does steps in lanes, as `torture/src/ledger.rs` describes them, until the process is killed. Prints a line for what is
-// acknowledged ("a LANE NUMBER VERSIONSTAMP"), for each message that is delivered ("d MESSAGE"), and for each that was finished
-// before a write began that is acknowledged ("f MESSAGE").
+// Writes in lanes, as described in `torture/src/ledger.rs`, until the process is killed. Prints a line for each acknowledged step
+// ("a LANE NUMBER VERSIONSTAMP"), for each delivered message ("d MESSAGE"), and for each message that was finished before an
+// acknowledged write started ("f MESSAGE").
 const [path, first, count] = Deno.args;
-const kv = await Deno.openKv(path);
+const kv = await open();
 
-/** The messages that are finished, as far as is not yet told. */
+/** The finished messages that are not yet printed. */
 const finished: string[] = [];
 
 kv.listenQueue((message: string) => {
   console.log(`d ${message}`);
-  // The message is finished once this function is left. A timer fires later than that.
+  // The message is finished when this function returns. The timer fires after that.
   setTimeout(() => finished.push(message));
 });
+
+/** Opens the database. On a server, it is tried again: the connection may break. */
+async function open(): Promise<Deno.Kv> {
+  while (true) {
+    try {
+      return await Deno.openKv(path);
+    } catch (error) {
+      if (!path.startsWith("http://")) throw error;
+    }
+  }
+}
 
 async function work(lane: number): Promise<void> {
   let { value, versionstamp } = await kv.get<Deno.KvU64>(["lane", lane]);
@@ -26,17 +37,17 @@ async function work(lane: number): Promise<void> {
       .set(["tick", lane, number], u64)
       .sum(["total"], 1n);
     if (number % 4 === 0) atomic.enqueue(`${lane}:${number}`);
-    const told = finished.splice(0);
+    const before = finished.splice(0);
     const result = await atomic.commit();
-    if (!result.ok) throw new Error(`lane ${lane} lost a race, and has no rival`);
+    if (!result.ok) throw new Error(`lane ${lane} lost a race without a concurrent writer`);
     versionstamp = result.versionstamp;
     console.log(`a ${lane} ${number} ${versionstamp}`);
-    for (const message of told) console.log(`f ${message}`);
+    for (const message of before) console.log(`f ${message}`);
     if (number % 5 === 0) await poison(lane, number);
   }
 }
 
-/** Writes what must be rejected, as it sums up bytes. */
+/** Commits a write that must be rejected, because it sums bytes. */
 async function poison(lane: number, number: number): Promise<void> {
   const atomic = kv.atomic().set(["poison", lane], number).sum(["filler", lane, number % 8], 1n);
   const rejected = await atomic.commit().then(() => false, () => true);
@@ -44,5 +55,5 @@ async function poison(lane: number, number: number): Promise<void> {
 }
 
 await Promise.all(Array.from({ length: Number(count) }, (_, i) => work(Number(first) + i)));
-// Without lanes, only messages are taken.
+// Without lanes, the process only handles messages.
 await new Promise(() => setInterval(() => {}, 1000));

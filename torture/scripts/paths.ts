@@ -1,12 +1,11 @@
-// Opens databases in a directory that it may use, and meanwhile puts a link to a place that is denied to it where the database, its
-// directory or its WAL is. After each time it prints how often it tried and opened a database, and how often it read a denied one, as
-// JSON.
+// Opens databases in an allowed directory, and swaps the database, its directory or its WAL for a link to a denied directory
+// meanwhile. After each round, prints JSON: how often it tried to open a database and did, and how often it read a denied one.
 const [directory, variant, seconds] = Deno.args;
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const counts = { tries: 0, opened: 0, read: 0, swaps: 0 };
 
-/** What is swapped for a link, by the variant. */
+/** The paths that are swapped for a link, by variant. */
 const targets: Record<string, string> = {
   directory: "p/d",
   parent: "p",
@@ -16,7 +15,7 @@ const targets: Record<string, string> = {
 };
 const target = `${directory}/${targets[variant]}`;
 const aside = `${directory}/aside`;
-/** Which of the links is the next, all of which lead to the same place. One that is in the place of a WAL is removed on closing. */
+/** The number of the next link. All have the same target. Closing a database removes a link in place of its WAL. */
 let link = 0;
 
 function attempt(operation: () => void): boolean {
@@ -28,7 +27,7 @@ function attempt(operation: () => void): boolean {
   }
 }
 
-/** Puts a link in place, and what was there aside. Returns a function that puts both back. */
+/** Moves the target aside, and a link in its place. Returns a function that undoes both. */
 function swap(): () => void {
   const from = `${directory}/link-${link}`;
   const hadTarget = attempt(() => Deno.renameSync(target, aside));
@@ -40,17 +39,17 @@ function swap(): () => void {
   };
 }
 
-function block(turns: number) {
-  for (let i = 0; i < turns; i++) performance.now();
+function block(iterations: number) {
+  for (let i = 0; i < iterations; i++) performance.now();
 }
 
-/** Reads and writes. What is read or written in a denied database is found there. */
+/** Reads and writes. The caller checks the denied database for changes. */
 async function use(kv: Deno.Kv) {
   try {
     if ((await kv.get(["secret", 0])).value !== null) counts.read++;
     await kv.set(["changed"], counts.tries);
   } catch {
-    // A database whose files are gone may fail in any way.
+    // A database whose files are gone may throw any error.
   }
 }
 
@@ -74,7 +73,7 @@ async function round(path: string) {
   await use(kv);
   if (moment === "closing") back = swap();
   kv.close();
-  // Closing goes on in the background, if it does.
+  // Closing may continue in the background.
   await sleep(counts.tries % 2 * 3);
   back?.();
 }
@@ -82,7 +81,7 @@ async function round(path: string) {
 const end = performance.now() + Number(seconds) * 1000;
 while (performance.now() < end) {
   Deno.mkdirSync(`${directory}/p/d`, { recursive: true });
-  // One that exists where the link leads, or one that does not.
+  // A file that exists in the target of the link, or one that does not.
   const name = target.includes("x.db") || Math.random() < 0.5 ? "x.db" : `${counts.tries}.db`;
   await round(`${directory}/p/d/${name}`);
   attempt(() => Deno.removeSync(`${directory}/p`, { recursive: true }));

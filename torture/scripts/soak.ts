@@ -1,12 +1,12 @@
-// Uses everything of a database at a steady rate, for so many seconds, and checks every answer. Prints what it counted once a
-// second, as JSON. At the end, once all messages came, it prints "done", and closes the database when the standard input ends.
+// Uses all features of a database at a steady rate, for a number of seconds, and checks every result. Prints its counts once a second,
+// as JSON. Once all messages were delivered, prints "done", and closes the database when standard input is closed.
 const [path, seconds] = Deno.args;
 
 const TICK = 20;
 const VALUES = 200;
 const GREATEST = 60_000;
 const BACKOFF = [20, 50, 100];
-/** What waits longer than this, in milliseconds, hangs. */
+/** How long to wait for a condition, in milliseconds. */
 const TIMEOUT = 60_000;
 
 const counts = {
@@ -15,19 +15,19 @@ const counts = {
   deliveries: 0,
   retries: 0, // Deliveries whose handler threw.
   undelivered: 0,
-  late: 0, // The longest that a message was late, in milliseconds.
-  changes: 0, // Of what is watched.
+  late: 0, // The longest delay of a message, in milliseconds.
+  changes: 0, // Commits to the watched key.
   watched: 0,
-  behind: 0, // The longest that a watch took to see a commit, in milliseconds.
+  watchDelay: 0, // The longest delay of a watch, in milliseconds.
   expiring: 0,
-  expired: 0, // Entries that were found gone.
+  expired: 0, // Entries that were checked after their expiry.
   handles: 0, // Databases that were opened and closed.
   dropped: 0, // Atomic operations that were built, and never committed.
   heap: 0, // The heap of V8, in bytes.
 };
 
 function assert(condition: unknown, what: string): asserts condition {
-  if (!condition) throw new Error(`broken: ${what}`);
+  if (!condition) throw new Error(`assertion failed: ${what}`);
 }
 
 const random = (below: number) => Math.floor(Math.random() * below);
@@ -36,7 +36,7 @@ const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 async function until(condition: () => boolean, what: string) {
   const end = Date.now() + TIMEOUT;
   while (!condition()) {
-    assert(Date.now() < end, `waited in vain: ${what}`);
+    assert(Date.now() < end, `timed out: ${what}`);
     await sleep(10);
   }
 }
@@ -50,15 +50,15 @@ async function collect<T>(entries: AsyncIterable<T>): Promise<T[]> {
 
 const kv = await Deno.openKv(path);
 
-// Messages. Of forty, three fail at first, and the last fails until it is given up.
+// Messages. Of forty, three fail once or more, and the last fails until it is given up.
 type Plan = { failures: number; deliveries: number; notBefore: number };
 const plans = new Map<number, Plan>();
 
 const listening = kv.listenQueue((number: number) => {
   const plan = plans.get(number);
-  assert(plan !== undefined, `message ${number} came again`);
+  assert(plan !== undefined, `message ${number} was redelivered`);
   const now = Date.now();
-  assert(now >= plan.notBefore, `message ${number} came early`);
+  assert(now >= plan.notBefore, `message ${number} was delivered early`);
   counts.late = Math.max(counts.late, now - plan.notBefore);
   counts.deliveries++;
   if (plan.deliveries++ < plan.failures) {
@@ -89,7 +89,7 @@ async function collectUndelivered() {
   }
 }
 
-// Values of random size, which are what was stored last.
+// Values of random size, and a model of them.
 const model = new Map<number, { size: number; byte: number; versionstamp: string }>();
 
 function isModel(key: number, value: Uint8Array | string | null): boolean {
@@ -113,7 +113,7 @@ async function write() {
   const holds = random(5) > 0;
   const versionstamp = holds ? model.get(key)?.versionstamp ?? null : "0".repeat(20);
   const result = await kv.atomic().check({ key: ["value", key], versionstamp }).set(["value", key], value).commit();
-  assert(result.ok === holds, `a check of ${key} ${holds ? "failed" : "held"}`);
+  assert(result.ok === holds, `a check of ${key} ${holds ? "failed" : "succeeded"}`);
   if (result.ok) model.set(key, { size, byte, versionstamp: result.versionstamp });
 }
 
@@ -122,7 +122,7 @@ async function read() {
   const entries = await kv.getMany<(Uint8Array | string)[]>(keys.map((key) => ["value", key]));
   const entry = await kv.get<Uint8Array | string>(["value", keys[0]]);
   counts.operations += 2;
-  [...entries, entry].forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} is another`));
+  [...entries, entry].forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} differs`));
 }
 
 async function list() {
@@ -131,19 +131,19 @@ async function list() {
   const batchSize = 1 + random(100);
   const entries = await collect(kv.list<Uint8Array | string>({ prefix: ["value"] }, { reverse, limit, batchSize }));
   const expected = [...model.keys()].sort((a, b) => reverse ? b - a : a - b).slice(0, limit);
-  assert(String(entries.map(({ key }) => key[1])) === String(expected), "a list is another");
-  entries.forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} is another`));
+  assert(String(entries.map(({ key }) => key[1])) === String(expected), "a list differs");
+  entries.forEach(({ key, value }) => assert(isModel(key[1] as number, value), `value ${String(key[1])} differs`));
 }
 
-// Entries that expire, with the moments before which they are there, and after which they are not.
-const expiring = new Map<number, { there: number; gone: number }>();
+// Expiring entries, with bounds of the time of their expiry.
+const expiring = new Map<number, { earliest: number; latest: number }>();
 
 async function expire() {
   const number = counts.expiring++;
   const expireIn = 1 + random(1000);
-  const there = Date.now() + expireIn;
+  const earliest = Date.now() + expireIn;
   await kv.set(["expiring", number], number, { expireIn });
-  expiring.set(number, { there, gone: Date.now() + expireIn });
+  expiring.set(number, { earliest, latest: Date.now() + expireIn });
   counts.operations++;
 }
 
@@ -151,9 +151,9 @@ async function checkExpiring() {
   const before = Date.now();
   const listed = new Set((await collect(kv.list<number>({ prefix: ["expiring"] }))).map(({ value }) => value));
   const after = Date.now();
-  for (const [number, { there, gone }] of expiring) {
-    assert(after >= there || listed.has(number), `${number} was gone before it expired`);
-    if (before <= gone) continue;
+  for (const [number, { earliest, latest }] of expiring) {
+    assert(after >= earliest || listed.has(number), `${number} was gone before it expired`);
+    if (before <= latest) continue;
     const { value } = await kv.get(["expiring", number]);
     assert(value === null && !listed.has(number), `${number} was read after it had expired`);
     counts.operations++;
@@ -169,11 +169,11 @@ const written: { number: number; at: number }[] = [];
 async function watch() {
   for await (const [{ value }] of kv.watch<number[]>([["watched"]])) {
     if (value === null) continue;
-    assert(value > seen, "a watch went back");
+    assert(value > seen, "a watched number decreased");
     seen = value;
     counts.watched++;
     while (written.length > 0 && written[0].number <= seen) {
-      counts.behind = Math.max(counts.behind, Date.now() - written.shift()!.at);
+      counts.watchDelay = Math.max(counts.watchDelay, Date.now() - written.shift()!.at);
     }
   }
 }
@@ -185,11 +185,11 @@ async function count() {
   counts.operations++;
 }
 
-// A second handle, and a database in memory, each with all that a handle can hold while it is closed.
+// A second handle, and a database in memory, each closed while it listens, watches and lists.
 async function openAndClose() {
   for (const where of [path, ":memory:"]) {
     using other = await Deno.openKv(where);
-    // In the file, the messages are for the first handle alone.
+    // Only the first handle listens to the messages of the file.
     const listening = where === ":memory:" ? other.listenQueue(() => {}) : undefined;
     const watched = other.watch([["handle"]]).getReader();
     await watched.read();
@@ -233,7 +233,7 @@ while (next < begin + Number(seconds) * 1000) {
 await until(() => seen === counts.changes, "the last change of a watch");
 const end = Date.now() + TIMEOUT;
 while (plans.size > 0 || expiring.size > 0) {
-  assert(Date.now() < end, `waited in vain: messages ${[...plans.keys()]}, entries ${[...expiring.keys()]}`);
+  assert(Date.now() < end, `timed out: messages ${[...plans.keys()]}, entries ${[...expiring.keys()]}`);
   await Promise.all([collectUndelivered(), checkExpiring()]);
   await sleep(10);
 }
@@ -242,7 +242,7 @@ for (const { value } of await collect(kv.list<Deno.KvU64>({ prefix: ["sum"] })))
 const greatest = (await kv.get<Deno.KvU64>(["greatest"])).value?.value;
 const changes = BigInt(counts.changes);
 assert(sum === changes && greatest === changes, `after ${changes} changes, the sum is ${sum}, the greatest ${greatest}`);
-assert((await collect(kv.list({ prefix: ["never"] }))).length === 0, "an operation that was never committed was");
+assert((await collect(kv.list({ prefix: ["never"] }))).length === 0, "an operation without commit() was committed");
 
 console.log(JSON.stringify({ ...counts }));
 console.log("done");

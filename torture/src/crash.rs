@@ -1,5 +1,5 @@
-//! Killed processes. Each round starts processes that write and listen, kills them at random moments, as early as while they open
-//! the database, and checks that the file keeps all that they told. The next round goes on with the file.
+//! Killed processes. Each round starts processes that write and listen, kills them at random moments, possibly while they open
+//! the database, and checks that the file contains everything that was acknowledged. The next round continues with the file.
 
 use std::path::Path;
 use std::thread;
@@ -16,19 +16,19 @@ use crate::{Outcome, Programs, TIMEOUT, failed};
 const PROCESSES: u32 = 2;
 const LANES: u32 = 4;
 
-/// How long a process lives at most, in milliseconds.
+/// The maximum lifetime of a process, in milliseconds.
 const LIFETIME: u64 = 400;
 
-/// How many rounds a database serves. Then all its messages must be delivered, and a new one is begun.
+/// How many rounds use the same database. Then all its messages must be delivered, and a new one is created.
 const ROUNDS: u64 = 50;
 
-/// How long to try.
+/// The arguments of `crash`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many rounds, each of which kills two processes.
+    /// The number of rounds, each of which kills two processes.
     #[arg(long, default_value_t = 1000)]
     pub rounds: u64,
-    /// What the choices of chance begin with.
+    /// The seed of the random choices.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
@@ -43,16 +43,16 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         let mut ledger = Ledger::default();
         for _ in 0..ROUNDS.min(args.rounds - rounds) {
             round(programs, &path, &mut ledger, &mut random)
-                .map_err(|broken| format!("in round {rounds}: {broken}"))?;
+                .map_err(|failure| format!("in round {rounds}: {failure}"))?;
             rounds += 1;
         }
-        drain(programs, &path, &mut ledger).map_err(|broken| format!("after round {rounds}: {broken}"))?;
+        drain(programs, &path, &mut ledger).map_err(|failure| format!("after round {rounds}: {failure}"))?;
         steps += ledger.steps();
         messages += ledger.delivered();
     }
     Ok(format!(
-        "{rounds} rounds with {PROCESSES} processes killed in each: nothing lost of {steps} writes that were acknowledged, \
-         nothing half done; {messages} messages delivered, none after it was finished"
+        "{rounds} rounds with {PROCESSES} killed processes each: none of {steps} acknowledged writes lost, none partially \
+         applied; {messages} messages delivered, none after it was finished"
     ))
 }
 
@@ -64,11 +64,11 @@ fn round(programs: &Programs, path: &Path, ledger: &mut Ledger, random: &mut Std
         let start = Instant::now();
         processes.push(thread::spawn(move || process.kill_once(|| start.elapsed() >= lifetime)));
     }
-    let told: Vec<String> = processes
+    let outputs: Vec<String> = processes
         .into_iter()
         .map(|process| process.join().expect("waiting does not panic"))
         .collect::<Result<_, _>>()?;
-    told.iter().try_for_each(|told| ledger.enter(told))?;
+    outputs.iter().try_for_each(|output| ledger.enter(output))?;
     if path.exists() {
         let found = ledger.check(path, PROCESSES * LANES, Since::Now)?;
         ledger.resume(&found);
@@ -76,7 +76,7 @@ fn round(programs: &Programs, path: &Path, ledger: &mut Ledger, random: &mut Std
     Ok(())
 }
 
-/// Lets a process take all messages that are left.
+/// Runs a process that handles the remaining messages.
 fn drain(programs: &Programs, path: &Path, ledger: &mut Ledger) -> Result<(), String> {
     let file = Connection::open(path).map_err(failed("opening the file"))?;
     let left = "select exists (select 1 from queue) or exists (select 1 from queue_running)";

@@ -1,6 +1,5 @@
-//! A disk that fails. One call after the other of those that a scenario makes is let fail: once, or from then on, or for want of
-//! space. Each failure must come back as an error of a kind, take nothing with it that was acknowledged, and leave a
-//! database that works once the disk does.
+//! A failing disk. Each call that a scenario makes fails in turn: once, or from then on, or because the disk is full. Each fault must
+//! be reported as a storage error and lose nothing that was acknowledged, and the database must work again once the disk does.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,21 +16,21 @@ use crate::{Outcome, TIMEOUT, failed, scratch};
 
 const LANE: u32 = 0;
 
-/// How many steps a scenario does between one opening and closing.
+/// The number of steps between opening and closing.
 const STEPS: u32 = 8;
 
-/// How long to try.
+/// The arguments of `faults`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Of how many calls to let one fail.
+    /// Test only every nth call.
     #[arg(long, default_value_t = 1)]
     pub every: usize,
-    /// Whether to write so much that the WAL is checkpointed in between.
+    /// Write enough that the WAL is checkpointed.
     #[arg(long)]
     pub bulk: bool,
 }
 
-/// What the disk does wrong, from the nth call on.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Once,
@@ -39,20 +38,20 @@ enum Kind {
     Full,
 }
 
-/// Lets calls fail, one after the other.
+/// Makes each call fail in turn.
 pub fn run(args: &Args) -> Outcome {
     let mut report = Vec::new();
     for kind in [Kind::Once, Kind::FromThenOn, Kind::Full] {
         let (calls, _) =
-            try_with(kind.fault(u64::MAX), args.bulk).map_err(|broken| format!("without a fault: {broken}"))?;
+            try_with(kind.fault(u64::MAX), args.bulk).map_err(|failure| format!("without a fault: {failure}"))?;
         let (mut runs, mut errors) = (0, 0);
         for nth in (0..calls).step_by(args.every) {
-            let (_, told) = try_with(kind.fault(nth), args.bulk)
-                .map_err(|broken| format!("{kind:?}, call {nth} of {calls}: {broken}"))?;
+            let (_, reported) = try_with(kind.fault(nth), args.bulk)
+                .map_err(|failure| format!("{kind:?}, call {nth} of {calls}: {failure}"))?;
             runs += 1;
-            errors += told;
+            errors += reported;
         }
-        report.push(format!("{kind:?}: {runs} runs over {calls} calls, {errors} errors told, nothing lost"));
+        report.push(format!("{kind:?}: {runs} runs over {calls} calls, {errors} errors reported, nothing lost"));
     }
     Ok(report.join("\n"))
 }
@@ -64,21 +63,21 @@ impl Kind {
     }
 }
 
-/// Plays the scenario with a fault. Returns how many calls there were, and how many errors it told.
+/// Runs the scenario with a fault. Returns the numbers of calls and of reported errors.
 fn try_with(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
-    let (answer, answered) = mpsc::channel();
+    let (sender, finished) = mpsc::channel();
     let scenario = thread::spawn(move || {
-        let result = play(fault, bulk);
-        let _ = answer.send(());
+        let result = run_scenario(fault, bulk);
+        let _ = sender.send(());
         result
     });
-    match answered.recv_timeout(TIMEOUT) {
+    match finished.recv_timeout(TIMEOUT) {
         Err(mpsc::RecvTimeoutError::Timeout) => Err("it hangs".into()),
         _ => scenario.join().unwrap_or_else(|_| Err("it panics".into())),
     }
 }
 
-fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
+fn run_scenario(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     let directory = scratch()?;
     let mut scenario = Scenario {
         disk: Disk::mount(directory.path()).map_err(failed("reading the directory"))?,
@@ -86,7 +85,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
         ledger: Ledger::default(),
         bulk,
         errors: 0,
-        broken: None,
+        failure: None,
     };
     scenario.disk.inject(fault);
     // The first time creates the file, the second opens it.
@@ -97,7 +96,7 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
             wait_closed(TIMEOUT);
         }
     }
-    // A database that saw the fault works on when it is gone.
+    // A database that was open during the fault must work after it.
     let database = scenario.open();
     let (calls, failures) = scenario.disk.heal();
     let database = match database {
@@ -107,14 +106,14 @@ fn play(fault: Fault, bulk: bool) -> Result<(u64, u64), String> {
     let errors = scenario.errors;
     scenario.work(&database);
     database.close();
-    if let Some(broken) = scenario.broken {
-        return Err(broken);
+    if let Some(failure) = scenario.failure {
+        return Err(failure);
     }
     if scenario.errors != errors {
-        return Err("it still fails when the disk works again".into());
+        return Err("operations still fail after the disk works again".into());
     }
     if failures == 0 && errors > 0 {
-        return Err("there are errors without a fault".into());
+        return Err("operations failed without a fault".into());
     }
     wait_closed(TIMEOUT);
     scenario.ledger.check(&scenario.path, 1, Since::Now)?;
@@ -125,7 +124,7 @@ fn open(path: &Path) -> Result<Database> {
     sqlite::open(Location::file(path), Options::default())
 }
 
-/// A write of some 120 pages: those of a scenario reach the length at which the WAL is checkpointed.
+/// Returns a write of about 120 pages: those of a scenario fill the WAL until it is checkpointed.
 fn bulk() -> AtomicWrite {
     let set = |number| Mutation::set(Step { lane: LANE + 1, number }.filler_key(), Value::Bytes(vec![1; 60_000]));
     AtomicWrite { mutations: (0..8).map(set).collect(), ..AtomicWrite::new() }
@@ -136,88 +135,90 @@ struct Scenario {
     path: PathBuf,
     ledger: Ledger,
     bulk: bool,
-    /// How many errors were told.
+    /// The number of reported errors.
     errors: u64,
-    /// What was wrong with one of them.
-    broken: Option<String>,
+    /// The guarantee that was violated, if any.
+    failure: Option<String>,
 }
 
 impl Scenario {
     fn open(&mut self) -> Option<Database> {
         let opened = open(&self.path);
-        self.told(opened)
+        self.ok(opened)
     }
 
-    /// Takes an answer, which may be an error of those that a disk can cause.
-    fn told<T>(&mut self, answer: Result<T>) -> Option<T> {
-        match answer {
+    /// Returns the value of a result. Counts an error, which must be one that a disk can cause.
+    fn ok<T>(&mut self, result: Result<T>) -> Option<T> {
+        match result {
             Ok(value) => Some(value),
             Err(error) => {
                 self.errors += 1;
                 let caused = matches!(error, Error::Open { .. } | Error::Storage(_) | Error::Full(_) | Error::Busy);
                 if !caused {
-                    self.broken.get_or_insert(format!("the fault is told as {error:?}"));
+                    self.failure.get_or_insert(format!("the fault is reported as {error:?}"));
                 }
                 None
             }
         }
     }
 
-    /// Does everything that a database can.
+    /// Runs all operations.
     fn work(&mut self, database: &Database) {
         for _ in 0..STEPS {
             if self.bulk {
-                self.told(database.write_blocking(bulk()));
+                self.ok(database.write_blocking(bulk()));
             }
             self.step(database);
         }
         let range = Read::Range { start: &[], end: &[0xff], limit: 100, reverse: true, values: true };
-        self.told(database.read_blocking(&[Read::Key(&Key::new()), range]));
-        self.told(block_on(database.count(&Selector::prefix(&Key::new()))));
-        self.told(database.watch(&[Step { lane: LANE, number: 1 }.filler_key()]));
-        self.told(block_on(database.delete_range(&Selector::prefix(&Key::from(["nothing"])))));
+        self.ok(database.read_blocking(&[Read::Key(&Key::new()), range]));
+        self.ok(block_on(database.count(&Selector::prefix(&Key::new()))));
+        self.ok(database.watch(&[Step { lane: LANE, number: 1 }.filler_key()]));
+        self.ok(block_on(database.delete_range(&Selector::prefix(&Key::from(["nothing"])))));
         self.take_messages(database);
     }
 
-    /// Does the next step of the lane, from where it is: after an error, that is for the database to say.
+    /// Does the next step of the lane, from the state in the database: after an error, the outcome of the last one is unknown.
     fn step(&mut self, database: &Database) {
-        let Some(found) = self.told(lane_state(database, LANE)) else { return };
+        let Some(found) = self.ok(lane_state(database, LANE)) else { return };
         let before = found.unwrap_or_default();
         let done = self.ledger.done(LANE);
-        // What failed may have been done all the same, as far as the database knows: the error came too late.
+        // A step that failed may have been committed.
         if before != done {
             if before.number == done.number + 1 {
                 self.acknowledge(before)
             } else {
-                self.broken = Some(format!("the lane is at {before:?} after {done:?}"))
+                self.failure = Some(format!("the lane is at {before:?} after {done:?}"))
             }
         }
         let step = Step { lane: LANE, number: before.number + 1 };
-        match self.told(database.write_blocking(step.write(before))) {
+        match self.ok(database.write_blocking(step.write(before))) {
             Some(Commit::Done(versionstamp)) => self.acknowledge(Done { number: step.number, versionstamp }),
-            Some(Commit::Conflict { .. }) => self.broken = Some(format!("{step:?} lost a race, and has no rival")),
+            Some(Commit::Conflict { .. }) => {
+                self.failure = Some(format!("{step:?} lost a race without a concurrent writer"));
+            }
             None => {}
         }
     }
 
     fn acknowledge(&mut self, Done { number, versionstamp }: Done) {
-        if let Err(broken) = self.ledger.acknowledge(Step { lane: LANE, number }, versionstamp) {
-            self.broken = Some(broken);
+        if let Err(failure) = self.ledger.acknowledge(Step { lane: LANE, number }, versionstamp) {
+            self.failure = Some(failure);
         }
     }
 
-    /// Takes messages, if there are any, and finishes every second one.
+    /// Receives messages, if there are any, and finishes every second one.
     fn take_messages(&mut self, database: &Database) {
         if self.ledger.undelivered().next().is_none() {
             return;
         }
-        let Some(deliveries) = self.told(block_on(database.dequeue())) else { return };
+        let Some(deliveries) = self.ok(block_on(database.dequeue())) else { return };
         for (i, delivery) in deliveries.into_iter().enumerate() {
             let message = decode_message(&delivery.message).unwrap_or_default().to_owned();
-            if let Err(broken) = self.ledger.deliver(&message) {
-                self.broken = Some(broken);
+            if let Err(failure) = self.ledger.deliver(&message) {
+                self.failure = Some(failure);
             }
-            self.told(block_on(if i % 2 == 0 { delivery.done() } else { delivery.retry() }));
+            self.ok(block_on(if i % 2 == 0 { delivery.done() } else { delivery.retry() }));
         }
     }
 }
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_of_the_disk_is_told_and_takes_nothing_with_it() {
+    fn disk_fault_is_reported_and_loses_nothing() {
         run(&Args { every: 37, bulk: false }).unwrap();
     }
 }

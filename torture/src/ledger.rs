@@ -1,7 +1,7 @@
-//! What was promised to those who wrote, and whether a database keeps it.
+//! Records what was acknowledged to writers, and verifies that a database contains it.
 //!
-//! Writers work in lanes. Each step of a lane is one atomic write, which touches several entries, moves one, adds to a total
-//! of all lanes and enqueues a message now and then: whatever part of it were missing, or left, the rest would tell.
+//! Writers work in lanes. Each step of a lane is one atomic write, which sets several entries, moves one, increments a total
+//! of all lanes and sometimes enqueues a message: if a part of it were missing or left over, the other parts would show it.
 //! `scripts/lanes.ts` does the same steps as [`Step`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use crate::{TIMEOUT, failed};
 
-/// How many steps of a lane can be told from each other: their entries are overwritten by later steps.
+/// The numbers of log and filler entries of a lane. Later steps overwrite those of earlier ones.
 const LOG: u64 = 16;
 const FILLERS: u64 = 8;
 
@@ -26,14 +26,14 @@ pub struct Step {
     pub number: u64,
 }
 
-/// What was acknowledged, and what is known of messages.
+/// The acknowledged steps, and the state of messages.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     lanes: BTreeMap<u32, Done>,
     /// The messages whose enqueueing was acknowledged.
     enqueued: BTreeSet<String>,
     delivered: BTreeSet<String>,
-    /// The messages that were finished before a write began that was acknowledged.
+    /// The messages that were finished before an acknowledged write started.
     finished: BTreeSet<String>,
 }
 
@@ -42,11 +42,11 @@ pub struct Ledger {
 pub struct Done {
     /// Its number, 0 for none.
     pub number: u64,
-    /// The version that it got.
+    /// Its versionstamp.
     pub versionstamp: Versionstamp,
 }
 
-/// Before all versions of commits.
+/// Less than the versions of all commits.
 const NO_VERSION: u64 = 0;
 
 impl Default for Done {
@@ -55,16 +55,16 @@ impl Default for Done {
     }
 }
 
-/// From when a database is that is checked.
+/// When the ledger was taken, relative to the database that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// It is what was written last. A lane may be one step ahead of its promise: that of the write that was under way.
+    /// After the last write. A lane may be one step ahead of its last acknowledged step, by a write in flight.
     Now,
-    /// It is the copy of one that others wrote to after the promise.
+    /// Before the database was copied: other processes may have written in between.
     Earlier,
 }
 
-/// What a database holds that keeps its promises.
+/// The content of a verified database.
 #[derive(Debug)]
 pub struct Found {
     lanes: BTreeMap<u32, Done>,
@@ -72,14 +72,14 @@ pub struct Found {
 }
 
 impl Found {
-    /// The last step of a lane that was found.
+    /// Returns the last step of a lane.
     pub fn done(&self, lane: u32) -> Done {
         self.lanes.get(&lane).copied().unwrap_or_default()
     }
 }
 
 impl Step {
-    /// The write of the step, after one of the lane's steps.
+    /// Returns the write of the step, after the previous one.
     pub fn write(self, before: Done) -> AtomicWrite {
         let Step { lane, number } = self;
         let versionstamp = (before.number > 0).then_some(before.versionstamp);
@@ -94,21 +94,21 @@ impl Step {
         let message = Enqueue::new(encode_message(&self.message()));
         let checks = vec![Check { key: lane_key(lane), versionstamp }];
         let enqueues = if self.enqueues() { vec![message] } else { Vec::new() };
-        AtomicWrite { checks, mutations, enqueues }
+        AtomicWrite { checks, mutations, enqueues, id: None }
     }
 
-    /// A write that fails once the step is done, as it sums up bytes. Nothing of it may be stored.
+    /// Returns a write that fails after the step, as it sums bytes. It must store nothing.
     pub fn poison(self) -> AtomicWrite {
         let poison = Mutation::set(key("poison", &[self.lane.into()]), Value::U64(self.number));
         AtomicWrite::new().mutate(poison).mutate(Mutation::sum(self.filler_key(), 1))
     }
 
-    /// Whether the step enqueues its message.
+    /// Returns whether the step enqueues its message.
     pub fn enqueues(self) -> bool {
         self.number.is_multiple_of(4)
     }
 
-    /// The message of the step.
+    /// Returns the message of the step.
     pub fn message(self) -> String {
         format!("{}:{}", self.lane, self.number)
     }
@@ -118,28 +118,31 @@ impl Step {
         Some(Self { lane: lane.parse().ok()?, number: number.parse().ok()? })
     }
 
-    /// The key that the step stores bytes under.
+    /// Returns the key of the bytes that the step stores.
     pub fn filler_key(self) -> Key {
         key("filler", &[self.lane.into(), self.number % FILLERS])
     }
 
-    /// Bytes of many lengths, for pages that overflow.
+    /// Returns bytes of various lengths, some of which need overflow pages.
     fn filler(self) -> Vec<u8> {
         vec![self.number as u8; (self.number * 997 % 6000) as usize]
     }
 }
 
 impl Ledger {
-    /// The last step of a lane that is known to be done.
+    /// Returns the last acknowledged step of a lane.
     pub fn done(&self, lane: u32) -> Done {
         self.lanes.get(&lane).copied().unwrap_or_default()
     }
 
-    /// A step was acknowledged.
+    /// Records that a step was acknowledged.
+    ///
+    /// # Errors
+    /// If it does not follow the previous one, or its versionstamp is not greater.
     pub fn acknowledge(&mut self, step: Step, versionstamp: Versionstamp) -> Result<(), String> {
         let before = self.done(step.lane);
         if step.number != before.number + 1 || versionstamp <= before.versionstamp {
-            return Err(format!("{step:?} got {versionstamp:?} after {before:?}"));
+            return Err(format!("{step:?} has {versionstamp:?} after {before:?}"));
         }
         self.lanes.insert(step.lane, Done { number: step.number, versionstamp });
         if step.enqueues() {
@@ -148,7 +151,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// A message was delivered.
+    /// Records that a message was delivered.
+    ///
+    /// # Errors
+    /// If it was finished before.
     pub fn deliver(&mut self, message: &str) -> Result<(), String> {
         if self.finished.contains(message) {
             return Err(format!("message {message} was delivered again after it was finished"));
@@ -157,19 +163,19 @@ impl Ledger {
         Ok(())
     }
 
-    /// Messages were finished before a write began that is acknowledged now.
+    /// Records messages that were finished before an acknowledged write started.
     pub fn finish(&mut self, messages: impl IntoIterator<Item = String>) {
         self.finished.extend(messages);
     }
 
-    /// Enters what a process told: the lines of `scripts/lanes.ts`.
+    /// Records the output of a process: the lines of `scripts/lanes.ts`.
     ///
     /// # Errors
-    /// A broken promise, or a line that says nothing.
-    pub fn enter(&mut self, told: &str) -> Result<(), String> {
-        // A line that a process was killed in has no end.
-        for line in told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-            let unknown = || format!("a process told {line:?}");
+    /// A violated guarantee, or an unknown line.
+    pub fn enter(&mut self, output: &str) -> Result<(), String> {
+        // Skips the incomplete last line of a killed process.
+        for line in output.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            let unknown = || format!("a process printed {line:?}");
             match *line.split(' ').collect::<Vec<_>>() {
                 ["a", lane, number, versionstamp] => {
                     let lane = lane.parse().map_err(|_| unknown())?;
@@ -184,39 +190,39 @@ impl Ledger {
         Ok(())
     }
 
-    /// The messages that were not delivered yet.
+    /// Returns the messages that were not delivered yet.
     pub fn undelivered(&self) -> impl Iterator<Item = &String> {
         self.enqueued.difference(&self.delivered)
     }
 
-    /// How many writes were acknowledged, or found done.
+    /// Returns the number of writes that were acknowledged, or found in the database.
     pub fn steps(&self) -> u64 {
         self.lanes.values().map(|done| done.number).sum()
     }
 
-    /// How many messages were delivered.
+    /// Returns the number of delivered messages.
     pub fn delivered(&self) -> u64 {
         self.delivered.len() as u64
     }
 
-    /// How many messages must not come back.
+    /// Returns the number of messages that must not be delivered again.
     pub fn finished(&self) -> u64 {
         self.finished.len() as u64
     }
 
-    /// Takes what was found for what is promised from now on: a write that was not acknowledged may have been done.
+    /// Treats the content of a database as acknowledged: a write may have been committed without an acknowledgement.
     pub fn resume(&mut self, found: &Found) {
         self.lanes.clone_from(&found.lanes);
         self.enqueued.extend(found.messages.iter().cloned());
     }
 
-    /// Checks that the database in a file, which nobody writes to, keeps every promise made to a number of lanes until then.
+    /// Verifies that the database in a file contains everything that was acknowledged to a number of lanes. No process may write to it.
     ///
     /// # Errors
-    /// The promise that it does not keep.
+    /// The violated guarantee.
     pub fn check(&self, path: &Path, lanes: u32, since: Since) -> Result<Found, String> {
         let database =
-            sqlite::open(Location::file(path), Options::default()).map_err(failed("opening what is left"))?;
+            sqlite::open(Location::file(path), Options::default()).map_err(failed("opening the database"))?;
         let found: BTreeMap<u32, Done> = (0..lanes)
             .map(|lane| Ok((lane, self.check_lane(&database, lane, since)?)))
             .collect::<Result<_, String>>()?;
@@ -227,7 +233,7 @@ impl Ledger {
             return Err(format!("the total is {total} after {steps} steps"));
         }
         if !list(&database, "poison", None)?.is_empty() {
-            return Err("a write that was rejected left something".into());
+            return Err("a rejected write stored something".into());
         }
         database.close();
         wait_closed(TIMEOUT);
@@ -236,7 +242,7 @@ impl Ledger {
         let integrity: String =
             file.query_row("pragma integrity_check", [], |row| row.get(0)).map_err(failed("checking integrity"))?;
         if integrity != "ok" {
-            return Err(format!("the file is damaged: {integrity}"));
+            return Err(format!("the file is corrupt: {integrity}"));
         }
         let version: i64 = file
             .query_row("select version from data_version", [], |row| row.get(0))
@@ -244,54 +250,53 @@ impl Ledger {
         if let Some((lane, done)) =
             found.iter().find(|(_, done)| done.versionstamp > Versionstamp::from_version(version as u64))
         {
-            return Err(format!("the version is {version} after that of lane {lane}: {done:?}"));
+            return Err(format!("the version {version} is less than that of lane {lane}: {done:?}"));
         }
         let messages = self.check_messages(&file, &found, since)?;
         Ok(Found { lanes: found, messages })
     }
 
-    /// Checks that the steps of a lane are all there up to one, the last acknowledged or the one after, and nothing of others.
+    /// Verifies that a lane is exactly at one step: the last acknowledged one, or the next.
     fn check_lane(&self, database: &Database, lane: u32, since: Since) -> Result<Done, String> {
-        let promised = self.done(lane);
+        let acknowledged = self.done(lane);
         let done = lane_state(database, lane).map_err(failed("reading a lane"))?.unwrap_or_default();
         let is_next = match since {
-            Since::Now => done.number == promised.number + 1,
-            Since::Earlier => done.number > promised.number,
+            Since::Now => done.number == acknowledged.number + 1,
+            Since::Earlier => done.number > acknowledged.number,
         };
-        let kept = done == promised || is_next && done.versionstamp > promised.versionstamp;
-        if !kept {
-            return Err(format!("lane {lane} is at {done:?}, and {promised:?} was promised"));
+        let holds = done == acknowledged || is_next && done.versionstamp > acknowledged.versionstamp;
+        if !holds {
+            return Err(format!("lane {lane} is at {done:?}, but {acknowledged:?} was acknowledged"));
         }
         let Done { number: last, .. } = done;
         if last == 0 {
             return Ok(done);
         }
-        let wrong = |what: &str| Err(format!("{what} of lane {lane} is not that of step {last}"));
+        let mismatch = |what: &str| Err(format!("{what} of lane {lane} is not that of step {last}"));
 
         let mut before = Versionstamp::from_version(NO_VERSION);
         for step in last.saturating_sub(LOG - 1).max(1)..=last {
             match number(database, key("log", &[lane.into(), step % LOG]))? {
                 Some((logged, versionstamp)) if logged == step && versionstamp > before => before = versionstamp,
-                other => return Err(format!("lane {lane} at {last} has logged {other:?} for step {step}")),
+                other => return Err(format!("the log of lane {lane} at {last} has {other:?} for step {step}")),
             }
         }
         if before != done.versionstamp {
-            return wrong("the version");
+            return mismatch("the version");
         }
         let step = Step { lane, number: last };
         let filler = entry(database, step.filler_key())?;
         if filler != Some((Value::Bytes(step.filler()), done.versionstamp)) {
-            return wrong("the filler");
+            return mismatch("the filler");
         }
         let ticks = list(database, "tick", Some(lane))?;
         if ticks != [(Value::U64(last), done.versionstamp)] {
-            return wrong("the tick");
+            return mismatch("the tick");
         }
         Ok(done)
     }
 
-    /// Checks that messages that were not delivered are in the queue, that those that were finished are not, and that no other
-    /// is than of steps that were done.
+    /// Verifies that the queue contains the undelivered messages, no finished ones, and only those of committed steps.
     fn check_messages(
         &self,
         file: &Connection,
@@ -308,17 +313,17 @@ impl Ledger {
             let step = decode_message(&data).and_then(Step::parse).ok_or(format!("a message of bytes {data:?}"))?;
             let message = step.message();
             if found.get(&step.lane).is_none_or(|done| step.number > done.number) {
-                return Err(format!("message {message} is in the queue, and its step was not done"));
+                return Err(format!("message {message} is in the queue, but its step was not committed"));
             }
             if self.finished.contains(&message) {
-                return Err(format!("message {message} was finished, and is in the queue"));
+                return Err(format!("message {message} was finished, but is in the queue"));
             }
             if !queued.insert(message) {
                 return Err(format!("the message of {step:?} is in the queue twice"));
             }
         }
         match self.undelivered().find(|message| !queued.contains(*message)) {
-            // One that was delivered after the promise is not there either.
+            // With `Since::Earlier`, it may have been delivered in between.
             Some(message) if since == Since::Now => {
                 Err(format!("message {message} is lost: neither delivered nor in the queue"))
             }
@@ -327,12 +332,12 @@ impl Ledger {
     }
 }
 
-/// A message as V8 serializes a string of ASCII.
+/// Encodes a message as V8 serializes an ASCII string.
 fn encode_message(message: &str) -> Vec<u8> {
     [&[0xff, 0x0f, b'"', message.len() as u8], message.as_bytes()].concat()
 }
 
-/// The message of a delivery.
+/// Decodes the message of a delivery.
 pub fn decode_message(data: &[u8]) -> Option<&str> {
     match data {
         [0xff, _, b'"', _, text @ ..] => std::str::from_utf8(text).ok(),
@@ -340,7 +345,7 @@ pub fn decode_message(data: &[u8]) -> Option<&str> {
     }
 }
 
-/// How far a lane is, as a database says; none where it has not begun.
+/// Returns the last step of a lane in a database. `None` if it has none.
 ///
 /// # Errors
 /// Those of [`Database::read`].
@@ -370,11 +375,11 @@ fn number(database: &Database, key: Key) -> Result<Option<(u64, Versionstamp)>, 
     match entry(database, key)? {
         None => Ok(None),
         Some((Value::U64(number), versionstamp)) => Ok(Some((number, versionstamp))),
-        Some(other) => Err(format!("{other:?} is no number")),
+        Some(other) => Err(format!("{other:?} is not a number")),
     }
 }
 
-/// The entries under a name, of one lane or of all.
+/// Returns the entries under a name, of one lane or of all.
 fn list(database: &Database, name: &str, lane: Option<u32>) -> Result<Vec<(Value, Versionstamp)>, String> {
     let prefix = key(name, &lane.map(u64::from).into_iter().collect::<Vec<_>>());
     let [start, end] = [0, 0xff].map(|last| [prefix.as_bytes(), &[last]].concat());

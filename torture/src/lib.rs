@@ -1,5 +1,5 @@
-//! Tries to make a database lose data, or promise what it does not keep. Each module is one way to try, at any length: a short
-//! form is part of the tests, and `cargo xtask torture` runs the long ones, whose figures are in `docs/results`.
+//! Tests that try to make a database lose data or violate a guarantee. Each module is one of them. The test suite runs short forms,
+//! and `cargo xtask torture` long ones, whose results are in `docs/results`.
 
 pub mod backup;
 pub mod claims;
@@ -19,6 +19,7 @@ pub mod power;
 pub mod processes;
 mod runtime;
 pub mod scripts;
+pub mod serve;
 pub mod soak;
 mod support;
 

@@ -1,4 +1,4 @@
-//! `torture`: the long runs. `cargo xtask torture` builds what it needs, and runs it.
+//! `torture`: the long forms of the tests. `cargo xtask torture` builds and runs it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use openkv_torture::{
     Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
-    scripts, soak,
+    scripts, serve, soak,
 };
 
 #[derive(Parser)]
-#[command(name = "cargo xtask torture", about = "Tries to make OpenKV lose data, and checks that it does not")]
+#[command(name = "cargo xtask torture", about = "Tests that try to make OpenKV lose data")]
 struct Cli {
-    /// The openkv binary.
+    /// The openkv binary
     #[arg(long, default_value = "openkv")]
     openkv: PathBuf,
-    /// The Deno to compare with.
+    /// The Deno binary to compare with
     #[arg(long, default_value = "deno")]
     deno: PathBuf,
     #[command(subcommand)]
@@ -24,36 +24,38 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Backs a database up while it is written to, and restores it
+    /// Backs up a database under load, and restores it
     Backup(backup::Args),
-    /// Ends listeners between claiming messages and handling them, or amid the handlers
+    /// Terminates listeners after they have claimed messages, or while handlers run
     Claims(claims::Args),
-    /// Steps the wall clock of processes that use one file
+    /// Steps the wall clock of processes that share a file
     Clock(clock::Args),
-    /// Closes databases, and immediately copies, renames or opens the file, or ends the process
+    /// Closes databases, and immediately copies, renames or opens the file, or exits
     Close(close::Args),
-    /// Counts under OpenKV and Deno what is promised
+    /// Compares OpenKV's guarantees with Deno
     Compare(compare::Args),
-    /// Kills processes that write, at random moments
+    /// Kills writing processes at random moments
     Crash(crash::Args),
-    /// Lets the disk fail, at one call after the other
+    /// Makes each call to the disk fail in turn
     Faults(faults::Args),
-    /// Runs concurrent histories, and searches for one order that explains the answers of each
+    /// Checks that concurrent histories are linearizable
     Linear(linear::Args),
     /// Works as one of the processes of `linear`
     #[command(hide = true)]
     LinearWorker(linear::Worker),
-    /// Runs random histories and programs, and compares every answer to that of a simple model
+    /// Compares random histories and programs with a simple model
     Model(model::Args),
-    /// Swaps paths for links to what is denied, while a script opens databases there
+    /// Swaps paths for links to a denied directory, while a script opens databases there
     Paths(paths::Args),
-    /// Plays power failures, on a disk that forgets what was not synced
+    /// Simulates power failures that lose unsynced writes
     Power(power::Args),
-    /// Runs processes that do everything at once on one file, and counts what they were promised
+    /// Mixes all operations in several processes on one file, and checks the totals
     Processes(processes::Args),
-    /// Calls anything in `Deno` with anything, from scripts that are made at random
+    /// Calls the functions of `Deno` with random arguments, from random scripts
     Scripts(scripts::Args),
-    /// Uses everything of a database for a long time, and checks that nothing grows
+    /// Cuts and delays the connections of a server, and kills it and its clients
+    Serve(serve::Args),
+    /// Uses a database for a long time, and checks that its resources stay bounded
     Soak(soak::Args),
 }
 
@@ -65,8 +67,8 @@ fn main() -> ExitCode {
             println!("{report}");
             ExitCode::SUCCESS
         }
-        Err(broken) => {
-            eprintln!("torture: {broken}");
+        Err(failure) => {
+            eprintln!("torture: {failure}");
             ExitCode::FAILURE
         }
     }
@@ -88,6 +90,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Power(args) => power::run(&args),
         Command::Processes(args) => processes::run(programs, &args),
         Command::Scripts(args) => scripts::run(programs, &args),
+        Command::Serve(args) => serve::run(programs, &args),
         Command::Soak(args) => soak::run(programs, &args),
     }
 }

@@ -1,5 +1,5 @@
-//! Scripts that swap a path for a link to a place that is denied to them, while they open, use and close a database under that path.
-//! They must not read or change a denied database, nor create a file where they may not.
+//! Scripts that swap a path for a link to a denied directory, while they open, use and close a database under that path.
+//! They must not read or change a database there, nor create a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -16,10 +16,10 @@ use serde::Deserialize;
 use crate::runtime::{Runtime, wait};
 use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 
-/// How long to try.
+/// The arguments of `paths`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long to try, in seconds, over all variants.
+    /// The total time of all variants, in seconds.
     #[arg(long, default_value_t = 120.0)]
     pub seconds: f64,
     /// Which program runs the script.
@@ -27,29 +27,29 @@ pub struct Args {
     pub under: Under,
 }
 
-/// What is swapped for a link, and where below the denied directory the link leads. `scripts/paths.ts` has what is swapped.
+/// The names of the swapped targets, as in `scripts/paths.ts`, and the target of the link below the denied directory.
 const VARIANTS: [(&str, &str); 5] =
     [("directory", "d"), ("parent", ""), ("file", "d/x.db"), ("wal", "d/x.db-wal"), ("shm", "d/x.db-shm")];
 
-/// How many links there are: a database that closes may remove the one that it takes for its WAL, and scripts cannot make links.
+/// The number of links: closing a database may remove the link in place of its WAL, and scripts cannot create links.
 const LINKS: u32 = 1000;
 
-/// How long the script may take beyond its time.
+/// How long the script may run beyond its time.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How many entries the denied database has.
+/// The number of entries of the denied database.
 const ENTRIES: u64 = 50;
 
-/// How a place is denied.
+/// How access to a directory is denied.
 #[derive(Clone, Copy)]
 enum Denial {
-    /// All is allowed but that.
+    /// Everything else is allowed.
     Denied,
-    /// The directory of the script alone is allowed.
+    /// Only the directory of the script is allowed.
     NotAllowed,
 }
 
-/// What the script prints.
+/// The output of the script.
 #[derive(Default, Deserialize)]
 struct Counts {
     tries: u64,
@@ -58,26 +58,28 @@ struct Counts {
     swaps: u64,
 }
 
-/// What came of a variant.
+/// The results of a variant.
 #[derive(Default)]
 struct Found {
     counts: Counts,
-    /// Entries of the denied database that are new or have another value, and that are gone.
+    /// Entries of the denied database that were added or changed.
     changed: u64,
+    /// Entries of the denied database that were removed.
     destroyed: u64,
-    /// Files that were created where they may not, and that are gone from there.
+    /// Files that were created in the denied directory.
     created: BTreeSet<OsString>,
+    /// Files that were removed from the denied directory.
     removed: BTreeSet<OsString>,
-    /// Processes that failed, were ended by a signal, or did not end.
+    /// Processes that failed, were terminated by a signal, or hung.
     crashes: u64,
-    /// What failed, and what is wrong with the database.
+    /// The errors of processes and of the database.
     errors: Vec<String>,
 }
 
 /// Swaps paths.
 ///
 /// # Errors
-/// What happened where nothing may.
+/// The accesses to the denied directory.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let runtime = args.under.runtime(programs)?;
     let settings: Vec<_> = [Denial::Denied, Denial::NotAllowed]
@@ -94,19 +96,19 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         results.push((variant, found));
     }
     let report = table(&results);
-    if results.iter().all(|(_, found)| found.is_kept()) { Ok(report) } else { Err(report) }
+    if results.iter().all(|(_, found)| found.holds()) { Ok(report) } else { Err(report) }
 }
 
-/// A directory that is denied, with a database.
+/// A denied directory with a database.
 struct Outside {
     path: PathBuf,
     files: BTreeSet<OsString>,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Another process, such as this one, that has the database open, and a WAL beside it.
+    /// Keeps the database open in this process, with a WAL.
     connection: Option<Connection>,
 }
 
-/// Lets the script try one variant, while the denied database is open elsewhere or is not.
+/// Runs one variant, while the denied database is open in this process or not.
 fn try_one(
     runtime: &Runtime,
     (variant, target): (&str, &str),
@@ -115,28 +117,29 @@ fn try_one(
     seconds: f64,
 ) -> Result<Found, String> {
     let root = tempfile::tempdir().map_err(failed("creating a directory"))?;
-    // Permissions are of paths without links.
-    let path = root.path().canonicalize().map_err(failed("a directory"))?;
+    // Permissions apply to paths without links.
+    let path = root.path().canonicalize().map_err(failed("resolving a directory"))?;
     let [inside, outside] = ["in", "out"].map(|name| path.join(name));
     fs::create_dir(&inside).map_err(failed("creating a directory"))?;
     let denied = Outside::create(outside.join("d"), is_open)?;
     for number in 0..LINKS {
-        link_to(&outside.join(target), &inside.join(format!("link-{number}"))).map_err(failed("a link"))?;
+        link_to(&outside.join(target), &inside.join(format!("link-{number}"))).map_err(failed("creating a link"))?;
     }
     let mut command = runtime.restricted(denial.permissions(&inside, &outside), "paths.ts", &inside);
     command.arg(&inside).args([variant, &seconds.to_string()]);
-    // Into files, which keep what a process printed that is killed.
+    // Output goes to files, which also keep that of a process that is killed.
     let [stdout, stderr] = ["stdout", "stderr"].map(|name| path.join(name));
     let create = |path: &Path| File::create(path).map_err(failed("creating a file"));
-    let child = command.stdout(create(&stdout)?).stderr(create(&stderr)?).spawn().map_err(failed("a process"))?;
+    let child =
+        command.stdout(create(&stdout)?).stderr(create(&stderr)?).spawn().map_err(failed("starting a process"))?;
     let output = wait(child, Duration::from_secs_f64(seconds) + GRACE)?;
-    let read = |path: &Path| fs::read_to_string(path).map_err(failed("what the script printed"));
+    let read = |path: &Path| fs::read_to_string(path).map_err(failed("reading the output of the script"));
     let mut found = denied.judge()?;
     if let Some(last) = read(&stdout)?.lines().last() {
-        found.counts = serde_json::from_str(last).map_err(failed("what the script printed"))?;
+        found.counts = serde_json::from_str(last).map_err(failed("parsing the output of the script"))?;
     }
     match output {
-        None => found.errors.push(format!("no end within {GRACE:?} after {seconds} s")),
+        None => found.errors.push(format!("no exit within {GRACE:?} after {seconds} s")),
         Some(output) if !output.status.success() => {
             found.errors.push(format!("{}: {}", output.status, read(&stderr)?));
         }
@@ -181,27 +184,28 @@ impl Outside {
     fn create(path: PathBuf, is_open: bool) -> Result<Self, String> {
         fs::create_dir_all(&path).map_err(failed("creating a directory"))?;
         let file = path.join("x.db");
-        let database = sqlite::open(Location::file(&file), Options::default()).map_err(failed("a database"))?;
+        let creating = "creating a database";
+        let database = sqlite::open(Location::file(&file), Options::default()).map_err(failed(creating))?;
         let key =
             |i| Key::from_parts(&["secret".into(), KeyPart::from(i as f64)]).expect("a name and a number are a key");
         let secrets =
             (0..ENTRIES).map(|i| Mutation::set(key(i), Value::U64(i))).fold(AtomicWrite::new(), AtomicWrite::mutate);
-        database.write_blocking(secrets).map_err(failed("a database"))?.into_result().map_err(failed("a database"))?;
+        database.write_blocking(secrets).map_err(failed(creating))?.into_result().map_err(failed(creating))?;
         database.close();
         wait_closed(TIMEOUT);
-        let connection = if is_open { Some(Self::open_with_wal(&file).map_err(failed("a database"))?) } else { None };
-        let rows = rows(&file).map_err(failed("a database"))?;
+        let connection = if is_open { Some(Self::open_with_wal(&file).map_err(failed(creating))?) } else { None };
+        let rows = rows(&file).map_err(failed("reading a database"))?;
         Ok(Self { files: names(&path)?, path, rows, connection })
     }
 
-    /// Opens the database, and rewrites its entries, so that they are in the WAL.
+    /// Opens the database, and rewrites its entries so that they are in the WAL.
     fn open_with_wal(file: &Path) -> rusqlite::Result<Connection> {
         let connection = Connection::open(file)?;
         connection.execute_batch("pragma wal_autocheckpoint = 0; update kv set version = version + 1")?;
         Ok(connection)
     }
 
-    /// Compares the directory with what was there.
+    /// Compares the directory with its state at creation.
     fn judge(self) -> Result<Found, String> {
         let files = names(&self.path)?;
         let mut found = Found {
@@ -224,7 +228,7 @@ impl Outside {
     }
 }
 
-/// The entries of a database, with their versions.
+/// Returns the entries of a database, with their versions.
 fn rows(path: &Path) -> rusqlite::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let file = Connection::open(path)?;
     let mut select = file.prepare("select k, v || ' at ' || version from kv")?;
@@ -233,12 +237,13 @@ fn rows(path: &Path) -> rusqlite::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
 }
 
 fn names(directory: &Path) -> Result<BTreeSet<OsString>, String> {
-    let entries = fs::read_dir(directory).map_err(failed("a directory"))?;
-    entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failed("a directory"))).collect()
+    let reading = "reading a directory";
+    let entries = fs::read_dir(directory).map_err(failed(reading))?;
+    entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(failed(reading))).collect()
 }
 
 impl Found {
-    fn is_kept(&self) -> bool {
+    fn holds(&self) -> bool {
         let files = self.created.len() + self.removed.len();
         [self.counts.read, self.changed, self.destroyed, self.crashes, files as u64] == [0; 5]
     }

@@ -1,6 +1,6 @@
-//! Power failures. Lanes write to a [`Disk`], and a listener takes messages, while at any moment chance takes what a power
-//! failure would leave of the files: each such image must keep all that was acknowledged until then. Some images are written on,
-//! so that power fails during recovery too.
+//! Power failures. Lanes write to a [`Disk`], and a listener handles messages. At random moments, an image is created of the files as
+//! they would be after a power failure: each image must contain everything that was acknowledged before. The test continues with some of
+//! the images, so that power also fails during recovery.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,38 +20,40 @@ use crate::disk::{Change, Disk, Image};
 use crate::ledger::{Ledger, Since, Step, decode_message};
 use crate::{Outcome, TIMEOUT, failed, scratch};
 
-/// How many images to take before one of them is written on.
+/// The number of images before the test continues with one of them.
 const CUTS: u64 = 20;
 
-/// How many times in a row to write on, before a new database is begun.
+/// How many times in a row the test continues with an image before it creates a new database.
 const GENERATIONS: u32 = 10;
 
-/// How many images may wait to be checked: more than are taken while the database is opened, for nobody receives them yet.
+/// The capacity of the channel of images. It must exceed their number while the database is opened, when none are received yet.
 const AHEAD: usize = 64;
 
 const LANES: u32 = 4;
 const FILE: &str = "kv.sqlite3";
 
-/// How long to try.
+/// The arguments of `power`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many power failures to play.
+    /// The number of power failures to simulate.
     #[arg(long, default_value_t = 10_000)]
     pub cuts: u64,
-    /// What the choices of chance begin with.
+    /// The seed of the random choices.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// What is left at a power failure, and what was promised by then.
+/// A power failure.
 struct Cut {
+    /// The files after it.
     image: Image,
+    /// What was acknowledged before it.
     ledger: Ledger,
-    /// What was done at that moment, for reports.
+    /// The operation at that moment, for reports.
     during: String,
 }
 
-/// Plays power failures.
+/// Simulates power failures.
 pub fn run(args: &Args) -> Outcome {
     let mut random = StdRng::seed_from_u64(args.seed);
     let [work, left] = [scratch()?, scratch()?];
@@ -62,16 +64,16 @@ pub fn run(args: &Args) -> Outcome {
     while cuts < args.cuts {
         let (image, ledger) = start.take().unwrap_or_default();
         image.restore(work.path()).map_err(failed("restoring an image"))?;
-        let begun = ledger.clone();
-        let taken = generate(work.path(), ledger, StdRng::seed_from_u64(random.random()), |cut| {
+        let before = ledger.clone();
+        let after = generate(work.path(), ledger, StdRng::seed_from_u64(random.random()), |cut| {
             cut.image.restore(left.path()).map_err(failed("restoring an image"))?;
             let check = || cut.ledger.check(&left.path().join(FILE), LANES, Since::Now);
-            let found = check().map_err(|broken| format!("after {cuts} cuts, during {}: {broken}", cut.during))?;
+            let found = check().map_err(|failure| format!("after {cuts} cuts, during {}: {failure}", cut.during))?;
             cuts += 1;
             during.insert(cut.during.clone());
             let mut ledger = cut.ledger;
             ledger.resume(&found);
-            // What recovery made of the image is written on as often as the image itself.
+            // The test continues with recovered and with unrecovered images equally often.
             let image = if cuts.is_multiple_of(2) {
                 cut.image
             } else {
@@ -80,8 +82,8 @@ pub fn run(args: &Args) -> Outcome {
             start = Some((image, ledger));
             Ok(())
         })?;
-        written += taken.steps() - begun.steps();
-        finished += taken.finished() - begun.finished();
+        written += after.steps() - before.steps();
+        finished += after.finished() - before.finished();
         generation += 1;
         if generation % GENERATIONS == 0 {
             start = None;
@@ -89,12 +91,12 @@ pub fn run(args: &Args) -> Outcome {
     }
     let moments = during.into_iter().collect::<Vec<_>>().join(", ");
     Ok(format!(
-        "{cuts} power failures in {generation} runs, during {moments}: nothing lost of {written} writes that were \
-         acknowledged; none of {finished} finished messages came back"
+        "{cuts} power failures in {generation} runs, during {moments}: none of {written} acknowledged writes lost; none \
+         of {finished} finished messages redelivered"
     ))
 }
 
-/// Writes to the database of a directory until some images were taken and checked. Returns what was promised in the end.
+/// Writes to the database of a directory until enough images were checked. Returns what was acknowledged in the end.
 fn generate(
     directory: &Path,
     ledger: Ledger,
@@ -120,13 +122,13 @@ fn generate(
             Err(_) => Ok(()),
         });
         stop.store(true, Ordering::Relaxed);
-        // What is taken until the end is checked too: it includes the closing of the database.
+        // The remaining images include those of closing the database.
         let rest = scope.spawn(move || taken.into_iter().collect::<Vec<_>>());
         let mut results: Vec<_> = lanes.into_iter().map(|lane| lane.join().expect("a lane does not panic")).collect();
         database.close();
         results.push(listener.join().expect("the listener does not panic"));
         wait_closed(TIMEOUT);
-        disk.ignore();
+        disk.unobserve();
         let rest = rest.join().expect("receiving does not panic");
         results.push(checked);
         results.into_iter().collect::<Result<(), String>>()?;
@@ -137,26 +139,26 @@ fn generate(
     Ok(ledger)
 }
 
-/// Lets the disk send images.
+/// Sends images of the disk to a channel.
 fn observe(disk: &Disk, cuts: SyncSender<Cut>, ledger: Arc<Mutex<Ledger>>, mut random: StdRng) {
     disk.observe(move |files, name, change| {
-        let log = name.to_string_lossy().ends_with("-wal");
-        let (chance, doing) = match (change, log) {
+        let is_wal = name.to_string_lossy().ends_with("-wal");
+        let (probability, during) = match (change, is_wal) {
             (Change::Write { .. }, true) => (0.004, "a write of the WAL"),
             (Change::Sync { .. }, true) => (0.02, "a sync of the WAL"),
             (Change::Write { .. }, false) => (0.01, "a checkpoint"),
             (Change::Sync { .. }, false) => (0.3, "the end of a checkpoint"),
             _ => (0.5, "opening and closing"),
         };
-        if random.random_bool(chance) {
+        if random.random_bool(probability) {
             let (image, ledger) = (files.image(&mut random), ledger.lock().clone());
-            // Nobody receives after a promise was broken.
-            let _ = cuts.send(Cut { image, ledger, during: doing.into() });
+            // Fails after a check has failed, which drops the receiver.
+            let _ = cuts.send(Cut { image, ledger, during: during.into() });
         }
     });
 }
 
-/// Does steps of a lane until it is to stop.
+/// Does steps of a lane until `stop` is set.
 fn write(
     database: &Database,
     lane: u32,
@@ -169,7 +171,7 @@ fn write(
         let step = Step { lane, number: before.number + 1 };
         let finished = std::mem::take(&mut *handled.lock());
         let commit = database.write_blocking(step.write(before)).map_err(failed("writing a step"))?;
-        let versionstamp = commit.versionstamp().ok_or(format!("{step:?} lost a race, and has no rival"))?;
+        let versionstamp = commit.versionstamp().ok_or(format!("{step:?} lost a race without a concurrent writer"))?;
         let mut ledger = ledger.lock();
         ledger.acknowledge(step, versionstamp)?;
         ledger.finish(finished);
@@ -181,15 +183,15 @@ fn write(
     Ok(())
 }
 
-/// Takes messages, and finishes them, until the database is closed.
+/// Receives messages, and finishes them, until the database is closed.
 fn listen(database: &Database, ledger: &Mutex<Ledger>, handled: &Mutex<Vec<String>>) -> Result<(), String> {
     loop {
-        let deliveries = block_on(database.dequeue()).map_err(failed("taking messages"))?;
+        let deliveries = block_on(database.dequeue()).map_err(failed("receiving messages"))?;
         if deliveries.is_empty() {
             return Ok(());
         }
         for delivery in deliveries {
-            let message = decode_message(&delivery.message).ok_or("a message that was not sent")?.to_owned();
+            let message = decode_message(&delivery.message).ok_or("a message that was never enqueued")?.to_owned();
             ledger.lock().deliver(&message)?;
             block_on(delivery.done()).map_err(failed("finishing a message"))?;
             handled.lock().push(message);
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_power_failure_loses_nothing_that_was_acknowledged() {
+    fn power_failure_keeps_acknowledged_writes() {
         run(&Args { cuts: 200, seed: 1 }).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Processes that mix all operations on one file, and others that come and go beside them. What they were promised is counted
-//! at the end: nothing is lost, nothing is seen by halves, no operation fails.
+//! Processes that mix all operations on one file, while others start and exit. The totals are checked at the end: nothing is lost, no
+//! partial commit is visible, and no operation fails.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -17,27 +17,27 @@ use crate::{Outcome, Programs, failed};
 const ACCOUNTS: u64 = 10;
 const MONEY: u64 = 100 * ACCOUNTS;
 
-/// How many processes to run, and how long.
+/// The arguments of `processes`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How many processes mix all operations.
+    /// The number of processes that mix all operations.
     #[arg(long, default_value_t = 8)]
     pub workers: usize,
-    /// How many processes open and close the database again and again. One more comes and leaves without closing it.
+    /// The number of processes that open and close the database repeatedly. One more exits without closing it.
     #[arg(long, default_value_t = 2)]
     pub visitors: usize,
-    /// How long they work, in seconds.
+    /// How long they run, in seconds.
     #[arg(long, default_value_t = 300)]
     pub seconds: u64,
 }
 
-/// What a worker prints.
+/// The output of a worker.
 #[derive(Deserialize)]
 struct Work {
     counts: Counts,
-    /// How long it worked, in milliseconds.
+    /// How long it ran, in milliseconds.
     worked: f64,
-    /// How long each operation took, by its kind, in milliseconds.
+    /// The durations of operations, by kind, in milliseconds.
     times: BTreeMap<String, Vec<f64>>,
 }
 
@@ -55,7 +55,7 @@ struct Counts {
     watched: u64,
 }
 
-/// What the database holds at the end.
+/// The content of the database at the end.
 #[derive(Deserialize)]
 struct Report {
     increments: u64,
@@ -69,12 +69,12 @@ struct Report {
     deliveries: u64,
 }
 
-/// Runs the processes, and counts.
+/// Runs the processes, and checks the totals.
 ///
 /// # Errors
-/// An operation that failed, an answer that was wrong, or a count at the end that is not what the processes were promised.
+/// A failed operation, a wrong result, or a total that differs from what was acknowledged.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
-    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let path = directory.path().join("kv.sqlite3");
     let start = |script: &str, numbers: &[u64]| Script::start(programs, script, &path, numbers);
     start("setup.ts", &[ACCOUNTS])?.finish()?;
@@ -98,10 +98,11 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     }
     let mut works: Vec<Work> = Vec::new();
     for worker in workers {
-        works.push(serde_json::from_str(&worker.finish()?).map_err(failed("the output of a worker"))?);
+        works.push(serde_json::from_str(&worker.finish()?).map_err(failed("parsing the output of a worker"))?);
     }
 
-    let report: Report = serde_json::from_str(&start("report.ts", &[])?.finish()?).map_err(failed("the report"))?;
+    let report: Report =
+        serde_json::from_str(&start("report.ts", &[])?.finish()?).map_err(failed("parsing the report"))?;
     let sum = |count: fn(&Counts) -> u64| works.iter().map(|work| count(&work.counts)).sum::<u64>();
     let greatest = works.iter().map(|work| work.counts.greatest).max().unwrap_or_default();
     same("increments by check and set", report.increments, sum(|counts| counts.increments))?;
@@ -118,8 +119,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let seconds = works.iter().map(|work| work.worked).fold(0.0, f64::max) / 1000.0;
     let counts = format!(
         "processes: {} workers and {} visitors for {seconds:.0} s, no error. {} increments and {} moves, {} races lost; \
-         {} whole snapshots of the accounts; {} messages in {} deliveries; {} watched changes; {visits} visits, {processes} of \
-         them by processes of their own.",
+         {} consistent snapshots of the accounts; {} messages in {} deliveries; {} watched changes; {visits} visits, {processes} \
+         of them by short-lived processes.",
         args.workers,
         args.visitors,
         report.increments,
@@ -133,7 +134,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     Ok(format!("{counts}\n\n{}", table(works, seconds)))
 }
 
-/// A table of how long the operations took.
+/// Formats the durations of the operations as a table.
 fn table(works: Vec<Work>, seconds: f64) -> String {
     let mut kinds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (kind, times) in works.into_iter().flat_map(|work| work.times) {
@@ -153,10 +154,10 @@ fn table(works: Vec<Work>, seconds: f64) -> String {
     lines.join("\n")
 }
 
-/// A script that runs, and is ended when this is dropped.
+/// A process that runs a script. Dropping it kills the process.
 struct Script {
     child: Child,
-    /// What it prints, read as it comes: a process whose output is full waits.
+    /// Its output, which is read continuously: a process blocks when the pipe is full.
     output: Option<JoinHandle<io::Result<String>>>,
     errors: Option<JoinHandle<io::Result<String>>>,
 }
@@ -166,44 +167,44 @@ impl Script {
         let directory = path.parent().ok_or("a file has a directory")?;
         let mut command = Runtime::openkv(programs).script(&format!("processes/{script}"), directory);
         command.arg(path).args(numbers.iter().map(u64::to_string));
-        let mut child = command.spawn().map_err(failed("openkv"))?;
+        let mut child = command.spawn().map_err(failed("starting openkv"))?;
         let (output, errors) = (child.stdout.take().map(read), child.stderr.take().map(read));
         Ok(Self { child, output, errors })
     }
 
-    /// Whether it runs.
+    /// Returns whether it is running.
     ///
     /// # Errors
-    /// It failed.
+    /// If it has failed.
     fn is_running(&mut self) -> Result<bool, String> {
-        let status = self.child.try_wait().map_err(failed("openkv"))?;
+        let status = self.child.try_wait().map_err(failed("waiting for openkv"))?;
         if status.is_some_and(|status| !status.success()) {
-            return Err(self.end().err().unwrap_or_default());
+            return Err(self.wait().err().unwrap_or_default());
         }
         Ok(status.is_none())
     }
 
     /// Waits for it to succeed. Returns what it printed.
     fn finish(mut self) -> Outcome {
-        self.end()
+        self.wait()
     }
 
-    fn end(&mut self) -> Outcome {
-        let status = self.child.wait().map_err(failed("openkv"))?;
+    fn wait(&mut self) -> Outcome {
+        let status = self.child.wait().map_err(failed("waiting for openkv"))?;
         let [output, errors] = [&mut self.output, &mut self.errors].map(|reader| {
-            let reader = reader.take().ok_or("the output was read already")?;
-            reader.join().map_err(|_| "a thread panicked")?.map_err(failed("the output of openkv"))
+            let reader = reader.take().ok_or("the output was already read")?;
+            reader.join().map_err(|_| "a thread panicked")?.map_err(failed("reading the output of openkv"))
         });
         match (status.success(), errors?) {
             (true, errors) if errors.is_empty() => output,
-            (_, errors) => Err(format!("processes: one ended with {status}: {errors}")),
+            (_, errors) => Err(format!("processes: {status}: {errors}")),
         }
     }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // One that ended needs neither.
+        // Fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -222,21 +223,21 @@ fn are_running(scripts: &mut [Script]) -> Result<bool, String> {
 }
 
 fn number(output: &str) -> Result<u64, String> {
-    output.trim().parse().map_err(failed("the output of a visitor"))
+    output.trim().parse().map_err(failed("parsing the output of a visitor"))
 }
 
-/// How many messages are in the queue, or in flight.
+/// Counts the messages that are in the queue or in flight.
 fn messages(path: &Path) -> Result<u64, String> {
     let count = "select (select count(*) from queue) + (select count(*) from queue_running)";
-    let file = Connection::open(path).map_err(failed("open"))?;
-    let messages: i64 = file.query_row(count, [], |row| row.get(0)).map_err(failed("count"))?;
+    let file = Connection::open(path).map_err(failed("opening the database"))?;
+    let messages: i64 = file.query_row(count, [], |row| row.get(0)).map_err(failed("counting messages"))?;
     Ok(messages.unsigned_abs())
 }
 
-fn same(what: &str, stored: u64, promised: u64) -> Result<(), String> {
-    if stored == promised {
+fn same(what: &str, stored: u64, acknowledged: u64) -> Result<(), String> {
+    if stored == acknowledged {
         Ok(())
     } else {
-        Err(format!("processes: {what}: {stored} at the end, {promised} promised"))
+        Err(format!("processes: {what}: {stored} at the end, {acknowledged} acknowledged"))
     }
 }

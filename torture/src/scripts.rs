@@ -1,5 +1,5 @@
-//! Scripts that call anything in `Deno` with anything, as the binary runs them: they get answers and exceptions, and the process goes
-//! on. `fuzz` makes them of bytes.
+//! Scripts that call the functions of `Deno` with random arguments. They may throw, but must not terminate the process. `fuzz`
+//! generates them from bytes.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -11,16 +11,16 @@ use rand::{Rng, RngCore, SeedableRng};
 use crate::runtime::{Runtime, wait};
 use crate::{Outcome, Programs, failed, fuzz};
 
-/// How long to try.
+/// The arguments of `scripts`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long to try, in seconds.
+    /// How long to run, in seconds.
     #[arg(long, default_value_t = 600.0)]
     pub seconds: f64,
-    /// How many scripts to run at least.
+    /// The minimum number of scripts to run.
     #[arg(long, default_value_t = 0)]
     pub scripts: usize,
-    /// What the scripts are made from.
+    /// The seed of the random scripts.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
@@ -34,13 +34,13 @@ const MAX_LEN: usize = 1536;
 /// How long a process may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a process ends with that has run its scripts.
+/// The exit code of a process that has run its scripts.
 const DONE: i32 = 64;
 
-/// Runs scripts made of random bytes, until the time is over.
+/// Runs scripts generated from random bytes.
 ///
 /// # Errors
-/// Says which script ended the process, did not end, or had a write that was rejected and written.
+/// The script that terminated the process, hung, or wrote something although the write was rejected.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let runtime = Runtime::openkv(programs);
     let begin = Instant::now();
@@ -51,7 +51,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         check(&runtime, &scripts)?;
         count += BATCH;
     }
-    Ok(format!("{count} scripts in {:.0} s: no process ended, and none hung", begin.elapsed().as_secs_f64()))
+    Ok(format!("{count} scripts in {:.0} s: no process crashed or hung", begin.elapsed().as_secs_f64()))
 }
 
 fn script(random: &mut SmallRng) -> String {
@@ -63,7 +63,7 @@ fn script(random: &mut SmallRng) -> String {
 /// Runs scripts in one process.
 ///
 /// # Errors
-/// Says which of them is wrong, and how.
+/// The script that failed, and how.
 pub fn check(runtime: &Runtime, scripts: &[String]) -> Result<(), String> {
     let Err(failure) = run_batch(runtime, scripts) else { return Ok(()) };
     for script in scripts {
@@ -71,11 +71,11 @@ pub fn check(runtime: &Runtime, scripts: &[String]) -> Result<(), String> {
             return Err(format!("{failure}\n{script}"));
         }
     }
-    Err(format!("{failure}\nnone of these does it alone:\n{}", scripts.join(",\n")))
+    Err(format!("{failure}\nthese scripts fail only together:\n{}", scripts.join(",\n")))
 }
 
 fn run_batch(runtime: &Runtime, scripts: &[String]) -> Result<(), String> {
-    // Not in memory: what is below /dev takes all permissions.
+    // Not in memory: paths below /dev require all permissions.
     let scratch = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let directory = scratch.path().join("own");
     fs::create_dir(&directory).map_err(failed("creating a directory"))?;
@@ -92,24 +92,24 @@ fn run_batch(runtime: &Runtime, scripts: &[String]) -> Result<(), String> {
         "--no-prompt".to_owned(),
         format!("--allow-read={own},/dev/null,/dev/full"),
         format!("--allow-write={own}"),
-        // Servers on ports that nobody else has, and connections to none.
+        // Servers can only listen on free ports, and connections fail.
         "--allow-net=127.0.0.1:0".to_owned(),
         "--allow-env".to_owned(),
         "--allow-sys".to_owned(),
     ];
     let mut command = runtime.restricted(permissions, &main.to_string_lossy(), &directory);
-    // Debug builds of deno_core panic where an op of Deno's is called within another one.
+    // Debug builds of deno_core panic on reentrant ops.
     let reenters = !cfg!(debug_assertions);
     command.arg(&directory).arg(reenters.to_string()).env("TMPDIR", &directory);
     command.stdout(Stdio::null()).stderr(File::create(&log).map_err(failed("creating the log"))?);
-    let child = command.spawn().map_err(failed("openkv"))?;
-    let ended = wait(child, TIMEOUT)?;
+    let child = command.spawn().map_err(failed("starting openkv"))?;
+    let output = wait(child, TIMEOUT)?;
     let log = String::from_utf8_lossy(&fs::read(&log).map_err(failed("reading the log"))?).into_owned();
     let last = || log.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-    match ended {
-        None => Err(format!("no end within {TIMEOUT:?}: {}", last())),
+    match output {
+        None => Err(format!("no exit within {TIMEOUT:?}: {}", last())),
         Some(output) if output.status.code() != Some(DONE) => Err(format!("{}: {}", output.status, last())),
-        // Of a thread of its own.
+        // A panic of another thread does not change the exit code.
         Some(_) if log.contains("panicked at") => Err(format!("a thread panicked: {}", last())),
         Some(_) => Ok(()),
     }

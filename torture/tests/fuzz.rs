@@ -1,12 +1,12 @@
-//! A short run of what `fuzz/` runs for long: the inputs that are kept, and some that are made of these.
+//! A short run of the targets of `fuzz/`, with the stored inputs and mutations of them.
 
 use std::{panic, process};
 
 use openkv_torture::fuzz;
 
-/// Runs a function on the inputs of a target, and on so many others.
-fn run(target: &str, others: usize, function: fn(&[u8])) {
-    // A panic of a database's own thread would only be an error of its caller.
+/// Runs a function on the inputs of a target, and on a number of mutations.
+fn run(target: &str, mutations: usize, function: fn(&[u8])) {
+    // A panic on a thread of a database would only be an error for its caller.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         hook(panic);
@@ -16,25 +16,25 @@ fn run(target: &str, others: usize, function: fn(&[u8])) {
     }));
     let seeds = fuzz::seeds(target);
     seeds.iter().for_each(|seed| function(seed));
-    for input in fuzz::mutated(&seeds, others) {
+    for input in fuzz::mutated(&seeds, mutations) {
         if let Err(panic) = panic::catch_unwind(|| function(&input)) {
-            eprintln!("the input was {input:?}");
+            eprintln!("failed with input {input:?}");
             panic::resume_unwind(panic);
         }
     }
 }
 
 #[test]
-fn any_bytes_are_a_key_or_refused_and_any_parts_are_ordered_as_their_bytes() {
+fn keys_decode_or_fail_and_sort_like_their_parts() {
     run("key", 20_000, fuzz::key);
 }
 
 #[test]
-fn no_cursor_leaves_its_selector() {
+fn cursors_stay_within_their_selector() {
     run("cursor", 20_000, fuzz::cursor);
 }
 
 #[test]
-fn no_file_takes_the_engine_down() {
+fn files_never_crash_the_engine() {
     run("stored", 500, fuzz::stored);
 }

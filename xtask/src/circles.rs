@@ -1,36 +1,35 @@
-//! Circles between source files: two files, or more in a row, that use each other. A reader would have to know all of them to
-//! understand one. A module and its parent may, as where `mod.rs` defines what its files have in common. Names that the root of a crate
-//! re-exports are not followed to their files.
+//! Detects circular dependencies between source files, which could only be understood together. A module and its parent may depend on
+//! each other, as `mod.rs` often defines shared items. Names that the root of a crate re-exports are not resolved to their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The sources that have none.
-const SOURCES: [&str; 4] = ["ext/engine/src", "ext/kv/src", "runtime/src", "torture/src"];
+/// The sources to check.
+const SOURCES: [&str; 5] = ["ext/connect/src", "ext/engine/src", "ext/kv/src", "runtime/src", "torture/src"];
 
-/// A module by its names from the root of its crate on.
+/// The path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// Checks that there are no circles.
+/// Checks that there are no circular dependencies.
 ///
 /// # Errors
-/// The files of the first circle that was found, or one that cannot be read.
+/// The files of the first circle, or a file that cannot be read.
 pub fn check(root: &Path) -> Result<(), String> {
     for source in SOURCES {
         if let Some(circle) = find(&root.join(source))? {
             let files: Vec<_> = circle.iter().map(|module| module.join("/")).collect();
-            return Err(format!("these files of {source} use each other in a circle: {}", files.join(", ")));
+            return Err(format!("circular dependencies in {source}: {}", files.join(", ")));
         }
     }
     Ok(())
 }
 
 fn find(source: &Path) -> Result<Option<Vec<Module>>, String> {
-    let mut texts = BTreeMap::new();
-    read(source, &mut Vec::new(), &mut texts)?;
+    let mut sources = BTreeMap::new();
+    read(source, &mut Vec::new(), &mut sources)?;
     let uses: BTreeMap<_, _> =
-        texts.iter().map(|(module, text)| (module.clone(), uses(module, text, &texts))).collect();
+        sources.iter().map(|(module, text)| (module.clone(), uses(module, text, &sources))).collect();
     let reached: BTreeMap<_, _> = uses.keys().map(|module| (module, reachable(module, &uses))).collect();
     let circle = |module: &&Module| reached[*module].contains(*module);
     let Some(first) = uses.keys().find(circle) else { return Ok(None) };
@@ -38,15 +37,15 @@ fn find(source: &Path) -> Result<Option<Vec<Module>>, String> {
     Ok(Some(uses.keys().filter(of_first).cloned().collect()))
 }
 
-/// Reads the files of a directory, without their tests and comments. The root of a crate is left out: it names all modules.
-fn read(directory: &Path, module: &mut Module, texts: &mut BTreeMap<Module, String>) -> Result<(), String> {
+/// Reads the files of a directory, without their tests and comments. Skips the root of a crate, which names all modules.
+fn read(directory: &Path, module: &mut Module, sources: &mut BTreeMap<Module, String>) -> Result<(), String> {
     let unreadable = |error| format!("{}: {error}", directory.display());
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             module.push(name);
-            read(&path, module, texts)?;
+            read(&path, module, sources)?;
             module.pop();
         } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests" {
             let text = fs::read_to_string(&path).map_err(unreadable)?;
@@ -55,14 +54,14 @@ fn read(directory: &Path, module: &mut Module, texts: &mut BTreeMap<Module, Stri
             let own: Module = module.iter().cloned().chain((name != "mod").then_some(name.clone())).collect();
             let is_root = own.is_empty() || (module.is_empty() && ["lib", "main"].contains(&name.as_str()));
             if !is_root {
-                texts.insert(own, lines.collect::<Vec<_>>().join("\n"));
+                sources.insert(own, lines.collect::<Vec<_>>().join("\n"));
             }
         }
     }
     Ok(())
 }
 
-/// The modules that a module names, but for its parents and its children.
+/// Returns the modules that a module names, without its ancestors and descendants.
 fn uses(module: &Module, text: &str, all: &BTreeMap<Module, String>) -> BTreeSet<Module> {
     let mut found = BTreeSet::new();
     for path in paths(text) {
@@ -89,7 +88,7 @@ fn uses(module: &Module, text: &str, all: &BTreeMap<Module, String>) -> BTreeSet
     found
 }
 
-/// The paths in a text that begin in this crate, each with all of its names. Those in braces stand for one path each.
+/// Returns the paths in a text that start in this crate, with nested groups in braces expanded.
 fn paths(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for start in ["crate::", "super::", "self::"] {
@@ -103,7 +102,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// Reads a path, and adds it to `found`. Returns what follows it.
+/// Reads a path, and adds it to `found`. Returns the rest of the text.
 fn expand<'a>(text: &'a str, prefix: String, found: &mut Vec<String>) -> &'a str {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
     let path = format!("{prefix}{}", &text[..end]);
@@ -136,13 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_in_braces_are_read() {
+    fn paths_in_braces_are_expanded() {
         let text = "use crate::a::{b, c::{self, D}};\nlet x = super::e::f();";
         assert_eq!(paths(text), ["crate::a::b", "crate::a::c::self", "crate::a::c::D", "super::e::f"]);
     }
 
     #[test]
-    fn circle_is_found() {
+    fn circle_is_detected() {
         let directory = std::env::temp_dir().join(format!("openkv-circles-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         for (name, text) in [

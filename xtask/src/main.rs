@@ -17,21 +17,27 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  run [FLAGS] FILE [ARGS]...   builds openkv for release, and runs a script with it
-  test [FLAGS] [FILTER]        checks format, types, lints and documentation, and runs all tests
-    --require-deno             fails where there is no deno to check the types of TypeScript and to lint it
+  run [FLAGS] FILE [ARGS]...   builds openkv in release mode, and runs a script with it
+  test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
+    --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
+    --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
-    --rounds N                 how often, 5 by default
-    --deno PATH                the Deno to compare with, if it is not the one on the PATH
+    --rounds N                 the number of rounds, 5 by default
+    --deno PATH                the Deno to compare with, by default the one on the PATH
     --openkv PATH              the binary to measure, instead of building one
-    --alone                    without Deno
-  torture [ARGS]               tries to make openkv lose data; without arguments, says in which ways
+    --alone                    measures without Deno
+  bench --serve [MEASURES...]  measures `openkv db serve` with Deno as its client; also takes --rounds, --deno and --openkv
+    --denokv PATH              the binary of the denokv server to compare with
+  torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
-                               compares what openkv and Deno have, and writes docs/compatibility.md
-  startup                      finds the functions that run at startup, which the linker puts together";
+                               compares openkv with Deno, and writes docs/compatibility.md
+  startup                      finds the functions that run at startup, which the linker groups";
 
-/// The suite runs on the fake backend, too, which no release has.
+/// The suite also runs on the fake backend, which releases do not contain.
 const FAKE: &str = "openkv/fake";
+
+/// The variable that names the clients of servers that tests may not skip.
+const REQUIRE: &str = "OPENKV_REQUIRE";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -48,7 +54,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        _ => Err(format!("there is no command {command:?}\n\n{USAGE}")),
+        _ => Err(format!("unknown command {command:?}\n\n{USAGE}")),
     };
     match result {
         Ok(code) => code,
@@ -71,25 +77,27 @@ fn torture(args: &[OsString]) -> Result<ExitCode, String> {
     run_release("openkv_torture", &[&["--openkv".into(), openkv], args].concat())
 }
 
-/// Builds openkv for release. Returns whether that succeeded.
+/// Builds openkv in release mode. Returns whether the build succeeded.
 fn build_release() -> Result<bool, String> {
     prepare()?;
     succeeds(&mut cargo(&["build", "--release", "--package", "openkv"]))
 }
 
-/// Runs a program by cargo, which knows where the binary is, but in the caller's directory.
+/// Runs a program with cargo, which finds its binary, in the caller's directory.
 fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
     let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--"]);
-    let status = command.args(args).status().map_err(|error| format!("cargo could not be run: {error}"))?;
+    let status = command.args(args).status().map_err(|error| format!("failed to run cargo: {error}"))?;
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
 }
 
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
-    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(|arg| *arg == "--require-deno");
+    let is_requirement = |arg: &&OsString| *arg == "--require-deno" || *arg == "--require-node";
+    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
+    let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();
     let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
-        && typescript::check(!flags.is_empty())?
+        && typescript::check(required.contains(&"deno"))?
         && succeeds(&mut cargo(&[
             "clippy",
             "--workspace",
@@ -101,40 +109,40 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             "warnings",
         ]))?
         && succeeds(
-            cargo(&["doc", "--no-deps", "-p", "openkv_engine", "-p", "openkv_ext"])
+            cargo(&["doc", "--no-deps", "-p", "openkv_connect", "-p", "openkv_engine", "-p", "openkv_ext"])
                 .env("RUSTDOCFLAGS", "--deny warnings"),
         )?
-        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter))?;
+        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter).env(REQUIRE, required.join(",")))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Sees to it that the workspace can be built.
+/// Prepares the build of the workspace.
 fn prepare() -> Result<(), String> {
     check_c_compiler()?;
     v8::make_available(root())
 }
 
-/// SQLite and the cryptography are C.
+/// Checks for a C compiler, which SQLite and the cryptography need.
 fn check_c_compiler() -> Result<(), String> {
     let named = env::var_os("CC");
     let compiler = named.clone().unwrap_or_else(|| "cc".into());
     let found = Command::new(&compiler).arg("--version").output().is_ok_and(|output| output.status.success());
     match (found, named) {
         (true, _) => Ok(()),
-        (false, Some(name)) => Err(format!("the C compiler that CC names, {name:?}, does not run")),
-        (false, None) if cfg!(windows) => Ok(()), // Found by the build itself.
-        (false, None) => Err("there is no C compiler: install one (Debian and Ubuntu: the package build-essential; \
+        (false, Some(name)) => Err(format!("failed to run the C compiler {name:?}, which CC names")),
+        (false, None) if cfg!(windows) => Ok(()), // The build finds it.
+        (false, None) => Err("no C compiler found: install one (Debian and Ubuntu: the package build-essential; \
              Fedora: gcc; macOS: xcode-select --install)"
             .into()),
     }
 }
 
-/// The directory of the workspace.
+/// Returns the directory of the workspace.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace")
 }
 
-/// The directory that cargo builds into.
+/// Returns the target directory of cargo.
 fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
@@ -149,10 +157,10 @@ fn succeeds(command: &mut Command) -> Result<bool, String> {
     let program = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let line: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
     eprintln!("xtask: {program} {}", line.join(" "));
-    command.status().map(|status| status.success()).map_err(|error| format!("{program} could not be run: {error}"))
+    command.status().map(|status| status.success()).map_err(|error| format!("failed to run {program}: {error}"))
 }
 
-/// The first line that a command prints, if it succeeds.
+/// Returns the first line that a command prints, if it succeeds.
 fn first_line(command: &mut Command) -> io::Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if output.status.success() {

@@ -1,5 +1,4 @@
-//! `cargo xtask startup`: finds the functions that run at startup, for `runtime/startup`, which tells the linker to put
-//! them together.
+//! `cargo xtask startup`: finds the functions that run at startup. `runtime/startup` lists them for the linker, which groups them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -7,23 +6,23 @@ use std::fmt::Display;
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
-/// The files of names, and the scripts that run under the profiler for them. What the first has, the second leaves out.
+/// The files of names, and the scripts that are profiled for them. The second file omits the names of the first.
 const FILES: [(&str, &[&str]); 2] = [
     ("runtime/startup/every.txt", &["benches/empty.ts"]),
     ("runtime/startup/common.txt", &["examples/quickstart.ts", "runtime/startup/common.ts"]),
 ];
 
-/// Builds openkv for release, and writes the names of the functions that it runs. The binary is to be built again then.
+/// Builds openkv in release mode, and writes the names of the functions that run. The binary must be built again afterwards.
 pub fn startup() -> Result<ExitCode, String> {
-    crate::first_line(Command::new("valgrind").arg("--version")).map_err(|_| {
-        "valgrind, which tells the functions that run, does not run: install it (Debian and Ubuntu: the package valgrind)"
-    })?;
-    // What the names depend on: those of functions in Rust have hashes.
+    crate::first_line(Command::new("valgrind").arg("--version")).map_err(
+        |_| "failed to run valgrind, which finds the functions: install it (Debian and Ubuntu: the package valgrind)",
+    )?;
+    // The names contain hashes that depend on the compiler.
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = crate::first_line(Command::new(&rustc).arg("--version"))
-        .map_err(|error| format!("{rustc:?} does not tell its version: {error}"))?;
+        .map_err(|error| format!("failed to read the version of {rustc:?}: {error}"))?;
     crate::prepare()?;
-    // Valgrind does not see the names of functions in sections that a linker script adds.
+    // Valgrind does not find the names of functions in sections that a linker script adds.
     let mut build = crate::cargo(&["build", "--release", "--package", "openkv"]);
     if !crate::succeeds(build.env("OPENKV_PLAIN_LINK", "1"))? {
         return Ok(ExitCode::FAILURE);
@@ -37,22 +36,22 @@ pub fn startup() -> Result<ExitCode, String> {
         let new: Vec<_> = names.difference(&known).map(String::as_str).collect();
         let text = format!("# {version}\n# Written by `cargo xtask startup`.\n{}\n", new.join("\n"));
         let path = crate::root().join(file);
-        fs::write(&path, text).map_err(|error| format!("{path:?} could not be written: {error}"))?;
-        eprintln!("xtask: {file} names {} functions", new.len());
+        fs::write(&path, text).map_err(|error| format!("failed to write {path:?}: {error}"))?;
+        eprintln!("xtask: {file} lists {} functions", new.len());
         known.extend(names);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The functions of the binary that run with a script.
+/// Returns the functions of the binary that run with a script.
 fn functions(script: &str) -> Result<BTreeSet<String>, String> {
     eprintln!("xtask: valgrind openkv run -A {script}");
-    let fail = |error: &dyn Display| format!("{script} could not be profiled: {error}");
+    let fail = |error: &dyn Display| format!("failed to profile {script}: {error}");
     let binary = crate::target_directory().join("release").join("openkv");
-    // As the profile names it.
+    // The profile contains the canonical path.
     let binary = binary.canonicalize().map_err(|error| fail(&error))?;
     let directory = crate::target_directory().join("startup");
-    // With a database of its own, which is new.
+    // A new default database.
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).map_err(|error| fail(&error))?;
     let profile = directory.join("profile");
@@ -75,9 +74,9 @@ fn functions(script: &str) -> Result<BTreeSet<String>, String> {
     Ok(functions_of(&profile, &binary.to_string_lossy()))
 }
 
-/// The functions of an object in a profile. A line `fn=(3) name` or `cfn=(3) name` tells a function, and that it is in the
-/// object of the last line `ob=(1) path`, or, of a function that is called, `cob=(1) path` right before it. Each name
-/// stands only where its number comes first.
+/// Returns the functions of an object in a profile. A line `fn=(3) name` is a function in the object of the last line
+/// `ob=(1) path`; a line `cfn=(3) name` is a called function in the object of a line `cob=(1) path` right before it, or else in the
+/// same object. A name is only given at the first use of its number.
 fn functions_of(profile: &str, binary: &str) -> BTreeSet<String> {
     let mut objects = HashMap::new();
     let mut object = false;
@@ -107,8 +106,7 @@ fn functions_of(profile: &str, binary: &str) -> BTreeSet<String> {
     names
 }
 
-/// The name of a function. None for what has no name, and for the builtins of V8, which are one piece that stays where it
-/// is.
+/// Returns the name of a function. `None` for unnamed ones, and for the builtins of V8, which cannot be moved separately.
 fn function(name: &str) -> Option<String> {
     // A recursive call has a number after its name.
     let (name, _) = name.split_once('\'').unwrap_or((name, ""));

@@ -1,26 +1,26 @@
-//! Checks the types of all TypeScript, and lints it, by Deno: a tool for this alone, and no part of the product.
+//! Checks the types of all TypeScript, and lints it, with Deno, which is only a development tool here.
 
 use std::process::{Command, Stdio};
 
-/// What Deno checks and lints with. It says what is left out, and why.
+/// The configuration of the checks and lints. It states which rules are disabled, and why.
 const CONFIG: &str = "js/deno.jsonc";
 
 /// The modules of the product.
 const MODULES: &str = "js";
 
-/// Where the scripts of tests, benchmarks and examples are.
+/// The directories of the scripts of tests, benchmarks and examples.
 const SCRIPTS: [&str; 7] =
     ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts", "xtask/src"];
 
-/// Leaves out the rules that are for modules: scripts print, and do what code of users does.
+/// Disables the rules for modules: scripts print, and are written like user code.
 const WITHOUT_MODULE_RULES: &str =
     "--rules-exclude=eqeqeq,no-console,no-non-null-assertion,prefer-ascii,prefer-primordials";
 
-/// Checks and lints. Returns whether that found nothing; where Deno is neither installed nor required, it is skipped.
+/// Checks and lints. Returns whether it found no problems. Skipped if Deno is neither installed nor required.
 pub fn check(is_required: bool) -> Result<bool, String> {
     if !is_installed() {
         let message =
-            "TypeScript was not checked, as `deno` is not on the PATH: https://deno.com says how to install it";
+            "TypeScript was not checked, because `deno` is not on the PATH: see https://deno.com for how to install it";
         if is_required {
             return Err(message.into());
         }

@@ -1,5 +1,5 @@
-//! V8, without which nothing builds: a static library of about 30 MB, which the `v8` crate downloads when it is built,
-//! or takes from where one of these ways has put it.
+//! Makes V8 available to the build: a static library of about 30 MB, which the `v8` crate downloads, or reads from the locations that
+//! this module prepares.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use std::{env, fs};
 
 const DOWNLOADS: &str = "https://github.com/denoland/rusty_v8/releases/download";
 
-/// The feature of the `v8` crate that deno_core asks for, as the names of archives have it.
+/// The feature of the `v8` crate that deno_core enables, as it appears in the names of archives.
 const FEATURES: &str = "_simdutf";
 
-/// How long to wait for the download's host to answer.
+/// How long to wait for a connection to the host of the download.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sees to it that the build finds V8: in `RUSTY_V8_ARCHIVE`, in cargo's cache, in `../shared/v8`, or by a download.
+/// Makes sure that the build finds V8: in `RUSTY_V8_ARCHIVE`, in the cache of the `v8` crate, in `../shared/v8`, or by a download.
 pub fn make_available(root: &Path) -> Result<(), String> {
     if let Some(archive) = env::var_os("RUSTY_V8_ARCHIVE") {
         let is_url = archive.to_str().is_some_and(|archive| archive.starts_with("http"));
         return if is_url || Path::new(&archive).is_file() {
             Ok(())
         } else {
-            Err(format!("RUSTY_V8_ARCHIVE names a file that is not there: {archive:?}"))
+            Err(format!("RUSTY_V8_ARCHIVE names a file that does not exist: {archive:?}"))
         };
     }
 
@@ -35,42 +35,41 @@ pub fn make_available(root: &Path) -> Result<(), String> {
     }
     let shared = root.join("../shared/v8").join(&archive);
     if shared.is_file() {
-        return seed(&shared, &seeded)
-            .map_err(|error| format!("{shared:?} could not be copied to {seeded:?}: {error}"));
+        return seed(&shared, &seeded).map_err(|error| format!("failed to copy {shared:?} to {seeded:?}: {error}"));
     }
     match unreachable_host(&base) {
         None => Ok(()),
         Some(_) if is_built() => Ok(()),
         Some((host, error)) => Err(format!(
-            "V8 is not here, and {host}, from where it is downloaded, could not be reached: {error}.\n\
-             Ways out:\n  \
+            "V8 is not available, and its download host {host} cannot be reached: {error}.\n\
+             Do one of the following:\n  \
              - connect this machine to {host}, or set RUSTY_V8_MIRROR to the URL of a mirror of\n    {DOWNLOADS};\n  \
-             - download {url}\n    elsewhere, and set RUSTY_V8_ARCHIVE to the path of the file;\n  \
-             - put that file where the build looks for it:\n    {}",
+             - download {url}\n    on another machine, and set RUSTY_V8_ARCHIVE to the path of the file;\n  \
+             - copy that file into the cache of the build:\n    {}",
             seeded.display()
         )),
     }
 }
 
-/// The version of the `v8` crate that the workspace is locked to.
+/// Returns the version of the `v8` crate in the lockfile.
 fn version(root: &Path) -> Result<String, String> {
     let path = root.join("Cargo.lock");
-    let lock = fs::read_to_string(&path).map_err(|error| format!("{path:?} could not be read: {error}"))?;
+    let lock = fs::read_to_string(&path).map_err(|error| format!("failed to read {path:?}: {error}"))?;
     let version = lock.split("[[package]]").find(|package| package.contains("\nname = \"v8\"\n")).and_then(|package| {
         let (_, rest) = package.split_once("version = \"")?;
         rest.split_once('"').map(|(version, _)| version.to_owned())
     });
-    version.ok_or_else(|| format!("{path:?} does not name the version of v8"))
+    version.ok_or_else(|| format!("{path:?} does not contain the version of v8"))
 }
 
-/// The target that cargo builds for where it is not told another.
+/// Returns the default target of cargo.
 fn target() -> Result<String, String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output =
-        Command::new(&rustc).arg("-vV").output().map_err(|error| format!("{rustc:?} does not run: {error}"))?;
+        Command::new(&rustc).arg("-vV").output().map_err(|error| format!("failed to run {rustc:?}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let target = text.lines().find_map(|line| line.strip_prefix("host: "));
-    target.map(Into::into).ok_or_else(|| format!("{rustc:?} does not say for which target it builds"))
+    target.map(Into::into).ok_or_else(|| format!("{rustc:?} does not print its host target"))
 }
 
 fn archive_name(target: &str) -> String {
@@ -79,16 +78,16 @@ fn archive_name(target: &str) -> String {
     format!("{library}{FEATURES}_release_{target}.{extension}.gz")
 }
 
-/// The directory where the `v8` crate looks before it downloads.
+/// Returns the cache directory of the `v8` crate.
 fn cache() -> Result<PathBuf, String> {
     let home = match env::var_os("CARGO_HOME").filter(|home| !home.is_empty()) {
         Some(home) => Some(PathBuf::from(home)),
         None => env::home_dir().map(|home| home.join(".cargo")),
     };
-    home.map(|home| home.join(".rusty_v8")).ok_or_else(|| "there is no home directory: set CARGO_HOME".into())
+    home.map(|home| home.join(".rusty_v8")).ok_or_else(|| "no home directory found: set CARGO_HOME".into())
 }
 
-/// Copies an archive so that another build never sees half of it.
+/// Copies an archive atomically, for concurrent builds.
 fn seed(from: &Path, to: &Path) -> std::io::Result<()> {
     let part = to.with_extension(format!("{}.part", std::process::id()));
     fs::create_dir_all(to.parent().expect("the cache is a directory"))?;
@@ -96,7 +95,7 @@ fn seed(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::rename(part, to)
 }
 
-/// The host that the download asks, and why it does not answer. None where it does, or where a proxy stands between.
+/// Returns the host of the download, and why it cannot be reached. `None` if it can, or if a proxy is configured.
 fn unreachable_host(base: &str) -> Option<(String, String)> {
     let proxied =
         ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| env::var_os(name).is_some());
@@ -123,7 +122,7 @@ fn unreachable_host(base: &str) -> Option<(String, String)> {
     Some((host.to_owned(), error.to_string()))
 }
 
-/// Whether an earlier build has left V8 in the target directory.
+/// Returns whether the target directory contains V8 from an earlier build.
 fn is_built() -> bool {
     let target = crate::target_directory();
     let library = if cfg!(windows) { "rusty_v8.lib" } else { "librusty_v8.a" };

@@ -1,5 +1,5 @@
-//! A web service whose state is in one database: users with an index by email, sessions that expire, counters, a queue of mails
-//! to send, and a setting that clients follow live. A script that has the file open reads and writes the same.
+//! A web service whose state is in one database: users with an index by name, sessions that expire, counters, a queue of mails
+//! to send, and a setting that clients follow live. Scripts can use the same file.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use futures_util::{Stream, StreamExt};
 use openkv_engine::{AtomicWrite, Check, Database, Enqueue, Error, Key, Mutation, Selector, Value, key};
 use serde::{Deserialize, Serialize};
 
-/// A user, as scripts and clients see one.
+/// A user, as stored and as sent to clients.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct User {
-    /// What the user is called.
+    /// The name of the user.
     pub name: String,
-    /// No two users have the same.
+    /// The unique email address of the user.
     pub email: String,
 }
 
-/// A mail that is to be sent.
+/// A mail to send.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Mail {
     to: String,
@@ -42,20 +42,20 @@ struct Page {
 #[derive(Serialize)]
 struct Users {
     users: Vec<User>,
-    /// What continues the listing; none after the last user.
+    /// The cursor of the next page. `None` after the last user.
     cursor: Option<String>,
 }
 
-/// How long a session lasts.
+/// The lifetime of a session.
 const SESSION: Duration = Duration::from_secs(30 * 60);
 
-/// How many users a page of the listing has.
+/// The number of users on a page.
 const PAGE: usize = 2;
 
-/// How long to wait before a mail that was not sent is tried again.
+/// The intervals between attempts to send a mail.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
-/// The service over a database.
+/// Returns the service for a database.
 pub fn router(database: Database) -> Router {
     Router::new()
         .route("/users", post(add_user).get(list_users))
@@ -76,8 +76,8 @@ fn name_key(user: &User) -> Key {
     key!["users_by_name", &user.name, &user.email]
 }
 
-/// Adds a user and the entry of the index together, unless the email is taken.
-async fn add_user(State(database): State<Database>, Json(user): Json<User>) -> Answer<StatusCode> {
+/// Adds a user and the entry of the index in one commit, unless the email is already in use.
+async fn add_user(State(database): State<Database>, Json(user): Json<User>) -> Reply<StatusCode> {
     let write = AtomicWrite::new()
         .check(Check::absent(user_key(&user.email)))
         .mutate(Mutation::set(user_key(&user.email), Value::encode(&user)?))
@@ -87,12 +87,12 @@ async fn add_user(State(database): State<Database>, Json(user): Json<User>) -> A
     Ok(StatusCode::CREATED)
 }
 
-async fn find_user(State(database): State<Database>, Path(email): Path<String>) -> Answer<Json<User>> {
+async fn find_user(State(database): State<Database>, Path(email): Path<String>) -> Reply<Json<User>> {
     Ok(Json(database.get_as(&user_key(&email)).await?.ok_or(Failure::NotFound)?))
 }
 
-/// Lists the users by their names, a page at a time.
-async fn list_users(State(database): State<Database>, Query(page): Query<Page>) -> Answer<Json<Users>> {
+/// Lists a page of users, ordered by name.
+async fn list_users(State(database): State<Database>, Query(page): Query<Page>) -> Reply<Json<Users>> {
     let by_name = Selector::prefix(&key!["users_by_name"]);
     let mut entries = database.list(by_name.clone()).limit(PAGE);
     if let Some(cursor) = &page.cursor {
@@ -107,44 +107,44 @@ async fn list_users(State(database): State<Database>, Query(page): Query<Page>) 
     Ok(Json(Users { users, cursor }))
 }
 
-/// Begins a session, which ends by itself.
-async fn log_in(State(database): State<Database>, Json(login): Json<Login>) -> Answer<(StatusCode, String)> {
+/// Creates a session, which expires.
+async fn log_in(State(database): State<Database>, Json(login): Json<Login>) -> Reply<(StatusCode, String)> {
     let user = database.get(&user_key(&login.email)).await?.ok_or(Failure::NotFound)?;
     let token = format!("{:032x}", rand::random::<u128>());
     let session = Mutation::set(key!["sessions", &token], Value::encode(&login.email)?).expire_in(SESSION);
-    // The user may be gone since.
+    // The user may have been deleted in the meantime.
     let write = AtomicWrite::new().check(Check::unchanged(&user)).mutate(session);
     database.write(write).await?.into_result()?;
     Ok((StatusCode::CREATED, token))
 }
 
-async fn session(State(database): State<Database>, Path(token): Path<String>) -> Answer<Json<User>> {
+async fn session(State(database): State<Database>, Path(token): Path<String>) -> Reply<Json<User>> {
     let email: String = database.get_as(&key!["sessions", token]).await?.ok_or(Failure::NotFound)?;
     find_user(State(database), Path(email)).await
 }
 
-/// Counts a hit. Any number of requests do so at once, and none is lost.
-async fn hit(State(database): State<Database>, Path(page): Path<String>) -> Answer<StatusCode> {
+/// Counts a hit. Concurrent requests lose none.
+async fn hit(State(database): State<Database>, Path(page): Path<String>) -> Reply<StatusCode> {
     let count = AtomicWrite::new().mutate(Mutation::sum(key!["hits", page], 1));
     database.write(count).await?.into_result()?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn hits(State(database): State<Database>, Path(page): Path<String>) -> Answer<Json<u64>> {
+async fn hits(State(database): State<Database>, Path(page): Path<String>) -> Reply<Json<u64>> {
     Ok(Json(database.get_as(&key!["hits", page]).await?.unwrap_or(0)))
 }
 
-async fn queue_mail(State(database): State<Database>, Json(mail): Json<Mail>) -> Answer<StatusCode> {
-    let lost = key!["mails_not_sent", &mail.to];
-    let enqueue = Enqueue::encode(&mail)?.backoff(RETRIES).undelivered(lost);
+async fn queue_mail(State(database): State<Database>, Json(mail): Json<Mail>) -> Reply<StatusCode> {
+    let undelivered = key!["mails_not_sent", &mail.to];
+    let enqueue = Enqueue::encode(&mail)?.backoff(RETRIES).undelivered(undelivered);
     database.write(AtomicWrite::new().enqueue(enqueue)).await?.into_result()?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Sends mails as they are queued, by this process or another, until the database is closed.
+/// Sends the mails that this or another process enqueues, until the database is closed.
 ///
 /// # Errors
-/// A failure of the database that does not go by itself.
+/// Permanent errors of the database.
 pub async fn send_mails(database: Database) -> Result<(), Error> {
     let mut deliveries = database.deliveries();
     while let Some(delivery) = deliveries.next().await {
@@ -165,18 +165,18 @@ pub async fn send_mails(database: Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends a mail: here, to where whoever asks finds it.
+/// Sends a mail. This example only stores it.
 async fn send(database: &Database, mail: Mail) -> Result<(), Error> {
     database.set(key!["mails_sent", &mail.to], Value::encode(&mail.text)?).await
 }
 
-async fn set_theme(State(database): State<Database>, theme: String) -> Answer<StatusCode> {
+async fn set_theme(State(database): State<Database>, theme: String) -> Reply<StatusCode> {
     database.set(key!["theme"], Value::encode(&theme)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends the theme as it is, and again whenever it changes.
-async fn follow_theme(State(database): State<Database>) -> Answer<Sse<impl Stream<Item = Result<Event, Error>>>> {
+/// Sends the current theme, and again whenever it changes.
+async fn follow_theme(State(database): State<Database>) -> Reply<Sse<impl Stream<Item = Result<Event, Error>>>> {
     let themes = database.watch(&[key!["theme"]])?.map(|entries| {
         let theme = entries?.pop().flatten().map(|entry| entry.decode::<String>()).transpose()?;
         Ok(Event::default().data(theme.as_deref().unwrap_or("default")))
@@ -184,9 +184,9 @@ async fn follow_theme(State(database): State<Database>) -> Answer<Sse<impl Strea
     Ok(Sse::new(themes))
 }
 
-type Answer<T> = Result<T, Failure>;
+type Reply<T> = Result<T, Failure>;
 
-/// Why a request was not done.
+/// The reason why a request failed.
 enum Failure {
     NotFound,
     Database(Error),

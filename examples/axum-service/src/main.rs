@@ -1,4 +1,4 @@
-//! Serves on a port until it is interrupted:
+//! Serves on a port until Ctrl+C is pressed:
 //!
 //! ```sh
 //! cargo run --package axum-service -- service.sqlite3 8000
@@ -22,12 +22,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {}", listener.local_addr()?);
 
     let mails = tokio::spawn(send_mails(database.clone()));
-    // Watches end with the database, and with them the responses that are streams of events.
+    // Closing the database ends watches, and with them the event-stream responses.
     let interrupted = {
         let database = database.clone();
         async move {
             if let Err(error) = tokio::signal::ctrl_c().await {
-                eprintln!("no signal can be waited for: {error}");
+                eprintln!("failed to wait for a signal: {error}");
             }
             database.close();
         }

@@ -1,4 +1,4 @@
-//! The service, asked over HTTP.
+//! Tests the service over HTTP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,16 +21,16 @@ async fn serve() -> (Database, SocketAddr) {
 
 async fn connect(address: SocketAddr, method: &str, path: &str, kind: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!(
+    let text = format!(
         "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
     stream
 }
 
-/// The status and the body of a response.
-async fn ask(address: SocketAddr, method: &str, path: &str, body: Value) -> (u16, String) {
+/// Sends a request. Returns the status and the body of the response.
+async fn request(address: SocketAddr, method: &str, path: &str, body: Value) -> (u16, String) {
     let mut stream = connect(address, method, path, "application/json", &body.to_string()).await;
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
@@ -43,42 +43,43 @@ fn parsed((status, body): (u16, String)) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn users_have_emails_of_their_own_and_sessions() {
+async fn users_have_unique_emails_and_sessions() {
     let (_database, address) = serve().await;
     let user = |name: &str, email: &str| json!({ "name": name, "email": email });
     for (name, email) in [("Carol", "c@x"), ("Alice", "a@x"), ("Bob", "b@x")] {
-        assert_eq!(ask(address, "POST", "/users", user(name, email)).await.0, 201);
+        assert_eq!(request(address, "POST", "/users", user(name, email)).await.0, 201);
     }
-    let (status, why) = ask(address, "POST", "/users", user("Mallory", "a@x")).await;
+    let (status, why) = request(address, "POST", "/users", user("Mallory", "a@x")).await;
     assert_eq!((status, &*why), (409, "nothing was written: check 0 failed: read the entries again"));
-    assert_eq!(parsed(ask(address, "GET", "/users/a@x", Value::Null).await), (200, user("Alice", "a@x")));
-    assert_eq!(ask(address, "GET", "/users/m@x", Value::Null).await.0, 404);
+    assert_eq!(parsed(request(address, "GET", "/users/a@x", Value::Null).await), (200, user("Alice", "a@x")));
+    assert_eq!(request(address, "GET", "/users/m@x", Value::Null).await.0, 404);
 
-    let (_, first) = parsed(ask(address, "GET", "/users", Value::Null).await);
+    let (_, first) = parsed(request(address, "GET", "/users", Value::Null).await);
     assert_eq!(first["users"], json!([user("Alice", "a@x"), user("Bob", "b@x")]));
     let rest = format!("/users?cursor={}", first["cursor"].as_str().unwrap());
-    assert_eq!(parsed(ask(address, "GET", &rest, Value::Null).await).1["users"], json!([user("Carol", "c@x")]));
-    assert_eq!(ask(address, "GET", "/users?cursor=!", Value::Null).await.0, 400);
+    assert_eq!(parsed(request(address, "GET", &rest, Value::Null).await).1["users"], json!([user("Carol", "c@x")]));
+    assert_eq!(request(address, "GET", "/users?cursor=!", Value::Null).await.0, 400);
 
-    let (status, token) = ask(address, "POST", "/sessions", json!({ "email": "a@x" })).await;
+    let (status, token) = request(address, "POST", "/sessions", json!({ "email": "a@x" })).await;
     assert_eq!(status, 201);
     let session = format!("/sessions/{token}");
-    assert_eq!(parsed(ask(address, "GET", &session, Value::Null).await), (200, user("Alice", "a@x")));
-    assert_eq!(ask(address, "GET", "/sessions/0", Value::Null).await.0, 404);
+    assert_eq!(parsed(request(address, "GET", &session, Value::Null).await), (200, user("Alice", "a@x")));
+    assert_eq!(request(address, "GET", "/sessions/0", Value::Null).await.0, 404);
     let large = user("Alice", &"a".repeat(5000));
-    assert_eq!(ask(address, "POST", "/users", large).await.0, 413);
+    assert_eq!(request(address, "POST", "/users", large).await.0, 413);
 }
 
 #[tokio::test]
-async fn hits_at_once_are_all_counted() {
+async fn concurrent_hits_are_all_counted() {
     let (_database, address) = serve().await;
-    let hits: Vec<_> =
-        (0..20).map(|_| tokio::spawn(async move { ask(address, "POST", "/hits/home", Value::Null).await.0 })).collect();
+    let hits: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(async move { request(address, "POST", "/hits/home", Value::Null).await.0 }))
+        .collect();
     for hit in hits {
         assert_eq!(hit.await.unwrap(), 204);
     }
-    assert_eq!(ask(address, "GET", "/hits/home", Value::Null).await.1, "20");
-    assert_eq!(ask(address, "GET", "/hits/other", Value::Null).await.1, "0");
+    assert_eq!(request(address, "GET", "/hits/home", Value::Null).await.1, "20");
+    assert_eq!(request(address, "GET", "/hits/other", Value::Null).await.1, "0");
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn queued_mail_is_sent() {
     let sent = key!["mails_sent", "a@x"];
     let mut watch = database.watch(std::slice::from_ref(&sent)).unwrap();
     let sending = tokio::spawn(send_mails(database.clone()));
-    assert_eq!(ask(address, "POST", "/mails", json!({ "to": "a@x", "text": "hello" })).await.0, 202);
+    assert_eq!(request(address, "POST", "/mails", json!({ "to": "a@x", "text": "hello" })).await.0, 202);
     while watch.next().await.unwrap().unwrap()[0].is_none() {}
     assert_eq!(database.get_as::<String>(&sent).await.unwrap().as_deref(), Some("hello"));
     database.close();
@@ -101,7 +102,7 @@ async fn theme_is_followed() {
     let mut lines = BufReader::new(follow).lines();
     let mut next = async || loop {
         let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap();
-        let line = line.expect("the stream goes on");
+        let line = line.expect("the stream is open");
         if let Some(theme) = line.strip_prefix("data: ") {
             break theme.to_owned();
         }

@@ -1,4 +1,4 @@
-//! A host of deno_core with Deno's own extension for `Deno.openKv` in it, and OpenKV's engine under that.
+//! A deno_core host with Deno's own extension for `Deno.openKv` over OpenKV's engine.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,21 +21,21 @@ pub struct OpenKv;
 impl DatabaseHandler for OpenKv {
     type DB = DenoKv;
 
-    /// Opens the file at a path, or a database in memory. A host with permissions asks the state for its
-    /// `PermissionsContainer` before.
+    /// Opens the file at a path, or a database in memory. A host with permissions would first check the `PermissionsContainer` in the
+    /// state.
     async fn open(&self, _state: Rc<RefCell<OpState>>, path: Option<String>) -> Result<Self::DB, JsErrorBox> {
         let location = match path {
             Some(path) if path != ":memory:" => Location::File { path: path.into(), follow_links: false },
             _ => Location::Memory,
         };
-        // Opening waits for the disk, which is not for the thread of the scripts.
+        // Opening waits for the disk, which must not block the thread of the scripts.
         let opened = spawn_blocking(move || sqlite::open(location, Options::default())).await;
         let opened = opened.map_err(|error| JsErrorBox::generic(error.to_string()))?;
         opened.map(DenoKv::new).map_err(JsErrorBox::from_err)
     }
 }
 
-/// A runtime with `deno_kv` over the engine. Its script `ext:deno_kv/01_db.ts` gives `openKv` and the classes.
+/// Creates a runtime with `deno_kv` over the engine. The script `ext:deno_kv/01_db.ts` exports `openKv` and the classes.
 pub fn host() -> JsRuntime {
     let transpile = |name: ModuleName, text: ModuleCodeString| {
         Ok((openkv_js::transpile::transpile_extension(&name, &text).into(), None))

@@ -1,12 +1,12 @@
-//! Scripts that use Deno's own extension over the engine.
+//! Tests scripts that use Deno's own extension over the engine.
 
 use deno_core::PollEventLoopOptions;
 use deno_kv_host::host;
 
-/// Runs the body of an asynchronous function that has `openKv`, `KvU64` and `assertEquals`.
+/// Runs the body of an asynchronous function with `openKv`, `KvU64` and `assertEquals` in scope.
 async fn run(body: &str) {
     const PRELUDE: &str = r#"
-        // Where deno_kv reports what a handler of messages throws: the host's part.
+        // The host must provide the function with which deno_kv reports errors of handlers.
         __bootstrap.internals.log = () => {};
         const { openKv, KvU64 } = Deno.core.loadExtScript("ext:deno_kv/01_db.ts");
         const json = (value) =>
@@ -23,7 +23,7 @@ async fn run(body: &str) {
 }
 
 #[tokio::test]
-async fn a_script_has_all_of_kv() {
+async fn script_uses_the_whole_api() {
     run(r#"
         const kv = await openKv(":memory:");
         const { versionstamp } = await kv.set(["a", 1, 2n, true, new Uint8Array([3])], { deep: [1, new Date(0)] });
@@ -60,12 +60,12 @@ async fn a_script_has_all_of_kv() {
 }
 
 #[tokio::test]
-async fn a_script_sees_errors_as_it_is_used_to() {
+async fn script_sees_the_errors_of_deno() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("no").join("kv.sqlite3");
     run(&format!(
         r#"
-        const refused = async (call) => {{
+        const rejected = async (call) => {{
             try {{
                 await call();
             }} catch (error) {{
@@ -75,22 +75,22 @@ async fn a_script_sees_errors_as_it_is_used_to() {
         const kv = await openKv(":memory:");
         await kv.set(["text"], "x");
         assertEquals(
-            await refused(() => kv.atomic().max(["text"], 1n).commit()),
+            await rejected(() => kv.atomic().max(["text"], 1n).commit()),
             ["TypeError", "Failed to perform 'max' mutation on a non-U64 value in the database"],
         );
-        assertEquals(await refused(() => kv.set([], 1)), ["TypeError", "key cannot be empty"]);
+        assertEquals(await rejected(() => kv.set([], 1)), ["TypeError", "key cannot be empty"]);
         const read = kv.get(["text"]);
         kv.close();
         assertEquals((await read).value, "x");
-        assertEquals((await refused(() => kv.get(["text"])))[0], "BadResource");
-        assertEquals((await refused(() => openKv({missing:?})))[0], "Error");
+        assertEquals((await rejected(() => kv.get(["text"])))[0], "BadResource");
+        assertEquals((await rejected(() => openKv({missing:?})))[0], "Error");
         "#
     ))
     .await;
 }
 
 #[tokio::test]
-async fn a_script_watches_what_another_handle_writes() {
+async fn script_watches_writes_of_another_handle() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kv.sqlite3");
     run(&format!(
@@ -115,7 +115,7 @@ async fn a_script_watches_what_another_handle_writes() {
 }
 
 #[tokio::test]
-async fn a_script_handles_messages() {
+async fn script_handles_messages() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kv.sqlite3");
     run(&format!(

@@ -1,5 +1,5 @@
-//! Works on a file together with `script.ts`, which runs in another process: reads what the script stores, greets whom it asks
-//! to greet, and ends when the script is done. In either order:
+//! Shares a file with `script.ts`, which runs in another process: reads the values of the script, handles its requests for
+//! greetings, and exits when the script is done. Start them in either order:
 //!
 //! ```sh
 //! cargo run --package engine-only -- kv.sqlite3
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What the script knows of someone.
+/// A user that the script stores.
 #[derive(Debug, Deserialize)]
 struct User {
     name: String,
@@ -35,7 +35,7 @@ struct Task {
     greet: String,
 }
 
-/// What the script is waiting for.
+/// The greeting that the script waits for.
 #[derive(Serialize)]
 struct Greeting {
     text: String,
@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
     let path = std::env::args_os().nth(1).ok_or("usage: engine-only FILE")?;
     let database = sqlite::open(Location::file(path), Options::default())?;
 
-    // The user is the last that the script stores: all else is there.
+    // The script stores the user last: the other entries exist.
     let user: User = wait_for(&database, &Key::from(["users", "alice"])).await?.decode()?;
     let User { name, age, born, mut languages, scores, nickname } = user;
     languages.sort();
@@ -80,7 +80,7 @@ async fn wait_for(database: &Database, key: &Key) -> Result<Value> {
     Err("the database was closed".into())
 }
 
-/// Does what messages ask for.
+/// Handles messages.
 async fn serve(database: &Database) -> Result<()> {
     let mut deliveries = database.deliveries();
     while let Some(delivery) = deliveries.next().await {
@@ -91,7 +91,7 @@ async fn serve(database: &Database) -> Result<()> {
         };
         match greeted {
             Ok(()) => delivery.done().await?,
-            // It comes again.
+            // It will be redelivered.
             Err(_) => delivery.retry().await?,
         }
     }

@@ -1,4 +1,4 @@
-//! A host with deno_core alone. Its script has `Deno.openKv`; Rust code uses the same database beside it.
+//! A minimal deno_core host. Its script uses `Deno.openKv`, and Rust code uses the same database.
 //!
 //! Usage: `host-minimal SCRIPT DATABASE`
 
@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let [script, file] =
-        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a database")?;
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "usage: host-minimal SCRIPT DATABASE")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         let database = sqlite::open(Location::file(&file), Default::default())?;
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     })
 }
 
-/// Runs a script until nothing is left to be done.
+/// Runs a script to completion.
 async fn run(script: &str, file: String) -> Result<()> {
     let mut js = JsRuntime::new(RuntimeOptions {
         extensions: vec![openkv_ext::init(Options::file(file))],
@@ -47,7 +47,7 @@ async fn run(script: &str, file: String) -> Result<()> {
     Ok(evaluated.await?)
 }
 
-/// Waits for the order that the script writes, and confirms it by the queue.
+/// Waits for the order of the script, and confirms it through the queue.
 async fn take_order(database: &Database) -> Result<()> {
     let mut watch = database.watch(&[key!["orders", 1]])?;
     while watch.next().await.ok_or("the database was closed")??.contains(&None) {}

@@ -1,4 +1,4 @@
-//! The host runs its script, and is built of nothing that a bare host does not need.
+//! Tests that the host runs its script, and depends only on the crates that a bare host needs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,29 +10,29 @@ customer: alice Alice
 customer: bob Bob
 ordered: true
 message: confirmed
-NotCapable: this host does not let scripts open the database "other.sqlite3"
+NotCapable: this host does not allow scripts to open the database "other.sqlite3"
 NotSupported: watch requires ReadableStream, which this host does not provide: add the extension deno_web
 rust: stock Some(U64(7))
 rust: message thanks
 "#;
 
 #[test]
-fn a_script_and_rust_share_a_database() {
+fn script_and_rust_share_a_database() {
     let directory = tempfile::tempdir().unwrap();
-    // It takes a second. One that takes so long hangs.
+    // It takes a second unless it hangs.
     let timeout = Duration::from_secs(120);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("order.js");
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-minimal"));
     let output = command.arg(script).arg(directory.path().join("db")).timeout(timeout).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((&*String::from_utf8_lossy(&output.stdout), &*told), (OUTPUT, ""));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((&*String::from_utf8_lossy(&output.stdout), &*stderr), (OUTPUT, ""));
     assert!(output.status.success());
     let left: Vec<_> = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["db"]);
 }
 
 #[test]
-fn a_bare_host_needs_no_crate_of_the_web() {
+fn bare_host_depends_on_no_web_crate() {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "--offline", "--locked", "--package", "host-minimal", "--prefix", "none"]);
     let output = command.args(["--edges", "normal,build"]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();

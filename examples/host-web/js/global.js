@@ -1,5 +1,5 @@
-// What scripts find besides `Deno`. Whatever is loaded here is in the snapshot: `watch` needs the streams, and a Blob that is
-// read from a database the files.
+// The globals of scripts besides `Deno`. The modules that are loaded here are in the snapshot: `watch` needs the streams, and reading a
+// Blob from a database needs the files.
 
 import { core } from "ext:core/mod.js";
 

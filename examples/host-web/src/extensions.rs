@@ -1,4 +1,4 @@
-//! The extensions, for the snapshot and for the host: both must name the same ones in the same order.
+//! The extensions of the snapshot and the host, which must be the same, in the same order.
 
 use deno_core::Extension;
 use deno_web::{BlobStore, InMemoryBroadcastChannel};

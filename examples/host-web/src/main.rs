@@ -1,5 +1,5 @@
-//! A host with Deno's web extensions, that starts from a snapshot. Its scripts may open the databases of one directory whose
-//! names end in `.db`; Rust code uses one of them beside the script.
+//! A deno_core host with Deno's web extensions, which starts from a snapshot. Its scripts can open the databases of one directory with
+//! the extension `.db`; Rust code uses one of them at the same time.
 //!
 //! Usage: `host-web SCRIPT DIRECTORY`
 
@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let [script, directory] =
-        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "give a script and a directory")?;
+        env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "usage: host-web SCRIPT DIRECTORY")?;
     let directory = Path::new(&directory);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
@@ -35,19 +35,19 @@ fn main() -> Result<()> {
     })
 }
 
-/// Where scripts find databases: in the directory, by the names that the host wants them to have.
+/// Returns the options, which restrict scripts to files in the directory with the extension `.db`.
 fn kv_options(directory: &Path) -> Options {
-    let below = permissions::within(directory);
+    let within = permissions::within(directory);
     Options::file(directory.join("default.db")).permissions(move |state, path| {
         if path.extension().is_some_and(|extension| extension == "db") {
-            below(state, path)
+            within(state, path)
         } else {
             Err(permissions::denied(path))
         }
     })
 }
 
-/// Runs a script until nothing is left to be done.
+/// Runs a script to completion.
 async fn run(script: &str, directory: &Path) -> Result<()> {
     let mut js = JsRuntime::new(RuntimeOptions {
         extensions: extensions::extensions(kv_options(directory)),
@@ -62,7 +62,7 @@ async fn run(script: &str, directory: &Path) -> Result<()> {
     Ok(evaluated.await?)
 }
 
-/// Returns each ping of the script by a pong with its number, and the last one by a message.
+/// Returns each ping of the script with a pong of the same number, and ends the game with a message.
 async fn play(database: &Database) -> Result<()> {
     let [ping, pong] = ["ping", "pong"].map(|name| Key::from([name]));
     let mut watch = database.watch(std::slice::from_ref(&ping))?;

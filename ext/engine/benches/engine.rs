@@ -1,5 +1,5 @@
-//! The engine beside raw SQLite that does the same work: the same file format, settings and data, by prepared statements
-//! through `rusqlite`. Each group has both; the ratio of their medians is what the engine adds.
+//! Compares the engine with raw SQLite doing the same work, with the same file format, settings and data, through prepared
+//! statements of `rusqlite`. The ratio of the medians in each group is the overhead of the engine.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -19,14 +19,14 @@ fn main() {
     divan::main();
 }
 
-/// How many entries the file has.
+/// The number of entries in the file.
 const ENTRIES: u64 = 50_000;
 
-/// How many writes are in flight together.
+/// The number of writes in flight at a time.
 const IN_FLIGHT: u64 = 500;
 
-/// A file with entries, each of which has its turn. It lies in the directory of the build: the system's directory for temporary
-/// files may be in memory, where a sync costs nothing.
+/// A file with entries. It is created in the build directory, because the system's directory for temporary files may be in memory,
+/// where a sync is free.
 struct File {
     directory: TempDir,
     next: u64,
@@ -50,7 +50,7 @@ impl File {
         sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
     }
 
-    /// A connection of the settings that the engine's connections have.
+    /// Opens a connection with the settings of the engine's connections.
     fn raw(&self) -> Connection {
         let connection = Connection::open(self.directory.path().join("kv.sqlite3")).unwrap();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
@@ -58,9 +58,9 @@ impl File {
         connection
     }
 
-    /// The number of another entry: each once, then again.
-    fn turn(&mut self) -> u64 {
-        // Prime to the number of entries, so that neighbours do not follow each other.
+    /// Returns the number of the next entry, cycling through all of them.
+    fn next(&mut self) -> u64 {
+        // Coprime to the number of entries, so that consecutive entries are not neighbours.
         self.next = (self.next + 7919) % ENTRIES;
         self.next
     }
@@ -70,12 +70,12 @@ fn key(i: u64) -> Key {
     Key::from_parts(&[KeyPart::from("users"), KeyPart::from(&*format!("user-{i:08}"))]).unwrap()
 }
 
-/// A key that has no value, between two that have.
+/// Returns a key without a value, between two keys with one.
 fn missing_key(i: u64) -> Key {
     Key::from_parts(&[KeyPart::from("users"), KeyPart::from(&*format!("user-{i:08}-missing"))]).unwrap()
 }
 
-/// As many bytes as a small object takes in V8's format. The engine does not look into them.
+/// Returns as many bytes as a small object takes in V8's format. The engine does not decode them.
 fn value(i: u64) -> Vec<u8> {
     let mut bytes = vec![b'v'; 90];
     bytes[..8].copy_from_slice(&i.to_le_bytes());
@@ -90,7 +90,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-/// How many gets are timed at once: enough that they run warm, and that the clock does not count.
+/// The number of gets in a sample: enough to run with warm caches, and to make the cost of the clock negligible.
 const GETS: u32 = 1000;
 
 mod get_hit {
@@ -107,7 +107,7 @@ mod get_hit {
     }
 }
 
-/// Gets by several threads on one handle, and on a handle each.
+/// Gets by several threads, on a shared handle or on one per thread.
 mod get_threads {
     use super::*;
 
@@ -160,7 +160,7 @@ mod get_miss {
 fn get_with_engine(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
     let mut file = File::new();
     let database = file.engine();
-    bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
+    bencher.with_inputs(|| key(file.next())).bench_local_refs(|key| {
         let mut size = None;
         let read = database.visit_blocking(&[Read::Key(key)], &mut |_, entry| {
             size = entry.value.map(ValueRef::len);
@@ -177,7 +177,7 @@ const GET: &str = "select v, v_encoding, version from kv where k = ?1 and (expir
 fn get_with_raw(bencher: Bencher, key: fn(u64) -> Key, found: bool) {
     let mut file = File::new();
     let connection = file.raw();
-    bencher.with_inputs(|| key(file.turn())).bench_local_refs(|key| {
+    bencher.with_inputs(|| key(file.next())).bench_local_refs(|key| {
         let mut statement = connection.prepare_cached(GET).unwrap();
         let size = statement
             .query_row((key.as_bytes(), now()), |row| {
@@ -237,7 +237,7 @@ mod scan {
     }
 }
 
-/// One commit for each write, and the next one only after it: a disk sync each.
+/// Sequential writes: a commit and a disk sync each.
 mod set_awaited {
     use super::*;
 
@@ -246,7 +246,7 @@ mod set_awaited {
         let mut file = File::new();
         let database = file.engine();
         bencher
-            .with_inputs(|| AtomicWrite::new().mutate(set(file.turn())))
+            .with_inputs(|| AtomicWrite::new().mutate(set(file.next())))
             .bench_local_values(|write| database.write_blocking(write).unwrap());
     }
 
@@ -254,11 +254,11 @@ mod set_awaited {
     fn raw(bencher: Bencher) {
         let mut file = File::new();
         let connection = file.raw();
-        bencher.with_inputs(|| row(file.turn())).bench_local_refs(|row| commit(&connection, slice::from_ref(row)));
+        bencher.with_inputs(|| row(file.next())).bench_local_refs(|row| commit(&connection, slice::from_ref(row)));
     }
 }
 
-/// Writes that come while others wait, against the best there can be: all in one commit.
+/// Concurrent writes, compared with the optimum: all in one commit.
 mod set_500_in_flight {
     use super::*;
 
@@ -268,7 +268,7 @@ mod set_500_in_flight {
         let database = file.engine();
         bencher
             .counter(ItemsCount::new(IN_FLIGHT))
-            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| AtomicWrite::new().mutate(set(file.turn())))))
+            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| AtomicWrite::new().mutate(set(file.next())))))
             .bench_local_values(|writes| {
                 block_on(try_join_all(writes.into_iter().map(|write| database.write(write)))).unwrap()
             });
@@ -280,12 +280,12 @@ mod set_500_in_flight {
         let connection = file.raw();
         bencher
             .counter(ItemsCount::new(IN_FLIGHT))
-            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| row(file.turn()))))
+            .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| row(file.next()))))
             .bench_local_refs(|rows| commit(&connection, rows));
     }
 }
 
-/// A key and a value.
+/// Returns a key and a value.
 fn row(i: u64) -> (Key, Vec<u8>) {
     (key(i), value(i))
 }
@@ -295,7 +295,7 @@ const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
 const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5";
 
-/// Stores rows in one commit, with a version for each.
+/// Stores rows in one commit, each with its own version.
 fn commit(connection: &Connection, rows: &[(Key, Vec<u8>)]) {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).unwrap();
     let mut version: i64 = transaction.prepare_cached(GET_VERSION).unwrap().query_row([], |row| row.get(0)).unwrap();

@@ -1,4 +1,4 @@
-//! The codec of keys: from parts to the encoded form, and back.
+//! Encoding and decoding of keys.
 
 use divan::{Bencher, black_box};
 use openkv_engine::{Key, KeyPart};
@@ -7,13 +7,13 @@ fn main() {
     divan::main();
 }
 
-const KEYS: [&str; 3] = ["a name", "an id", "every kind"];
+const KEYS: [&str; 3] = ["a name", "an id", "every type"];
 
 fn parts(key: &str) -> Vec<KeyPart<'static>> {
     match key {
         "a name" => vec![KeyPart::from("users"), KeyPart::from("user-00001234")],
         "an id" => vec![KeyPart::from("posts"), KeyPart::from(1_234_567.0), KeyPart::from("comments"), 42.0.into()],
-        "every kind" => vec![
+        "every type" => vec![
             KeyPart::from(&b"\x01\x00\x02"[..]),
             KeyPart::from("stra\u{df}e"),
             KeyPart::bigint(1_234_567_890_123_i64),

@@ -1,21 +1,21 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Where the engine reads the time: the wall clock for what it stores, such as when a value expires, and a monotonic clock
-/// for intervals, such as how often it looks for the commits of other processes.
+/// The clock of the engine: the wall clock for stored times, such as the expiry of a value, and a monotonic clock for intervals,
+/// such as that of polling for external commits.
 pub trait Clock: Send + Sync {
-    /// Milliseconds since the Unix epoch. May step forwards and back, as when somebody sets the clock.
+    /// Returns the milliseconds since the Unix epoch. May step forwards and backwards, when the clock is set.
     fn now(&self) -> u64;
 
-    /// Milliseconds since some moment. Never steps back. By default the operating system's monotonic clock, which a test
-    /// that moves the time by hand replaces as well.
+    /// Returns the milliseconds since an arbitrary moment. Never steps back. By default the operating system's monotonic clock;
+    /// a test with a manual clock overrides this, too.
     fn monotonic(&self) -> u64 {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed().as_millis() as u64
     }
 }
 
-/// A clock that is shared, as with the test that moves it.
+/// A shared clock, such as one that a test advances.
 impl<T: Clock + ?Sized> Clock for Arc<T> {
     fn now(&self) -> u64 {
         (**self).now()
@@ -37,7 +37,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A moment by both clocks.
+/// A point in time by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// Milliseconds since the Unix epoch.
@@ -52,12 +52,12 @@ impl Moment {
         Self { wall: clock.now(), monotonic: clock.monotonic() }
     }
 
-    /// How long it is until a time of the wall clock, in milliseconds.
+    /// Returns how long it is until a time of the wall clock, in milliseconds.
     pub fn until_wall(self, time: u64) -> u64 {
         time.saturating_sub(self.wall)
     }
 
-    /// How long it is until a time of the monotonic clock, in milliseconds.
+    /// Returns how long it is until a time of the monotonic clock, in milliseconds.
     pub fn until(self, time: u64) -> u64 {
         time.saturating_sub(self.monotonic)
     }

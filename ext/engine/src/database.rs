@@ -8,11 +8,12 @@ use crate::{
     ReadOptions, Result, Value, Visitor,
 };
 
-/// An open database. Clones are handles of the same one; it is closed when the last is dropped, or by [`Database::close`].
+/// An open database. Clones are handles of the same database, which is closed when the last one is dropped, or by
+/// [`Database::close`].
 ///
-/// Methods that may wait return futures, for any executor; those whose name ends in `_blocking` wait on the caller's thread, and
-/// are not for asynchronous code. Calls that return futures take effect in the order in which they are made, whether the futures of those before
-/// are done or not, and dropping a future does not undo the call.
+/// Methods that may wait return futures, for any executor; those whose name ends in `_blocking` block the caller's thread, and are
+/// not for asynchronous code. Calls that return futures take effect in the order in which they are made, whether or not the futures
+/// of earlier calls have completed, and dropping a future does not cancel the call.
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
@@ -36,12 +37,12 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// A database over a backend. Each call is checked here, and not by the backend, against `limits`.
+    /// Returns a database over a backend. The database, not the backend, checks the `limits` of each call.
     pub fn new(backend: impl Backend, limits: Limits) -> Self {
         Self { inner: Arc::new(Inner { backend: Box::new(backend), limits }) }
     }
 
-    /// Returns how much one call may ask for.
+    /// Returns the limits of each call.
     pub fn limits(&self) -> &Limits {
         &self.inner.limits
     }
@@ -51,16 +52,25 @@ impl Database {
         self.backend().now()
     }
 
-    /// Closes the database, for all its handles: writes that were called are committed, messages in flight can still be finished,
-    /// watches end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    /// Returns the id of the database: random bytes, stored in it when they are first requested. `None` if the backend does not
+    /// store one. A database in memory has a new id each time.
     ///
-    /// A database over SQLite is closed when this returns: where nobody else has the file open, it holds everything.
-    /// Where another process keeps it from that, it is done later, by another thread.
+    /// # Errors
+    /// A failure of the storage, [`Error::ReadOnly`](crate::Error::ReadOnly), or [`Error::Closed`](crate::Error::Closed).
+    pub fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        self.backend().id()
+    }
+
+    /// Closes the database for all its handles: earlier writes are committed, messages in flight can still be finished, watches
+    /// end, and later calls fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
+    ///
+    /// A database over SQLite is closed when this returns: if no other process has the file open, its WAL is checkpointed. If
+    /// another process has locked the file, a thread does this later.
     pub fn close(&self) {
         self.backend().close();
     }
 
-    /// Reads the entry of a key; none where there is no value.
+    /// Reads the entry of a key. Returns `None` if the key has no value.
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -69,7 +79,7 @@ impl Database {
         Box::pin(async move { Ok(entry(entries.await?.into_iter().flatten())) })
     }
 
-    /// Reads the entry of a key, and waits. See [`Database::read_blocking`].
+    /// Reads the entry of a key like [`Database::get`], and blocks. See [`Database::read_blocking`].
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -77,7 +87,7 @@ impl Database {
         Ok(entry(self.read_blocking(&[Read::Key(key)])?.into_iter().flatten()))
     }
 
-    /// Reads the value of a key as a type of Rust's; none where there is no value. See the module [`v8`](crate::v8).
+    /// Reads the value of a key as a Rust type. Returns `None` if the key has no value. See the module [`v8`](crate::v8).
     ///
     /// # Errors
     /// See [`Database::read`]. [`Error::Value`](crate::Error::Value) for a value of another type.
@@ -87,7 +97,7 @@ impl Database {
         Box::pin(async move { Ok(entry.await?.map(|entry| entry.decode()).transpose()?) })
     }
 
-    /// Reads the value of a key as [`Database::get_as`] does, and waits.
+    /// Reads the value of a key like [`Database::get_as`], and blocks.
     ///
     /// # Errors
     /// See [`Database::get_as`].
@@ -96,7 +106,7 @@ impl Database {
         Ok(self.get_blocking(key)?.map(|entry| entry.decode()).transpose()?)
     }
 
-    /// Reads the entries of keys in one snapshot, in the order of the keys; none for a key without a value.
+    /// Reads the entries of keys in one snapshot. Returns them in the order of the keys, with `None` for a key without a value.
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -108,7 +118,7 @@ impl Database {
         }
     }
 
-    /// Reads as [`Database::get_many`] does, however many keys there are.
+    /// Reads the entries of keys like [`Database::get_many`], without a limit on their number.
     pub(crate) fn read_watched(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Entry>>> {
         let reads: Vec<_> = keys.iter().map(Read::Key).collect();
         let lists = self.read_checked(&reads, ReadOptions::default());
@@ -117,11 +127,11 @@ impl Database {
 
     /// Reads keys and ranges in one snapshot. Returns a list of entries for each read.
     ///
-    /// Where the backend reads on its caller's thread, as SQLite does, so does this: it takes some microseconds where the page
-    /// is in memory. Only what must wait is done elsewhere.
+    /// If the backend reads on the caller's thread, as SQLite does, this takes a few microseconds for pages in memory. Only
+    /// reads that must wait run on another thread.
     ///
     /// # Errors
-    /// A limit that `reads` exceed, a failure of the storage, or [`Error::Closed`](crate::Error::Closed).
+    /// The reads exceed a limit, a failure of the storage, or [`Error::Closed`](crate::Error::Closed).
     pub fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         match self.limits().check_reads(reads) {
             Ok(()) => self.read_checked(reads, options),
@@ -146,10 +156,7 @@ impl Database {
         self.backend().read(reads, options)
     }
 
-    /// Reads keys and ranges in one snapshot, and waits. Returns a list of entries for each read.
-    ///
-    /// Over SQLite, this reads what is committed: a write whose future is not done may not be there yet, other than for
-    /// [`Database::read`].
+    /// Reads keys and ranges in one snapshot, and blocks. Returns a list of entries for each read.
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -162,12 +169,12 @@ impl Database {
         Ok(lists)
     }
 
-    /// Reads what is committed, and waits. Calls `visitor` for each entry with the position of its read, in the order of
-    /// the reads and, within a range, of its keys, until it breaks. Where the backend reads on its caller's thread, nothing is
-    /// copied: what the visitor borrows is the memory of the storage.
+    /// Reads keys and ranges in one snapshot, and blocks. Calls `visitor` for each entry with the index of its read, in the order
+    /// of the reads and, within a range, of its keys, until it breaks. If the backend reads on the caller's thread, entries are
+    /// borrowed from the memory of the storage, without a copy.
     ///
-    /// The visitor may read, and call what returns a future, as [`Database::write`] does. It may not wait for a future:
-    /// in memory, that would be to wait for the end of the visit. What is named `..._blocking` and would have to wait fails with
+    /// The visitor may read, and make calls that return a future, such as [`Database::write`]. It must not wait for a future: in
+    /// memory, that would be a deadlock. A `..._blocking` call that would have to wait fails with
     /// [`Error::WaitInVisit`](crate::Error::WaitInVisit).
     ///
     /// # Errors
@@ -176,7 +183,9 @@ impl Database {
         if let Some(local) = self.backend().local() {
             self.limits().check_reads(reads)?;
             let _visit = Visit::begin();
-            return local.read(reads, visitor);
+            if local.read(reads, visitor)? {
+                return Ok(());
+            }
         }
         let lists = visit::wait(self.read(reads, ReadOptions::default()))?;
         let _visit = Visit::begin();
@@ -190,12 +199,12 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the reads of a backend that reads on its caller's thread.
+    /// Returns synchronous reads, if the backend supports them.
     pub fn local(&self) -> Option<Local<'_>> {
         Some(Local { database: &self.inner, reads: self.backend().local()? })
     }
 
-    /// Stores a value that does not expire.
+    /// Stores a value without expiry.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -204,7 +213,7 @@ impl Database {
         Box::pin(async move { commit.await.map(drop) })
     }
 
-    /// Stores a value as [`Database::set`] does, and waits until it is durable.
+    /// Stores a value like [`Database::set`], and blocks until it is durable.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -213,13 +222,12 @@ impl Database {
         visit::wait(self.set(key, value))
     }
 
-    /// Commits a write as a whole, or not at all. It is queued when this is called, and the future is done once it is durable.
+    /// Commits a write atomically. The call queues it, and the future completes once it is durable.
     ///
     /// # Errors
-    /// A limit that `write` exceeds, a mutation that the stored value does not allow, a failure of the storage, or
-    /// [`Error::Closed`](crate::Error::Closed): nothing of the write is stored then.
-    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) where that is not known. That a check does not hold is no error,
-    /// but what [`Commit`] says.
+    /// The write exceeds a limit, a mutation is not possible with the stored value, a failure of the storage, or
+    /// [`Error::Closed`](crate::Error::Closed): nothing was written. [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown) if
+    /// that is not known. A failed check is not an error, but a [`Commit::Conflict`].
     pub fn write(&self, mut write: AtomicWrite) -> BoxFuture<Commit> {
         match self.limits().check_write(&write) {
             Ok(()) => {
@@ -230,7 +238,7 @@ impl Database {
         }
     }
 
-    /// Writes as [`Database::write`] does, and waits.
+    /// Commits a write like [`Database::write`], and blocks.
     ///
     /// # Errors
     /// See [`Database::write`].
@@ -239,22 +247,30 @@ impl Database {
         visit::wait(self.write(write))
     }
 
-    /// Claims messages from the queue once some are due. Returns none only once the database was closed. See [`Delivery`] for what
-    /// becomes of a message that is not finished.
+    /// Waits for due messages of the queue, and claims them. Returns an empty list only once the database is closed. An unfinished
+    /// message is redelivered, see [`Delivery`].
     ///
     /// # Errors
     /// A failure of the storage. The next call waits a second before it tries again.
     pub fn dequeue(&self) -> BoxFuture<Vec<Delivery>> {
-        self.backend().dequeue(DEQUEUED)
+        self.dequeue_up_to(MAX_DEQUEUED)
     }
 
-    /// Claims one message as [`Database::dequeue`] does, for a program that would only keep others from being delivered if it
-    /// had more.
+    /// Claims messages like [`Database::dequeue`], but at most `limit`, and at least 1.
+    ///
+    /// # Errors
+    /// See [`Database::dequeue`].
+    pub fn dequeue_up_to(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
+        self.backend().dequeue(limit.max(1))
+    }
+
+    /// Claims one message like [`Database::dequeue`], for a program that handles one at a time, so that other listeners receive the
+    /// others.
     ///
     /// # Errors
     /// See [`Database::dequeue`].
     pub fn dequeue_one(&self) -> BoxFuture<Option<Delivery>> {
-        let claimed = self.backend().dequeue(1);
+        let claimed = self.dequeue_up_to(1);
         Box::pin(async move { Ok(claimed.await?.pop()) })
     }
 
@@ -267,7 +283,7 @@ impl Database {
     }
 }
 
-/// A database as long as something else keeps it open.
+/// A weak reference to a database.
 pub(crate) struct WeakDatabase(Weak<Inner>);
 
 impl WeakDatabase {
@@ -276,11 +292,11 @@ impl WeakDatabase {
     }
 }
 
-/// How many messages to claim at once. More would leave less to other listeners, and be in memory before their handlers are
-/// called.
-const DEQUEUED: usize = 16;
+/// The maximum number of messages to claim at a time. More would leave fewer to other listeners, and occupy memory before their
+/// handlers are called.
+const MAX_DEQUEUED: usize = 16;
 
-/// The reads of a database whose backend reads on its caller's thread.
+/// Synchronous reads of a database whose backend supports them.
 pub struct Local<'d> {
     database: &'d Inner,
     reads: &'d dyn LocalReads,
@@ -293,8 +309,9 @@ impl std::fmt::Debug for Local<'_> {
 }
 
 impl Local<'_> {
-    /// Reads in the order of the calls, if that can be done soon. Returns false where it cannot, see [`LocalReads::try_read`]:
-    /// [`Local::read_later`] reads it then. For the visitor goes what [`Database::visit_blocking`] says.
+    /// Reads on this thread, if that is possible in the order of the calls and takes little time. Returns false otherwise, see
+    /// [`LocalReads::try_read`]: use [`Local::read_later`] then. The visitor is subject to the rules of
+    /// [`Database::visit_blocking`].
     ///
     /// # Errors
     /// See [`Database::read`].
@@ -316,7 +333,7 @@ impl Local<'_> {
     }
 }
 
-/// The entry of a key, of what a read of it found.
+/// Returns the entry of a key, from the result of its read.
 fn entry(found: impl IntoIterator<Item = ReadEntry>) -> Option<Entry> {
     found.into_iter().next()?.into_entry()
 }

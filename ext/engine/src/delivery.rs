@@ -8,7 +8,7 @@ use crate::database::WeakDatabase;
 use crate::{BoxFuture, Database, Result};
 
 impl Database {
-    /// Delivers the messages of the queue, one after the other as they become due. See [`Deliveries`].
+    /// Delivers the messages of the queue one by one, as they become due. See [`Deliveries`].
     ///
     /// ```
     /// use openkv_engine::sqlite::{self, Location, Options};
@@ -34,52 +34,52 @@ impl Database {
     }
 }
 
-/// A message being delivered. Whoever handled it calls [`Delivery::done`], and who could not, [`Delivery::retry`].
+/// A message in flight. Call [`Delivery::done`] after handling it, or [`Delivery::retry`] on a failure.
 ///
-/// An attempt to handle it counts once [`Delivery::start`] was called, which [`Deliveries`] do. A delivery that is dropped before
-/// goes back to the queue as it was, and so does one whose process dies before. One that is dropped later was not handled, as by
-/// [`Delivery::retry`]. If the process dies later, the message is requeued along its schedule some 5 seconds afterwards. Should
-/// it die at the moment of the start, that attempt may not count.
-#[must_use = "a delivery that is dropped is delivered again"]
+/// An attempt counts once [`Delivery::start`] was called, which [`Deliveries`] does. If the delivery is dropped, or the process
+/// crashes, before that, the message is requeued unchanged. If it is dropped afterwards, the attempt has failed, as with
+/// [`Delivery::retry`]. If the process crashes afterwards, the message is requeued according to its schedule about 5 seconds later;
+/// after a crash during the start, the attempt may not count.
+#[must_use = "a message whose delivery is dropped is redelivered"]
 pub struct Delivery {
     /// The message, in V8's serialization format.
     pub message: Vec<u8>,
     claim: Box<dyn Claim>,
 }
 
-/// A backend's claim of a message, which is renewed until it is finished or dropped.
+/// A backend's claim of a message, whose lease is renewed until it is finished or dropped.
 pub trait Claim: Send + Sync {
     /// See [`Delivery::start`].
     fn start(&self);
 
-    /// Ends the delivery: see [`Delivery::done`], and [`Delivery::retry`] for one without success.
+    /// Ends the delivery: see [`Delivery::done`], or [`Delivery::retry`] if `success` is false.
     fn finish(self: Box<Self>, success: bool) -> BoxFuture<()>;
 }
 
 impl Delivery {
-    /// A message, and the claim of it.
+    /// Returns the delivery of a message with its claim.
     pub fn new(message: Vec<u8>, claim: impl Claim + 'static) -> Self {
         Self { message, claim: Box::new(claim) }
     }
 
-    /// Notes that the message is handled from now on.
+    /// Starts the attempt to handle the message.
     pub fn start(&self) {
         self.claim.start();
     }
 
-    /// Ends the delivery of a message that was handled: it is gone.
+    /// Removes the message from the queue, after it was handled.
     ///
     /// # Errors
-    /// A failure of the storage. The message is delivered again.
+    /// A failure of the storage. The message is redelivered.
     pub fn done(self) -> BoxFuture<()> {
         self.claim.finish(true)
     }
 
-    /// Ends the delivery of a message that was not handled. It is delivered again along its backoff schedule, and after the last
-    /// delivery given to the keys that it names for this.
+    /// Requeues a message that was not handled. It is redelivered according to its backoff schedule. After the last delivery, it is
+    /// stored under its keys for undelivered messages.
     ///
     /// # Errors
-    /// A failure of the storage. The message is delivered again.
+    /// A failure of the storage. The message is redelivered.
     pub fn retry(self) -> BoxFuture<()> {
         self.claim.finish(false)
     }
@@ -91,11 +91,11 @@ impl std::fmt::Debug for Delivery {
     }
 }
 
-/// The messages of a queue, one at a time as they become due: a stream that ends with the database, which it does not keep open.
-/// Each is handled from the moment on at which the stream returns it: see [`Delivery`].
+/// A stream of the messages of a queue, one at a time, as they become due. It ends when the database is closed, which it does not
+/// keep open. The stream calls [`Delivery::start`] before it returns a message.
 ///
-/// After an error, it goes on, and tries again a second later.
-#[must_use = "nothing is delivered before the stream is asked"]
+/// After an error, the stream continues, and tries again a second later.
+#[must_use = "messages are delivered only when the stream is polled"]
 pub struct Deliveries {
     database: WeakDatabase,
     claiming: Option<BoxFuture<Option<Delivery>>>,

@@ -1,8 +1,8 @@
-//! The engine under Deno's own extension: [`DenoKv`] is a [`denokv_proto::Database`], which is what `deno_kv` asks of a
-//! database. Needs the feature `denokv`.
+//! The engine as a backend of Deno's own extension `deno_kv`: [`DenoKv`] implements its trait [`denokv_proto::Database`].
+//! Requires the feature `denokv`.
 //!
-//! A host that has `deno_kv` in it gives that extension a `DatabaseHandler` that opens ours. The directory `examples/deno_kv`
-//! of the repository has such a host, and scripts that test it. In short:
+//! A host that uses `deno_kv` passes a `DatabaseHandler` to it that opens a database of the engine. The directory
+//! `examples/deno_kv` of the repository contains such a host, and scripts that test it. In short:
 //!
 //! ```ignore
 //! struct OpenKv;
@@ -12,8 +12,8 @@
 //!     type DB = DenoKv;
 //!
 //!     async fn open(&self, _state: Rc<RefCell<OpState>>, path: Option<String>) -> Result<Self::DB, JsErrorBox> {
-//!         // A host with permissions asks the state for its `PermissionsContainer` here, before it opens the file.
-//!         // Opening waits for the disk, which is not for the thread of the scripts.
+//!         // A host with permissions checks them here, with the `PermissionsContainer` of the state, before it opens the file.
+//!         // Opening a file blocks, so it must not run on the thread of the scripts.
 //!         spawn_blocking(move || open(path)).await.map_err(|error| JsErrorBox::generic(error.to_string()))?
 //!     }
 //! }
@@ -41,18 +41,17 @@
 //! assert!(error.to_string().contains("no directory"));
 //! ```
 //!
-//! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). The defaults of the
-//! two are the same. A host that raises the ones raises the others, or else scripts see the engine's.
+//! Both check limits: `deno_kv` those of its `KvConfig`, and the engine its [`Limits`](crate::Limits). Their defaults are the
+//! same. A host that raises one of them must raise the other as well.
 //!
-//! Keys are taken as they are, in the encoded form, which is the same on both sides. What differs from the database that
-//! comes with `deno_kv`:
+//! Keys are passed in the encoded form, which is the same on both sides. Differences to the database of `deno_kv`:
 //!
 //! - A versionstamp is one greater than that of the commit before.
-//! - An expired value is absent immediately, not only once it was removed.
-//! - A sum, min or max leaves the expiry of the stored value as it is.
-//! - A sum whose result is to stay between bounds is refused. Scripts of `deno_kv` cannot ask for one.
-//! - A watch answers only when one of its keys changed, and sees the changes of other processes too.
-//! - Only a failure of the storage is an `Error`; a `TypeError` is the fault of who called. See [`JsErrorClass`].
+//! - An expired value is absent immediately, not only after it was removed.
+//! - A sum, min or max does not change the expiry of the stored value.
+//! - A sum with bounds for its result is rejected. The API of `deno_kv` has none.
+//! - A watch reports only changes of its keys, including those by other processes.
+//! - A failure of the storage is an `Error`; an invalid call is a `TypeError`. See [`JsErrorClass`].
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -67,27 +66,27 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     AtomicWrite, Check, Database, Delivery, Enqueue, Entry, Error, Key, Mutation, MutationKind, Operand, Read,
-    ReadEntry, ReadOptions, Result, Time, Value, Versionstamp,
+    ReadEntry, ReadOptions, Result, SumBounds, Time, Value, Versionstamp,
 };
 
-/// A database of the engine as one of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
+/// A database of the engine as a database of `deno_kv`. Clones are handles of the same database: closing one closes it for all.
 #[derive(Clone, Debug)]
 pub struct DenoKv(Database);
 
 impl DenoKv {
-    /// A database that is open.
+    /// Wraps an open database.
     pub fn new(database: Database) -> Self {
         Self(database)
     }
 
-    /// The database itself.
+    /// Returns the wrapped database.
     pub fn database(&self) -> &Database {
         &self.0
     }
 }
 
-/// A read completes immediately, and so does a write in memory. A script that awaits one after the other would never let timers
-/// and sockets have their turn, so the event loop runs before each answer.
+/// Reads complete immediately, and so do writes in memory. Each call yields once before it returns, so that a script that
+/// awaits many of them does not starve timers and sockets.
 #[async_trait(?Send)]
 impl denokv_proto::Database for DenoKv {
     type QMH = Message;
@@ -119,18 +118,18 @@ impl denokv_proto::Database for DenoKv {
             .collect())
     }
 
-    /// Returns none where a check does not hold.
+    /// Commits a write. Returns `None` if a check fails.
     ///
     /// # Errors
-    /// See [`Database::write`]. A sum that gives bounds for its result is a `TypeError`.
+    /// See [`Database::write`]. A sum with bounds for its result is a `TypeError`.
     async fn atomic_write(&self, write: denokv_proto::AtomicWrite) -> Result<Option<CommitResult>, JsErrorBox> {
-        let answer = self.0.write(atomic_write(write)?);
+        let commit = self.0.write(atomic_write(write)?);
         tokio::task::yield_now().await;
-        let commit = answer.await.map_err(JsErrorBox::from_err)?;
+        let commit = commit.await.map_err(JsErrorBox::from_err)?;
         Ok(commit.versionstamp().map(|versionstamp| CommitResult { versionstamp: *versionstamp.as_bytes() }))
     }
 
-    /// Waits for a message. Returns none only once the database was closed.
+    /// Waits for a message. Returns `None` only once the database is closed.
     ///
     /// # Errors
     /// A failure of the storage.
@@ -139,17 +138,17 @@ impl denokv_proto::Database for DenoKv {
         Ok(delivery.map(Message::new))
     }
 
-    /// Returns the entries of all keys at first, and again after each change of any. Ends once the database was closed, or
-    /// after an error; without keys, after the first answer.
+    /// Returns a stream of the entries of all keys: the current ones, and again after each change of any. Ends once the database is
+    /// closed, and after an error; without keys, after the first item.
     fn watch(&self, keys: Vec<Vec<u8>>) -> WatchStream {
         let keys: Vec<_> = keys.into_iter().map(Key::from_encoded).collect();
-        // Changes count from now on, not only once the stream is asked.
+        // Begun here, so that the watch sees changes from now on, and not only once the stream is polled.
         let watch = match self.0.watch(&keys) {
             Ok(watch) => watch,
             Err(Error::Closed) => return Box::pin(stream::empty()),
             Err(error) => return Box::pin(stream::iter([Err(JsErrorBox::from_err(error))])),
         };
-        // deno_kv shows scripts an unchanged key as one without a value, so each is given as changed.
+        // deno_kv shows an unchanged key to scripts as one without a value, so all keys are marked as changed.
         let output = |entry: Option<Entry>| WatchKeyOutput::Changed { entry: entry.map(kv_entry) };
         let outputs = watch.map(move |entries| match entries {
             Ok(entries) => Ok(entries.into_iter().map(output).collect()),
@@ -158,16 +157,16 @@ impl denokv_proto::Database for DenoKv {
         Box::pin(outputs.take(if keys.is_empty() { 1 } else { usize::MAX }))
     }
 
-    /// Messages that were handed out can still be finished. Closing twice is allowed.
+    /// Closes the database. Messages in flight can still be finished. Closing twice is allowed.
     fn close(&self) {
         self.0.close();
     }
 }
 
-/// A message being delivered. One that is dropped without being finished is delivered again.
+/// A message in flight. If dropped unfinished, it is redelivered.
 pub struct Message {
     payload: Option<Vec<u8>>,
-    /// None once finished.
+    /// `None` once finished.
     delivery: Cell<Option<Delivery>>,
 }
 
@@ -186,10 +185,10 @@ impl Message {
 
 #[async_trait(?Send)]
 impl QueueMessageHandle for Message {
-    /// The message, in V8's serialization format.
+    /// Takes the message, in V8's serialization format.
     ///
     /// # Errors
-    /// A `TypeError` where it was taken already.
+    /// A `TypeError` if it was taken already.
     async fn take_payload(&mut self) -> Result<Vec<u8>, JsErrorBox> {
         let payload = self.payload.take();
         if let Some(delivery) = self.delivery.take() {
@@ -199,7 +198,7 @@ impl QueueMessageHandle for Message {
         payload.ok_or_else(|| JsErrorBox::type_error("the message was taken already"))
     }
 
-    /// Tells whether the message was handled, as [`Delivery::done`] and [`Delivery::retry`] do. Only the first time counts.
+    /// Finishes the delivery, with [`Delivery::done`] or [`Delivery::retry`]. Only the first call has an effect.
     ///
     /// # Errors
     /// A failure of the storage.
@@ -236,6 +235,7 @@ fn atomic_write(write: denokv_proto::AtomicWrite) -> Result<AtomicWrite, JsError
         checks: checks.collect(),
         mutations: write.mutations.into_iter().map(mutation).collect::<Result<_, _>>()?,
         enqueues: enqueues.collect(),
+        id: None,
     })
 }
 
@@ -243,17 +243,17 @@ fn mutation(mutation: denokv_proto::Mutation) -> Result<Mutation, JsErrorBox> {
     let expire_at = mutation.expire_at.map(|time| Time::At(since_epoch(time.timestamp_millis())));
     let set = |value, versionstamped| MutationKind::Set { value: engine_value(value), expire_at, versionstamped };
     let combine = |operand, value| MutationKind::Combine { operand, value: engine_value(value) };
+    let bound = |v8: Vec<u8>| (!v8.is_empty()).then_some(Value::V8(v8));
     let kind = match mutation.kind {
         denokv_proto::MutationKind::Set(value) => set(value, false),
         denokv_proto::MutationKind::SetSuffixVersionstampedKey(value) => set(value, true),
         denokv_proto::MutationKind::Delete => MutationKind::Delete,
-        // Whether to clamp matters only where there are bounds.
-        denokv_proto::MutationKind::Sum { value, min_v8, max_v8, clamp: _ } => {
-            if !min_v8.is_empty() || !max_v8.is_empty() {
-                return Err(JsErrorBox::type_error("a sum cannot have bounds for its result"));
+        denokv_proto::MutationKind::Sum { value, min_v8, max_v8, clamp } => match (bound(min_v8), bound(max_v8)) {
+            (None, None) => combine(Operand::Sum, value),
+            (min, max) => {
+                MutationKind::BoundedSum { value: engine_value(value), bounds: SumBounds { min, max, clamp } }
             }
-            combine(Operand::Sum, value)
-        }
+        },
         denokv_proto::MutationKind::Min(value) => combine(Operand::Min, value),
         denokv_proto::MutationKind::Max(value) => combine(Operand::Max, value),
     };
@@ -268,19 +268,16 @@ fn engine_value(value: KvValue) -> Value {
     }
 }
 
-/// Milliseconds since the Unix epoch. What was before it counts as it.
+/// Returns milliseconds since the Unix epoch, or 0 for an earlier time.
 fn since_epoch(millis: i64) -> u64 {
     millis.try_into().unwrap_or(0)
 }
 
-/// Only classes that every host has: a `TypeError` where the call is wrong, or the database cannot be used so, as in
-/// `deno_kv`; an `Error` where the storage failed or is damaged.
+/// Uses only classes that every host has: a `TypeError` for an invalid call, as in `deno_kv`, and an `Error` if the storage
+/// failed or is corrupt.
 impl JsErrorClass for Error {
     fn get_class(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self.is_failure() {
-            true => builtin_classes::GENERIC_ERROR,
-            false => builtin_classes::TYPE_ERROR,
-        })
+        Cow::Borrowed(if self.is_failure() { builtin_classes::GENERIC_ERROR } else { builtin_classes::TYPE_ERROR })
     }
 
     fn get_message(&self) -> Cow<'static, str> {

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use crate::{Conflict, KeyError, ParseVersionstampError};
 
-/// The result of an engine call.
+/// The result of a call to the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that a call to the engine can answer instead of a result. The texts are those of Deno
-/// wherever it has one.
+/// The errors of the engine. Their messages are those of Deno where it has the same error.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A key of a write without parts.
+    /// A key to write has no parts.
     #[error("key cannot be empty")]
     EmptyKey,
-    /// A key part that has no encoded form, or a stored key that no version of the format writes.
+    /// A key part cannot be encoded, or a stored key is corrupt.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A text that is no versionstamp.
+    /// A string is not a versionstamp.
     #[error(transparent)]
     Versionstamp(#[from] ParseVersionstampError),
     /// A key to write is longer than the limit, in encoded form.
@@ -46,129 +45,135 @@ pub enum Error {
         /// The limit in bytes.
         max: usize,
     },
-    /// More ranges in one read than the limit.
+    /// A read has more ranges than the limit.
     #[error("Too many ranges (max {max})")]
     TooManyRanges {
         /// The limit in ranges.
         max: usize,
     },
-    /// More entries asked for in one read than the limit.
+    /// A read requests more entries than the limit.
     #[error("Too many entries (max {max})")]
     TooManyEntries {
         /// The limit in entries.
         max: usize,
     },
-    /// More checks in one write than the limit.
+    /// A write has more checks than the limit.
     #[error("Too many checks (max {max})")]
     TooManyChecks {
         /// The limit in checks.
         max: usize,
     },
-    /// More mutations and messages in one write than the limit.
+    /// A write has more mutations and messages than the limit.
     #[error("Too many mutations (max {max})")]
     TooManyMutations {
         /// The limit in mutations.
         max: usize,
     },
-    /// More keys in one watch than the limit.
+    /// A watch has more keys than the limit.
     #[error("Too many keys (max {max})")]
     TooManyKeys {
         /// The limit in keys.
         max: usize,
     },
-    /// The keys and values of one write are longer together than the limit.
+    /// The total size of the keys and values of a write exceeds the limit.
     #[error("Total mutation size too large (max {max} bytes)")]
     WriteTooLarge {
         /// The limit in bytes.
         max: usize,
     },
-    /// The keys of one write are longer together than the limit.
+    /// The total size of the keys of a write exceeds the limit.
     #[error("Total key size too large (max {max} bytes)")]
     KeysTooLarge {
         /// The limit in bytes.
         max: usize,
     },
 
-    /// The start of a selector lies outside its prefix.
+    /// The start of a selector is outside its prefix.
     #[error("Start key is not in the keyspace defined by prefix")]
     StartOutsidePrefix,
-    /// The end of a selector lies outside its prefix.
+    /// The end of a selector is outside its prefix.
     #[error("End key is not in the keyspace defined by prefix")]
     EndOutsidePrefix,
-    /// The start of a selector lies after its end.
+    /// The start of a selector is after its end.
     #[error("Start key is greater than end key")]
     StartAfterEnd,
-    /// A selector that names neither a prefix nor a start.
+    /// A selector has neither a prefix nor a start.
     #[error("Invalid range")]
     IncompleteSelector,
-    /// A cursor that is not URL-safe base64.
+    /// A cursor is not URL-safe base64.
     #[error("invalid cursor")]
     InvalidCursor,
-    /// A cursor that was made for another selector.
+    /// A cursor belongs to another selector.
     #[error("cursor out of bounds")]
     CursorOutOfBounds,
-    /// A cursor was asked for a key that the selector does not hold.
+    /// A cursor was requested for a key that the selector does not contain.
     #[error("Invalid boundary key")]
     KeyOutsideSelector,
 
-    /// Sum, min or max with something else than a 64-bit unsigned integer.
+    /// The operand of sum, min or max is not a 64-bit unsigned integer.
     #[error("Failed to perform '{operation}' mutation on a non-U64 operand")]
     OperandNotU64 {
         /// "sum", "min" or "max".
         operation: &'static str,
     },
-    /// Sum, min or max of a key that holds something else than a 64-bit unsigned integer.
+    /// The stored value for sum, min or max is not a 64-bit unsigned integer.
     #[error("Failed to perform '{operation}' mutation on a non-U64 value in the database")]
     StoredNotU64 {
         /// "sum", "min" or "max".
         operation: &'static str,
     },
 
-    /// A sum with an operand that is no number of any kind.
+    /// The operand of a sum is not numeric.
     #[error("Some of the parameters are not valid V8 values")]
     OperandNotNumeric,
-    /// A sum with a stored value that is no number of any kind.
+    /// The stored value for a sum is not numeric.
     #[error("unsupported value type")]
     StoredNotNumeric,
-    /// A sum of numbers of two kinds.
+    /// The operand of a sum and the stored value are of different types.
     #[error("Cannot sum {stored} with {operand}")]
     OperandKindMismatch {
-        /// The kind of the stored value.
+        /// The type of the stored value.
         stored: &'static str,
-        /// The kind of the operand.
+        /// The type of the operand.
         operand: &'static str,
     },
+    /// A bound of a sum has a different type than the operand.
+    #[error("Min/max parameters have different types than the operand")]
+    BoundKindMismatch,
+    /// A sum is outside its bounds.
+    #[error("The result of a Sum operation would exceed its range limit")]
+    SumOutOfRange,
 
-    /// Checks of a write did not hold: what [`Commit::into_result`](crate::Commit::into_result) makes of that. No call to a database
-    /// returns it.
+    /// Checks of a write failed. Not returned by calls to a database: converted from the error of
+    /// [`Commit::into_result`](crate::Commit::into_result).
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A value could not be encoded, or decoded, as a type of Rust's.
+    /// A value could not be converted from or to a Rust type.
     #[cfg(feature = "serde")]
     #[error(transparent)]
     Value(#[from] crate::v8::Error),
-    /// A call from within a visit of a read would have to wait, which in memory would be to wait for the end of the visit.
-    #[error("a blocking call that must wait was made from within a visit of a read: make it after the visit")]
+    /// A call from within a visit would have to wait for the end of the visit, which is a deadlock.
+    #[error("a blocking call within a visit would deadlock: make it after the visit")]
     WaitInVisit,
     /// The database was closed.
     #[error("Database is closed.")]
     Closed,
-    /// A write to a database whose file may only be read.
+    /// A write to a read-only file.
     #[error("Can not write to a read-only database.")]
     ReadOnly,
-    /// The file was written by a later version of the format than this one knows.
+    /// The file has a newer version of the format than this program supports.
     #[error(
-        "the database file has format version {found}, and this program knows versions up to {known}: use a newer one"
+        "the database file has format version {found}, and this program supports versions up to {known}: use a newer one"
     )]
     NewerFormat {
         /// The version in the file.
         found: i64,
-        /// The last version known here.
+        /// The newest supported version.
         known: i64,
     },
-    /// A stored value that no version of the format writes.
+    /// A stored value is corrupt, or of an unknown encoding.
     #[error(
-        "a stored value of {len} bytes has encoding {encoding}, which is unknown or does not fit: the file is damaged or newer than this program"
+        "a stored value of {len} bytes has encoding {encoding}, which is unknown or does not fit: the file is corrupt or newer than this program"
     )]
     CorruptValue {
         /// The encoding in the file.
@@ -176,8 +181,8 @@ pub enum Error {
         /// The length of the value in bytes.
         len: usize,
     },
-    /// The last commit has the greatest version there is, as no file has that programs wrote.
-    #[error("the database has no version left for another commit: the file is damaged")]
+    /// The last commit has the greatest possible version, which only a corrupt file has.
+    #[error("the database has no versions left for further commits: the file is corrupt")]
     NoVersionLeft,
     /// Another process held the database for longer than the engine waits.
     #[error("the database is locked by another process")]
@@ -185,83 +190,89 @@ pub enum Error {
     /// The file could not be opened as a database.
     #[error("{message}")]
     Open {
-        /// The file asked for.
+        /// The requested file.
         path: PathBuf,
-        /// What is wrong, and with which file.
+        /// The message, with the path.
         message: String,
-        /// What SQLite or the operating system returned.
+        /// The error of SQLite or the operating system.
         source: Cause,
     },
-    /// What is stored contradicts itself: something else than the engine wrote to the file, or the disk lost some of it.
-    #[error("the database is damaged: {0}: check it, and restore it from a backup")]
+    /// The stored data is inconsistent: another program wrote to the file, or the disk lost data.
+    #[error("the database is corrupt: {0}: check it, and restore it from a backup")]
     Corrupt(#[source] Cause),
-    /// There is no space for what was to be written. Nothing of it was stored.
+    /// The disk has no space for a write. Nothing was stored.
     #[error("the disk is full: {0}")]
     Full(#[source] Cause),
-    /// The file was deleted, or moved, or replaced by another while it was open. What is written would be lost.
+    /// The file was deleted, moved or replaced while it was open. Further writes would be lost.
     #[error("the database file was deleted or moved while it was open: {}", path.display())]
     Moved {
         /// The file that was opened.
         path: PathBuf,
     },
-    /// The WAL of the database or its index was deleted or replaced while it was open. What is written would be lost, so nothing
-    /// is. Once all databases that have the file open are closed, it can be opened again.
+    /// The WAL of the database or its index was deleted or replaced while it was open. Further writes would be lost, and are
+    /// rejected. The file can be opened again once all databases that have it open are closed.
     #[error(
-        "{} was deleted or replaced while the database was open, so nothing is written any more: {}: close the database, and \
+        "{} was deleted or replaced while the database was open, and writes are no longer possible: {}: close the database, and \
          open it again",
         path.display(),
-        if *is_saved { "what was written before is saved" } else { "what was written before may be lost" }
+        if *is_saved { "all earlier writes are saved" } else { "earlier writes may be lost" }
     )]
     Displaced {
-        /// The file beside the database.
+        /// The path of the WAL or its index.
         path: PathBuf,
-        /// Whether all that was written before is in the database.
+        /// Whether all earlier writes are saved in the database file.
         is_saved: bool,
     },
-    /// Whether a write was committed is not known: the storage failed, or the connection to it, before it said so.
-    #[error("it is not known whether this was stored: {0}: read it before you write it again")]
+    /// It is unknown whether a write was committed: the storage, or the connection to it, failed before it confirmed the commit.
+    #[error("the outcome of the write is unknown: {0}: read the entries before you write them again")]
     OutcomeUnknown(#[source] Arc<Error>),
-    /// What was asked for is not what this backend can do.
+    /// A remote database could not be opened. The message includes its URL.
+    #[error("{0}")]
+    Connect(#[source] Cause),
+    /// The host denied the call, for example for lack of a permission.
+    #[error("{0}")]
+    Denied(#[source] Cause),
+    /// The backend does not support the operation.
     #[error("{backend} cannot {what}")]
     Unsupported {
         /// The name of the backend.
         backend: &'static str,
-        /// What it was to do, as "watch keys".
+        /// The operation, such as "watch keys".
         what: &'static str,
     },
-    /// The file has something on the tables of the format that the format has not. It would be run with reads and writes.
+    /// The file has an object on the tables of the format that is not part of it. SQLite would run it with reads and writes.
     #[error("{}", FileProblem::Foreign(object.clone()))]
     ForeignObject {
         /// The kind and the name of the object.
         object: String,
     },
-    /// A file is not what the call needs.
+    /// A file cannot be used for the call.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem of the file.
         problem: FileProblem,
     },
     /// SQLite or the disk failed.
     #[error("the database failed: {0}")]
     Storage(#[source] Cause),
-    /// The operating system refused to start the writer's thread.
+    /// A thread could not be started.
     #[error("unable to start the database's writer thread: {0}")]
     Thread(#[source] Arc<std::io::Error>),
 }
 
-/// What a backend returned, as it words it.
+/// The error of a backend.
 #[derive(Clone, Debug)]
 pub struct Cause(Arc<dyn std::error::Error + Send + Sync>);
 
 impl Cause {
-    /// The cause that an error of a backend is.
+    /// Wraps an error of a backend.
     pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(error))
     }
 
-    /// The error of the backend.
+    /// Returns the error of the backend.
     pub fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
         &*self.0
     }
@@ -279,23 +290,23 @@ impl std::error::Error for Cause {
     }
 }
 
-/// Why a file cannot be worked on, or written.
+/// Why a file cannot be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// Nothing has the name.
-    #[error("there is no such file")]
+    /// The file does not exist.
+    #[error("no such file")]
     Missing,
-    /// A directory has the name.
+    /// The path is a directory.
     #[error("this is a directory, not a file")]
     Directory,
-    /// A file that is to be made is there already.
-    #[error("there is a file already")]
+    /// The file to create already exists.
+    #[error("the file already exists")]
     Exists,
-    /// The file to write is the one to read.
+    /// The file to write is the file to read.
     #[error("this is the file to read from")]
     Same,
-    /// A WAL stands beside a file that is to be made or replaced. It would be taken for a part of the new one.
+    /// A file to create or replace has a WAL, which SQLite would apply to the new file.
     #[error(
         "its WAL {} exists, so a program has the file open or did not close it: choose another name",
         wal.display()
@@ -304,56 +315,56 @@ pub enum FileProblem {
         /// The WAL.
         wal: PathBuf,
     },
-    /// The WAL holds commits, but cannot be read where it is.
+    /// The WAL contains commits, but cannot be read in a read-only directory.
     #[error("its WAL cannot be read in a directory that is not writable: copy the file and its WAL elsewhere")]
     WalUnreadable,
-    /// The file has several names. SQLite keeps a WAL for each name: what is written by one is not seen by the other, and the file
-    /// is damaged.
+    /// The file has several names. SQLite keeps a WAL per name: programs that use different names do not see each other's writes,
+    /// and corrupt the file.
     #[error(
-        "this file has hard links, and opened by two names it would be damaged: remove the other names, or copy it"
+        "this file has hard links, and opening it by two names would corrupt it: remove the other names, or copy it"
     )]
     HardLinks,
-    /// Something in the file is not of the format, and would be run with reads and writes.
-    #[error("the file has an object that is not of Deno KV, {0}: remove it, or salvage the file")]
+    /// The file contains an object that is not part of the format. SQLite would run it with reads and writes.
+    #[error("the file contains an object that is not part of the Deno KV format, {0}: drop it, or salvage the file")]
     Foreign(String),
     /// Another process has the file open.
     #[error("another process has it open: stop it first")]
     InUse,
-    /// The file may be read only.
-    #[error("this file may not be written")]
+    /// The file is read-only.
+    #[error("this file is read-only")]
     ReadOnly,
-    /// Something else than a SQLite database, or one whose first page is damaged.
-    #[error("this is not a SQLite database, or its first page is damaged")]
+    /// The file is not an SQLite database, or its first page is corrupt.
+    #[error("this is not an SQLite database, or its first page is corrupt")]
     NotADatabase,
-    /// A SQLite database with other tables.
-    #[error("this is a SQLite database, but not one of Deno KV")]
+    /// The file is an SQLite database without the tables of Deno KV.
+    #[error("this is an SQLite database, but not a Deno KV database")]
     NotKv,
-    /// An early version of the format, which opening brings to the present one.
+    /// The file has an older version of the format, which opening it migrates.
     #[error("this file has format version {found} instead of {known}: open it once in a script, which updates it")]
     OlderFormat {
         /// The version in the file.
         found: i64,
-        /// The present version.
+        /// The current version.
         known: i64,
     },
-    /// What was found in the file is not what was written there.
-    #[error("the file is damaged: {0}")]
+    /// The file is corrupt.
+    #[error("the file is corrupt: {0}")]
     Corrupt(String),
-    /// The disk has no room for the file.
+    /// The disk has no space for the file.
     #[error("the disk is full")]
     DiskFull,
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{0}")]
     Io(#[source] Arc<std::io::Error>),
 }
 
 impl FileProblem {
-    /// The problem of a file.
+    /// Returns the error for a file with this problem.
     pub(crate) fn of(self, path: &Path) -> Error {
         Error::File { path: path.to_owned(), problem: self }
     }
 
-    /// What the operating system answered about a file.
+    /// Returns a function that converts an error of the operating system for a file.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_owned();
         move |error| {
@@ -369,7 +380,7 @@ impl FileProblem {
 }
 
 impl Error {
-    /// Whether the storage failed or is damaged, as against a call that asks for what cannot be, or came too late.
+    /// Returns whether the storage failed or is corrupt, as opposed to an invalid call.
     pub fn is_failure(&self) -> bool {
         match self {
             Error::Open { .. }
@@ -391,7 +402,7 @@ impl Error {
         }
     }
 
-    /// Whether the call asks for more than [`Limits`](crate::Limits) allow.
+    /// Returns whether the call exceeds the [`Limits`](crate::Limits).
     pub fn is_limit(&self) -> bool {
         matches!(
             self,
@@ -409,7 +420,7 @@ impl Error {
         )
     }
 
-    /// Whether the same call may succeed later: the storage failed or is full, or another process kept it locked.
+    /// Returns whether a retry may succeed: the storage failed or is full, or is locked by another process.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Busy | Error::Full(_) | Error::Storage(_))
     }
@@ -422,7 +433,7 @@ mod tests {
     use crate::{Key, Read, ReadOptions, Value, Versionstamp};
 
     #[test]
-    fn errors_of_limits_are_told_from_others() {
+    fn is_limit_is_true_for_errors_of_limits_only() {
         let database = sqlite::open(Location::Memory, Options::default()).unwrap();
         let long = Key::from(["a".repeat(3000).as_str()]);
         assert!(database.get_blocking(&long).unwrap_err().is_limit());
@@ -438,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_of_the_crate_becomes_this_one() {
+    fn every_error_of_the_crate_converts_to_this_one() {
         fn all() -> Result<()> {
             let _: Versionstamp = "0".repeat(20).parse()?;
             Key::from_parts(&["a".into()])?;

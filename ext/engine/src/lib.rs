@@ -1,14 +1,14 @@
 //! A transactional, ordered key-value database over SQLite, with the file format and semantics of Deno KV.
 //!
-//! The engine knows nothing of JavaScript: a Rust program uses it alone, or beside scripts that have the same file open, under
-//! OpenKV or Deno. What either stores the other reads.
+//! The engine does not depend on JavaScript: a Rust program uses it alone, or shares a file with scripts that run under OpenKV
+//! or Deno. Each can read what the other has stored.
 //!
 //! # Open, write, read
 //!
-//! A [`Database`] is open over a backend: [`sqlite::open`] opens one over an SQLite file, or in memory, and a [`Backend`] of
-//! another crate keeps the entries elsewhere. Its methods return futures, for any executor; those named `..._blocking` wait.
+//! A [`Database`] uses a backend: [`sqlite::open`] opens one over an SQLite file, or in memory, and a [`Backend`] of another crate
+//! stores the entries elsewhere. Its methods return futures, for any executor; those named `..._blocking` block the thread.
 //!
-//! With the feature `denokv`, the module `denokv` puts the engine under Deno's own extension, `deno_kv`.
+//! With the feature `denokv`, the module `denokv` makes the engine a backend of Deno's own extension, `deno_kv`.
 //!
 //! ```
 //! use openkv_engine::sqlite::{self, Location, Options};
@@ -30,19 +30,19 @@
 //! # Ok::<(), openkv_engine::Error>(())
 //! ```
 //!
-//! - [`Key`] is a sequence of typed [`KeyPart`]s in its stored, order-preserving form.
-//! - [`Value`] is bytes, a 64-bit unsigned integer, or a value in V8's serialization format, as scripts store most. The module
-//!   `v8` turns Rust's own types into such values, and back.
-//! - [`AtomicWrite`] is what to commit as a whole or not at all: checks, mutations such as sums, and messages.
-//! - [`Read`] is what to read in one snapshot, and a [`Selector`] a set of keys to list, with cursors that continue a listing.
-//! - [`Options`](sqlite::Options) has the limits, the clock and the randomness, so that a test controls time.
-//! - [`maintenance`] is what an operator does with a file: backups, checks, repairs.
+//! - [`Key`] is a sequence of typed [`KeyPart`]s in encoded, order-preserving form.
+//! - [`Value`] is bytes, a 64-bit unsigned integer, or a value in V8's serialization format, like most values of scripts. The
+//!   module `v8` converts Rust types from and to such values.
+//! - [`AtomicWrite`] is committed as a whole or not at all: checks, mutations such as sums, and messages.
+//! - [`Read`] reads a key or a range. A [`Selector`] is a set of keys to list, with cursors that continue a listing.
+//! - [`Options`](sqlite::Options) has the limits, the clock and the source of randomness, so that tests can control them.
+//! - [`maintenance`] has functions for operators: backups, checks and repairs of files.
 //!
 //! # Asynchronous programs
 //!
-//! Writes, watches and the queue wait, and so do the reads of a backend on another machine. Over SQLite, reads run on the
-//! caller's thread, and take some microseconds where the page is in memory; a program that reads much from a cold disk does that
-//! where it may block, such as in `spawn_blocking`.
+//! The futures of writes, watches and the queue wait, and so do reads of a remote backend. Over SQLite, reads run on the caller's
+//! thread, and take a few microseconds for pages in memory; a program that reads much from a cold disk should do so in
+//! `spawn_blocking` or the like.
 //!
 //! ```
 //! use openkv_engine::sqlite::{self, Location, Options};
@@ -66,7 +66,7 @@
 //!
 //! # The queue
 //!
-//! A message is delivered at least once: one that nobody finished is delivered again, after a crash too.
+//! A message is delivered at least once: if it was not finished, it is redelivered, also after a crash.
 //!
 //! ```
 //! use openkv_engine::sqlite::{self, Location, Options};
@@ -75,7 +75,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), openkv_engine::Error> {
 //! let database = sqlite::open(Location::Memory, Options::default())?;
-//! // The text "hello" in V8's format. If it cannot be handled, it is left at a key.
+//! // The string "hello" in V8's format. If it cannot be delivered, it is stored under a key.
 //! let message = b"\xff\x0f\"\x05hello".to_vec();
 //! let enqueue = Enqueue::new(message.clone()).undelivered(Key::from(["undelivered"]));
 //! database.write(AtomicWrite::new().enqueue(enqueue)).await?.into_result()?;
@@ -90,44 +90,45 @@
 //! # }
 //! ```
 //!
-//! # Why is it not ...?
+//! # What it does not provide
 //!
-//! - **a server**: it is a library, and a database is a file on a local disk. Programs on one machine share a file; those on
-//!   several do not. There are no users and no access rights but those of the file.
-//! - **SQL**: there are keys and values, and no queries but ranges of keys.
-//! - **interactive transactions**: a write names what must still hold, and is committed immediately or refused.
-//! - **encrypted or compressed**: bytes are stored as they are given.
-//! - **without limits**: keys, values and writes are bounded by [`Limits`], by default as those of Deno KV are. They may be
-//!   raised, but then Deno does not write such entries.
+//! - **A server**: it is a library, and a database is a file on a local disk. Programs on the same machine can share a file. The only
+//!   access control is that of the file.
+//! - **SQL**: it stores keys and values, and the only queries are ranges of keys.
+//! - **Interactive transactions**: a write contains its checks, and is committed or rejected as a whole.
+//! - **Encryption or compression**: bytes are stored unchanged.
+//! - **Unlimited sizes**: keys, values and writes are subject to [`Limits`], by default those of Deno KV. They can be raised, but Deno
+//!   cannot write such entries.
 //!
 //! # Features
 //!
-//! - `bundled`, on by default: compiles SQLite into the program. Without it, the system's SQLite is linked, 3.40 or later.
-//! - `serde`, on by default: the module `v8`.
+//! - `bundled`, enabled by default: compiles SQLite into the program. Without it, the system's SQLite, 3.40 or later, is linked.
+//! - `serde`, enabled by default: the module `v8`.
 //!
 //! # Events
 //!
-//! What an operator looks for is an event of the crate `tracing`: at the level of debugging, that a database was opened or closed,
-//! and each checkpoint; as a warning, a commit that took a second, a lock that another process holds for as long, a checkpoint that
-//! failed, and a message that was given up.
+//! The crate emits events with `tracing`. At level `DEBUG`: a database was opened or closed, and each checkpoint. At level
+//! `WARN`: a commit took longer than a second, another process holds a lock for longer than a second, a checkpoint failed, and
+//! a message was given up on.
 //!
 //! # Errors
 //!
-//! Every call returns [`Error`], and those of keys, values, versionstamps and conflicts become one by `?`. The texts are those of
-//! Deno where it has one, and [`Error`] and [`FileProblem`] will have more variants. Structs that a program makes field by field,
-//! such as [`AtomicWrite`], are what the file format has and will not grow with less than a new major version; those that are
-//! made by methods may.
+//! Every call returns [`Error`]; the errors of keys, values, versionstamps and conflicts convert to it with `?`. Messages are
+//! those of Deno where it has the same error. [`Error`] and [`FileProblem`] are non-exhaustive. Structs with only public
+//! fields, such as [`AtomicWrite`], gain fields only in a new major version.
 
 #![warn(missing_debug_implementations)]
 
 mod backend;
 mod clock;
+mod commit_id;
 mod database;
 mod delivery;
 #[cfg(feature = "denokv")]
 pub mod denokv;
 mod error;
 mod future;
+mod in_flight;
 mod key;
 mod limits;
 mod list;
@@ -149,24 +150,25 @@ mod write;
 
 pub use backend::{Backend, Consistency, LocalReads, ReadOptions, WatchEvent};
 pub use clock::{Clock, SystemClock};
+pub use commit_id::{CommitId, ParseCommitIdError};
 pub use database::{Database, Local};
 pub use delivery::{Claim, Deliveries, Delivery};
 pub use error::{Cause, Error, FileProblem, Result};
 pub use future::{BoxFuture, BoxStream};
+pub use in_flight::{Flight, InFlight};
 pub use key::{BigInt, Key, KeyError, KeyPart, KeyParts, ScriptPart};
 pub use limits::Limits;
 pub use list::{BlockingList, List, Listed};
 pub use random::{Random, SystemRandom};
-pub(crate) use read::OwnedRead;
-pub use read::{Entry, EntryRef, KeyEntry, Read, ReadEntry, Visitor};
+pub use read::{Entry, EntryRef, KeyEntry, OwnedRead, Read, ReadEntry, Visitor};
 pub use selector::Selector;
 pub use time::Time;
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
 pub use watch::Watch;
-pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand};
+pub use write::{AtomicWrite, Check, Commit, Conflict, Enqueue, Mutation, MutationKind, Operand, SumBounds};
 
-/// Compiles the example of the readme.
+/// Compiles the example in the README.
 #[cfg(all(doctest, feature = "serde"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,8 +1,8 @@
 use crate::{AtomicWrite, Error, Key, Read, Result};
 
-/// How much one call may ask for. The defaults are those of Deno.
+/// The limits of each call. The defaults are those of Deno.
 ///
-/// Sizes of keys are those of their encoded form, in bytes.
+/// Sizes are in bytes; those of keys refer to the encoded form.
 ///
 /// ```
 /// use openkv_engine::Limits;
@@ -18,25 +18,25 @@ use crate::{AtomicWrite, Error, Key, Read, Result};
 pub struct Limits {
     /// The size of a key to write.
     pub write_key_size: usize,
-    /// The size of a bound of a range: a written key and one byte. A key to read counts as a range of its own.
+    /// The size of a bound of a range: a key to write plus one byte. A key to read counts as a range.
     pub read_key_size: usize,
     /// The size of a value, or of a queue message.
     pub value_size: usize,
-    /// Ranges in one read.
+    /// The number of ranges in a read.
     pub read_ranges: usize,
-    /// Entries asked for in one read.
+    /// The number of entries requested by a read.
     pub read_entries: usize,
-    /// Checks in one write.
+    /// The number of checks in a write.
     pub checks: usize,
-    /// Mutations and messages in one write, with the keys that are given the messages if they are not delivered.
+    /// The number of mutations, messages and keys for undelivered messages in a write.
     pub mutations: usize,
-    /// The size of one write: its keys, values and messages.
+    /// The total size of a write: its keys, values and messages.
     pub write_size: usize,
-    /// The size of the keys that one write gives a value, or that its messages are given to if they are not delivered.
+    /// The total size of the keys in a write that store a value, including the keys for undelivered messages.
     pub write_keys_size: usize,
-    /// Keys in one watch.
+    /// The number of keys in a watch.
     pub watched_keys: usize,
-    /// Entries deleted by one deletion of a range.
+    /// The number of entries that the deletion of a range deletes at most.
     pub deletions: u32,
 }
 
@@ -70,7 +70,7 @@ impl Limits {
         let mut entries = 0;
         for read in reads {
             match read {
-                // Deno reads a key as the range up to the one that follows, which is a byte longer.
+                // Deno reads a key as the range up to its successor, which is one byte longer.
                 Read::Key(key) => self.check_read_key_size(key.as_bytes().len() + 1)?,
                 Read::Range { start, end, .. } => self.check_range(start, end)?,
             }
@@ -110,8 +110,8 @@ impl Limits {
 
     /// Checks a write.
     ///
-    /// The size of a write counts the key of a mutation that stores a value twice, as Deno does. The keys of undelivered
-    /// messages are those of a later write, which cannot be refused: their limits apply here, where Deno has none.
+    /// As in Deno, the key of a mutation that stores a value counts twice. The keys for undelivered messages are part of a
+    /// later write, which cannot be rejected, so their limits apply here. Deno does not limit them.
     ///
     /// # Errors
     /// The first limit that it exceeds, or [`Error::EmptyKey`].

@@ -16,12 +16,13 @@ impl Database {
     }
 }
 
-/// How many entries to read at a time, and how many at first: who takes one entry reads no hundred.
+/// The number of entries in a batch, and in the first one, which is smaller because many programs take only a few entries.
 const BATCH: usize = 100;
 const FIRST_BATCH: usize = 10;
 
-/// Lists the entries of a [`Selector`], or with [`List::keys_only`] their keys. A stream that reads a batch of entries at a time: each batch is one snapshot, and another
-/// write may lie in between. [`List::blocking`] makes it an iterator. After an error, there is nothing more.
+/// A stream of the entries of a [`Selector`], or of their keys with [`List::keys_only`]. It reads in batches: each batch is one
+/// snapshot, and writes may be committed between two batches. [`List::blocking`] converts it to an iterator. The stream ends after
+/// an error.
 ///
 /// ```
 /// use openkv_engine::sqlite::{self, Location, Options};
@@ -36,7 +37,7 @@ const FIRST_BATCH: usize = 10;
 /// let first = database.list(users.clone()).blocking().next().transpose()?.expect("alice");
 /// assert_eq!(first.key, Key::from(["users", "alice"]));
 ///
-/// // Later, or in another process: what follows the first.
+/// // Later, or in another process: the entries after the first.
 /// let cursor = users.cursor(&first.key)?;
 /// let rest = database.list(users.clone()).cursor(&cursor).blocking().collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(rest[0].key, Key::from(["users", "bob"]));
@@ -45,33 +46,33 @@ const FIRST_BATCH: usize = 10;
 /// assert_eq!(last.value, Value::U64(50));
 /// # Ok::<(), openkv_engine::Error>(())
 /// ```
-#[must_use = "nothing is read before the first entry is asked for"]
+#[must_use = "entries are read only when the list is polled or iterated"]
 pub struct List<T = Entry> {
     database: Database,
     selector: Selector,
     reverse: bool,
-    /// How many entries may still follow.
+    /// The maximum number of entries to return from now on.
     left: usize,
-    /// After which entry the next batch begins.
+    /// The cursor of the entry after which the next batch begins.
     cursor: Option<String>,
     batch_size: usize,
     batch: VecDeque<ReadEntry>,
     /// The batch that is being read, and its size.
     reading: Option<Batch>,
-    /// Whether no batch follows.
+    /// Whether there are no further batches.
     ended: bool,
     listed: PhantomData<fn() -> T>,
 }
 
 type Batch = (BoxFuture<Vec<Vec<ReadEntry>>>, usize);
 
-/// What a [`List`] lists: an [`Entry`] or a [`KeyEntry`].
+/// The items of a [`List`]: [`Entry`] or [`KeyEntry`].
 pub trait Listed: Sized + sealed::Sealed {
     /// Whether to read values.
     #[doc(hidden)]
     const VALUES: bool;
 
-    /// Takes what was read.
+    /// Converts an entry that was read.
     #[doc(hidden)]
     fn of(entry: ReadEntry) -> Option<Self>;
 }
@@ -119,17 +120,17 @@ impl<T: Listed> List<T> {
         Self { reverse: true, ..self }
     }
 
-    /// Lists what follows the entry of a cursor, as [`Selector::cursor`] gives it.
+    /// Lists the entries after that of a cursor, which [`Selector::cursor`] returns.
     pub fn cursor(self, cursor: &str) -> Self {
         Self { cursor: Some(cursor.into()), ..self }
     }
 
-    /// Lists so many entries at most.
+    /// Lists at most `limit` entries.
     pub fn limit(self, limit: usize) -> Self {
         Self { left: limit, ..self }
     }
 
-    /// An iterator of the entries, which waits on the caller's thread.
+    /// Returns a blocking iterator over the entries.
     pub fn blocking(self) -> BlockingList<T> {
         BlockingList(self)
     }
@@ -137,12 +138,12 @@ impl<T: Listed> List<T> {
     /// Waits for the next entry.
     ///
     /// # Errors
-    /// A failure of the storage, or a cursor of another selector.
+    /// A failure of the storage, or the cursor of another selector.
     pub async fn next(&mut self) -> Option<Result<T>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Reads the first batch now, of so many entries.
+    /// Begins to read the first batch, of up to `size` entries.
     pub(crate) fn begin(mut self, size: usize) -> Result<Self> {
         self.batch_size = size;
         self.reading = Some(self.read()?);
@@ -177,7 +178,7 @@ impl<T: Listed> List<T> {
 }
 
 impl List {
-    /// Lists the keys alone, and reads no values.
+    /// Lists keys without reading values.
     pub fn keys_only(self) -> List<KeyEntry> {
         let Self { database, selector, reverse, left, cursor, .. } = self;
         List { reverse, left, cursor, ..List::new(database, selector) }
@@ -205,7 +206,7 @@ impl<T: Listed> Stream for List<T> {
 }
 
 /// An iterator over the entries of a [`List`].
-#[must_use = "nothing is read before the first entry is asked for"]
+#[must_use = "entries are read only when the list is polled or iterated"]
 pub struct BlockingList<T = Entry>(List<T>);
 
 impl<T: Listed> Iterator for BlockingList<T> {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_from_batch_to_batch() {
+    fn list_continues_across_batches() {
         for read_entries in [1, 67, BATCH, 1000] {
             let (database, selector) = filled(Limits { read_entries, ..Limits::default() });
             assert_eq!(numbers(database.list(selector.clone())), (0..ENTRIES).collect::<Vec<_>>());
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_with_an_error() {
+    fn list_ends_after_an_error() {
         let (database, selector) = filled(Limits::default());
         let mut list = database.list(selector.clone()).blocking();
         assert!(list.by_ref().take(FIRST_BATCH).all(|entry| entry.is_ok()));

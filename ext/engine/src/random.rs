@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-/// Where the engine takes random bytes: for the ids of queue messages, which must not collide.
+/// The source of random bytes for the ids of queue messages, which must not collide.
 pub trait Random: Send + Sync {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 

@@ -2,10 +2,10 @@ use std::ops::ControlFlow;
 
 use crate::{Key, Value, ValueRef, Versionstamp};
 
-/// Takes the entries of a read, each with the position of its read.
+/// A callback for the entries of a read, each with the index of its read.
 pub type Visitor<'a> = dyn FnMut(usize, EntryRef<'_>) -> ControlFlow<()> + 'a;
 
-/// One part of a read.
+/// A read of a key or a range.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
     /// The entry of one key.
@@ -16,6 +16,26 @@ pub enum Read<'a> {
         start: &'a [u8],
         /// The key past the last one of the range.
         end: &'a [u8],
+        /// The maximum number of entries to read.
+        limit: u32,
+        /// Whether to read from the end of the range.
+        reverse: bool,
+        /// Whether to read the values, too.
+        values: bool,
+    },
+}
+
+/// An owned [`Read`], for one that runs later.
+#[derive(Clone, Debug)]
+pub enum OwnedRead {
+    /// See [`Read::Key`].
+    Key(Key),
+    /// See [`Read::Range`].
+    Range {
+        /// The first key of the range, in encoded form.
+        start: Vec<u8>,
+        /// The key past the last one of the range, in encoded form.
+        end: Vec<u8>,
         /// How many entries to read at most.
         limit: u32,
         /// Whether to read from the end of the range.
@@ -25,15 +45,9 @@ pub enum Read<'a> {
     },
 }
 
-/// One part of a read, for one that takes place later.
-#[derive(Clone, Debug)]
-pub(crate) enum OwnedRead {
-    Key(Key),
-    Range { start: Vec<u8>, end: Vec<u8>, limit: u32, reverse: bool, values: bool },
-}
-
 impl Read<'_> {
-    pub(crate) fn into_owned(self) -> OwnedRead {
+    /// Copies what the read borrows.
+    pub fn into_owned(self) -> OwnedRead {
         match self {
             Read::Key(key) => OwnedRead::Key(key.clone()),
             Read::Range { start, end, limit, reverse, values } => {
@@ -44,7 +58,8 @@ impl Read<'_> {
 }
 
 impl OwnedRead {
-    pub(crate) fn as_read(&self) -> Read<'_> {
+    /// Borrows the read.
+    pub fn as_read(&self) -> Read<'_> {
         match self {
             OwnedRead::Key(key) => Read::Key(key),
             OwnedRead::Range { start, end, limit, reverse, values } => {
@@ -54,7 +69,7 @@ impl OwnedRead {
     }
 }
 
-/// A key with its value.
+/// An entry: a key with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The key.
@@ -65,7 +80,7 @@ pub struct Entry {
     pub versionstamp: Versionstamp,
 }
 
-/// A key that has a value, which was not read: what [`List::keys_only`](crate::List::keys_only) lists.
+/// An entry without its value, as listed by [`List::keys_only`](crate::List::keys_only).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEntry {
     /// The key.
@@ -74,23 +89,23 @@ pub struct KeyEntry {
     pub versionstamp: Versionstamp,
 }
 
-/// What a [`Read`] found: an entry, without its value where values were not asked for.
+/// An entry that a [`Read`] found, with its value if that was requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadEntry {
     /// The key.
     pub key: Key,
-    /// The value; none where values were not asked for.
+    /// The value, or `None` if values were not requested.
     pub value: Option<Value>,
     /// The version of the commit that stored the value.
     pub versionstamp: Versionstamp,
 }
 
-/// An entry as the database holds it: borrowed, valid only while it is visited.
+/// An entry that is borrowed from the database, valid only during its visit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EntryRef<'a> {
     /// The key in encoded form.
     pub key: &'a [u8],
-    /// The value; none where values were not asked for.
+    /// The value, or `None` if values were not requested.
     pub value: Option<ValueRef<'a>>,
     /// The version of the commit that stored the value.
     pub versionstamp: Versionstamp,
@@ -103,13 +118,13 @@ impl From<Entry> for ReadEntry {
 }
 
 impl ReadEntry {
-    /// Returns the entry; none where its value was not read.
+    /// Returns the entry, or `None` if its value was not read.
     pub fn into_entry(self) -> Option<Entry> {
         let Self { key, value, versionstamp } = self;
         Some(Entry { key, value: value?, versionstamp })
     }
 
-    /// Borrows the entry, as the database gives it to a visitor.
+    /// Borrows the entry.
     pub fn as_ref(&self) -> EntryRef<'_> {
         EntryRef {
             key: self.key.as_bytes(),
@@ -120,7 +135,7 @@ impl ReadEntry {
 }
 
 impl EntryRef<'_> {
-    /// Copies the entry out of the database.
+    /// Copies the entry.
     pub fn to_owned(self) -> ReadEntry {
         ReadEntry {
             key: Key::from_encoded(self.key.to_vec()),

@@ -3,31 +3,31 @@ use base64::prelude::BASE64_URL_SAFE;
 
 use crate::{Error, Key, Result};
 
-/// The least byte that can follow a prefix, and the greatest: no key part begins with either.
+/// Bytes below and above all bytes with which a key part can begin.
 const BEFORE_PARTS: u8 = 0x00;
 const AFTER_PARTS: u8 = 0xff;
 
 /// A set of keys to list: those with a prefix, those between two keys, or both.
 ///
-/// A listing may stop after any key and continue later, in the same or another process, from a *cursor*: the URL-safe
-/// base64 of what that key has beyond the part that all keys of the selector share.
+/// A listing can stop after any key and continue later, in the same or another process, from a *cursor*: the URL-safe base64 of
+/// that key without the bytes that all keys of the selector share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     start: Vec<u8>,
     end: Vec<u8>,
-    /// How many leading bytes all keys of the selector share, for the cursor.
+    /// The number of leading bytes that all keys of the selector share, for cursors.
     shared: usize,
-    /// Whether a cursor may not lie below `start` and above `end`. A bound that the prefix alone gives is open: the
-    /// cursor cannot leave it.
+    /// Whether a cursor must be checked against `start` and `end`. A bound that follows from the prefix needs no check, because a
+    /// cursor always has the prefix.
     bounded: (bool, bool),
 }
 
 impl Selector {
-    /// Selects the keys that have the prefix, that are not below the start, and that are below the end. A prefix does
-    /// not select the key that is equal to it. A start alone selects the one key equal to it.
+    /// Selects the keys with the prefix from `start` up to, but excluding, `end`. A prefix does not select the key that is equal to
+    /// it. A start alone selects only the key equal to it.
     ///
     /// # Errors
-    /// A start or end outside the prefix, a start after the end, or neither a prefix nor a start.
+    /// The start or end is outside the prefix, the start is after the end, or both prefix and start are missing.
     pub fn new(prefix: Option<&Key>, start: Option<&Key>, end: Option<&Key>) -> Result<Self> {
         let [prefix, start, end] = [prefix, start, end].map(|key| key.map(Key::as_bytes));
         if let Some(prefix) = prefix {
@@ -63,7 +63,7 @@ impl Selector {
         Ok(Self { start: first, end: past_last, shared, bounded })
     }
 
-    /// Selects the keys that have a prefix. Those with the prefix of no parts are all keys.
+    /// Selects the keys with a prefix. A prefix without parts selects all keys.
     pub fn prefix(prefix: &Key) -> Self {
         let prefix = prefix.as_bytes();
         let followed_by = |byte: u8| [prefix, &[byte]].concat();
@@ -75,7 +75,7 @@ impl Selector {
         }
     }
 
-    /// Selects the keys that are not below the start, and that are below the end.
+    /// Selects the keys from `start` up to, but excluding, `end`.
     ///
     /// # Errors
     /// [`Error::StartAfterEnd`].
@@ -83,13 +83,25 @@ impl Selector {
         Self::new(None, Some(start), Some(end))
     }
 
-    /// The first encoded key, and the one past the last.
+    /// Selects the keys between two encoded bounds, excluding the end. The bounds need not be valid keys.
+    ///
+    /// # Errors
+    /// [`Error::StartAfterEnd`].
+    pub fn encoded(start: Vec<u8>, end: Vec<u8>) -> Result<Self> {
+        if start > end {
+            return Err(Error::StartAfterEnd);
+        }
+        let shared = start.iter().zip(&end).take_while(|(a, b)| a == b).count();
+        Ok(Self { start, end, shared, bounded: (true, true) })
+    }
+
+    /// Returns the bounds of the range, in encoded form: the first key and the one past the last.
     pub(crate) fn bounds(&self) -> (&[u8], &[u8]) {
         (&self.start, &self.end)
     }
 
-    /// The bounds of the range to read, in encoded form: the first key and the one past the last. With a cursor, only
-    /// what follows its key in the direction of the listing.
+    /// Returns the bounds of the range to read, in encoded form: the first key and the one past the last. With a cursor, the range
+    /// contains only the keys after that of the cursor, in the direction of the listing.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`] or [`Error::CursorOutOfBounds`].
@@ -113,10 +125,10 @@ impl Selector {
         }
     }
 
-    /// The cursor that continues a listing after `key`, in either direction.
+    /// Returns the cursor that continues a listing after `key`, in either direction.
     ///
     /// # Errors
-    /// [`Error::KeyOutsideSelector`] for a key that does not share what all keys of the selector share.
+    /// [`Error::KeyOutsideSelector`] if the key does not begin with the bytes that all keys of the selector share.
     pub fn cursor(&self, key: &Key) -> Result<String> {
         let rest = key.as_bytes().strip_prefix(&self.start[..self.shared]).ok_or(Error::KeyOutsideSelector)?;
         Ok(BASE64_URL_SAFE.encode(rest))
@@ -149,14 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bounds_that_select_nothing() {
+    fn encoded_bounds_need_not_be_keys() {
+        let selector = Selector::encoded(b"\x02a".to_vec(), b"\x02a\xff".to_vec()).unwrap();
+        assert_eq!(selector.range(None, false).unwrap(), (b"\x02a".to_vec(), b"\x02a\xff".to_vec()));
+        let cursor = selector.cursor(&key(&["a"])).unwrap();
+        assert_eq!(selector.range(Some(&cursor), false).unwrap().0, bytes(&["a"], b"\x00"));
+        assert!(matches!(Selector::encoded(vec![2], vec![1]), Err(Error::StartAfterEnd)));
+    }
+
+    #[test]
+    fn invalid_bounds_are_rejected() {
         let (a, ab, b) = (key(&["a"]), key(&["a", "b"]), key(&["b"]));
-        let refused = |prefix, start, end| Selector::new(prefix, start, end).unwrap_err();
-        assert!(matches!(refused(Some(&a), Some(&b), None), Error::StartOutsidePrefix));
-        assert!(matches!(refused(Some(&a), Some(&a), None), Error::StartOutsidePrefix));
-        assert!(matches!(refused(Some(&a), None, Some(&b)), Error::EndOutsidePrefix));
-        assert!(matches!(refused(None, Some(&b), Some(&ab)), Error::StartAfterEnd));
-        assert!(matches!(refused(None, None, Some(&b)), Error::IncompleteSelector));
+        let error = |prefix, start, end| Selector::new(prefix, start, end).unwrap_err();
+        assert!(matches!(error(Some(&a), Some(&b), None), Error::StartOutsidePrefix));
+        assert!(matches!(error(Some(&a), Some(&a), None), Error::StartOutsidePrefix));
+        assert!(matches!(error(Some(&a), None, Some(&b)), Error::EndOutsidePrefix));
+        assert!(matches!(error(None, Some(&b), Some(&ab)), Error::StartAfterEnd));
+        assert!(matches!(error(None, None, Some(&b)), Error::IncompleteSelector));
     }
 
     #[test]
@@ -171,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_cursors_of_another_selector() {
+    fn cursors_of_another_selector_are_rejected() {
         let selector = Selector::new(None, Some(&key(&["b"])), Some(&key(&["d"]))).unwrap();
         assert!(matches!(selector.range(Some("*"), false), Err(Error::InvalidCursor)));
         // Both bounds share the tag of strings, which the cursor leaves out.

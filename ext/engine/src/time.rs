@@ -1,17 +1,17 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// When a value ceases to exist, or a message may be delivered, by the clock of the database.
+/// The time at which a value expires or a message is due, by the clock of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// A time, in milliseconds since the Unix epoch, as it is stored.
+    /// An absolute time in milliseconds since the Unix epoch, as it is stored.
     At(u64),
-    /// So long after the call that writes it. [`Database::write`](crate::Database::write) makes a [`Time::At`] of it, so that
-    /// backends are given no other.
+    /// A time relative to the call of the write. [`Database::write`](crate::Database::write) converts it to [`Time::At`], so that
+    /// backends receive absolute times only.
     In(Duration),
 }
 
 impl Time {
-    /// Returns the time in milliseconds since the Unix epoch, where `now` is that of the call.
+    /// Returns the time in milliseconds since the Unix epoch. `now` is the time of the call.
     pub fn millis(self, now: u64) -> u64 {
         match self {
             Time::At(millis) => millis,
@@ -21,7 +21,7 @@ impl Time {
 }
 
 impl From<SystemTime> for Time {
-    /// A time before 1970 becomes 1970.
+    /// Converts a time. One before 1970 becomes 1970.
     fn from(time: SystemTime) -> Self {
         Time::At(time.duration_since(UNIX_EPOCH).map_or(0, to_millis))
     }
@@ -33,7 +33,7 @@ impl From<Duration> for Time {
     }
 }
 
-/// Returns a duration in milliseconds, none shorter than it is.
+/// Returns a duration in milliseconds, rounded up.
 pub(crate) fn to_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

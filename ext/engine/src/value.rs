@@ -1,6 +1,6 @@
 use crate::{Error, Result};
 
-/// How a stored value is to be read. The numbers are those of the file format.
+/// The encoding of a stored value. The discriminants are those of the file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub(crate) enum Encoding {
@@ -12,12 +12,12 @@ pub(crate) enum Encoding {
     Bytes = 3,
 }
 
-/// A value to store, or one that was read.
+/// A stored value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A JavaScript value in V8's serialization format.
     V8(Vec<u8>),
-    /// An unsigned integer, the only kind that sum, min and max work on (`Deno.KvU64`).
+    /// An unsigned 64-bit integer, for sum, min and max (`Deno.KvU64`).
     U64(u64),
     /// Bytes (`Uint8Array`).
     Bytes(Vec<u8>),
@@ -33,18 +33,18 @@ impl Value {
         }
     }
 
-    /// See [`ValueRef::len`].
+    /// Returns the size of the value in bytes. See [`ValueRef::len`].
     pub fn len(&self) -> usize {
         self.as_ref().len()
     }
 
-    /// Whether [`Value::len`] is zero.
+    /// Returns whether [`Value::len`] is zero.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A value as the database holds it: borrowed, valid only while its entry is visited.
+/// A value that is borrowed from the database, valid only during the visit of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueRef<'a> {
     /// See [`Value::V8`].
@@ -56,7 +56,7 @@ pub enum ValueRef<'a> {
 }
 
 impl<'a> ValueRef<'a> {
-    /// The size that counts against the limits, in bytes.
+    /// Returns the size of the value in bytes, as it counts towards the limits.
     pub fn len(self) -> usize {
         match self {
             ValueRef::V8(bytes) | ValueRef::Bytes(bytes) => bytes.len(),
@@ -64,15 +64,15 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Whether [`ValueRef::len`] is zero.
+    /// Returns whether [`ValueRef::len`] is zero.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// Reads the two columns of a stored value.
+    /// Decodes the columns of a stored value.
     ///
     /// # Errors
-    /// [`Error::CorruptValue`] when no version of the format writes such columns.
+    /// [`Error::CorruptValue`] if the encoding is unknown or does not match the bytes.
     pub(crate) fn from_encoded(bytes: &'a [u8], encoding: i64) -> Result<Self> {
         match encoding {
             e if e == Encoding::V8 as i64 => Ok(ValueRef::V8(bytes)),
@@ -85,7 +85,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// Copies the value out of the database.
+    /// Copies the value.
     pub fn to_owned(self) -> Value {
         match self {
             ValueRef::V8(bytes) => Value::V8(bytes.to_vec()),
@@ -94,7 +94,7 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The encoding to store the value with.
+    /// Returns the encoding of the value.
     pub(crate) fn encoding(self) -> Encoding {
         match self {
             ValueRef::V8(_) => Encoding::V8,
@@ -109,14 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_encoding() {
+    fn every_encoding_is_decoded() {
         assert_eq!(ValueRef::from_encoded(b"\xff\x0fT", 1).unwrap(), ValueRef::V8(b"\xff\x0fT"));
         assert_eq!(ValueRef::from_encoded(&[1, 2, 0, 0, 0, 0, 0, 0], 2).unwrap(), ValueRef::U64(513));
         assert_eq!(ValueRef::from_encoded(b"raw", 3).unwrap(), ValueRef::Bytes(b"raw"));
     }
 
     #[test]
-    fn refuses_what_no_version_writes() {
+    fn corrupt_values_are_rejected() {
         assert!(matches!(ValueRef::from_encoded(b"1234567", 2), Err(Error::CorruptValue { encoding: 2, len: 7 })));
         assert!(matches!(ValueRef::from_encoded(b"", 4), Err(Error::CorruptValue { encoding: 4, len: 0 })));
     }

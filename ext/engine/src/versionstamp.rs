@@ -3,30 +3,30 @@ use std::str::FromStr;
 
 /// The version of an entry: ten bytes, printed as twenty lowercase hexadecimal digits.
 ///
-/// The first eight bytes count commits, big-endian, and the last two are zero. Every commit gives all it writes
-/// one versionstamp, greater than any before it in the same database.
+/// The first eight bytes count commits, in big-endian order, and the last two are zero. All entries of a commit have the same
+/// versionstamp, which is greater than all previous ones in the same database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Versionstamp([u8; 10]);
 
 impl Versionstamp {
-    /// The versionstamp of the commit with this number.
+    /// Returns the versionstamp of the commit with a version.
     pub fn from_version(version: u64) -> Self {
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&version.to_be_bytes());
         Self(bytes)
     }
 
-    /// The versionstamp of these bytes. One that no commit gave equals that of no entry.
+    /// Returns a versionstamp with arbitrary bytes. Unless a commit has it, no entry does.
     pub fn from_bytes(bytes: [u8; 10]) -> Self {
         Self(bytes)
     }
 
-    /// The ten bytes.
+    /// Returns the ten bytes.
     pub fn as_bytes(&self) -> &[u8; 10] {
         &self.0
     }
 
-    /// The twenty hexadecimal digits, as ASCII.
+    /// Returns the twenty hexadecimal digits, as ASCII.
     pub fn to_hex(self) -> [u8; 20] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 20];
@@ -44,7 +44,7 @@ impl fmt::Display for Versionstamp {
     }
 }
 
-/// A text that is not a versionstamp.
+/// The error of a string that is not a versionstamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a versionstamp is 20 hexadecimal digits")]
 pub struct ParseVersionstampError;
@@ -52,13 +52,13 @@ pub struct ParseVersionstampError;
 impl FromStr for Versionstamp {
     type Err = ParseVersionstampError;
 
-    /// Reads twenty hexadecimal digits of either case.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    /// Parses twenty hexadecimal digits of either case.
+    fn from_str(string: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 10];
-        if text.len() != 20 {
+        if string.len() != 20 {
             return Err(ParseVersionstampError);
         }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        for (byte, pair) in bytes.iter_mut().zip(string.as_bytes().chunks_exact(2)) {
             let digit = |ascii: u8| char::from(ascii).to_digit(16).ok_or(ParseVersionstampError);
             *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
         }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_and_parses() {
+    fn versionstamp_is_printed_and_parsed() {
         let versionstamp = Versionstamp::from_version(0x1f2);
         assert_eq!(versionstamp.to_string(), "00000000000001f20000");
         assert_eq!(&versionstamp.to_hex(), b"00000000000001f20000");
@@ -79,16 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn rejects_other_texts() {
-        for text in
+    fn other_strings_are_rejected() {
+        for string in
             ["", "00000000000001f2", "00000000000001f2000g", "00000000000001f2000000", "\u{e9}0000000000001f200"]
         {
-            assert_eq!(text.parse::<Versionstamp>(), Err(ParseVersionstampError), "{text}");
+            assert_eq!(string.parse::<Versionstamp>(), Err(ParseVersionstampError), "{string}");
         }
     }
 
     #[test]
-    fn orders_by_commit() {
+    fn versionstamps_have_the_order_of_commits() {
         assert!(Versionstamp::from_version(255) < Versionstamp::from_version(256));
     }
 }

@@ -1,6 +1,6 @@
-//! Visits of reads, and what may wait while one goes on. A visit holds what it reads from: in memory, whoever waited there for
-//! a write would wait for the end of the visit, and so for itself. A file would allow it, but tests run in memory: it is
-//! refused for both.
+//! Tracks the visits of this thread, during which it must not wait. A visit holds the lock of its connection: in memory,
+//! waiting for a write within a visit would be a deadlock. With a file it would work, but as tests often run in memory, it is
+//! an error for both.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -11,11 +11,11 @@ use std::thread::{self, Thread};
 use crate::{Error, Result};
 
 thread_local! {
-    /// How many visits this thread is in.
+    /// The number of nested visits on this thread.
     static VISITS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A visit of this thread, until it is dropped.
+/// A visit on this thread, until dropped.
 pub(crate) struct Visit(());
 
 impl Visit {
@@ -40,10 +40,10 @@ pub(crate) fn check_may_wait() -> Result<()> {
     if VISITS.get() == 0 { Ok(()) } else { Err(Error::WaitInVisit) }
 }
 
-/// Waits for a result on this thread.
+/// Blocks this thread until a future completes.
 ///
 /// # Errors
-/// [`Error::WaitInVisit`] where it is not there immediately, and this thread may not wait.
+/// [`Error::WaitInVisit`] if the future does not complete immediately, and this thread must not wait.
 pub(crate) fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Parked(thread::current())));
@@ -72,13 +72,13 @@ mod tests {
     use crate::sqlite::{self, Location, Options};
     use crate::{AtomicWrite, Database, Error, Key, Mutation, Read, Selector, Value};
 
-    fn refuses_to_wait_in_a_visit(database: &Database) {
+    fn assert_waits_are_rejected(database: &Database) {
         let key = Key::from(["a"]);
         let set = || AtomicWrite::new().mutate(Mutation::set(key.clone(), Value::U64(2)));
         database.set_blocking(key.clone(), Value::U64(1)).unwrap();
         let mut queued = None;
         let visited = database.visit_blocking(&[Read::Key(&key)], &mut |_, _| {
-            // What need not wait goes on.
+            // Calls that need not wait succeed.
             assert_eq!(database.get_blocking(&key).unwrap().unwrap().value, Value::U64(1));
             assert_eq!(database.list(Selector::prefix(&Key::new())).blocking().count(), 1);
             assert!(matches!(database.set_blocking(key.clone(), Value::U64(2)), Err(Error::WaitInVisit)));
@@ -91,7 +91,7 @@ mod tests {
             assert!(nested.unwrap());
             queued = Some(database.set(Key::from(["b"]), Value::U64(3)));
             let mut list = database.list(Selector::prefix(&Key::new())).blocking();
-            assert!(matches!(list.next(), Some(Err(Error::WaitInVisit))), "it is after the write");
+            assert!(matches!(list.next(), Some(Err(Error::WaitInVisit))), "the read must follow the write");
             ControlFlow::Continue(())
         });
         visited.unwrap();
@@ -101,10 +101,25 @@ mod tests {
     }
 
     #[test]
-    fn waiting_in_a_visit_is_refused_in_memory_and_on_a_file() {
-        refuses_to_wait_in_a_visit(&sqlite::open(Location::Memory, Options::default()).unwrap());
+    fn blocking_read_sees_the_writes_called_before_it() {
         let directory = tempfile::tempdir().unwrap();
         let file = Location::file(directory.path().join("kv.sqlite3"));
-        refuses_to_wait_in_a_visit(&sqlite::open(file, Options::default()).unwrap());
+        for location in [Location::Memory, file] {
+            let database = sqlite::open(location, Options::default()).unwrap();
+            let key = Key::from(["a"]);
+            for i in 0..200 {
+                let set = database.set(key.clone(), Value::U64(i));
+                assert_eq!(database.get_blocking(&key).unwrap().unwrap().value, Value::U64(i));
+                super::wait(set).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn waits_in_a_visit_are_rejected_in_memory_and_on_a_file() {
+        assert_waits_are_rejected(&sqlite::open(Location::Memory, Options::default()).unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let file = Location::file(directory.path().join("kv.sqlite3"));
+        assert_waits_are_rejected(&sqlite::open(file, Options::default()).unwrap());
     }
 }

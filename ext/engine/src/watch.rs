@@ -2,9 +2,10 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream, StreamExt};
 
 use crate::database::WeakDatabase;
+use crate::future::ready as ready_now;
 use crate::{BoxFuture, BoxStream, Database, Entry, Error, Key, Result, Versionstamp, WatchEvent};
 
 impl Database {
@@ -50,8 +51,11 @@ pub struct Watch {
     events: BoxStream<WatchEvent>,
     database: WeakDatabase,
     keys: Vec<Key>,
-    /// Whether the entries are to be read.
+    /// Whether the backend has yet to send the initial state.
+    awaits_first: bool,
+    /// Whether the entries must be read.
     changed: bool,
+    /// The next entries, returned if they differ from the last ones.
     reading: Option<BoxFuture<Vec<Option<Entry>>>>,
     /// The versions of the entries that the stream returned last.
     seen: Option<Vec<Option<Versionstamp>>>,
@@ -59,8 +63,32 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(events: BoxStream<WatchEvent>, database: WeakDatabase, keys: &[Key]) -> Self {
-        Self { events, database, keys: keys.to_vec(), changed: true, reading: None, seen: None, ended: false }
+    fn new(events: BoxStream<WatchEvent>, database: WeakDatabase, keys: &[Key]) -> Self {
+        let mut watch = Self {
+            events,
+            database,
+            keys: keys.to_vec(),
+            awaits_first: true,
+            changed: false,
+            reading: None,
+            seen: None,
+            ended: false,
+        };
+        match watch.next_event().now_or_never() {
+            None => {}
+            Some(None) => watch.ended = true,
+            Some(Some(Ok(event))) => watch.note(event),
+            Some(Some(Err(error))) => watch.reading = Some(ready_now(Err(error))),
+        }
+        watch
+    }
+
+    /// Reads the initial state now if the backend does not send it, instead of with the first [`Watch::next`] or
+    /// [`Watch::event`], so that later writes do not affect it.
+    pub fn read_now(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.reading = self.database.upgrade().map(|database| database.read_watched(&self.keys));
+        }
     }
 
     /// Waits for the next entries.
@@ -71,51 +99,83 @@ impl Watch {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Waits until a key may have changed since the last call, or since the watch began, without reading entries. Returns false
-    /// once the database is closed.
+    /// Waits until a key may have changed since the last call, or since the watch was created, without reading entries. Returns
+    /// false once the database is closed. [`Watch::next`] returns the entries as of then.
     ///
     /// # Errors
     /// See [`Watch::next`].
     pub async fn changed(&mut self) -> Result<bool> {
-        self.event().await.transpose().map(|event| event.is_some())
+        loop {
+            let is_first = self.awaits_first;
+            let Some(event) = self.next_event().await else { return Ok(false) };
+            let event = event?;
+            let is_initial = is_first && matches!(event, WatchEvent::Entries(_));
+            self.note(event);
+            if !is_initial {
+                return Ok(true);
+            }
+        }
     }
 
-    /// Waits for the next event of the backend since the last call, or since the watch began. Returns `None` once the database is
-    /// closed, and after an error.
+    /// Waits for the initial state, and then for the next event of the backend since the last call. Returns `None` once the
+    /// database is closed, and after an error.
     ///
     /// # Errors
     /// See [`Watch::next`].
     pub async fn event(&mut self) -> Option<Result<WatchEvent>> {
+        if std::mem::take(&mut self.changed) {
+            // A later event, or the end of the stream, replaces this one.
+            return self.next_event().now_or_never().unwrap_or(Some(Ok(WatchEvent::Changed)));
+        }
+        let Some(reading) = &mut self.reading else { return self.next_event().await };
+        let entries = reading.await;
+        self.reading = None;
+        self.ended |= entries.is_err();
+        match entries {
+            Err(Error::Closed) => None,
+            entries => Some(entries.map(WatchEvent::Entries)),
+        }
+    }
+
+    async fn next_event(&mut self) -> Option<Result<WatchEvent>> {
         if self.ended {
             return None;
         }
-        let event = poll_fn(|context| self.events.as_mut().poll_next(context)).await;
+        let event = self.events.next().await;
         self.ended = !matches!(event, Some(Ok(_)));
+        self.awaits_first = false;
         event
+    }
+
+    /// Prepares the next result of [`Watch::next`].
+    fn note(&mut self, event: WatchEvent) {
+        self.changed = matches!(event, WatchEvent::Changed);
+        self.reading = match event {
+            WatchEvent::Entries(entries) => Some(ready_now(Ok(entries))),
+            WatchEvent::Changed => None,
+        };
     }
 
     /// Waits for entries that differ from those returned last.
     fn poll_entries(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Vec<Option<Entry>>>>> {
         loop {
-            let entries = if let Some(reading) = &mut self.reading {
-                let entries = ready!(reading.as_mut().poll(context));
-                self.reading = None;
-                entries?
-            } else if self.changed {
-                self.changed = false;
-                let Some(database) = self.database.upgrade() else { return Poll::Ready(Ok(None)) };
-                self.reading = Some(database.read_watched(&self.keys));
-                continue;
-            } else {
-                match ready!(self.events.as_mut().poll_next(context)).transpose()? {
-                    None => return Poll::Ready(Ok(None)),
-                    Some(WatchEvent::Entries(entries)) => entries,
-                    Some(WatchEvent::Changed) => {
-                        self.changed = true;
-                        continue;
+            let Some(reading) = &mut self.reading else {
+                if self.changed {
+                    self.read_now();
+                    if self.reading.is_none() {
+                        return Poll::Ready(Ok(None));
                     }
+                    continue;
                 }
+                let event = ready!(self.events.as_mut().poll_next(context)).transpose()?;
+                self.awaits_first = false;
+                let Some(event) = event else { return Poll::Ready(Ok(None)) };
+                self.note(event);
+                continue;
             };
+            let entries = ready!(reading.as_mut().poll(context));
+            self.reading = None;
+            let entries = entries?;
             let versions = entries.iter().map(|entry| entry.as_ref().map(|entry| entry.versionstamp)).collect();
             if self.seen.as_ref() != Some(&versions) {
                 self.seen = Some(versions);

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::sum::sum;
-use crate::{Entry, Error, Key, Result, Time, Value, ValueRef, Versionstamp, time};
+use crate::sum::{bounded_sum, sum};
+use crate::{CommitId, Entry, Error, Key, Result, Time, Value, ValueRef, Versionstamp, time};
 
 /// A group of checks, mutations and queue messages, committed as a whole or not at all.
 ///
@@ -34,6 +34,9 @@ pub struct AtomicWrite {
     pub mutations: Vec<Mutation>,
     /// The messages to enqueue.
     pub enqueues: Vec<Enqueue>,
+    /// The id with which the write can be retried, but is committed at most once: see
+    /// [`Backend::write`](crate::Backend::write). `None` for a write that is not retried.
+    pub id: Option<CommitId>,
 }
 
 impl AtomicWrite {
@@ -61,6 +64,26 @@ impl AtomicWrite {
     pub fn enqueue(mut self, enqueue: Enqueue) -> Self {
         self.enqueues.push(enqueue);
         self
+    }
+
+    /// Sets the id of the write, so that it is committed at most once: after a lost response, retry with the same id, within
+    /// [`CommitId::REMEMBERED`].
+    ///
+    /// ```
+    /// use openkv_engine::sqlite::{self, Location, Options};
+    /// use openkv_engine::{AtomicWrite, CommitId, Key, Mutation, SystemRandom};
+    ///
+    /// let database = sqlite::open(Location::Memory, Options::default())?;
+    /// let write = AtomicWrite::new()
+    ///     .mutate(Mutation::sum(Key::from(["visits"]), 1))
+    ///     .id(CommitId::new(&SystemRandom));
+    /// let first = database.write_blocking(write.clone())?;
+    /// assert_eq!(database.write_blocking(write)?, first);
+    /// # Ok::<(), openkv_engine::Error>(())
+    /// ```
+    #[must_use]
+    pub fn id(self, id: CommitId) -> Self {
+        Self { id: Some(id), ..self }
     }
 
     /// Replaces the times relative to the call of the write by absolute ones.
@@ -251,15 +274,46 @@ pub enum MutationKind {
         /// The number: a [`Value::U64`], like the stored value. For a sum, both may also be numbers or bigints in V8's format.
         value: Value,
     },
+    /// Adds a number or bigint in V8's format to the stored value of the same kind, or stores it if the key has no value. The
+    /// expiry of a stored value does not change.
+    BoundedSum {
+        /// The number.
+        value: Value,
+        /// The bounds of the sum.
+        bounds: SumBounds,
+    },
 }
 
 impl MutationKind {
     /// Returns the value that the mutation stores or combines.
     pub fn value(&self) -> Option<&Value> {
         match self {
-            MutationKind::Set { value, .. } | MutationKind::Combine { value, .. } => Some(value),
+            MutationKind::Set { value, .. }
+            | MutationKind::Combine { value, .. }
+            | MutationKind::BoundedSum { value, .. } => Some(value),
             MutationKind::Delete => None,
         }
+    }
+}
+
+/// The bounds of a [`MutationKind::BoundedSum`]: numbers or bigints in V8's format, of the same kind as the operand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SumBounds {
+    /// The minimum.
+    pub min: Option<Value>,
+    /// The maximum.
+    pub max: Option<Value>,
+    /// Whether a sum outside the bounds is clamped to them. Otherwise, the write fails.
+    pub clamp: bool,
+}
+
+impl SumBounds {
+    /// Returns the sum of the stored value, if any, and a value. For backends that combine values themselves.
+    ///
+    /// # Errors
+    /// The values are of different types or cannot be summed, or the sum is outside the bounds.
+    pub fn sum(&self, stored: Option<ValueRef<'_>>, value: &Value) -> Result<Value> {
+        bounded_sum(stored, value, self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The `tracing` events of a database: all in one process, which has one subscriber.
+//! The `tracing` events of a database, in a single test, because a process has only one global subscriber.
 
 use std::fmt::{Debug, Write};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// Sends the level, the message and the fields of each event of the engine.
 struct Events(Sender<String>);
 
-struct Text(String);
+struct Fields(String);
 
-impl Visit for Text {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let _ = write!(self.0, " {field}={value:?}");
     }
@@ -30,9 +30,9 @@ impl Subscriber for Events {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Text(event.metadata().level().to_string());
-        event.record(&mut text);
-        let _ = self.0.send(text.0);
+        let mut fields = Fields(event.metadata().level().to_string());
+        event.record(&mut fields);
+        let _ = self.0.send(fields.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -45,7 +45,7 @@ impl Subscriber for Events {
     fn exit(&self, _: &Id) {}
 }
 
-/// A clock on which so much passes with each look.
+/// A clock that advances by a step with each read.
 #[derive(Default)]
 struct Stepping {
     step: AtomicU64,
@@ -62,7 +62,7 @@ impl Clock for Stepping {
     }
 }
 
-/// Waits for an event with these words.
+/// Waits for an event that contains the words.
 fn expect(events: &Receiver<String>, words: &[&str]) {
     let mut seen = Vec::new();
     loop {
@@ -75,7 +75,7 @@ fn expect(events: &Receiver<String>, words: &[&str]) {
 }
 
 #[test]
-fn database_tells_of_what_operators_look_for() {
+fn database_emits_events_for_operators() {
     let (sender, events) = channel();
     tracing::subscriber::set_global_default(Events(sender)).unwrap();
     let directory = tempfile::tempdir().unwrap();

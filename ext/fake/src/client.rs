@@ -1,14 +1,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use openkv_engine::{
     AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Delivery, Error, Key, Read, ReadEntry, ReadOptions,
     Result, SystemClock, WatchEvent,
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::server::{Answer, Request};
+use crate::Events;
+use crate::server::{Reply, Request};
 
 pub(crate) type ClientId = u64;
 
@@ -17,36 +18,38 @@ pub(crate) struct Client {
     id: ClientId,
     server: mpsc::Sender<Request>,
     closed: watch::Sender<bool>,
+    /// What watches come with.
+    events: Events,
 }
 
 impl Client {
-    /// Connects to a server. The future is done once that answers.
-    pub fn connect(server: mpsc::Sender<Request>) -> (Self, BoxFuture<()>) {
+    /// Connects to a server. The future completes when the server replies.
+    pub fn connect(server: mpsc::Sender<Request>, events: Events) -> (Self, BoxFuture<()>) {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed);
-        let client = Self { id, server, closed: watch::Sender::new(false) };
-        let opened = client.call(|answer| Request::Open { answer });
+        let client = Self { id, server, closed: watch::Sender::new(false), events };
+        let opened = client.call(|reply| Request::Open { reply });
         (client, opened)
     }
 
-    fn call<T: Send + 'static>(&self, request: impl FnOnce(Answer<T>) -> Request) -> BoxFuture<T> {
-        let (answer, answered) = oneshot::channel();
+    fn call<T: Send + 'static>(&self, request: impl FnOnce(Reply<T>) -> Request) -> BoxFuture<T> {
+        let (reply, result) = oneshot::channel();
         if !*self.closed.borrow() {
-            let _ = self.server.send(request(answer));
+            let _ = self.server.send(request(reply));
         }
-        // Where nothing was sent, the answer is dropped.
-        Box::pin(async move { answered.await.map_err(|_| Error::Closed)? })
+        // If the client is closed, `reply` is dropped unsent.
+        Box::pin(async move { result.await.map_err(|_| Error::Closed)? })
     }
 }
 
 impl Backend for Client {
     fn read(&self, reads: &[Read<'_>], options: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         let ranges = reads.iter().map(Into::into).collect();
-        self.call(|answer| Request::Read { ranges, max_bytes: options.max_bytes, answer })
+        self.call(|reply| Request::Read { ranges, max_bytes: options.max_bytes, reply })
     }
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
-        self.call(|answer| Request::Write { write, answer })
+        self.call(|reply| Request::Write { write, reply })
     }
 
     fn count(&self, _start: &[u8], _end: &[u8]) -> Option<BoxFuture<u64>> {
@@ -70,11 +73,15 @@ impl Backend for Client {
                 _ = closed.changed() => return None,
                 changed = events.changed() => changed.ok()?,
             }
-            // After an error, the server has dropped the other end.
+            // After an error, the server has dropped the sender.
             let event = events.borrow_and_update().clone()?;
             Some((event, (events, closed)))
         };
-        Ok(Box::pin(stream::unfold((events, closed), next)))
+        let events = stream::unfold((events, closed), next);
+        match self.events {
+            Events::Entries => Ok(Box::pin(events)),
+            Events::Changed => Ok(Box::pin(stream::once(std::future::ready(Ok(WatchEvent::Changed))).chain(events))),
+        }
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
@@ -83,10 +90,10 @@ impl Backend for Client {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
         let link = self.server.clone();
-        let claimed = self.call(|answer| Request::Dequeue { client: self.id, limit, link, answer });
+        let claimed = self.call(|reply| Request::Dequeue { client: self.id, limit, link, reply });
         Box::pin(async move {
             tokio::select! {
-                // What was claimed as the client was closed goes back.
+                // Dropping claims requeues messages that were claimed while the client was closing.
                 biased;
                 _ = closed.changed() => Ok(Vec::new()),
                 claimed = claimed => claimed,

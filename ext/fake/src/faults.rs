@@ -7,22 +7,22 @@ use rand::{Rng, SeedableRng};
 
 use crate::Options;
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, and changes nothing.
+    /// The request fails, and changes nothing.
     Fail,
-    /// It is carried out, and its answer is lost.
+    /// The request is processed, and its reply is lost.
     Lose,
 }
 
-/// The cause of an error that was injected.
+/// The cause of an injected error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection was lost, as a test demands: try again")]
+#[error("the connection was lost (injected for a test): try again")]
 pub struct Injected;
 
 impl Fault {
-    /// Returns the error of a read, which has changed nothing either way.
+    /// Returns the error of a read, for which both faults are the same.
     pub(crate) fn of_read() -> Error {
         Error::Storage(Cause::new(Injected))
     }
@@ -36,7 +36,7 @@ impl Fault {
     }
 }
 
-/// Draws delays and faults: the same for the same requests.
+/// Draws delays and faults from the seed: the same for the same sequence of requests.
 pub(crate) struct Faults {
     options: Options,
     random: StdRng,
@@ -52,7 +52,7 @@ impl Faults {
         Duration::from_millis(self.random.random_range(self.options.delay.clone()))
     }
 
-    /// Returns what goes wrong with the next request.
+    /// Returns the fault of the next request, if any.
     pub fn of_request(&mut self) -> Option<Fault> {
         let planned = self.options.faults.get(&self.requests).copied();
         self.requests += 1;
@@ -60,15 +60,15 @@ impl Faults {
         planned.or(drawn)
     }
 
-    /// Returns what goes wrong with a request for which nothing can be planned.
+    /// Returns a drawn fault, for a request that cannot have a planned one.
     pub fn drawn(&mut self) -> Option<Fault> {
         let drawn = self.random.random::<f64>();
         let Options { errors, lost, .. } = self.options;
         if drawn < errors { Some(Fault::Fail) } else { (drawn < errors + lost).then_some(Fault::Lose) }
     }
 
-    /// Returns whether something fails that no request asked for.
-    pub fn strikes(&mut self) -> bool {
+    /// Returns whether an operation that is not a request fails.
+    pub fn draw_failure(&mut self) -> bool {
         self.random.random::<f64>() < self.options.errors
     }
 

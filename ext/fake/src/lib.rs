@@ -1,18 +1,18 @@
-//! A backend of the engine for tests: entries in memory, behind a server that answers late, fails, and loses answers on demand, as
-//! one on another machine does.
+//! A backend of the engine for tests. It stores entries in memory, in a server with injected delays, failures and lost replies,
+//! like those of a remote one.
 //!
-//! [`open`] connects to the server of a name, a thread of this process, and starts it where there is none. Requests reach it in the
-//! order of the calls, each some time after it was made; answers come after some time of their own, and so in any order. What fails,
-//! and when, is drawn from a seed, or planned by [`Options::fault`].
+//! [`open`] connects to a named server, a thread of this process, which is started if necessary. Requests arrive in the order
+//! of the calls, each after a delay; replies have delays of their own, so they arrive in any order. Faults are drawn from a
+//! seed, or planned with [`Options::fault`].
 //!
-//! It has no means of its own to count entries or to delete ranges: the database's are tried with it.
+//! The backend does not support counting entries or deleting ranges, so that the fallbacks of the database are tested with it.
 //!
 //! ```
 //! use futures_executor::block_on;
 //! use openkv_engine::{Error, Key, Value};
 //! use openkv_fake::{Fault, Options, open};
 //!
-//! // The answer to the first request is lost, that to the opening not counted.
+//! // The reply to the first request is lost. Opening does not count as a request.
 //! let options = Options::default().fault(0, Fault::Lose);
 //! let database = block_on(open(":memory:", options))?;
 //! let key = Key::from(["a"]);
@@ -40,23 +40,24 @@ use crate::server::{Request, Server};
 pub use faults::{Fault, Injected};
 pub use options::{Events, Options, ParseOptionsError};
 
-/// The servers that have a name. They run as long as the process, as a database outlives its clients.
+/// The named servers. They run until the process exits, because a database outlives its clients.
 static SERVERS: LazyLock<Mutex<HashMap<String, mpsc::Sender<Request>>>> = LazyLock::new(Mutex::default);
 
-/// Connects to the server of a name: all that open it in this process see the same data. `:memory:` has a server for each call.
+/// Connects to a named server: all databases of this process with the same name share their data. Each call with `:memory:`
+/// starts a new server.
 ///
-/// A server goes by the options with which it was started.
+/// A server keeps the options with which it was started.
 ///
 /// # Errors
-/// The future fails where the connection does, on demand.
+/// The future returns an injected error of the connection.
 pub fn open(name: &str, options: Options) -> BoxFuture<Database> {
-    let limits = options.limits.clone();
+    let (limits, events) = (options.limits.clone(), options.events);
     let server = if name == ":memory:" {
         Server::start(options)
     } else {
         SERVERS.lock().entry(name.to_owned()).or_insert_with(|| Server::start(options)).clone()
     };
-    let (client, opened) = Client::connect(server);
+    let (client, opened) = Client::connect(server, events);
     let database = Database::new(client, limits);
     Box::pin(async move { opened.await.map(|()| database) })
 }

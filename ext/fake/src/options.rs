@@ -6,7 +6,7 @@ use openkv_engine::Limits;
 
 use crate::Fault;
 
-/// How a server behaves.
+/// The options of a server.
 ///
 /// ```
 /// use openkv_fake::{Events, Options};
@@ -18,26 +18,27 @@ use crate::Fault;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long a request and an answer are on their way, each, in milliseconds. By default, no time.
+    /// The range of the delays of each request and each reply, in milliseconds. By default, 0.
     pub delay: RangeInclusive<u64>,
-    /// What delays and faults are drawn from.
+    /// The seed of the random delays and faults.
     pub seed: u64,
-    /// How likely a request fails, and a watch ends with an error where it has something to report: from 0 to 1. By default, never.
+    /// The probability, from 0 to 1, that a request fails, or that a watch ends with an error instead of an event. By default, 0.
     pub errors: f64,
-    /// How likely the answer to a request that was carried out is lost, from 0 to 1. By default, never.
+    /// The probability, from 0 to 1, that the reply to a processed request is lost. By default, 0.
     pub lost: f64,
-    /// What goes wrong with which request, counted from 0 without those that open a database, whatever is drawn.
+    /// Planned faults by the number of the request, counted from 0, not including those that open a database. They take precedence
+    /// over drawn ones.
     pub faults: BTreeMap<u64, Fault>,
-    /// What watches come with.
+    /// The events of watches.
     pub events: Events,
-    /// What the database checks.
+    /// The limits of the database.
     pub limits: Limits,
 }
 
-/// What the events of a watch are.
+/// The kind of the events of a watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Events {
-    /// That a key may have changed.
+    /// Notifications that a key may have changed.
     #[default]
     Changed,
     /// The entries of the keys.
@@ -65,7 +66,7 @@ impl Options {
         Self { delay, ..self }
     }
 
-    /// Plans what goes wrong with a request: see [`Options::faults`].
+    /// Plans the fault of a request: see [`Options::faults`].
     #[must_use]
     pub fn fault(mut self, request: u64, fault: Fault) -> Self {
         self.faults.insert(request, fault);
@@ -85,20 +86,20 @@ impl Options {
     }
 }
 
-/// A text that names no options.
+/// The error of a string with an invalid option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid option of the fake backend, {0:?}: give some of delay=FIRST..LAST, seed=NUMBER, errors=SHARE, lost=SHARE and watch=changed|entries"
+    "invalid option of the fake backend: {0:?}: supported are delay=MIN..MAX, seed=NUMBER, errors=PROBABILITY, lost=PROBABILITY and watch=changed|entries"
 )]
 pub struct ParseOptionsError(String);
 
 impl FromStr for Options {
     type Err = ParseOptionsError;
 
-    /// Reads options separated by commas. The text may be empty.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    /// Parses options separated by commas. The string may be empty.
+    fn from_str(string: &str) -> Result<Self, Self::Err> {
         let mut options = Self::default();
-        for option in text.split(',').filter(|option| !option.is_empty()) {
+        for option in string.split(',').filter(|option| !option.is_empty()) {
             options.set(option).ok_or_else(|| ParseOptionsError(option.to_owned()))?;
         }
         Ok(options)
@@ -110,13 +111,13 @@ impl Options {
         let (name, value) = option.split_once('=')?;
         match name {
             "delay" => {
-                let (first, last) = value.split_once("..")?;
-                let delay = first.parse().ok()?..=last.parse().ok()?;
+                let (min, max) = value.split_once("..")?;
+                let delay = min.parse().ok()?..=max.parse().ok()?;
                 self.delay = Some(delay).filter(|delay| !delay.is_empty())?;
             }
             "seed" => self.seed = value.parse().ok()?,
-            "errors" => self.errors = share(value)?,
-            "lost" => self.lost = share(value)?,
+            "errors" => self.errors = probability(value)?,
+            "lost" => self.lost = probability(value)?,
             "watch" => {
                 self.events = match value {
                     "changed" => Events::Changed,
@@ -130,8 +131,8 @@ impl Options {
     }
 }
 
-fn share(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|share| (0.0..=1.0).contains(share))
+fn probability(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|probability| (0.0..=1.0).contains(probability))
 }
 
 #[cfg(test)]
@@ -139,11 +140,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rejects_what_is_no_option() {
-        for text in
+    fn invalid_options_are_rejected() {
+        for string in
             ["delay", "delay=1", "delay=5..1", "errors=2", "errors=NaN", "watch=all", "other=1", "seed=1,,lost=x"]
         {
-            assert!(text.parse::<Options>().is_err(), "{text}");
+            assert!(string.parse::<Options>().is_err(), "{string}");
         }
         assert_eq!("".parse(), Ok(Options::default()));
     }

@@ -6,31 +6,31 @@ use tokio::sync::oneshot;
 
 use crate::Fault;
 use crate::client::ClientId;
-use crate::server::{Answer, Request};
+use crate::server::{Reply, Request};
 
-/// What the server calls a message that it has given to a client.
+/// Identifies a message that a client has claimed.
 pub(crate) type Token = u64;
 
-/// How long messages are leased, in milliseconds: then the server looks which of them nobody holds any more.
+/// The duration of a lease in milliseconds, after which the server checks which claims no longer exist.
 const LEASE: u64 = 250;
 
 /// A client that waits for messages.
 pub(crate) struct Waiter {
     pub client: ClientId,
-    /// How many messages it takes.
+    /// How many messages it accepts.
     pub limit: usize,
-    /// What it finishes them by.
+    /// For the requests of its claims.
     pub link: mpsc::Sender<Request>,
     pub fault: Option<Fault>,
-    pub answer: Answer<Vec<Delivery>>,
+    pub reply: Reply<Vec<Delivery>>,
 }
 
-/// When a message is to be delivered, in milliseconds since the Unix epoch, and its place among those of one time.
+/// When a message is due, in milliseconds since the Unix epoch, and its position among messages with the same time.
 type Position = (u64, u64);
 
 struct Message {
     bytes: Vec<u8>,
-    /// The waits before further attempts.
+    /// The delays before further attempts.
     schedule: VecDeque<u32>,
     keys_if_undelivered: Vec<Key>,
 }
@@ -39,7 +39,7 @@ struct Running {
     message: Message,
     position: Position,
     is_started: bool,
-    /// What the claim holds as long as it lives.
+    /// Held by the claim as long as it exists.
     holder: Weak<()>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Queue {
     waiting: VecDeque<Waiter>,
     last_position: u64,
     last_token: Token,
-    /// When leases run out, in milliseconds since the Unix epoch.
+    /// When leases expire, in milliseconds since the Unix epoch.
     lease_ends: u64,
 }
 
@@ -68,9 +68,9 @@ impl Queue {
         self.waiting.push_back(waiter);
     }
 
-    /// Claims messages for one of those that wait, if some are due.
+    /// Claims due messages, if any, for one of the waiting clients.
     pub fn claim(&mut self, now: u64) -> Option<(Waiter, Vec<Delivery>)> {
-        self.waiting.retain(|waiter| !waiter.answer.is_closed());
+        self.waiting.retain(|waiter| !waiter.reply.is_closed());
         if self.ready.first_key_value().is_none_or(|((deliver_at, _), _)| *deliver_at > now) {
             return None;
         }
@@ -90,27 +90,27 @@ impl Queue {
             deliveries.push((bytes, claimed));
         }
         if waiter.fault == Some(Fault::Lose) {
-            // Nobody holds them, and nobody gives them back.
+            // The claims are lost: they are neither held nor released.
             deliveries.drain(..).for_each(|(_, mut claimed)| drop(claimed.holder.take()));
         }
         let deliveries = deliveries.into_iter().map(|(bytes, claimed)| Delivery::new(bytes, claimed));
         Some((waiter, deliveries.collect()))
     }
 
-    /// Notes that the handler of a message is called.
+    /// Records that the handler of a message was called.
     pub fn start(&mut self, token: Token) {
         if let Some(running) = self.running.get_mut(&token) {
             running.is_started = true;
         }
     }
 
-    /// Ends a delivery. Returns what is to be written of a message that was not handled.
+    /// Ends a delivery. Returns the write that stores a message that could not be delivered under its keys, if any.
     pub fn finish(&mut self, token: Token, success: bool, now: u64) -> Option<AtomicWrite> {
         let running = self.running.remove(&token)?;
         if success { None } else { self.requeue(running, now) }
     }
 
-    /// Takes a message back whose claim was dropped. Returns what [`Queue::finish`] does.
+    /// Takes back a message whose claim was dropped. Returns the same as [`Queue::finish`].
     pub fn release(&mut self, token: Token, now: u64) -> Option<AtomicWrite> {
         let running = self.running.remove(&token)?;
         if running.is_started {
@@ -120,7 +120,7 @@ impl Queue {
         None
     }
 
-    /// Takes the messages back that nobody holds any more, where their leases have run out.
+    /// Takes back the messages whose claims no longer exist, when their leases expire.
     pub fn expire_leases(&mut self, now: u64) -> Vec<AtomicWrite> {
         if now < self.lease_ends {
             return Vec::new();
@@ -133,8 +133,8 @@ impl Queue {
 
     fn requeue(&mut self, running: Running, now: u64) -> Option<AtomicWrite> {
         let Running { mut message, position, .. } = running;
-        if let Some(wait) = message.schedule.pop_front() {
-            self.ready.insert((now + u64::from(wait), position.1), message);
+        if let Some(delay) = message.schedule.pop_front() {
+            self.ready.insert((now + u64::from(delay), position.1), message);
             return None;
         }
         let Message { bytes, keys_if_undelivered, .. } = message;
@@ -143,12 +143,12 @@ impl Queue {
         (!mutations.is_empty()).then(|| AtomicWrite { mutations, ..AtomicWrite::new() })
     }
 
-    /// Forgets the waits of a client.
+    /// Removes the waiters of a client.
     pub fn close(&mut self, client: ClientId) {
         self.waiting.retain(|waiter| waiter.client != client);
     }
 
-    /// Returns when there is something to do, in milliseconds since the Unix epoch.
+    /// Returns when the next message or lease is due, in milliseconds since the Unix epoch.
     pub fn next_due(&self) -> Option<u64> {
         let ready = self.ready.first_key_value().map(|((deliver_at, _), _)| *deliver_at);
         let ready = ready.filter(|_| !self.waiting.is_empty());
@@ -161,7 +161,7 @@ impl Queue {
 struct Claimed {
     token: Token,
     link: mpsc::Sender<Request>,
-    /// None once the claim has ended.
+    /// `None` once the claim has ended.
     holder: Option<Arc<()>>,
 }
 
@@ -171,10 +171,10 @@ impl Claim for Claimed {
     }
 
     fn finish(mut self: Box<Self>, success: bool) -> BoxFuture<()> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request::Finish { token: self.token, success, holder: self.holder.take(), answer };
+        let (reply, result) = oneshot::channel();
+        let request = Request::Finish { token: self.token, success, holder: self.holder.take(), reply };
         let _ = self.link.send(request);
-        Box::pin(async move { answered.await.map_err(|_| Error::Closed)? })
+        Box::pin(async move { result.await.map_err(|_| Error::Closed)? })
     }
 }
 

@@ -13,22 +13,22 @@ use crate::queue::{Queue, Token, Waiter};
 use crate::store::{Range, Store, Touched};
 use crate::{Events, Fault, Options};
 
-/// Where the answer to a request goes.
-pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
+/// The sender of the reply to a request.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
-/// What clients ask a server for.
+/// A request of a client.
 pub(crate) enum Request {
     Open {
-        answer: Answer<()>,
+        reply: Reply<()>,
     },
     Read {
         ranges: Vec<Range>,
         max_bytes: usize,
-        answer: Answer<Vec<Vec<ReadEntry>>>,
+        reply: Reply<Vec<Vec<ReadEntry>>>,
     },
     Write {
         write: AtomicWrite,
-        answer: Answer<Commit>,
+        reply: Reply<Commit>,
     },
     Watch {
         client: ClientId,
@@ -39,24 +39,24 @@ pub(crate) enum Request {
         client: ClientId,
         limit: usize,
         link: mpsc::Sender<Request>,
-        answer: Answer<Vec<Delivery>>,
+        reply: Reply<Vec<Delivery>>,
     },
     Start(Token),
-    /// The holder is that of the claim: its lease does not end before this arrives.
+    /// Contains the holder of the claim, so that its lease does not expire before the request arrives.
     Finish {
         token: Token,
         success: bool,
         holder: Option<Arc<()>>,
-        answer: Answer<()>,
+        reply: Reply<()>,
     },
     Release(Token),
     Close(ClientId),
 }
 
-/// What takes place at a time.
+/// A scheduled event.
 enum Event {
     Arrival(Request, Option<Fault>),
-    Answer(Box<dyn FnOnce() + Send>),
+    Reply(Box<dyn FnOnce() + Send>),
     Notification(WatchId),
 }
 
@@ -66,34 +66,34 @@ struct Watched {
     client: ClientId,
     keys: Vec<Key>,
     events: watch::Sender<Option<Result<WatchEvent>>>,
-    /// Whether a notification is on its way.
+    /// Whether a notification is scheduled.
     is_due: bool,
-    /// Whether it ends with its first notification.
+    /// Whether its first notification is an error.
     fails: bool,
 }
 
-/// A server: the entries, the queue and the watches, which its thread alone works on.
+/// A server: the entries, the queue and the watches. Used by its own thread only.
 pub(crate) struct Server {
     requests: mpsc::Receiver<Request>,
     faults: Faults,
     store: Store,
     queue: Queue,
     watches: BTreeMap<WatchId, Watched>,
-    /// What is to come, in the order of time, and else of its making.
+    /// The scheduled events, ordered by time and number.
     events: BTreeMap<(Instant, u64), Event>,
     last_event: u64,
     last_watch: WatchId,
-    /// When the last request arrives: none overtakes another.
+    /// When the last request arrives. Later requests do not arrive earlier.
     last_arrival: Instant,
-    /// The time before which no dequeue fails again.
+    /// The earliest time of the next failed dequeue.
     next_failure: Instant,
 }
 
-/// How long a client that dequeues is kept waiting after a failure.
+/// The minimum interval between two failed dequeues.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Starts a server. It ends when all its clients have gone.
+    /// Starts a server. It stops when all its clients are dropped.
     pub fn start(options: Options) -> mpsc::Sender<Request> {
         let (sender, requests) = mpsc::channel();
         let server = Self {
@@ -108,7 +108,7 @@ impl Server {
             last_arrival: Instant::now(),
             next_failure: Instant::now(),
         };
-        // Without a thread, nobody answers: calls find the database closed.
+        // If the thread cannot be started, `requests` is dropped, and calls fail with `Error::Closed`.
         let _ = thread::Builder::new().name("openkv_fake".into()).spawn(|| server.run());
         sender
     }
@@ -131,14 +131,14 @@ impl Server {
         }
     }
 
-    /// Does what is due.
+    /// Handles everything that is due.
     fn catch_up(&mut self) {
         while let Some(first) = self.events.first_entry()
             && first.key().0 <= Instant::now()
         {
             match first.remove() {
-                Event::Arrival(request, fault) => self.carry_out(request, fault),
-                Event::Answer(send) => send(),
+                Event::Arrival(request, fault) => self.process(request, fault),
+                Event::Reply(send) => send(),
                 Event::Notification(watch) => self.notify(watch),
             }
         }
@@ -150,11 +150,11 @@ impl Server {
         }
         while let Some((waiter, deliveries)) = self.queue.claim(now) {
             let result = waiter.fault.map_or(Ok(deliveries), |fault| Err(fault.of_write()));
-            self.answer(waiter.answer, result);
+            self.reply(waiter.reply, result);
         }
     }
 
-    /// Returns how long there is nothing to do but to wait for requests.
+    /// Returns how long to wait for requests until something is due.
     fn idle_time(&self) -> Option<Duration> {
         let event = self.events.first_key_value().map(|((at, _), _)| at.saturating_duration_since(Instant::now()));
         let times = self.queue.next_due().into_iter().chain(self.store.next_expiry());
@@ -178,56 +178,58 @@ impl Server {
         self.events.insert((at, self.last_event), event);
     }
 
-    fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T>) {
-        self.answer_after(Instant::now(), answer, result);
+    fn reply<T: Send + 'static>(&mut self, reply: Reply<T>, result: Result<T>) {
+        self.reply_after(Instant::now(), reply, result);
     }
 
-    fn answer_after<T: Send + 'static>(&mut self, time: Instant, answer: Answer<T>, result: Result<T>) {
+    fn reply_after<T: Send + 'static>(&mut self, time: Instant, reply: Reply<T>, result: Result<T>) {
         let at = time + self.faults.delay();
-        // Whoever no longer waits does not want it.
-        let send = move || drop(answer.send(result));
-        self.schedule(at, Event::Answer(Box::new(send)));
+        // Fails if the caller has dropped its future.
+        let send = move || drop(reply.send(result));
+        self.schedule(at, Event::Reply(Box::new(send)));
     }
 
-    fn carry_out(&mut self, request: Request, fault: Option<Fault>) {
+    fn process(&mut self, request: Request, fault: Option<Fault>) {
         let now = SystemClock.now();
         match request {
-            Request::Open { answer } => self.answer(answer, fault.map_or(Ok(()), |_| Err(Fault::of_read()))),
-            Request::Read { ranges, max_bytes, answer } => {
+            Request::Open { reply } => self.reply(reply, fault.map_or(Ok(()), |_| Err(Fault::of_read()))),
+            Request::Read { ranges, max_bytes, reply } => {
                 let result = match fault {
                     Some(_) => Err(Fault::of_read()),
                     None => Ok(self.store.read(&ranges, max_bytes, now)),
                 };
-                self.answer(answer, result);
+                self.reply(reply, result);
             }
-            Request::Write { write, answer } => {
+            Request::Write { write, reply } => {
                 let result = self.unless_faulty(fault, |server| server.write(write, now));
-                self.answer(answer, result);
+                self.reply(reply, result);
             }
             Request::Watch { client, keys, events } => {
                 let fails = fault.is_some();
                 self.last_watch += 1;
-                self.watches.insert(self.last_watch, Watched { client, keys, events, is_due: fails, fails });
-                if fails {
+                // The initial state, or its error.
+                let is_due = fails || self.faults.options().events == Events::Entries;
+                self.watches.insert(self.last_watch, Watched { client, keys, events, is_due, fails });
+                if is_due {
                     self.schedule(Instant::now(), Event::Notification(self.last_watch));
                 }
             }
-            Request::Dequeue { answer, .. } if fault == Some(Fault::Fail) => {
+            Request::Dequeue { reply, .. } if fault == Some(Fault::Fail) => {
                 let at = self.next_failure.max(Instant::now());
                 self.next_failure = at + BACK_OFF;
-                self.answer_after(at, answer, Err(Fault::of_read()));
+                self.reply_after(at, reply, Err(Fault::of_read()));
             }
-            Request::Dequeue { client, limit, link, answer } => {
-                self.queue.wait(Waiter { client, limit, link, fault, answer });
+            Request::Dequeue { client, limit, link, reply } => {
+                self.queue.wait(Waiter { client, limit, link, fault, reply });
             }
             Request::Start(token) => self.queue.start(token),
-            Request::Finish { token, success, holder: _holder, answer } => {
+            Request::Finish { token, success, holder: _holder, reply } => {
                 let result = self.unless_faulty(fault, |server| {
                     let undelivered = server.queue.finish(token, success, now);
                     server.write_undelivered(undelivered);
                     Ok(())
                 });
-                self.answer(answer, result);
+                self.reply(reply, result);
             }
             Request::Release(token) => {
                 let undelivered = self.queue.release(token, now);
@@ -252,6 +254,9 @@ impl Server {
     }
 
     fn write(&mut self, write: AtomicWrite, now: u64) -> Result<Commit> {
+        if let Some(commit) = self.store.committed(&write) {
+            return Ok(commit);
+        }
         let (commit, touched) = self.store.write(&write, now)?;
         if matches!(commit, Commit::Done(_)) {
             write.enqueues.into_iter().for_each(|message| self.queue.enqueue(message, now));
@@ -260,31 +265,31 @@ impl Server {
         Ok(commit)
     }
 
-    /// Writes what becomes of a message that could not be delivered.
+    /// Stores a message that could not be delivered under its keys.
     fn write_undelivered(&mut self, write: Option<AtomicWrite>) {
         if let Some(write) = write {
-            // It has no checks, and its mutations are sets: nothing of it can fail.
+            // Cannot fail: it has no checks, and all its mutations are sets.
             let _ = self.write(write, SystemClock.now());
         }
     }
 
-    /// Sees to it that the watches of keys are notified.
+    /// Schedules notifications for the watches of keys.
     fn touch(&mut self, touched: &Touched) {
         let is_touched = |key: &Key| touched.contains(key.as_bytes());
-        let concerned = self.watches.iter_mut().filter(|(_, watched)| watched.keys.iter().any(is_touched));
-        let due = concerned.filter_map(|(id, watched)| (!std::mem::replace(&mut watched.is_due, true)).then_some(*id));
+        let affected = self.watches.iter_mut().filter(|(_, watched)| watched.keys.iter().any(is_touched));
+        let due = affected.filter_map(|(id, watched)| (!std::mem::replace(&mut watched.is_due, true)).then_some(*id));
         for watch in due.collect::<Vec<_>>() {
             let at = Instant::now() + self.faults.delay();
             self.schedule(at, Event::Notification(watch));
         }
     }
 
-    /// Notifies a watch of what has changed until now.
+    /// Notifies a watch of all changes so far.
     fn notify(&mut self, watch: WatchId) {
         let Some(mut watched) = self.watches.remove(&watch).filter(|watched| !watched.events.is_closed()) else {
             return;
         };
-        if watched.fails || self.faults.strikes() {
+        if watched.fails || self.faults.draw_failure() {
             watched.events.send_replace(Some(Err(Fault::of_read())));
             return;
         }

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use openkv_engine::{AtomicWrite, Commit, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp};
+use openkv_engine::{
+    AtomicWrite, Commit, CommitId, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp,
+};
 
-/// Part of a read: a range of encoded keys.
+/// A read of a range of encoded keys.
 pub(crate) struct Range {
     start: Vec<u8>,
     end: Vec<u8>,
@@ -34,7 +36,7 @@ impl Range {
 struct Stored {
     value: Value,
     versionstamp: Versionstamp,
-    /// When the value ceases to exist, in milliseconds since the Unix epoch.
+    /// When the value expires, in milliseconds since the Unix epoch.
     expire_at: Option<u64>,
 }
 
@@ -44,8 +46,11 @@ impl Stored {
     }
 }
 
-/// The keys that something changed, in their encoded form.
+/// The keys changed by an operation, in encoded form.
 pub(crate) type Touched = BTreeSet<Vec<u8>>;
+
+/// What becomes of keys: none for those that are deleted.
+type Changes = BTreeMap<Vec<u8>, Option<Stored>>;
 
 /// Entries in memory.
 #[derive(Default)]
@@ -53,12 +58,14 @@ pub(crate) struct Store {
     entries: BTreeMap<Vec<u8>, Stored>,
     /// The version of the last commit.
     version: u64,
-    /// When which keys expire, or did before they were written again.
+    /// The expiry times of keys. May contain outdated ones of keys that were written again.
     expiries: BTreeSet<(u64, Vec<u8>)>,
+    /// What was committed under which id, and when.
+    commit_ids: BTreeMap<CommitId, (Versionstamp, u64)>,
 }
 
 impl Store {
-    /// Reads in one snapshot, no further than `max_bytes` of values.
+    /// Reads in one snapshot, up to `max_bytes` of values.
     pub fn read(&self, ranges: &[Range], max_bytes: usize, now: u64) -> Vec<Vec<ReadEntry>> {
         let mut bytes = 0;
         let mut lists = Vec::new();
@@ -77,7 +84,7 @@ impl Store {
         lists
     }
 
-    /// Returns the entries of keys, as the event of a watch has them.
+    /// Returns the entries of keys, in the form of a watch event.
     pub fn entries(&self, keys: &[Key], now: u64) -> Vec<Option<Entry>> {
         let ranges: Vec<_> = keys.iter().map(Range::of_key).collect();
         self.read(&ranges, usize::MAX, now).into_iter().map(|list| list.into_iter().next()?.into_entry()).collect()
@@ -92,10 +99,16 @@ impl Store {
         if range.reverse { Box::new(live.rev()) } else { Box::new(live) }
     }
 
-    /// Commits a write. Returns the keys that it changed as well.
+    /// Returns the result of an earlier commit with the id of a write.
+    pub fn committed(&self, write: &AtomicWrite) -> Option<Commit> {
+        let (versionstamp, _) = self.commit_ids.get(&write.id?)?;
+        Some(Commit::Done(*versionstamp))
+    }
+
+    /// Commits a write. Also returns the keys that it changed.
     ///
     /// # Errors
-    /// A mutation that the stored value does not allow: nothing is written.
+    /// A mutation is not possible with the stored value: nothing is written.
     pub fn write(&mut self, write: &AtomicWrite, now: u64) -> Result<(Commit, Touched)> {
         let holds = |check: &openkv_engine::Check| {
             let stored = self.live(check.key.as_bytes(), now).map(|stored| stored.versionstamp);
@@ -108,19 +121,18 @@ impl Store {
         let versionstamp = Versionstamp::from_version(self.version + 1);
         let changes = self.changes(write, versionstamp, now)?;
         self.version += 1;
+        if let Some(id) = write.id {
+            self.commit_ids.retain(|_, (_, at)| now.saturating_sub(*at) <= CommitId::REMEMBERED);
+            self.commit_ids.insert(id, (versionstamp, now));
+        }
         let touched = changes.keys().cloned().collect();
         changes.into_iter().for_each(|(key, stored)| self.put(key, stored));
         Ok((Commit::Done(versionstamp), touched))
     }
 
-    /// Returns what becomes of which keys: none for those that are deleted.
-    fn changes(
-        &self,
-        write: &AtomicWrite,
-        versionstamp: Versionstamp,
-        now: u64,
-    ) -> Result<BTreeMap<Vec<u8>, Option<Stored>>> {
-        let mut changes = BTreeMap::<Vec<u8>, Option<Stored>>::new();
+    /// Returns the changes of a write by key, with `None` for a deletion.
+    fn changes(&self, write: &AtomicWrite, versionstamp: Versionstamp, now: u64) -> Result<Changes> {
+        let mut changes = Changes::new();
         for mutation in &write.mutations {
             let mut key = mutation.key.clone();
             let stored = match &mutation.kind {
@@ -136,17 +148,27 @@ impl Store {
                 }
                 MutationKind::Delete => None,
                 MutationKind::Combine { operand, value } => {
-                    let before = match changes.get(key.as_bytes()) {
-                        Some(change) => change.as_ref().filter(|stored| stored.is_live(now)),
-                        None => self.live(key.as_bytes(), now),
-                    };
+                    let before = self.before(&changes, &key, now);
                     let value = operand.apply(before.map(|stored| stored.value.as_ref()), value)?;
+                    Some(Stored { value, versionstamp, expire_at: before.and_then(|stored| stored.expire_at) })
+                }
+                MutationKind::BoundedSum { value, bounds } => {
+                    let before = self.before(&changes, &key, now);
+                    let value = bounds.sum(before.map(|stored| stored.value.as_ref()), value)?;
                     Some(Stored { value, versionstamp, expire_at: before.and_then(|stored| stored.expire_at) })
                 }
             };
             changes.insert(key.into_bytes(), stored);
         }
         Ok(changes)
+    }
+
+    /// Returns what a mutation of a key finds after those before it.
+    fn before<'a>(&'a self, changes: &'a Changes, key: &Key, now: u64) -> Option<&'a Stored> {
+        match changes.get(key.as_bytes()) {
+            Some(change) => change.as_ref().filter(|stored| stored.is_live(now)),
+            None => self.live(key.as_bytes(), now),
+        }
     }
 
     fn live(&self, key: &[u8], now: u64) -> Option<&Stored> {
@@ -170,7 +192,7 @@ impl Store {
         self.expiries.first().map(|(time, _)| *time)
     }
 
-    /// Removes the values that have expired. Returns their keys.
+    /// Removes expired values. Returns their keys.
     pub fn sweep(&mut self, now: u64) -> Touched {
         let mut touched = Touched::new();
         while self.next_expiry().is_some_and(|time| time <= now)

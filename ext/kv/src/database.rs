@@ -1,4 +1,4 @@
-//! The databases that scripts have open, as resources of the runtime.
+//! The open databases of scripts, as resources of the runtime.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use openkv_engine::Database;
 
 use crate::error::KvError;
 
-/// What scripts find a database as among their resources.
+/// The name of a database in the resource table.
 pub(crate) const NAME: &str = "openkvDatabase";
 
 pub(crate) struct DatabaseResource {
@@ -25,7 +25,7 @@ impl Resource for DatabaseResource {
     }
 }
 
-/// The open database of a resource.
+/// Returns the open database of a resource.
 pub(crate) fn database(state: &OpState, rid: ResourceId) -> Result<Rc<DatabaseResource>, KvError> {
     Ok(state.resource_table.get(rid)?)
 }

@@ -5,66 +5,66 @@ use deno_core::error::ResourceError;
 use deno_error::{JsErrorBox, JsErrorClass, PropertyValue};
 use openkv_engine::{Error, KeyError};
 
-/// What an op of this extension throws.
+/// An error that an op of this extension throws.
 #[derive(Debug, thiserror::Error)]
 pub enum KvError {
-    /// The engine's answer.
+    /// An error of the engine.
     #[error(transparent)]
     Engine(#[from] Error),
     /// The database was closed.
     #[error(transparent)]
     Resource(#[from] ResourceError),
-    /// What the host answered.
+    /// An error of the host.
     #[error(transparent)]
     Host(#[from] JsErrorBox),
 
-    /// An argument is of another type.
+    /// An argument has the wrong type.
     #[error("{what} must be {expected}: received {received}")]
     Type {
-        /// What the argument is for.
+        /// The name of the argument.
         what: &'static str,
-        /// What it must be, with an article.
+        /// The expected type, with an article.
         expected: &'static str,
-        /// What it is, as [`kind`](crate::key::kind) names it.
+        /// The received type, as returned by [`kind`](crate::key::kind).
         received: &'static str,
     },
-    /// Others may write to the bytes while they are read.
-    #[error("a Uint8Array of shared memory cannot be stored: store a copy, as of its slice()")]
+    /// The bytes to store are in shared memory, to which other threads may write.
+    #[error("a Uint8Array of shared memory cannot be stored: store a copy, for example with slice()")]
     SharedBytes,
-    /// A consistency that is none.
+    /// The consistency is unknown.
     #[error("consistency must be \"strong\" or \"eventual\": received {0}")]
     UnknownConsistency(String),
-    /// A mutation without a key. The text is that of Deno, which asks for the key's length.
+    /// A mutation has no key. The message is that of Deno, which reads the key's length.
     #[error("Cannot read properties of {0} (reading 'length')")]
     MissingKey(&'static str),
-    /// A key part of a kind that no key has.
+    /// A key part has an invalid type.
     #[error("expected string, number, bigint, ArrayBufferView, boolean")]
     NotAKeyPart,
-    /// A key part that has no encoded form, or a stored key that is damaged.
+    /// A key part cannot be encoded, or a stored key is corrupt.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The versionstamp of a check is not one, or its key has no encoded form.
+    /// The versionstamp of a check is invalid, or its key cannot be encoded.
     #[error("Invalid check")]
     InvalidCheck,
-    /// The key of a mutation is wrong.
+    /// The key of a mutation is invalid.
     #[error("{}", mutation_message(.0))]
     Mutation(#[source] Arc<KvError>),
-    /// A key of a message that is to be written when it cannot be delivered has no encoded form.
+    /// A key for undelivered messages cannot be encoded.
     #[error("Invalid enqueue")]
     InvalidEnqueue,
-    /// The time of expiry lies beyond what the format can hold.
+    /// The time of expiry is out of range.
     #[error("Invalid mutation: expireIn is too large: {0}")]
     ExpiresTooLate(u64),
-    /// An argument is not of the type that the shim passes.
+    /// The shim has passed an invalid argument.
     #[error("{0}")]
     Argument(&'static str),
-    /// A string of a stored key is longer than those of V8, of some 500 MB: no program writes such a key.
-    #[error("a stored key is damaged: a string in it is too long")]
+    /// A string in a stored key exceeds V8's maximum of about 500 MB. Only a corrupt file has such a key.
+    #[error("a stored key is corrupt: a string in it is too long")]
     LongKey,
-    /// The stored bytes are not a value in V8's serialization format.
+    /// The stored bytes are not a valid value in V8's serialization format.
     #[error("could not deserialize value")]
     Deserialize,
-    /// The stored value holds an object of a class that this host has not loaded.
+    /// The stored value contains an object of a class that this host does not have.
     #[error("could not deserialize value: this host has no {0:?}")]
     UnknownObject(String),
 
@@ -74,16 +74,16 @@ pub enum KvError {
     /// `Deno.openKv(":other:")`.
     #[error("Filename cannot start with ':' unless prefixed with './'")]
     ColonPath,
-    /// The path is a URI that names nothing which can be opened.
-    #[error("unable to open database file: {uri}: {problem}: give the path of a file")]
+    /// The path is a URI that is not supported.
+    #[error("unable to open database file: {uri}: {problem}: pass the path of a file")]
     Uri {
-        /// The path.
+        /// The URI.
         uri: String,
-        /// What is wrong with it.
+        /// The problem of the URI.
         problem: &'static str,
     },
-    /// The path is that of a remote database.
-    #[error("{0} is a remote database, which this version cannot open: give the path of a file")]
+    /// The path is the URL of a remote database.
+    #[error("{0} is a remote database, which this version cannot open: pass the path of a file")]
     Remote(String),
     /// `watch` in a host without streams.
     #[error("watch requires ReadableStream, which this host does not provide: add the extension deno_web")]
@@ -91,7 +91,7 @@ pub enum KvError {
 }
 
 impl JsErrorClass for KvError {
-    /// The one table from errors to the classes that scripts see.
+    /// Returns the class of the error in JavaScript.
     fn get_class(&self) -> Cow<'static, str> {
         let class = match self {
             KvError::Host(error) => return error.get_class(),
@@ -99,6 +99,7 @@ impl JsErrorClass for KvError {
             KvError::Mutation(error) => return error.get_class(),
             KvError::Engine(Error::Closed) => "BadResource",
             KvError::Engine(Error::Busy) => "Busy",
+            KvError::Engine(Error::Denied(_)) => "NotCapable",
             KvError::Engine(error) if error.is_failure() => "Error",
             KvError::Key(error) if error.is_corruption() => "Error",
             KvError::Uri { .. } => "Error",
@@ -122,7 +123,7 @@ impl JsErrorClass for KvError {
     }
 }
 
-/// Deno says that it is a mutation whose key has no encoded form, and of what type other keys must be.
+/// Returns the message for an invalid key of a mutation. Like Deno, it has a prefix only if the key cannot be encoded.
 fn mutation_message(error: &KvError) -> String {
     match error {
         KvError::Key(_) => format!("Invalid mutation: {error}"),
@@ -137,12 +138,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_backends_have_classes_of_failures() {
+    fn errors_of_backends_have_the_classes_of_failures() {
         let failed = Error::Storage(Cause::new(std::fmt::Error));
         let unknown = Error::OutcomeUnknown(Arc::new(failed.clone()));
         let unsupported = Error::Unsupported { backend: "paper", what: "watch keys" };
-        let errors =
-            [(failed, "Error"), (unknown, "Error"), (unsupported, "NotSupported"), (Error::Closed, "BadResource")];
+        let connect = Error::Connect(Cause::new(std::fmt::Error));
+        let denied = Error::Denied(Cause::new(std::fmt::Error));
+        let errors = [
+            (failed, "Error"),
+            (unknown, "Error"),
+            (unsupported, "NotSupported"),
+            (Error::Closed, "BadResource"),
+            (connect, "TypeError"),
+            (denied, "NotCapable"),
+        ];
         for (error, class) in errors {
             assert_eq!(KvError::Engine(error.clone()).get_class(), class, "{error}");
         }

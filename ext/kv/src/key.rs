@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::error::KvError;
 
-/// Returns a value as the array that it must be, for an argument that an error calls `what`.
+/// Returns an array argument. Error messages call the argument `what`.
 pub(crate) fn array<'s>(
     what: &'static str,
     value: v8::Local<'s, v8::Value>,
@@ -12,7 +12,7 @@ pub(crate) fn array<'s>(
     value.try_into().map_err(|_| KvError::Type { what, expected: "an array", received: kind(value) })
 }
 
-/// Returns what scripts call the kind of a value: what `typeof` says, or "null" or "array".
+/// Returns the type of a value for error messages: that of `typeof`, or "null" or "array".
 pub(crate) fn kind(value: v8::Local<v8::Value>) -> &'static str {
     if value.is_null() {
         "null"
@@ -72,8 +72,8 @@ fn push_int(key: &mut Key, int: v8::Local<v8::BigInt>) -> Result<(), KvError> {
     Ok(key.push_int(negative, &magnitude)?)
 }
 
-/// Decodes stored keys. Those of a listing have their first parts in common: a string is made once for keys that follow each
-/// other and have it in the same place. Nothing is kept of the first one, as most reads are of one key.
+/// Decodes stored keys. The keys of a listing often share their first parts: a V8 string is reused if consecutive keys have the
+/// same string at the same index. Strings of the first key are not cached, as most reads are of a single key.
 #[derive(Default)]
 pub(crate) struct KeyDecoder<'s> {
     is_begun: bool,
@@ -86,10 +86,10 @@ impl<'s> KeyDecoder<'s> {
     pub fn decode(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
-        stored: &[u8],
+        encoded: &[u8],
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
         self.parts.clear();
-        for (i, part) in KeyParts::new(stored).enumerate() {
+        for (i, part) in KeyParts::new(encoded).enumerate() {
             let part = match part? {
                 KeyPart::String(string) if self.is_begun => self.string(scope, i, &string)?,
                 part => part_to_v8(scope, &part)?,
@@ -110,14 +110,14 @@ impl<'s> KeyDecoder<'s> {
             self.strings.resize(i + 1, None);
         }
         match &mut self.strings[i] {
-            Some((before, made)) if before == string => Ok(*made),
-            before => {
-                let made = string_to_v8(scope, string)?;
-                let (text, value) = before.get_or_insert_with(|| (String::new(), made));
-                text.clear();
-                text.push_str(string);
-                *value = made;
-                Ok(made)
+            Some((cached, value)) if cached == string => Ok(*value),
+            slot => {
+                let value = string_to_v8(scope, string)?;
+                let (cached, cached_value) = slot.get_or_insert_with(|| (String::new(), value));
+                cached.clear();
+                cached.push_str(string);
+                *cached_value = value;
+                Ok(value)
             }
         }
     }
@@ -134,7 +134,9 @@ fn part_to_v8<'s>(scope: &mut v8::PinScope<'s, '_>, part: &KeyPart<'_>) -> Resul
         KeyPart::Int(int) => {
             let (sign, words) = int.to_u64_digits();
             let negative = sign == num_bigint::Sign::Minus;
-            v8::BigInt::new_from_words(scope, negative, &words).expect("255 bytes are no large bigint").into()
+            v8::BigInt::new_from_words(scope, negative, &words)
+                .expect("255 bytes are within V8's maximum bigint size")
+                .into()
         }
         KeyPart::Number(number) => v8::Number::new(scope, *number).into(),
         KeyPart::Bool(bool) => v8::Boolean::new(scope, *bool).into(),

@@ -1,7 +1,7 @@
-//! A deno_core extension that gives scripts `Deno.openKv`, over [`openkv_engine`].
+//! A deno_core extension that provides `Deno.openKv`, implemented with [`openkv_engine`].
 //!
-//! A host adds [`init`] to the extensions of its `JsRuntime`, and tells by [`Options`] where databases live and who may open
-//! them. Its scripts then find `Deno.openKv`, `Deno.Kv` and the other classes on the `Deno` that deno_core has made:
+//! A host adds [`init`] to the extensions of its `JsRuntime`. The [`Options`] configure where databases are stored, and which ones
+//! scripts may open. `Deno.openKv`, `Deno.Kv` and the other classes are then available on the `Deno` object of deno_core:
 //!
 //! ```
 //! use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
@@ -18,16 +18,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A host that replaces `Deno`, as one does that has a namespace of its own, takes what it wants to expose from the module
-//! `ext:openkv/mod.ts`. One with a snapshot passes the same extension when it makes the snapshot and when it starts from it.
+//! A host that replaces `Deno` by its own namespace imports the classes from the module `ext:openkv/mod.ts`. A host with a snapshot
+//! passes the same extension when it creates the snapshot and when it starts from it.
 //!
-//! deno_core is all that a host needs. Only [`watch`](DECLARATIONS) takes more, the extension of deno_web: without it, it
-//! throws `NotSupported`.
+//! A host needs only deno_core. [`watch`](DECLARATIONS) also requires the extension deno_web, and throws `NotSupported` without it.
 //!
-//! [`engine`] is the database itself, for the Rust code beside the scripts: what opens the same file sees the same data,
-//! watches and queue.
+//! [`engine`] is the database itself, for Rust code that shares files with scripts: it sees the same entries, watches and queue.
 //!
-//! The ops here convert, and hand on to the engine; the classes that scripts see are [`openkv_js::KV`].
+//! The ops of this crate convert arguments and results; the classes of the API are in [`openkv_js::KV`].
 
 mod database;
 mod error;
@@ -54,7 +52,7 @@ pub use openkv_engine as engine;
 pub use openkv_js::DECLARATIONS;
 pub use options::{Options, Target, default_file, file_of_key};
 
-/// The extension.
+/// Returns the extension.
 pub fn init(options: Options) -> Extension {
     openkv::init(options)
 }
@@ -78,7 +76,7 @@ deno_core::extension!(
         read::op_openkv_get,
         read::op_openkv_get_many,
         read::op_openkv_list,
-        read::op_openkv_refuse_consistency,
+        read::op_openkv_reject_consistency,
         read::op_openkv_wait,
         yielding::op_openkv_yield,
         yielding::op_openkv_yield_is_due,
@@ -87,7 +85,7 @@ deno_core::extension!(
         watch::op_openkv_watch,
         watch::op_openkv_watch_next,
         watch::op_openkv_watched,
-        watch::op_openkv_refuse_watch,
+        watch::op_openkv_reject_watch,
         write::op_openkv_delete_range,
         write::op_openkv_write,
     ],
@@ -102,33 +100,33 @@ deno_core::extension!(
         state.put(queue::Deliveries::default());
     },
     customizer = |extension: &mut deno_core::Extension| extension.esm_files.to_mut().extend(shim()),
-    docs = "The extension under the name that others depend on. See [`init`]; one that is initialized later takes the same [`Options`]."
+    docs = "The extension under the name by which others depend on it. See [`init`]; lazy initialization requires the same [`Options`]."
 );
 
-/// The modules of the classes that scripts see.
+/// Returns the modules of the shim.
 fn shim() -> impl Iterator<Item = ExtensionFileSource> {
     let modules = openkv_js::KV.iter().zip(&SHIM);
-    modules.map(|(module, text)| ExtensionFileSource::new(module.specifier, FastStaticString::new(text)))
+    modules.map(|(module, source)| ExtensionFileSource::new(module.specifier, FastStaticString::new(source)))
 }
 
-/// The texts of [`openkv_js::KV`] as V8 takes them without a copy.
+/// The sources of [`openkv_js::KV`], in a form that V8 uses without a copy.
 static SHIM: [OneByteConst; openkv_js::KV.len()] = {
-    let mut texts = [const { FastStaticString::create_external_onebyte_const(b"") }; openkv_js::KV.len()];
+    let mut sources = [const { FastStaticString::create_external_onebyte_const(b"") }; openkv_js::KV.len()];
     let mut i = 0;
-    while i < texts.len() {
-        texts[i] = FastStaticString::create_external_onebyte_const(openkv_js::KV[i].text.as_bytes());
+    while i < sources.len() {
+        sources[i] = FastStaticString::create_external_onebyte_const(openkv_js::KV[i].text.as_bytes());
         i += 1;
     }
-    texts
+    sources
 };
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A host may have other extensions for a database, as deno_kv: names that both have panic, or one hides the other's.
+    /// A host may also have other KV extensions, such as deno_kv: duplicate names would panic, or hide each other.
     #[test]
-    fn all_names_are_of_this_extension() {
+    fn names_of_ops_and_modules_have_a_prefix() {
         let extension = init(Options::memory());
         assert_eq!(extension.name, "openkv");
         let foreign: Vec<_> =

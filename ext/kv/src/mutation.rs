@@ -1,5 +1,5 @@
-//! The mutations of an atomic operation. Keys and values are stored in the form that they have when the script names them:
-//! what it does to its objects afterwards, until the operation is committed, does not matter.
+//! The mutations of an atomic operation. Keys and values are encoded when the script passes them: later changes to its objects have
+//! no effect on the commit.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -13,21 +13,21 @@ use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
 use crate::value::{Decoder, encode};
 
-/// The last millisecond that Deno can compute with, counted from the Unix epoch.
+/// The latest time that Deno supports, in milliseconds since the Unix epoch.
 const LAST_TIME: u64 = 8_210_266_876_799_999;
 
-/// Mutations, in the order in which the script named them.
+/// Mutations, in the order in which the script has added them.
 pub(crate) struct Mutations {
     staged: RefCell<Vec<Staged>>,
-    /// Whether there is one at most: the one of a call that is committed immediately. It takes the place of one that a call left
-    /// behind which failed before its commit, as by an overflow of the stack.
+    /// Whether it holds at most one mutation, that of a call which commits it immediately. It replaces the mutation of a previous
+    /// call that failed before its commit, for example by a stack overflow.
     is_single: bool,
-    /// How many bytes V8 was told that it would free with them.
+    /// The external memory reported to V8, in bytes.
     size: Cell<usize>,
     memory: Rc<Memory>,
 }
 
-/// The memory of mutations that V8 has found to be garbage, and was not told of yet, in bytes.
+/// The size of freed mutations that was not reported to V8 yet, in bytes.
 #[derive(Default)]
 pub(crate) struct Memory {
     freed: Cell<usize>,
@@ -39,7 +39,7 @@ impl Drop for Mutations {
     }
 }
 
-// SAFETY: it holds nothing that V8's garbage collector knows of.
+// SAFETY: it holds no reference that V8's garbage collector would have to trace.
 unsafe impl GarbageCollected for Mutations {
     fn trace(&self, _visitor: &mut v8::cppgc::Visitor) {}
 
@@ -48,18 +48,18 @@ unsafe impl GarbageCollected for Mutations {
     }
 }
 
-/// A mutation that waits for its commit.
+/// A mutation before its commit.
 #[derive(Clone)]
 pub(crate) struct Staged {
     kind: Kind,
-    /// A key that is wrong is an error of the commit.
+    /// The key. The commit returns the error of an invalid one.
     key: Result<Key, Arc<KvError>>,
     value: Option<Value>,
-    /// In milliseconds from the commit. None for a value that does not expire.
+    /// The time to live in milliseconds from the commit, or `None` if the value does not expire.
     expire_in: Option<u64>,
 }
 
-/// What the shim calls a mutation: see `js/kv/mutation.ts`.
+/// The kind of a mutation, as a number of the shim: see `js/kv/mutation.ts`.
 #[derive(Clone, Copy)]
 enum Kind {
     Set,
@@ -74,11 +74,11 @@ impl Kind {
     const ALL: [Self; 6] = [Kind::Set, Kind::SetVersionstamped, Kind::Delete, Kind::Sum, Kind::Min, Kind::Max];
 
     fn from_shim(kind: u32) -> Result<Self, KvError> {
-        Self::ALL.get(kind as usize).copied().ok_or(KvError::Argument("no kind of mutation has this number"))
+        Self::ALL.get(kind as usize).copied().ok_or(KvError::Argument("unknown kind of mutation"))
     }
 }
 
-/// Begins a list of mutations, or one that holds a single one at a time.
+/// Creates a list of mutations, or one that holds at most one.
 #[op2]
 #[cppgc]
 pub(crate) fn op_openkv_mutations(state: &OpState, is_single: bool) -> Mutations {
@@ -86,11 +86,11 @@ pub(crate) fn op_openkv_mutations(state: &OpState, is_single: bool) -> Mutations
     Mutations { staged: RefCell::default(), is_single, size: Cell::default(), memory }
 }
 
-/// Adds a mutation. Its value is a bigint of 64 bits where `u64` says so, and `undefined` for a deletion. It expires in so
-/// many milliseconds; a negative number is for never.
+/// Adds a mutation. Its value is a 64-bit bigint if `u64` is set, and `undefined` for a deletion. It expires after `expire_in`
+/// milliseconds, or never if that is negative.
 ///
-/// Nothing is added where this throws. Code of the script runs while the value and the key are read, and may throw, or add
-/// mutations itself: those come first.
+/// Adds nothing if it throws. Script code may run while the value and the key are read, and may throw, or add mutations itself,
+/// which then come first.
 #[op2(fast, reentrant)]
 pub(crate) fn op_openkv_mutate<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -107,7 +107,7 @@ pub(crate) fn op_openkv_mutate<'s>(
         Kind::Delete => None,
         _ => match encode(scope, &state, value, u64)? {
             Some(value) => Some(value),
-            // The script sees the exception that was thrown.
+            // An exception is pending, which the script sees.
             None => return Ok(()),
         },
     };
@@ -119,13 +119,13 @@ pub(crate) fn op_openkv_mutate<'s>(
         return Ok(());
     }
     let key = key.map_err(Arc::new);
-    // The shim passes integers, some beyond what 64 bits hold: those saturate.
+    // The shim passes integers. Those beyond 64 bits saturate.
     let expire_in = (expire_in >= 0.0).then_some(expire_in as u64);
     mutations.stage(scope, Staged { kind, key, value, expire_in });
     Ok(())
 }
 
-/// Adds mutations to others, and leaves none behind.
+/// Moves mutations from one list to another.
 #[op2(fast)]
 pub(crate) fn op_openkv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] added: &Mutations) {
     mutations.size.set(mutations.size.get() + added.size.take());
@@ -133,8 +133,7 @@ pub(crate) fn op_openkv_add_mutations(#[cppgc] mutations: &Mutations, #[cppgc] a
     mutations.staged.borrow_mut().extend(added);
 }
 
-/// What was added: an array of kind, key, value and time to live of each mutation, one after the other. A key that is wrong
-/// is `undefined`.
+/// Returns the mutations: a flat array of kind, key, value and time to live of each. An invalid key is `undefined`.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_list_mutations<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -169,23 +168,23 @@ impl Mutations {
             self.free();
             self.staged.borrow_mut().clear();
         }
-        self.tell(scope, mutation.size());
+        self.allocated(scope, mutation.size());
         self.staged.borrow_mut().push(mutation);
     }
 
-    /// Tells V8 of memory that it will free with this, so that it does so in time.
-    fn tell(&self, scope: &mut v8::PinScope<'_, '_>, size: usize) {
+    /// Reports external memory to V8, so that it collects garbage in time.
+    fn allocated(&self, scope: &mut v8::PinScope<'_, '_>, size: usize) {
         self.size.set(self.size.get() + size);
         let freed = self.memory.freed.take();
         scope.adjust_amount_of_external_allocated_memory(size as i64 - freed as i64);
     }
 
-    /// Notes that the memory is freed.
+    /// Records that the memory is freed.
     fn free(&self) {
         self.memory.freed.set(self.memory.freed.get() + self.size.take());
     }
 
-    /// Returns what was added. It is left to be committed again, unless it is a single one.
+    /// Returns the mutations. They can be committed again, except a single one.
     pub fn to_commit(&self) -> Vec<Staged> {
         if self.is_single {
             self.free();
@@ -197,14 +196,14 @@ impl Mutations {
 }
 
 impl Staged {
-    /// About how many bytes it takes.
+    /// Returns its approximate size in bytes.
     fn size(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.as_bytes().len());
         let value = self.value.as_ref().map_or(0, Value::len);
         size_of::<Self>() + key + value
     }
 
-    /// The mutation of a commit at a time.
+    /// Returns the mutation for a commit at a time.
     pub fn at(self, now: u64) -> Result<Mutation, KvError> {
         let key = self.key.map_err(KvError::Mutation)?;
         let set = |value, versionstamped| {
@@ -213,7 +212,7 @@ impl Staged {
         };
         let kind = match (self.kind, self.value) {
             (Kind::Delete, _) => MutationKind::Delete,
-            (_, None) => return Err(KvError::Argument("a mutation that stores a value needs one")),
+            (_, None) => return Err(KvError::Argument("the mutation has no value")),
             (Kind::Set, Some(value)) => set(value, false)?,
             (Kind::SetVersionstamped, Some(value)) => set(value, true)?,
             (Kind::Sum, Some(value)) => MutationKind::Combine { operand: Operand::Sum, value },

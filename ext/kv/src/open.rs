@@ -13,7 +13,7 @@ use crate::options::{Options, Target};
 use crate::queue::Deliveries;
 use crate::uri::{self, Named};
 
-/// Whether a path is the URL of a remote database.
+/// Returns whether a path is the URL of a remote database.
 pub fn is_remote(path: &str) -> bool {
     path.starts_with("https://") || path.starts_with("http://")
 }
@@ -27,7 +27,7 @@ pub(crate) fn op_openkv_close(state: &mut OpState, #[smi] rid: ResourceId) -> Re
     Ok(())
 }
 
-/// Closes the databases that the scripts of a runtime have open, as at its end: messages whose handlers run are requeued.
+/// Closes all databases of a runtime before it ends: messages whose handlers are running are requeued.
 pub fn close_databases(state: &mut OpState) {
     state.put(Deliveries::default());
     let databases = state.resource_table.names().filter(|(_, name)| *name == NAME).map(|(rid, _)| rid);
@@ -54,7 +54,7 @@ pub(crate) async fn op_openkv_open(
         Opening::Backend(database) => database.await?,
         Opening::Sqlite(location, options) => match sqlite::try_open(&location, &options) {
             Some(database) => database,
-            // Opening waits for the disk, and for other processes.
+            // Opening may block on the disk, and on other processes.
             None => {
                 let opened = deno_core::unsync::spawn_blocking(move || sqlite::open(location, options)).await;
                 opened.map_err(JsErrorBox::from_err)??
@@ -64,10 +64,10 @@ pub(crate) async fn op_openkv_open(
     Ok(state.borrow_mut().resource_table.add(DatabaseResource { database }))
 }
 
-/// What a path leads to.
+/// How to open the database of a path.
 enum Opening {
     Sqlite(Location, sqlite::Options),
-    /// What a connector of the host opens.
+    /// With a connector of the host.
     Backend(BoxFuture<Database>),
 }
 
@@ -97,8 +97,8 @@ fn resolve(state: &mut OpState, options: Options, path: Option<String>) -> Resul
         Some(Named::Memory(location)) => return Ok(Opening::Sqlite(location, options.engine)),
     };
     let permitted = options.permit(state, Path::new(&path))?;
-    // The check was for this path: a link in it could lead elsewhere.
+    // The permission is for this path. A link in it could lead to another file.
     let location = Location::File { path: permitted, follow_links: false };
-    // Where a host keeps its files is not for scripts to know.
+    // Errors must not reveal where the host stores its files.
     Ok(Opening::Sqlite(location, options.engine.name(path)))
 }

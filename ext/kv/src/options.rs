@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 
 use crate::permissions;
 
-/// What a host tells the extension: where databases live, who may open them, and what the engine goes by.
+/// The options of the extension: where databases are stored, which ones scripts may open, and the options of the engine.
 ///
-/// It begins with the database that `Deno.openKv()` opens without a path: [`Options::memory`], [`Options::file`],
-/// [`Options::directory`] or, for a rule of the host's own, [`Options::resolve`]. Unless [`Options::permissions`] allow more,
-/// scripts can open this one, and databases in memory, and no other.
+/// Each constructor sets the default database, which `Deno.openKv()` opens without a path: [`Options::memory`],
+/// [`Options::file`], [`Options::directory`] or, with a custom rule, [`Options::resolve`]. Unless [`Options::permissions`]
+/// allow more, scripts can open only this one, and databases in memory.
 ///
 /// ```
 /// use openkv_ext::engine::Limits;
@@ -40,35 +40,34 @@ type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox>;
 
 type Connect = dyn Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>>;
 
-/// Where a host says that a database lives.
+/// The database to open, as resolved by the host.
 pub enum Target {
-    /// The path that a script or a user gave, by the rules of `Deno.openKv`: the permissions are asked.
+    /// A path from a script or a user, to be interpreted by the rules of `Deno.openKv`. Permissions are checked.
     Path(String),
-    /// A place that the host answers for: no permission is asked.
+    /// A location that the host trusts. Permissions are not checked.
     Trusted(Location),
 }
 
 impl Options {
-    /// The default database is in memory: each call of `Deno.openKv()` opens one of its own, which is gone once closed.
+    /// Uses a default database in memory: each call of `Deno.openKv()` opens a new one, which is deleted when closed.
     pub fn memory() -> Self {
         Self::with_default(|| Ok(Location::Memory))
     }
 
-    /// The default database is this file. Its directory is created when it is first opened.
+    /// Uses a file as the default database. Its directory is created when it is first opened.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self::with_default(move || default_file(path.clone()))
     }
 
-    /// The default database is a file in this directory: one for each key, such as the URL of the main module. Deno keeps its
-    /// default databases like this, in the directory `location_data`.
+    /// Uses a file in a directory as the default database: one per key, such as the URL of the main module. Deno stores its default
+    /// databases in the same way, in the directory `location_data`.
     pub fn directory(directory: impl AsRef<Path>, key: &str) -> Self {
         Self::file(file_of_key(directory.as_ref(), key))
     }
 
-    /// The host says at each call of `Deno.openKv` where the database lives, by what the script gave: a path, or none.
-    ///
-    /// An error that the rule answers is what the script sees.
+    /// Resolves the path of each call of `Deno.openKv`, if any, with a rule of the host. Scripts see the error that the rule
+    /// returns.
     pub fn resolve(rule: impl Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + 'static) -> Self {
         Self {
             resolve: Rc::new(rule),
@@ -85,19 +84,20 @@ impl Options {
         })
     }
 
-    /// Who may open which files: one of [`permissions`], or a rule of the host's own. It gets the path that the script
-    /// gave, and answers the path to open, or the error that the script sees, as by [`permissions::denied`]. No part of
-    /// the answered path may be a symbolic link: the rule did not see where it leads.
+    /// Sets the rule that checks which files scripts may open: one of [`permissions`], or a custom one. It receives the path of the
+    /// script, and returns the path to open, or the error that the script sees, such as [`permissions::denied`]. The returned path
+    /// must not contain symbolic links, because the rule has not checked where they lead.
     ///
-    /// Paths with which nothing can be opened, such as `""` and URLs, are refused before.
+    /// Invalid paths, such as `""` and URLs, are rejected before.
     pub fn permissions(mut self, rule: impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static) -> Self {
         self.permit = Rc::new(rule);
         self
     }
 
-    /// Opens what scripts name by another form than the path of a file, such as the URL of a server. The rule gets what the script
-    /// gave, and returns `None` for what is not of its form. It asks the permissions, as of the network, before it connects, and
-    /// returns the error that the script sees where they are denied. Rules are asked in the order in which they were added.
+    /// Adds a connector, which opens databases that are not files, such as the URL of a server. The rule receives the path of
+    /// the script, and returns `None` if it does not support it. It must check permissions, such as those for the network,
+    /// before it connects, and return the error that the script sees if they are denied. Connectors are called in the order in
+    /// which they were added.
     pub fn connector(
         mut self,
         rule: impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static,
@@ -106,21 +106,21 @@ impl Options {
         self
     }
 
-    /// How much one call may ask for. By default, what Deno allows.
+    /// Sets the limits of each call. By default, those of Deno.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.engine.limits = limits;
         self
     }
 
-    /// The time, for expiry and delays. By default, that of the system.
+    /// Sets the clock, for expiry and delays. By default, that of the system.
     ///
-    /// Databases that a process has open on one file share the clock of the first.
+    /// Databases on the same file in one process share the clock of the first.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.engine.clock = Arc::new(clock);
         self
     }
 
-    /// All that the engine goes by, in place of what was said before.
+    /// Sets all options of the engine, including limits and clock.
     pub fn engine(mut self, options: sqlite::Options) -> Self {
         self.engine = options;
         self
@@ -139,26 +139,26 @@ impl Options {
     }
 }
 
-/// The file of the default database of a key, in a directory: `HASH/kv.sqlite3` with the SHA-256 of the key, as on Deno.
+/// Returns the file of the default database of a key in a directory: `HASH/kv.sqlite3`, with the SHA-256 of the key, as in Deno.
 pub fn file_of_key(directory: &Path, key: &str) -> PathBuf {
     let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
     directory.join(hash).join("kv.sqlite3")
 }
 
-/// A default database in a file, whose directory is created.
+/// Returns the location of a default database in a file, after creating its directory.
 ///
 /// # Errors
 /// The directory cannot be created.
 pub fn default_file(path: PathBuf) -> Result<Location, JsErrorBox> {
     let directory = path.parent().unwrap_or(Path::new(""));
     create_directories(directory).map_err(|error| {
-        JsErrorBox::generic(format!("unable to create the directory of the default database, {directory:?}: {error}"))
+        JsErrorBox::generic(format!("unable to create the directory of the default database: {directory:?}: {error}"))
     })?;
     Ok(Location::File { path, follow_links: true })
 }
 
-/// Creates a directory and those that it is in, each on the disk: a database in it that survives a power failure must be found
-/// afterwards.
+/// Creates a directory and its parents, and syncs each: otherwise a power failure could remove the directory of a database that was
+/// synced.
 fn create_directories(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -166,14 +166,14 @@ fn create_directories(path: &Path) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new(""));
     create_directories(parent)?;
     match fs::create_dir(path) {
-        // Another process was quicker.
+        // Another process has created it meanwhile.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         result => result?,
     }
     #[cfg(unix)]
     {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        // As with SQLite, a file system that syncs no directories is no failure.
+        // Like SQLite, ignores a file system that cannot sync directories.
         let _ = fs::File::open(parent).and_then(|parent| parent.sync_all());
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! Who may open which files, for [`Options::permissions`](crate::Options::permissions).
+//! Rules for the files that scripts may open, for [`Options::permissions`](crate::Options::permissions).
 
 use std::path::{Component, Path, PathBuf};
 
 use deno_core::OpState;
 use deno_error::JsErrorBox;
 
-/// No file besides the default database. So it is where a host says nothing.
+/// Denies all files except the default database. This is the default.
 ///
 /// # Errors
 /// Always [`denied`].
@@ -13,16 +13,16 @@ pub fn none(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     Err(denied(path))
 }
 
-/// Every file that the process can open.
+/// Allows every file.
 ///
 /// # Errors
-/// None.
+/// Never fails.
 pub fn all(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     Ok(without_links(path))
 }
 
-/// Files in a directory and below it. A relative path starts from there. No link leads out of the directory: a path with one in it
-/// cannot be opened. The directory must exist by then, and so must the directories that a path names.
+/// Allows files in a directory and its subdirectories. A relative path is resolved against the directory. A path that contains a
+/// symbolic link cannot be opened, so that none leads out of the directory. When a file is opened, its directory must exist.
 pub fn within(directory: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static {
     let directory = directory.into();
     move |_, path| {
@@ -38,10 +38,10 @@ pub fn within(directory: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> 
     }
 }
 
-/// What the `PermissionsContainer` in the runtime's state allows, as in Deno: a file that may be read and written.
+/// Checks the `PermissionsContainer` in the runtime's state, as Deno does: the script needs read and write permission for the file.
 ///
 /// # Errors
-/// That the permission is missing, or the host has put no `PermissionsContainer` into the state.
+/// The permission is missing, or the state has no `PermissionsContainer`.
 #[cfg(feature = "deno_permissions")]
 pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     use deno_permissions::{OpenAccessKind, PermissionsContainer};
@@ -53,12 +53,12 @@ pub fn deno(state: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
     Ok(checked.to_path_buf())
 }
 
-/// The error, of the class `NotCapable`, that a script sees which may not open a file.
+/// Returns the error for a file that a script must not open, of the class `NotCapable`.
 pub fn denied(path: &Path) -> JsErrorBox {
-    JsErrorBox::new("NotCapable", format!("this host does not let scripts open the database {path:?}"))
+    JsErrorBox::new("NotCapable", format!("this host does not allow scripts to open the database {path:?}"))
 }
 
-/// The path without links, as far as it exists.
+/// Resolves the links in a path, as far as it exists.
 fn without_links(path: &Path) -> PathBuf {
     let resolved = path.canonicalize().or_else(|error| match (path.parent(), path.file_name()) {
         (Some(directory), Some(name)) if directory.as_os_str().is_empty() => {
@@ -67,7 +67,7 @@ fn without_links(path: &Path) -> PathBuf {
         (Some(directory), Some(name)) => Ok(directory.canonicalize()?.join(name)),
         _ => Err(error),
     });
-    // The engine says what is wrong with a path that leads nowhere.
+    // If the path cannot be resolved, the engine returns an error with the reason.
     resolved.unwrap_or_else(|_| path.to_owned())
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn below_a_directory_is_what_lies_there() {
+    fn within_allows_files_in_the_directory() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         fs::create_dir(root.join("sub")).unwrap();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn below_a_directory_that_is_not_there_is_nothing() {
+    fn within_a_missing_directory_denies_everything() {
         let directory = tempfile::tempdir().unwrap();
         let rule = within(directory.path().join("missing"));
         assert!(rule(&mut OpState::new(None), Path::new("a.db")).is_err());
@@ -105,7 +105,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn all_is_where_links_lead() {
+    fn all_resolves_links() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         fs::write(root.join("a.db"), "").unwrap();
@@ -121,7 +121,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn no_link_below_a_directory_leads_out_of_it() {
+    fn within_does_not_follow_links() {
         use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
 
         let (directory, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_path_that_the_script_gave() {
+    fn errors_name_the_path_of_the_script() {
         use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions};
 
         let directory = tempfile::tempdir().unwrap();

@@ -12,15 +12,15 @@ use crate::error::KvError;
 use crate::key::bytes_from_v8;
 use crate::value::Decoder;
 
-/// The messages that handlers have. They outlive their database: a handler may finish after it was closed.
+/// The messages in flight. They outlive their database: a handler may finish after it was closed.
 #[derive(Default)]
 pub(crate) struct Deliveries {
     last: u32,
-    by_number: HashMap<u32, InHand>,
+    by_number: HashMap<u32, InFlight>,
 }
 
-/// A message of a database.
-struct InHand {
+/// A message in flight.
+struct InFlight {
     rid: ResourceId,
     delivery: Delivery,
     /// Whether its handler was called.
@@ -28,19 +28,19 @@ struct InHand {
 }
 
 impl Deliveries {
-    /// Gives the messages of a database back whose handlers were not called: it is closed.
+    /// Releases the messages of a closed database whose handlers were not called.
     pub fn release(&mut self, rid: ResourceId) {
         self.by_number.retain(|_, message| message.started || message.rid != rid);
     }
 }
 
-/// What waiting for messages led to, as the shim takes it.
+/// The result of waiting for messages, for the shim.
 pub(crate) enum Dequeued {
-    /// The messages, each with a number to finish it by.
+    /// Messages, each with its number for [`op_openkv_finish`].
     Messages(Vec<(Uint8Array, u32)>),
-    /// Why there are none yet. Whoever waits again is answered later.
+    /// The message of a transient error. The shim waits again.
     Failed(String),
-    /// The database was closed.
+    /// The database is closed.
     Closed,
 }
 
@@ -58,8 +58,8 @@ impl<'s> ToV8<'s> for Dequeued {
                 let messages: Vec<_> = messages.into_iter().map(message).collect();
                 v8::Array::new_with_elements(scope, &messages).into()
             }
-            Dequeued::Failed(why) => match v8::String::new(scope, &why) {
-                Some(why) => why.into(),
+            Dequeued::Failed(message) => match v8::String::new(scope, &message) {
+                Some(message) => message.into(),
                 None => v8::String::empty(scope).into(),
             },
             Dequeued::Closed => v8::null(scope).into(),
@@ -77,11 +77,11 @@ pub(crate) async fn op_openkv_dequeue(
         return Ok(Dequeued::Closed);
     };
     let dequeued = resource.database.dequeue();
-    // The resource can be closed meanwhile.
+    // The resource may be closed while the future waits.
     drop(resource);
     let claimed = match dequeued.await {
         Ok(claimed) => claimed,
-        // The leases of claims that nobody has run out.
+        // If claims were lost with the reply, their leases will expire.
         Err(error) if error.is_transient() || matches!(error, Error::OutcomeUnknown(_)) => {
             return Ok(Dequeued::Failed(error.to_string()));
         }
@@ -95,14 +95,14 @@ pub(crate) async fn op_openkv_dequeue(
     let messages = claimed.into_iter().map(|mut delivery| {
         let message = std::mem::take(&mut delivery.message);
         deliveries.last = deliveries.last.wrapping_add(1);
-        deliveries.by_number.insert(deliveries.last, InHand { rid, delivery, started: false });
+        deliveries.by_number.insert(deliveries.last, InFlight { rid, delivery, started: false });
         (message.into(), deliveries.last)
     });
     Ok(Dequeued::Messages(messages.collect()))
 }
 
-/// Notes that the handler of a message is called now. Returns false where the message is not to be handled any more: the
-/// database was closed.
+/// Records that the handler of a message is called now. Returns false if the handler must not be called, because the database was
+/// closed.
 #[op2(fast)]
 pub(crate) fn op_openkv_start(state: &mut OpState, number: u32) -> bool {
     let message = state.borrow_mut::<Deliveries>().by_number.get_mut(&number);
@@ -114,7 +114,7 @@ pub(crate) fn op_openkv_start(state: &mut OpState, number: u32) -> bool {
     false
 }
 
-/// Decodes a message. deno_core's own op aborts the process where a message holds an object that it does not know.
+/// Decodes a message. deno_core's own op aborts the process if a message contains an unknown object.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_message<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -125,7 +125,7 @@ pub(crate) fn op_openkv_message<'s>(
     Decoder::new(scope, &state)?.deserialize(scope, &message)
 }
 
-/// Tells whether a message was handled.
+/// Finishes the delivery of a message, with or without success.
 #[op2]
 pub(crate) async fn op_openkv_finish(state: Rc<RefCell<OpState>>, number: u32, success: bool) -> Result<(), KvError> {
     let delivery = state.borrow_mut().borrow_mut::<Deliveries>().by_number.remove(&number);
@@ -151,7 +151,7 @@ mod tests {
     );
 
     #[test]
-    fn host_without_a_console_reports_what_handlers_throw() {
+    fn host_without_a_console_reports_errors_of_handlers() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = tokio.enter();
         let extensions = vec![crate::init(Options::memory()), openkv_report::init()];

@@ -104,7 +104,7 @@ impl Batch {
 
 /// Returns the error for a consistency that the shim does not know.
 #[op2(fast)]
-pub(crate) fn op_openkv_refuse_consistency(
+pub(crate) fn op_openkv_reject_consistency(
     scope: &mut v8::PinScope<'_, '_>,
     consistency: v8::Local<v8::Value>,
 ) -> Result<(), KvError> {

@@ -1,20 +1,20 @@
-//! The URIs by which Deno, as SQLite, can name a database: `file:PATH?PARAMETERS`.
+//! URIs of databases, which Deno supports like SQLite: `file:PATH?PARAMETERS`.
 
 use openkv_engine::sqlite::Location;
 use percent_encoding::percent_decode_str;
 
 use crate::error::KvError;
 
-/// What a URI names.
+/// The database that a URI names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// A file, for whose path the permissions are to be asked.
+    /// A file, by its path. Permissions must be checked.
     File(String),
     /// A database in memory.
     Memory(Location),
 }
 
-/// Returns what a path names that is a URI. None for any other path.
+/// Parses a path that is a URI. Returns `None` for any other path.
 pub(crate) fn parse(path: &str) -> Option<Result<Named, KvError>> {
     let rest = path.strip_prefix("file:")?;
     Some(named(rest).map_err(|problem| KvError::Uri { uri: path.to_owned(), problem }))
@@ -33,8 +33,8 @@ fn named(rest: &str) -> Result<Named, &'static str> {
             }
         }
     };
-    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
+    let decode = |encoded: &str| match percent_decode_str(encoded).decode_utf8() {
+        Ok(decoded) => Ok(decoded.into_owned()),
         Err(_) => Err("it is not UTF-8"),
     };
     let path = decode(path)?;
@@ -45,14 +45,14 @@ fn named(rest: &str) -> Result<Named, &'static str> {
             "mode=rwc" => {}
             "cache=shared" => is_shared = true,
             "cache=private" => is_shared = false,
-            _ => return Err("of parameters, only mode=memory, mode=rwc, cache=shared and cache=private are supported"),
+            _ => return Err("only the parameters mode=memory, mode=rwc, cache=shared and cache=private are supported"),
         }
     }
     match (in_memory, is_shared) {
         (true, true) => Ok(Named::Memory(Location::SharedMemory(path))),
         (true, false) => Ok(Named::Memory(Location::Memory)),
-        (false, _) if path.is_empty() => Err("it names no file"),
-        // All who open a file in a process share its cache of writes anyway.
+        (false, _) if path.is_empty() => Err("it does not name a file"),
+        // `cache` has no effect: all databases on one file share its writer anyway.
         (false, _) => Ok(Named::File(path)),
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uri_names_what_it_names_for_sqlite() {
+    fn uri_has_the_meaning_of_sqlite() {
         let shared = |name: &str| Named::Memory(Location::SharedMemory(name.into()));
         let file = |path: &str| Named::File(path.into());
         for (uri, expected) in [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn uri_of_anything_else_is_refused() {
+    fn unsupported_uri_is_rejected() {
         for uri in ["file:", "file://", "file://host/a.db", "file:a.db?mode=ro", "file:a.db?immutable=1", "file:%ff"] {
             let error = parse(uri).unwrap().unwrap_err().to_string();
             assert!(error.starts_with(&format!("unable to open database file: {uri}: ")), "{error}");

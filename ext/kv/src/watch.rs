@@ -34,7 +34,8 @@ pub(crate) fn op_openkv_watch(
     #[smi] rid: ResourceId,
     #[scoped] keys: KeysArgument,
 ) -> Result<ResourceId, KvError> {
-    let watch = database(state, rid)?.database.watch(&keys.0?)?;
+    let mut watch = database(state, rid)?.database.watch(&keys.0?)?;
+    watch.read_now();
     let resource =
         WatchResource { watch: AsyncRefCell::new(watch), entries: RefCell::default(), closed: CancelHandle::new() };
     Ok(state.resource_table.add(resource))
@@ -82,6 +83,6 @@ pub(crate) fn op_openkv_watched<'s>(
 
 /// Returns the error for a host without streams, where watches are not supported.
 #[op2(fast)]
-pub(crate) fn op_openkv_refuse_watch() -> Result<(), KvError> {
+pub(crate) fn op_openkv_reject_watch() -> Result<(), KvError> {
     Err(KvError::NoStreams)
 }

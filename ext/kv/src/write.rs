@@ -11,7 +11,7 @@ use crate::mutation::Mutations;
 use crate::read::{KeyArgument, KeysArgument, SelectorArgument, string, versionstamp_to_v8};
 use crate::yielding::database_and_budget;
 
-/// Commits an atomic operation. Returns the versionstamp, or the positions of the checks that did not hold.
+/// Commits an atomic operation. Returns the versionstamp, or the indices of the failed checks.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_write(
     state: Rc<RefCell<OpState>>,
@@ -19,7 +19,7 @@ pub(crate) fn op_openkv_write(
     #[cppgc] mutations: Option<&Mutations>,
     #[scoped] checks: ListArgument<CheckArgument>,
     #[scoped] enqueues: ListArgument<EnqueueArgument>,
-) -> impl Future<Output = Result<CommitAnswer, KvError>> + use<> {
+) -> impl Future<Output = Result<CommitResult, KvError>> + use<> {
     let staged = mutations.map(Mutations::to_commit).unwrap_or_default();
     let queue = || {
         let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
@@ -28,18 +28,19 @@ pub(crate) fn op_openkv_write(
             checks: checks.0.into_iter().map(CheckArgument::parse).collect::<Result<_, _>>()?,
             mutations: staged.into_iter().map(|mutation| mutation.at(now)).collect::<Result<_, _>>()?,
             enqueues: enqueues.0.into_iter().map(|enqueue| enqueue.at(now)).collect::<Result<_, _>>()?,
+            id: None,
         };
         Ok::<_, KvError>((budget, resource.database.write(write)))
     };
-    // The write is queued here, in the order of the calls; only the answer is waited for.
+    // The write is queued here, in the order of the calls. The future only waits for the result.
     let queued = queue();
     async move {
-        let (budget, answer) = queued?;
-        Ok(CommitAnswer(budget.wait(answer).await?))
+        let (budget, commit) = queued?;
+        Ok(CommitResult(budget.wait(commit).await?))
     }
 }
 
-/// Deletes the first entries of a selector. Returns how many.
+/// Deletes the first entries of a selector. Returns their number.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_delete_range(
     state: Rc<RefCell<OpState>>,
@@ -47,14 +48,14 @@ pub(crate) fn op_openkv_delete_range(
     #[scoped] selector: SelectorArgument,
 ) -> Result<impl Future<Output = Result<f64, KvError>> + use<>, KvError> {
     let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
-    let answer = resource.database.delete_range(&selector.parse()?);
-    Ok(async move { Ok(budget.wait(answer).await? as f64) })
+    let deletion = resource.database.delete_range(&selector.parse()?);
+    Ok(async move { Ok(budget.wait(deletion).await? as f64) })
 }
 
-/// What became of a write, as the shim takes it.
-pub(crate) struct CommitAnswer(Commit);
+/// The outcome of a write, for the shim.
+pub(crate) struct CommitResult(Commit);
 
-impl<'s> ToV8<'s> for CommitAnswer {
+impl<'s> ToV8<'s> for CommitResult {
     type Error = Infallible;
 
     fn to_v8<'i>(self, scope: &mut v8::PinScope<'s, 'i>) -> Result<v8::Local<'s, v8::Value>, Infallible> {
@@ -68,7 +69,7 @@ impl<'s> ToV8<'s> for CommitAnswer {
     }
 }
 
-/// A list as the shim passes it. Its elements may lie behind getters that a script gave to all arrays, and may throw.
+/// A list that the shim passes. Reading its elements may throw, if a script has defined getters on `Array.prototype`.
 pub(crate) struct ListArgument<T>(Vec<T>);
 
 impl<'s, T: FromV8<'s>> FromV8<'s> for ListArgument<T>
@@ -87,14 +88,14 @@ where
     }
 }
 
-/// A check as the shim passes it.
+/// A check that the shim passes.
 #[derive(FromV8)]
 pub(crate) struct CheckArgument {
     key: KeyArgument,
     versionstamp: Option<VersionstampArgument>,
 }
 
-/// A versionstamp as scripts give it.
+/// A versionstamp, as scripts pass it.
 struct VersionstampArgument(String);
 
 impl<'s> FromV8<'s> for VersionstampArgument {
@@ -114,12 +115,12 @@ impl<'s> FromV8<'s> for BytesArgument {
     fn from_v8<'i>(_scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
         match v8::Local::<v8::ArrayBufferView>::try_from(value) {
             Ok(view) => Ok(Self(bytes_from_v8(view))),
-            Err(_) => Err(KvError::Argument("a message is serialized")),
+            Err(_) => Err(KvError::Argument("the message is not serialized")),
         }
     }
 }
 
-/// A message as the shim passes it.
+/// A message that the shim passes.
 #[derive(FromV8)]
 pub(crate) struct EnqueueArgument {
     message: BytesArgument,
@@ -128,7 +129,7 @@ pub(crate) struct EnqueueArgument {
     backoff_schedule: Option<ScheduleArgument>,
 }
 
-/// A number of milliseconds, or a bigint of them. Fractions are cut off.
+/// Milliseconds, as a number or a bigint. Fractions are truncated.
 struct IntegerArgument(f64);
 
 impl<'s> FromV8<'s> for IntegerArgument {
@@ -148,7 +149,7 @@ impl<'s> FromV8<'s> for IntegerArgument {
     }
 }
 
-/// Waits in milliseconds.
+/// A backoff schedule: delays in milliseconds.
 struct ScheduleArgument(Vec<u32>);
 
 impl<'s> FromV8<'s> for ScheduleArgument {
@@ -156,17 +157,17 @@ impl<'s> FromV8<'s> for ScheduleArgument {
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
         let array = array("backoffSchedule", value)?;
-        let waits = (0..array.length()).map(|i| {
-            let wait = array.get_index(scope, i).unwrap_or_else(|| v8::undefined(scope).into());
-            Ok(IntegerArgument::from_v8(scope, wait)?.0 as u32)
+        let delays = (0..array.length()).map(|i| {
+            let delay = array.get_index(scope, i).unwrap_or_else(|| v8::undefined(scope).into());
+            Ok(IntegerArgument::from_v8(scope, delay)?.0 as u32)
         });
-        Ok(Self(waits.collect::<Result<_, KvError>>()?))
+        Ok(Self(delays.collect::<Result<_, KvError>>()?))
     }
 }
 
 impl CheckArgument {
     fn parse(self) -> Result<Check, KvError> {
-        let versionstamp = self.versionstamp.map(|text| text.0.parse().map_err(|_| KvError::InvalidCheck));
+        let versionstamp = self.versionstamp.map(|string| string.0.parse().map_err(|_| KvError::InvalidCheck));
         let key = self.key.0.map_err(|_| KvError::InvalidCheck)?;
         Ok(Check { key, versionstamp: versionstamp.transpose()? })
     }

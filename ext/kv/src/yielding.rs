@@ -1,6 +1,6 @@
-//! A read completes on the caller's thread, without an event-loop tick, and so does a write in memory. A script that awaits one
-//! after the other would thus keep timers and sockets waiting for ever. So once this has gone on for a while within one tick, the
-//! next operation yields to the event loop.
+//! Yields to the event loop. A read completes on the caller's thread, without an event-loop tick, and so does a write in
+//! memory. A script that awaits many of them in a row would starve timers and sockets. So once they have used up a time budget
+//! within one tick, the next operation yields to the event loop.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -15,20 +15,20 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::database::{DatabaseResource, database};
 use crate::error::KvError;
 
-/// How long operations may go on within one event-loop tick.
+/// How long operations may run within one event-loop tick.
 const BUDGET: Duration = Duration::from_millis(2);
 
-/// The event-loop tick, as far as operations know.
+/// The time budget of an event-loop tick.
 #[derive(Default)]
 pub(crate) struct YieldBudget {
-    /// When its first operation was begun. None where there was none yet.
+    /// When the first operation of the tick began, if any.
     began: Cell<Option<Instant>>,
-    /// Whether a task notes the end of the tick.
+    /// Whether a task is waiting for the end of the tick.
     is_awaited: Cell<bool>,
 }
 
 impl YieldBudget {
-    /// Whether the event loop must run before the next operation.
+    /// Returns whether the event loop must run before the next operation.
     pub fn is_due(self: &Rc<Self>) -> bool {
         match self.began.get() {
             None => {
@@ -40,10 +40,10 @@ impl YieldBudget {
         }
     }
 
-    /// Notes the end of the tick, once there is one: what the script does between two ticks, and how long it waits for one, uses up
-    /// none of the budget of the next. Otherwise every second request of a server would yield.
+    /// Resets the budget at the end of the tick, so that the time between two ticks does not count. Otherwise, every second
+    /// request of a server would yield.
     fn await_end(self: &Rc<Self>) {
-        // A task that another thread may run could run before the tick ends.
+        // On a multi-threaded runtime, another thread could run the task before the tick ends.
         let is_local = Handle::try_current().is_ok_and(|tokio| tokio.runtime_flavor() == RuntimeFlavor::CurrentThread);
         if is_local && !self.is_awaited.replace(true) {
             let budget = self.clone();
@@ -55,23 +55,23 @@ impl YieldBudget {
         }
     }
 
-    /// Waits for the answer of an operation. Where it is there immediately, and the event loop must run, yields first.
-    pub async fn wait<T>(self: &Rc<Self>, mut answer: BoxFuture<T>) -> openkv_engine::Result<T> {
-        let immediate = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
-        let answer = match immediate {
-            Poll::Ready(answer) if !self.is_due() => return answer,
-            Poll::Ready(answer) => {
+    /// Waits for the result of an operation. If it completes immediately, and the event loop must run, yields first.
+    pub async fn wait<T>(self: &Rc<Self>, mut operation: BoxFuture<T>) -> openkv_engine::Result<T> {
+        let immediate = poll_fn(|context| Poll::Ready(operation.as_mut().poll(context))).await;
+        let result = match immediate {
+            Poll::Ready(result) if !self.is_due() => return result,
+            Poll::Ready(result) => {
                 tokio::task::yield_now().await;
-                answer
+                result
             }
-            Poll::Pending => answer.await,
+            Poll::Pending => operation.await,
         };
         self.began.set(None);
-        answer
+        result
     }
 }
 
-/// The open database of a resource, and the event-loop tick.
+/// Returns the open database of a resource, and the yield budget.
 pub(crate) fn database_and_budget(
     state: &OpState,
     rid: ResourceId,
@@ -79,12 +79,12 @@ pub(crate) fn database_and_budget(
     Ok((database(state, rid)?, budget(state)))
 }
 
-/// Whose turn it is.
+/// Returns the yield budget.
 pub(crate) fn budget(state: &OpState) -> Rc<YieldBudget> {
     state.borrow::<Rc<YieldBudget>>().clone()
 }
 
-/// Whether the event loop must run before the next operation.
+/// Returns whether the event loop must run before the next operation.
 #[op2(fast)]
 pub(crate) fn op_openkv_yield_is_due(state: &OpState) -> bool {
     state.borrow::<Rc<YieldBudget>>().is_due()
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn budget_without_a_tokio_of_one_thread_ends_with_a_yield() {
+    fn budget_without_a_current_thread_runtime_ends_with_a_yield() {
         let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         for _entered in [None, Some(tokio.enter())] {
             let budget = Rc::new(YieldBudget::default());

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{Database, AtomicWrite, Key, KeyPart, Mutation, Value};
 
-/// Reads the stored value and the message, and stores what they turn out to be.
+/// Reads the stored value and the message, and stores the results.
 const SCRIPT: &str = r#"async () => {
     const { openKv, ops, path } = host;
     host.kv ??= await openKv(path);
@@ -17,12 +17,12 @@ const SCRIPT: &str = r#"async () => {
             await host.kv.set(["copy"], value);
             await host.kv.get(["copy"]);
             await host.kv.atomic().mutate({ type: "sum", key: ["value"], value: 1n }).commit();
-        } catch { /* It may be refused. */ }
+        } catch { /* It may be rejected. */ }
     }
     return "";
 }"#;
 
-/// The file, and the engine that stores what no script can.
+/// The file, and a handle of the engine, which stores values that scripts cannot.
 static DATABASE: LazyLock<(PathBuf, Database)> = LazyLock::new(|| {
     let path = openkv_torture::fuzz::directory().keep().join("db");
     let location = Location::File { path: path.clone(), follow_links: true };

@@ -5,7 +5,7 @@ import { readStep, type StepDefinition } from "ext:openkv_runtime/testing/defini
 
 const { ArrayPrototypeConcat, ArrayPrototypeFilter, ArrayPrototypePush, Error, SafeArrayIterator, SymbolToStringTag } = primordials;
 
-/** What a test or a step is given. */
+/** The context that is passed to the function of a test or a step. */
 export interface TestContext {
   name: string;
   origin: string;
@@ -13,7 +13,7 @@ export interface TestContext {
   step(first: unknown, second?: unknown): Promise<boolean>;
 }
 
-/** How a test or a step ended, as the binary takes it. */
+/** The outcome of a test or a step, as the binary deserializes it. */
 export type Outcome =
   | { kind: "ok" }
   | { kind: "ignored" }
@@ -29,7 +29,7 @@ export interface Location {
 }
 
 interface Scope {
-  /** The names of the test and the steps down to this one. */
+  /** The names of the test and its steps, down to this one. */
   path: string[];
   steps: Step[];
   ended: boolean;
@@ -40,14 +40,14 @@ interface Step extends Scope {
   outcome?: Outcome;
 }
 
-/** How deep errors may be nested in what the binary is told, which takes no more. */
+/** The maximum depth of errors in events and outcomes, as the binary does not deserialize more. */
 export const MAX_DEPTH = 128;
 
 let lastStep = 0;
-/** The test that runs, or that ran last. */
+/** The current test, or the last one. */
 let running: Scope | undefined;
 
-/** Runs the function of a test, and answers how it ended, counting its steps. */
+/** Runs the function of a test. Returns its outcome, which includes that of its steps. */
 export async function runTest(name: string, origin: string, body: (t: TestContext) => unknown): Promise<Outcome> {
   if (running !== undefined) abandon(running);
   const scope: Scope = { path: [name], steps: [], ended: false };
@@ -73,7 +73,7 @@ async function run(scope: Scope, body: () => unknown): Promise<Outcome> {
   return length > 0 ? { kind: "failedSteps", count: length } : { kind: "ok" };
 }
 
-/** Reports steps that still run, which nobody waits for. Returns whether there are some. */
+/** Reports the steps that are still running, as they were not awaited. Returns whether there are any. */
 function reportIncomplete(scope: Scope): boolean {
   let incomplete = false;
   for (const step of new SafeArrayIterator(scope.steps)) {
@@ -86,7 +86,7 @@ function reportIncomplete(scope: Scope): boolean {
   return incomplete;
 }
 
-/** Leaves a test that ran out of time to itself: what becomes of its steps belongs to no test any more. */
+/** Abandons a test that has timed out: the outcomes of its steps are no longer reported. */
 function abandon(scope: Scope) {
   scope.ended = true;
   for (const step of new SafeArrayIterator(scope.steps)) {
@@ -114,7 +114,7 @@ function context(scope: Scope, origin: string, parent: TestContext | undefined):
     parent,
     async step(first: unknown, second?: unknown) {
       if (scope.ended) {
-        throw new Error(`"${name}" has ended: it cannot begin a step. Await its steps before it ends.`);
+        throw new Error(`"${name}" has ended and cannot start another step: await all of its steps`);
       }
       const location = core.currentUserCallSite();
       return await runStep(scope, readStep(first, second), self, location);

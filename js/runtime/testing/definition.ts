@@ -5,7 +5,7 @@ const { NumberIsInteger, TypeError } = primordials;
 
 const MAX_NUMBER = 2 ** 32 - 1;
 
-/** What a test may be given besides its name and function. */
+/** The options of a test, apart from its name and function. */
 export interface TestOptions {
   ignore?: boolean;
   only?: boolean;
@@ -31,7 +31,7 @@ export interface StepDefinition {
   ignore?: boolean;
 }
 
-/** What a call of `Deno.test` asks for: (name, fn), (name, options, fn), (options), (options, fn) or (fn). */
+/** Reads the arguments of `Deno.test`: (name, fn), (name, options, fn), (options), (options, fn) or (fn). */
 export function readTest(first: unknown, second: unknown, third: unknown): Definition {
   const definition = typeof first === "string"
     ? named(first, second, third)
@@ -39,7 +39,7 @@ export function readTest(first: unknown, second: unknown, third: unknown): Defin
     ? byFunction(first as Body, second)
     : described(first, second);
   if (typeof definition.name !== "string" || definition.name === "") {
-    throw new TypeError("A test needs a name that is not empty");
+    throw new TypeError("The name of a test must not be empty");
   }
   checkNumber(definition, "repeats");
   checkNumber(definition, "retry");
@@ -50,7 +50,9 @@ export function readTest(first: unknown, second: unknown, third: unknown): Defin
 function checkNumber(definition: Definition, option: "repeats" | "retry" | "timeout") {
   const value = definition[option];
   if (value !== undefined && !(NumberIsInteger(value) && value >= 0 && value <= MAX_NUMBER)) {
-    throw new TypeError(`The option '${option}' of the test "${definition.name}" must be a whole number, not ${value}`);
+    throw new TypeError(
+      `The option '${option}' of the test "${definition.name}" must be an integer from 0 to ${MAX_NUMBER}: received ${value}`,
+    );
   }
 }
 
@@ -58,43 +60,53 @@ function named(name: string, second: unknown, third: unknown): Definition {
   if (typeof second === "function") return { name, fn: second as Body };
   if (typeof third !== "function") throw new TypeError(`The test "${name}" has no function`);
   const options = (second ?? {}) as Partial<Definition>;
-  if (options.fn !== undefined) throw new TypeError("Options have an 'fn', and the third argument is a function: one must go");
-  if (options.name !== undefined) throw new TypeError("Options have a 'name', and the first argument is one: one must go");
+  if (options.fn !== undefined) {
+    throw new TypeError("The options have an 'fn', but the third argument is a function, too: remove one");
+  }
+  if (options.name !== undefined) {
+    throw new TypeError("The options have a 'name', but the first argument is a name, too: remove one");
+  }
   return { ...options, name, fn: third as Body };
 }
 
 function byFunction(fn: Body, second: unknown): Definition {
-  if (second !== undefined) throw new TypeError("Nothing may follow a function that is the first argument");
+  if (second !== undefined) {
+    throw new TypeError("Unexpected second argument: a function as the first argument must be the only one");
+  }
   return { name: fn.name, fn };
 }
 
 function described(first: unknown, second: unknown): Definition {
   if (typeof first !== "object" || first === null) {
-    throw new TypeError("A test is a name and a function, a function with a name, or options");
+    throw new TypeError("Deno.test requires a name and a function, a function with a name, or options");
   }
   const options = first as Partial<Definition>;
   if (typeof second === "function") {
-    if (options.fn !== undefined) throw new TypeError("Options have an 'fn', and the second argument is a function: one must go");
+    if (options.fn !== undefined) {
+      throw new TypeError("The options have an 'fn', but the second argument is a function, too: remove one");
+    }
     return { ...options, name: options.name ?? second.name, fn: second as Body };
   }
-  if (typeof options.fn !== "function") throw new TypeError("Options without a function as 'fn' need one behind them");
+  if (typeof options.fn !== "function") {
+    throw new TypeError("Missing test function: pass it as 'fn' in the options, or as the second argument");
+  }
   return { ...options, name: options.name ?? options.fn.name, fn: options.fn };
 }
 
-/** What a call of `t.step` asks for: (name, fn), (options) or (fn). */
+/** Reads the arguments of `t.step`: (name, fn), (options) or (fn). */
 export function readStep(first: unknown, second: unknown): StepDefinition {
   if (typeof first === "string") {
     if (typeof second !== "function") throw new TypeError(`The step "${first}" has no function`);
     return { name: first, fn: second as Body };
   }
   if (typeof first === "function") {
-    if (first.name === "") throw new TypeError("The function of a step needs a name, unless the name stands before it");
+    if (first.name === "") throw new TypeError("The function of a step must have a name, unless the name is the first argument");
     return { name: first.name, fn: first as Body };
   }
-  // Getters may answer anything else the next time.
+  // Read once: a getter may return a different value the next time.
   const { fn, ignore, name } = (first ?? {}) as Partial<StepDefinition>;
   if (typeof fn !== "function" || typeof name !== "string") {
-    throw new TypeError("A step is a name and a function, a function with a name, or an object with 'name' and 'fn'");
+    throw new TypeError("t.step requires a name and a function, a function with a name, or an object with 'name' and 'fn'");
   }
   return { name, fn, ignore };
 }

@@ -18,13 +18,13 @@ const {
 
 type Test = (name: string, options: object, fn: Body) => void;
 
-/** `each` of a function that registers tests: one test for each case, named by a template. */
+/** Returns the `each` method of a function that registers tests: it registers one for each case, named by a template. */
 export function eachOf(test: Test) {
   return (cases: unknown) => {
-    if (!ArrayIsArray(cases)) throw new TypeError("Deno.test.each takes an array of cases");
+    if (!ArrayIsArray(cases)) throw new TypeError("Deno.test.each requires an array of cases");
     return (template: string, second: unknown, third: unknown) => {
       const fn = (typeof second === "function" ? second : third) as (...args: unknown[]) => unknown;
-      if (typeof fn !== "function") throw new TypeError("The tests of Deno.test.each have no function");
+      if (typeof fn !== "function") throw new TypeError("Deno.test.each requires a test function");
       const options = typeof second === "function" ? {} : (second ?? {}) as object;
       ArrayPrototypeForEach(cases, (value: unknown, index: number) => {
         const values = ArrayIsArray(value) ? value : [value];
@@ -34,16 +34,16 @@ export function eachOf(test: Test) {
   };
 }
 
-const PLACES = new SafeRegExp("%([sdifjoO#%])|\\$(\\w+(?:\\.\\w+)*)", "g");
+const PLACEHOLDERS = new SafeRegExp("%([sdifjoO#%])|\\$(\\w+(?:\\.\\w+)*)", "g");
 
 /**
- * The name of a case: `%s`, `%d`, `%i`, `%f`, `%j`, `%o` and `%O` stand for its values in turn, `%#` for its index, `%%`
- * for a percent sign, and `$key` for a property, or a property of that.
+ * Returns the name of a case. The placeholders `%s`, `%d`, `%i`, `%f`, `%j`, `%o` and `%O` are replaced by its values in turn,
+ * `%#` by its index, `%%` by a percent sign, and `$key` or `$key.key` by a property.
  */
 function nameOf(template: string, index: number, value: unknown): string {
   const values = ArrayIsArray(value) ? value : [value];
   let next = 0;
-  return StringPrototypeReplace(template, PLACES, (_: string, kind: string | undefined, path: string) => {
+  return StringPrototypeReplace(template, PLACEHOLDERS, (_: string, kind: string | undefined, path: string) => {
     if (kind === "%") return "%";
     if (kind === "#") return String(index);
     if (kind !== undefined) return next < values.length ? format(kind, values[next++]) : "undefined";

@@ -1,5 +1,5 @@
-// `Deno.test`, and what runs the tests that it registers. The binary asks for them once the module has been loaded, and
-// then has them run one by one: see runtime/src/testing.
+// `Deno.test`, and the runner of the tests that it registers. The binary lists them once the module has been loaded, and then
+// runs them one by one: see runtime/src/testing.
 
 import { core, primordials } from "ext:core/mod.js";
 import { op_openkv_test_event, op_openkv_test_permissions } from "ext:core/ops";
@@ -37,18 +37,18 @@ interface Registered extends Definition {
 const tests: Registered[] = [];
 const hooks: Hooks = { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [] };
 let sanitizer: TestOptions = {};
-/** Whether the module has been loaded, so that tests come too late. */
+/** Whether the module has been loaded, after which no test can be registered. */
 let closed = false;
-/** The attempt to run a test that counts. One that ran out of time runs on, but must change nothing for the next. */
+/** The number of the current attempt to run a test. An earlier one that has timed out may still run, but must not affect it. */
 let current = 0;
 
-/** `Deno.test` that registers nothing: scripts which are not run as tests may hold some. */
+/** A `Deno.test` that registers nothing, for scripts that are not run as tests. */
 export const inertTest = testFunction(() => {}, () => {}, () => {});
 
-/** `Deno.bench`: benchmarks are not run. */
+/** `Deno.bench`, which does nothing, as benchmarks are not run. */
 export function bench() {}
 
-/** `Deno.test` of a module that is run for its tests. */
+/** Returns the `Deno.test` of a module that is run for its tests. */
 export function startTesting() {
   os.setExitHandler(exit);
   return test;
@@ -57,12 +57,12 @@ export function startTesting() {
 const test = testFunction(
   (args, overrides) => {
     const definition = readTest(args[0], args[1], args[2]);
-    if (closed) throw new TypeError("Tests are registered while their module is loaded: within a test, use t.step");
+    if (closed) throw new TypeError("Tests must be registered while their module is loaded: use t.step within a test");
     ArrayPrototypePush(tests, { ...sanitizer, ...definition, ...overrides, location: core.currentUserCallSite() });
   },
   (name, hook) => {
-    if (typeof hook !== "function") throw new TypeError(`Deno.test.${name} takes a function`);
-    // What is set up last is taken down first.
+    if (typeof hook !== "function") throw new TypeError(`Deno.test.${name} requires a function`);
+    // Cleanup runs in the reverse order of setup.
     if (name === "beforeAll" || name === "beforeEach") ArrayPrototypePush(hooks[name], hook);
     else ArrayPrototypeUnshift(hooks[name], hook);
   },
@@ -93,9 +93,9 @@ function testFunction(
   });
 }
 
-/** What the binary calls. */
+/** The functions that the binary calls. */
 export const runner = {
-  /** The tests of the module. There may be no more after that. */
+  /** Returns the tests of the module. No test can be registered after that. */
   tests() {
     closed = true;
     const described = ArrayPrototypeMap(tests, (test: Registered) => ({
@@ -114,30 +114,30 @@ export const runner = {
   beforeAll: () => callAll(hooks.beforeAll),
   afterAll() {
     current++;
-    settle();
+    resetRestrictions();
     return callAll(hooks.afterAll);
   },
   /** Runs a test, by its index. */
   async run(index: number, origin: string): Promise<Outcome> {
     const test = tests[index];
     const attempt = ++current;
-    os.setExitHandler(test.sanitizeExit === false ? exit : refuseExit);
+    os.setExitHandler(test.sanitizeExit === false ? exit : rejectExit);
     try {
-      // A test that ran out of time may have left its own.
+      // Also replaces those of a test that has timed out.
       op_openkv_test_permissions(plain(readPermissions(test.permissions), "permissions", 2));
       const outcome = await runTest(test.name, origin, (t) => withHooks(test, t));
       const checksExitCode = outcome.kind === "ok" && test.sanitizeExit !== false && attempt === current;
-      return plain(checksExitCode ? refuseExitCode() : outcome, "outcome", MAX_DEPTH);
+      return plain(checksExitCode ? checkExitCode() : outcome, "outcome", MAX_DEPTH);
     } catch (error) {
       return { kind: "failed", error: core.destructureError(error) };
     } finally {
-      if (attempt === current) settle();
+      if (attempt === current) resetRestrictions();
     }
   },
 };
 
-/** Gives the module back what a test may not do. */
-function settle() {
+/** Removes the restrictions of a test, for the code of the module. */
+function resetRestrictions() {
   op_openkv_test_permissions(null);
   os.setExitHandler(exit);
 }
@@ -159,7 +159,7 @@ async function withHooks({ fn }: Definition, t: TestContext) {
   } catch (error) {
     ArrayPrototypePush(failures, error);
   }
-  // The first one tells why.
+  // The first failure is the cause.
   if (failures.length > 0) throw failures[0];
 }
 
@@ -167,19 +167,19 @@ async function callAll(hooks: Hook[]) {
   for (const hook of new SafeArrayIterator(hooks)) await hook();
 }
 
-/** `Deno.exit` where no test forbids it: ends the module, or the run. */
+/** Handles a `Deno.exit` that no test forbids: stops the module, or the run. */
 function exit(code: number) {
   op_openkv_test_event({ kind: "exited", code: code | 0 });
 }
 
-function refuseExit(code: number) {
+function rejectExit(code: number) {
   os.setExitCode(0);
   throw new Error(`A test called Deno.exit(${code})`);
 }
 
-function refuseExitCode(): Outcome {
+function checkExitCode(): Outcome {
   const code = os.getExitCode();
   if (code === 0) return { kind: "ok" };
   os.setExitCode(0);
-  return { kind: "failed", error: core.destructureError(new Error(`A test left Deno.exitCode at ${code}`)) };
+  return { kind: "failed", error: core.destructureError(new Error(`A test set Deno.exitCode to ${code}`)) };
 }

@@ -12,18 +12,17 @@ const { pathFromURL } = core.loadExtScript("ext:deno_web/00_infra.js");
 
 type Permission = "inherit" | boolean | string[];
 
-/** What a test may do, as the op takes it: null is what its module may. */
+/** The permissions of a test, as the op deserializes them: null for those of its module. */
 export type TestPermissions = null | "none" | Record<string, Permission>;
 
 /** The kinds of permissions. */
 const NAMES = ["env", "ffi", "import", "net", "read", "run", "sys", "write"];
 
-/** Those that may be narrowed to file URLs. */
+/** The kinds that may be narrowed by file URLs. */
 const PATHS = ["ffi", "read", "run", "write"];
 
 /**
- * Returns the permissions of a test as the op takes them: null for those of its module. A script may give anything, of which the op
- * gets plain data only.
+ * Converts the permissions of a test to plain data for the op. A script may pass any value.
  */
 export function readPermissions(permissions: unknown): TestPermissions {
   if (permissions === undefined || permissions === null || permissions === "inherit") return null;
@@ -33,7 +32,7 @@ export function readPermissions(permissions: unknown): TestPermissions {
   }
   const read: Record<string, Permission> = { __proto__: null as unknown as Permission };
   for (const name of new SafeArrayIterator(ObjectKeys(permissions))) {
-    if (!ArrayPrototypeIncludes(NAMES, name)) throw new TypeError(`A test has no permission "${name}"`);
+    if (!ArrayPrototypeIncludes(NAMES, name)) throw new TypeError(`Unknown permission "${name}" of a test`);
     const permission = readPermission(name, (permissions as Record<string, unknown>)[name]);
     if (permission !== undefined) read[name] = permission;
   }
@@ -51,11 +50,11 @@ function readPermission(name: string, value: unknown): Permission | undefined {
   return ArrayPrototypeMap(value, (element: unknown) => {
     const narrowed = ArrayPrototypeIncludes(PATHS, name) ? pathFromURL(element) : element;
     if (typeof narrowed === "string") return narrowed;
-    throw new TypeError(`The permission "${name}" of a test is for strings: received ${show(narrowed)}`);
+    throw new TypeError(`The elements of the permission "${name}" of a test must be strings: received ${show(narrowed)}`);
   });
 }
 
-/** Returns a string as it is written, and what kind anything else is of. */
+/** Returns a string in quotes, and the type of any other value. */
 function show(value: unknown): string {
   return typeof value === "string" ? `"${value}"` : value === null ? "null" : typeof value;
 }

@@ -1,13 +1,13 @@
-//! The modules of extensions. Shared with the build script of this crate.
+//! Transpiles modules of extensions. Shared with the build script of this crate.
 
 use std::sync::Arc;
 
 use deno_ast::{EmitOptions, MediaType, ModuleSpecifier, ParseDiagnostic, ParseParams, ParsedSource, SourceMapOption};
 
-/// Transpiles a TypeScript source of an extension, which may not be wrong and must be ASCII. For build scripts.
+/// Transpiles a TypeScript module of an extension to ASCII JavaScript. For build scripts.
 ///
 /// # Panics
-/// The source is wrong or not ASCII: the build ends with the message.
+/// The module cannot be transpiled, or is not ASCII: the build fails with the message.
 pub fn transpile_extension(specifier: &str, text: &str) -> String {
     let url = ModuleSpecifier::parse(specifier).unwrap_or_else(|error| panic!("{specifier}: {error}"));
     // The names of the modules of Node.js do not tell, and those that are not JavaScript are TypeScript.
@@ -24,7 +24,7 @@ pub fn transpile_extension(specifier: &str, text: &str) -> String {
     text
 }
 
-/// Whether modules of a media type must be transpiled before they run.
+/// Returns whether modules of a media type must be transpiled before they run.
 pub fn is_needed(media_type: MediaType) -> bool {
     media_type.is_emittable() || media_type.is_declaration()
 }

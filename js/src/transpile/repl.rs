@@ -1,43 +1,43 @@
-//! Input of the REPL: statements, one after the other, of a script that never ends.
+//! Parses and transpiles the input of the REPL.
 
 use deno_ast::diagnostics::Diagnostic;
 use deno_ast::swc::parser::error::SyntaxError;
 use deno_ast::{
-    EmitOptions, FoldProgramError, LexedItem, ParseDiagnostic, ParsedSource, SourceMapOption, StartSourcePos,
-    TokenOrComment, TranspileError, TranspileOptions,
+    EmitOptions, FoldProgramError, JsxClassicOptions, JsxRuntime, LexedItem, ParseDiagnostic, ParsedSource,
+    SourceMapOption, StartSourcePos, TokenOrComment, TranspileError, TranspileOptions,
 };
 
 use super::extension::parse;
-use super::{CompilerOptions, Decorators, MediaType, ModuleSpecifier};
+use super::{Decorators, MediaType, ModuleSpecifier};
 
-/// Why input of the REPL could not be transpiled.
+/// The reason why input of the REPL could not be transpiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// The text is neither JavaScript nor TypeScript.
+    /// The text is not valid JavaScript or TypeScript.
     #[error("{} at {}:{}", .0.message(), .0.display_position().line_number, .0.display_position().column_number)]
     Parse(ParseDiagnostic),
-    /// The text uses what has no counterpart in JavaScript.
+    /// The text uses syntax that cannot be transpiled to JavaScript.
     #[error(transparent)]
     Transpile(TranspileError),
 }
 
-/// Whether the text is only the beginning of something, such as a function whose end is still to be typed.
+/// Returns whether the text is incomplete, such as a function without its closing brace.
 pub fn is_incomplete(text: &str) -> bool {
     match parse_input(text) {
-        Ok(parsed) => parsed.diagnostics().iter().any(|error| wants_more(text, error)),
-        Err(error) => wants_more(text, &error),
+        Ok(parsed) => parsed.diagnostics().iter().any(|error| is_missing_input(text, error)),
+        Err(error) => is_missing_input(text, &error),
     }
 }
 
-/// Transpiles input to a script: types are gone, an import declares what it imports, and an export what it exports. What
-/// can be an object in braces is one, and no block.
+/// Transpiles input to a script: types are removed, and imports and exports become declarations. Input in braces is an
+/// object literal rather than a block, where it can be parsed as one.
 ///
 /// # Errors
 /// The text cannot be parsed or transpiled.
 pub fn transpile_input(text: &str, decorators: Decorators) -> Result<String, InputError> {
-    let options = CompilerOptions { decorators, ..CompilerOptions::default() };
-    let options = TranspileOptions { var_decl_imports: true, ..options.transpile_options() };
+    let jsx = Some(JsxRuntime::Classic(JsxClassicOptions::default()));
+    let options = TranspileOptions { decorators, jsx, var_decl_imports: true, ..TranspileOptions::default() };
     let emit = EmitOptions { source_map: SourceMapOption::None, ..EmitOptions::default() };
     let starts_as_object = text.trim_start().starts_with('{') && !text.trim_end().ends_with(';');
     let object = starts_as_object.then(|| parse_input(&format!("({text}\n)")).ok()).flatten();
@@ -57,21 +57,21 @@ pub fn transpile_input(text: &str, decorators: Decorators) -> Result<String, Inp
 
 fn parse_input(text: &str) -> Result<ParsedSource, ParseDiagnostic> {
     let specifier = ModuleSpecifier::parse("file:///repl.tsx").expect("the URL is constant");
-    // A byte order mark is no part of the text.
+    // A byte order mark is not part of the text.
     parse(specifier, MediaType::Tsx, text.strip_prefix('\u{feff}').unwrap_or(text).into())
 }
 
-/// Whether more text could mend an error.
-fn wants_more(text: &str, error: &ParseDiagnostic) -> bool {
+/// Returns whether an error may be due to missing input at the end.
+fn is_missing_input(text: &str, error: &ParseDiagnostic) -> bool {
     match error.kind() {
         SyntaxError::Eof | SyntaxError::UnterminatedTpl | SyntaxError::UnterminatedBlockComment => true,
         SyntaxError::Unexpected { got, .. } | SyntaxError::Expected(_, got) => got == "<eof>",
-        // An expression, an identifier or a token is missing: at the end, if no other stands in its place.
+        // An expression, an identifier or a token is missing: at the end, if no token follows the position.
         SyntaxError::TS1109 | SyntaxError::TS1003 | SyntaxError::TS1005 | SyntaxError::ExpectedIdent => {
             let at = error.range().as_byte_range(StartSourcePos::START_SOURCE_POS).start;
-            let is_token_behind =
+            let is_token_after =
                 |item: &LexedItem| matches!(item.inner, TokenOrComment::Token(_)) && item.range.start >= at;
-            !deno_ast::lex(text, MediaType::Tsx).iter().any(is_token_behind)
+            !deno_ast::lex(text, MediaType::Tsx).iter().any(is_token_after)
         }
         _ => false,
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_go_on_is_incomplete() {
+    fn detects_incomplete_input() {
         for text in [
             "(",
             "{",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn types_go_and_imports_become_declarations() {
+    fn removes_types_and_turns_imports_into_declarations() {
         for (text, script) in [
             ("let x: number = 5", "let x = 5;"),
             ("\u{feff}5", "5;"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_its_place() {
+    fn error_includes_its_position() {
         let message = |text| transpile_input(text, Decorators::Ecma).unwrap_err().to_string();
         assert_eq!(message("1\nfoo bar"), "Expected ';', '}' or <eof> at 2:5");
         assert_eq!(message("let x = 5 6"), "Expected a semicolon at 1:11");

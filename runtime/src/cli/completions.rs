@@ -3,10 +3,10 @@ use clap_complete::Shell;
 
 use super::outcome::{Outcome, print};
 
-/// `openkv completions`: prints a script that teaches a shell the commands and flags.
+/// Declares `openkv completions`, which prints a script with the shell completions of commands and flags.
 pub(super) fn declare() -> Command {
     Command::new("completions")
-        .about("Prints a script that lets a shell complete commands and flags")
+        .about("Prints a shell script that completes commands and flags")
         .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)))
 }
 

@@ -1,29 +1,29 @@
-//! Files with environment variables, a `NAME=value` a line, read as Deno reads them.
+//! Files with environment variables, one `NAME=value` per line, in the format that Deno accepts.
 
 use std::env;
 
-/// Sets the variables of these files that are not set yet. Later files win over earlier ones, and in a file the first
-/// line of a name. Returns what could not be read.
+/// Sets the variables in these files that are not set yet. Later files take precedence over earlier ones, and within a file
+/// the first line of a name. Returns a message for each file that could not be read.
 ///
 /// # Safety
-/// No other thread may be running: the environment of a process has no lock.
+/// There must be no other thread: the environment of a process has no lock.
 pub(super) unsafe fn load(files: &[String]) -> Vec<String> {
-    let mut problems = vec![];
+    let mut errors = vec![];
     for file in files.iter().rev() {
         match std::fs::read_to_string(file) {
             Ok(text) => {
                 for Line { name, value } in lines(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
                     if env::var_os(name).is_none() {
                         let value = value.expand(|name| env::var(name).unwrap_or_default());
-                        // SAFETY: the caller promises that this thread is the only one.
+                        // SAFETY: the caller guarantees that there is no other thread.
                         unsafe { env::set_var(name, value) };
                     }
                 }
             }
-            Err(error) => problems.push(format!("The environment file \"{file}\" was not read: {error}")),
+            Err(error) => errors.push(format!("Failed to read the environment file \"{file}\": {error}")),
         }
     }
-    problems
+    errors
 }
 
 #[derive(Debug, PartialEq)]
@@ -32,18 +32,18 @@ struct Line<'a> {
     value: Value<'a>,
 }
 
-/// A value as it stands in the file, by its quotes.
+/// A value as written in the file, by its quotes.
 #[derive(Debug, PartialEq)]
 enum Value<'a> {
-    /// None: variables are replaced.
+    /// No quotes: variables are expanded.
     Bare(&'a str),
-    /// `"`: variables are replaced, and `\n` is a line break.
+    /// `"`: variables are expanded, and `\n` is a line break.
     Double(&'a str),
-    /// `'` or a backtick: stands for itself.
+    /// `'` or a backtick: taken literally.
     Literal(&'a str),
 }
 
-/// The lines that set a variable.
+/// Iterates over the lines that set a variable.
 fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -54,15 +54,15 @@ fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
             let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
             let name = name.strip_prefix("export ").unwrap_or(name).trim();
             // A quoted value may span lines.
-            let behind = &start[line.len() - value.len()..];
-            let value = match quoted(behind.trim_start_matches([' ', '\t'])) {
+            let value_and_rest = &start[line.len() - value.len()..];
+            let value = match quoted(value_and_rest.trim_start_matches([' ', '\t'])) {
                 Some((value, after)) => {
                     rest = after.split_once('\n').map_or("", |(_, after)| after);
                     value
                 }
                 None => Value::Bare(value.split('#').next().unwrap_or_default().trim()),
             };
-            // No environment holds anything else.
+            // An environment cannot have other variables.
             if !name.is_empty() && !name.contains('\0') && !value.text().contains('\0') {
                 return Some(Line { name, value });
             }
@@ -71,7 +71,7 @@ fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// A value in quotes, and what follows it. None where there is no quote, or no second one.
+/// Parses a quoted value. Returns it with the text after it, or `None` without an opening or a closing quote.
 fn quoted(text: &str) -> Option<(Value<'_>, &str)> {
     let quote = text.chars().next().filter(|c| ['"', '\'', '`'].contains(c))?;
     let text = &text[1..];
@@ -91,7 +91,7 @@ impl<'a> Value<'a> {
         text
     }
 
-    /// The value of the variable, with `$NAME` and `${NAME}` replaced.
+    /// Returns the value of the variable, with `$NAME` and `${NAME}` expanded.
     fn expand(&self, lookup: impl Fn(&str) -> String) -> String {
         let text = match self {
             Self::Bare(text) => (*text).to_owned(),
@@ -126,9 +126,9 @@ impl<'a> Value<'a> {
 mod tests {
     use super::*;
 
-    /// Each value as Deno has it, where A is set to 1.
+    /// The expected values are Deno's, with A set to 1.
     #[test]
-    fn lines_are_read_as_the_reference_reads_them() {
+    fn lines_are_parsed_as_on_deno() {
         let lookup = |name: &str| if name == "A" { "1".into() } else { String::new() };
         for (text, expected) in [
             ("K=v", &[("K", "v")][..]),

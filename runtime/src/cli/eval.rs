@@ -7,10 +7,10 @@ use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
 
-/// `openkv eval`: runs code that stands on the command line.
+/// `openkv eval`: runs code from the command line.
 pub(crate) struct Eval {
     code: String,
-    /// What follows it.
+    /// `Deno.args`.
     args: Vec<String>,
     /// Whether the code is an expression whose value is printed.
     print: bool,
@@ -25,11 +25,11 @@ pub(super) fn declare() -> Command {
         .required(true)
         .trailing_var_arg(true)
         .allow_hyphen_values(true)
-        .help("The code, TypeScript where --ext does not say otherwise, and what it finds in Deno.args");
+        .help("The code, TypeScript unless --ext is given, and its arguments (Deno.args)");
     flags::declare(Command::new("eval"))
         .about("Runs code from the command line, with all permissions that are not denied")
         .override_usage("openkv eval [FLAGS] CODE [ARGS]...")
-        .arg(arguments::switch("print").short('p').help("Print the value of the code, an expression"))
+        .arg(arguments::switch("print").short('p').help("Evaluate the code as an expression, and print its value"))
         .arg(flags::ext().default_value("mts"))
         .arg(code)
 }
@@ -47,7 +47,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Eval, clap::Error> {
     })
 }
 
-/// Who writes code on the command line may do what the code does.
+/// Grants all permissions that are not denied, as the user has written the code.
 fn allow_all(permissions: PermissionsOptions) -> PermissionsOptions {
     let all = Some(vec![]);
     PermissionsOptions {

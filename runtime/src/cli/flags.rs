@@ -10,46 +10,41 @@ use openkv::{Certificates, Config, Lock, ModuleOptions};
 use openkv_js::transpile::MediaType;
 
 use super::arguments::{list, maybe_list, one, optional, switch};
-use super::permissions;
+use super::{npm, permissions};
 
 /// The flags of every command that runs scripts.
 pub(crate) struct RuntimeFlags {
     pub permissions: PermissionsOptions,
-    /// `location`, a URL of http or https, without a user.
+    /// `location`, an http or https URL without credentials.
     pub location: Option<Url>,
-    /// Files with environment variables, the most important first.
+    /// Files with environment variables, in the order of the command line.
     pub env_files: Vec<String>,
-    /// For random numbers that are the same in every run.
+    /// The seed for reproducible random numbers.
     pub seed: Option<u64>,
-    /// As V8 takes them.
+    /// Flags for V8.
     pub v8_flags: Vec<String>,
     pub quiet: bool,
-    /// Features that are enabled, by the names that Deno has for them.
+    /// The unstable features that are enabled, by the names that Deno has for them.
     pub unstable: Vec<&'static str>,
     pub modules: ModuleOptions,
     pub certificates: Certificates,
 }
 
-/// Flags of Deno that change nothing here, because what they are about is not here: packages of npm, checks of types, a
-/// cache of code, a log.
-const ACCEPTED: [&str; 7] =
-    ["allow-scripts", "no-check", "no-clear-screen", "no-code-cache", "no-npm", "node-modules-dir", "use-env-proxy"];
+/// Flags of Deno that have no effect, because OpenKV lacks what they configure: type checking, a code cache, a log.
+const ACCEPTED: [&str; 4] = ["no-check", "no-clear-screen", "no-code-cache", "use-env-proxy"];
 
-/// Flags of Deno that would change what a script does, or what its user sees, and cannot be honoured.
-const REFUSED: [(&str, Option<char>, &str); 15] = [
+/// Flags of Deno that would change the behaviour or the output, but are not supported.
+const UNSUPPORTED: [(&str, Option<char>, &str); 12] = [
     ("check", None, "types are not checked: run `deno check`"),
-    ("conditions", None, "there are no packages of npm"),
     ("coverage", None, "coverage is not collected"),
     ("hmr", None, "files are not watched"),
-    ("inspect", None, "there is no debugger"),
-    ("inspect-brk", None, "there is no debugger"),
-    ("inspect-publish-uid", None, "there is no debugger"),
-    ("inspect-wait", None, "there is no debugger"),
-    ("min-dep-age", None, "versions of packages are not chosen by their age: pin them with a lock file"),
-    ("permission-set", Some('P'), "name the permissions on the command line"),
+    ("inspect", None, "OpenKV has no debugger"),
+    ("inspect-brk", None, "OpenKV has no debugger"),
+    ("inspect-publish-uid", None, "OpenKV has no debugger"),
+    ("inspect-wait", None, "OpenKV has no debugger"),
+    ("permission-set", Some('P'), "pass the permissions on the command line"),
     ("preload", None, "import the file in the script"),
-    ("require", None, "there are no CommonJS modules"),
-    ("vendor", None, "remote modules are kept in the cache only"),
+    ("require", None, "CommonJS modules are not loaded"),
     ("watch", None, "files are not watched"),
     ("watch-exclude", None, "files are not watched"),
 ];
@@ -61,7 +56,7 @@ pub(super) fn declare(command: Command) -> Command {
         .arg(
             one("location", "URL")
                 .value_parser(location)
-                .help("The location of the script, whose origin decides which database Deno.openKv() opens"),
+                .help("The location of the script, whose origin determines the default database of Deno.openKv()"),
         )
         .arg(
             Arg::new("env-file")
@@ -72,30 +67,39 @@ pub(super) fn declare(command: Command) -> Command {
                 .require_equals(true)
                 .default_missing_value(".env")
                 .action(ArgAction::Append)
-                .help("Set environment variables from a file, .env by default, where they are not set yet"),
+                .help("Set environment variables that are not set yet from a file, .env by default"),
         )
-        .arg(one("seed", "NUMBER").value_parser(value_parser!(u64)).help("Draw the same random numbers in every run"))
+        .arg(
+            one("seed", "NUMBER")
+                .value_parser(value_parser!(u64))
+                .help("Seed the random number generator, for reproducible numbers"),
+        )
         .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
-        .arg(one("cert", "FILE").help("Trust the authorities in a PEM file [env: DENO_CERT]"))
+        .arg(one("cert", "FILE").help("Trust the certificate authorities in a PEM file [env: DENO_CERT]"))
         .arg(
             list("unsafely-ignore-certificate-errors".into(), "HOST")
-                .help("Accept any certificate: of all hosts, or of those listed"),
+                .help("Accept invalid certificates (of all hosts, or of those listed)"),
         )
-        .arg(switch("quiet").short('q').help("Print no messages besides errors"))
+        .arg(switch("quiet").short('q').help("Print errors only"))
         .next_help_heading("Modules")
-        .arg(one("import-map", "FILE").help("An import map, a path or a URL"))
-        .arg(one("config", "FILE").short('c').help("The configuration file, where it is no deno.json near the script"))
-        .arg(switch("no-config").conflicts_with("config").help("Use no configuration file"))
-        .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again: all, or those listed"))
-        .arg(switch("cached-only").help("Take remote modules from the cache only"))
-        .arg(switch("no-remote").help("Refuse remote modules"))
+        .arg(one("import-map", "FILE").help("The path or URL of an import map"))
+        .arg(
+            one("config", "FILE")
+                .short('c')
+                .help("The configuration file, instead of a deno.json or deno.jsonc near the script"),
+        )
+        .arg(switch("no-config").conflicts_with("config").help("Ignore configuration files"))
+        .arg(list("reload".into(), "URL").short('r').help("Fetch remote modules again (all, or those listed)"))
+        .arg(switch("cached-only").help("Load remote modules from the cache only"))
+        .arg(switch("no-remote").help("Do not load remote modules"))
+        .args(npm::flags())
         .arg(
             one("lock", "FILE")
                 .num_args(0..=1)
                 .default_missing_value("deno.lock")
-                .help("The lock file, where it is no deno.lock beside the configuration file"),
+                .help("The lock file, instead of the deno.lock next to the configuration file"),
         )
-        .arg(switch("no-lock").conflicts_with("lock").help("Use no lock file"))
+        .arg(switch("no-lock").conflicts_with("lock").help("Ignore lock files"))
         .arg(
             Arg::new("frozen")
                 .long("frozen")
@@ -105,27 +109,28 @@ pub(super) fn declare(command: Command) -> Command {
                 .require_equals(true)
                 .default_missing_value("true")
                 .value_parser(value_parser!(bool))
-                .help("Fail where the lock file would change"),
+                .help("Fail if the lock file would change"),
         )
         .next_help_heading(None::<&str>);
-    refuse(command, &REFUSED)
+    unsupported(command, &UNSUPPORTED)
         .arg(switch("unstable").hide(true))
         .args(FEATURES.map(|(name, _)| {
             let flag = unstable_flag(name);
-            Arg::new(flag.clone()).long(flag).action(ArgAction::SetTrue).hide(true)
+            // As on Deno, this one has a short name, too.
+            let alias = (name == "sloppy-imports").then_some(name);
+            Arg::new(flag.clone()).long(flag).aliases(alias).action(ArgAction::SetTrue).hide(true)
         }))
         .args(ACCEPTED.map(optional))
         .arg(one("log-level", "LEVEL").short('L').value_parser(["trace", "debug", "info"]).hide(true))
-        .arg(one("node-modules-linker", "MODE").hide(true))
 }
 
 impl RuntimeFlags {
-    /// Reads the flags that [`declare`] declared.
+    /// Reads the flags that [`declare`] has declared.
     ///
     /// # Errors
-    /// A flag that is known, but cannot be honoured.
+    /// A flag of Deno that is not supported.
     pub(super) fn read(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
-        check_refused(matches, &REFUSED)?;
+        check_unsupported(matches, &UNSUPPORTED)?;
         let unstable = read_unstable(matches)?;
         let config = match matches.remove_one("config") {
             Some(path) => Config::Path(path),
@@ -145,6 +150,7 @@ impl RuntimeFlags {
             no_remote: matches.get_flag("no-remote"),
             lock,
             frozen: matches.remove_one("frozen"),
+            ..npm::read(matches)
         };
         let certificates = Certificates {
             file: matches.remove_one("cert"),
@@ -169,39 +175,43 @@ impl RuntimeFlags {
 }
 
 impl RuntimeFlags {
-    /// Whether one of the flags says what the script may do.
-    pub(super) fn names_permissions(&self) -> bool {
+    /// Returns whether any flag grants or denies permissions.
+    pub(super) fn has_permissions(&self) -> bool {
         let prompt = self.permissions.prompt;
         self.permissions != PermissionsOptions { prompt, ..PermissionsOptions::default() }
     }
 }
 
-/// The flag that tells what a script is written in.
+/// Returns the flag for the media type of a script.
 pub(super) fn ext() -> Arg {
     let types = PossibleValuesParser::new(["ts", "tsx", "js", "jsx", "mts", "mjs", "cts", "cjs"]);
     let media_type = types.map(|ext| MediaType::from_path(Path::new(&format!("main.{ext}"))));
-    Arg::new("ext").long("ext").value_name("TYPE").value_parser(media_type).help("What the script is written in")
+    Arg::new("ext")
+        .long("ext")
+        .value_name("TYPE")
+        .value_parser(media_type)
+        .help("The type of the script, by its file extension")
 }
 
-/// Declares flags that are known, and cannot be honoured: name, letter, and why or what to do instead.
-pub(super) fn refuse(command: Command, flags: &[(&'static str, Option<char>, &str)]) -> Command {
+/// Declares flags of Deno that are not supported: name, letter, and the reason or an alternative.
+pub(super) fn unsupported(command: Command, flags: &[(&'static str, Option<char>, &str)]) -> Command {
     command.args(flags.iter().map(|(name, letter, _)| optional(name).short(*letter)))
 }
 
-/// Refuses those of them that are there.
-pub(super) fn check_refused(matches: &ArgMatches, flags: &[(&str, Option<char>, &str)]) -> Result<(), clap::Error> {
+/// Returns an error if one of these flags is present.
+pub(super) fn check_unsupported(matches: &ArgMatches, flags: &[(&str, Option<char>, &str)]) -> Result<(), clap::Error> {
     match flags.iter().find(|(name, ..)| matches.contains_id(name)) {
-        Some((name, _, why)) => Err(not_supported(&format!("--{name}"), why)),
+        Some((name, _, reason)) => Err(not_supported(&format!("--{name}"), reason)),
         None => Ok(()),
     }
 }
 
-/// The error of what is known, and cannot be honoured.
-pub(super) fn not_supported(what: &str, why: &str) -> clap::Error {
-    clap::Error::raw(ErrorKind::InvalidValue, format!("'{what}' is not supported: {why}\n"))
+/// Returns the error for a flag of Deno that is not supported.
+pub(super) fn not_supported(flag: &str, reason: &str) -> clap::Error {
+    clap::Error::raw(ErrorKind::InvalidValue, format!("'{flag}' is not supported: {reason}\n"))
 }
 
-/// Reads which features are enabled.
+/// Reads the unstable features that are enabled.
 fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error> {
     let mut enabled = Vec::new();
     for (name, support) in FEATURES {
@@ -222,9 +232,9 @@ fn unstable_flag(feature: &str) -> String {
 fn location(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| error.to_string())?;
     if !["http", "https"].contains(&url.scheme()) {
-        return Err("it must be a URL of http or https".into());
+        return Err("it must be an http or https URL".into());
     }
-    // What a script can read must not hold a password.
-    url.set_username("").and_then(|()| url.set_password(None)).expect("URLs of http have users and passwords");
+    // Scripts can read the location, so it must not have a password.
+    url.set_username("").and_then(|()| url.set_password(None)).expect("http URLs have users and passwords");
     Ok(url)
 }

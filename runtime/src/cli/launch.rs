@@ -1,4 +1,4 @@
-//! What the commands that run scripts have in common.
+//! Setup that is shared by the commands that run scripts.
 
 use std::path::PathBuf;
 use std::sync::Once;
@@ -13,7 +13,7 @@ use super::flags::RuntimeFlags;
 use super::outcome::Outcome;
 use super::warnings;
 
-/// Where remote modules may come from if the user does not say, as in Deno.
+/// The hosts that remote modules may be imported from by default, as in Deno.
 const IMPORT_HOSTS: [&str; 7] = [
     "deno.land:443",
     "jsr.io:443",
@@ -24,23 +24,23 @@ const IMPORT_HOSTS: [&str; 7] = [
     "gist.githubusercontent.com:443",
 ];
 
-/// Readies the process for the first isolate. To be called before there is a second thread.
+/// Prepares the process for the first isolate. Must be called before any other thread is started.
 pub(super) fn prepare(flags: &RuntimeFlags) -> Result<(), String> {
     // SAFETY: there is no other thread yet.
-    let problems = unsafe { env_file::load(&flags.env_files) };
-    for problem in problems.iter().filter(|_| !flags.quiet) {
-        eprintln!("{} {problem}", deno_terminal::colors::yellow("Warning"));
+    let errors = unsafe { env_file::load(&flags.env_files) };
+    for error in errors.iter().filter(|_| !flags.quiet) {
+        eprintln!("{} {error}", deno_terminal::colors::yellow("Warning"));
     }
     if !flags.quiet {
         warnings::print();
     }
-    end_by_signals();
+    reset_signals();
     set_v8_flags(&flags.v8_flags, flags.seed)
 }
 
-/// Lets SIGINT and SIGTERM end the process, as on Deno, even where its parent ignored them: a shell does that to what it
-/// starts in the background.
-fn end_by_signals() {
+/// Restores the default action of SIGINT and SIGTERM, as Deno does, even if the parent process ignored them, as a shell does
+/// for background processes.
+fn reset_signals() {
     #[cfg(unix)]
     for signal in [libc::SIGINT, libc::SIGTERM] {
         // SAFETY: the default action involves no code of this process, and nothing has installed a handler yet.
@@ -48,30 +48,29 @@ fn end_by_signals() {
     }
 }
 
-/// The URL of a file, which the user named by its path in the current directory, or by its URL.
+/// Resolves a path, relative to the current directory, or a URL.
 pub(super) fn url(file: &str) -> Result<Url, String> {
     deno_core::resolve_url_or_path(file, &current_directory()?).map_err(|error| error.to_string())
 }
 
-/// The directory that relative paths start from.
+/// Returns the directory that relative paths are resolved against.
 pub(super) fn current_directory() -> Result<PathBuf, String> {
     std::env::current_dir().map_err(|error| format!("failed to get the current directory: {error}"))
 }
 
-/// What a runtime with these flags is made with.
+/// Returns the options of a runtime with these flags.
 pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>) -> Result<Options, String> {
-    let project = Project::of(&main_module, &flags.modules.config).map_err(|error| error.to_string())?;
-    let storage_key = match (&flags.location, &project) {
-        (Some(location), _) => StorageKey::of_location(location),
-        (None, Some(project)) => StorageKey::of_project(project),
-        (None, None) => StorageKey::of_main_module(&main_module),
+    let project = Project::of(&main_module, &flags.modules).map_err(|error| error.to_string())?;
+    let storage_key = match &flags.location {
+        Some(location) => StorageKey::of_location(location),
+        None => StorageKey::of_project(&project).unwrap_or_else(|| StorageKey::of_main_module(&main_module)),
     };
     let permissions = permissions::from_options(&with_import_hosts(&flags.permissions, &main_module))
         .map_err(|error| error.to_string())?;
-    if let Some(project) = project.as_ref().filter(|_| !flags.quiet) {
-        warn_of_unknown_features(project);
+    if !flags.quiet {
+        warn_of_unknown_features(&project);
     }
-    let configured = project.iter().flat_map(|project| &project.unstable).map(String::as_str);
+    let configured = project.unstable.iter().map(String::as_str);
     let unstable = flags.unstable.iter().copied().chain(configured).collect();
     Ok(Options {
         main_module,
@@ -84,28 +83,28 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         location: flags.location.clone(),
         seed: flags.seed,
         unstable,
-        kv: kv_options(storage_key),
+        kv: kv_options(storage_key, &flags.certificates),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,
     })
 }
 
-/// Warns of features in the configuration file that Deno does not know either, once.
+/// Warns once of unstable features in the configuration file that Deno does not have.
 fn warn_of_unknown_features(project: &Project) {
     static WARNING: Once = Once::new();
     let unknown: Vec<_> = project.unstable.iter().filter(|name| support(name).is_none()).collect();
-    if !unknown.is_empty() {
+    if let (Some(file), false) = (&project.url, unknown.is_empty()) {
         WARNING.call_once(|| {
             for name in unknown {
                 let warning = deno_terminal::colors::yellow("Warning");
-                eprintln!("{warning} '{name}' in {} is not an unstable feature that is known", project.url);
+                eprintln!("{warning} Unknown unstable feature '{name}' in {file}");
             }
         });
     }
 }
 
-/// Remote modules may come from well-known hosts unless the user lists others; and from the one that the user named.
+/// Allows imports from well-known hosts unless the user lists others, and from the host of the main module.
 fn with_import_hosts(permissions: &PermissionsOptions, main_module: &Url) -> PermissionsOptions {
     let mut permissions = permissions.clone();
     let hosts = permissions.allow_import.get_or_insert_with(|| IMPORT_HOSTS.map(Into::into).into());
@@ -120,28 +119,28 @@ fn with_import_hosts(permissions: &PermissionsOptions, main_module: &Url) -> Per
 /// Runs the main module to its end.
 pub(super) fn run(options: Options) -> Outcome {
     let result = block_on(async { Runtime::new(options)?.run().await })?;
-    // As a shell has it, only the low byte of an exit code counts.
+    // Only the low byte of an exit code is significant, as in a shell.
     result.map(|code| code as u8).map_err(|error| report(&error))
 }
 
-/// Waits for a future on this thread.
+/// Runs a future to completion on this thread.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("failed to create the event loop: {error}"))?;
     let result = tokio.block_on(future);
-    // What still runs on other threads does not keep the process.
+    // Blocking tasks that are still running must not keep the process alive.
     tokio.shutdown_background();
     Ok(result)
 }
 
 fn set_v8_flags(flags: &[String], seed: Option<u64>) -> Result<(), String> {
     let seed = seed.map(|seed| format!("--random-seed={seed}"));
-    // V8 takes them like a command line, whose first word is the program.
+    // V8 parses them like a command line, which starts with the name of the program.
     let words = ["openkv".into()].into_iter().chain(flags.iter().cloned()).chain(seed);
     match &deno_core::v8_set_flags(words.collect())[1..] {
         [] => Ok(()),
-        [unknown, ..] => Err(format!("V8 does not know the flag '{unknown}': --v8-flags=--help lists those it knows")),
+        [unknown, ..] => Err(format!("unknown V8 flag '{unknown}': --v8-flags=--help lists all flags")),
     }
 }

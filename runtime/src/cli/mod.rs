@@ -1,4 +1,4 @@
-//! The command line. Each command is a file, which declares its flags, reads them, and does what they ask for.
+//! The command line. Each command has a file, which declares and reads its flags, and executes the command.
 
 mod absent;
 mod arguments;
@@ -8,6 +8,7 @@ mod env_file;
 mod eval;
 mod flags;
 mod launch;
+mod npm;
 mod outcome;
 mod permissions;
 mod repl;
@@ -22,7 +23,7 @@ use openkv::{DENO_VERSION, TYPESCRIPT_VERSION, V8_VERSION};
 
 pub(crate) use outcome::Outcome;
 
-/// What the command line asks for.
+/// A command, with its arguments.
 pub(crate) enum Command {
     Run(run::Run),
     Eval(eval::Eval),
@@ -34,7 +35,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Executes the command.
     pub(crate) fn execute(self) -> Outcome {
         match self {
             Self::Run(run) => run.execute(),
@@ -48,7 +49,7 @@ impl Command {
     }
 }
 
-/// Reads the command line. Exits where it is wrong, or asks for help.
+/// Parses the command line. Exits if it is invalid, or requests help or the version.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
     let declared = declare();
     let args = with_command(args.into_iter().collect(), &declared).unwrap_or_else(|error| error.exit());
@@ -88,11 +89,11 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
     })
 }
 
-/// Names the command where the user left it out: `openkv FILE` is `openkv run FILE`, and nothing at all is `openkv repl`
-/// where everything is allowed. Flags of all commands may come before it.
+/// Inserts the command if the user left it out: `openkv FILE` is `openkv run FILE`, and `openkv` alone is
+/// `openkv repl --allow-all`. Flags that all commands have may precede it.
 ///
 /// # Errors
-/// A command that only Deno has, or a flag before the command that belongs after it.
+/// A command that only Deno has, or a flag before the command that must follow it.
 fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<String>, clap::Error> {
     let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
     let command = 1 + flags_before_command(&args[1.min(args.len())..], declared);
@@ -125,15 +126,15 @@ fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<S
     Ok(args)
 }
 
-/// Counts the arguments before the one that may be a command: flags, with those of their values that follow them.
+/// Counts the arguments before the command: flags, and values that are separate arguments.
 fn flags_before_command(args: &[String], declared: &clap::Command) -> usize {
     let run = declared.find_subcommand("run").expect("the command is declared");
     let takes_next = |flag: &str| {
-        let is_meant = |arg: &clap::Arg| match flag.strip_prefix("--") {
+        let is_match = |arg: &clap::Arg| match flag.strip_prefix("--") {
             Some(long) => arg.get_long() == Some(long),
             None => arg.get_short().is_some_and(|short| flag.ends_with(short)),
         };
-        let arg = run.get_arguments().find(|arg| is_meant(arg));
+        let arg = run.get_arguments().find(|arg| is_match(arg));
         arg.is_some_and(|arg| {
             arg.get_action().takes_values()
                 && !arg.is_require_equals_set()
@@ -147,7 +148,7 @@ fn flags_before_command(args: &[String], declared: &clap::Command) -> usize {
     count
 }
 
-/// Whether a flag, or the value of one, is known to all commands that run scripts.
+/// Returns whether a flag, or the value of one, is accepted by all commands that run scripts.
 fn is_global(arg: &str) -> bool {
     let is_log_level = |level: &str| ["trace", "debug", "info"].contains(&level);
     matches!(arg, "-q" | "--quiet" | "-L" | "--log-level")

@@ -7,11 +7,11 @@ use super::arguments::{list, switch};
 struct Kind {
     name: &'static str,
     letter: Option<char>,
-    /// What a list of it holds.
+    /// The name of a value in its list.
     value: &'static str,
-    /// What it lets a script do.
-    what: &'static str,
-    /// Whether the absence of it can be hidden from the script, and how.
+    /// The action that it allows.
+    action: &'static str,
+    /// The help of its `--ignore` flag, which hides a denial from the script, if there is one.
     ignore: Option<&'static str>,
 }
 
@@ -20,49 +20,48 @@ const KINDS: [Kind; 8] = [
         name: "read",
         letter: Some('R'),
         value: "PATH",
-        what: "read files",
-        ignore: Some("Tell the script that files which it may not read do not exist: all, or those listed"),
+        action: "read files",
+        ignore: Some("Report files as not found instead of denying access (all, or those listed)"),
     },
-    Kind { name: "write", letter: Some('W'), value: "PATH", what: "write files", ignore: None },
-    Kind { name: "net", letter: Some('N'), value: "HOST", what: "use the network", ignore: None },
+    Kind { name: "write", letter: Some('W'), value: "PATH", action: "write files", ignore: None },
+    Kind { name: "net", letter: Some('N'), value: "HOST", action: "use the network", ignore: None },
     Kind {
         name: "env",
         letter: Some('E'),
         value: "NAME",
-        what: "see environment variables",
-        ignore: Some("Tell the script that variables which it may not see are not set: all, or those listed"),
+        action: "access environment variables",
+        ignore: Some("Report variables as not set instead of denying access (all, or those listed)"),
     },
-    Kind { name: "sys", letter: Some('S'), value: "API", what: "see facts of the system", ignore: None },
-    Kind { name: "run", letter: None, value: "PROGRAM", what: "run programs", ignore: None },
-    Kind { name: "ffi", letter: None, value: "PATH", what: "load native libraries", ignore: None },
-    Kind { name: "import", letter: Some('I'), value: "HOST", what: "import modules from the network", ignore: None },
+    Kind { name: "sys", letter: Some('S'), value: "API", action: "read system information", ignore: None },
+    Kind { name: "run", letter: None, value: "PROGRAM", action: "run programs", ignore: None },
+    Kind { name: "ffi", letter: None, value: "PATH", action: "load native libraries", ignore: None },
+    Kind { name: "import", letter: Some('I'), value: "HOST", action: "import remote modules", ignore: None },
 ];
 
-/// Declares the flags that say what a script may do.
+/// Declares the flags for permissions.
 pub(super) fn declare(mut command: Command) -> Command {
-    command =
-        command.next_help_heading("Permissions").arg(switch("allow-all").short('A').help("Allow everything")).arg(
-            switch("no-prompt")
-                .help("Refuse what is not allowed, without asking on the terminal [env: DENO_NO_PROMPT]"),
-        );
+    command = command
+        .next_help_heading("Permissions")
+        .arg(switch("allow-all").short('A').help("Allow everything"))
+        .arg(switch("no-prompt").help("Deny other permissions without a prompt on the terminal [env: DENO_NO_PROMPT]"));
     for kind in KINDS {
-        let Kind { name, value, what, .. } = kind;
+        let Kind { name, value, action, .. } = kind;
         let allow = list(format!("allow-{name}"), value)
             .short(kind.letter)
             .conflicts_with("allow-all")
-            .help(format!("Let the script {what}: all, or those listed"));
-        let deny =
-            list(format!("deny-{name}"), value).help(format!("Do not let the script {what}: any, or those listed"));
+            .help(format!("Allow the script to {action} (all, or those listed)"));
+        let deny = list(format!("deny-{name}"), value)
+            .help(format!("Do not allow the script to {action} (any, or those listed)"));
         let ignore = kind.ignore.map(|help| list(format!("ignore-{name}"), value).help(help));
         command = command.arg(allow).arg(deny).args(ignore);
     }
     command
 }
 
-/// What the flags allow.
+/// Reads the flags for permissions.
 pub(super) fn read(matches: &mut ArgMatches) -> PermissionsOptions {
     let all = matches.get_flag("allow-all");
-    // A flag without a list stands for all: an empty list.
+    // A flag without a list means all, which is an empty list.
     let mut get = |name: &str| {
         let named = matches.contains_id(name) || (all && name.starts_with("allow-"));
         named.then(|| matches.remove_many::<String>(name).into_iter().flatten().collect::<Vec<_>>())

@@ -5,42 +5,47 @@ use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
 
-/// What Deno calls its session in the current directory: so both open the same database.
+/// The main module that Deno has for its REPL, so that both open the same default database.
 const MAIN_MODULE: &str = "./$deno$repl.mts";
 
-/// `openkv repl`: reads, evaluates and prints, again and again.
+/// `openkv repl`: an interactive read-eval-print loop.
 pub(crate) struct Repl {
     /// Scripts to evaluate first, as paths or URLs.
     eval_files: Vec<String>,
     /// Code to evaluate after them.
     eval: Option<String>,
-    all_is_allowed: bool,
+    allow_all: bool,
     flags: RuntimeFlags,
 }
 
-/// Flags of Deno for the REPL that cannot be honoured. See those of all runs in [`flags`].
-const REFUSED: [(&str, Option<char>, &str); 1] = [("json", None, "results are printed as text")];
+/// Flags of Deno for the REPL that are not supported. Those of all commands are in [`flags`].
+const UNSUPPORTED: [(&str, Option<char>, &str); 1] = [("json", None, "results are printed as text")];
 
 pub(super) fn declare() -> Command {
-    flags::refuse(flags::declare(Command::new("repl")), &REFUSED)
-        .about("Reads, evaluates and prints, again and again")
+    flags::unsupported(flags::declare(Command::new("repl")), &UNSUPPORTED)
+        .about("Starts an interactive read-eval-print loop")
         .arg(
             Arg::new("eval-file")
                 .long("eval-file")
                 .value_name("FILES")
                 .value_delimiter(',')
                 .action(ArgAction::Append)
-                .help("Evaluate files first"),
+                .help("Evaluate files before reading input"),
         )
-        .arg(Arg::new("eval").long("eval").value_name("CODE").help("Evaluate code first, after the files"))
+        .arg(
+            Arg::new("eval")
+                .long("eval")
+                .value_name("CODE")
+                .help("Evaluate code before reading input, after the files"),
+        )
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Repl, clap::Error> {
-    flags::check_refused(matches, &REFUSED)?;
+    flags::check_unsupported(matches, &UNSUPPORTED)?;
     Ok(Repl {
         eval_files: matches.remove_many("eval-file").into_iter().flatten().collect(),
         eval: matches.remove_one("eval"),
-        all_is_allowed: matches.get_flag("allow-all"),
+        allow_all: matches.get_flag("allow-all"),
         flags: RuntimeFlags::read(matches)?,
     })
 }
@@ -54,8 +59,8 @@ impl Repl {
         if !self.flags.quiet {
             greeting.push(concat!("OpenKV ", env!("CARGO_PKG_VERSION"), "\nexit using ctrl+d, ctrl+c, or close()"));
         }
-        if !self.flags.quiet && self.all_is_allowed {
-            greeting.push("Everything is allowed. To say what is, run `openkv repl` with allow flags.");
+        if !self.flags.quiet && self.allow_all {
+            greeting.push("All permissions are granted. To restrict them, run `openkv repl` with --allow flags.");
         }
         let files = self
             .eval_files
@@ -69,6 +74,6 @@ impl Repl {
 }
 
 fn read_file(file: &str) -> Result<String, String> {
-    let path = launch::url(file)?.to_file_path().map_err(|()| "only files can be evaluated".to_owned())?;
+    let path = launch::url(file)?.to_file_path().map_err(|()| "it must be a file".to_owned())?;
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }

@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 pub(crate) struct Run {
     /// The path or URL of the script.
     file: String,
-    /// What follows it.
+    /// `Deno.args`.
     args: Vec<String>,
     media_type: Option<MediaType>,
     flags: RuntimeFlags,
@@ -20,12 +20,12 @@ pub(crate) struct Run {
 
 pub(super) fn declare() -> Command {
     let script = Arg::new("script")
-        // One argument, so that nothing after FILE is taken for a flag of ours.
+        // A single argument, so that flags after FILE are those of the script.
         .value_names(["FILE", "ARGS"])
         .num_args(1..)
         .required(true)
         .trailing_var_arg(true)
-        .help("The script, a path or a URL, or - for the standard input, and what it finds in Deno.args");
+        .help("The path or URL of the script, or - for stdin, and its arguments (Deno.args)");
     flags::declare(Command::new("run"))
         .about("Runs a script")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...")
@@ -52,7 +52,7 @@ impl Run {
                 let media_type = self.media_type.unwrap_or(MediaType::Mts);
                 let main_module = launch::url(&format!("./$deno$stdin{}", media_type.as_ts_extension()))?;
                 let text = std::io::read_to_string(std::io::stdin())
-                    .map_err(|error| format!("the script cannot be read from the standard input: {error}"))?;
+                    .map_err(|error| format!("failed to read the script from stdin: {error}"))?;
                 Options { main_text: Some(text), ..launch::options(&self.flags, main_module, self.args)? }
             }
             file => {

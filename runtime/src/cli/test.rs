@@ -14,96 +14,98 @@ use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
 
-/// `openkv test`: runs modules for their tests.
+/// `openkv test`: runs the tests in modules.
 pub(crate) struct Test {
-    /// Files, directories and patterns.
+    /// Files, directories and glob patterns.
     paths: Vec<String>,
-    /// Files, directories and patterns to leave out.
+    /// Files, directories and glob patterns to exclude.
     ignored: Vec<String>,
     /// `Deno.args`.
     args: Vec<String>,
-    /// Whether the modules are only loaded.
+    /// Whether to load the modules without running them.
     no_run: bool,
-    /// Whether it is no error that there are no modules.
+    /// Whether to succeed if there are no modules.
     permit_no_files: bool,
     media_type: Option<MediaType>,
     options: TestOptions,
     flags: RuntimeFlags,
 }
 
-/// Flags of Deno for tests that cannot be honoured. See those of all runs in [`flags`].
-const REFUSED: [(&str, Option<char>, &str); 10] = [
-    ("changed", None, "name the modules"),
+/// Flags of Deno for tests that are not supported. Those of all commands are in [`flags`].
+const UNSUPPORTED: [(&str, Option<char>, &str); 10] = [
+    ("changed", None, "pass the modules on the command line"),
     ("clean", None, "coverage is not collected"),
     ("coverage-raw-data-only", None, "coverage is not collected"),
     ("coverage-threshold", None, "coverage is not collected"),
     ("doc", None, "examples in comments are not run"),
-    ("hide-stacktraces", None, "stacks are always shown"),
-    ("junit-path", None, "reporters are pretty and dot"),
-    ("related", None, "name the modules"),
-    ("shard", None, "name the modules"),
-    ("update-snapshots", Some('u'), "there are no snapshots"),
+    ("hide-stacktraces", None, "stack traces are always shown"),
+    ("junit-path", None, "the reporters are pretty and dot"),
+    ("related", None, "pass the modules on the command line"),
+    ("shard", None, "pass the modules on the command line"),
+    ("update-snapshots", Some('u'), "OpenKV has no snapshot tests"),
 ];
 
 pub(super) fn declare() -> Command {
     let paths = Arg::new("paths").value_name("PATHS").num_args(0..).help(
-        "Files, and directories in which to look for modules that are named test.ts, *_test.ts or *.test.ts (or .tsx, .js, \
-         .jsx, .mts, .mjs), or lie in __tests__; by default the current directory",
+        "Files, and directories to search for modules that are named test.ts, *_test.ts or *.test.ts (or .tsx, .js, .jsx, \
+         .mts, .mjs), or are in __tests__. Defaults to the current directory",
     );
     let count = |name, help| {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32)).default_value("0").help(help)
     };
     let command = flags::declare(Command::new("test"))
-        .about("Runs modules for their tests")
+        .about("Runs the tests in modules")
         .override_usage("openkv test [FLAGS] [PATHS]... [-- ARGS]...")
         .arg(paths)
         .arg(flags::ext())
-        .arg(Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("What the tests find in Deno.args"))
+        .arg(
+            Arg::new("args").value_name("ARGS").num_args(0..).last(true).help("The arguments of the tests (Deno.args)"),
+        )
         .next_help_heading("Tests")
         .arg(
             arguments::one("filter", "TEXT")
                 .value_parser(value_parser!(Filter))
-                .help("Run the tests whose names contain a text or match a /regular expression/"),
+                .help("Run only tests whose names contain a text or match a /regular expression/"),
         )
         .arg(
             optional("fail-fast", "NUMBER")
                 .value_parser(value_parser!(NonZeroUsize))
                 .default_missing_value("1")
-                .help("Stop after some failures, or the first"),
+                .help("Stop after a number of failures, 1 by default"),
         )
         .arg(
             optional("shuffle", "SEED")
                 .value_parser(value_parser!(u64))
-                .help("Mix the order of modules and tests, the same for the same seed"),
+                .help("Shuffle modules and tests, in a reproducible order for each seed"),
         )
-        .arg(count("retry", "Try tests that fail again, so often at most"))
-        .arg(count("repeats", "Run tests that pass again, so often"))
+        .arg(count("retry", "Retry failed tests, up to this number of times"))
+        .arg(count("repeats", "Repeat passed tests this number of times"))
         .arg(
             arguments::switch("sanitize-ops")
-                .help("Fail tests that leave operations or timers behind [env: DENO_TEST_SANITIZE_OPS=1]"),
+                .help("Fail tests that leak operations or timers [env: DENO_TEST_SANITIZE_OPS=1]"),
         )
         .arg(
             arguments::switch("sanitize-resources")
-                .help("Fail tests that leave files, sockets or databases open [env: DENO_TEST_SANITIZE_RESOURCES=1]"),
+                .help("Fail tests that leak files, sockets or databases [env: DENO_TEST_SANITIZE_RESOURCES=1]"),
         )
-        .arg(arguments::list("ignore".into(), "PATH").help("Files and directories to leave out"))
-        .arg(arguments::switch("no-run").help("Load the modules, and run nothing"))
-        .arg(arguments::switch("permit-no-files").help("Succeed where there are no modules to test"))
+        .arg(arguments::list("ignore".into(), "PATH").help("Exclude files and directories"))
+        .arg(arguments::switch("no-run").help("Load the modules without running them"))
+        .arg(arguments::switch("permit-no-files").help("Succeed if there are no modules to test"))
         .arg(
             Arg::new("reporter")
                 .long("reporter")
                 .value_name("KIND")
                 .value_parser(["pretty", "dot"])
                 .default_value("pretty")
-                .help("How results are shown"),
+                .help("The format of the results"),
         )
-        .arg(arguments::switch("parallel").help("Accepted for compatibility: modules run one after the other"))
+        .arg(arguments::switch("parallel").help("Accepted for compatibility, but modules run sequentially"))
         .arg(arguments::switch("trace-leaks").hide(true));
-    flags::refuse(command, &REFUSED)
+    flags::unsupported(command, &UNSUPPORTED)
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
-    flags::check_refused(matches, &REFUSED)?;
+    flags::check_unsupported(matches, &UNSUPPORTED)?;
     let is_on = |matches: &ArgMatches, flag: &str, variable| {
         matches.get_flag(flag) || std::env::var(variable).is_ok_and(|value| value == "1")
     };
@@ -138,7 +140,7 @@ fn optional(name: &'static str, value: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).num_args(0..=1).require_equals(true)
 }
 
-/// A seed that is short enough to be typed again.
+/// Returns a random seed that is short enough to type.
 fn random_seed() -> u64 {
     rand::random::<u32>().into()
 }
@@ -153,7 +155,7 @@ impl Test {
         if let Some(seed) = self.options.shuffle {
             modules.shuffle(&mut StdRng::seed_from_u64(seed));
             if !self.flags.quiet {
-                eprintln!("The order is that of --shuffle={seed}");
+                eprintln!("Shuffled with --shuffle={seed}");
             }
         }
         let modules = modules.into_iter().map(|module| self.module(module)).collect::<Result<Vec<_>, _>>()?;
@@ -167,20 +169,18 @@ impl Test {
         }
     }
 
-    /// Completes what the command line says by the configuration file of the current directory. Returns the modules.
+    /// Merges the configuration file of the current directory into the options. Returns the modules.
     fn configure(&mut self) -> Result<Vec<Url>, String> {
         let current = launch::current_directory()?;
-        let project = Project::of_directory(&current, &self.flags.modules.config).map_err(|error| error.to_string())?;
+        let project = Project::of_directory(&current, &self.flags.modules).map_err(|error| error.to_string())?;
         let mut named = Paths { base: current.clone(), paths: self.paths.clone() };
-        let mut ignored = vec![Paths { base: current, paths: self.ignored.clone() }];
-        if let Some(project) = project {
-            let base = project.directory();
+        let vendored = project.vendor_directory().map(|vendored| vendored.display().to_string());
+        let vendored = Paths { base: current.clone(), paths: vendored.into_iter().collect() };
+        let mut ignored = vec![vendored, Paths { base: current, paths: self.ignored.clone() }];
+        if let (Some(url), Some(base)) = (&project.url, project.directory()) {
             let test = project.test;
-            if test.permissions.is_some() && !self.flags.names_permissions() {
-                return Err(format!(
-                    "{} has permissions for tests, which are not supported: name them on the command line",
-                    project.url
-                ));
+            if test.permissions.is_some() && !self.flags.has_permissions() {
+                return Err(format!("permissions for tests in {url} are not supported: pass them on the command line"));
             }
             self.options.sanitize_ops |= test.sanitize_ops;
             self.options.sanitize_resources |= test.sanitize_resources;
@@ -190,7 +190,7 @@ impl Test {
                 }
                 named = Paths { base: base.clone(), paths: include };
             }
-            // What is left out for all commands yields to what is said about tests, and that to the command line.
+            // In ascending precedence: exclusions of all commands, those of tests, and those of the command line.
             let configured = [project.exclude, test.exclude].concat();
             ignored.insert(0, Paths { base, paths: configured });
         }
@@ -212,7 +212,7 @@ async fn load(modules: Vec<Options>) -> Outcome {
 }
 
 async fn run(options: TestOptions, modules: Vec<Options>) -> Result<Verdict, String> {
-    let mut run = TestRun::new(options).map_err(|error| format!("tests cannot print: {error}"))?;
+    let mut run = TestRun::new(options).map_err(|error| format!("failed to capture the output of tests: {error}"))?;
     for options in modules {
         run.module(options).await;
         if run.is_over() {

@@ -3,12 +3,11 @@ use openkv_ext::DECLARATIONS;
 
 use super::outcome::{Outcome, print};
 
-/// `openkv types`: prints declarations.
+/// Declares `openkv types`, which prints the type declarations.
 pub(super) fn declare() -> Command {
-    Command::new("types").about("Prints the TypeScript declarations of Deno KV").after_help(
-        "They declare what OpenKV adds to Deno KV, too. Everything else that scripts find is Deno's: Deno's own \
-         declarations hold for it.",
-    )
+    Command::new("types")
+        .about("Prints the TypeScript declarations of Deno KV")
+        .after_help("They include the additions of OpenKV to Deno KV. For all other APIs, use Deno's own declarations.")
 }
 
 pub(super) fn execute() -> Outcome {

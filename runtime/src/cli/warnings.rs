@@ -1,16 +1,24 @@
-//! What the reader of configuration files warns of.
+//! The warnings of Deno's libraries, about configuration files and npm packages.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// Prints each warning once, as Deno words it. Files are read for each module that is tested.
+/// The libraries whose warnings are for users, by the beginnings of their names.
+const LIBRARIES: [&str; 3] = ["deno_config", "deno_npm", "deno_resolver"];
+
+/// What is installed into `node_modules`, and which scripts of packages do not run, is told as well.
+const INSTALLER: &str = "deno_npm_installer";
+
+/// Prints each warning once, with Deno's message: configuration files are read again for each test module.
 struct Warnings(Mutex<BTreeSet<String>>);
 
 impl Log for Warnings {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        metadata.target().starts_with("deno_config")
+        let library = metadata.target();
+        metadata.level() <= Level::Warn && LIBRARIES.iter().any(|name| library.starts_with(name))
+            || library.starts_with(INSTALLER)
     }
 
     fn log(&self, record: &Record) {
@@ -27,10 +35,10 @@ impl Log for Warnings {
     fn flush(&self) {}
 }
 
-/// Prints warnings from now on.
+/// Enables the warnings.
 pub(super) fn print() {
     static WARNINGS: Warnings = Warnings(Mutex::new(BTreeSet::new()));
     if log::set_logger(&WARNINGS).is_ok() {
-        log::set_max_level(LevelFilter::Warn);
+        log::set_max_level(LevelFilter::Info);
     }
 }

@@ -1,5 +1,5 @@
-//! The ops of `Deno.env` and `process` that change variables. Those of Deno also let a script name a proxy, to which `fetch` and
-//! downloads connect without a check of permissions: here it must be a host that the script may connect to.
+//! The ops of `Deno.env` and `process` that change variables. With those of Deno, a script could set a proxy, to which `fetch`
+//! and downloads connect without a permission check. Here, the script needs permission to connect to it.
 
 use std::borrow::Cow;
 use std::env;
@@ -17,7 +17,7 @@ use http::Uri;
 /// The variables that name a proxy.
 pub(crate) const PROXIES: [&str; 6] =
     ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"];
-/// Those of them that do not count where `REQUEST_METHOD` is set: a client of a CGI script chooses their values.
+/// Those that are ignored if `REQUEST_METHOD` is set: the client of a CGI script controls their values.
 pub(crate) const PROXIES_OF_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 pub(crate) const REQUEST_METHOD: &str = "REQUEST_METHOD";
 
@@ -31,15 +31,15 @@ impl Proxies {
     }
 }
 
-/// Where a proxy is reached.
+/// The address of a proxy.
 pub(crate) enum Proxy {
     Host(String, u16),
-    /// A socket that is no host: `fetch` itself checks the permission to connect there.
+    /// A local socket, for which `fetch` checks the permission.
     Socket,
 }
 
 impl Proxy {
-    /// Parses the value of a variable as `deno_fetch` does. Returns nothing if the value has no effect.
+    /// Parses the value of a variable as `deno_fetch` does. Returns `None` if the value has no effect.
     pub fn parse(value: &str) -> Option<Self> {
         if value.starts_with("unix:") || value.starts_with("vsock:") {
             return Some(Self::Socket);
@@ -92,7 +92,7 @@ fn op_set_env(
     if value.contains('\0') {
         return Err(OsError::EnvInvalidValue(value.into()));
     }
-    // On some systems, the case of names does not count.
+    // On some systems, names are case-insensitive.
     if PROXIES.iter().any(|name| name.eq_ignore_ascii_case(key)) {
         check_proxy(state, key, value, "Deno.env.set()")?;
     }
@@ -162,7 +162,7 @@ fn op_node_load_env_file(
     Ok(())
 }
 
-/// Checks that the script may change a variable. Returns a break where that shall silently have no effect.
+/// Checks that the script may change a variable. Returns a break if the change must be silently ignored.
 fn check_env(state: &mut OpState, name: &str) -> Result<ControlFlow<()>, PermissionCheckError> {
     match state.borrow::<PermissionsContainer>().check_env(name) {
         Ok(()) => Ok(ControlFlow::Continue(())),

@@ -15,16 +15,16 @@ use notify::event::{AccessKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// How many changes may wait to be read. Deno has about as many.
+/// The capacity of the queue of changes, similar to Deno's.
 const CAPACITY: usize = 1024;
 
-/// Something that happened to files.
+/// A change of files.
 #[derive(ToV8)]
 pub(crate) struct Change {
     /// "any", "access", "create", "modify", "rename", "remove" or "other".
     kind: &'static str,
     paths: Vec<String>,
-    /// "rescan" where changes may have been missed.
+    /// "rescan" if changes may have been missed.
     flag: Option<&'static str>,
 }
 
@@ -47,12 +47,12 @@ impl From<notify::Event> for Change {
 /// An open watcher.
 struct Watcher {
     changes: AsyncRefCell<Receiver<notify::Result<notify::Event>>>,
-    /// Whether changes were lost, as too many of them waited.
+    /// Whether changes were dropped, as the queue was full.
     overflowed: Arc<AtomicBool>,
-    /// What is watched: what to look through again where changes were lost.
+    /// The watched paths, which the script must scan again if changes were dropped.
     paths: Vec<PathBuf>,
     closed: CancelHandle,
-    /// Watches until it is dropped.
+    /// Stops watching when it is dropped.
     _watcher: RecommendedWatcher,
 }
 
@@ -67,24 +67,24 @@ impl Resource for Watcher {
 }
 
 impl Watcher {
-    /// Takes the place of changes that were lost.
+    /// Returns the change that replaces dropped ones.
     fn rescan(&self) -> Change {
         let paths = self.paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         Change { kind: "any", paths, flag: Some("rescan") }
     }
 }
 
-/// Paths whose changes are not reported, and neither are those of what is below them.
+/// Paths whose changes are not reported, including everything within them.
 struct Ignored(Vec<PathBuf>);
 
 impl Ignored {
-    /// Knows each path as it is written, and by where it leads: what is below it may be watched under another name.
+    /// Adds the target of each path, as it may be watched by another path.
     fn new(paths: Vec<PathBuf>) -> Self {
         let targets: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
         Self([paths, targets].concat())
     }
 
-    /// Whether an event is of ignored paths only.
+    /// Returns whether all paths of an event are ignored.
     fn covers(&self, event: &notify::Event) -> bool {
         let is_covered = |path: &PathBuf| self.contains(path) || target(path).is_some_and(|path| self.contains(&path));
         !self.0.is_empty() && !event.paths.is_empty() && event.paths.iter().all(is_covered)
@@ -95,12 +95,13 @@ impl Ignored {
     }
 }
 
-/// Returns where a path leads that may be gone. A link at its end is what changed, not what it leads to.
+/// Resolves the directory of a path, which may have been removed itself. A link as its last component is not followed, as the
+/// event is about the link.
 fn target(path: &Path) -> Option<PathBuf> {
     Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
 }
 
-/// Watches paths from now on, and what is below them if `recursive`.
+/// Starts to watch paths, with everything within them if `recursive`.
 #[op2(stack_trace)]
 #[smi]
 pub(crate) fn op_openkv_fs_watch_open(
@@ -116,10 +117,10 @@ pub(crate) fn op_openkv_fs_watch_open(
     let overflowed = Arc::new(AtomicBool::new(false));
     let overflows = overflowed.clone();
     let report = move |event: notify::Result<notify::Event>| {
-        // That a file was opened is not reported: the script's own reading would be.
+        // Opening a file is not reported, as reads by the script itself would be, too.
         let is_reported = !matches!(&event, Ok(event)
             if matches!(event.kind, EventKind::Access(AccessKind::Open(_))) || ignored.covers(event));
-        // Without a receiver the watcher is about to be dropped.
+        // Without a receiver, the watcher is about to be dropped.
         if is_reported && sender.try_send(event).is_err() {
             overflows.store(true, Ordering::Release);
         }
@@ -133,7 +134,7 @@ pub(crate) fn op_openkv_fs_watch_open(
     Ok(state.resource_table.add(Watcher { changes, overflowed, paths, closed, _watcher: watcher }))
 }
 
-/// Returns paths as they are from the root, where the script may read them.
+/// Checks that the script may read paths, and makes them absolute.
 fn resolve(permissions: &PermissionsContainer, paths: Vec<String>) -> Result<Vec<PathBuf>, JsErrorBox> {
     let directory = std::env::current_dir().map_err(JsErrorBox::from_err)?;
     let resolve = |path: String| {
@@ -145,7 +146,7 @@ fn resolve(permissions: &PermissionsContainer, paths: Vec<String>) -> Result<Vec
     paths.into_iter().map(resolve).collect()
 }
 
-/// Returns the next change, or none if the watcher was closed.
+/// Returns the next change, or `None` if the watcher was closed.
 #[op2]
 pub(crate) async fn op_openkv_fs_watch_next(
     state: Rc<RefCell<OpState>>,
@@ -154,13 +155,13 @@ pub(crate) async fn op_openkv_fs_watch_next(
     let watcher = state.borrow().resource_table.get::<Watcher>(rid).map_err(JsErrorBox::from_err)?;
     let mut changes = RcRef::map(&watcher, |watcher| &watcher.changes).borrow_mut().await;
     if watcher.overflowed.swap(false, Ordering::Acquire) {
-        // The script is to look at everything again: that includes what still waits.
+        // The script must scan everything again, which covers the changes in the queue.
         while changes.try_recv().is_ok() {}
         return Ok(Some(watcher.rescan()));
     }
     let closed = RcRef::map(&watcher, |watcher| &watcher.closed);
     match changes.recv().or_cancel(closed).await {
-        // The system's own queue overflowed.
+        // The queue of the operating system overflowed.
         Ok(Some(Ok(event))) if event.need_rescan() => Ok(Some(watcher.rescan())),
         Ok(Some(Ok(event))) => Ok(Some(event.into())),
         Ok(Some(Err(error))) => Err(failed(error)),
@@ -174,7 +175,7 @@ fn failed(error: notify::Error) -> JsErrorBox {
         notify::ErrorKind::Io(error) => {
             JsErrorBox::new(deno_error::JsErrorClass::get_class(&error), format!("{error}{paths}"))
         }
-        notify::ErrorKind::PathNotFound => JsErrorBox::new("NotFound", format!("there is nothing to watch at{paths}")),
+        notify::ErrorKind::PathNotFound => JsErrorBox::new("NotFound", format!("no such file or directory:{paths}")),
         kind => JsErrorBox::generic(format!("{kind:?}{paths}")),
     }
 }

@@ -1,8 +1,9 @@
-//! The extensions of the runtime. Shared with the build script, which makes the snapshot of them: both must name the
-//! same ones in the same order. The modules of `openkv_runtime` are in the snapshot only: the build script adds them.
+//! The extensions of the runtime. Shared with the build script, which creates the snapshot: both must have the same extensions
+//! in the same order. The modules of `openkv_runtime` are in the snapshot only, added by the build script.
 
 pub(crate) mod env;
 mod fs_watch;
+mod http;
 pub(crate) mod node;
 mod permissions;
 pub(crate) mod terminal;
@@ -31,10 +32,12 @@ deno_core::extension!(
     ops = [
         fs_watch::op_openkv_fs_watch_next,
         fs_watch::op_openkv_fs_watch_open,
+        // Named by deno_http, which calls it.
+        http::op_http_start,
         op_openkv_parent_process,
         permissions::op_openkv_permission,
         terminal::op_openkv_console_size,
-        // Named by deno_io and deno_fs, which call it.
+        // Called by deno_io and deno_fs under this name.
         terminal::op_set_raw,
         testing::op_openkv_test_event,
         testing::op_openkv_test_permissions,
@@ -45,7 +48,7 @@ deno_core::extension!(
     docs = "The global scope and the Deno namespace."
 );
 
-/// The extensions, to be initialized later.
+/// Returns the extensions, for lazy initialization.
 pub(crate) fn extensions() -> Vec<Extension> {
     vec![
         deno_telemetry::deno_telemetry::lazy_init(),
@@ -69,14 +72,14 @@ pub(crate) fn extensions() -> Vec<Extension> {
     ]
 }
 
-/// `Deno.ppid`. Asked for each time: a process may outlive its parent.
+/// Returns `Deno.ppid`. Not cached, as a process may outlive its parent.
 #[cfg(unix)]
 #[op2(fast)]
 fn op_openkv_parent_process() -> u32 {
     std::os::unix::process::parent_id()
 }
 
-/// `Deno.ppid`, which this system does not tell.
+/// Returns 0 for `Deno.ppid`, as it is not available on this system.
 #[cfg(not(unix))]
 #[op2(fast)]
 fn op_openkv_parent_process() -> u32 {

@@ -6,11 +6,11 @@ use deno_permissions::{
     SysDescriptorParseError,
 };
 
-/// Why a permission could not be asked about.
+/// The reason why an action on a permission failed.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub(crate) enum Error {
     #[class(type)]
-    #[error("there is no permission {name:?} to {action}")]
+    #[error("unknown action {action:?} on permission {name:?}")]
     NoSuchPermission { action: String, name: String },
     #[class(inherit)]
     #[error(transparent)]
@@ -26,7 +26,7 @@ pub(crate) enum Error {
     Run(#[from] RunDescriptorParseError),
 }
 
-/// What a script may learn of one permission.
+/// The state of a permission, as scripts see it.
 #[derive(ToV8)]
 pub(crate) struct Status {
     /// "granted", "prompt" or "denied".
@@ -46,42 +46,43 @@ impl From<PermissionState> for Status {
     }
 }
 
-/// Does `action` ("query", "request" or "revoke") to the permission `name`, for all of it or for one path, host, variable,
-/// API or program.
+/// Queries, requests or revokes a permission, as a whole or for one target: a path, host, variable, API or program.
+///
+/// `action` is "query", "request" or "revoke".
 #[op2(stack_trace)]
 pub(crate) fn op_openkv_permission(
     state: &mut OpState,
     #[string] action: &str,
     #[string] name: &str,
-    #[string] of: Option<String>,
+    #[string] target: Option<String>,
 ) -> Result<Status, Error> {
     let permissions = state.borrow::<PermissionsContainer>();
-    let of = of.as_deref();
+    let target = target.as_deref();
     let state = match (action, name) {
-        ("query", "read") => permissions.query_read(of)?,
-        ("query", "write") => permissions.query_write(of)?,
-        ("query", "net") => permissions.query_net(of)?,
-        ("query", "env") => permissions.query_env(of),
-        ("query", "sys") => permissions.query_sys(of)?,
-        ("query", "run") => permissions.query_run(of)?,
-        ("query", "ffi") => permissions.query_ffi(of)?,
-        ("query", "import") => permissions.query_import(of)?,
-        ("request", "read") => permissions.request_read(of)?,
-        ("request", "write") => permissions.request_write(of)?,
-        ("request", "net") => permissions.request_net(of)?,
-        ("request", "env") => permissions.request_env(of),
-        ("request", "sys") => permissions.request_sys(of)?,
-        ("request", "run") => permissions.request_run(of)?,
-        ("request", "ffi") => permissions.request_ffi(of)?,
-        ("request", "import") => permissions.request_import(of)?,
-        ("revoke", "read") => permissions.revoke_read(of)?,
-        ("revoke", "write") => permissions.revoke_write(of)?,
-        ("revoke", "net") => permissions.revoke_net(of)?,
-        ("revoke", "env") => permissions.revoke_env(of),
-        ("revoke", "sys") => permissions.revoke_sys(of)?,
-        ("revoke", "run") => permissions.revoke_run(of)?,
-        ("revoke", "ffi") => permissions.revoke_ffi(of)?,
-        ("revoke", "import") => permissions.revoke_import(of)?,
+        ("query", "read") => permissions.query_read(target)?,
+        ("query", "write") => permissions.query_write(target)?,
+        ("query", "net") => permissions.query_net(target)?,
+        ("query", "env") => permissions.query_env(target),
+        ("query", "sys") => permissions.query_sys(target)?,
+        ("query", "run") => permissions.query_run(target)?,
+        ("query", "ffi") => permissions.query_ffi(target)?,
+        ("query", "import") => permissions.query_import(target)?,
+        ("request", "read") => permissions.request_read(target)?,
+        ("request", "write") => permissions.request_write(target)?,
+        ("request", "net") => permissions.request_net(target)?,
+        ("request", "env") => permissions.request_env(target),
+        ("request", "sys") => permissions.request_sys(target)?,
+        ("request", "run") => permissions.request_run(target)?,
+        ("request", "ffi") => permissions.request_ffi(target)?,
+        ("request", "import") => permissions.request_import(target)?,
+        ("revoke", "read") => permissions.revoke_read(target)?,
+        ("revoke", "write") => permissions.revoke_write(target)?,
+        ("revoke", "net") => permissions.revoke_net(target)?,
+        ("revoke", "env") => permissions.revoke_env(target),
+        ("revoke", "sys") => permissions.revoke_sys(target)?,
+        ("revoke", "run") => permissions.revoke_run(target)?,
+        ("revoke", "ffi") => permissions.revoke_ffi(target)?,
+        ("revoke", "import") => permissions.revoke_import(target)?,
         _ => return Err(Error::NoSuchPermission { action: action.into(), name: name.into() }),
     };
     Ok(state.into())

@@ -1,9 +1,9 @@
-//! What scripts ask of a terminal: its size, and keys as they are pressed.
+//! Terminal functions for scripts: the size, and raw mode.
 
 use deno_core::{OpState, ResourceId, op2};
 use deno_error::JsErrorBox;
 
-/// Writes the columns and rows of the terminal, which any of the standard streams may be.
+/// Writes the columns and rows of the terminal to a buffer. Any of the standard streams may be the terminal.
 #[op2(fast)]
 pub(crate) fn op_openkv_console_size(#[buffer] size: &mut [u32]) -> Result<(), JsErrorBox> {
     let (columns, rows) = imp::size().map_err(|error| {
@@ -14,8 +14,8 @@ pub(crate) fn op_openkv_console_size(#[buffer] size: &mut [u32]) -> Result<(), J
     Ok(())
 }
 
-/// Lets a terminal give keys as they are pressed, unread by its line editor; or as before. With `cbreak`, Ctrl-C and its
-/// like still interrupt.
+/// Enables or disables raw mode, in which keys are read as they are pressed. With `cbreak`, Ctrl-C and similar keys still send
+/// signals.
 #[op2(fast)]
 pub(crate) fn op_set_raw(
     state: &mut OpState,
@@ -43,16 +43,16 @@ pub(crate) mod imp {
         tcsetattr,
     };
 
-    /// A terminal, and its mode before it was changed for the first time.
+    /// A terminal, and its original mode.
     struct Changed {
         terminal: File,
         mode: Termios,
     }
 
-    /// The terminals whose mode has been changed, in the order of the first changes.
+    /// The terminals whose mode has been changed, in the order of their first change.
     static CHANGED: Mutex<Vec<Changed>> = Mutex::new(Vec::new());
 
-    /// The modes of the terminals that are raw now, before they were.
+    /// The previous modes of the terminals that are in raw mode.
     #[derive(Default)]
     struct Cooked(HashMap<ResourceId, Termios>);
 
@@ -88,8 +88,7 @@ pub(crate) mod imp {
         Ok(tcsetattr(terminal, OptionalActions::Drain, &raw_mode(before, cbreak))?)
     }
 
-    /// Returns the mode in which each key is read as it is pressed. As on Deno, what is printed is still processed: a line
-    /// feed starts a new line.
+    /// Returns the raw mode of a terminal. As on Deno, output is still processed: a line feed starts a new line.
     fn raw_mode(before: &Termios, cbreak: bool) -> Termios {
         let mut mode = before.clone();
         mode.input_modes -=
@@ -102,8 +101,8 @@ pub(crate) mod imp {
         mode
     }
 
-    /// Returns the mode of a terminal that is about to be changed. The process restores it when it exits; as on Deno, not
-    /// where a signal ends it, as that runs no code.
+    /// Returns the mode of a terminal that is about to be changed. The process restores it on exit, but, as on Deno, not when it
+    /// is terminated by a signal.
     pub(crate) fn save(terminal: BorrowedFd) -> io::Result<Termios> {
         static AT_EXIT: Once = Once::new();
         let mode = tcgetattr(terminal)?;
@@ -125,10 +124,10 @@ pub(crate) mod imp {
         CHANGED.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restores the terminals. The last one comes first: `/dev/tty` may be the same as an earlier one.
+    /// Restores the terminals in reverse order, as `/dev/tty` may be the same as an earlier one.
     extern "C" fn restore() {
         for Changed { terminal, mode } in changed().iter().rev() {
-            // Without waiting until what was printed is read: it may never be. A terminal that is gone needs nothing.
+            // Does not wait until the output is read, which may never happen. A terminal may be gone.
             let _ = tcsetattr(terminal, OptionalActions::Now, mode);
         }
     }

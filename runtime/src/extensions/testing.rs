@@ -1,15 +1,17 @@
-//! What running tests tell the runner, and their permissions.
+//! The events of running tests, and their permissions.
 
 use deno_core::serde_json;
 use deno_core::{OpState, op2};
 use deno_error::JsErrorBox;
 use deno_permissions::{ChildPermissionError, ChildPermissionsArg, PermissionsContainer};
 
-/// Takes what a test tells while it runs. Whoever runs tests puts one into the state of the isolate.
+/// Receives the events of tests. The test runner puts one into the state of the isolate.
 pub(crate) struct EventSink(pub Box<dyn Fn(serde_json::Value) -> serde_json::Result<()>>);
 
+/// Passes an event to the test runner.
+///
 /// # Errors
-/// The event is none: a script has changed what the arrays of the test runner inherit.
+/// The event is invalid, as a script has modified `Array.prototype`.
 #[op2]
 pub(crate) fn op_openkv_test_event(state: &mut OpState, #[serde] event: serde_json::Value) -> Result<(), JsErrorBox> {
     state.try_borrow::<EventSink>().map_or(Ok(()), |sink| {
@@ -17,23 +19,23 @@ pub(crate) fn op_openkv_test_event(state: &mut OpState, #[serde] event: serde_js
     })
 }
 
-/// The permissions of the module, while a test has less.
-struct Whole(PermissionsContainer);
+/// The permissions of the module, saved while a test has fewer.
+struct SavedPermissions(PermissionsContainer);
 
-/// Lets a test do no more than this. Nothing gives it the permissions of the module back.
+/// Restricts a test to these permissions, or restores those of the module if there are none.
 #[op2(stack_trace)]
 pub(crate) fn op_openkv_test_permissions(
     state: &mut OpState,
     #[serde] permissions: Option<ChildPermissionsArg>,
 ) -> Result<(), ChildPermissionError> {
-    if let Some(Whole(permissions)) = state.try_take() {
+    if let Some(SavedPermissions(permissions)) = state.try_take() {
         state.put::<PermissionsContainer>(permissions);
     }
-    if let Some(less) = permissions {
-        let whole = state.borrow::<PermissionsContainer>().clone();
-        let less = whole.create_child_permissions(less)?;
-        state.put(Whole(whole));
-        state.put::<PermissionsContainer>(less);
+    if let Some(restricted) = permissions {
+        let saved = state.borrow::<PermissionsContainer>().clone();
+        let restricted = saved.create_child_permissions(restricted)?;
+        state.put(SavedPermissions(saved));
+        state.put::<PermissionsContainer>(restricted);
     }
     Ok(())
 }

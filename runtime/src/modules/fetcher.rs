@@ -1,8 +1,7 @@
 //! Where the sources of modules come from: files, the network and its cache, `data:` and `blob:`.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::future::ready;
 use std::sync::Arc;
 
 use deno_cache_dir::file_fetcher::{
@@ -10,8 +9,7 @@ use deno_cache_dir::file_fetcher::{
     FetchNoFollowOptions, File, FileFetcher, FileFetcherOptions, FileOrRedirect, NullMemoryFiles,
     TooManyRedirectsError,
 };
-use deno_cache_dir::memory::MemoryHttpCache;
-use deno_cache_dir::{Checksum, GlobalHttpCache, HttpCacheRc};
+use deno_cache_dir::{Checksum, HttpCacheRc};
 use deno_core::url::Url;
 use deno_error::{JsErrorBox, JsErrorClass};
 use deno_graph::source::{
@@ -20,17 +18,20 @@ use deno_graph::source::{
 };
 use deno_permissions::{CheckSpecifierKind, PermissionCheckError, PermissionsContainer};
 use deno_web::BlobStoreTrait;
+use node_resolver::resolve_specifier_into_node_modules;
 use openkv_js::transpile::MediaType;
+use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 use super::http_client::ModuleClient;
-use super::{ModuleOptions, with_causes};
-use crate::certificates::Certificates;
+use super::packages::Packages;
+use super::with_causes;
 use crate::environment::Environment;
 
 const MAX_REDIRECTS: usize = 10;
 
 /// What is known of the main module before it is loaded.
+#[derive(Debug)]
 pub(crate) struct MainModule {
     pub url: Url,
     /// Its text, where it is not read from its URL.
@@ -47,84 +48,52 @@ impl MainModule {
     }
 }
 
-/// What sources are fetched with.
-pub(crate) struct FetcherOptions {
-    /// The main module.
-    pub main: MainModule,
-    /// Whom downloads trust.
-    pub certificates: Certificates,
-    /// The blobs of the script.
-    pub blobs: Arc<dyn BlobStoreTrait>,
-    /// What the script may do.
-    pub permissions: PermissionsContainer,
-    /// Whether nothing is told about downloads.
-    pub quiet: bool,
-    /// As whom downloads are asked for.
-    pub user_agent: String,
-}
-
 /// Fetches what the permissions allow.
-#[derive(Clone)]
-pub(super) struct Fetcher {
-    files: Rc<FileFetcher<Blobs, RealSys, ModuleClient>>,
-    main: Rc<MainModule>,
+#[derive(Clone, Debug)]
+pub(super) struct Fetcher(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    files: FileFetcher<Blobs, RealSys, ModuleClient>,
+    main: MainModule,
     permissions: PermissionsContainer,
     /// What this run has fetched already. Whatever the flags say, it is taken from the cache from then on.
-    fetched: Rc<RefCell<HashSet<Url>>>,
+    fetched: Mutex<HashSet<Url>>,
 }
 
 impl Fetcher {
-    /// A fetcher that uses what is cached of remote modules as `modules` says.
-    pub fn new(options: FetcherOptions, modules: &ModuleOptions) -> Self {
-        let cache_setting = match &modules.reload {
-            _ if modules.cached_only => CacheSetting::Only,
-            Some(urls) if urls.is_empty() => CacheSetting::ReloadAll,
-            Some(urls) => CacheSetting::ReloadSome(urls.clone()),
-            None => CacheSetting::Use,
-        };
-        let environment = Environment::at_start();
-        // Without a directory, what is downloaded is kept for this run.
-        let cache: HttpCacheRc = match &environment.cache_directory {
-            Ok(directory) => deno_maybe_sync::new_rc(GlobalHttpCache::new(RealSys, directory.join("remote"))),
-            Err(_) => deno_maybe_sync::new_rc(MemoryHttpCache::new(RealSys)),
-        };
-        let client = ModuleClient {
-            user_agent: options.user_agent,
-            certificates: options.certificates,
-            permissions: options.permissions.clone(),
-            told: !options.quiet,
-            client: OnceCell::new(),
-        };
+    /// A fetcher that uses what is in `cache` as `cache_setting` says.
+    pub fn new(
+        main: MainModule,
+        blobs: Arc<dyn BlobStoreTrait>,
+        permissions: PermissionsContainer,
+        client: ModuleClient,
+        cache: HttpCacheRc,
+        allow_remote: bool,
+        cache_setting: CacheSetting,
+    ) -> Self {
+        let auth_tokens = Environment::at_start().auth_tokens.clone();
         let files = FileFetcher::new(
-            Blobs(options.blobs),
+            Blobs(blobs),
             RealSys,
             cache,
             client,
             deno_maybe_sync::new_rc(NullMemoryFiles),
-            FileFetcherOptions {
-                allow_remote: !modules.no_remote,
-                cache_setting,
-                auth_tokens: environment.auth_tokens.clone(),
-            },
+            FileFetcherOptions { allow_remote, cache_setting, auth_tokens },
         );
-        Self {
-            files: Rc::new(files),
-            main: Rc::new(options.main),
-            permissions: options.permissions,
-            fetched: Rc::default(),
-        }
+        Self(Arc::new(State { files, main, permissions, fetched: Mutex::default() }))
     }
 
     /// The URL of the main module.
     pub fn main_module(&self) -> &Url {
-        &self.main.url
+        &self.0.main.url
     }
 
     /// The source of a file that the user named: it needs no permission.
     pub async fn fetch_named(&self, url: &Url) -> Result<File, JsErrorBox> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            match self.files.fetch_no_follow(&url, FetchNoFollowOptions::default()).await {
+            match self.0.files.fetch_no_follow(&url, FetchNoFollowOptions::default()).await {
                 Ok(FileOrRedirect::File(file)) => return Ok(file),
                 Ok(FileOrRedirect::Redirect(to)) => url = to,
                 Err(error) => return Err(JsErrorBox::from_err(error)),
@@ -142,7 +111,7 @@ impl Fetcher {
     ) -> Result<File, JsErrorBox> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            self.permissions.check_specifier(&url, kind).map_err(JsErrorBox::from_err)?;
+            self.0.permissions.check_specifier(&url, kind).map_err(JsErrorBox::from_err)?;
             let checksum = checksum(&url);
             let checksum = checksum.as_ref().map(LoaderChecksum::as_str);
             match self.fetch_once(&url, None, checksum).await.map_err(FetchNoFollowError::into_kind) {
@@ -164,33 +133,41 @@ impl Fetcher {
         cache: Option<CacheSetting>,
         checksum: Option<&str>,
     ) -> Result<FileOrRedirect, FetchNoFollowError> {
-        let cache = cache.or_else(|| self.fetched.borrow().contains(url).then_some(CacheSetting::Use));
+        let cache = cache.or_else(|| self.0.fetched.lock().contains(url).then_some(CacheSetting::Use));
         let options = FetchNoFollowOptions {
             local: FetchLocalOptions { include_mtime: true },
             maybe_cache_setting: cache.as_ref(),
             maybe_checksum: checksum.map(Checksum::new),
             ..FetchNoFollowOptions::default()
         };
-        let found = self.files.fetch_no_follow(url, options).await?;
+        let found = self.0.files.fetch_no_follow(url, options).await?;
         if matches!(url.scheme(), "http" | "https") {
-            self.fetched.borrow_mut().insert(url.clone());
+            self.0.fetched.lock().insert(url.clone());
         }
         Ok(found)
     }
 
+    /// Checks that the script may import a module. What a module imports with a constant specifier is part of the program.
+    /// What it finds while it runs, it must be allowed to read.
+    fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
+        let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
+        self.0.permissions.check_specifier(url, kind).map_err(other)
+    }
+
     async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {
-        let main = Some(&*self.main).filter(|main| main.url == url);
+        let main = Some(&self.0.main).filter(|main| main.url == url);
         let headers = main.and_then(MainModule::headers);
         if let Some(text) = main.and_then(|main| main.text.as_deref()) {
             let content = text.as_bytes().into();
             return Ok(Some(LoadResponse::Module { content, mtime: None, specifier: url, maybe_headers: headers }));
         }
-        // What a module imports with a constant specifier is part of the program. What it finds while it runs, it must be
-        // allowed to read.
-        let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
-        self.permissions.check_specifier(&url, kind).map_err(other)?;
+        self.check(&url, &options)?;
         let cache = match options.cache_setting {
             GraphCacheSetting::Use => None,
+            GraphCacheSetting::Reload if matches!(self.0.files.cache_setting(), CacheSetting::Only) => {
+                let message = "no version that matches is in the cache. Run once without --cached-only";
+                return Err(other(JsErrorBox::generic(message)));
+            }
             GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),
             GraphCacheSetting::Only => Some(CacheSetting::Only),
         };
@@ -204,6 +181,9 @@ impl Fetcher {
             })),
             Ok(FileOrRedirect::Redirect(specifier)) => Ok(Some(LoadResponse::Redirect { specifier })),
             Err(FetchNoFollowErrorKind::NotFound(_)) => Ok(None),
+            Err(FetchNoFollowErrorKind::NotCached { .. }) if options.cache_setting == GraphCacheSetting::Only => {
+                Ok(None)
+            }
             Err(FetchNoFollowErrorKind::ChecksumIntegrity(error)) => {
                 Err(LoadError::ChecksumIntegrity(ChecksumIntegrityError {
                     actual: error.actual,
@@ -225,9 +205,37 @@ fn failure(error: &FetchNoFollowErrorKind) -> JsErrorBox {
     JsErrorBox::new(error.get_class(), with_causes(error))
 }
 
-impl Loader for Fetcher {
+/// Loads the modules of a graph, but for those of packages of npm: these are loaded when they run.
+pub(super) struct GraphFetcher<'a> {
+    pub fetcher: &'a Fetcher,
+    pub packages: &'a Packages,
+}
+
+impl GraphFetcher<'_> {
+    /// Returns the module of a package that a file is, if the script may import it.
+    fn module_of_package(&self, file: &Url, options: &LoadOptions) -> Result<Option<Url>, LoadError> {
+        if file.scheme() != "file" || !file.path().contains("/node_modules/") {
+            return Ok(None);
+        }
+        // It may be a symbolic link to where the package is.
+        let module = resolve_specifier_into_node_modules(&RealSys, file);
+        if !self.packages.contain(&module) {
+            return Ok(None);
+        }
+        if !self.packages.own(&module) {
+            self.fetcher.check(file, options)?;
+        }
+        Ok(Some(module))
+    }
+}
+
+impl Loader for GraphFetcher<'_> {
     fn load(&self, specifier: &Url, options: LoadOptions) -> LoadFuture {
-        Box::pin(self.clone().fetch(specifier.clone(), options))
+        match self.module_of_package(specifier, &options) {
+            Ok(None) => Box::pin(self.fetcher.clone().fetch(specifier.clone(), options)),
+            Ok(Some(specifier)) => Box::pin(ready(Ok(Some(LoadResponse::External { specifier })))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 }
 

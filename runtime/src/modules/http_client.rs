@@ -1,45 +1,95 @@
-//! Downloads modules.
+//! Downloads modules, and packages of npm.
 
-use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::error::Error;
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
 
 use deno_cache_dir::file_fetcher::{HttpClient, SendError, SendResponse};
 use deno_core::url::Url;
-use deno_fetch::{Client, CreateHttpClientOptions, ReqBody, create_http_client};
+use deno_error::JsErrorBox;
+use deno_fetch::{Client, CreateHttpClientOptions, ReqBody, ResBody, create_http_client};
+use deno_npm_cache::{DownloadError, NpmCacheHttpClient, NpmCacheHttpClientBytesResponse, NpmCacheHttpClientResponse};
+use deno_npmrc::RegistryConfig;
 use deno_permissions::{CheckSpecifierKind, PermissionsContainer};
-use http::{HeaderMap, StatusCode};
+use deno_tls::{TlsKey, load_certs, load_private_keys};
+use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 
 use crate::certificates::Certificates;
 use crate::environment::{Environment, proxies};
 use crate::extensions::env::Proxy;
 
+/// As many redirections as Deno follows from a registry of npm.
+const MAX_REDIRECTS: usize = 10;
+
 /// The client of the runtime's own `fetch`, which is made for the first download.
+#[derive(Clone, Debug)]
+pub(super) struct ModuleClient(Arc<State>);
+
 #[derive(Debug)]
-pub(super) struct ModuleClient {
-    pub user_agent: String,
-    pub certificates: Certificates,
+struct State {
+    user_agent: String,
+    certificates: Certificates,
     /// What the script may do.
-    pub permissions: PermissionsContainer,
-    /// Whether downloads are told on standard error.
-    pub told: bool,
-    pub client: OnceCell<Client>,
+    permissions: PermissionsContainer,
+    log_downloads: bool,
+    /// The clients that were made, by what they identify themselves with.
+    clients: Mutex<HashMap<Option<Identity>, Client>>,
+}
+
+/// The files with the certificate and the key of a client, as `.npmrc` names them for a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+impl Identity {
+    fn of(config: &RegistryConfig) -> Option<Self> {
+        Some(Self { certificate: config.certfile.clone()?, key: config.keyfile.clone()? })
+    }
+
+    fn load(&self) -> Result<TlsKey, SendError> {
+        let read = |path: &str| {
+            let path = Environment::at_start().absolute(Path::new(path));
+            std::fs::read(&path).map_err(|error| SendError::Failed(format!("{path:?} cannot be read: {error}").into()))
+        };
+        let certificates = load_certs(&mut read(&self.certificate)?.as_slice()).map_err(failed)?;
+        let key = load_private_keys(&read(&self.key)?).map_err(failed)?.into_iter().next();
+        let key = key.ok_or_else(|| SendError::Failed(format!("there is no key in {:?}", self.key).into()))?;
+        Ok(TlsKey(certificates, key))
+    }
 }
 
 impl ModuleClient {
-    fn client(&self) -> Result<Client, SendError> {
-        if let Some(client) = self.client.get() {
+    pub fn new(
+        user_agent: String,
+        certificates: Certificates,
+        permissions: PermissionsContainer,
+        log_downloads: bool,
+    ) -> Self {
+        Self(Arc::new(State { user_agent, certificates, permissions, log_downloads, clients: Mutex::default() }))
+    }
+
+    fn client(&self, identity: Option<Identity>) -> Result<Client, SendError> {
+        let mut clients = self.0.clients.lock();
+        if let Some(client) = clients.get(&identity) {
             return Ok(client.clone());
         }
         self.check_proxies()?;
-        let root_cert_store = self.certificates.store().get_or_try_init().map_err(failed)?.clone();
+        let certificates = &self.0.certificates;
         let options = CreateHttpClientOptions {
-            root_cert_store: Some(root_cert_store),
-            unsafely_ignore_certificate_errors: self.certificates.unchecked_hosts(),
+            root_cert_store: Some(certificates.store().get_or_try_init().map_err(failed)?.clone()),
+            unsafely_ignore_certificate_errors: certificates.unchecked_hosts(),
+            client_cert_chain_and_key: identity.as_ref().map(Identity::load).transpose()?,
             ..CreateHttpClientOptions::default()
         };
-        let client = create_http_client(&self.user_agent, options).map_err(failed)?;
-        Ok(self.client.get_or_init(|| client).clone())
+        let client = create_http_client(&self.0.user_agent, options).map_err(failed)?;
+        Ok(clients.entry(identity).or_insert(client).clone())
     }
 
     /// Checks that the script may import from the proxies that it named. The client reads them from the environment, and
@@ -50,7 +100,7 @@ impl ModuleClient {
             match Proxy::parse(&value) {
                 Some(Proxy::Host(host, port)) => {
                     let url = Url::parse(&format!("http://{host}:{port}")).map_err(failed)?;
-                    self.permissions.check_specifier(&url, CheckSpecifierKind::Dynamic).map_err(failed)?;
+                    self.0.permissions.check_specifier(&url, CheckSpecifierKind::Dynamic).map_err(failed)?;
                 }
                 Some(Proxy::Socket) => {
                     let message = format!(
@@ -63,20 +113,28 @@ impl ModuleClient {
         }
         Ok(())
     }
-}
 
-#[async_trait::async_trait(?Send)]
-impl HttpClient for ModuleClient {
-    async fn send_no_follow(&self, url: &Url, headers: HeaderMap) -> Result<SendResponse, SendError> {
-        if self.told {
+    /// Asks for a URL, and follows no redirection.
+    async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        identity: Option<Identity>,
+    ) -> Result<http::Response<ResBody>, SendError> {
+        if self.0.log_downloads {
             eprintln!("{} {url}", deno_terminal::colors::green("Download"));
         }
         let mut request = http::Request::new(ReqBody::empty());
         *request.uri_mut() = url.as_str().parse().map_err(failed)?;
         *request.headers_mut() = headers;
-        let response = self.client()?.send(request).await.map_err(failed)?;
+        self.client(identity)?.send(request).await.map_err(failed)
+    }
+}
 
-        let (head, body) = response.into_parts();
+#[async_trait::async_trait(?Send)]
+impl HttpClient for ModuleClient {
+    async fn send_no_follow(&self, url: &Url, headers: HeaderMap) -> Result<SendResponse, SendError> {
+        let (head, body) = self.get(url, headers, None).await?.into_parts();
         match head.status {
             StatusCode::NOT_MODIFIED => Ok(SendResponse::NotModified),
             status if status.is_redirection() => Ok(SendResponse::Redirect(head.headers)),
@@ -87,6 +145,74 @@ impl HttpClient for ModuleClient {
             }
             status => Err(SendError::StatusCode(status)),
         }
+    }
+}
+
+/// What a registry of npm sends needs no permission to import: as on Deno, that is about URLs in imports. Failures of a
+/// connection are retried by the client of `fetch`.
+#[async_trait::async_trait(?Send)]
+impl NpmCacheHttpClient for ModuleClient {
+    async fn download_with_retries_on_any_tokio_runtime(
+        &self,
+        url: Url,
+        maybe_auth: Option<String>,
+        maybe_etag: Option<String>,
+        maybe_registry_config: Option<&RegistryConfig>,
+    ) -> Result<NpmCacheHttpClientResponse, DownloadError> {
+        let identity = maybe_registry_config.and_then(Identity::of);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(AUTHORIZATION, maybe_auth), (IF_NONE_MATCH, maybe_etag)] {
+            if let Some(value) = value {
+                headers.insert(name, HeaderValue::try_from(value).map_err(|error| not_downloaded(&url, None, error))?);
+            }
+        }
+        let mut from = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.get(&from, headers.clone(), identity.clone()).await;
+            let (head, body) = response.map_err(|error| not_downloaded(&from, None, reason(&error)))?.into_parts();
+            match head.status {
+                StatusCode::NOT_MODIFIED => return Ok(NpmCacheHttpClientResponse::NotModified),
+                StatusCode::NOT_FOUND => return Ok(NpmCacheHttpClientResponse::NotFound),
+                status if status.is_redirection() => {
+                    let to = redirected(&from, &head.headers)
+                        .ok_or_else(|| not_downloaded(&from, Some(status), "the server redirects to no valid URL"))?;
+                    if to.origin() != from.origin() {
+                        headers.remove(AUTHORIZATION);
+                    }
+                    from = to;
+                }
+                status if status.is_success() => {
+                    let body = body.collect().await.map_err(|error| not_downloaded(&from, None, error))?;
+                    let etag = head.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
+                    return Ok(NpmCacheHttpClientResponse::Bytes(NpmCacheHttpClientBytesResponse {
+                        bytes: body.to_bytes().into(),
+                        etag: etag.map(Into::into),
+                    }));
+                }
+                status => return Err(not_downloaded(&from, Some(status), status)),
+            }
+        }
+        Err(not_downloaded(&url, None, "the server redirects too often"))
+    }
+}
+
+/// Returns where a response redirects to.
+fn redirected(from: &Url, headers: &HeaderMap) -> Option<Url> {
+    let to = from.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    matches!(to.scheme(), "http" | "https").then_some(to)
+}
+
+fn not_downloaded(url: &Url, status: Option<StatusCode>, reason: impl Display) -> DownloadError {
+    let message = format!("{url} cannot be downloaded: {reason}");
+    DownloadError { status_code: status.map(|status| status.as_u16()), error: JsErrorBox::generic(message) }
+}
+
+/// Returns why a request was not answered.
+fn reason(error: &SendError) -> String {
+    match error {
+        SendError::Failed(error) => error.to_string(),
+        SendError::NotFound => StatusCode::NOT_FOUND.to_string(),
+        SendError::StatusCode(status) => status.to_string(),
     }
 }
 

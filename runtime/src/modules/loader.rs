@@ -1,234 +1,181 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use deno_core::error::ModuleLoaderError;
 use deno_core::url::Url;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
-    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import, resolve_url_or_path,
+    ModuleType, RequestedModuleType, ResolutionKind, resolve_import,
 };
 use deno_error::JsErrorBox;
-use deno_graph::analysis::ModuleAnalyzer;
-use deno_graph::ast::ParsedSourceStore;
-use deno_graph::ast::{CapturingEsParser, DefaultParsedSourceStore, EsParser, ParseOptions, ParserModuleAnalyzer};
-use deno_graph::source::Locker;
-use deno_graph::{BuildOptions, GraphKind, JsModule, Module, ModuleGraph, ModuleGraphError};
+use deno_graph::{GraphKind, Module, ModuleGraph, ModuleGraphError, Position};
 use deno_permissions::CheckSpecifierKind;
-use openkv_js::transpile::{MediaType, is_needed, transpile_parsed};
+use deno_resolver::graph::{
+    EnhanceGraphErrorMode, ResolveWithGraphError, ResolveWithGraphErrorKind, ResolveWithGraphOptions,
+    enhance_graph_error,
+};
+use deno_resolver::loader::{LoadedModule, LoadedModuleOrAsset};
+use deno_semver::npm::NpmPackageReqReference;
+use node_resolver::{NodeResolutionKind, ResolutionMode};
+use openkv_js::transpile::{Decorators, MediaType};
+use sys_traits::impls::RealSys;
 use tokio::sync::Mutex;
 
-use super::fetcher::{Fetcher, FetcherOptions};
+use super::cjs_sources::PermittedSources;
+use super::failed;
 use super::freshness::{self, WALK};
-use super::lockfile::{Locked, LockfileOptions};
-use super::project::{Project, Settings};
-use super::resolver::{Jsr, ModuleResolver};
-use super::{Config, Lock, ModuleOptions};
-use crate::code_cache;
-use crate::environment::Environment;
+use super::graph::{GraphBuilder, Request};
+use super::require::{NodeServices, node_services};
+use super::resolver::{check_not_remote, check_not_sqlite, explain};
+use super::services::{LoaderOptions, Services};
+use super::source::{asset_type, module_type, requested_type, source_code};
+use super::source_map;
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
 pub(crate) struct GraphLoader(Rc<State>);
 
 struct State {
-    fetcher: Fetcher,
-    resolver: RefCell<Rc<ModuleResolver>>,
+    services: Rc<Services>,
+    builder: GraphBuilder,
     graph: RefCell<Rc<ModuleGraph>>,
+    /// Held by who extends the graph.
+    extending: Mutex<()>,
     /// What the program, as it was before the first module ran, imports as text or bytes with constant specifiers.
     assets: OnceCell<HashSet<Url>>,
-    /// Held by who extends the graph.
-    builder: Mutex<Builder>,
-    /// Modules that were parsed for the graph and may run.
-    parsed: DefaultParsedSourceStore,
-    /// What is kept of modules that run, for the stacks of errors.
-    loaded: RefCell<HashMap<String, Loaded>>,
-}
-
-/// What the graph is built with.
-struct Builder {
-    /// Where the import map has still to be read from.
-    import_map: Option<String>,
-    /// Which lock file has still to be read.
-    lock: Option<LockfileOptions>,
-    locked: Option<Locked>,
-    jsr: Jsr,
-    cached_only: bool,
-}
-
-impl Builder {
-    fn options<'a>(
-        &'a mut self,
-        is_dynamic: bool,
-        analyzer: &'a dyn ModuleAnalyzer,
-        resolver: &'a ModuleResolver,
-    ) -> BuildOptions<'a> {
-        BuildOptions {
-            is_dynamic,
-            unstable_bytes_imports: true,
-            locker: self.locked.as_mut().map(|locked| locked as &mut dyn Locker),
-            jsr_url_provider: &self.jsr,
-            prefer_cached_jsr_versions: self.cached_only,
-            module_analyzer: analyzer,
-            resolver: Some(resolver),
-            ..BuildOptions::default()
-        }
-    }
-}
-
-struct Loaded {
-    text: Arc<str>,
-    source_map: Option<String>,
+    /// The modules that V8 has.
+    loaded: RefCell<HashSet<Url>>,
 }
 
 impl GraphLoader {
-    /// A loader whose first work is that of its first module: it reads nothing yet.
-    pub fn new(modules: ModuleOptions, project: Option<Project>, options: FetcherOptions) -> Self {
-        let fetcher = Fetcher::new(options, &modules);
-        let Settings { compiler_options, import_map, lockfile, frozen, dependencies } =
-            project.map(|project| project.settings).unwrap_or_default();
-        let lock = match modules.lock {
-            Lock::Discovered => lockfile,
-            Lock::Path(path) => Some(Environment::at_start().absolute(path)),
-            Lock::None => None,
-        };
-        let builder = Builder {
-            lock: lock.map(|path| LockfileOptions {
-                path,
-                frozen: modules.frozen.unwrap_or(frozen),
-                dependencies: Some(dependencies).filter(|_| !matches!(modules.config, Config::None)),
-            }),
-            locked: None,
-            jsr: Jsr::from_env(),
-            cached_only: modules.cached_only,
-            import_map: modules.import_map,
-        };
-        let import_map = import_map.filter(|_| builder.import_map.is_none());
-        Self(Rc::new(State {
-            fetcher,
-            resolver: RefCell::new(Rc::new(ModuleResolver { import_map, compiler_options })),
+    /// A loader that reads its first file when it loads its first module.
+    pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
+        let services = Rc::new(Services::new(options)?);
+        Ok(Self(Rc::new(State {
+            builder: GraphBuilder::new(services.clone()),
+            services,
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
+            extending: Mutex::default(),
             assets: OnceCell::new(),
-            builder: Mutex::new(builder),
-            parsed: DefaultParsedSourceStore::default(),
             loaded: RefCell::default(),
-        }))
+        })))
+    }
+
+    /// Returns what decorators become in a module.
+    pub fn decorators(&self, module: &Url) -> Result<Decorators, JsErrorBox> {
+        let options = self.0.services.resolvers.compiler_options_resolver().map_err(failed)?;
+        let options = options.for_specifier(module).transpile_options().map_err(JsErrorBox::from_err)?;
+        Ok(options.transpile.decorators.clone())
+    }
+
+    /// Returns what the modules of Node.js load packages with.
+    pub fn node_services(&self) -> Result<NodeServices, JsErrorBox> {
+        node_services(&self.0.services.resolvers, &self.0.services.packages)
+    }
+
+    /// Returns whether packages are in directories `node_modules`, and not in the cache.
+    pub fn uses_node_modules(&self) -> Result<bool, JsErrorBox> {
+        let packages = self.0.services.resolvers.npm_resolver().map_err(failed)?;
+        Ok(packages.root_node_modules_path().is_some())
     }
 
     /// Adds a module and all that it imports to the graph.
     async fn extend(&self, root: Url, is_dynamic: bool) -> Result<(), JsErrorBox> {
-        let state = &*self.0;
-        let mut builder = state.builder.lock().await;
-        self.set_up(&mut builder).await?;
-        let resolver = state.resolver.borrow().clone();
-        let parser = CapturingEsParser::new(None, &state.parsed);
-        let analyzer = ParserModuleAnalyzer::new(&parser);
-        let mut graph = ModuleGraph::clone(&state.graph.borrow());
-        if graph.roots.is_empty()
-            && let Some(locked) = &builder.locked
-        {
-            locked.fill(&mut graph);
-        }
-        let known = state.graph.borrow().clone();
-        graph
-            .build(vec![root.clone()], Vec::new(), &state.fetcher, builder.options(is_dynamic, &analyzer, &resolver))
-            .await;
+        let State { builder, services, .. } = &*self.0;
+        let _extending = self.0.extending.lock().await;
+        let known = self.0.graph.borrow().clone();
+        let mut graph = ModuleGraph::clone(&known);
+        builder.build(&mut graph, Request::Root(root.clone()), is_dynamic).await?;
         if is_dynamic {
             let mut checked = HashSet::new();
             loop {
-                let loaded = |module: &Url| state.loaded.borrow().contains_key(module.as_str());
+                let loaded = |module: &Url| self.0.loaded.borrow().contains(module);
                 let stale = freshness::stale(&graph, &known, &root, loaded, &mut checked);
                 if stale.is_empty() {
                     break;
                 }
-                graph.reload(stale, &state.fetcher, builder.options(is_dynamic, &analyzer, &resolver)).await;
+                builder.build(&mut graph, Request::Stale(stale), is_dynamic).await?;
             }
         }
-        graph.walk(std::iter::once(&root), WALK).validate().map_err(|error| describe(&error))?;
-        if let Some(locked) = &mut builder.locked {
-            locked.keep(&graph)?;
+        if let Some(error) = graph.walk(std::iter::once(&root), WALK).errors().next() {
+            return Err(describe(error, &root, is_dynamic));
         }
+        builder.lock(&graph).await?;
+        services.npm.has_js_execution_started_flag().raise();
         let graph = Rc::new(graph);
         if !is_dynamic {
-            state.assets.get_or_init(|| assets(&graph));
+            self.0.assets.get_or_init(|| assets(&graph));
         }
-        *state.graph.borrow_mut() = graph;
+        *self.0.graph.borrow_mut() = graph;
         Ok(())
     }
 
-    /// Reads the import map and the lock file, once.
-    async fn set_up(&self, builder: &mut Builder) -> Result<(), JsErrorBox> {
-        if let Some(name) = builder.import_map.take() {
-            let unusable = |error: &dyn Display| JsErrorBox::type_error(format!("the import map {name}: {error}"));
-            let directory = Environment::at_start().absolute("");
-            let url = resolve_url_or_path(&name, &directory).map_err(|error| unusable(&error))?;
-            let file = self.0.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
-            let text = String::from_utf8_lossy(&file.source);
-            let map = import_map::parse_from_json(file.url, &text).map_err(|error| unusable(&error))?;
-            let compiler_options = self.0.resolver.borrow().compiler_options.clone();
-            *self.0.resolver.borrow_mut() =
-                Rc::new(ModuleResolver { import_map: Some(map.import_map), compiler_options });
-        }
-        if let Some(options) = builder.lock.take() {
-            builder.locked = Some(Locked::read(options).await?);
-        }
-        Ok(())
-    }
-
-    /// A module of the graph, as it runs.
-    fn load_from_graph(&self, specifier: &Url, requested: &RequestedModuleType) -> Result<ModuleSource, JsErrorBox> {
+    /// Returns what an import means. A package of npm may be still to be installed: `keep_npm` says that its import shall
+    /// stay one of `npm:`.
+    fn resolve_specifier(&self, specifier: &str, referrer: &str, keep_npm: bool) -> Result<Url, JsErrorBox> {
+        let Some(resolver) = self.0.builder.resolver() else {
+            // It is the first module of all, which has a URL.
+            return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
+        };
+        // What has no URL, as the input of the REPL, imports like the main module.
+        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.services.fetcher.main_module().clone());
         let graph = self.0.graph.borrow().clone();
-        let module = graph.get(specifier);
-        let (module_type, code) = match module {
-            Some(Module::Json(json)) => {
-                if *requested != RequestedModuleType::Json {
-                    return Err(JsErrorBox::type_error(
-                        "Attempted to load JSON module without specifying \"type\": \"json\" attribute in the import \
-                         statement.",
-                    ));
-                }
-                (ModuleType::Json, ModuleSourceCode::String(json.source.text.clone().into()))
-            }
-            Some(Module::Js(js)) => (ModuleType::JavaScript, ModuleSourceCode::String(self.transpile(js)?.into())),
-            Some(Module::Wasm(wasm)) => {
-                (ModuleType::Wasm, ModuleSourceCode::Bytes(wasm.source.to_vec().into_boxed_slice().into()))
-            }
-            _ => return Err(JsErrorBox::type_error(format!("Module not found \"{specifier}\"."))),
+        let options = ResolveWithGraphOptions {
+            mode: ResolutionMode::Import,
+            kind: NodeResolutionKind::Execution,
+            maintain_npm_specifiers: keep_npm,
         };
-        let found = graph.resolve(specifier);
-        Ok(ModuleSource::new_with_redirect(module_type, code, specifier, found, None))
+        resolver
+            .resolve_with_graph(&graph, specifier, &referrer, Position::zeroed(), options)
+            .map_err(describe_resolution)
     }
 
-    fn transpile(&self, module: &JsModule) -> Result<Arc<str>, JsErrorBox> {
-        let JsModule { specifier, media_type, source, .. } = module;
-        let text = source.text.clone();
-        let (code, source_map) = if is_needed(*media_type) {
-            let options =
-                ParseOptions { specifier, source: text.clone(), media_type: *media_type, scope_analysis: false };
-            let parsed = CapturingEsParser::new(None, &self.0.parsed)
-                .parse_program(options)
-                .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
-            self.0.parsed.remove_parsed_source(specifier);
-            let transpiled = transpile_parsed(parsed, &self.0.resolver.borrow().compiler_options)
-                .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
-            (transpiled.text.into(), Some(transpiled.source_map))
-        } else {
-            self.0.parsed.remove_parsed_source(specifier);
-            (text.clone(), None)
+    /// A module of the graph, or of a package of npm, or a file that is not code.
+    async fn load_async(
+        self,
+        specifier: Url,
+        referrer: Option<Url>,
+        requested: RequestedModuleType,
+    ) -> Result<ModuleSource, JsErrorBox> {
+        let services = &self.0.services;
+        // A dynamic import of a package stays one of `npm:` until the package is installed.
+        let found = match (NpmPackageReqReference::from_specifier(&specifier), self.0.builder.resolver()) {
+            (Ok(package), Some(resolver)) => {
+                let importer = referrer.as_ref().unwrap_or(services.fetcher.main_module());
+                let file = resolver.resolve_non_workspace_npm_req_ref_to_file(
+                    &package,
+                    importer,
+                    ResolutionMode::Import,
+                    NodeResolutionKind::Execution,
+                );
+                file.map_err(JsErrorBox::from_err)?.into_url().map_err(JsErrorBox::from_err)?
+            }
+            _ => specifier.clone(),
         };
-        self.0.loaded.borrow_mut().insert(specifier.to_string(), Loaded { text, source_map });
-        Ok(code)
+        let graph = self.0.graph.borrow().clone();
+        let loader = services.resolvers.module_loader().map_err(failed)?;
+        let sources = PermittedSources::new(&services.permissions);
+        let loaded = loader
+            .load(&graph, &found, referrer.as_ref(), &requested_type(&requested), Some(&sources))
+            .await
+            .map_err(JsErrorBox::from_err)?;
+        match loaded {
+            LoadedModuleOrAsset::Module(module) => Ok(self.module_source(&specifier, module, &requested)),
+            LoadedModuleOrAsset::ExternalAsset { specifier, .. } => {
+                let specifier = specifier.into_owned();
+                let module_type = asset_type(&requested).unwrap_or(ModuleType::Wasm);
+                self.clone().load_asset(specifier, module_type).await
+            }
+        }
     }
 
-    /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
-    fn is_wasm_source(&self, specifier: &Url) -> bool {
-        let graph = self.0.graph.borrow();
-        matches!(graph.get(specifier), Some(Module::External(module)) if module.was_asset_load)
-            && MediaType::from_specifier(graph.resolve(specifier)) == MediaType::Wasm
+    fn module_source(&self, specifier: &Url, module: LoadedModule, requested: &RequestedModuleType) -> ModuleSource {
+        let module_type = module_type(module.media_type, requested);
+        let code = source_code(module.source, module_type == ModuleType::JavaScript);
+        ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, None)
     }
 
     /// A file that is imported as text or bytes. That a module is part of the program lets no script read its text.
@@ -236,9 +183,7 @@ impl GraphLoader {
         let is_named = self.0.assets.get().is_some_and(|assets| assets.contains(&specifier));
         let kind = if is_named { CheckSpecifierKind::Static } else { CheckSpecifierKind::Dynamic };
         let found = self.0.graph.borrow().resolve(&specifier).clone();
-        let builder = self.0.builder.lock().await;
-        let checksum = |url: &Url| builder.locked.as_ref()?.get_remote_checksum(url);
-        let file = self.0.fetcher.fetch_asset(&found, kind, checksum).await?;
+        let file = self.0.services.fetcher.fetch_asset(&found, kind, |url| self.0.builder.checksum(url)).await?;
         let code = match module_type {
             ModuleType::Text => {
                 let text = String::from_utf8_lossy(&file.source);
@@ -248,11 +193,31 @@ impl GraphLoader {
         };
         Ok(ModuleSource::new_with_redirect(module_type, code, &specifier, &file.url, None))
     }
+
+    /// Whether a module is WebAssembly that is imported as a source only: the graph does not look into it.
+    fn is_wasm_source(&self, specifier: &Url) -> bool {
+        let graph = self.0.graph.borrow();
+        matches!(graph.get(specifier), Some(Module::External(module)) if module.was_asset_load)
+            && MediaType::from_specifier(graph.resolve(specifier)) == MediaType::Wasm
+    }
 }
 
 /// What is wrong with a graph, and where in it. To scripts, all of it is a TypeError, as in Deno.
-fn describe(error: &ModuleGraphError) -> JsErrorBox {
-    JsErrorBox::type_error(error.to_string_with_range())
+fn describe(error: ModuleGraphError, root: &Url, is_dynamic: bool) -> JsErrorBox {
+    if is_dynamic {
+        // A script learns nothing of files near the one that it named.
+        return JsErrorBox::type_error(error.to_string_with_range());
+    }
+    let is_root = matches!(&error, ModuleGraphError::ModuleError(error) if error.specifier() == root);
+    let mode = if is_root { EnhanceGraphErrorMode::HideRange } else { EnhanceGraphErrorMode::ShowRange };
+    JsErrorBox::type_error(enhance_graph_error(&RealSys, error, mode, &[]).to_string())
+}
+
+fn describe_resolution(error: ResolveWithGraphError) -> JsErrorBox {
+    match error.into_kind() {
+        ResolveWithGraphErrorKind::Resolution(error) => JsErrorBox::type_error(error.to_string_with_range()),
+        kind => JsErrorBox::from_err(explain(kind.into_box().into_deno_graph_error())),
+    }
 }
 
 /// What the modules of a graph import as text or bytes with constant specifiers.
@@ -262,33 +227,21 @@ fn assets(graph: &ModuleGraph) -> HashSet<Url> {
     assets.filter_map(|found| found.get_code().cloned()).collect()
 }
 
-/// The type of a module that is no code, but a file as it is.
-fn asset_type(requested: &RequestedModuleType) -> Option<ModuleType> {
-    match requested {
-        RequestedModuleType::Text => Some(ModuleType::Text),
-        RequestedModuleType::Bytes => Some(ModuleType::Bytes),
-        _ => None,
-    }
-}
-
 impl ModuleLoader for GraphLoader {
     fn resolve(&self, specifier: &str, referrer: &str, kind: ResolutionKind) -> Result<Url, ModuleLoaderError> {
         if kind == ResolutionKind::MainModule {
             return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
         }
-        // What has no URL, as the input of the REPL, imports like the main module.
-        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.fetcher.main_module().clone());
-        let graph = self.0.graph.borrow();
-        match graph.resolve_dependency(specifier, &referrer, false) {
-            Some(url) => Ok(url.clone()),
-            None => self.0.resolver.borrow().resolve_specifier(specifier, &referrer),
-        }
+        let resolved = self.resolve_specifier(specifier, referrer, kind == ResolutionKind::DynamicImport)?;
+        let jsr = self.0.services.project.workspace.jsr_url().as_str();
+        check_not_remote(&resolved, referrer, jsr)?;
+        check_not_sqlite(resolved)
     }
 
     /// As on Deno, the URL of a module that cannot be loaded is one all the same.
     fn import_meta_resolve(&self, specifier: &str, referrer: &str) -> Result<Url, ModuleLoaderError> {
-        let referrer = Url::parse(referrer).unwrap_or_else(|_| self.0.fetcher.main_module().clone());
-        self.0.resolver.borrow().resolve_url(specifier, &referrer)
+        self.resolve_specifier(specifier, referrer, false)
+            .or_else(|_| self.resolve_specifier(specifier, referrer, true))
     }
 
     fn prepare_load(
@@ -298,8 +251,10 @@ impl ModuleLoader for GraphLoader {
         _content: Option<String>,
         options: ModuleLoadOptions,
     ) -> Pin<Box<dyn Future<Output = Result<(), ModuleLoaderError>>>> {
-        // The graph is of modules: an asset that the script names while it runs is fetched when it is loaded.
-        if options.is_dynamic_import && asset_type(&options.requested_module_type).is_some() {
+        // The graph is of modules: an asset that the script names while it runs is fetched when it is loaded, and so are the
+        // modules of packages of npm.
+        let is_asset = asset_type(&options.requested_module_type).is_some();
+        if options.is_dynamic_import && (is_asset || self.0.services.packages.own(specifier)) {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (loader, specifier) = (self.clone(), specifier.clone());
@@ -309,31 +264,57 @@ impl ModuleLoader for GraphLoader {
     fn load(
         &self,
         specifier: &Url,
-        _referrer: Option<&ModuleLoadReferrer>,
+        referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        let requested = &options.requested_module_type;
+        self.0.loaded.borrow_mut().insert(specifier.clone());
+        let requested = options.requested_module_type;
+        let asset = asset_type(&requested).filter(|_| !self.0.services.packages.own(specifier));
         let wasm = || {
             (matches!(requested, RequestedModuleType::None) && self.is_wasm_source(specifier))
                 .then_some(ModuleType::Wasm)
         };
-        let Some(asset) = asset_type(requested).or_else(wasm) else {
-            return ModuleLoadResponse::Sync(self.load_from_graph(specifier, requested));
+        if let Some(asset) = asset.or_else(wasm) {
+            return ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)));
+        }
+        let graph = self.0.graph.borrow().clone();
+        let loader = match self.0.services.resolvers.module_loader() {
+            Ok(loader) => loader,
+            Err(error) => return ModuleLoadResponse::Sync(Err(failed(error))),
         };
-        ModuleLoadResponse::Async(Box::pin(self.clone().load_asset(specifier.clone(), asset)))
+        match loader.try_load_prepared_module_sync(&graph, specifier, &requested_type(&requested)) {
+            Ok(Some(module)) => ModuleLoadResponse::Sync(Ok(self.module_source(specifier, module, &requested))),
+            Err(error) => ModuleLoadResponse::Sync(Err(JsErrorBox::from_err(error))),
+            Ok(None) => {
+                let referrer = referrer.map(|referrer| referrer.specifier.clone());
+                let loading = self.clone().load_async(specifier.clone(), referrer, requested);
+                ModuleLoadResponse::Async(Box::pin(loading))
+            }
+        }
     }
 
-    fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {
-        code_cache::find(specifier.as_str())
+    fn finish_load(&self) {
+        self.0.services.resolvers.parsed_source_cache().free_all();
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {
-        let loaded = self.0.loaded.borrow();
-        Some(Cow::Owned(loaded.get(specifier)?.source_map.clone()?.into_bytes()))
+        let specifier = Url::parse(specifier).ok()?;
+        let graph = self.0.graph.borrow().clone();
+        let loader = self.0.services.resolvers.module_loader().ok()?;
+        let module = loader.load_prepared_module_for_source_map_sync(&graph, &specifier).ok()??;
+        source_map::decode(module.source.as_bytes()).map(Cow::Owned)
     }
 
     fn get_source_mapped_source_line(&self, specifier: &str, line: usize) -> Option<String> {
-        let loaded = self.0.loaded.borrow();
-        loaded.get(specifier)?.text.lines().nth(line).map(Into::into)
+        let specifier = Url::parse(specifier).ok()?;
+        let graph = self.0.graph.borrow();
+        let line_of = |text: &str| text.lines().nth(line).map(Into::into);
+        match graph.get(&specifier) {
+            Some(Module::Js(module)) => line_of(&module.source.text),
+            None if self.0.services.packages.own(&specifier) => {
+                line_of(&std::fs::read_to_string(specifier.to_file_path().ok()?).ok()?)
+            }
+            _ => None,
+        }
     }
 }

@@ -1,116 +1,142 @@
-//! The configuration file: `deno.json` or `deno.jsonc`.
+//! The workspace that a main module belongs to: its `deno.json` or `deno.jsonc`, its `package.json`, its `.npmrc`.
 
 mod entries;
 mod error;
-mod workspace;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use deno_config::deno_json::LockConfig;
-use deno_config::workspace::{WorkspaceDirectory, WorkspaceDiscoverOptions, WorkspaceDiscoverStart};
+use deno_config::workspace::WorkspaceDirectory;
 use deno_core::url::Url;
-use deno_lockfile::WorkspaceConfig;
-use import_map::ImportMap;
-use openkv_js::transpile::{CompilerOptions, Decorators};
+use deno_resolver::factory::{ConfigDiscoveryOption, WorkspaceFactory, WorkspaceFactoryOptions};
 use sys_traits::impls::RealSys;
+use tempfile::TempDir;
 
-use super::Config;
+use super::{Config, Lock, ModuleOptions};
+use crate::environment::Environment;
 pub use entries::TestEntry;
 pub use error::Error;
 
-/// A configuration file, read and checked.
-#[derive(Debug)]
+/// A workspace, with its configuration files read and checked. A directory without any is one, too.
+///
+/// What depends on the environment is read here, before a script may change it.
 pub struct Project {
-    /// Where it lies. Its scripts share the default database.
-    pub url: Url,
+    /// Where the configuration file lies, if there is one. Its scripts share the default database.
+    pub url: Option<Url>,
     /// How its tests are found and run.
     pub test: TestEntry,
     /// Files that no tests are looked for in.
     pub exclude: Vec<String>,
     /// Features that are enabled, by the names that Deno has for them.
     pub unstable: Vec<String>,
-    pub(super) settings: Settings,
+    pub(super) workspace: Arc<WorkspaceFactory<RealSys>>,
+    /// Where there is no directory for downloads, they are kept for this run.
+    _downloads: Option<TempDir>,
 }
 
-/// What a configuration file says about modules.
-#[derive(Debug, Default)]
-pub(super) struct Settings {
-    /// What modules are transpiled with.
-    pub compiler_options: CompilerOptions,
-    /// Where imports lead to.
-    pub import_map: Option<ImportMap>,
-    /// Where the checksums of remote modules are kept.
-    pub lockfile: Option<PathBuf>,
-    /// Whether that file must stay as it is.
-    pub frozen: bool,
-    /// What it says of the workspace.
-    pub dependencies: WorkspaceConfig,
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Project {
-    /// The configuration file of a main module: of its directory, or of the current one if it is no file.
+    /// Finds the workspace of a main module: of its directory, or of the current one if it is no file.
     ///
     /// # Errors
-    /// The file is wrong, or one that was named is not there.
-    pub fn of(main_module: &Url, config: &Config) -> Result<Option<Self>, Error> {
+    /// A file of it is wrong, or one that was named is not there.
+    pub fn of(main_module: &Url, options: &ModuleOptions) -> Result<Self, Error> {
         match main_module.to_file_path() {
-            Ok(file) => Self::of_directory(file.parent().unwrap_or(&file), config),
-            Err(()) => Self::of_directory(&std::env::current_dir()?, config),
+            Ok(file) => Self::of_directory(file.parent().unwrap_or(&file), options),
+            Err(()) => Self::of_directory(&std::env::current_dir()?, options),
         }
     }
 
-    /// Returns the configuration file that applies in a directory: its own, or that of the nearest directory above.
+    /// Finds the workspace that a directory belongs to, by its own configuration file or that of the nearest directory above.
     ///
     /// # Errors
-    /// The file is wrong, or one that was named is not there.
-    pub fn of_directory(directory: &Path, config: &Config) -> Result<Option<Self>, Error> {
-        match config {
-            Config::None => Ok(None),
-            Config::Path(path) => Self::discover(WorkspaceDiscoverStart::ConfigFile(&std::path::absolute(path)?)),
-            Config::Discovered => Self::discover(WorkspaceDiscoverStart::Paths(&[directory.to_owned()])),
-        }
+    /// A file of it is wrong, or one that was named is not there.
+    pub fn of_directory(directory: &Path, options: &ModuleOptions) -> Result<Self, Error> {
+        let discovery = match &options.config {
+            Config::None => ConfigDiscoveryOption::Disabled,
+            Config::Path(path) => ConfigDiscoveryOption::Path(std::path::absolute(path)?),
+            Config::Discovered => ConfigDiscoveryOption::Discover { start_paths: vec![directory.to_owned()] },
+        };
+        let environment = Environment::at_start();
+        let (downloads, temporary) = match &environment.cache_directory {
+            Ok(directory) => (directory.clone(), None),
+            Err(_) => {
+                let temporary = TempDir::new().map_err(Error::Cache)?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let factory_options = WorkspaceFactoryOptions {
+            config_discovery: discovery,
+            frozen_lockfile: options.frozen,
+            lock_arg: match &options.lock {
+                Lock::Path(path) => Some(environment.absolute(path)),
+                Lock::Discovered | Lock::None => None,
+            },
+            // It is written by `lockfile.rs`, which keeps its mode.
+            lockfile_skip_write: true,
+            maybe_custom_deno_dir_root: Some(downloads),
+            node_modules_dir: options.node_modules_dir,
+            node_modules_linker: options.node_modules_linker,
+            no_lock: matches!(options.lock, Lock::None),
+            no_npm: options.no_npm,
+            vendor: options.vendor,
+            ..WorkspaceFactoryOptions::default()
+        };
+        let workspace = WorkspaceFactory::new(RealSys, std::env::current_dir()?, factory_options);
+        // Both are read from the environment once.
+        workspace.npmrc()?;
+        workspace.jsr_url();
+        let directory = workspace.workspace_directory().map_err(Error::Read)?.clone();
+        Self::read(&directory, Arc::new(workspace), temporary)
     }
 
-    /// Reads the configuration file that is found from a place, and the workspace that it is a member of.
-    fn discover(start: WorkspaceDiscoverStart) -> Result<Option<Self>, Error> {
-        let options = WorkspaceDiscoverOptions { discover_pkg_json: true, ..Default::default() };
-        let directory = WorkspaceDirectory::discover(&RealSys, start, &options).map_err(Error::Read)?;
+    fn read(
+        directory: &WorkspaceDirectory,
+        factory: Arc<WorkspaceFactory<RealSys>>,
+        downloads: Option<TempDir>,
+    ) -> Result<Self, Error> {
         let workspace = &directory.workspace;
-        let Some(config) = directory.member_or_root_deno_json() else { return Ok(None) };
-        // What the root says first: the member may say otherwise.
-        let root = workspace.root_deno_json().filter(|root| root.specifier != config.specifier);
-        let configs: Vec<_> = root.into_iter().chain([config]).map(|config| &**config).collect();
-        for config in &configs {
+        let config = directory.member_or_root_deno_json();
+        let root = workspace.root_deno_json();
+        for config in root.into_iter().chain(config) {
             entries::check_supported(config)?;
         }
-        let file = workspace.root_deno_json().unwrap_or(config).specifier.clone();
-        let wrong_lock = |source| Error::Lock { file: file.clone(), source: Box::new(source) };
-        let lock =
-            workspace.root_deno_json().map(|root| root.to_lock_config()).transpose().map_err(wrong_lock)?.flatten();
-        let settings = Settings {
-            compiler_options: entries::compiler_options(&configs)?,
-            import_map: workspace::import_map(workspace)?,
-            lockfile: workspace.resolve_lockfile_path().map_err(wrong_lock)?,
-            frozen: lock.as_ref().is_some_and(LockConfig::frozen),
-            dependencies: workspace::dependencies(workspace),
-        };
-        Ok(Some(Self {
-            url: config.specifier.clone(),
-            test: entries::read(config, "test", &config.json.test)?,
-            exclude: entries::read(config, "exclude", &config.json.exclude)?,
+        if let Some(root) = root {
+            let wrong_lock = |source| Error::Lock { file: root.specifier.clone(), source: Box::new(source) };
+            root.to_lock_config().map_err(wrong_lock)?;
+            workspace.resolve_lockfile_path().map_err(wrong_lock)?;
+        }
+        Ok(Self {
+            url: config.map(|config| config.specifier.clone()),
+            test: match config {
+                Some(config) => entries::read(config, "test", &config.json.test)?,
+                None => TestEntry::default(),
+            },
+            exclude: match config {
+                Some(config) => entries::read(config, "exclude", &config.json.exclude)?,
+                None => Vec::new(),
+            },
             unstable: workspace.unstable_features().to_vec(),
-            settings,
-        }))
+            workspace: factory,
+            _downloads: downloads,
+        })
     }
 
-    /// Returns the directory that the file lies in, which the paths in it start from.
-    pub fn directory(&self) -> PathBuf {
-        let file = self.url.to_file_path().expect("configuration files are read from paths");
-        file.parent().expect("a file lies in a directory").into()
+    /// Returns the directory that the configuration file lies in, which the paths in it start from.
+    pub fn directory(&self) -> Option<PathBuf> {
+        let file = self.url.as_ref()?.to_file_path().ok()?;
+        file.parent().map(Into::into)
     }
 
-    /// What decorators become in its modules.
-    pub(crate) fn decorators(&self) -> Decorators {
-        self.settings.compiler_options.decorators
+    /// Returns the directory that remote modules are kept in, if the project has one.
+    pub fn vendor_directory(&self) -> Option<PathBuf> {
+        let directory = self.workspace.workspace_directory().ok()?;
+        directory.workspace.vendor_dir_path().cloned()
     }
 }

@@ -1,16 +1,18 @@
-//! Where imports lead to.
+//! Where imports lead to: as Deno's resolver says, with the reasons that help users of this runtime.
 
 use std::path::Path;
 
 use deno_core::url::Url;
-use deno_error::JsErrorBox;
-use deno_graph::source::{JsrUrlProvider, ResolutionKind, ResolveError, Resolver};
-use deno_graph::{Range, resolve_import};
-use deno_node::is_builtin_node_module;
-use import_map::{ImportMap, ImportMapErrorKind};
-use openkv_js::transpile::{CompilerOptions, MediaType};
+use deno_error::{JsErrorBox, JsErrorClass};
+use deno_graph::source::{ResolutionKind, ResolveError, Resolver};
+use deno_graph::{Range, SpecifierError};
+use deno_resolver::graph::DenoGraphResolverAdapter;
+use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
+use import_map::{ImportMapError, ImportMapErrorKind};
+use node_resolver::DenoIsBuiltInNodeModuleChecker;
+use openkv_js::transpile::MediaType;
+use sys_traits::impls::RealSys;
 
-use crate::environment::Environment;
 use crate::extensions::node::NO_SQLITE;
 
 /// Why an import leads nowhere.
@@ -22,99 +24,76 @@ enum Error {
         /// What the import says.
         name: String,
     },
-    #[error("No such built-in module: {0}")]
-    Node(Url),
     #[error("{NO_SQLITE}")]
     Sqlite,
-    #[error("\"{0}\" is a package of npm, which OpenKV does not load: import an ES module by its URL")]
-    Npm(Url),
+    #[error("{0} is not imported: packages of jsr import nothing else that is remote")]
+    Remote(Url),
 }
 
-/// Resolves imports by an import map, and what JSX imports by the compiler options.
-#[derive(Debug)]
-pub(super) struct ModuleResolver {
-    pub import_map: Option<ImportMap>,
-    pub compiler_options: CompilerOptions,
+/// Rejects `node:sqlite`.
+pub(super) fn check_not_sqlite(resolved: Url) -> Result<Url, JsErrorBox> {
+    if resolved.as_str() == "node:sqlite" { Err(JsErrorBox::from_err(Error::Sqlite)) } else { Ok(resolved) }
 }
 
-impl ModuleResolver {
-    /// The module that an import means.
-    pub fn resolve_specifier(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
-        let resolved = self.resolve_url(specifier, referrer)?;
-        match resolved.scheme() {
-            "node" if resolved.path() == "sqlite" => Err(JsErrorBox::from_err(Error::Sqlite)),
-            "node" if !is_builtin_node_module(resolved.path()) => Err(JsErrorBox::from_err(Error::Node(resolved))),
-            "npm" => Err(JsErrorBox::from_err(Error::Npm(resolved))),
-            _ => Ok(resolved),
-        }
-    }
-
-    /// The URL that an import means, whether there are modules at it or not.
-    pub fn resolve_url(&self, specifier: &str, referrer: &Url) -> Result<Url, JsErrorBox> {
-        match &self.import_map {
-            Some(map) => map.resolve(specifier, referrer).or_else(|error| match error.as_kind() {
-                ImportMapErrorKind::UnmappedBareSpecifier(specifier, _) => bare(specifier),
-                _ => Err(JsErrorBox::from_err(error)),
-            }),
-            None => resolve_import(specifier, referrer).or_else(|error| match error {
-                deno_graph::SpecifierError::ImportPrefixMissing { specifier, .. } => bare(&specifier),
-                error => Err(JsErrorBox::from_err(error)),
-            }),
-        }
+/// Refuses a remote module that a package of jsr imports, and that is of none.
+pub(super) fn check_not_remote(resolved: &Url, referrer: &str, jsr: &str) -> Result<(), JsErrorBox> {
+    let is_remote = matches!(resolved.scheme(), "http" | "https") && !resolved.as_str().starts_with(jsr);
+    if is_remote && referrer.starts_with(jsr) {
+        Err(JsErrorBox::from_err(Error::Remote(resolved.clone())))
+    } else {
+        Ok(())
     }
 }
 
-/// What a name means that no import map has: a module of Node.js, or nothing.
-fn bare(name: &str) -> Result<Url, JsErrorBox> {
-    match Url::parse(&format!("node:{name}")) {
-        Ok(url) if is_builtin_node_module(name) => Ok(url),
-        _ => Err(JsErrorBox::from_err(Error::Bare { name: name.into() })),
-    }
+/// Returns an error of Deno's resolver, or a better one.
+pub(super) fn explain(error: ResolveError) -> ResolveError {
+    let bare = match &error {
+        ResolveError::Specifier(SpecifierError::ImportPrefixMissing { specifier, .. }) => Some(specifier.clone()),
+        ResolveError::Specifier(_) => None,
+        ResolveError::Other(error) => match error.get_ref().downcast_ref().map(ImportMapError::as_kind) {
+            Some(ImportMapErrorKind::UnmappedBareSpecifier(specifier, _)) => Some(specifier.clone()),
+            _ => None,
+        },
+    };
+    bare.map_or(error, |name| ResolveError::from_err(Error::Bare { name }))
 }
 
 /// The import that may be meant by the name of a package.
 fn by_url(name: &str) -> String {
     if MediaType::from_path(Path::new(name)) != MediaType::Unknown {
         format!("\"./{name}\"")
-    } else if name.starts_with('@') && name.contains('/') {
+    } else if name.starts_with("@std/") {
         format!("\"jsr:{name}\"")
+    } else if name.starts_with('@') && name.contains('/') {
+        format!("\"jsr:{name}\" or \"npm:{name}\"")
     } else {
-        format!("a module by its URL, such as \"https://esm.sh/{name}\"")
+        format!("\"npm:{name}\"")
     }
 }
 
-impl Resolver for ModuleResolver {
-    fn default_jsx_import_source(&self, _referrer: &Url) -> Option<String> {
-        self.compiler_options.jsx.import_source().map(Into::into)
-    }
-
-    fn jsx_import_source_module(&self, _referrer: &Url) -> &str {
-        self.compiler_options.jsx.import_module()
-    }
-
-    fn resolve(&self, specifier: &str, referrer: &Range, _kind: ResolutionKind) -> Result<Url, ResolveError> {
-        Ok(self.resolve_specifier(specifier, &referrer.specifier)?)
-    }
-}
-
-/// Where packages of `jsr:` are: at the registry of `JSR_URL`, or the public one.
+/// Resolves the imports of a graph.
 #[derive(Debug)]
-pub(super) struct Jsr(Option<Url>);
+pub(super) struct GraphResolver<'a>(
+    pub  DenoGraphResolverAdapter<
+        'a,
+        DenoInNpmPackageChecker,
+        DenoIsBuiltInNodeModuleChecker,
+        NpmResolver<RealSys>,
+        RealSys,
+    >,
+);
 
-impl Jsr {
-    pub fn from_env() -> Self {
-        Self(Environment::at_start().jsr_url.clone().map(|mut url| {
-            if !url.path().ends_with('/') {
-                let path = format!("{}/", url.path());
-                url.set_path(&path);
-            }
-            url
-        }))
+impl Resolver for GraphResolver<'_> {
+    fn default_jsx_import_source(&self, referrer: &Url) -> Option<String> {
+        self.0.default_jsx_import_source(referrer)
     }
-}
 
-impl JsrUrlProvider for Jsr {
-    fn url(&self) -> &Url {
-        self.0.as_ref().unwrap_or_else(|| <&dyn JsrUrlProvider>::default().url())
+    fn jsx_import_source_module(&self, referrer: &Url) -> &str {
+        self.0.jsx_import_source_module(referrer)
+    }
+
+    fn resolve(&self, specifier: &str, referrer: &Range, kind: ResolutionKind) -> Result<Url, ResolveError> {
+        let resolved = self.0.resolve(specifier, referrer, kind).map_err(explain)?;
+        Ok(check_not_sqlite(resolved)?)
     }
 }

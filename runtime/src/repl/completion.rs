@@ -1,4 +1,4 @@
-//! What the Tab key offers: names of the global scope, and properties.
+//! Completion with the Tab key: names of the global scope, and properties.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use deno_core::serde_json::{Value, json};
 
 use super::session::Session;
 
-/// The objects that the inspector holds for a completion.
+/// The group of objects that the inspector holds for a completion.
 const OBJECT_GROUP: &str = "completion";
 
 impl Session {
-    /// Completes what was typed before the cursor. Returns where the word to replace begins, in bytes, and what it may
-    /// become, in alphabetical order.
+    /// Completes the input before the cursor. Returns the start of the word to replace, in bytes, and the candidates, in
+    /// alphabetical order.
     pub fn complete(&mut self, typed: &str) -> (usize, Vec<String>) {
         let (object, word) = split(typed);
         let mut names = BTreeSet::new();
@@ -27,10 +27,10 @@ impl Session {
         (typed.len() - word.len(), names.into_iter().filter(|name| name.starts_with(word) && is_word(name)).collect())
     }
 
-    /// Adds the names of the properties that an expression's value has or inherits. Nothing that could change something
-    /// is evaluated.
+    /// Adds the names of the own and inherited properties of an expression's value. Expressions with side effects are not
+    /// evaluated.
     fn add_properties(&mut self, expression: &str, names: &mut BTreeSet<String>) {
-        // Numbers, strings and the like have the properties of the objects that wrap them.
+        // Primitive values have the properties of their wrapper objects.
         let expression =
             format!("(value => value === undefined || value === null ? undefined : Object(value))({expression})");
         let parameters =
@@ -50,8 +50,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(Into::into)
 }
 
-/// Splits what was typed into the object whose properties are asked for, if there is one, and the word after it: `a.b.c`
-/// into `a.b` and `c`.
+/// Splits the input into the expression of an object, if there is one, and the word to complete: `a.b.c` into `a.b` and `c`.
 fn split(typed: &str) -> (Option<&str>, &str) {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '?');
     let chain = &typed[typed.trim_end_matches(is_part).len()..];
@@ -61,7 +60,7 @@ fn split(typed: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a name can follow a dot.
+/// Returns whether a name can follow a dot.
 fn is_word(name: &str) -> bool {
     let mut chars = name.chars();
     let is_letter = |c: char| c.is_alphabetic() || matches!(c, '_' | '$');
@@ -73,7 +72,7 @@ mod tests {
     use super::split;
 
     #[test]
-    fn the_object_stands_before_the_last_dot() {
+    fn object_precedes_the_last_dot() {
         for (typed, object, word) in [
             ("", None, ""),
             ("con", None, "con"),

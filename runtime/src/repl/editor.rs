@@ -22,14 +22,14 @@ use super::print;
 
 const HISTORY_SIZE: usize = 1000;
 
-/// How long the Tab key waits for an isolate that is busy.
-const COMPLETION_PATIENCE: Duration = Duration::from_secs(1);
+/// The time that the Tab key waits for a busy isolate.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Edits lines on a thread of its own, so that the isolate's event loop runs on while the user types. The thread ends,
-/// and with it the requests, when the user has had enough. Input is appended to the history file, if there is one.
+/// Reads lines from the terminal on a separate thread, so that the event loop of the isolate runs while the user types. The thread
+/// stops, and closes the channel of requests, when the user exits. Input is appended to the history file, if there is one.
 ///
 /// # Errors
-/// The terminal cannot be used.
+/// The terminal cannot be used, or the thread cannot be started.
 pub(super) fn edit_lines(
     requests: mpsc::UnboundedSender<Request>,
     isolate: IsolateHandle,
@@ -42,7 +42,7 @@ pub(super) fn edit_lines(
     let mut lines = Editor::with_history(config, past).map_err(io::Error::other)?;
     lines.set_helper(Some(Assistant { requests: requests.clone() }));
     if let Some(path) = &history {
-        // There is none before the first session.
+        // The file does not exist before the first session.
         let _ = lines.load_history(path);
     }
     let keyboard = Keyboard { tokio, requests, isolate, history };
@@ -64,7 +64,7 @@ impl Keyboard {
             match lines.readline("> ") {
                 Ok(text) => {
                     asked_to_exit = false;
-                    remember(&mut lines, &text, self.history.as_deref());
+                    add_to_history(&mut lines, &text, self.history.as_deref());
                     if !self.evaluate(text) {
                         return;
                     }
@@ -80,18 +80,18 @@ impl Keyboard {
                 }
             }
         }
-        // Something that never returns, such as a timer's loop, must not keep the process.
+        // Code that never returns, such as an endless loop in a timer, must not keep the process alive.
         self.isolate.terminate_execution();
     }
 
-    /// Lets the isolate evaluate input, and interrupts it each time that the user presses Ctrl-C. Returns whether the
-    /// session goes on.
+    /// Sends input to the isolate, and interrupts it each time that the user presses Ctrl-C. Returns whether the session
+    /// continues.
     fn evaluate(&self, text: String) -> bool {
         let (interrupt, interrupts) = mpsc::unbounded_channel();
         let (done, mut is_done) = oneshot::channel();
         self.tokio.block_on(async {
             let mut pressed = Box::pin(ctrl_c());
-            // Listens from now on: before it, the key ends the process.
+            // Starts to listen: until then, the key terminates the process.
             let _ = poll!(&mut pressed);
             if self.requests.send(Request::Evaluate(Input { text, interrupts, done })).is_err() {
                 return false;
@@ -102,11 +102,11 @@ impl Keyboard {
                     done = &mut is_done => return done.is_ok(),
                     Ok(()) = &mut pressed => {
                         pressed.set(ctrl_c());
-                        // Behind the mark that the terminal makes of the key.
+                        // After the `^C` that the terminal shows.
                         print("");
                         self.isolate.terminate_execution();
                         if interrupt.send(()).is_err() {
-                            // It has just ended: what runs next is innocent.
+                            // It has just finished: the next code must not be interrupted.
                             self.isolate.cancel_terminate_execution();
                         }
                     }
@@ -116,15 +116,15 @@ impl Keyboard {
     }
 }
 
-fn remember(lines: &mut Editor<Assistant, FileHistory>, text: &str, history: Option<&Path>) {
-    // A history that cannot be kept is no reason to stop.
+fn add_to_history(lines: &mut Editor<Assistant, FileHistory>, text: &str, history: Option<&Path>) {
+    // The session continues if the history cannot be saved.
     let _ = lines.add_history_entry(text);
     if let Some(path) = history {
         let _ = lines.append_history(path);
     }
 }
 
-/// Returns what the editor asks about the text in it.
+/// Completes and validates the text in the editor.
 struct Assistant {
     requests: mpsc::UnboundedSender<Request>,
 }
@@ -133,9 +133,9 @@ impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context) -> rustyline::Result<(usize, Vec<String>)> {
-        let (answer, answers) = std::sync::mpsc::channel();
-        let _ = self.requests.send(Request::Complete { typed: line[..at].into(), answer });
-        Ok(answers.recv_timeout(COMPLETION_PATIENCE).unwrap_or_default())
+        let (sender, completions) = std::sync::mpsc::channel();
+        let _ = self.requests.send(Request::Complete { typed: line[..at].into(), sender });
+        Ok(completions.recv_timeout(COMPLETION_TIMEOUT).unwrap_or_default())
     }
 }
 

@@ -1,30 +1,31 @@
-//! Where the input of the REPL comes from, when it is no terminal; and what every such place sends.
+//! The requests to the isolate of the REPL, and their source if stdin is not a terminal.
 
 use std::io::{self, BufRead};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What the thread that reads input asks of the isolate's.
+/// A request of the thread that reads input to the thread of the isolate.
 pub(super) enum Request {
-    /// To evaluate input.
+    /// Evaluate input.
     Evaluate(Input),
-    /// To complete what was typed before the cursor. The answer is where the word to replace begins, in bytes, and what
-    /// it may become.
-    Complete { typed: String, answer: std::sync::mpsc::Sender<(usize, Vec<String>)> },
+    /// Complete the input before the cursor. The response is the start of the word to replace, in bytes, and the candidates.
+    Complete { typed: String, sender: std::sync::mpsc::Sender<(usize, Vec<String>)> },
 }
 
 /// Statements to evaluate.
 pub(super) struct Input {
     pub text: String,
-    /// Says that the user has lost timeout.
+    /// Receives a message each time that the user interrupts the evaluation.
     pub interrupts: mpsc::UnboundedReceiver<()>,
-    /// Told once the result has been printed.
+    /// Notified once the result has been printed.
     pub done: oneshot::Sender<()>,
 }
 
-/// Reads standard input on a thread of its own: each line is evaluated once it is complete, or else together with those
-/// that complete it.
+/// Reads stdin on a separate thread. Each line is evaluated, together with the following ones if it is incomplete.
+///
+/// # Errors
+/// The thread cannot be started.
 pub(super) fn read_lines(requests: mpsc::UnboundedSender<Request>) -> io::Result<()> {
     let evaluate = move |text: String| {
         let (_interrupt, interrupts) = mpsc::unbounded_channel();

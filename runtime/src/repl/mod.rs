@@ -1,4 +1,4 @@
-//! Reads, evaluates and prints, again and again.
+//! The read-eval-print loop.
 
 mod completion;
 mod editor;
@@ -21,25 +21,24 @@ use input::{Input, Request};
 use print::print;
 use session::Session;
 
-/// Where the lines that were typed on a terminal are kept, in the directory of the databases.
+/// The file of the history, in the directory of the databases.
 const HISTORY: &str = "openkv_history.txt";
 
 /// A script that the REPL evaluates before it reads input.
 pub struct Preamble {
-    /// Where it comes from, for messages.
+    /// Its source, for messages.
     pub name: String,
-    /// TypeScript or JavaScript, or why there is none.
+    /// TypeScript or JavaScript, or the error message if it cannot be read.
     pub text: Result<String, String>,
 }
 
-/// Loads the main module, evaluates the preambles, and then what standard input brings, statement by statement, and
-/// prints the results. Returns the exit code.
+/// Loads the main module, evaluates the preambles and then the input from stdin, and prints the results. Returns the exit code.
 ///
-/// On a terminal, the user has a line editor, whose history is kept for the next time; timers and servers run on while
-/// they type. Errors are printed, and the session goes on: it ends with the input, or when the script does.
+/// On a terminal, it has a line editor with a persistent history, and timers and servers run while the user types. Errors are
+/// printed, and the session continues until the end of the input, or until the script exits.
 ///
 /// # Errors
-/// The main module cannot be loaded, or standard input cannot be read.
+/// The main module cannot be loaded, or stdin cannot be read.
 pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) -> Result<i32, CoreError> {
     let mut session = Session::new(runtime).await?;
     for Preamble { name, text } in preambles {
@@ -58,7 +57,7 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
 
     let (sender, mut requests) = mpsc::unbounded_channel();
     let reads = if stdin().is_terminal() && stdout().is_terminal() {
-        // The process may exit while the user types. Where the mode cannot be read, the editor says why.
+        // The process may exit while the user types. If the mode cannot be read, the editor reports the error.
         #[cfg(unix)]
         let _ = crate::extensions::terminal::imp::save(stdin().as_fd());
         editor::edit_lines(sender, session.handle(), history())
@@ -75,27 +74,27 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
                 drop(interrupts);
                 let _ = done.send(());
             }
-            Request::Complete { typed, answer } => {
-                let _ = answer.send(session.complete(&typed));
+            Request::Complete { typed, sender } => {
+                let _ = sender.send(session.complete(&typed));
             }
         }
     }
-    // The editor stopped what ran when the user left.
+    // The editor has terminated the execution when the user exited.
     session.handle().cancel_terminate_execution();
     session.runtime.end()
 }
 
-/// Runs the event loop until there is input; or none any more.
+/// Runs the event loop until the next request. Returns `None` after the last one.
 async fn next(session: &mut Session, requests: &mut mpsc::UnboundedReceiver<Request>) -> Option<Request> {
     poll_fn(|cx| {
-        // First what has happened already, so that it is printed in order.
+        // First, so that output of earlier events is printed in order.
         let _ = session.poll_event_loop(cx);
         requests.poll_recv(cx)
     })
     .await
 }
 
-/// The file of the history. Without a directory for it there is none.
+/// Returns the file of the history, or `None` if its directory cannot be created.
 fn history() -> Option<PathBuf> {
     let directory = Environment::at_start().cache_directory.as_ref().ok()?;
     std::fs::create_dir_all(directory).ok()?;

@@ -1,6 +1,6 @@
 use std::io::{Write, stdout};
 
-/// Prints a line. That nobody reads it any more is no reason to stop: the session ends with its input.
+/// Prints a line. Errors are ignored, as a closed stdout does not end the session.
 pub(super) fn print(line: &str) {
     let _ = writeln!(stdout(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! The isolate of the REPL, driven through V8's inspector: only that evaluates a script in pieces, which may await and may
-//! declare again what was declared before.
+//! The isolate of the REPL. It evaluates input through V8's inspector, whose REPL mode allows top-level await and repeated
+//! declarations.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,37 +14,39 @@ use deno_core::{
     InspectorMsg, InspectorMsgKind, InspectorSessionKind, JsRuntimeInspector, LocalInspectorSession,
     PollEventLoopOptions,
 };
+use openkv_js::transpile::Decorators;
 use tokio::sync::mpsc;
 
 use super::print::print;
 use crate::report;
 use crate::runtime::Runtime;
 
-/// The objects that the inspector holds for one evaluation.
+/// The group of objects that the inspector holds for one evaluation.
 const OBJECT_GROUP: &str = "repl";
 
-/// What deno_core reports when the user has interrupted a callback.
+/// The error that deno_core reports after the user has interrupted a callback.
 const TERMINATED: &str = "Uncaught Error: execution terminated";
 
-/// A script that goes on, input by input.
+/// A session, which evaluates one input after the other in the same isolate.
 pub(super) struct Session {
     // Dropped first: the inspector of a runtime must not outlive it.
     inspector: LocalInspectorSession,
     received: Rc<RefCell<Received>>,
     last_call: i32,
-    /// The inspector's name for the functions of `js/runtime/repl.ts`.
+    /// The inspector's reference to the functions of `js/runtime/repl.ts`.
     functions: Value,
+    decorators: Decorators,
     pub runtime: Runtime,
 }
 
-/// What the inspector has sent.
+/// The messages of the inspector.
 #[derive(Default)]
 struct Received {
-    /// Returns, by the number of the call.
-    answers: HashMap<i32, Value>,
-    /// What was thrown during a call with nobody to catch it, such as by a listener of an event.
+    /// Responses, by the number of the call.
+    responses: HashMap<i32, Value>,
+    /// Uncaught exceptions during a call, such as those of event listeners.
     thrown: Vec<Value>,
-    /// Whether a call is being made.
+    /// Whether a call is in progress.
     is_calling: bool,
 }
 
@@ -53,9 +55,9 @@ impl Received {
         let mut content: Value = serde_json::from_str(&message.content).unwrap_or_default();
         match message.kind {
             InspectorMsgKind::Message(call) => {
-                self.answers.insert(call, content);
+                self.responses.insert(call, content);
             }
-            // Otherwise it ends the event loop, which tells.
+            // Otherwise, the event loop returns the exception.
             InspectorMsgKind::Notification if self.is_calling && content["method"] == "Runtime.exceptionThrown" => {
                 self.thrown.push(content["params"]["exceptionDetails"]["exception"].take());
             }
@@ -64,22 +66,22 @@ impl Received {
     }
 }
 
-/// Why the inspector did not answer a call.
+/// The reason why a call of the inspector failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     #[error("interrupted")]
     Interrupted,
-    #[error("the promise never resolves: nothing is left that could resolve it")]
+    #[error("the promise never resolves: no pending operation could resolve it")]
     NeverResolves,
     #[error("{0}")]
     Refused(String),
 }
 
 impl Session {
-    /// Readies a runtime, which has not run anything yet.
+    /// Starts a session in a runtime that has not run anything yet.
     ///
     /// # Errors
-    /// The main module cannot be loaded, or what tells where modules are.
+    /// The main module or the configuration of modules cannot be loaded.
     pub async fn new(mut runtime: Runtime) -> Result<Self, CoreError> {
         runtime.start_repl().await?;
         runtime.js().maybe_init_inspector();
@@ -88,60 +90,61 @@ impl Session {
         let receive = move |message| receiver.borrow_mut().add(message);
         let kind = InspectorSessionKind::NonBlocking { wait_for_disconnect: false };
         let inspector = JsRuntimeInspector::create_local_session(runtime.js().inspector(), Box::new(receive), kind);
-        let mut session = Self { inspector, received, last_call: 0, functions: Value::Null, runtime };
-        // So that it tells what was thrown.
+        let decorators = runtime.decorators()?;
+        let mut session = Self { inspector, received, last_call: 0, functions: Value::Null, decorators, runtime };
+        // Enables notifications of exceptions.
         let _ = session.call("Runtime.enable", json!({}));
-        let taken = session.call(
+        let functions = session.call(
             "Runtime.evaluate",
             json!({ "expression": "(({ bootstrap }) => { delete globalThis.bootstrap; return bootstrap; })(globalThis)" }),
         );
-        session.functions = taken.map(|taken| taken["result"].clone()).unwrap_or_default();
+        session.functions = functions.map(|functions| functions["result"].clone()).unwrap_or_default();
         Ok(session)
     }
 
-    /// What stops the isolate from another thread.
+    /// Returns a handle that can interrupt the isolate from another thread.
     pub fn handle(&mut self) -> IsolateHandle {
         self.runtime.js().v8_isolate().thread_safe_handle()
     }
 
-    /// Evaluates statements, in TypeScript, and remembers the result. Returns its text, or that of what was thrown.
+    /// Evaluates TypeScript statements, and saves the result. Returns its text, or that of the error.
     pub async fn evaluate(
         &mut self,
         text: &str,
         interrupts: &mut mpsc::UnboundedReceiver<()>,
     ) -> Result<String, String> {
-        let script = openkv_js::transpile::transpile_input(text, self.runtime.decorators())
+        let script = openkv_js::transpile::transpile_input(text, self.decorators.clone())
             .map_err(|error| format!("parse error: {error}"))?;
         let result = self.evaluate_script(&script, interrupts).await;
         if result.is_err() {
-            // What runs next was not meant.
+            // The interrupt must not affect the next code.
             self.runtime.js().v8_isolate().cancel_terminate_execution();
         }
         let thrown = std::mem::take(&mut self.received.borrow_mut().thrown);
         for error in &thrown {
             match self.apply("error", error) {
                 Ok(text) if !error.is_null() => print(&text),
-                // The inspector tells of objects only.
-                _ => print("Uncaught value that is no object"),
+                // The inspector has no value for exceptions that are not objects.
+                _ => print("Uncaught value that is not an object"),
             }
         }
         let _ = self.call("Runtime.releaseObjectGroup", json!({ "objectGroup": OBJECT_GROUP }));
         result.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// Evaluates a script. Returns the text of the result, or that of what was thrown.
+    /// Evaluates a script. Returns the text of the result, or that of the thrown value.
     async fn evaluate_script(
         &mut self,
         script: &str,
         interrupts: &mut mpsc::UnboundedReceiver<()>,
     ) -> Result<Result<String, String>, CallError> {
-        // As modules are, input is in strict mode; the directive shall not be its result.
+        // Input is in strict mode, as modules are. `void 0` keeps the directive from being the result.
         let expression = format!("\"use strict\"; void 0;{script}");
         let parameters = json!({ "expression": expression, "replMode": true, "objectGroup": OBJECT_GROUP });
         let call = self.post("Runtime.evaluate", parameters);
         let evaluated = tokio::select! {
             biased;
-            answer = poll_fn(|cx| self.poll_answer(call, cx)) => answer?,
+            response = poll_fn(|cx| self.poll_response(call, cx)) => response?,
             Some(()) = interrupts.recv() => return Err(CallError::Interrupted),
         };
         match evaluated["exceptionDetails"].get("exception") {
@@ -167,53 +170,52 @@ impl Session {
         match (&returned["exceptionDetails"], &returned["result"]["value"]) {
             (Value::Null, Value::String(text)) => Ok(text.clone()),
             (details, _) => Err(CallError::Refused(format!(
-                "the value cannot be shown: {}",
-                details["exception"]["description"].as_str().unwrap_or("its inspection threw")
+                "failed to inspect the value: {}",
+                details["exception"]["description"].as_str().unwrap_or("an exception was thrown")
             ))),
         }
     }
 
-    /// Calls a method of the inspector that answers immediately.
+    /// Calls a method of the inspector that returns immediately.
     pub fn call(&mut self, method: &str, parameters: Value) -> Result<Value, CallError> {
         let call = self.post(method, parameters);
-        self.take_answer(call).unwrap_or(Err(CallError::NeverResolves))
+        self.take_response(call).unwrap_or(Err(CallError::NeverResolves))
     }
 
     /// Calls a method of the inspector. Returns the number of the call.
     fn post(&mut self, method: &str, parameters: Value) -> i32 {
         self.last_call += 1;
-        // What comes late, to a call that was interrupted, interests nobody.
-        self.received.borrow_mut().answers.clear();
+        // Drops late responses to calls that were interrupted.
+        self.received.borrow_mut().responses.clear();
         self.received.borrow_mut().is_calling = true;
         self.inspector.post_message(self.last_call, method, Some(parameters));
         self.received.borrow_mut().is_calling = false;
         self.last_call
     }
 
-    fn take_answer(&mut self, call: i32) -> Option<Result<Value, CallError>> {
-        let mut answer = self.received.borrow_mut().answers.remove(&call)?;
-        Some(match answer["error"]["message"].as_str() {
+    fn take_response(&mut self, call: i32) -> Option<Result<Value, CallError>> {
+        let mut response = self.received.borrow_mut().responses.remove(&call)?;
+        Some(match response["error"]["message"].as_str() {
             Some("Execution was terminated") => Err(CallError::Interrupted),
             Some(message) => Err(CallError::Refused(message.into())),
-            None => Ok(answer["result"].take()),
+            None => Ok(response["result"].take()),
         })
     }
 
-    /// Runs the event loop until a call is answered.
-    fn poll_answer(&mut self, call: i32, cx: &mut Context) -> Poll<Result<Value, CallError>> {
-        if let Some(answer) = self.take_answer(call) {
-            return Poll::Ready(answer);
+    /// Runs the event loop until a call returns.
+    fn poll_response(&mut self, call: i32, cx: &mut Context) -> Poll<Result<Value, CallError>> {
+        if let Some(response) = self.take_response(call) {
+            return Poll::Ready(response);
         }
         let ended = self.poll_event_loop(cx).is_ready();
-        match self.take_answer(call) {
-            Some(answer) => Poll::Ready(answer),
+        match self.take_response(call) {
+            Some(response) => Poll::Ready(response),
             None if ended => Poll::Ready(Err(CallError::NeverResolves)),
             None => Poll::Pending,
         }
     }
 
-    /// Runs the event loop. What was not caught is printed, and the session goes on. Ready when there is nothing to wait
-    /// for.
+    /// Runs the event loop, and prints uncaught exceptions. Ready when nothing is pending.
     pub fn poll_event_loop(&mut self, cx: &mut Context) -> Poll<()> {
         match self.runtime.js().poll_event_loop(cx, PollEventLoopOptions::default()) {
             Poll::Ready(Ok(())) => Poll::Ready(()),

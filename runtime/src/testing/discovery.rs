@@ -6,37 +6,39 @@ use std::path::{Component, Path, PathBuf};
 use deno_core::url::Url;
 use glob::{MatchOptions, Pattern, PatternError};
 
-/// Why the modules to test could not be found.
+use crate::environment::Environment;
+
+/// The reason why the test modules could not be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// A path names nothing.
+    /// A path does not exist.
     #[error("No such file or directory: \"{0}\"")]
     NotFound(String),
     /// A directory cannot be read.
-    #[error("{directory:?} cannot be read: {source}")]
+    #[error("failed to read {directory:?}: {source}")]
     Unreadable {
         /// The directory.
         directory: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// A path has wildcards in it that make no sense.
+    /// A path is not a valid glob pattern.
     #[error("Invalid glob pattern \"{pattern}\": {source}")]
     Pattern {
         /// The path.
         pattern: String,
-        /// Why.
+        /// The reason.
         source: PatternError,
     },
 }
 
 const EXTENSIONS: [&str; 8] = ["ts", "tsx", "mts", "cts", "js", "jsx", "mjs", "cjs"];
 
-/// Directories with other people's modules, or none at all.
+/// Directories whose modules are never tests of the project.
 const SKIPPED: [&str; 2] = ["node_modules", ".git"];
 
-/// Paths, some with wildcards, and the directory that they start from.
+/// Paths and glob patterns, and the directory that they are relative to.
 #[derive(Clone, Debug)]
 pub struct Paths {
     /// The directory.
@@ -45,12 +47,12 @@ pub struct Paths {
     pub paths: Vec<String>,
 }
 
-/// The modules that paths and URLs stand for: a file for itself, a directory for the modules in it whose names say that they
-/// are tests, and a path with wildcards for such modules, too. No paths at all stand for the base. `ignored` takes files and
-/// directories out, and puts those back that begin with `!`: the last that matches decides.
+/// Finds the test modules at paths and URLs: files themselves, the modules in directories whose names mark them as tests, and all
+/// modules that match glob patterns. Without any paths, searches the base. `ignored` excludes files and directories, and includes
+/// those again that begin with `!`: the last match takes precedence.
 ///
 /// # Errors
-/// A path that names nothing, a directory that cannot be read, or a pattern that is none.
+/// A path does not exist, a directory cannot be read, or a pattern is invalid.
 pub fn discover(named: &Paths, ignored: &[Paths]) -> Result<Vec<Url>, DiscoveryError> {
     let Paths { base, paths } = named;
     let ignored = ignored
@@ -96,11 +98,11 @@ pub fn discover(named: &Paths, ignored: &[Paths]) -> Result<Vec<Url>, DiscoveryE
 const MATCHING: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
-/// What a path of the command line stands for.
+/// A path of the command line.
 enum Selector {
     /// A file or directory.
     Path(PathBuf),
-    /// What matches a pattern, below the last directory without wildcards.
+    /// A glob pattern, and the last directory without wildcards, where its matches are searched.
     Pattern { root: PathBuf, pattern: Pattern },
 }
 
@@ -117,7 +119,7 @@ impl Selector {
             .take_while(|part| !has_wildcards(&part.as_os_str().to_string_lossy()))
             .collect();
         let root = clean(&base.join(fixed));
-        // Only what was written is a pattern: the names of directories above may hold anything.
+        // Only the path itself is a pattern: the base may contain wildcard characters.
         let escaped = PathBuf::from(Pattern::escape(&base.to_string_lossy()));
         let pattern = Pattern::new(&clean(&escaped.join(path)).to_string_lossy())
             .map_err(|source| DiscoveryError::Pattern { pattern: path.into(), source })?;
@@ -132,15 +134,16 @@ impl Selector {
     }
 }
 
-/// Adds the files below a directory that are wanted.
+/// Adds the wanted files within a directory.
 fn walk(directory: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), DiscoveryError> {
     let unreadable = |source| DiscoveryError::Unreadable { directory: directory.into(), source };
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
-        // Links to directories are not followed: they may lead in circles.
+        // Links to directories are not followed, as they may form cycles.
         if entry.file_type().map_err(unreadable)?.is_dir() {
-            if !SKIPPED.iter().any(|name| entry.file_name() == *name) {
+            let is_cache = Environment::at_start().cache_directory.as_ref().is_ok_and(|cache| *cache == path);
+            if !is_cache && !SKIPPED.iter().any(|name| entry.file_name() == *name) {
                 walk(&path, is_wanted, found)?;
             }
         } else if is_wanted(&path) {
@@ -150,7 +153,7 @@ fn walk(directory: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<Pat
     Ok(())
 }
 
-/// Whether the name of a module says that it holds tests: `test.ts`, `x_test.ts`, `x.test.ts`, or in a directory `__tests__`.
+/// Returns whether a module has the name of a test: `test.ts`, `x_test.ts`, `x.test.ts`, or within a directory `__tests__`.
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = stem == "test" || stem.ends_with("_test") || stem.ends_with(".test");
@@ -161,7 +164,7 @@ fn is_module(path: &Path) -> bool {
     path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
 }
 
-/// The URL of a module that is no file.
+/// Parses the URL of a module that is not a file.
 fn remote(path: &str) -> Option<Url> {
     Url::parse(path).ok().filter(|url| ["http", "https", "data", "jsr"].contains(&url.scheme()))
 }
@@ -170,7 +173,7 @@ fn url_of(path: &Path) -> Url {
     Url::from_file_path(path).expect("the path is absolute")
 }
 
-/// An absolute path without `.` and `..`.
+/// Removes `.` and `..` from an absolute path.
 fn clean(path: &Path) -> PathBuf {
     let mut cleaned = PathBuf::new();
     for part in path.components() {

@@ -2,17 +2,17 @@ use std::str::FromStr;
 
 use regex::Regex;
 
-/// Which tests run, by their names: those that contain a text, or, between slashes, match a regular expression.
+/// Selects tests by their names: those that contain a text, or match a regular expression between slashes.
 #[derive(Clone, Debug)]
 pub enum Filter {
-    /// The name contains this.
+    /// Names that contain this text.
     Text(String),
-    /// The name matches this somewhere.
+    /// Names with a match of this expression.
     Pattern(Regex),
 }
 
 impl Filter {
-    /// Whether a test of this name runs.
+    /// Returns whether a test of this name runs.
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Text(text) => name.contains(text.as_str()),

@@ -1,21 +1,21 @@
-//! What a test left behind.
+//! Detects the operations and resources that a test leaks.
 
 use super::tick::tick;
 use deno_core::JsRuntime;
 use deno_core::error::CoreError;
 use deno_core::stats::{RuntimeActivity, RuntimeActivityDiff, RuntimeActivityStats, RuntimeActivityStatsFilter};
 
-/// How often the event loop turns before what still runs counts as left: what was closed may need some turns to end.
-const TURNS: usize = 16;
+/// The number of event-loop ticks before an operation or resource counts as leaked, as closing it may take some.
+const TICKS: usize = 16;
 
-/// Compares what an isolate has open and under way, before a test and after it.
+/// Compares the operations and resources of an isolate before a test and after it.
 pub(super) struct LeakCheck {
     filter: RuntimeActivityStatsFilter,
     before: RuntimeActivityStats,
 }
 
 impl LeakCheck {
-    /// Remembers the state before a test, where there is something to check.
+    /// Captures the state before a test. Returns `None` if nothing is checked.
     pub fn begin(js: &JsRuntime, ops: bool, resources: bool) -> Option<Self> {
         let mut filter = RuntimeActivityStatsFilter::default();
         if ops {
@@ -31,12 +31,12 @@ impl LeakCheck {
         Some(Self { filter, before })
     }
 
-    /// What the test left, or took away, as a text for the user; none if all is as it was.
+    /// Returns a message about the leaks of the test, and about operations and resources of others that it closed, if any.
     ///
     /// # Errors
-    /// What a script did not catch while the event loop turned.
+    /// An uncaught exception of the script in the event loop.
     pub async fn end(self, js: &mut JsRuntime) -> Result<Option<String>, CoreError> {
-        for _ in 0..TURNS {
+        for _ in 0..TICKS {
             if self.difference(js).is_empty() {
                 return Ok(None);
             }
@@ -52,24 +52,24 @@ impl LeakCheck {
 }
 
 fn describe(difference: &RuntimeActivityDiff) -> String {
-    let left = difference.appeared.iter().map(|left| match left {
-        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op} was started, and not awaited to its end."),
-        RuntimeActivity::Resource(_, _, name) => format!("{} was opened, and not closed.", noun(name)),
-        RuntimeActivity::Timer(..) => "A timer was started, and neither fired nor was cleared.".into(),
-        RuntimeActivity::Interval(..) => "An interval was started, and not cleared.".into(),
+    let leaked = difference.appeared.iter().map(|leaked| match leaked {
+        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op} was started, but did not complete."),
+        RuntimeActivity::Resource(_, _, name) => format!("{} was opened, but not closed.", noun(name)),
+        RuntimeActivity::Timer(..) => "A timer was started, but neither fired nor was cleared.".into(),
+        RuntimeActivity::Interval(..) => "An interval was started, but not cleared.".into(),
     });
-    let taken = difference.disappeared.iter().map(|taken| match taken {
-        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op}, which is not the test's own, ended in it."),
-        RuntimeActivity::Resource(_, _, name) => format!("{}, which is not the test's own, was closed.", noun(name)),
-        RuntimeActivity::Timer(..) => "A timer that is not the test's own ended in it.".into(),
-        RuntimeActivity::Interval(..) => "An interval that is not the test's own was cleared.".into(),
+    let closed = difference.disappeared.iter().map(|closed| match closed {
+        RuntimeActivity::AsyncOp(_, _, op) => format!("The operation {op} completed, but was started before the test."),
+        RuntimeActivity::Resource(_, _, name) => format!("{} was closed, but was opened before the test.", noun(name)),
+        RuntimeActivity::Timer(..) => "A timer fired or was cleared, but was started before the test.".into(),
+        RuntimeActivity::Interval(..) => "An interval was cleared, but was started before the test.".into(),
     });
-    let mut lines: Vec<_> = left.chain(taken).map(|line| format!("\n  - {line}")).collect();
+    let mut lines: Vec<_> = leaked.chain(closed).map(|line| format!("\n  - {line}")).collect();
     lines.sort();
-    format!("The test did not leave everything as it was:{}", lines.concat())
+    format!("The test leaks operations or resources, or closes those of others:{}", lines.concat())
 }
 
-/// What a kind of resource is for the user.
+/// Returns the description of a kind of resource.
 fn noun(resource: &str) -> String {
     let known = match resource {
         "child" => "A program",
@@ -85,7 +85,7 @@ fn noun(resource: &str) -> String {
         "tcpStream" | "tlsStream" | "unixStream" => "A connection",
         "udpSocket" | "unixDatagram" => "A socket for datagrams",
         "webSocketStream" => "A WebSocket",
-        _ => return format!("A resource, {resource:?},"),
+        _ => return format!("A resource ({resource})"),
     };
     known.into()
 }

@@ -1,5 +1,5 @@
-//! Runs modules for their tests: `Deno.test` registers them (`js/runtime/testing`), and a [`TestRun`] has them run one by
-//! one, each module in an isolate of its own.
+//! The test runner. `Deno.test` registers tests (`js/runtime/testing`), and a [`TestRun`] runs them one by one, each module in
+//! its own isolate.
 
 mod discovery;
 mod filter;
@@ -37,10 +37,10 @@ pub struct TestRun {
 }
 
 impl TestRun {
-    /// Begins a run.
+    /// Starts a run.
     ///
     /// # Errors
-    /// The system gives no pipe, or no thread, for what tests print.
+    /// The pipe or the thread for the output of tests cannot be created.
     pub fn new(options: TestOptions) -> io::Result<Self> {
         let report = SharedReport::new(options.reporter);
         let output = Output::new({
@@ -62,12 +62,12 @@ impl TestRun {
         }
     }
 
-    /// Whether as many tests failed as [`TestOptions::fail_fast`] allows.
+    /// Returns whether the limit of failures, [`TestOptions::fail_fast`], has been reached.
     pub fn is_over(&self) -> bool {
         self.report.lock().is_over(self.options.fail_fast)
     }
 
-    /// Shows the summary.
+    /// Prints the summary.
     pub fn end(self) -> Verdict {
         self.output.drain();
         self.report.lock().end(self.started.elapsed())

@@ -3,23 +3,23 @@ use std::num::NonZeroUsize;
 use super::filter::Filter;
 use super::reporter::ReporterKind;
 
-/// Which tests run, and how.
+/// The options of a test run.
 #[derive(Clone, Debug, Default)]
 pub struct TestOptions {
-    /// Which tests run, by their names. None stands for all.
+    /// Selects the tests to run by their names. Without a filter, all run.
     pub filter: Option<Filter>,
-    /// After how many failures the rest is left out.
+    /// The number of failures after which the run stops.
     pub fail_fast: Option<NonZeroUsize>,
-    /// Mixes the order of tests, the same for the same number.
+    /// The seed to shuffle the order of tests with.
     pub shuffle: Option<u64>,
-    /// How often a test that fails is tried again, where it does not say itself.
+    /// The maximum number of retries of a failed test, unless it has its own.
     pub retry: u32,
-    /// How often a test runs again after it passed, where it does not say itself.
+    /// The number of repeated runs of a passed test, unless it has its own.
     pub repeats: u32,
-    /// Whether a test fails that leaves asynchronous operations or timers, where it does not say itself.
+    /// Whether tests that leak asynchronous operations or timers fail, unless they have their own option.
     pub sanitize_ops: bool,
-    /// Whether a test fails that leaves files, sockets or databases open, where it does not say itself.
+    /// Whether tests that leak files, sockets or databases fail, unless they have their own option.
     pub sanitize_resources: bool,
-    /// How the results are shown.
+    /// The format of the results.
     pub reporter: ReporterKind,
 }

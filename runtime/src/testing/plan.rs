@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::shown::shown;
 
-/// A test as its module registered it. The index in the module's list is how the runner names it.
+/// A test as registered by its module. The runner identifies it by its index in the list of the module.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Test {
@@ -16,11 +16,11 @@ pub(super) struct Test {
     pub retry: Option<u32>,
     pub sanitize_ops: Option<bool>,
     pub sanitize_resources: Option<bool>,
-    /// In milliseconds. Zero stands for none.
+    /// In milliseconds. Zero means no timeout.
     pub timeout: Option<u32>,
 }
 
-/// A place in a source.
+/// A position in a source.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Location {
@@ -30,21 +30,21 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// As the user sees it.
+    /// Returns the location for display.
     pub fn shown(&self) -> String {
         let file = Url::parse(&self.file_name).map_or_else(|_| self.file_name.clone(), |url| shown(&url));
         format!("{file}:{}:{}", self.line_number, self.column_number)
     }
 }
 
-/// What a module tells while a test runs.
+/// An event during a test.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub(super) enum Event {
     StepStarted {
         id: u32,
         name: String,
-        /// The names of the test and the steps that it is in.
+        /// The names of the test and the enclosing steps.
         path: Vec<String>,
         location: Location,
     },
@@ -52,13 +52,13 @@ pub(super) enum Event {
         id: u32,
         outcome: JsOutcome,
     },
-    /// Something called `Deno.exit`, and may.
+    /// `Deno.exit` was called where it is allowed.
     Exited {
         code: i32,
     },
 }
 
-/// How a test or a step ended, as the module tells it.
+/// The outcome of a test or a step, as reported by the module.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub(super) enum JsOutcome {

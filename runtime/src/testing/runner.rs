@@ -25,23 +25,23 @@ use crate::extensions::testing::EventSink;
 use crate::report::{report, report_caught};
 use crate::runtime::{Runtime, close_databases};
 
-/// What is told below an error that no test caught.
-const UNCAUGHT: &str = "\nNo test caught this error: it ended its module. It comes from the top level of the module or a hook of\n\
-    it, or from a timer, a listener or a promise that nobody awaits.";
+/// The explanation of an error that no test has caught.
+const UNCAUGHT: &str = "\nThis error was not caught by a test, so the other tests of the module do not run. It was thrown by the\n\
+    top level or a hook of the module, or by a timer, an event listener or a promise that was not awaited.";
 
 /// Runs the tests of one module.
 pub(super) struct Runner<'a> {
     runtime: Runtime,
-    /// The module, as the user sees it.
+    /// The name of the module, for display.
     module: String,
     options: &'a TestOptions,
     report: SharedReport,
     output: Output,
-    /// With which code something outside of the tests called `Deno.exit`.
+    /// The exit code of a `Deno.exit` outside of the tests.
     exited: Rc<Cell<Option<i32>>>,
 }
 
-/// A test that shall run, with its index in the module.
+/// A test to run, with its index in the module.
 struct Planned {
     index: usize,
     test: Test,
@@ -63,7 +63,7 @@ impl<'a> Runner<'a> {
             move |event| {
                 let now = Instant::now();
                 output.drain();
-                if let Some(code) = take(serde_json::from_value(event)?, now, &mut report.lock()) {
+                if let Some(code) = handle(serde_json::from_value(event)?, now, &mut report.lock()) {
                     exited.set(Some(code));
                     isolate.terminate_execution();
                 }
@@ -85,7 +85,7 @@ impl<'a> Runner<'a> {
     fn fail(&self, error: &CoreError) {
         let mut text = report(error).trim_start_matches("Uncaught ").to_owned();
         if let Some(code) = self.exited.get() {
-            text = format!("Deno.exit({code}) was called outside of the tests of the module, and ended it.");
+            text = format!("Deno.exit({code}) was called outside of a test, so the tests of the module do not run.");
         } else if let CoreErrorKind::Js(_) = error.as_kind() {
             text.push_str(UNCAUGHT);
         }
@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
         let main = self.runtime.main_module().clone();
         let module = self.runtime.js().load_side_es_module(&main).await?;
         self.runtime.evaluate(module).await?;
-        // What the module threw comes up in the event loop.
+        // Exceptions of the module are raised in the event loop.
         tick(self.runtime.js()).await?;
 
         let tests: Vec<Test> = self.call("tests", &[]).await?;
@@ -105,7 +105,7 @@ impl<'a> Runner<'a> {
         let planned = self.plan(tests, with_only);
         let filtered_out = total - planned.len();
         self.with_report(|report, module| {
-            // A module of which the filter leaves nothing is not worth a line.
+            // A module whose tests are all filtered out is not printed.
             if planned.is_empty() && total > 0 {
                 report.filtered_out(filtered_out);
             } else {
@@ -118,20 +118,20 @@ impl<'a> Runner<'a> {
                 Err(error) => self.fail(&error),
             }
             self.with_report(|report, _| report.tests_ended());
-            // What was set up is taken down, whatever happened.
+            // Cleans up in any case.
             self.call::<()>("afterAll", &[]).await?;
         }
         self.runtime.unload().map(drop)
     }
 
     fn plan(&self, tests: Vec<Test>, with_only: bool) -> Vec<Planned> {
-        let is_wanted = |test: &Test| {
+        let is_selected = |test: &Test| {
             (test.only || !with_only) && self.options.filter.as_ref().is_none_or(|filter| filter.matches(&test.name))
         };
         let mut planned: Vec<_> = tests
             .into_iter()
             .enumerate()
-            .filter(|(_, test)| is_wanted(test))
+            .filter(|(_, test)| is_selected(test))
             .map(|(index, test)| {
                 let item = Item { name: test.name.clone(), path: vec![], location: test.location.shown() };
                 Planned { index, test, item }
@@ -156,7 +156,7 @@ impl<'a> Runner<'a> {
             match result {
                 Ok((outcome, flaky)) => self.with_report(|report, _| report.test_ended(item, outcome, elapsed, flaky)),
                 Err(error) => {
-                    // The line of the module comes first: it tells why.
+                    // The line of the module comes first, as it has the reason.
                     self.fail(&error);
                     self.with_report(|report, _| {
                         for Planned { item, .. } in &planned[i..] {
@@ -172,7 +172,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Runs a test as often as it shall run. Returns how it ended, and whether it failed before it passed.
+    /// Runs a test with its repeats and retries. Returns its outcome, and whether it failed before it passed.
     async fn repeat(&mut self, index: usize, test: &Test, item: &Item) -> Result<(Outcome, bool), CoreError> {
         let mut flaky = false;
         for _ in 0..=test.repeats.unwrap_or(self.options.repeats) {
@@ -190,7 +190,7 @@ impl<'a> Runner<'a> {
         Ok((Outcome::Ok, flaky))
     }
 
-    /// Runs a test once. Returns why it failed, if it did.
+    /// Runs a test once. Returns the failure, if it failed.
     async fn attempt(&mut self, index: usize, test: &Test) -> Result<Option<Failure>, CoreError> {
         let leaks = LeakCheck::begin(
             self.runtime.js(),
@@ -209,10 +209,7 @@ impl<'a> Runner<'a> {
                 match outcome {
                     Ok(outcome) if !terminated => outcome,
                     _ => {
-                        return Ok(Some(Failure::Error(format!(
-                            "The test ran for longer than {}ms.",
-                            limit.as_millis()
-                        ))));
+                        return Ok(Some(Failure::Error(format!("The test timed out after {}ms.", limit.as_millis()))));
                     }
                 }
             }
@@ -220,7 +217,7 @@ impl<'a> Runner<'a> {
         let outcome = match outcome {
             Err(error) if matches!(error.as_kind(), CoreErrorKind::PendingPromiseResolution) => {
                 return Ok(Some(Failure::Error(
-                    "The test waits for a promise that nothing can resolve any more.".into(),
+                    "The test awaits a promise that never resolves: no pending operation could resolve it.".into(),
                 )));
             }
             outcome => outcome?,
@@ -231,7 +228,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Calls a function of the module's runner, and waits for what it answers.
+    /// Calls a function of the module's test runner, and waits for its result.
     async fn call<T: DeserializeOwned>(&mut self, name: &'static str, arguments: &[Value]) -> Result<T, CoreError> {
         let function = self.runtime.test_function(name);
         let js = self.runtime.js();
@@ -243,23 +240,23 @@ impl<'a> Runner<'a> {
             };
             arguments.iter().map(global).collect()
         };
-        let answer = Box::pin(js.call_with_args(&function, &arguments));
-        let answer = js.with_event_loop_promise(answer, PollEventLoopOptions::default()).await?;
+        let result = Box::pin(js.call_with_args(&function, &arguments));
+        let result = js.with_event_loop_promise(result, PollEventLoopOptions::default()).await?;
         deno_core::scope!(scope, js);
-        let answer = v8::Local::new(scope, answer);
-        // A script may have changed what the arrays of the runner inherit.
-        Ok(serde_v8::from_v8(scope, answer).map_err(JsErrorBox::from_err)?)
+        let result = v8::Local::new(scope, result);
+        // Invalid if a script has modified `Array.prototype`.
+        Ok(serde_v8::from_v8(scope, result).map_err(JsErrorBox::from_err)?)
     }
 
-    /// Reports, after everything that was printed so far.
-    fn with_report(&self, tell: impl FnOnce(&mut Report, &str)) {
+    /// Updates the report, after all output so far.
+    fn with_report(&self, update: impl FnOnce(&mut Report, &str)) {
         self.output.drain();
-        tell(&mut self.report.lock(), &self.module);
+        update(&mut self.report.lock(), &self.module);
     }
 }
 
-/// Takes an event. Returns the code of a call of `Deno.exit` outside of tests. Within one that may call it, the run ends.
-fn take(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
+/// Handles an event. Returns the exit code of a `Deno.exit` outside of tests. Within a test that may call it, exits the process.
+fn handle(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
     match event {
         Event::StepStarted { id, name, path, location } => {
             report.step_started(id, Item { name, path, location: location.shown() }, at);
@@ -276,7 +273,7 @@ fn take(event: Event, at: Instant, report: &mut Report) -> Option<i32> {
             let Some(Item { name, location, .. }) = report.running() else { return Some(code) };
             let warning = colors::yellow("Warning");
             eprintln!(
-                "\n{warning} The test \"{name}\" ({location}) called Deno.exit({code}), as its options allow: the run ends."
+                "\n{warning} The test \"{name}\" ({location}) called Deno.exit({code}), which its options allow: the run stops."
             );
             close_databases();
             process::exit(code);
@@ -294,7 +291,7 @@ fn failure(outcome: JsOutcome) -> Option<Failure> {
     }
 }
 
-/// Stops a script that does not come back to the event loop in time.
+/// Terminates a script that does not return to the event loop in time.
 struct Watchdog {
     stop: Sender<()>,
     thread: Option<JoinHandle<bool>>,
@@ -307,11 +304,11 @@ impl Watchdog {
             let late = stopped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
             late && isolate.terminate_execution()
         });
-        // Without a thread, a test that never awaits runs on.
+        // Without a thread, a test that never awaits is not terminated.
         Self { stop, thread: thread.ok() }
     }
 
-    /// Returns whether the script was stopped.
+    /// Stops the watchdog. Returns whether the script was terminated.
     fn stop(self) -> bool {
         drop(self.stop);
         self.thread.is_some_and(|thread| thread.join().unwrap_or(false))

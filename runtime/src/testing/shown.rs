@@ -2,7 +2,7 @@ use std::env;
 
 use deno_core::url::Url;
 
-/// How a module is named to the user: by its path in the current directory.
+/// Returns the name of a module for display: its path relative to the current directory, or its URL.
 pub(super) fn shown(module: &Url) -> String {
     let directory = env::current_dir().ok().and_then(|directory| Url::from_directory_path(directory).ok());
     match directory

@@ -7,7 +7,7 @@ use deno_core::{JsRuntime, PollEventLoopOptions};
 /// Runs one tick of the event loop.
 ///
 /// # Errors
-/// What a script did not catch.
+/// An uncaught exception of the script.
 pub(super) async fn tick(js: &mut JsRuntime) -> Result<(), CoreError> {
     let mut result = Ok(());
     poll_fn(|context| {
@@ -17,7 +17,7 @@ pub(super) async fn tick(js: &mut JsRuntime) -> Result<(), CoreError> {
         Poll::Ready(())
     })
     .await;
-    // Lets sockets and other threads come through.
+    // Lets tokio process events of sockets and other threads.
     tokio::task::yield_now().await;
     result
 }

@@ -1,10 +1,10 @@
-/// How a [`TestRun`](super::TestRun) ended.
+/// The result of a [`TestRun`](super::TestRun).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// No test failed.
     Passed,
     /// A test or a module failed.
     Failed,
-    /// No test failed, but a module ran some of its tests only, because they are marked so.
+    /// No test failed, but a module ran only the tests that are marked with `only`.
     PassedWithOnly,
 }

@@ -1,4 +1,4 @@
-//# because `kv` is declared twice: each way to open a database on its own
+//# because `kv` is declared twice: each way to open a database in its own scope
 //# flags --allow-read=my-database.db --allow-write=my-database.db
 import { contents, equal } from "../harness.ts";
 

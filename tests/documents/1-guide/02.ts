@@ -13,9 +13,9 @@ const stored = [
 ];
 equal(await contents(kv), stored);
 
-// The expiring value goes, the others stay.
-const asked = hasten(kv);
+// The expiring value disappears, the others remain.
+const requested = hasten(kv);
 const user = await store(kv, { status: 404 });
-equal(asked, [60_000]);
+equal(requested, [60_000]);
 await until(async () => (await kv.get(["cache", "apiResponse"])).value === null);
 equal(await contents(kv), [stored[1], [["users", "user123"], user]]);

@@ -17,7 +17,7 @@ await remove(simple);
 equal(await contents(simple), left);
 equal(output(), []);
 
-// The check matters when somebody writes the user again, after the simple delete.
+// The check matters if the user is written again after the simple delete.
 const returning = await filled();
 let returned = false;
 after(returning, "delete", async () => {
@@ -28,7 +28,7 @@ await remove(returning);
 equal(await contents(returning), left);
 equal(output(), ["User deleted successfully"]);
 
-// And once more, after it was read.
+// Also if it is written after the read.
 const contested = await filled();
 let read = false;
 after(contested, "delete", async () => {

@@ -13,5 +13,5 @@ const { timestamp, ...rest } = transaction.value;
 equal(rest, { from: "alice", to: "bob", amount: 50 });
 equal(timestamp instanceof Date, true);
 
-// Together: one commit wrote them all.
+// One commit wrote all of them.
 for (const { versionstamp } of [alice, bob, transaction]) equal({ ok: true, versionstamp }, result);

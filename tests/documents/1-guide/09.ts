@@ -11,7 +11,7 @@ const balances = async () => {
 const transactions = async () => (await contents(kv, ["transactions"])).map(([, value]) => value as any);
 await kv.set(["accounts", "alice", "balance"], 100);
 
-// Nothing moves to an account that does not exist, nor more than there is.
+// Transfers to a missing account, or of more than the balance, fail.
 equal(await transferFunds("alice", "bob", 10), false);
 await kv.set(["accounts", "bob", "balance"], 5);
 equal(await transferFunds("alice", "bob", 101), false);
@@ -23,19 +23,19 @@ const [{ timestamp, ...transaction }] = await transactions();
 equal(transaction, { from: "alice", to: "bob", amount: 99, status: "completed" });
 equal(timestamp instanceof Date, true);
 
-// Of transfers at the same time one wins. The sum of the balances and the number of transactions stay true.
+// At least one of several concurrent transfers succeeds. The sum of the balances and the number of transactions are consistent.
 const results = await Promise.all(Array.from({ length: 10 }, () => transferFunds("bob", "alice", 10)));
 const done = results.filter((ok) => ok).length;
 equal(done >= 1, true);
 equal(await balances(), [1 + 10 * done, 104 - 10 * done]);
 equal((await transactions()).length, 1 + done);
 
-// A rival who spends between the reads and the commit spoils the transfer: nothing of it is written.
+// A concurrent write between the reads and the commit makes the transfer fail: it writes nothing.
 after(kv, "get", () => kv.set(["accounts", "bob", "balance"], 7));
 const [alice] = await balances();
 equal(await transferFunds("bob", "alice", 5), false);
 equal([await balances(), (await transactions()).length], [[alice, 7], 1 + done]);
 
-// "!balance" takes an account that is empty for one that does not exist.
+// "!balance" treats an empty account as missing.
 await kv.set(["accounts", "alice", "balance"], 0);
 equal(await transferFunds("bob", "alice", 5), false);

@@ -1,4 +1,4 @@
-//# because the second key follows the first without a semicolon, and so indexes it: each key on its own
+//# because the second key follows the first without a semicolon, and so indexes it: each key separately
 import { contents, equal, listed, memory } from "../harness.ts";
 
 const kv = await memory();
@@ -10,7 +10,7 @@ for (const [region, userId] of users) {
   const [bad] = [
     //# block 4-5
   ];
-  // The good one names a region of its own.
+  // The hierarchical key contains the region of the user.
   await kv.set(good.with(2, region), userId);
   await kv.set(bad, userId);
 }
@@ -20,7 +20,7 @@ equal(await contents(kv, ["users", "region", "us-west"]), [
   [["users", "region", "us-west", "carol"], "carol"],
 ]);
 
-// A flat key is below no prefix but the empty one.
+// A flat key has no prefix except the empty one.
 equal(await contents(kv, ["user_us-west"]), []);
 const filtered = (await listed<string>(kv.list({ prefix: [] }))).filter(([key]) =>
   String(key[0]).startsWith("user_us-west")

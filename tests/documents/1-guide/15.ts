@@ -14,9 +14,9 @@ equal(await getCachedData("b"), { key: "b", time: 2 });
 equal(await getCachedData("a"), { key: "a", time: 1 });
 equal(fetched, ["a", "b"]);
 
-// Once its time is over, a value is fetched anew.
-const asked = hasten(kv);
+// An expired value is fetched again.
+const requested = hasten(kv);
 equal(await getCachedData("c"), { key: "c", time: 3 });
-equal(asked, [300_000]);
+equal(requested, [300_000]);
 await until(async () => (await getCachedData("c")).time > 3);
 equal((await getCachedData("a")).time, 1);

@@ -15,7 +15,7 @@ for (const user of users) await typed.setUser(user);
 equal(await typed.getUser("alice"), { id: "alice", name: "ALICE" });
 equal((await kv.get(["users", "bob"])).value, { id: "bob", name: "BOB" });
 
-// By key, not by the order of their coming.
+// Ordered by key, not by insertion.
 equal(await Array.fromAsync(typed.listUsers()), [users[1], users[2], users[0]]);
 
 await typed.setUser({ id: "alice", name: "Alice" });

@@ -20,13 +20,13 @@ await runMigrations(kv);
 equal(output(), ["Migration 1 completed"]);
 equal(await contents(kv), migrated);
 
-// It runs once: what is changed later stays.
+// It runs only once: later changes are kept.
 await kv.set(["users", "bob", "settings"], "changed");
 await runMigrations(kv);
 equal(output(), []);
 equal((await kv.get(["users", "bob", "settings"])).value, "changed");
 
-// A database of a later version is left alone, and a new migration runs alone.
+// Migrations that have already run are skipped.
 migrations.push({ version: 2, up: async (kv) => void await kv.set(["teams", "blue"], {}) });
 await runMigrations(kv);
 equal(output(), ["Migration 2 completed"]);
@@ -34,8 +34,8 @@ equal(await contents(kv, ["teams"]), [[["teams", "blue"], {}], [["teams", "red"]
 equal((await kv.get(["meta", "version"])).value, 2);
 equal((await kv.get(["users", "bob", "settings"])).value, "changed");
 
-// It writes below the prefix that it lists. A listing reads a hundred entries at a time, so the settings of the last user
-// of each hundred are the next entry, and get settings of their own: two for 250 users.
+// It writes below the prefix that it lists. A list reads a hundred entries at a time, so that the settings of the last user
+// of each hundred are the next entry, and get settings themselves: two for 250 users.
 const large = await memory();
 const ids = Array.from({ length: 250 }, (_, number) => `user${100 + number}`);
 for (const id of ids) await large.set(["users", id], { id });

@@ -6,7 +6,7 @@ equal(output(), [`Active session: ${Deno.inspect(session)}`]);
 equal([session!.userId, session!.token], ["user123", token]);
 equal(session!.data, { ipAddress: "192.168.1.1", userAgent: "Mozilla/5.0..." });
 
-// Another one with defaults, and one of somebody else.
+// Another session with defaults, and one of another user.
 const second = await sessionManager.createSession("user123");
 const foreign = await sessionManager.createSession("user456", { theme: "dark" });
 equal((await sessionManager.getSession(second))!.data, {});
@@ -16,19 +16,19 @@ equal(await tokens("user123"), [token, second].sort());
 equal(await tokens("user456"), [foreign]);
 equal(await tokens("nobody"), []);
 
-// To get a session is an activity.
+// Reading a session counts as activity.
 await until(async () => (await sessionManager.getSession(token))!.lastActivity > session!.lastActivity);
 equal((await sessionManager.getSession(token))!.createdAt, session!.createdAt);
 
-// A deleted session is gone, and its reference with it.
+// Deleting a session also deletes its reference.
 await sessionManager.deleteSession(token);
 await sessionManager.deleteSession("no such token");
 equal(await sessionManager.getSession(token), null);
 equal(await contents(kv, ["users", "user123"]), [[["users", "user123", "sessions", second], true]]);
 equal(await tokens("user123"), [second]);
 
-// A session that expired leaves its reference, until the user's sessions are listed.
-const asked = hasten(kv);
+// The reference of an expired session remains until the sessions of the user are listed.
+const requested = hasten(kv);
 const brief = await sessionManager.createSession("user123");
 await until(async () => (await kv.get(["sessions", brief])).value === null);
 equal((await kv.get(["users", "user123", "sessions", brief])).value, true);
@@ -36,5 +36,5 @@ equal(await tokens("user123"), [second]);
 equal(await contents(kv, ["users", "user123"]), [[["users", "user123", "sessions", second], true]]);
 equal(await contents(kv, ["users", "user456"]), [[["users", "user456", "sessions", foreign], true]]);
 
-// What was got since then was given its 24 hours anew.
-equal(asked, [24 * 60 * 60 * 1000, 24 * 60 * 60 * 1000]);
+// Reading a session extends it by 24 hours.
+equal(requested, [24 * 60 * 60 * 1000, 24 * 60 * 60 * 1000]);

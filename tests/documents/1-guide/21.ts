@@ -5,7 +5,7 @@ import { contents, equal, hasten, memory, stopClock, until } from "../harness.ts
 const clock = stopClock();
 const start = clock.now;
 
-// A hundred requests within a minute are answered, and the next is not.
+// A hundred requests within a minute are allowed, and the next is rejected.
 for (let request = 0; request < 100; request++) {
   const response = await handleRequest("alice");
   equal([response.status, await response.text()], [200, "OK"]);
@@ -13,16 +13,16 @@ for (let request = 0; request < 100; request++) {
   equal(response.headers.get("X-RateLimit-Reset"), new Date(clock.now + 60_000).toISOString());
   clock.now++;
 }
-const refusal = await handleRequest("alice");
-equal([refusal.status, await refusal.text()], [429, "Rate limit exceeded"]);
-equal(refusal.headers.get("X-RateLimit-Remaining"), "0");
-equal(refusal.headers.get("X-RateLimit-Reset"), new Date(clock.now + 60_000).toISOString());
+const rejection = await handleRequest("alice");
+equal([rejection.status, await rejection.text()], [429, "Rate limit exceeded"]);
+equal(rejection.headers.get("X-RateLimit-Remaining"), "0");
+equal(rejection.headers.get("X-RateLimit-Reset"), new Date(clock.now + 60_000).toISOString());
 equal((await contents(kv, ["ratelimit", "alice"])).length, 100);
 
-// Another one has a limit of their own.
+// Another client has a separate limit.
 equal(await limiter.checkLimit("bob"), { allowed: true, remaining: 99, resetAt: new Date(clock.now + 60_000) });
 
-// The window slides: at its full length after the first request, that still counts, and a millisecond later no more.
+// The window slides: the first request counts until the full length of the window, but not a millisecond longer.
 clock.now = start + 60_000;
 equal((await limiter.checkLimit("alice")).allowed, false);
 clock.now++;
@@ -31,13 +31,13 @@ equal((await limiter.checkLimit("alice")).allowed, true);
 clock.now = start + 200_000;
 equal((await limiter.checkLimit("alice")).remaining, 99);
 
-// After a reset all are free again, of this one alone.
+// A reset only applies to this client.
 await limiter.reset("alice");
 equal(await contents(kv, ["ratelimit", "alice"]), []);
 equal((await contents(kv, ["ratelimit", "bob"])).length, 1);
 equal((await limiter.checkLimit("alice")).remaining, 99);
 
-// Requests of one millisecond do not count each other: the range ends before it.
+// Requests of the same millisecond do not count each other: the range ends before it.
 const small = new RateLimiter(await memory(), 2, 60_000);
 for (let request = 0; request < 5; request++) {
   const { allowed, remaining } = await small.checkLimit("burst");
@@ -46,11 +46,11 @@ for (let request = 0; request < 5; request++) {
 clock.now++;
 equal((await small.checkLimit("burst")).allowed, false);
 
-// Records of requests expire with the window.
+// The entries of requests expire with the window.
 const brief = await memory();
-const asked = hasten(brief);
+const requested = hasten(brief);
 const expiring = new RateLimiter(brief, 1, 60_000);
 equal((await expiring.checkLimit("alice")).allowed, true);
 clock.now++;
 await until(async () => (await expiring.checkLimit("alice")).allowed);
-equal(asked, [60_000, 60_000]);
+equal(requested, [60_000, 60_000]);

@@ -2,8 +2,8 @@ import { contents, equal, memory, output } from "../harness.ts";
 
 //# block
 
-// The total of each player is stored once more with each update, and what was stored before stays: Alice's 100, which
-// she had before her last 50 points, is ranked as if of a third player. Who is equal is ordered by id.
+// Each update stores another total of the player, and earlier ones remain: Alice's 100 points, before her last 50, are ranked like a
+// third player. Equal scores are ordered by id.
 equal(output(), ["#1: Alice - 150 points", "#2: Bob - 150 points", "#3: Alice - 100 points"]);
 equal(top10, [
   { rank: 1, playerId: "player1", username: "Alice", score: 150n },
@@ -19,7 +19,7 @@ equal(await contents(kv, ["scores"]), [
   [["scores", "player2"], new Deno.KvU64(150n)],
 ]);
 
-// An achievement is granted once, and to players alone.
+// An achievement is granted once, and only to existing players.
 const [[granted, date]] = await contents(kv, ["achievements"]);
 equal([granted, date instanceof Date], [["achievements", "first-win", "player1"], true]);
 await leaderboard.grantAchievement("player1", "first-win");
@@ -27,11 +27,11 @@ await leaderboard.grantAchievement("nobody", "first-win");
 equal(await contents(kv, ["achievements"]), [[granted, date]]);
 equal((await kv.get<Player>(["players", "player1"])).value, alice);
 
-// Those granted at once are all granted: who loses the race tries again.
+// Concurrent grants all succeed: those that lose the race are retried.
 await Promise.all(["a", "b", "c", "d"].map((name) => leaderboard.grantAchievement("player2", name)));
 equal((await kv.get<Player>(["players", "player2"])).value!.achievements.toSorted(), ["a", "b", "c", "d"]);
 
-// From the highest score to the lowest, also where their digits differ in number; ten by default, fewer if asked.
+// From the highest score to the lowest, regardless of the number of digits; ten by default, or the given number.
 const ranking = new GameLeaderboard(await memory());
 const scores = [7n, 1000n, 0n, 99n, 100n, 3n, 12n, 2n ** 53n - 1n, 500n, 8n, 10n, 1n];
 for (const [at, score] of scores.entries()) await ranking.updateScore(`id${at}`, `name${at}`, score);
@@ -43,7 +43,7 @@ equal(top[0], { rank: 1, playerId: "id7", username: "name7", score: 2n ** 53n - 
 equal(await ranking.getTopPlayers(3), top.slice(0, 3));
 equal((await ranking.getTopPlayers(100)).length, scores.length);
 
-// Points that come at once are all counted, in both places.
+// Concurrent updates are all counted, in both places.
 const database = await memory();
 const contested = new GameLeaderboard(database);
 await contested.updateScore("eve", "Eve", 1n);

@@ -2,7 +2,7 @@ import { contents, equal } from "../harness.ts";
 
 //# block
 
-// No flag is needed, and what is written stays.
+// It needs no flag, and the data persists.
 await kv.set(["works"], "identically");
 kv.close();
 equal(await contents(await Deno.openKv()), [[["works"], "identically"]]);

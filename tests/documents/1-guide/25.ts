@@ -9,7 +9,7 @@ const kv = await memory();
 
 //# block
 
-// Both entries are written by one commit.
+// One commit writes both entries.
 const alice = { id: "alice", email: "alice@example.com" };
 await createUserByEmail(alice);
 const [user, index] = await kv.getMany<[User, string]>([["users", "alice"], ["users_by_email", "alice@example.com"]]);
@@ -23,7 +23,7 @@ equal(await countItems(["items"]), 25);
 equal(await countItems(["items", 3]), 0);
 equal(await countItems([]), 28);
 
-// Pages are full but for the last, in order, and hold each item once.
+// All pages except the last are full, in order, and contain each item once.
 const items = Array.from({ length: 25 }, (_, item) => `item ${item}`);
 const pages = (size: number) => Array.fromAsync(paginate<string>(["items"], size));
 equal(await pages(10), [items.slice(0, 10), items.slice(10, 20), items.slice(20)]);
@@ -33,6 +33,6 @@ equal(await pages(100), [items]);
 equal(await pages(1), items.map((item) => [item]));
 equal(await Array.fromAsync(paginate(["nothing"], 10)), []);
 
-// Values that count as false take their place on a page, but are left out of it.
+// Falsy values count towards the size of a page, but are omitted.
 for (const [at, value] of [0, 1, "", 2].entries()) await kv.set(["falsy", at], value);
 equal(await Array.fromAsync(paginate(["falsy"], 2)), [[1], [2]]);

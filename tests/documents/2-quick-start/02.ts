@@ -1,4 +1,4 @@
-//# because keys that follow each other without a semicolon index the first one: each key on its own
+//# because keys that follow each other without a semicolon index the first one: each key separately
 import { contents, equal, memory } from "../harness.ts";
 
 const kv = await memory();
@@ -22,7 +22,7 @@ equal(await contents(kv, ["users"]), [[["users", "alice"], true], [["users", "bo
 equal(await contents(kv, ["posts", "2024"]), [[["posts", "2024", "01", "my-post"], true]]);
 equal(await contents(kv, ["settings"]), []);
 
-// "Key parts can be strings, numbers, booleans, Uint8Array, or bigints": all at once.
+// "Key parts can be strings, numbers, booleans, Uint8Array, or bigints": all in one key.
 const key = ["string", 1.5, true, new Uint8Array([0, 255]), 10n ** 30n];
 await kv.set(key, "found");
 equal(await contents(kv, key.slice(0, 4)), [[key, "found"]]);

@@ -9,8 +9,8 @@ const alice = [["users", "alice"], { name: "Alice" }];
 await store(kv, "session1", { user: "alice" });
 equal(await contents(kv), [[["sessions", "session1"], { user: "alice" }], alice]);
 
-const asked = hasten(kv);
+const requested = hasten(kv);
 await store(kv, "session1", { user: "alice", again: true });
-equal(asked, [60 * 60 * 1000]);
+equal(requested, [60 * 60 * 1000]);
 await until(async () => (await kv.get(["sessions", "session1"])).value === null);
 equal(await contents(kv), [alice]);

@@ -1,7 +1,7 @@
 //# flags --allow-net=127.0.0.1
 import { ascending, equal } from "../harness.ts";
 
-// Any port that is free.
+// Uses a free port.
 const { serve } = Deno;
 const { promise: listening, resolve: onListen } = Promise.withResolvers<Deno.NetAddr>();
 let server!: Deno.HttpServer;
@@ -17,11 +17,11 @@ const request = async () => await (await fetch(`http://127.0.0.1:${port}/`)).tex
 equal(await request(), "Requests: 1");
 equal(await request(), "Requests: 2");
 
-// Fifty clients with six requests each, one after the other: a client sees the count grow.
+// Fifty concurrent clients with six sequential requests each: every client sees the count increase.
 const client = async () => {
-  const answers: string[] = [];
-  for (let turn = 0; turn < 6; turn++) answers.push(await request());
-  const counts = answers.map((answer) => answer.match(/^Requests: (\d+)$/)![1].padStart(3, "0"));
+  const responses: string[] = [];
+  for (let i = 0; i < 6; i++) responses.push(await request());
+  const counts = responses.map((response) => response.match(/^Requests: (\d+)$/)![1].padStart(3, "0"));
   equal(ascending(counts), true);
   return counts;
 };

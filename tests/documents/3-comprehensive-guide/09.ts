@@ -12,7 +12,7 @@ const user = { name: "John Doe" };
 
 equal((await kv.get(["user", "1"])).value, user);
 
-// The result "contains a boolean `ok` field and a `versionstamp` field", which is that of the record.
+// The result "contains a boolean `ok` field and a `versionstamp` field": the versionstamp of the entry.
 const result = await kv.set(["user", "1"], { name: "Joan Doe" });
 const { versionstamp } = await kv.get(["user", "1"]);
 equal(result, { ok: true, versionstamp });

@@ -8,5 +8,5 @@ await kv.set(["user", "2"], { name: "Joan Doe" });
 //# block
 
 equal(await contents(kv), [[["user", "2"], { name: "Joan Doe" }]]);
-// "The delete method returns a Promise<void>", also where there is nothing.
+// "The delete method returns a Promise<void>", also for a missing key.
 equal(await kv.delete(["user", "1"]), undefined);

@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of `start` and `end`
+//# because it contains no code: tests what the preceding text says about `start` and `end`
 import { equal, listed, memory } from "../harness.ts";
 
 const kv = await memory();
@@ -6,6 +6,6 @@ for (const letter of "abcde") await kv.set([letter], letter);
 
 //# block
 
-// From the start, up to the end but without it.
+// The start is inclusive, the end exclusive.
 const range = kv.list<string>({ start: ["b"], end: ["d"] });
 equal((await listed(range)).map(([, letter]) => letter), ["b", "c"]);

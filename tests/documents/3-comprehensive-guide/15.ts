@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of an end that includes the last record
+//# because it contains no code: tests what the preceding text says about an end that includes the last record
 import { equal, listed, memory } from "../harness.ts";
 
 const kv = await memory();

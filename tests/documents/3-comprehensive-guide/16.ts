@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of a prefix with `start` or `end`
+//# because it contains no code: tests what the preceding text says about a prefix with `start` or `end`
 import { equal, listed, memory } from "../harness.ts";
 
 const kv = await memory();

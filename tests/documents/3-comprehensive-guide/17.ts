@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of each option
+//# because it contains no code: tests what the preceding text says about each option
 import { equal, listed, memory } from "../harness.ts";
 
 const kv = await memory();

@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of pages by the iterator's cursor
+//# because it contains no code: tests what the preceding text says about pages by the iterator's cursor
 import { equal, memory } from "../harness.ts";
 
 const kv = await memory();

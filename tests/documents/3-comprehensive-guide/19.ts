@@ -1,4 +1,4 @@
-//# because it holds no code: what the text before it says of `getMany`
+//# because it contains no code: tests what the preceding text says about `getMany`
 import { equal, memory } from "../harness.ts";
 
 const kv = await memory();
@@ -6,7 +6,7 @@ const { versionstamp } = await kv.atomic().set(["a"], 1).set(["c"], 3).commit() 
 
 //# block
 
-// As many results as keys, in their order.
+// One result for each key, in the order of the keys.
 equal(await kv.getMany([["c"], ["b"], ["a"], ["c"]]), [
   { key: ["c"], value: 3, versionstamp },
   { key: ["b"], value: null, versionstamp: null },

@@ -1,4 +1,4 @@
-//# because a dot is doubled, `get` is not awaited, and the id is asked of the entry, not of its value
+//# because a dot is doubled, `get` is not awaited, and the id is read from the entry instead of its value
 import { after, contents, equal, memory, throws } from "../harness.ts";
 
 interface User {
@@ -11,7 +11,7 @@ const kv: any = await memory();
 const user = { id: 123, name: "Joan Smith", phone: "2071231234" };
 await kv.set(["user", 123], user);
 
-// With one dot, a promise is checked, which has no key.
+// With one dot, the argument of the check is a promise, which has no key.
 async function withOneDot() {
   //# replace `atomic().` with `atomic()`
   //# block
@@ -19,7 +19,7 @@ async function withOneDot() {
 }
 await throws(withOneDot, "TypeError", "A key must be an array: received undefined");
 
-// With the entry awaited, the key that is set has a part that is undefined.
+// With the entry awaited, the key of the set has an undefined part.
 async function awaited() {
   //# replace `atomic().` with `atomic()`
   //# replace `kv.get` with `await kv.get`

@@ -26,10 +26,10 @@ equal(entries.map(({ key, value }) => [key, value]), [
   [["phone", userId], { cell: "2071231234", userId }],
   [["user", userId], { name: "Joan" }],
 ]);
-// One transaction, whose versionstamp all have.
+// One transaction: all entries have its versionstamp.
 equal(new Set(entries.map(({ versionstamp }) => versionstamp)).size, 1);
 
-// Of the same id once more: the checks find it, and nothing is written.
+// With the same id again, the checks fail, and nothing is written.
 crypto.randomUUID = () => userId as ReturnType<typeof crypto.randomUUID>;
 await createUser({ name: "Another" }, { city: "Bangor" }, { cell: "2079999999" });
 equal(await Array.fromAsync(kv.list({ prefix: [] })), entries);

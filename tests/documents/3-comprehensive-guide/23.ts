@@ -3,11 +3,11 @@ import { contents, equal, memory, throws } from "../harness.ts";
 
 const kv: any = await memory();
 
-// A promise is checked, which has no key.
-async function asItStands() {
+// The argument of the check is a promise, which has no key.
+async function unchanged() {
   //# block
 }
-await throws(asItStands, "TypeError", "A key must be an array: received undefined");
+await throws(unchanged, "TypeError", "A key must be an array: received undefined");
 equal(await contents(kv), []);
 
 //# replace `kv.get` with `await kv.get`

@@ -4,7 +4,7 @@ const kv = await memory();
 
 //# block
 
-// The id keeps apart those who have the same name.
+// The id distinguishes users with the same name.
 await kv.set(["user_by_name", "John Smith", 2], { id: 2, name: "John Smith", email: "john@example.com" });
 await stored(kv);
 equal((await contents(kv, ["user_by_name", "John Smith"])).map(([, user]) => user), [

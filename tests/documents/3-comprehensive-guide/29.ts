@@ -14,7 +14,7 @@ for (const person of people) {
   //# block
 }
 
-// By last name, then first name; those of the same name are kept apart by their ids.
+// By last name, then first name, then id.
 await stored(kv);
 equal((await contents(kv, ["user"])).map(([, user]: any) => user.person), [
   "Doe Jane 1",

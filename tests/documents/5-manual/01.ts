@@ -1,4 +1,4 @@
-//# because `res` is declared twice: what follows the deletion in a scope of its own
+//# because `res` is declared twice: the part after the deletion in its own scope
 import { contents, equal, output } from "../harness.ts";
 
 //# block 1-13

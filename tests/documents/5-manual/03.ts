@@ -10,7 +10,7 @@ equal(await insert(kv), true);
 equal(output(), ["User did not yet exist. Inserted!"]);
 equal(await contents(kv), [[["users", "alice"], { birthday: "January 1, 1990" }]]);
 
-// A user who exists is left alone. The text asks `res` where it means `res.ok`, and so says the same.
+// An existing user is not changed. The code checks `res` instead of `res.ok`, and so prints the same.
 await kv.set(["users", "alice"], "another");
 equal(await insert(kv), false);
 equal(output(), ["User did not yet exist. Inserted!"]);

@@ -1,5 +1,5 @@
 // Listens and watches while the wall clock is stepped. Prints "message NUMBER", "change NUMBER", "slow begin" and "slow end",
-// "watched NAME STATE" and "read NAME STATE" for entries that expire, which are "there" or "gone", and "date MILLISECONDS" now and then.
+// "watched NAME STATE" and "read NAME STATE" for expiring entries, which are "present" or "gone", and periodically "date MILLISECONDS".
 import { say, sleep } from "./say.ts";
 
 const [path, slow] = Deno.args;
@@ -13,7 +13,7 @@ kv.listenQueue(async (message: number | string) => {
   say("slow end");
 });
 
-const state = (entry: Deno.KvEntryMaybe<unknown>) => entry.value === null ? "gone" : "there";
+const state = (entry: Deno.KvEntryMaybe<unknown>) => entry.value === null ? "gone" : "present";
 
 async function watch() {
   for await (const [{ value }] of kv.watch([["written"]])) if (value !== null) say(`change ${value}`);

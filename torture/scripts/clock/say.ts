@@ -5,5 +5,5 @@ export function say(line: string) {
   Deno.stdout.writeSync(encoder.encode(`${line}\n`));
 }
 
-/** Waits, by a clock that is not stepped. */
+/** Waits, measured by a clock that is not stepped. */
 export const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

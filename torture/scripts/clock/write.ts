@@ -1,5 +1,6 @@
-// Writes as the lines of its input say: "go" and "pause" for messages and changes, of which it prints "enqueued NUMBER" and
-// "written NUMBER"; "slow" for a message whose handler takes long; "expire NAME MILLISECONDS" for an entry that expires.
+// Executes the commands of its input: "go" and "pause" start and stop writing messages and changes, for which it prints
+// "enqueued NUMBER" and "written NUMBER"; "slow" enqueues a message with a slow handler; "expire NAME MILLISECONDS" writes an
+// expiring entry.
 import { say, sleep } from "./say.ts";
 
 const [path] = Deno.args;
@@ -21,7 +22,7 @@ async function write() {
   }
 }
 
-async function obey(line: string) {
+async function execute(line: string) {
   const [word, name, milliseconds] = line.split(" ");
   switch (word) {
     case "go":
@@ -47,5 +48,5 @@ let rest = "";
 for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
   const lines = (rest + text).split("\n");
   rest = lines.pop()!;
-  for (const line of lines) await obey(line);
+  for (const line of lines) await execute(line);
 }

@@ -1,12 +1,12 @@
-// What is written to a database before it is closed. Prints "a NUMBER LENGTH HANDLE" for each write that is acknowledged.
+// The workloads of a database before it is closed. Prints "a NUMBER LENGTH HANDLE" for each acknowledged write.
 
-/** What a round does with the database. */
+/** The workloads. */
 export const KINDS = ["small", "many", "large", "reads", "watch", "queue", "handles", "unawaited"] as const;
 export type Kind = typeof KINDS[number];
 
 const encoder = new TextEncoder();
 
-/** Prints a line synchronously: a process that ends right after has printed it. */
+/** Prints a line synchronously, before the process can exit. */
 export function say(line: string) {
   const bytes = encoder.encode(`${line}\n`);
   for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
@@ -33,16 +33,16 @@ export class Writer {
     return new Writer(kvs, kind);
   }
 
-  /** Writes an entry of its own, and overwrites one that all writes of the handle share. */
+  /** Writes a new entry, and overwrites the entry that all writes of the handle share. */
   async write(length: number): Promise<void> {
     const number = this.#written++, handle = number % this.#kvs.length;
     const atomic = this.#kvs[handle].atomic().set(["written", number], new Uint8Array(length).fill(number));
     const { ok } = await atomic.set(["last", handle], new Uint8Array([number >> 8, number])).commit();
-    if (!ok) throw new Error("a commit without checks was not ok");
+    if (!ok) throw new Error("a commit without checks was rejected");
     say(`a ${number} ${length} ${handle}`);
   }
 
-  /** Writes, and uses the database in the way of its kind. */
+  /** Runs the workload. */
   async use(): Promise<void> {
     const [kv] = this.#kvs;
     const many = (count: number, length: number) => Promise.all(Array.from({ length: count }, () => this.write(length)));
@@ -71,10 +71,10 @@ export class Writer {
         break;
       case "unawaited":
         for (let i = 0; i < 20; i++) {
-          const answer = this.write(i * 1000);
-          // A write that is rejected need not be in the file.
-          answer.catch((error) => say(`rejected ${error}`));
-          this.inFlight.push(answer);
+          const write = this.write(i * 1000);
+          // A rejected write need not be in the file.
+          write.catch((error) => say(`rejected ${error}`));
+          this.inFlight.push(write);
         }
         break;
     }
@@ -84,7 +84,7 @@ export class Writer {
     for await (const _ of kv.watch([["last", 0]]));
   }
 
-  /** Closes the file in one of the two ways, and says how long it took. */
+  /** Closes the file in one of two ways, and prints how long it took. */
   close(byDispose: boolean) {
     const begin = performance.now();
     for (const kv of this.#kvs) {

@@ -1,4 +1,4 @@
-// How long a message that is ready waits for its delivery.
+// Measures the delay from `enqueue` to delivery.
 import { figure, median, sleep } from "./figure.ts";
 
 const [path, times] = Deno.args;
@@ -17,5 +17,5 @@ for (let i = 0; i < Number(times); i++) {
 }
 kv.close();
 await listening;
-figure("from `enqueue` to its delivery, median", `${median(delays).toFixed(1)} ms`);
-figure("from `enqueue` to its delivery, longest", `${Math.max(...delays).toFixed(1)} ms`);
+figure("from `enqueue` to delivery, median", `${median(delays).toFixed(1)} ms`);
+figure("from `enqueue` to delivery, longest", `${Math.max(...delays).toFixed(1)} ms`);

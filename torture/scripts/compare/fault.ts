@@ -1,5 +1,4 @@
-// Uses a database whose storage fails: from the start, or, with a second argument, once a line was read. Prints what the
-// first error was.
+// Uses a database whose storage fails: from the start, or, with a second argument, once a line was read. Prints the first error.
 const [path, later] = Deno.args;
 let first: unknown;
 
@@ -32,7 +31,7 @@ async function use(kv: Deno.Kv) {
 }
 
 if (later !== undefined) {
-  // Closing brings the entries from the WAL to the file.
+  // Closing checkpoints the entries into the file.
   using kv = await Deno.openKv(path);
   for (let i = 0; i < 20; i++) await kv.set(["before", i], new Uint8Array(60_000));
 }

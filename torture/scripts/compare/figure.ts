@@ -1,6 +1,6 @@
-// What the scripts here tell: a figure, as people read it, and whether it is what OpenKV promises.
-export function figure(what: string, shown: string | number, kept = true) {
-  console.log(JSON.stringify({ what, shown: String(shown), kept }));
+/** Prints a row of the results, and whether OpenKV's guarantee holds. */
+export function figure(what: string, shown: string | number, holds = true) {
+  console.log(JSON.stringify({ what, shown: String(shown), holds }));
 }
 
 export const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

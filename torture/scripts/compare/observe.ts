@@ -1,4 +1,4 @@
-// Watches and listens to what another process does, for so many seconds at most. It is ready once it prints so.
+// Watches a key and listens for messages of another process, for a limited time. Prints "ready" once it does.
 import { figure, sleep } from "./figure.ts";
 
 const [path, seconds] = Deno.args;

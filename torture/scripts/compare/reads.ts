@@ -1,4 +1,4 @@
-// Reads while commits are in flight: how long one takes.
+// Measures reads while commits are in flight.
 import { figure, median } from "./figure.ts";
 
 const [path, times] = Deno.args;
@@ -16,5 +16,5 @@ while (!committed) {
 }
 await all;
 kv.close();
-figure("a `get` meanwhile, median", `${median(waits).toFixed(3)} ms`);
-figure("a `get` meanwhile, longest", `${Math.max(...waits).toFixed(1)} ms`);
+figure("concurrent `get`, median", `${median(waits).toFixed(3)} ms`);
+figure("concurrent `get`, longest", `${Math.max(...waits).toFixed(1)} ms`);

@@ -1,4 +1,4 @@
-// A handler that takes its time: how often its message comes meanwhile.
+// Counts the deliveries of a message while its handler runs.
 import { figure, sleep } from "./figure.ts";
 
 const [path, seconds] = Deno.args;

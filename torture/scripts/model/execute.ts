@@ -1,37 +1,37 @@
-// Executes a program, and compares every answer with that of the model.
+// Executes a program, and compares every result with that of the model.
 import type { Mutation, Name, Program, Selection, Step } from "./program.ts";
 import { type Committed, type Entry, type Key, Listing, State, text } from "./state.ts";
 
-/** The first answer that is wrong. */
+/** The first wrong result. */
 export interface Mismatch {
   step: number;
-  /** What was asked for. */
+  /** The kind of the call. */
   kind: string;
   wrong: string;
 }
 
-/** Opens the databases of a program, each with a key space of its own. */
+/** Opens the databases of a program. */
 export type Open = () => Promise<Deno.Kv[]>;
 
-/** How long a call may go without an answer, in milliseconds. */
+/** The timeout of a call, in milliseconds. */
 const TIMEOUT = 10_000;
 
-/** What a call was answered. */
-type Answer = { value: unknown } | { error: unknown };
+/** The outcome of a call. */
+type Outcome = { value: unknown } | { error: unknown };
 
-/** A call that was made. */
-interface Made {
+/** A call, from its start on. */
+interface Started {
   step: Step;
-  answer: Promise<Answer>;
-  /** Set once there is one. */
-  answered?: Answer;
-  /** Says what is wrong with the answer, if anything is. */
-  judge: (answer: Answer) => string | undefined;
-  /** Whether it wrote, and so has to be answered though the database is closed. */
+  settled: Promise<Outcome>;
+  /** Set once it is settled. */
+  outcome?: Outcome;
+  /** Describes the mistake in a wrong outcome. */
+  judge: (outcome: Outcome) => string | undefined;
+  /** Whether it writes, and so must succeed even if the database is closed. */
   writes: boolean;
 }
 
-/** Executes a program. `reopen` is for databases that keep what they hold when they are closed. */
+/** Executes a program. `reopen` is whether the databases persist. */
 export async function execute(program: Program, open: Open, reopen: boolean): Promise<Mismatch | undefined> {
   const kvs = await open();
   const execution = new Execution(kvs);
@@ -55,11 +55,11 @@ export async function execute(program: Program, open: Open, reopen: boolean): Pr
 class Execution {
   #kvs: Deno.Kv[];
   #states: State[];
-  #made = new Map<number, Made>();
+  #started = new Map<number, Started>();
   #listings = new Map<number, { handle: number; iterator: Deno.KvListIterator<unknown>; model: Listing; last: number }>();
-  /** The versionstamps that writes got, by their step. */
+  /** The versionstamps of writes, by their step. */
   #stamps = new Map<number, string>();
-  /** The versionstamps that the program learned by awaiting a write, by handle and key, with the step of the write. */
+  /** The versionstamps that the program knows from awaiting a write, by handle and key, with the step of the write. */
   #learned = new Map<string, { writer: number; stamp: string }>();
   #readers: ReadableStreamDefaultReader[] = [];
 
@@ -68,38 +68,38 @@ class Execution {
     this.#states = kvs.map(() => new State());
   }
 
-  /** Makes the call of a step, and waits as it says. */
+  /** Starts the call of a step, and waits as it specifies. */
   async do(step: Step) {
     const { call } = step;
     if (call.kind === "await") return void await this.#await(call.step);
     if (call.kind === "next") {
-      // One iterator is asked for one entry after the other.
+      // The calls of one iterator are sequential.
       const listing = this.#listings.get(call.list);
       if (listing === undefined) return;
       await this.#await(listing.last);
       listing.last = step.id;
     }
-    this.#make(step);
-    if (step.wait === "answer") await this.#await(step.id);
+    this.#start(step);
+    if (step.wait === "result") await this.#await(step.id);
     if (step.wait === "microtask") await Promise.resolve();
-    if (step.wait === "turn") await new Promise((resolve) => setTimeout(resolve));
+    if (step.wait === "tick") await new Promise((resolve) => setTimeout(resolve));
   }
 
-  /** Compares all answers, once they are there. Reads that a closed database did not answer are left out. */
+  /** Waits for all calls, and compares their outcomes. Skips reads that failed because the database was closed. */
   async judge(isClosed: boolean): Promise<Mismatch | undefined> {
-    const made = [...this.#made.values()];
-    for (const { answer } of made) await answer;
-    for (const { step, answered } of made) this.#note(step, answered!);
-    for (const { step, answered, judge, writes } of made) {
-      const wasClosed = "error" in answered! || (answered!.value as { done?: boolean } | undefined)?.done === true;
+    const started = [...this.#started.values()];
+    for (const { settled } of started) await settled;
+    for (const { step, outcome } of started) this.#record(step, outcome!);
+    for (const { step, outcome, judge, writes } of started) {
+      const wasClosed = "error" in outcome! || (outcome!.value as { done?: boolean } | undefined)?.done === true;
       if (isClosed && !writes && wasClosed) continue;
-      const wrong = judge(answered!);
+      const wrong = judge(outcome!);
       if (wrong !== undefined) return { step: step.id, kind: step.call.kind, wrong };
     }
-    return this.#judgeStamps(made);
+    return this.#judgeStamps(started);
   }
 
-  /** Compares all that the databases hold. */
+  /** Compares the content of the databases. */
   async judgeEnd(kvs: Deno.Kv[], when: string): Promise<Mismatch | undefined> {
     for (const [handle, kv] of kvs.entries()) {
       const expected = this.#states[handle].select({});
@@ -112,11 +112,10 @@ class Execution {
   }
 
   async #await(id: number) {
-    const made = this.#made.get(id);
-    if (made === undefined) return;
-    const answer = await made.answer;
-    this.#note(made.step, answer);
-    const { call, handle } = made.step;
+    const started = this.#started.get(id);
+    if (started === undefined) return;
+    this.#record(started.step, await started.settled);
+    const { call, handle } = started.step;
     const stamp = this.#stamps.get(id);
     if (stamp === undefined) return;
     for (const name of written(call.kind === "set" ? [call.mutation] : call.kind === "commit" ? call.mutations : [])) {
@@ -127,16 +126,16 @@ class Execution {
     }
   }
 
-  /** Notes the versionstamp of a write. */
-  #note(step: Step, answer: Answer) {
-    const value = "value" in answer ? answer.value as { ok?: boolean; versionstamp?: string } | undefined : undefined;
+  /** Records the versionstamp of a write. */
+  #record(step: Step, outcome: Outcome) {
+    const value = "value" in outcome ? outcome.value as { ok?: boolean; versionstamp?: string } | undefined : undefined;
     const writes = step.call.kind === "set" || step.call.kind === "commit";
     if (writes && value?.ok === true) this.#stamps.set(step.id, value.versionstamp!);
   }
 
-  #make(step: Step) {
+  #start(step: Step) {
     const { id, call } = step;
-    // An iterator belongs to the handle that made it.
+    // An iterator belongs to the handle that created it.
     const handle = call.kind === "next" ? this.#listings.get(call.list)!.handle : step.handle;
     const kv = this.#kvs[handle], state = this.#states[handle];
     const key = (name: Name) => [handle, ...name];
@@ -146,15 +145,15 @@ class Execution {
       return (found: Deno.KvEntryMaybe<unknown>[]) =>
         found.map((entry, i) => this.#differs(handle, entry, names[i], expected[i])).find((wrong) => wrong);
     };
-    const record = <T>(answer: Promise<T>, judge: (value: T) => string | undefined, rejects = false, writes = false) => {
-      const judgeAnswer = (answer: Answer) => {
-        if ("value" in answer) return rejects ? `did not reject: ${Deno.inspect(answer.value)}` : judge(answer.value as T);
-        const isExpected = rejects && answer.error instanceof TypeError;
-        return isExpected ? undefined : `rejected: ${answer.error}`;
+    const record = <T>(promise: Promise<T>, judge: (value: T) => string | undefined, rejects = false, writes = false) => {
+      const judgeOutcome = (outcome: Outcome) => {
+        if ("value" in outcome) return rejects ? `did not reject: ${Deno.inspect(outcome.value)}` : judge(outcome.value as T);
+        const isExpected = rejects && outcome.error instanceof TypeError;
+        return isExpected ? undefined : `rejected: ${outcome.error}`;
       };
-      const made: Made = { step, answer: settled(answer), judge: judgeAnswer, writes };
-      made.answer.then((answer) => made.answered = answer);
-      this.#made.set(id, made);
+      const started: Started = { step, settled: settled(promise), judge: judgeOutcome, writes };
+      started.settled.then((outcome) => started.outcome = outcome);
+      this.#started.set(id, started);
     };
     const next = (iterator: Deno.KvListIterator<unknown>, model: Listing, hasValues: boolean) => {
       const expected = model.next();
@@ -180,13 +179,13 @@ class Execution {
       }
       case "delete": {
         state.commit(id, [], [], [{ type: "delete", name: call.name }]);
-        const judge = (value: unknown) => value === undefined ? undefined : `answered ${value}`;
+        const judge = (value: unknown) => value === undefined ? undefined : `returned ${value}`;
         return record(kv.delete(key(call.name)), judge, false, true);
       }
       case "commit": {
         const atomic = kv.atomic();
         const learned = call.checks.map(({ name }) => this.#learned.get(`${handle}:${text(name)}`));
-        // Without a versionstamp to name, a check asks for absence.
+        // Without a known versionstamp, a check requires absence.
         const checks = call.checks.map(({ name, absent }, i) => ({ name, absent: absent || learned[i] === undefined }));
         for (const [i, { name, absent }] of checks.entries()) {
           atomic.check({ key: key(name), versionstamp: absent ? null : learned[i]!.stamp });
@@ -203,7 +202,7 @@ class Execution {
       }
       case "next": {
         const { iterator, model } = this.#listings.get(call.list)!;
-        const list = this.#made.get(call.list)!.step.call;
+        const list = this.#started.get(call.list)!.step.call;
         return next(iterator, model, list.kind !== "list" || (list.options.values ?? true));
       }
       case "count": {
@@ -217,7 +216,7 @@ class Execution {
       case "watch": {
         const reader = kv.watch(call.names.map(key)).getReader();
         this.#readers.push(reader);
-        // A stream may skip what was overwritten before it was read, and so may be newer than its call, but never older.
+        // A stream may skip overwritten values: its item may be newer than the call, but never older.
         const judge = (entry: Deno.KvEntryMaybe<unknown>, i: number) => {
           const stamps = state.since(call.names[i], id).map((writer) => writer === null ? null : this.#stamps.get(writer));
           const isKnown = stamps.includes(entry.versionstamp);
@@ -228,7 +227,7 @@ class Execution {
     }
   }
 
-  /** Says how an entry differs from the one that is expected. */
+  /** Describes how an entry differs from the expected one. */
   #differs(handle: number, found: Deno.KvEntryMaybe<unknown>, name: Key, expected?: Entry, hasValues = true) {
     const stamp = expected === undefined ? null : this.#stamps.get(expected.writer);
     const key = [handle, name[0], name[0] === "s" ? this.#stamps.get(name[1]) : name[1]];
@@ -239,11 +238,11 @@ class Execution {
     return `${all(found.key, found.value, found.versionstamp)} instead of ${all(key, value, stamp)}`;
   }
 
-  /** Versionstamps grow with the writes of a handle. */
-  #judgeStamps(made: Made[]): Mismatch | undefined {
+  /** Checks that versionstamps increase with the writes of a handle. */
+  #judgeStamps(started: Started[]): Mismatch | undefined {
     for (const handle of this.#kvs.keys()) {
       let last = "";
-      for (const { step } of made) {
+      for (const { step } of started) {
         const stamp = step.handle === handle ? this.#stamps.get(step.id) : undefined;
         if (stamp === undefined) continue;
         if (stamp <= last) return { step: step.id, kind: "versionstamp", wrong: `${stamp} after ${last}` };
@@ -253,18 +252,18 @@ class Execution {
   }
 }
 
-/** Reads the first item of a stream, and then ends it. */
+/** Reads the first item of a stream, and cancels the stream. */
 async function first<T>(reader: ReadableStreamDefaultReader<T>): Promise<ReadableStreamReadResult<T>> {
   const item = await reader.read();
   reader.cancel().catch(() => {});
   return item;
 }
 
-async function settled(answer: Promise<unknown>): Promise<Answer> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("no answer")), TIMEOUT);
+async function settled(promise: Promise<unknown>): Promise<Outcome> {
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(() => timeout.reject(new Error("timed out")), TIMEOUT);
   try {
-    return { value: await Promise.race([answer, late.promise]) };
+    return { value: await Promise.race([promise, timeout.promise]) };
   } catch (error) {
     return { error };
   } finally {
@@ -272,7 +271,7 @@ async function settled(answer: Promise<unknown>): Promise<Answer> {
   }
 }
 
-/** Shows a value as read or as expected, in the same way where they are the same. */
+/** Formats a value. Equal values that were read and expected have the same format. */
 function shown(value: unknown): string {
   if (value instanceof Deno.KvU64) return `${value.value}n`;
   if (typeof value === "bigint") return `${value}n`;
@@ -289,8 +288,8 @@ function judgeCommit(handle: number, found: Deno.KvCommitResult | Deno.KvCommitE
   if (found.ok !== expected.ok) return `ok: ${found.ok}`;
   if (expected.ok || !("failedChecks" in found)) return undefined;
   const failed = JSON.stringify(expected.failed.map((name) => [handle, ...name]));
-  const answered = JSON.stringify(found.failedChecks);
-  return answered === failed ? undefined : `failedChecks are ${answered} instead of ${failed}`;
+  const returned = JSON.stringify(found.failedChecks);
+  return returned === failed ? undefined : `failedChecks are ${returned} instead of ${failed}`;
 }
 
 /** Returns the names that mutations set or combine. */

@@ -1,9 +1,9 @@
-// Random programs: calls on one or two databases, as plain data that can be made from a seed, shrunk and printed.
+// Random programs: calls on one or two databases, as plain data that can be generated from a seed, shrunk and printed.
 
-/** A key within the key space of a handle: a group and a number. Groups sort as they stand here. */
+/** A key within the key space of a handle: a group and a number. The groups are in their sort order. */
 export type Name = [group: "n" | "v", number: number];
 
-/** What a selector selects: of one group, or of all, from one name to another. */
+/** A selector: of one group, or of all, from one name to another. */
 export interface Selection {
   group?: "n" | "s" | "v";
   from?: Name;
@@ -17,7 +17,7 @@ export type Mutation =
   | { type: "delete"; name: Name }
   | { type: "sum" | "min" | "max"; name: Name; operand: bigint };
 
-/** A check: that a key is absent, or still has the versionstamp that the program learned last. */
+/** A check that a key is absent, or that it still has its last known versionstamp. */
 export interface Check {
   name: Name;
   absent: boolean;
@@ -29,15 +29,15 @@ export type Call =
   | { kind: "set"; mutation: Mutation & { type: "set" | "stamped" } }
   | { kind: "delete"; name: Name }
   | { kind: "commit"; checks: Check[]; mutations: Mutation[] }
-  /** Makes an iterator, and asks it for its first entry. */
+  /** Creates an iterator, and reads its first entry. */
   | { kind: "list"; selection: Selection; options: ListOptions }
-  /** Asks the iterator of an earlier step for its next entry. */
+  /** Reads the next entry of the iterator of an earlier step. */
   | { kind: "next"; list: number }
   | { kind: "count"; selection: Selection }
   | { kind: "deleteRange"; selection: Selection }
   /** Watches keys, and reads the first item. */
   | { kind: "watch"; names: Name[] }
-  /** Awaits the answer to an earlier step. */
+  /** Awaits the result of an earlier step. */
   | { kind: "await"; step: number };
 
 export interface ListOptions {
@@ -48,22 +48,22 @@ export interface ListOptions {
 }
 
 export interface Step {
-  /** Its number, by which other steps name it. */
+  /** Its number, by which other steps refer to it. */
   id: number;
   handle: number;
   call: Call;
-  /** What is awaited before the next call: nothing, the answer, a microtask, or a turn of the event loop. */
-  wait: "nothing" | "answer" | "microtask" | "turn";
+  /** What the program awaits before the next call. */
+  wait: "nothing" | "result" | "microtask" | "tick";
 }
 
 export interface Program {
   handles: number;
   steps: Step[];
-  /** Whether the databases are closed while calls wait for their answers. */
+  /** Whether the databases are closed while calls are in flight. */
   closesEarly: boolean;
 }
 
-/** Random numbers from a seed: the same ones for the same seed. */
+/** A seeded generator of random numbers. */
 export class Random {
   #state: number;
 
@@ -92,7 +92,7 @@ export class Random {
     return choices[this.below(choices.length)];
   }
 
-  /** Picks one of several, each as often as its weight says. */
+  /** Picks a choice with a probability proportional to its weight. */
   weighted<T>(choices: readonly (readonly [weight: number, choice: T])[]): T {
     let at = this.next() * choices.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, choice] of choices) if ((at -= weight) < 0) return choice;
@@ -103,21 +103,21 @@ export class Random {
 const VALUES = 5, NUMBERS = 3;
 
 /**
- * Makes a program. With `common`, it keeps to what Deno has and does: without `count`, `deleteRange` and `values: false`, without
- * commits that reject, of which Deno writes a part, and without writes in flight at `close()`, which Deno rejects.
+ * Generates a program. With `common`, it only uses what works in Deno: without `count`, `deleteRange` and `values: false`, without
+ * rejected commits, which Deno applies partially, and without writes in flight at `close()`, which Deno rejects.
  */
 export function makeProgram(random: Random, handles: number, length: number, common: boolean): Program {
   const value = (): Name => ["v", random.below(VALUES)];
   const number = (): Name => ["n", random.below(NUMBERS)];
   const any = () => random.chance(0.3) ? number() : value();
-  const some = <T>(make: () => T, most: number) => Array.from({ length: 1 + random.below(most) }, make);
+  const some = <T>(make: () => T, max: number) => Array.from({ length: 1 + random.below(max) }, make);
   const set = (): Mutation & { type: "set" | "stamped" } =>
     random.chance(0.15)
       ? { type: "stamped" }
       : { type: "set", name: value(), fill: random.chance(0.1) ? random.below(20_000) : 0, expires: random.chance(0.1) };
   const combine = (): Mutation => ({
     type: random.pick(["sum", "sum", "min", "max"] as const),
-    // A sum of what is not a number rejects.
+    // A sum of a value that is not a number is rejected.
     name: !common && random.chance(0.1) ? value() : number(),
     operand: BigInt(random.below(100)),
   });
@@ -162,22 +162,22 @@ export function makeProgram(random: Random, handles: number, length: number, com
     ];
     const call = random.weighted(kinds)();
     if (call.kind === "list") lists.push(id);
-    const wait = random.weighted<Step["wait"]>([[60, "nothing"], [25, "answer"], [8, "microtask"], [7, "turn"]]);
+    const wait = random.weighted<Step["wait"]>([[60, "nothing"], [25, "result"], [8, "microtask"], [7, "tick"]]);
     steps.push({ id, handle: random.below(handles), call, wait });
   }
   return { handles, steps, closesEarly: !common && random.chance(0.3) };
 }
 
-/** Shows a step as the line of a script. */
+/** Formats a step. */
 export function show(step: Step): string {
   const { id, handle, call, wait } = step;
   const json = (value: unknown) => JSON.stringify(value, (_, part) => typeof part === "bigint" ? `${part}n` : part);
-  const asked = () => {
+  const formatted = () => {
     const { kind, ...rest } = call;
     if (kind === "next") return `list of step ${call.list}: next()`;
     if (kind === "await") return `await step ${call.step}`;
     return `kv${handle}.${kind}(${json(rest)})`;
   };
-  const after = { nothing: "", answer: ", awaited", microtask: ", then a microtask", turn: ", then a timer" }[wait];
-  return `step ${id}: ${asked()}${after}`;
+  const after = { nothing: "", result: ", awaited", microtask: ", then a microtask", tick: ", then a timer" }[wait];
+  return `step ${id}: ${formatted()}${after}`;
 }

@@ -1,22 +1,22 @@
-// Runs random programs against the model in `state.ts`: every call must be answered as if the calls before it, and no others, had
-// taken effect. Takes what to run as JSON, prints what came of it as JSON, with the first program that went wrong, shrunk.
+// Runs random programs against the model in `state.ts`: the result of every call must be as if the calls before it, and no others, had
+// taken effect. Takes its options as JSON, and prints its results as JSON, with the first failed program, shrunk.
 import { execute, type Mismatch } from "./execute.ts";
 import { makeProgram, type Program, Random, show } from "./program.ts";
 
 const { directory, seed, programs, length, handles, common } = JSON.parse(Deno.args[0]) as {
-  /** Where to create files, or null for databases in memory. */
+  /** The directory of files, or null for databases in memory. */
   directory: string | null;
   seed: number;
   programs: number;
-  /** How many steps a program has. */
+  /** The maximum number of steps of a program. */
   length: number;
-  /** How many databases a program has open. */
+  /** The number of open databases of a program. */
   handles: number;
-  /** Whether to keep to what Deno has. */
+  /** Whether to only use what works in Deno. */
   common: boolean;
 };
 
-/** How often a program is tried that may go wrong by chance alone, and how long it is shrunk, in milliseconds. */
+/** How often to retry a program, which may fail only sometimes, and how long to shrink it, in milliseconds. */
 const TRIES = 3, SHRINKING = 10_000;
 
 let files = 0;
@@ -27,7 +27,7 @@ async function run(program: Program): Promise<Mismatch | undefined> {
   return await execute(program, open, directory !== null);
 }
 
-/** Leaves out steps for as long as an answer is wrong. */
+/** Removes steps while the program still fails. */
 async function shrink(program: Program, mismatch: Mismatch): Promise<[Program, Mismatch]> {
   const end = performance.now() + SHRINKING;
   const attempt = async (steps: Program["steps"]) => {
@@ -53,7 +53,7 @@ let first: string | undefined;
 for (let i = 0; i < programs; i++) {
   const program = makeProgram(new Random(Math.imul(seed, 1_000_003) + i), handles, 2 + i % (length - 1), common);
   steps += program.steps.length;
-  awaited += program.steps.filter(({ wait }) => wait === "answer").length;
+  awaited += program.steps.filter(({ wait }) => wait === "result").length;
   const mismatch = await run(program);
   if (mismatch === undefined) continue;
   wrong[mismatch.kind] = (wrong[mismatch.kind] ?? 0) + 1;

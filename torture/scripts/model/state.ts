@@ -1,10 +1,10 @@
-// What a database is to do, in the simplest way: calls take effect one after the other, in the order in which they were made.
+// The model of a database: calls take effect one after the other, in the order in which they are made.
 import type { Check, ListOptions, Mutation, Name, Selection } from "./program.ts";
 
-/** A key that is stored: a name, or one with the versionstamp of the step that wrote it. */
+/** A stored key: a name, or one that contains the versionstamp of the step that wrote it. */
 export type Key = Name | ["s", writer: number];
 
-/** A value: a number that is summed up, or the mark of the mutation that set it. */
+/** A value: a number for sums, or the mark of the mutation that set it. */
 export type Value = bigint | { mark: string };
 
 export interface Entry {
@@ -14,10 +14,10 @@ export interface Entry {
   writer: number;
 }
 
-/** What a commit answers. */
+/** The result of a commit. */
 export type Committed = { rejects: true } | { ok: true } | { ok: false; failed: Name[] };
 
-/** What a key held from some step on: the step that wrote it, or null. */
+/** The writers of a key: from which step on, and the step that wrote it, or null. */
 type History = { since: number; writer: number | null }[];
 
 export const text = (key: Key): string => key.join(":");
@@ -27,7 +27,7 @@ export function compare(a: Key, b: Key): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : a[1] - b[1];
 }
 
-/** The entries of one handle's key space. */
+/** The entries of the key space of one handle. */
 export class State {
   #entries = new Map<string, Entry>();
   #histories = new Map<string, History>();
@@ -36,7 +36,7 @@ export class State {
     return this.#entries.get(text(key));
   }
 
-  /** Returns what a key held at a step and since. */
+  /** Returns the writers of a key at a step and since. */
   since(key: Key, step: number): (number | null)[] {
     const history = this.#histories.get(text(key)) ?? [];
     const before = history.findLast(({ since }) => since <= step)?.writer ?? null;
@@ -53,7 +53,7 @@ export class State {
     return selected.sort((a, b) => compare(a.key, b.key));
   }
 
-  /** Commits, where the checks hold. `learned` are the steps whose versionstamps the checks name. */
+  /** Commits if the checks succeed. `learned` are the steps whose versionstamps the checks contain. */
   commit(step: number, checks: Check[], learned: (number | undefined)[], mutations: Mutation[]): Committed {
     const holds = ({ name, absent }: Check, i: number) => this.get(name)?.writer === (absent ? undefined : learned[i]);
     const failed = checks.filter((check, i) => !holds(check, i)).map(({ name }) => name);
@@ -66,7 +66,7 @@ export class State {
     }
     for (const key of new Set([...before.keys(), ...this.#entries.keys()])) {
       const writer = this.#entries.get(key)?.writer ?? null;
-      if ((before.get(key)?.writer ?? null) !== writer) this.#note(key, step, writer);
+      if ((before.get(key)?.writer ?? null) !== writer) this.#record(key, step, writer);
     }
     return { ok: true };
   }
@@ -75,18 +75,18 @@ export class State {
     const selected = this.select(selection);
     for (const { key } of selected) {
       this.#entries.delete(text(key));
-      this.#note(text(key), step, null);
+      this.#record(text(key), step, null);
     }
     return selected.length;
   }
 
-  #note(key: string, since: number, writer: number | null) {
+  #record(key: string, since: number, writer: number | null) {
     const history = this.#histories.get(key) ?? [];
     history.push({ since, writer });
     this.#histories.set(key, history);
   }
 
-  /** Returns false where the mutation has to be rejected. */
+  /** Returns false if the mutation must be rejected. */
   #mutate(step: number, i: number, mutation: Mutation): boolean {
     if (mutation.type === "delete") {
       this.#entries.delete(text(mutation.name));
@@ -112,7 +112,7 @@ function combine(type: "sum" | "min" | "max", old: bigint, operand: bigint): big
   return (type === "min") === (old < operand) ? old : operand;
 }
 
-/** An iterator that reads a batch whenever `next()` finds none. */
+/** The model of a list iterator, which reads a batch when `next()` has none left. */
 export class Listing {
   #state: State;
   #selection: Selection;
@@ -142,7 +142,7 @@ export class Listing {
     const entry = this.#batch.shift();
     this.#last = entry?.key;
     this.#count += entry === undefined ? 0 : 1;
-    // An iterator that ended stays so.
+    // A finished iterator stays finished.
     if (entry === undefined) this.#limit = 0;
     return entry;
   }

@@ -1,4 +1,4 @@
-// Prints what the database holds at the end.
+// Prints the totals of the database at the end.
 const [path] = Deno.args;
 const kv = await Deno.openKv(path);
 const number = async (key: Deno.KvKey) => Number((await kv.get<number | Deno.KvU64>(key)).value ?? 0);

@@ -1,5 +1,5 @@
-// Opens the database, counts the visit, and closes it, again and again for so many seconds. For none, it comes once and leaves
-// without closing. Prints how often it came.
+// Opens the database, counts the visit, and closes it, repeatedly for a number of seconds. With 0 seconds, visits once and exits
+// without closing. Prints the number of visits.
 const [path, seconds] = Deno.args;
 const end = performance.now() + Number(seconds) * 1000;
 let visits = 0;

@@ -1,6 +1,6 @@
-// One of several processes that do all that a database can do, on one file, for so many seconds. What a process alone changes
-// must be as it left it; of what all change, it counts its part. Prints the counts, and how long each operation took in
-// milliseconds, as JSON. An answer that is wrong, or an error, ends it.
+// One of several processes that mix all operations on one file, for a number of seconds. Checks the entries that only this process
+// changes, and counts its changes of shared ones. Prints the counts and the durations of operations in milliseconds, as JSON. Fails on
+// a wrong result or an error.
 const [path, index, workers, seconds, accounts] = [Deno.args[0], ...Deno.args.slice(1).map(Number)] as [
   string,
   number,
@@ -9,7 +9,7 @@ const [path, index, workers, seconds, accounts] = [Deno.args[0], ...Deno.args.sl
   number,
 ];
 const watchdog = setTimeout(() => {
-  console.error("the process does not end");
+  console.error("the process hangs");
   Deno.exit(1);
 }, (seconds + 120) * 1000);
 
@@ -27,13 +27,13 @@ const counts = {
   watched: 0,
 };
 const times: Record<string, number[]> = {};
-/** What this process stored under its own keys. */
+/** The entries under the keys of this process. */
 const own = new Map<number, { value: unknown; versionstamp: string }>();
-/** What it stored for a time: when that began and ended, at the latest. */
+/** The expiring entries: before their set, and the latest time of their expiry. */
 let expiring: { key: Deno.KvKey; begin: number; end: number }[] = [];
 
 const random = (below: number) => Math.floor(Math.random() * below);
-const took = (kind: string, time: number) => void (times[kind] ??= []).push(Math.round(time * 1000) / 1000);
+const record = (kind: string, time: number) => void (times[kind] ??= []).push(Math.round(time * 1000) / 1000);
 const tick = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function expect(holds: boolean, ...what: unknown[]) {
@@ -42,26 +42,26 @@ function expect(holds: boolean, ...what: unknown[]) {
 
 async function timed<T>(kind: string, operation: () => Promise<T>): Promise<T> {
   const begin = performance.now();
-  const answer = await operation();
-  took(kind, performance.now() - begin);
-  return answer;
+  const result = await operation();
+  record(kind, performance.now() - begin);
+  return result;
 }
 
-/** Commits, where nothing stands against it. */
+/** Commits an operation that must succeed. */
 async function commit(kind: string, atomic: Deno.AtomicOperation) {
   const result = await timed(kind, () => atomic.commit());
   if (!result.ok) throw new Error(`${kind} was not committed`);
 }
 
-function isOwn(entry: Deno.KvEntryMaybe<unknown>) {
+function checkOwn(entry: Deno.KvEntryMaybe<unknown>) {
   const stored = own.get(entry.key.at(-1) as number);
   const same = JSON.stringify([entry.value, entry.versionstamp]) ===
     JSON.stringify([stored?.value ?? null, stored?.versionstamp ?? null]);
   expect(same, "read", entry, "instead of", stored);
 }
 
-/** The money of all accounts, which moves but is never less or more. */
-function isWhole(entries: Deno.KvEntryMaybe<number>[]) {
+/** Checks that the money of all accounts is constant. */
+function checkAccounts(entries: Deno.KvEntryMaybe<number>[]) {
   const money = entries.reduce((sum, { value }) => sum + (value ?? 0), 0);
   expect(entries.length === accounts && money === 100 * accounts, "a snapshot of the accounts is", entries);
   counts.snapshots++;
@@ -74,10 +74,10 @@ const operations: [number, () => Promise<void>][] = [
     const { versionstamp } = await timed("set", () => kv.set(["own", index, key], value));
     own.set(key, { value, versionstamp });
   }],
-  [6, async () => isOwn(await timed("get", () => kv.get(["own", index, random(200)])))],
+  [6, async () => checkOwn(await timed("get", () => kv.get(["own", index, random(200)])))],
   [2, async () => {
     const keys = Array.from({ length: 10 }, () => ["own", index, random(200)]);
-    (await timed("getMany", () => kv.getMany(keys))).forEach(isOwn);
+    (await timed("getMany", () => kv.getMany(keys))).forEach(checkOwn);
   }],
   [2, async () => {
     const key = random(200);
@@ -88,9 +88,9 @@ const operations: [number, () => Promise<void>][] = [
     const reverse = Math.random() < 0.5;
     const list = kv.list({ prefix: ["own", index] }, { reverse, batchSize: 1 + random(100) });
     const entries = await timed("list", () => Array.fromAsync(list));
-    entries.forEach(isOwn);
+    entries.forEach(checkOwn);
     const keys = [...own.keys()].sort((a, b) => reverse ? b - a : a - b);
-    expect(JSON.stringify(entries.map(({ key }) => key[2])) === JSON.stringify(keys), "a list misses or repeats", keys);
+    expect(JSON.stringify(entries.map(({ key }) => key[2])) === JSON.stringify(keys), "a list misses or repeats keys", keys);
   }],
   [1, async () => expect(await timed("count", () => kv.count({ prefix: ["own", index] })) === own.size, "count")],
   [1, async () => {
@@ -136,11 +136,11 @@ const operations: [number, () => Promise<void>][] = [
   [
     2,
     async () =>
-      isWhole(await timed("list of the accounts", () => Array.fromAsync(kv.list<number>({ prefix: ["account"] })))),
+      checkAccounts(await timed("list of the accounts", () => Array.fromAsync(kv.list<number>({ prefix: ["account"] })))),
   ],
   [2, async () => {
     const keys = Array.from({ length: accounts }, (_, i) => ["account", i]);
-    isWhole(await timed("getMany of the accounts", () => kv.getMany<number[]>(keys)));
+    checkAccounts(await timed("getMany of the accounts", () => kv.getMany<number[]>(keys)));
   }],
   [2, async () => {
     const [delay, now] = [random(2) * random(50), performance.timeOrigin + performance.now()];
@@ -156,8 +156,8 @@ const operations: [number, () => Promise<void>][] = [
   [2, async () => {
     for (const { key, begin, end } of expiring.slice(0, 10)) {
       const before = Date.now();
-      const { value } = await timed("get of what expires", () => kv.get(key));
-      expect(value === null || before < end, key, "was there after it expired");
+      const { value } = await timed("get of an expiring entry", () => kv.get(key));
+      expect(value === null || before < end, key, "was read after it expired");
       expect(value !== null || Date.now() >= begin + 300, key, "expired too early");
     }
     expiring = expiring.filter(({ end }) => Date.now() < end + 100);
@@ -166,14 +166,14 @@ const operations: [number, () => Promise<void>][] = [
 const wheel = operations.flatMap(([weight, operation]) => Array(weight).fill(operation));
 
 const listening = kv.listenQueue(async ([from, number, due]: [number, number, number]) => {
-  took("from the time of a message to its handler", Math.max(0, performance.timeOrigin + performance.now() - due));
+  record("delay of a message", Math.max(0, performance.timeOrigin + performance.now() - due));
   await kv.atomic().sum(["delivered", from, number], 1n).commit();
   counts.received++;
 });
 let watched = 0;
 const watching = (async () => {
   for await (const [{ value }] of kv.watch<[Deno.KvU64]>([["sum"]])) {
-    expect(Number(value ?? 0) >= watched, "a watched sum went back");
+    expect(Number(value ?? 0) >= watched, "a watched sum decreased");
     watched = Number(value ?? 0);
     counts.watched++;
   }
@@ -183,7 +183,7 @@ const begin = performance.now();
 while (performance.now() < begin + seconds * 1000) await wheel[random(wheel.length)]();
 const worked = performance.now() - begin;
 
-// All wait for all, so that every message finds a listener.
+// Waits for all workers, so that every message finds a listener.
 await kv.set(["done", index], counts.sent);
 while (true) {
   const done = await Array.fromAsync(kv.list<number>({ prefix: ["done"] }));

@@ -1,6 +1,6 @@
-//! A wall clock that is stepped while two processes use one file: one listens and watches, the other writes. What it writes must
-//! be noticed as promptly after the step as before, entries expire by the wall clock as it is, and a handler that runs meanwhile
-//! keeps its message.
+//! Steps the wall clock of two processes that share a file: one listens and watches, the other writes. The writes must be noticed as
+//! promptly after the step as before, entries expire by the current wall clock, and the message of a running handler is not
+//! redelivered.
 
 mod process;
 
@@ -14,13 +14,13 @@ use crate::runtime::Runtime;
 use crate::{Outcome, Programs, TIMEOUT, Under, failed};
 use process::{Line, Offset, Process, build_library};
 
-/// How long to try.
+/// The arguments of `clock`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long to watch after each step, in seconds. All steps are tried in parallel.
+    /// How long to continue after each step, in seconds. All steps are tested in parallel.
     #[arg(long, default_value_t = 30.0)]
     pub seconds: f64,
-    /// How long it may take until a message, a change or the end of an entry is noticed, in seconds.
+    /// How long it may take until a message, a change or an expiry is noticed, in seconds.
     #[arg(long, default_value_t = 2.0)]
     pub bound: f64,
     /// Which program runs the scripts.
@@ -28,7 +28,7 @@ pub struct Args {
     pub under: Under,
 }
 
-/// How the clock is stepped.
+/// A step of the clock.
 struct Step {
     name: &'static str,
     /// In milliseconds.
@@ -50,32 +50,33 @@ const STEPS: [Step; 6] = [
     Step { name: "1 day back for 1 s", offset: -DAY, is_glitch: true },
 ];
 
-/// When the entries expire that are written before and after the step, in milliseconds.
+/// The `expireIn` of the entries that are written before and after the step, in milliseconds.
 const BEFORE: i64 = HOUR / 2;
 const AFTER: i64 = 3 * SECOND / 2;
 
-/// How old the last time may be that a process printed, which it does ten times a second, in milliseconds.
+/// The maximum age of the last time that a process printed, which it does ten times a second, in milliseconds.
 const DATE_AGE: i64 = 2000;
 
-/// How long to write before the step, and amid a glitch.
+/// How long to write before the step, and during a glitch.
 const WARM: Duration = Duration::from_secs(1);
 
-/// What came of a step.
+/// The results of a step.
 #[derive(Default)]
 struct Found {
-    /// What was acknowledged after the step, and how much of it was noticed too late or not at all.
+    /// Messages that were acknowledged after the step.
     messages: u64,
+    /// Those that were delivered too late.
     late: u64,
     undelivered: u64,
-    /// Messages that came more than once.
-    again: u64,
+    /// Messages that were delivered more than once.
+    redelivered: u64,
     changes: u64,
     unseen: u64,
-    /// The longest time until something was noticed that was, in milliseconds.
+    /// The longest delay of a message or a change, in milliseconds.
     longest: u128,
-    /// How often the handler was called that ran across the step.
+    /// How often the handler that ran across the step was called.
     slow: usize,
-    /// What was wrong with the entries that expire.
+    /// Errors in the expiry of entries.
     expiry: Vec<String>,
     errors: String,
 }
@@ -83,16 +84,16 @@ struct Found {
 /// Steps the clock.
 ///
 /// # Errors
-/// What was not noticed in time, the step at which that was, and more that went wrong.
+/// The steps after which something was not noticed in time, or failed.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     if !cfg!(target_os = "linux") {
-        return Ok("clock: skipped, as only on Linux the clock of a process can be stepped".into());
+        return Ok("clock: skipped: stepping the clock of a process requires Linux".into());
     }
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let library = match build_library(directory.path()) {
         Ok(library) => library,
         Err(error) => {
-            return Ok(format!("clock: skipped, as the library that steps the clock could not be built: {error}"));
+            return Ok(format!("clock: skipped: failed to build the library that steps the clock: {error}"));
         }
     };
     let runtime = args.under.runtime(programs)?;
@@ -107,11 +108,11 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     });
     let results: Vec<_> = STEPS.iter().zip(results).collect();
     let report = table(&results, bound);
-    let is_kept = results.iter().all(|(_, found)| found.as_ref().is_ok_and(Found::is_kept));
-    if is_kept { Ok(report) } else { Err(report) }
+    let holds = results.iter().all(|(_, found)| found.as_ref().is_ok_and(Found::holds));
+    if holds { Ok(report) } else { Err(report) }
 }
 
-/// Two processes on one file, whose clock is stepped.
+/// Two processes that share a file and a clock.
 struct Pair {
     listener: Process,
     writer: Process,
@@ -123,7 +124,7 @@ struct Pair {
 fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bound: Duration) -> Result<Found, String> {
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let offset = Offset::create(directory.path().join("offset"))?;
-    // The handler runs for longer than the window, or it would not need its lease.
+    // The handler runs longer than the window, so that its lease must be renewed.
     let slow = (window + 2 * WARM).as_millis().to_string();
     let start = |script, args: &[&str]| {
         let process = Process::start(runtime, script, directory.path(), args, library, &offset)?;
@@ -149,7 +150,7 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
     pair.settle();
     let mut found = pair.judge(first);
     found.expiry = pair.judge_expiry(stepped, is_expired, step.is_glitch);
-    // The handler may end a little later than it was to.
+    // The handler may return a little late.
     pair.listener.wait(window + TIMEOUT, "slow end", || !pair.listener.lines("slow end").is_empty())?;
     found.slow = pair.listener.lines("slow begin").len();
     found.errors = pair.listener.errors()? + &pair.writer.errors()?;
@@ -157,14 +158,14 @@ fn try_one(runtime: &Runtime, library: &Path, step: &Step, window: Duration, bou
 }
 
 impl Pair {
-    /// Lets the writer write for some time. What it wrote by then is due before the clock is stepped.
+    /// Runs the writer for some time.
     fn write_for(&mut self, time: Duration) -> Result<(), String> {
         self.writer.send("go", TIMEOUT)?;
         thread::sleep(time);
         self.writer.send("pause", TIMEOUT)
     }
 
-    /// Waits until what was written is noticed, or is late.
+    /// Waits until all writes are noticed, or late.
     fn settle(&self) {
         let written = self.writer.lines("enqueued").len();
         let last = self.writer.lines("written").pop().map(|line| line.text);
@@ -172,26 +173,26 @@ impl Pair {
             self.listener.lines("message").len() >= written
                 && self.listener.lines("change").last().is_some_and(|line| Some(&line.text) == last.as_ref())
         };
-        // What is missing is counted at the end.
+        // Missing ones are counted at the end.
         let _ = self.listener.wait(self.bound, "message", is_noticed);
     }
 
-    /// Steps the clock, once what was written is noticed. Returns when it was stepped.
+    /// Steps the clock, once all writes are noticed. Returns the time of the step.
     fn step(&self, offset: i64) -> Result<Instant, String> {
         self.settle();
         self.offset.set(offset)?;
         let stepped = Instant::now();
         let is_off = || self.listener.clock_offset().is_some_and(|off| (off - offset).abs() < DATE_AGE);
-        self.listener.wait(TIMEOUT, "step of the clock, which the program takes from elsewhere", is_off)?;
+        self.listener.wait(TIMEOUT, "step of the clock", is_off)?;
         Ok(stepped)
     }
 
-    /// Counts what was noticed of what was written from a number on.
+    /// Counts which writes were noticed, from a number on.
     fn judge(&self, first: usize) -> Found {
         let mut found = Found::default();
-        let mut came: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
+        let mut delivered: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
         for Line { at, text } in self.listener.lines("message") {
-            came.entry(text).or_default().push(at);
+            delivered.entry(text).or_default().push(at);
         }
         let mut notice = |since: Instant, noticed: Option<Instant>| {
             let delay = noticed.map(|at| at.saturating_duration_since(since));
@@ -199,9 +200,9 @@ impl Pair {
             delay.is_some_and(|delay| delay <= self.bound)
         };
         for (i, Line { at, text }) in self.writer.lines("enqueued").into_iter().enumerate() {
-            let times = came.get(&text).map_or(&[][..], Vec::as_slice);
+            let times = delivered.get(&text).map_or(&[][..], Vec::as_slice);
             found.undelivered += u64::from(times.is_empty());
-            found.again += u64::from(times.len() > 1);
+            found.redelivered += u64::from(times.len() > 1);
             if i >= first {
                 found.messages += 1;
                 found.late += u64::from(!notice(at, times.first().copied()));
@@ -210,7 +211,7 @@ impl Pair {
         let changes = self.listener.lines("change");
         for Line { at, text } in self.writer.lines("written").into_iter().skip(first) {
             let number = text.parse::<u64>().unwrap_or_default();
-            // A watch may skip what was overwritten.
+            // A watch may skip overwritten values.
             let seen = changes.iter().find(|line| line.text.parse().is_ok_and(|seen: u64| seen >= number));
             found.changes += 1;
             found.unseen += u64::from(!notice(at, seen.map(|line| line.at)));
@@ -218,16 +219,16 @@ impl Pair {
         found
     }
 
-    /// Checks when the entries expired: the one that was written before the step by the clock as it is since, or not at all.
+    /// Checks when the entries expired: the one that was written before the step expires by the stepped clock, or not at all.
     fn judge_expiry(&self, stepped: Instant, is_expired: bool, is_glitch: bool) -> Vec<String> {
         let written = self.writer.lines("done expire");
         let Some(after) = written.get(1).map(|line| line.at) else { return vec!["no entry was written".into()] };
-        let mut wrong = Vec::new();
+        let mut errors = Vec::new();
         for (kind, name) in [("read", "before"), ("watched", "before"), ("read", "after"), ("watched", "after")] {
             let states = self.listener.lines(&format!("{kind} {name}"));
             let gone = states.iter().find(|line| line.text == "gone").map(|line| line.at);
-            if !states.iter().any(|line| line.text == "there") {
-                wrong.push(format!("{kind} {name}: never there"));
+            if !states.iter().any(|line| line.text == "present") {
+                errors.push(format!("{kind} {name}: never present"));
                 continue;
             }
             let expires = if name == "after" {
@@ -238,30 +239,30 @@ impl Pair {
             let off = |time: Instant| format!("{:.1} s after the step", (time - stepped).as_secs_f64());
             match (expires, gone) {
                 (None, None) => {}
-                (None, Some(gone)) => wrong.push(format!("{kind} {name}: gone {}", off(gone))),
+                (None, Some(gone)) => errors.push(format!("{kind} {name}: gone {}", off(gone))),
                 (Some(expires), None) => {
-                    // The glitch may be over before anybody has looked.
+                    // The glitch may be over before the entry is read.
                     if !(is_glitch && name == "before") {
-                        wrong.push(format!("{kind} {name}: never gone, {} at the earliest", off(expires)));
+                        errors.push(format!("{kind} {name}: never gone, {} at the earliest", off(expires)));
                     }
                 }
                 (Some(expires), Some(gone)) => {
                     let is_late = gone.saturating_duration_since(expires) > self.bound;
-                    // It was acknowledged a little after it was written.
+                    // The write was acknowledged a little after it took effect.
                     let is_early = expires.saturating_duration_since(gone) > Duration::from_millis(500);
                     if is_late || is_early {
-                        wrong.push(format!("{kind} {name}: gone {} instead of {}", off(gone), off(expires)));
+                        errors.push(format!("{kind} {name}: gone {} instead of {}", off(gone), off(expires)));
                     }
                 }
             }
         }
-        wrong
+        errors
     }
 }
 
 impl Found {
-    fn is_kept(&self) -> bool {
-        [self.late, self.undelivered, self.again, self.unseen] == [0; 4]
+    fn holds(&self) -> bool {
+        [self.late, self.undelivered, self.redelivered, self.unseen] == [0; 4]
             && self.slow == 1
             && self.messages > 0
             && self.expiry.is_empty()
@@ -271,26 +272,28 @@ impl Found {
 
 fn table(results: &[(&Step, Result<Found, String>)], bound: Duration) -> String {
     let mut table = format!(
-        "| clock: step | messages after it | not within {bound:?} | undelivered | twice | changes after it | not seen within {bound:?} \
-         | longest until noticed | expiry wrong | calls of the handler that ran on |\n\
+        "| clock: step | messages after it | not within {bound:?} | undelivered | redelivered | changes after it \
+         | not seen within {bound:?} | longest delay | expiry errors | calls of the slow handler |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
     for (step, found) in results {
         // Writing to a string cannot fail.
         let _ = match found {
             Err(error) => write!(table, "\n| {} | {error} |", step.name),
-            Ok(Found { messages, late, undelivered, again, changes, unseen, longest, expiry, slow, .. }) => write!(
-                table,
-                "\n| {} | {messages} | {late} | {undelivered} | {again} | {changes} | {unseen} | {longest} ms | {} | {slow} |",
-                step.name,
-                expiry.len()
-            ),
+            Ok(Found { messages, late, undelivered, redelivered, changes, unseen, longest, expiry, slow, .. }) => {
+                write!(
+                    table,
+                    "\n| {} | {messages} | {late} | {undelivered} | {redelivered} | {changes} | {unseen} | {longest} ms | {} | {slow} |",
+                    step.name,
+                    expiry.len()
+                )
+            }
         };
     }
     for (step, found) in results {
         let Ok(Found { expiry, errors, .. }) = found else { continue };
-        for wrong in expiry.iter().map(String::as_str).chain(errors.lines().take(1)) {
-            let _ = write!(table, "\n{}: {wrong}", step.name);
+        for error in expiry.iter().map(String::as_str).chain(errors.lines().take(1)) {
+            let _ = write!(table, "\n{}: {error}", step.name);
         }
     }
     table

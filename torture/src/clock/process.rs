@@ -1,4 +1,4 @@
-//! A process whose wall clock is stepped, and the lines that it prints with the times at which they came.
+//! A process whose wall clock is stepped, and the lines that it prints, with their times.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -16,10 +16,10 @@ use crate::runtime::Runtime;
 /// The source of a library that steps the clock.
 const SOURCE: &str = include_str!("step.c");
 
-/// Builds the library by the C compiler.
+/// Builds the library with the C compiler.
 ///
 /// # Errors
-/// Says that there is no compiler, or what it says.
+/// If the compiler does not run, or fails.
 pub(super) fn build_library(directory: &Path) -> Result<PathBuf, String> {
     let [source, library] = ["step.c", "libstep.so"].map(|name| directory.join(name));
     fs::write(&source, SOURCE).map_err(failed("writing a file"))?;
@@ -30,13 +30,13 @@ pub(super) fn build_library(directory: &Path) -> Result<PathBuf, String> {
     if output.status.success() { Ok(library) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// By how much the clock of some processes is off.
+/// The offset of the clock of some processes.
 pub(super) struct Offset {
     path: PathBuf,
 }
 
 impl Offset {
-    /// Not at all, at first.
+    /// Creates an offset of zero.
     pub(super) fn create(path: PathBuf) -> Result<Self, String> {
         let offset = Self { path };
         fs::write(&offset.path, 0_i64.to_ne_bytes()).map_err(failed("writing a file"))?;
@@ -45,20 +45,20 @@ impl Offset {
 
     /// Steps the clock.
     pub(super) fn set(&self, milliseconds: i64) -> Result<(), String> {
-        // The file is mapped by the processes: it is overwritten, and not cut before.
+        // The processes map the file into memory: it must be overwritten without truncating it.
         let mut file = File::options().write(true).open(&self.path).map_err(failed("opening a file"))?;
         file.write_all(&milliseconds.to_ne_bytes()).map_err(failed("stepping the clock"))
     }
 }
 
-/// A line, and when it came.
+/// A line, and when it was read.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) at: Instant,
     pub(super) text: String,
 }
 
-/// A process that runs a script, and is killed when this is dropped.
+/// A process that runs a script. Dropping it kills the process.
 pub(super) struct Process {
     child: Child,
     input: Option<ChildStdin>,
@@ -91,14 +91,14 @@ impl Process {
         Ok(Self { child, input, lines, errors })
     }
 
-    /// Returns the lines that begin with a word, without it.
+    /// Returns the lines that start with a word, without it.
     pub(super) fn lines(&self, word: &str) -> Vec<Line> {
         let lines = self.lines.lock();
         let rest = |line: &Line| Some(Line { at: line.at, text: line.text.strip_prefix(word)?.trim().to_owned() });
         lines.iter().filter_map(rest).collect()
     }
 
-    /// Sends a command to the process, and waits until it has done it.
+    /// Sends a command to the process, and waits until it is done.
     pub(super) fn send(&mut self, line: &str, timeout: Duration) -> Result<(), String> {
         let word = line.split(' ').next().unwrap_or_default();
         let done = format!("done {word}");
@@ -108,7 +108,7 @@ impl Process {
         self.wait(timeout, &done, || self.lines(&done).len() > before)
     }
 
-    /// Waits for something that the process does.
+    /// Waits for a condition.
     pub(super) fn wait(&self, timeout: Duration, what: &str, is_done: impl Fn() -> bool) -> Result<(), String> {
         let begin = Instant::now();
         while !is_done() {
@@ -121,22 +121,22 @@ impl Process {
         Ok(())
     }
 
-    /// By how many milliseconds the wall clock of the process was off when it printed the time last.
+    /// Returns the offset of the wall clock of the process when it last printed the time, in milliseconds.
     pub(super) fn clock_offset(&self) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
         let last = self.lines("date").pop()?;
         Some(last.text.parse::<i64>().ok()? + last.at.elapsed().as_millis() as i64 - now)
     }
 
-    /// Returns what the process complained about.
+    /// Returns the standard error of the process.
     pub(super) fn errors(&self) -> Result<String, String> {
-        fs::read_to_string(&self.errors).map_err(failed("the errors of a process"))
+        fs::read_to_string(&self.errors).map_err(failed("reading the errors of a process"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that ended already needs no end.
+        // Fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

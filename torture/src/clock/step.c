@@ -1,5 +1,5 @@
-/* A wall clock that can be stepped, for LD_PRELOAD: what the C library says of the time of day is put off by the milliseconds in a
-   file. Other clocks stay as they are. */
+/* A wall clock that can be stepped, for LD_PRELOAD: adds the milliseconds in a file to the time of day that the C library returns.
+   Other clocks are unaffected. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     if (result == 0 && offset != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         long long nanoseconds = time->tv_nsec + *offset % 1000 * MILLISECOND;
         time->tv_sec += *offset / 1000;
-        /* The remainder of a division has the sign of what is divided. */
+        /* The remainder of a division has the sign of the dividend. */
         if (nanoseconds < 0) {
             nanoseconds += SECOND;
             time->tv_sec--;

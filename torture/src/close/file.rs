@@ -1,4 +1,4 @@
-//! What a file must hold.
+//! Checks that a file contains everything that was acknowledged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,21 +9,21 @@ use rusqlite::{Connection, OptionalExtension};
 /// The writes that were acknowledged.
 #[derive(Default)]
 pub(super) struct Acknowledged {
-    /// How many bytes each has, by its number.
+    /// The length of each in bytes, by its number.
     written: BTreeMap<u64, usize>,
     /// The last write of each handle.
     last: BTreeMap<u64, u64>,
 }
 
-/// Whether a file holds what it must.
+/// The result of checking a file.
 pub(super) enum Verdict {
-    Whole,
+    Complete,
     Missing(String),
     Malformed(String),
 }
 
 impl Acknowledged {
-    /// Adds a write, given by its number, its length and its handle.
+    /// Adds a write, from its number, its length and its handle.
     pub(super) fn add(&mut self, write: &str) {
         let numbers: Vec<u64> = write.split(' ').filter_map(|number| number.parse().ok()).collect();
         if let [number, length, handle] = numbers[..] {
@@ -33,10 +33,10 @@ impl Acknowledged {
         }
     }
 
-    /// Opens a file, and looks for all that was acknowledged.
+    /// Opens a file, and checks it.
     pub(super) fn judge(&self, path: &Path) -> Verdict {
         match self.find_missing(path) {
-            Ok(None) => Verdict::Whole,
+            Ok(None) => Verdict::Complete,
             Ok(Some(missing)) => Verdict::Missing(missing),
             // A file that was never checkpointed is empty.
             Err(error) if error.to_string().contains("no such table") => Verdict::Missing(error.to_string()),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
     use crate::TIMEOUT;
 
-    /// Writes what `scripts/close/write.ts` does with a write of number 7 and 3 bytes.
+    /// Writes the entries of write number 7 of `scripts/close/write.ts`, with 3 bytes.
     fn write(path: &Path) {
         let key = |name: &str, number: f64| Key::from_parts(&[name.into(), KeyPart::from(number)]).unwrap();
         let set = |key, bytes| Mutation::set(key, Value::Bytes(bytes));
@@ -95,20 +95,20 @@ mod tests {
         let mut acknowledged = Acknowledged::default();
         writes.iter().for_each(|write| acknowledged.add(write));
         match acknowledged.judge(path) {
-            Verdict::Whole => "whole",
+            Verdict::Complete => "complete",
             Verdict::Missing(_) => "missing",
             Verdict::Malformed(_) => "malformed",
         }
     }
 
     #[test]
-    fn lacking_or_malformed_file_is_found() {
+    fn incomplete_or_malformed_file_is_detected() {
         let directory = tempfile::tempdir().unwrap();
         let [path, empty, garbage] = ["kv.db", "empty.db", "garbage.db"].map(|name| directory.path().join(name));
         write(&path);
         std::fs::write(&empty, b"").unwrap();
         std::fs::write(&garbage, [b'x'; 8192]).unwrap();
-        assert_eq!(judge(&["7 3 0"], &path), "whole");
+        assert_eq!(judge(&["7 3 0"], &path), "complete");
         assert_eq!(judge(&["7 3 0", "8 3 0"], &path), "missing");
         assert_eq!(judge(&["7 4 0"], &path), "missing");
         assert_eq!(judge(&["7 3 1"], &path), "missing");

@@ -1,4 +1,4 @@
-//! A storage that fails, from the start or while a database is open.
+//! Storage faults, from the start or while a database is open.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +11,19 @@ use crate::runtime::{wait, wait_for_line};
 
 const DATABASE: &str = "kv.sqlite3";
 
-/// How long a script waits in vain, which then counts as hanging.
+/// How long a script may run before it counts as hanging.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// More than the script has written.
+/// Longer than what the script has written.
 static GARBAGE: [u8; 256 * 1024] = [0x5a; 256 * 1024];
 
-/// What fails.
+/// How the storage is made to fail.
 enum Fault {
-    /// Under a shell that makes the directory, where it can, such that it fails. Linux alone, and not everywhere there.
+    /// The script runs under a shell that restricts the directory. Linux only, and not on every system.
     Within(&'static str),
-    /// What is done to the directory before the script starts, or once the database is open.
+    /// Modifies the directory before the script starts.
     Before(fn(&Path) -> std::io::Result<()>),
+    /// Modifies the directory once the database is open.
     After(fn(&Path) -> std::io::Result<()>),
 }
 
@@ -37,7 +38,7 @@ const FAULTS: [(&str, Fault); 8] = [
             "unshare -rm sh -c 'mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && exec \"$@\"' sh \"$@\"",
         ),
     ),
-    ("the file may not grow", Fault::Within("trap '' XFSZ; ulimit -f 512; exec \"$@\"")),
+    ("the file size is limited", Fault::Within("trap '' XFSZ; ulimit -f 512; exec \"$@\"")),
     ("the file is garbage", Fault::Before(|directory| fs::write(directory.join(DATABASE), GARBAGE))),
     ("the file is a directory", Fault::Before(|directory| fs::create_dir(directory.join(DATABASE)))),
     ("the file is overwritten with garbage while open", Fault::After(|directory| overwrite(directory, ""))),
@@ -49,14 +50,14 @@ pub(super) fn faults(setting: &Setting) -> Figures {
     let mut figures = Vec::new();
     for (i, (what, fault)) in FAULTS.iter().enumerate() {
         let directory = setting.directory.path().join(i.to_string());
-        fs::create_dir(&directory).map_err(failed("a directory"))?;
-        let (shown, kept) = end(run(setting, &directory, fault).map_err(failed(what))?.as_ref());
-        figures.push(Figure::new(what, shown, kept));
+        fs::create_dir(&directory).map_err(failed("creating a directory"))?;
+        let (shown, holds) = result_of(run(setting, &directory, fault).map_err(failed(what))?.as_ref());
+        figures.push(Figure::new(what, shown, holds));
     }
     Ok(figures)
 }
 
-/// Runs the script with a fault. None where it hung.
+/// Runs the script with a fault. Returns `None` if it hung.
 fn run(setting: &Setting, directory: &Path, fault: &Fault) -> Result<Option<Output>, String> {
     const SCRIPT: &str = "compare/fault.ts";
     let mut command = match fault {
@@ -64,33 +65,33 @@ fn run(setting: &Setting, directory: &Path, fault: &Fault) -> Result<Option<Outp
         Fault::Before(_) | Fault::After(_) => setting.runtime.script(SCRIPT, directory),
     };
     command.arg(DATABASE);
-    if let Fault::Before(spoil) = fault {
-        spoil(directory).map_err(failed("the fault"))?;
+    if let Fault::Before(inject) = fault {
+        inject(directory).map_err(failed("injecting the fault"))?;
     }
-    let Fault::After(spoil) = fault else {
-        return wait(command.spawn().map_err(failed("a script"))?, TIMEOUT);
+    let Fault::After(inject) = fault else {
+        return wait(command.spawn().map_err(failed("starting a script"))?, TIMEOUT);
     };
-    let mut child = command.arg("later").stdin(Stdio::piped()).spawn().map_err(failed("a script"))?;
+    let mut child = command.arg("later").stdin(Stdio::piped()).spawn().map_err(failed("starting a script"))?;
     wait_for_line(&mut child, "ready")?;
-    spoil(directory).map_err(failed("the fault"))?;
-    // The end of its input is what the script waits for.
+    inject(directory).map_err(failed("injecting the fault"))?;
+    // The script waits for the end of its input.
     drop(child.stdin.take());
     wait(child, TIMEOUT)
 }
 
-/// Overwrites a file in place, as it is open.
+/// Overwrites an open file in place.
 fn overwrite(directory: &Path, suffix: &str) -> std::io::Result<()> {
     let file = fs::OpenOptions::new().write(true).open(directory.join(format!("{DATABASE}{suffix}")))?;
     std::io::Write::write_all(&mut &file, &GARBAGE)
 }
 
-/// How a script ended, and whether that was by itself.
-fn end(output: Option<&Output>) -> (String, bool) {
+/// Describes how a script exited, and whether it reported the error itself.
+fn result_of(output: Option<&Output>) -> (String, bool) {
     let Some(output) = output else { return ("hangs".into(), false) };
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
         let panicked = error.lines().any(|line| line.contains("panicked at"));
-        return (format!("{}, {}", if panicked { "a panic" } else { "dies" }, output.status), false);
+        return (format!("{}, {}", if panicked { "a panic" } else { "fails" }, output.status), false);
     }
     let printed = String::from_utf8_lossy(&output.stdout);
     (format!("`{}`", printed.lines().last().unwrap_or_default()), true)

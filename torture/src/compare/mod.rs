@@ -1,4 +1,4 @@
-//! What OpenKV promises and Deno does not keep, counted under both by the same scripts.
+//! Guarantees of OpenKV that Deno lacks, measured under both by the same scripts.
 
 mod faults;
 mod processes;
@@ -13,109 +13,108 @@ use tempfile::TempDir;
 use crate::runtime::Runtime;
 use crate::{Outcome, Programs, failed};
 
-/// How much, and where to write it.
+/// The arguments of `compare`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Little of everything, under OpenKV alone.
+    /// Run a short form, under OpenKV only.
     #[arg(long)]
     pub short: bool,
-    /// Where to write what was counted, as a page.
+    /// Where to write the page of results.
     #[arg(long)]
     pub write: Option<PathBuf>,
 }
 
-/// What was counted.
+/// A row of the results.
 struct Figure {
     what: String,
     shown: String,
-    /// Whether it is what OpenKV promises.
-    kept: bool,
+    /// Whether OpenKV's guarantee holds.
+    holds: bool,
 }
 
 type Figures = Result<Vec<Figure>, String>;
 
-/// What is counted, and how.
+/// A section of the page.
 struct Comparison {
     title: &'static str,
-    /// What OpenKV promises.
-    promise: &'static str,
+    guarantee: &'static str,
     count: fn(&Setting) -> Figures,
-    /// Whether it is too long to be part of the tests, or needs what not every machine has.
+    /// Whether it takes too long for the tests, or has requirements that not every machine meets.
     long: bool,
 }
 
-/// Where something is counted.
+/// The environment of a comparison.
 struct Setting {
     runtime: Runtime,
-    /// For the database.
+    /// The directory of the database.
     directory: TempDir,
     short: bool,
 }
 
-/// How long a script may take that nothing is known to hold up.
+/// How long a script may take that should not block.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 const COMPARISONS: [Comparison; 9] = [
     Comparison {
         title: "A rejected commit",
-        promise: "A commit that rejects has written nothing.",
+        guarantee: "A rejected commit writes nothing.",
         count: scripts::atomicity,
         long: false,
     },
     Comparison {
         title: "Eight processes increment one number",
-        promise: "A lost race is `{ ok: false }`, and no commit is rejected because another process writes.",
+        guarantee: "A lost race is `{ ok: false }`, and no commit is rejected because another process writes.",
         count: processes::race,
         long: false,
     },
     Comparison {
-        title: "Right after an entry has expired",
-        promise: "An entry is gone for reads, lists, checks and mutations the moment it has expired.",
+        title: "Expired entries",
+        guarantee: "An entry disappears for reads, lists, checks and mutations the moment it expires.",
         count: scripts::expiry,
         long: false,
     },
     Comparison {
-        title: "A listener is killed amid its handlers",
-        promise: "Every message is delivered, and none again that was seen to be done.",
+        title: "A listener is killed while handlers run",
+        guarantee: "Every message is delivered, and a message that was known to be handled is not delivered again.",
         count: processes::redelivery,
         long: false,
     },
     Comparison {
-        title: "A handler that takes long",
-        promise: "A message does not come again while its handler runs.",
+        title: "A slow handler",
+        guarantee: "A message is not redelivered while its handler runs.",
         count: scripts::slow,
         long: true,
     },
     Comparison {
-        title: "What another process does",
-        promise: "A watch notices the changes of other processes, and a listener their messages.",
+        title: "Commits of another process",
+        guarantee: "Watchers see the changes of other processes, and listeners receive their messages.",
         count: processes::across,
         long: false,
     },
     Comparison {
-        title: "A message that is ready",
-        promise: "It is delivered immediately.",
+        title: "Delay of a ready message",
+        guarantee: "A message that is ready is delivered immediately.",
         count: scripts::delay,
         long: true,
     },
     Comparison {
         title: "500 commits in flight",
-        promise: "Commits that are in flight together share disk syncs, and reads do not wait for them.",
+        guarantee: "Concurrent commits share disk syncs, and reads do not wait for them.",
         count: scripts::in_flight,
         long: true,
     },
     Comparison {
-        title: "Storage that fails",
-        promise: "An error of the storage is an error for the script to catch.",
+        title: "Storage faults",
+        guarantee: "A storage fault is an error that the script can catch.",
         count: faults::faults,
         long: true,
     },
 ];
 
-/// Counts everything.
+/// Runs all comparisons.
 ///
 /// # Errors
-/// Says which promise OpenKV broke.
+/// The guarantee that OpenKV violated.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let openkv = Runtime::openkv(programs);
     let deno = if args.short { None } else { Some(Runtime::deno(programs)?) };
@@ -124,24 +123,24 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         versions = format!("{versions} and {}", deno.version()?);
     }
     let mut page = PAGE.replace("VERSIONS", &versions);
-    for Comparison { title, promise, count, long } in COMPARISONS {
+    for Comparison { title, guarantee, count, long } in COMPARISONS {
         if long && args.short {
             continue;
         }
         let count = |runtime: &Runtime| {
-            let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+            let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
             count(&Setting { runtime: runtime.clone(), directory, short: args.short })
         };
         eprintln!("torture: {title}");
         let ours = count(&openkv).map_err(|error| format!("{title}: {error}"))?;
         let theirs = deno.as_ref().map(count).transpose().map_err(|error| format!("{title}, under Deno: {error}"))?;
-        if let Some(broken) = ours.iter().find(|figure| !figure.kept) {
-            return Err(format!("{title}: {}: {}", broken.what, broken.shown));
+        if let Some(violated) = ours.iter().find(|figure| !figure.holds) {
+            return Err(format!("{title}: {}: {}", violated.what, violated.shown));
         }
-        page += &format!("\n## {title}\n\n{promise}\n\n{}", table(&ours, theirs.as_deref()));
+        page += &format!("\n## {title}\n\n{guarantee}\n\n{}", table(&ours, theirs.as_deref()));
     }
     if let Some(file) = &args.write {
-        std::fs::write(file, &page).map_err(failed("the page"))?;
+        std::fs::write(file, &page).map_err(failed("writing the page"))?;
     }
     Ok(page)
 }
@@ -149,16 +148,15 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
 const PAGE: &str = "\
 # Compared with Deno
 
-The same scripts under VERSIONS, and what came of them. The command that counts it all again, and
-writes this page:
+The results of the same scripts under VERSIONS. This command runs them and writes this page:
 
 ```sh
 cargo xtask torture compare --write docs/compared.md
 ```
 
-The scripts are in [torture/scripts/compare](../torture/scripts/compare). Where OpenKV does not keep what it promises, the
-command fails; a short form of it is part of the tests. Counts are exact for OpenKV, and vary from run to run for Deno; times are
-of a machine that did other things too.
+The scripts are in [torture/scripts/compare](../torture/scripts/compare). The command fails if OpenKV violates a guarantee; the tests
+run a short form of it. Counts are exact for OpenKV, and vary from run to run for Deno; times were measured on a machine under other
+load.
 ";
 
 fn table(ours: &[Figure], theirs: Option<&[Figure]>) -> String {
@@ -171,22 +169,22 @@ fn table(ours: &[Figure], theirs: Option<&[Figure]>) -> String {
 }
 
 impl Setting {
-    /// A number for the long form, or for the short one.
+    /// Returns one number for the long form, another for the short one.
     fn size(&self, long: u32, short: u32) -> u32 {
         if self.short { short } else { long }
     }
 }
 
 impl Figure {
-    fn new(what: &str, shown: impl ToString, kept: bool) -> Self {
-        Self { what: what.into(), shown: shown.to_string(), kept }
+    fn new(what: &str, shown: impl ToString, holds: bool) -> Self {
+        Self { what: what.into(), shown: shown.to_string(), holds }
     }
 
-    /// The figures that a script printed. Other lines are for others.
+    /// Returns the figures that a script printed, and skips other lines.
     fn all(printed: &str) -> Vec<Self> {
         let figures = printed.lines().filter_map(|line| {
             let figure: Value = serde_json::from_str(line).ok()?;
-            Some(Self::new(figure["what"].as_str()?, figure["shown"].as_str()?, figure["kept"].as_bool()?))
+            Some(Self::new(figure["what"].as_str()?, figure["shown"].as_str()?, figure["holds"].as_bool()?))
         });
         figures.collect()
     }

@@ -1,4 +1,4 @@
-//! What one script counts by itself.
+//! Comparisons with a single script.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use super::{Figure, Figures, Setting, TIMEOUT};
 use crate::failed;
 use crate::runtime::finish;
 
-/// Runs a script with a database and more arguments, and answers what it printed.
+/// Runs a script with a database and more arguments. Returns what it printed.
 pub(super) fn run(setting: &Setting, script: &str, args: &[u32]) -> Result<String, String> {
     let mut command = setting.runtime.script(&format!("compare/{script}"), setting.directory.path());
     command.arg("kv.sqlite3").args(args.iter().map(u32::to_string));
@@ -17,13 +17,13 @@ pub(super) fn atomicity(setting: &Setting) -> Figures {
     let times = setting.size(1000, 100);
     let printed = run(setting, "atomicity.ts", &[times])?;
     let mut figures = Figure::all(&printed);
-    let file = Connection::open(setting.directory.path().join("kv.sqlite3")).map_err(failed("the database"))?;
+    let file = Connection::open(setting.directory.path().join("kv.sqlite3")).map_err(failed("opening the database"))?;
     let messages: u32 =
-        file.query_row("select count(*) from queue", [], |row| row.get(0)).map_err(failed("the database"))?;
+        file.query_row("select count(*) from queue", [], |row| row.get(0)).map_err(failed("reading the queue"))?;
     let rejected = printed.lines().last().unwrap_or_default();
     let shown = format!("{rejected} of {times} rejected, {messages} enqueued");
-    let kept = rejected == times.to_string() && messages == 0;
-    figures.push(Figure::new("`enqueue`, then `sum` of a string", shown, kept));
+    let holds = rejected == times.to_string() && messages == 0;
+    figures.push(Figure::new("`enqueue`, then `sum` of a string", shown, holds));
     Ok(figures)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn in_flight(setting: &Setting) -> Figures {
     Ok(figures)
 }
 
-/// Counts the calls that wait for the disk, by strace, where it is there.
+/// Counts disk syncs with strace, if it is installed.
 fn syncs(setting: &Setting) -> Result<Figure, String> {
     const COUNTS: &str = "syncs";
     let strace = ["strace", "--follow-forks", "--summary-only", "--trace=fdatasync,fsync", "--output", COUNTS];
@@ -56,8 +56,8 @@ fn syncs(setting: &Setting) -> Result<Figure, String> {
     };
     finish(child, TIMEOUT)?;
     let counts = std::fs::read_to_string(setting.directory.path().join(COUNTS)).map_err(failed(COUNTS))?;
-    // A line for each call: the share of the time, seconds, microseconds for each, how often, and its name.
+    // The columns: share of the time, seconds, microseconds per call, calls, name.
     let calls = counts.lines().filter(|line| line.ends_with("sync"));
     let syncs: u32 = calls.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u32>().ok()).sum();
-    Ok(Figure::new("disk syncs, with those of opening and closing", syncs, syncs < 100))
+    Ok(Figure::new("disk syncs, including opening and closing", syncs, syncs < 100))
 }

@@ -1,4 +1,4 @@
-//! What a power failure leaves of files: all that was synced, and of the rest what chance decides.
+//! The state of files after a power failure: everything that was synced, and a random part of the rest.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,26 +8,26 @@ use std::{fs, io};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-/// What a disk writes as a whole, in bytes.
+/// The unit that a disk writes atomically, in bytes.
 const SECTOR: u64 = 512;
 
-/// Something done to a file.
+/// A change of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It was created.
     Create,
     /// Bytes were written to it.
     Write {
-        /// Where, in bytes from its start.
+        /// The offset in bytes.
         at: u64,
-        /// What.
+        /// The bytes.
         bytes: Vec<u8>,
     },
-    /// It was cut to a length in bytes.
+    /// It was truncated or extended to a length in bytes.
     Truncate(u64),
     /// It was deleted.
     Delete {
-        /// Whether the directory was synced then.
+        /// Whether the directory was synced.
         directory: bool,
     },
     /// It was synced.
@@ -37,33 +37,35 @@ pub enum Change {
     },
 }
 
-/// The files of a directory. What a file holds and what it is called are synced each for itself, as POSIX has it.
+/// The files of a directory. The contents and the name of a file are synced separately, as in POSIX.
 #[derive(Default)]
 pub struct Files {
     contents: Vec<Content>,
-    /// The files by name: what the directory says now, what it says on the disk, and how one came from the other.
+    /// The current directory.
     directory: Directory,
+    /// The directory on disk.
     durable: Directory,
+    /// The changes of the directory since it was synced.
     pending: Vec<(OsString, Option<usize>)>,
 }
 
-/// The position of its content for each name.
+/// Maps names to positions of contents.
 type Directory = BTreeMap<OsString, usize>;
 
 /// The content of a file.
 #[derive(Default)]
 struct Content {
     durable: Vec<u8>,
-    /// What was done to it since it was synced: writes and cuts.
+    /// The writes and truncations since it was synced.
     pending: Vec<Change>,
 }
 
-/// The files that a power failure leaves.
+/// The files after a power failure.
 #[derive(Default)]
 pub struct Image(Vec<(OsString, Vec<u8>)>);
 
 impl Files {
-    /// The files that are in a directory. They count as synced.
+    /// Reads the files of a directory. They count as synced.
     pub fn read(directory: &Path) -> io::Result<Self> {
         let mut files = Self::default();
         for (name, durable) in Image::of(directory)?.0 {
@@ -74,7 +76,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Notes what was done to a file.
+    /// Records a change of a file.
     pub fn apply(&mut self, name: &OsStr, change: Change) {
         match change {
             Change::Create => {
@@ -115,11 +117,10 @@ impl Files {
         }
     }
 
-    /// What a power failure leaves now. Changes that were not synced may be lost, each for itself, and a write may reach the
-    /// disk in parts.
+    /// Returns the files after a power failure at this moment. Unsynced changes may be lost independently, and writes may be torn.
     pub fn image(&self, random: &mut impl Rng) -> Image {
-        // All are lost, all are kept but for what is torn, or anything between.
-        let kept = *[0.0, 0.3, 0.7, 0.95, 1.0].choose(random).expect("there are several");
+        // The probability of keeping a change.
+        let kept = *[0.0, 0.3, 0.7, 0.95, 1.0].choose(random).expect("the list is not empty");
         let mut directory = self.durable.clone();
         for (name, position) in &self.pending {
             if random.random_bool(kept) {
@@ -153,7 +154,7 @@ impl Change {
         }
     }
 
-    /// Applies some sectors of a write. Other changes are made as a whole.
+    /// Applies random sectors of a write. Other changes are atomic.
     fn tear(&self, content: &mut Vec<u8>, random: &mut impl Rng) {
         let Change::Write { at, bytes } = self else { return self.apply(content) };
         let mut start = 0;
@@ -177,7 +178,7 @@ fn write(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
 }
 
 impl Image {
-    /// The files of a directory, as they are.
+    /// Reads the files of a directory.
     pub fn of(directory: &Path) -> io::Result<Self> {
         let mut files = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -189,7 +190,7 @@ impl Image {
         Ok(Self(files))
     }
 
-    /// Makes the files the only ones in a directory.
+    /// Replaces the files of a directory.
     pub fn restore(&self, directory: &Path) -> io::Result<()> {
         for entry in fs::read_dir(directory)? {
             fs::remove_file(entry?.path())?;
@@ -209,7 +210,7 @@ mod tests {
         Change::Write { at: 100, bytes: vec![byte; 1000] }
     }
 
-    /// What is left of a file, over many failures.
+    /// Returns the contents of the file after each of many power failures. `None` where it does not exist.
     fn left(files: &Files) -> Vec<Option<Vec<u8>>> {
         let mut random = StdRng::seed_from_u64(1);
         let content = |image: Image| image.0.into_iter().next().map(|(_, content)| content);
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_synced_stays_and_the_rest_may_go() {
+    fn synced_changes_are_kept_and_others_may_be_lost() {
         let mut files = Files::default();
         let name = OsStr::new("file");
         files.apply(name, Change::Create);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_may_be_forgotten() {
+    fn unsynced_deletion_may_be_lost() {
         let mut files = Files::default();
         let name = OsStr::new("file");
         files.apply(name, Change::Create);

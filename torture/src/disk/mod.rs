@@ -1,7 +1,7 @@
-//! A disk that fails and forgets. It stands between SQLite and the files of a directory: everything goes through to them, but any
-//! call can be made to fail, and what was not synced can be told from what was, so that a power failure can be played.
+//! A disk that injects faults and simulates power failures. It is a layer between SQLite and the files of a directory: it forwards all
+//! calls, but can make any call fail, and records which changes were synced.
 //!
-//! It is SQLite's default file system from the first [`Disk::mount`] on, and hands on all calls for files in other directories.
+//! The first [`Disk::mount`] makes it SQLite's default file system. Calls for files in other directories are only forwarded.
 
 mod image;
 mod vfs;
@@ -15,10 +15,10 @@ use rusqlite::ffi;
 
 pub use image::{Change, Files, Image};
 
-/// The disks that are mounted.
+/// The mounted disks.
 static MOUNTED: RwLock<Vec<Weak<Disk>>> = RwLock::new(Vec::new());
 
-/// What SQLite asks of a disk.
+/// A call of SQLite to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Opens a file, or creates it.
@@ -27,30 +27,30 @@ pub enum Call {
     Read,
     /// Writes to a file.
     Write,
-    /// Cuts a file short.
+    /// Truncates a file.
     Truncate,
-    /// Waits until a file is on the disk.
+    /// Syncs a file.
     Sync,
-    /// Asks how long a file is.
+    /// Returns the length of a file.
     Size,
     /// Locks a file.
     Lock,
-    /// Maps the memory that processes share for the WAL.
+    /// Maps the shared memory of the WAL index.
     Map,
-    /// Asks whether a file is there.
+    /// Checks whether a file exists.
     Access,
     /// Deletes a file.
     Delete,
 }
 
-/// How a disk fails.
+/// A fault to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The first call that fails, counted from the injection on: 0 for the next.
+    /// The number of calls that succeed before the first one that fails.
     pub nth: u64,
-    /// How many calls fail from then on.
+    /// The number of calls that fail.
     pub times: u64,
-    /// Whether the disk is full: only calls that need space fail, and are counted. Otherwise any call fails.
+    /// Whether the disk is full: only calls that allocate space fail, and are counted. Otherwise any call fails.
     pub full: bool,
 }
 
@@ -63,17 +63,18 @@ pub struct Disk {
 struct State {
     files: Files,
     fault: Option<Fault>,
-    /// How many calls there were since the fault was injected that it could have let fail, and how many it did.
+    /// The calls since the injection that the fault applies to.
     calls: u64,
+    /// Those that failed.
     failed: u64,
-    /// Called after each change, with all the files.
+    /// Called after each change.
     observer: Option<Box<Observer>>,
 }
 
 type Observer = dyn FnMut(&Files, &OsStr, &Change) + Send;
 
 impl Disk {
-    /// A disk of the files in a directory, as they are, until it is dropped.
+    /// Mounts a disk on the files of a directory, until it is dropped.
     pub fn mount(directory: &Path) -> std::io::Result<Arc<Self>> {
         vfs::install();
         let directory = directory.canonicalize()?;
@@ -85,37 +86,37 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Lets calls fail, instead of those that were to fail before.
+    /// Injects a fault, which replaces the previous one.
     pub fn inject(&self, fault: Fault) {
         let mut state = self.state.lock();
         (state.fault, state.calls, state.failed) = (Some(fault), 0, 0);
     }
 
-    /// Lets no more calls fail. Returns how many there were since the injection, and how many did.
+    /// Removes the fault. Returns how many calls it applied to since the injection, and how many failed.
     pub fn heal(&self) -> (u64, u64) {
         let mut state = self.state.lock();
         state.fault = None;
         (state.calls, state.failed)
     }
 
-    /// Calls a function after each change, with all files, and the name of the one that was changed. It must not use the disk.
+    /// Calls a function after each change, with all files and the name of the changed one. It must not use the disk.
     pub fn observe(&self, observer: impl FnMut(&Files, &OsStr, &Change) + Send + 'static) {
         self.state.lock().observer = Some(Box::new(observer));
     }
 
-    /// Calls the function no more.
-    pub fn ignore(&self) {
+    /// Removes the observer.
+    pub fn unobserve(&self) {
         self.state.lock().observer = None;
     }
 
-    /// The disk that a file is on, and the file's name there.
+    /// Returns the disk that a file is on, and the name of the file.
     fn of(path: &Path) -> Option<(Arc<Self>, OsString)> {
         let mounted = MOUNTED.read();
         let disk = mounted.iter().filter_map(Weak::upgrade).find(|disk| path.parent() == Some(&disk.directory))?;
         Some((disk, path.file_name()?.to_owned()))
     }
 
-    /// Returns the error that a call fails with, if it is to fail.
+    /// Returns the error that a call must fail with, if any.
     fn fails(&self, call: Call) -> Option<i32> {
         let mut state = self.state.lock();
         let Fault { nth, times, full } = state.fault?;
@@ -143,7 +144,7 @@ impl Disk {
         })
     }
 
-    /// Notes what was done to a file.
+    /// Records a change of a file.
     fn changed(&self, name: &OsStr, change: Change) {
         let State { files, observer, .. } = &mut *self.state.lock();
         files.apply(name, change.clone());

@@ -1,7 +1,7 @@
 //! The disk as a file system of SQLite: <https://sqlite.org/vfs.html>.
 //!
-//! A file of a mounted disk is SQLite's own, behind a head that counts and notes the calls. The file of any other directory is
-//! SQLite's own as it is.
+//! A file of a mounted disk is a header that records the calls, followed by the file of SQLite's default file system. Files in other
+//! directories have no header.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
@@ -21,13 +21,13 @@ use super::{Call, Change, Disk};
 /// Makes the file system SQLite's default, once.
 pub(super) fn install() {
     static INSTALLED: Once = Once::new();
-    // SAFETY: a copy of the default file system, which SQLite keeps for good, with some functions replaced. It is registered
+    // SAFETY: this is a copy of the default file system, which SQLite never frees, with some functions replaced. It is registered
     // once, and never freed.
     INSTALLED.call_once(|| unsafe {
         let real = sqlite3_vfs_find(ptr::null());
-        assert!(!real.is_null(), "SQLite has a file system");
+        assert!(!real.is_null(), "SQLite has no default file system");
         let ours = sqlite3_vfs {
-            szOsFile: size_of::<Head>() as c_int + (*real).szOsFile,
+            szOsFile: size_of::<Header>() as c_int + (*real).szOsFile,
             pNext: ptr::null_mut(),
             zName: c"disk".as_ptr(),
             xOpen: Some(open),
@@ -41,16 +41,16 @@ pub(super) fn install() {
     });
 }
 
-/// The file system beneath. All functions but those for files take it in our place: they use nothing of ours.
+/// The default file system. The functions that are not replaced work with either, as they do not use the replaced ones.
 static REAL: AtomicPtr<sqlite3_vfs> = AtomicPtr::new(ptr::null_mut());
 
 fn real() -> *mut sqlite3_vfs {
     REAL.load(Ordering::Acquire)
 }
 
-/// What stands before the real file, in the memory that SQLite gives for a file.
+/// The header before the real file, in the memory that SQLite allocates for a file.
 #[repr(C)]
-struct Head {
+struct Header {
     base: sqlite3_file,
     file: MaybeUninit<File>,
 }
@@ -58,61 +58,60 @@ struct Head {
 struct File {
     disk: Arc<Disk>,
     name: OsString,
-    /// Whether the next sync is to sync the directory too. SQLite's file system for Unix does so with journals and logs that it
-    /// created.
+    /// Whether the next sync also syncs the directory. SQLite's file system for Unix syncs it for journals and WALs that it created.
     created: AtomicBool,
 }
 
-/// The file of a head, and the real one behind it.
+/// Returns the file of a header, and the real file after it.
 ///
 /// # Safety
-/// `file` was opened by [`open`] on a mounted disk, and is not closed yet.
+/// `file` must be open, and have been opened by [`open`] on a mounted disk.
 unsafe fn parts<'a>(file: *mut sqlite3_file) -> (&'a File, *mut sqlite3_file) {
-    let head = file.cast::<Head>();
+    let header = file.cast::<Header>();
     // SAFETY: `open` has written both.
-    unsafe { ((*head).file.assume_init_ref(), head.add(1).cast()) }
+    unsafe { ((*header).file.assume_init_ref(), header.add(1).cast()) }
 }
 
-/// The functions of the real file.
+/// Returns the functions of the real file.
 ///
 /// # Safety
-/// `real` is open.
+/// `real` must be open.
 unsafe fn methods<'a>(real: *mut sqlite3_file) -> &'a sqlite3_io_methods {
     // SAFETY: an open file has them.
     unsafe { &*(*real).pMethods }
 }
 
-/// The disk that a path is on.
+/// Returns the disk that a path is on.
 ///
 /// # Safety
-/// `name` is a string of SQLite's, or null.
+/// `name` must be a valid C string, or null.
 unsafe fn disk_of(name: *const c_char) -> Option<(Arc<Disk>, OsString)> {
     if name.is_null() {
         return None;
     }
-    // SAFETY: said above.
+    // SAFETY: the caller guarantees it.
     let path = unsafe { CStr::from_ptr(name) };
     Disk::of(Path::new(OsStr::from_bytes(path.to_bytes())))
 }
 
-/// Calls a function of the real file, if the disk does not fail.
+/// Calls a function of the real file, unless the disk injects a fault.
 macro_rules! call {
     ($call:expr, $file:expr, $method:ident($($argument:expr),*)) => {{
         // SAFETY: SQLite calls this for an open file.
         let (file, real) = unsafe { parts($file) };
         match file.disk.fails($call) {
             Some(error) => error,
-            // SAFETY: the arguments are those of SQLite, for the file beneath.
+            // SAFETY: the arguments are those of SQLite, for the real file.
             None => unsafe { methods(real).$method.expect("every file has it")(real, $($argument),*) },
         }
     }};
 }
 
-/// Hands a call on to the real file.
-macro_rules! pass {
-    ($name:ident, $method:ident, ($($argument:ident: $type:ty),*) $(-> $answer:ty)?) => {
-        unsafe extern "C" fn $name(file: *mut sqlite3_file, $($argument: $type),*) $(-> $answer)? {
-            // SAFETY: SQLite calls this for an open file, with arguments that hold for the file beneath.
+/// Forwards a call to the real file.
+macro_rules! forward {
+    ($name:ident, $method:ident, ($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
+        unsafe extern "C" fn $name(file: *mut sqlite3_file, $($argument: $type),*) $(-> $result)? {
+            // SAFETY: SQLite calls this for an open file, with arguments that are valid for the real file.
             unsafe {
                 let (_, real) = parts(file);
                 methods(real).$method.expect("every file has it")(real, $($argument),*)
@@ -122,7 +121,7 @@ macro_rules! pass {
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
-    // Without the functions of the third version, which map files to memory: SQLite reads and writes by calls.
+    // Version 3 adds memory mapping, which would bypass the disk.
     iVersion: 2,
     xClose: Some(close),
     xRead: Some(read),
@@ -152,8 +151,8 @@ unsafe extern "C" fn open(
     opened: *mut c_int,
 ) -> c_int {
     let real_vfs = real();
-    // SAFETY: SQLite gives memory for our head and the real file, and arguments that hold for the real file system. Where there
-    // is no disk, the real file stands at its start.
+    // SAFETY: SQLite allocates memory for the header and the real file, and passes arguments that are valid for the real file system.
+    // Without a disk, the real file is at the start of the memory.
     unsafe {
         let open = (*real_vfs).xOpen.expect("every file system has it");
         let Some((disk, file_name)) = disk_of(name) else {
@@ -166,16 +165,16 @@ unsafe extern "C" fn open(
         }
         let path = Path::new(OsStr::from_bytes(CStr::from_ptr(name).to_bytes()));
         let created = flags & SQLITE_OPEN_CREATE != 0 && !path.exists();
-        let head = file.cast::<Head>();
-        let real_file: *mut sqlite3_file = head.add(1).cast();
+        let header = file.cast::<Header>();
+        let real_file: *mut sqlite3_file = header.add(1).cast();
         let result = open(real_vfs, name, real_file, flags, opened);
         if result == SQLITE_OK {
             if created {
                 disk.changed(&file_name, Change::Create);
             }
             let created = created && flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL) != 0;
-            (*head).file.write(File { disk, name: file_name, created: created.into() });
-            (*head).base.pMethods = &METHODS;
+            (*header).file.write(File { disk, name: file_name, created: created.into() });
+            (*header).base.pMethods = &METHODS;
         }
         result
     }
@@ -183,7 +182,7 @@ unsafe extern "C" fn open(
 
 unsafe extern "C" fn delete(_vfs: *mut sqlite3_vfs, name: *const c_char, sync: c_int) -> c_int {
     let real = real();
-    // SAFETY: the arguments are SQLite's.
+    // SAFETY: the arguments are those of SQLite.
     unsafe {
         let disk = disk_of(name);
         if let Some(error) = disk.as_ref().and_then(|(disk, _)| disk.fails(Call::Delete)) {
@@ -197,14 +196,14 @@ unsafe extern "C" fn delete(_vfs: *mut sqlite3_vfs, name: *const c_char, sync: c
     }
 }
 
-unsafe extern "C" fn access(_vfs: *mut sqlite3_vfs, name: *const c_char, flags: c_int, answer: *mut c_int) -> c_int {
+unsafe extern "C" fn access(_vfs: *mut sqlite3_vfs, name: *const c_char, flags: c_int, result: *mut c_int) -> c_int {
     let real = real();
-    // SAFETY: the arguments are SQLite's.
+    // SAFETY: the arguments are those of SQLite.
     unsafe {
         let disk = disk_of(name).filter(|_| flags == SQLITE_ACCESS_EXISTS);
         match disk.and_then(|(disk, _)| disk.fails(Call::Access)) {
             Some(error) => error,
-            None => (*real).xAccess.expect("every file system has it")(real, name, flags, answer),
+            None => (*real).xAccess.expect("every file system has it")(real, name, flags, result),
         }
     }
 }
@@ -214,7 +213,7 @@ unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
     unsafe {
         let (_, real) = parts(file);
         let result = methods(real).xClose.expect("every file has it")(real);
-        (*file.cast::<Head>()).file.assume_init_drop();
+        (*file.cast::<Header>()).file.assume_init_drop();
         result
     }
 }
@@ -226,7 +225,7 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, to: *mut c_void, length: c_in
 unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, length: c_int, at: i64) -> c_int {
     let result = call!(Call::Write, file, xWrite(from, length, at));
     if result == SQLITE_OK {
-        // SAFETY: SQLite gives as many bytes as it says, for an open file.
+        // SAFETY: SQLite passes a buffer of this length, for an open file.
         let (bytes, (file, _)) =
             unsafe { (std::slice::from_raw_parts(from.cast::<u8>(), length as usize), parts(file)) };
         file.disk.changed(&file.name, Change::Write { at: at as u64, bytes: bytes.to_vec() });
@@ -272,11 +271,11 @@ unsafe extern "C" fn map(
     call!(Call::Map, file, xShmMap(region, length, extend, to))
 }
 
-pass!(unlock, xUnlock, (kind: c_int) -> c_int);
-pass!(check_reserved_lock, xCheckReservedLock, (answer: *mut c_int) -> c_int);
-pass!(control, xFileControl, (operation: c_int, argument: *mut c_void) -> c_int);
-pass!(sector_size, xSectorSize, () -> c_int);
-pass!(characteristics, xDeviceCharacteristics, () -> c_int);
-pass!(lock_map, xShmLock, (offset: c_int, count: c_int, flags: c_int) -> c_int);
-pass!(barrier, xShmBarrier, ());
-pass!(unmap, xShmUnmap, (delete: c_int) -> c_int);
+forward!(unlock, xUnlock, (kind: c_int) -> c_int);
+forward!(check_reserved_lock, xCheckReservedLock, (result: *mut c_int) -> c_int);
+forward!(control, xFileControl, (operation: c_int, argument: *mut c_void) -> c_int);
+forward!(sector_size, xSectorSize, () -> c_int);
+forward!(characteristics, xDeviceCharacteristics, () -> c_int);
+forward!(lock_map, xShmLock, (offset: c_int, count: c_int, flags: c_int) -> c_int);
+forward!(barrier, xShmBarrier, ());
+forward!(unmap, xShmUnmap, (delete: c_int) -> c_int);

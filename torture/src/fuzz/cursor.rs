@@ -1,13 +1,13 @@
-//! Cursors: any text, and those of keys, for any selector.
+//! Fuzzes cursors: arbitrary strings, and cursors of keys, for arbitrary selectors.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use openkv_engine::{Error, Key, Selector};
 
 use super::key;
 
-/// Makes a selector, and continues in it after cursors.
+/// Generates a selector, and continues it after cursors.
 pub fn cursor(data: &[u8]) {
-    // The bytes may end anywhere: what they give is enough.
+    // An error means that the bytes are used up.
     let _ = select(&mut Unstructured::new(data));
 }
 
@@ -26,7 +26,7 @@ fn select(u: &mut Unstructured<'_>) -> Result<()> {
         }
         Err(error) => panic!("{error}"),
     };
-    let whole = selector.range(None, false).expect("without a cursor, nothing can be wrong");
+    let whole = selector.range(None, false).expect("a selector without a cursor is valid");
     assert_eq!(selector.range(None, true).unwrap(), whole);
 
     let bytes = stored_key(u, base.as_bytes())?.into_bytes();
@@ -36,8 +36,8 @@ fn select(u: &mut Unstructured<'_>) -> Result<()> {
         Ok(cursor) => {
             assert!(cursor.is_ascii());
             if is_selected {
-                let behind = [key.as_bytes(), &[0]].concat();
-                assert_eq!(selector.range(Some(&cursor), false).unwrap(), (behind, whole.1.clone()), "{key:?}");
+                let after = [key.as_bytes(), &[0]].concat();
+                assert_eq!(selector.range(Some(&cursor), false).unwrap(), (after, whole.1.clone()), "{key:?}");
                 assert_eq!(
                     selector.range(Some(&cursor), true).unwrap(),
                     (whole.0.clone(), key.into_bytes()),
@@ -54,17 +54,17 @@ fn select(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Checks that no cursor leads out of a selector.
+/// Checks that a cursor does not lead out of a selector.
 fn check(selector: &Selector, whole: &(Vec<u8>, Vec<u8>), prefix: Option<&Key>, cursor: &str) {
     for reverse in [false, true] {
         match selector.range(Some(cursor), reverse) {
             Ok((start, end)) => {
-                assert!(start >= whole.0, "{selector:?} begins at {start:?}");
-                // Beyond the end of a prefix there may be bytes that begin with the prefix, but no key has them.
-                let is_no_key = |prefix: &Key| {
+                assert!(start >= whole.0, "{selector:?} starts at {start:?}");
+                // The bytes from the prefix and `ff` on may start with the prefix, but no key has them.
+                let has_no_keys = |prefix: &Key| {
                     end.starts_with(prefix.as_bytes()) && whole.1 == [prefix.as_bytes(), &[0xff]].concat()
                 };
-                assert!(end <= whole.1 || prefix.is_some_and(is_no_key), "{selector:?} ends at {end:?}");
+                assert!(end <= whole.1 || prefix.is_some_and(has_no_keys), "{selector:?} ends at {end:?}");
             }
             Err(Error::InvalidCursor | Error::CursorOutOfBounds) => {}
             Err(error) => panic!("{error}"),
@@ -72,7 +72,7 @@ fn check(selector: &Selector, whole: &(Vec<u8>, Vec<u8>), prefix: Option<&Key>, 
     }
 }
 
-/// A key that may begin as another one does: of parts, or of any bytes, as a damaged file may have.
+/// Generates a key that may start with another one: of parts, or of arbitrary bytes, as in a corrupt file.
 fn stored_key(u: &mut Unstructured<'_>, base: &[u8]) -> Result<Key> {
     let base = if u.arbitrary()? { base } else { &[] };
     let rest =

@@ -1,5 +1,5 @@
-//! Scripts made of bytes that call anything in `Deno`, with or without a database: functions, classes, accessors, methods of what
-//! they return, handlers and timers that throw.
+//! Generates scripts that call the functions of `Deno` with random arguments, with or without a database: functions, classes,
+//! accessors, methods of the returned objects, and handlers and timers that throw.
 
 use std::fmt::Write;
 
@@ -7,10 +7,10 @@ use arbitrary::{Result, Unstructured};
 
 use super::script::{open, statement, value};
 
-/// The longest script, in statements.
+/// The maximum number of statements of a script.
 const MAX_STATEMENTS: usize = 32;
 
-/// Arguments that a call of `Deno` may go on with.
+/// Arguments of calls.
 const ARGUMENTS: &[&str] = &[
     "'a'",
     "'b/c'",
@@ -150,7 +150,7 @@ const HANDLERS: &[&str] = &[
     "new Proxy(() => {}, { apply: t.hard.fail })",
 ];
 
-/// Returns the text of a script, an asynchronous function of what `torture` gives it.
+/// Returns the source of a script: an asynchronous function of the object that `torture` passes.
 pub fn deno(data: &[u8]) -> String {
     let mut u = Unstructured::new(data);
     let mut text = String::from("async (t) => {\n");
@@ -158,7 +158,7 @@ pub fn deno(data: &[u8]) -> String {
         writeln!(text, "  {};", open(&mut u).expect("the end of the bytes is a zero")).expect("a string takes all");
     }
     for _ in 0..MAX_STATEMENTS {
-        // The bytes may end anywhere: what they give is enough.
+        // An error means that the bytes are used up.
         let Ok(next) = next(&mut u) else { break };
         writeln!(text, "  {next};").expect("a string takes all");
         if u.is_empty() {

@@ -1,4 +1,4 @@
-//! Keys: any bytes as a stored key, and any parts in encoded form.
+//! Fuzzes keys: decodes arbitrary bytes, and encodes arbitrary parts.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,29 +7,28 @@ use arbitrary::{Result, Unstructured};
 use num_bigint::{BigInt, Sign};
 use openkv_engine::{Key, KeyError, KeyPart, KeyParts, Versionstamp};
 
-/// The longest integer of a key, in bits.
+/// The maximum length of an integer in a key, in bits.
 const MAX_INT_BITS: u64 = 255 * 8;
 
-/// Decodes bytes as a key, and makes keys of parts.
+/// Decodes bytes as a key, and encodes parts.
 pub fn key(data: &[u8]) {
     decode(data);
     parse_versionstamp(data);
-    // The bytes may end anywhere: what they give is enough.
+    // An error means that the bytes are used up.
     let _ = encode(&mut Unstructured::new(data));
 }
 
 fn decode(stored: &[u8]) {
     let Ok(parts) = KeyParts::new(stored).collect::<Result<Vec<_>, KeyError>>() else { return };
-    let key = Key::from_parts(&parts).expect("what was decoded has a encoded form");
+    let key = Key::from_parts(&parts).expect("decoded parts can be encoded");
     assert_eq!(order(&decoded(&key), &parts), Ordering::Equal, "{stored:?}");
-    // Bytes that no program writes: an integer with leading zeros or in the long form though it is short, -0n, and a NaN
-    // that is not the one of its sign.
-    let has_many_forms = |part: &KeyPart<'_>| match part {
+    // Non-canonical encodings: integers with leading zeros or in an unnecessarily long form, -0n, and NaNs with a payload.
+    let has_many_encodings = |part: &KeyPart<'_>| match part {
         KeyPart::Int(_) => true,
         KeyPart::Number(number) => number.is_nan(),
         _ => false,
     };
-    assert!(key.as_bytes() == stored || parts.iter().any(has_many_forms), "{stored:?} became {:?}", key.as_bytes());
+    assert!(key.as_bytes() == stored || parts.iter().any(has_many_encodings), "{stored:?} became {:?}", key.as_bytes());
 }
 
 fn parse_versionstamp(data: &[u8]) {
@@ -42,10 +41,11 @@ fn parse_versionstamp(data: &[u8]) {
 
 fn encode(u: &mut Unstructured<'_>) -> Result<()> {
     let a = parts(u)?;
-    let b = match u.arbitrary()? {
-        true => parts(u)?,
-        // One that differs late.
-        false => [&a[..u.int_in_range(0..=a.len())?], &parts(u)?].concat(),
+    let b = if u.arbitrary()? {
+        parts(u)?
+    } else {
+        // With a common prefix.
+        [&a[..u.int_in_range(0..=a.len())?], &parts(u)?].concat()
     };
     let (Some(key_a), Some(key_b)) = (encoded(&a), encoded(&b)) else { return Ok(()) };
     assert_eq!(key_a.cmp(&key_b), order(&a, &b), "{a:?} and {b:?}");
@@ -55,7 +55,7 @@ fn encode(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The key of parts. None where one of them is too long.
+/// Encodes parts. Returns `None` if one of them is too long.
 fn encoded(parts: &[KeyPart<'_>]) -> Option<Key> {
     let is_long = |part: &KeyPart<'_>| matches!(part, KeyPart::Int(int) if int.bits() > MAX_INT_BITS);
     match Key::from_parts(parts) {
@@ -72,10 +72,10 @@ fn encoded(parts: &[KeyPart<'_>]) -> Option<Key> {
 }
 
 fn decoded(key: &Key) -> Vec<KeyPart<'_>> {
-    key.parts().collect::<Result<_, _>>().expect("what was encoded can be decoded")
+    key.parts().collect::<Result<_, _>>().expect("an encoded key can be decoded")
 }
 
-/// Some parts.
+/// Generates parts of a key.
 pub(super) fn parts(u: &mut Unstructured<'_>) -> Result<Vec<KeyPart<'static>>> {
     (0..u.int_in_range(0..=4)?).map(|_| part(u)).collect()
 }
@@ -95,7 +95,7 @@ fn part(u: &mut Unstructured<'_>) -> Result<KeyPart<'static>> {
     })
 }
 
-/// The order of keys as `docs/file-format.md` and [`KeyPart`] state it.
+/// Compares keys in the order that `docs/file-format.md` and [`KeyPart`] specify.
 fn order(a: &[KeyPart<'_>], b: &[KeyPart<'_>]) -> Ordering {
     let parts = a.iter().zip(b).map(|(a, b)| order_parts(a, b));
     parts.fold(Ordering::Equal, Ordering::then).then(a.len().cmp(&b.len()))
@@ -118,7 +118,7 @@ fn order_parts(a: &KeyPart<'_>, b: &KeyPart<'_>) -> Ordering {
     }
 }
 
-/// The place of a part's kind in the order of kinds.
+/// Returns the rank of a part's type in the order of types.
 fn kind(part: &KeyPart<'_>) -> usize {
     match part {
         KeyPart::Bytes(_) => 0,

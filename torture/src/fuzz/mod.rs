@@ -1,6 +1,5 @@
-//! Input that no one means well with: functions that take any bytes and panic where a promise does not hold. They are run by the
-//! targets of `fuzz/`, for as long as one likes, and by the tests, on the inputs that are kept in `fuzz/seeds` and on some
-//! thousands that are made of these.
+//! Fuzzing: functions that take any bytes, and panic if a guarantee is violated. The targets of `fuzz/` run them, and the tests run
+//! them with the inputs in `fuzz/seeds` and several thousand mutations of these.
 
 mod cursor;
 mod deno;

@@ -1,8 +1,8 @@
-// What generated scripts use. `torture` runs one, and answers the promises that were broken: none, it is to be hoped.
+// The environment of generated scripts. `torture` runs one, and returns the violated guarantees.
 
 const fail = () => { throw new Error("thrown by a script"); };
 
-/** Values that are hard to take, by their names. */
+/** Unusual values, by name. */
 const hard = (t) => {
   const traps = (trap) => {
     const names = ["get", "has", "ownKeys", "getOwnPropertyDescriptor", "getPrototypeOf", "set", "apply", "construct"];
@@ -72,10 +72,10 @@ const hard = (t) => {
 };
 
 /**
- * What is not called, and why: what ends this process or others, what waits for another handle of this process for ever, and what
- * would take away the permissions that the rest of the run has.
+ * Functions that are not called, because they terminate processes, wait forever for another handle of this process, or revoke the
+ * permissions of the rest of the run.
  */
-const SPARED = [
+const EXCLUDED = [
   "Deno.exit",
   "Deno.kill",
   "FsFile.prototype.lock",
@@ -86,10 +86,10 @@ const SPARED = [
   "Permissions.prototype.revokeSync",
 ];
 
-/** All functions that a namespace leads to, with the objects that have them: its own, those of its classes, getters and setters. */
+/** Returns all functions that are reachable from a namespace, with their holders: its own, those of its classes, and accessors. */
 function members(namespace) {
   const members = [];
-  // What the language has is not the namespace's: to change it breaks the script that does.
+  // Excludes the built-ins of the language: calling their setters would break the script itself.
   const classes = [Array, BigInt, Boolean, Date, Error, Function, Map, Number, Object, Promise, RegExp, Set, String, Symbol];
   const seen = new Set([globalThis, ...classes, Object.getPrototypeOf(Uint8Array), Uint8Array].flatMap((known) => [known, known.prototype]));
   const visit = (object, path) => {
@@ -97,11 +97,11 @@ function members(namespace) {
     seen.add(object);
     for (const key of Reflect.ownKeys(object)) {
       const name = `${path}.${String(key)}`;
-      if (key === "constructor" || SPARED.some((spared) => name.endsWith(spared))) continue;
+      if (key === "constructor" || EXCLUDED.some((excluded) => name.endsWith(excluded))) continue;
       const { get, set } = Object.getOwnPropertyDescriptor(object, key);
       let value;
-      try { value = object[key]; } catch { /* Its holder must be an instance. */ }
-      // What is loaded on first use has accessors until then.
+      try { value = object[key]; } catch { /* The getter requires an instance. */ }
+      // A lazily loaded value is an accessor until its first use.
       for (const call of typeof value === "function" ? [value] : [get, set, value]) {
         if (typeof call === "function") members.push({ name, holder: object, call });
         if (typeof call === "function" || (typeof call === "object" && call !== null)) visit(call, name);
@@ -114,7 +114,7 @@ function members(namespace) {
   return members;
 }
 
-/** Which entries there are that checked writes may have made. */
+/** Returns the versions of the entries that checked writes may have written. */
 async function versions(kv) {
   const versions = new Set();
   for await (const { key, versionstamp } of kv.list({ prefix: ["t"] }, { values: false })) {
@@ -128,18 +128,18 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
   const rids = [];
   const pending = [];
   const endless = [];
-  const broken = [];
-  const keep = (list, answer) => {
-    // Whatever a script is told is fine, as long as it is told.
-    if (answer instanceof Promise) list.push(answer.catch(() => {}));
+  const violations = [];
+  const keep = (list, result) => {
+    // The promise may be rejected, but must be settled.
+    if (result instanceof Promise) list.push(result.catch(() => {}));
   };
   const functions = namespace ? torture.members ??= members(namespace) : [];
   const objects = [];
   const timers = [];
-  /** Keeps what a call returns, for further calls. */
+  /** Keeps the result of a call for further calls. */
   const returned = (value) => {
     if (value instanceof Promise) value.then(returned, () => {});
-    // The global object is closed by the end of the process.
+    // Closing the global object would end the script.
     else if (value === globalThis) return;
     else if ((typeof value === "object" && value !== null) || typeof value === "function") objects.push(value);
   };
@@ -151,7 +151,7 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
     reenter(effect) {
       if (reenters) effect();
     },
-    /** Calls something in the namespace by its number. It may never end. */
+    /** Calls a function of the namespace, by its number. The promise may never be settled. */
     call(number, ...args) {
       if (functions.length === 0) return;
       const { holder, call } = functions[number % functions.length];
@@ -165,7 +165,7 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
       if (functions.length === 0) return;
       returned(Reflect.apply(functions[number % functions.length].call, object, args));
     },
-    /** Calls a method of what a call returned. */
+    /** Calls a method of the result of an earlier call. */
     use(object, number, ...args) {
       const holder = t.kept(object);
       if (holder === undefined) return;
@@ -177,8 +177,8 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
       try { timers.push(globalThis.setTimeout?.(handler, delay)); } catch { /* It may throw. */ }
     },
     brand: ops?.brand ?? Object.getOwnPropertySymbols(globalThis.Blob?.prototype ?? {}).at(-1) ?? Symbol("brand"),
-    broken,
-    /** Opens a database, in the file or in memory, which calls go to from now on. */
+    violations,
+    /** Opens a database, in the file or in memory, for the following calls. */
     async open(inFile) {
       t.kv = await openKv(inFile ? path : ":memory:");
       opened.push(t.kv);
@@ -187,18 +187,18 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
       t.mutations = ops.op_openkv_mutations();
     },
     close() {
-      try { t.kv.close(); } catch { /* It was closed. */ }
+      try { t.kv.close(); } catch { /* It is already closed. */ }
     },
-    /** Does something that ends by itself. */
+    /** Calls a function whose promise settles by itself. */
     act(act) {
       try { keep(pending, act()); } catch { /* It may throw. */ }
     },
-    /** Does something that may go on until the database is closed. */
+    /** Calls a function whose promise may stay pending until the database is closed. */
     begin(act) {
       try { keep(endless, act()); } catch { /* It may throw. */ }
     },
     settle: () => Promise.all(pending.splice(0)),
-    /** Reads some of a listing. */
+    /** Reads some entries of a list. */
     async list(...args) {
       const entries = t.kv.list(...args);
       for (let i = 0; i < 9; i++) {
@@ -207,40 +207,40 @@ async function torture({ openKv, KvU64, ops, path, Deno: namespace, directory, r
         value.cursor, entries.cursor;
       }
     },
-    /** Reads what a watch tells. */
+    /** Reads the items of a watch. */
     async watch(...args) {
       for await (const entries of t.kv.watch(...args)) entries.length;
     },
-    /** Commits a write alone: where it is rejected, it wrote nothing. */
+    /** Commits a write by itself, and checks that it writes nothing if it is rejected. */
     async checked(build) {
       await t.settle();
       const before = await versions(t.kv).catch(() => undefined);
-      let told;
+      let failure;
       try {
         const write = t.kv.atomic();
         build(write);
-        told = (await write.commit()).ok ? undefined : "a failed check";
+        failure = (await write.commit()).ok ? undefined : "a failed check";
       } catch (error) {
-        told = (() => { try { return String(error); } catch { return "an error"; } })();
+        failure = (() => { try { return String(error); } catch { return "an error"; } })();
       }
-      if (before === undefined || told === undefined) return;
+      if (before === undefined || failure === undefined) return;
       const after = await versions(t.kv).catch(() => new Set());
-      for (const version of after) if (!before.has(version)) broken.push(`${told} wrote ${version}`);
+      for (const version of after) if (!before.has(version)) violations.push(`${failure} wrote ${version}`);
     },
   };
   t.hard = hard(t);
   try { await script(t); } catch { /* It may throw. */ }
   await t.settle();
-  // What was begun has a turn.
+  // Lets started timers and operations run.
   if (timers.length > 0 || objects.length > 0) await new Promise((resolve) => setTimeout(resolve, 0));
   for (const timer of timers) clearTimeout(timer);
   delete Error.prepareStackTrace;
   Error.stackTraceLimit = 10;
   for (const object of objects) {
-    for (const end of ["close", "shutdown", "abort", "cancel"]) try { object[end]().catch(() => {}); } catch { /* It has none. */ }
+    for (const end of ["close", "shutdown", "abort", "cancel"]) try { object[end]().catch(() => {}); } catch { /* It may lack the method. */ }
   }
-  for (const kv of opened) try { kv.close(); } catch { /* It was closed. */ }
+  for (const kv of opened) try { kv.close(); } catch { /* It is already closed. */ }
   rids.forEach((rid) => Deno.core.tryClose(rid));
   await Promise.all(endless);
-  return broken;
+  return violations;
 }

@@ -1,21 +1,21 @@
-//! Scripts made of bytes: calls of all that scripts can call, with values that are hard to take, closing the database here and
-//! there. They end with an answer or an exception.
+//! Generates scripts that call all functions of the KV API with unusual values, and sometimes close the database. Each call must
+//! return or throw.
 
 use std::fmt::Write;
 
 use arbitrary::{Result, Unstructured};
 
-/// What the scripts use: `torture(host, script)`, where the host is an object of `openKv`, `KvU64`, the `path` of a file and,
-/// where it has them, the `ops` of the extension and the namespace `Deno` with a `directory` for its files.
+/// Defines `torture(host, script)`, which runs a script. The host is an object of `openKv`, `KvU64`, the `path` of a file and,
+/// if available, the `ops` of the extension and the namespace `Deno` with a `directory` for its files.
 pub const PRELUDE: &str = include_str!("script.js");
 
-/// The longest script, in calls.
+/// The maximum number of calls of a script.
 const MAX_CALLS: usize = 24;
 
-/// How deep values are nested.
+/// The maximum depth of nested values.
 const MAX_DEPTH: usize = 3;
 
-/// Values that contain no others. `t.hard` has those that take more than a line.
+/// Values without generated parts. `t.hard` defines those that take more than a line.
 const VALUES: &[&str] = &[
     "undefined",
     "null",
@@ -148,7 +148,7 @@ const VALUES: &[&str] = &[
     "t.hard.branded(() => (t.close(), { type: 'Blob' }))",
 ];
 
-/// Names of properties that the calls look at.
+/// Names of properties that the calls read.
 const NAMES: &[&str] = &[
     "key",
     "value",
@@ -176,7 +176,7 @@ const NAMES: &[&str] = &[
     "__proto__",
 ];
 
-/// The ops of the extension, which only its own modules call.
+/// The ops of the extension, which otherwise only its own modules call.
 const OPS: &[&str] = &[
     "op_openkv_add_mutations",
     "op_openkv_count",
@@ -192,7 +192,7 @@ const OPS: &[&str] = &[
     "op_openkv_mutate",
     "op_openkv_mutations",
     "op_openkv_open",
-    "op_openkv_refuse_consistency",
+    "op_openkv_reject_consistency",
     "op_openkv_serialize",
     "op_openkv_set_classes",
     "op_openkv_start",
@@ -203,12 +203,12 @@ const OPS: &[&str] = &[
     "op_openkv_write",
 ];
 
-/// The text of a script, an asynchronous function of what `torture` gives it.
+/// Returns the source of a script: an asynchronous function of the object that `torture` passes.
 pub fn script(data: &[u8]) -> String {
     let mut u = Unstructured::new(data);
     let mut text = format!("async (t) => {{\n  {};\n", open(&mut u).expect("the end of the bytes is a zero"));
     for _ in 0..MAX_CALLS {
-        // The bytes may end anywhere: what they give is enough.
+        // An error means that the bytes are used up.
         let Ok(call) = statement(&mut u) else { break };
         writeln!(text, "  {call};").expect("a string takes all");
         if u.is_empty() {
@@ -218,7 +218,7 @@ pub fn script(data: &[u8]) -> String {
     text + "}"
 }
 
-/// A call of the database or of an op, or what is around calls.
+/// Generates a call of the database or of an op, or another statement.
 pub(super) fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u.int_in_range(0..=13)? {
         0 => "await t.settle()".into(),
@@ -273,12 +273,12 @@ pub(super) fn statement(u: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-/// Opens a database.
+/// Generates a statement that opens a database.
 pub(super) fn open(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(format!("await t.open({})", u.ratio(1, 4)?))
 }
 
-/// The steps of an atomic operation.
+/// Generates the steps of an atomic operation.
 fn steps(u: &mut Unstructured<'_>) -> Result<String> {
     let mut steps = String::new();
     for _ in 0..u.int_in_range(1..=4)? {
@@ -306,7 +306,7 @@ fn arguments(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(arguments.join(", "))
 }
 
-/// Arguments of an op: often the kinds that it takes.
+/// Generates arguments of an op, often of the types that it takes.
 fn raw_arguments(u: &mut Unstructured<'_>) -> Result<String> {
     let first = *u.choose(&["t.rid", "t.rid", "t.mutations", "':memory:'", "1"])?;
     let mut arguments = vec![first.to_owned()];
@@ -330,7 +330,7 @@ fn raw_arguments(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(arguments.join(", "))
 }
 
-/// A key: one of a few, or anything.
+/// Generates a key: one of a few, or any value.
 fn key(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u.int_in_range(0..=6)? {
         0..=3 => format!("['t', {}]", u.int_in_range(0..=3)?),
@@ -350,7 +350,7 @@ fn selector(u: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-/// Options of any call.
+/// Generates options of a call.
 fn options(u: &mut Unstructured<'_>) -> Result<String> {
     if u.ratio(1, 2)? {
         return Ok("undefined".into());
@@ -360,7 +360,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<String> {
     }
     let mut options = String::from("{ ");
     for _ in 0..u.int_in_range(1..=3)? {
-        // What handlers leave of their messages is told from what checked writes leave.
+        // The keys of undelivered messages must differ from those of checked writes.
         let option = match *u.choose(NAMES)? {
             "keysIfUndelivered" if u.arbitrary()? => "keysIfUndelivered: [['u', 1]], backoffSchedule: []".into(),
             "expireIn" if u.arbitrary()? => "expireIn: 5".into(),
@@ -371,7 +371,7 @@ fn options(u: &mut Unstructured<'_>) -> Result<String> {
     Ok(options + "}")
 }
 
-/// A value of any kind, made of others down to a depth.
+/// Generates a value of any type, nested up to a maximum depth.
 pub(super) fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
     if depth == MAX_DEPTH || u.ratio(2, 3)? {
         return Ok(format!("({})", u.choose(VALUES)?));

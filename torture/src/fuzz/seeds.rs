@@ -1,4 +1,4 @@
-//! Inputs to begin with.
+//! Stored inputs, and mutations of them.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// The longest input.
+/// The maximum length of an input, in bytes.
 const MAX_LEN: usize = 4096;
 
-/// The inputs that are kept for a target, in `fuzz/seeds`.
+/// Reads the stored inputs of a target, in `fuzz/seeds`.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
     let files = fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -18,7 +18,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).collect()
 }
 
-/// So many inputs made of others, always the same ones.
+/// Returns a number of mutations of inputs, always the same ones.
 pub fn mutated(seeds: &[Vec<u8>], count: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut random = SmallRng::seed_from_u64(count as u64);
     (0..count).map(move |_| {
@@ -40,7 +40,7 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut SmallRng) {
         (2, _) => input.truncate(at),
         (3, _) => input.insert(at, random.random()),
         (4, Some(_)) => drop(input.remove(at)),
-        // The end of another one.
+        // Appends the end of another seed.
         _ => {
             let other = &seeds[random.random_range(0..seeds.len())];
             let from = random.random_range(0..=other.len());

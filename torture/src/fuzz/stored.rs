@@ -1,4 +1,4 @@
-//! Hostile files: any values in the columns, any bytes in the pages, and an engine that opens what they make.
+//! Fuzzes malicious files: opens and uses databases with arbitrary values in the columns, or arbitrary bytes in the pages.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arbitrary::{Result, Unstructured};
 use futures_executor::block_on;
 use futures_util::FutureExt;
-use openkv_engine::maintenance::{self, Place, Progress};
+use openkv_engine::maintenance::{self, ProblemLocation, Progress};
 use openkv_engine::sqlite::{self, Location, Options, wait_closed};
 use openkv_engine::{
     AtomicWrite, BoxFuture, Check, Clock, Database, Delivery, Enqueue, Key, KeyPart, Mutation, MutationKind, Operand,
@@ -21,14 +21,14 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::TIMEOUT;
 
-/// The time at first, in milliseconds since the Unix epoch.
+/// The initial time, in milliseconds since the Unix epoch.
 const NOW: u64 = 1_700_000_000_000;
 
 /// The tables, and their columns.
 const TABLES: [(&str, usize); 5] =
     [("kv", 6), ("queue", 5), ("queue_running", 5), ("data_version", 3), ("migration_state", 2)];
 
-/// The same tables, for values that the declared types and conditions would refuse or convert.
+/// The same tables without types and constraints, which would reject or convert values.
 const LOOSE: &str = "
     drop table kv; drop table queue; drop table queue_running; drop table data_version; drop table migration_state;
     create table kv (k primary key, v, v_encoding, version, seq, expiration_ms);
@@ -40,33 +40,33 @@ const LOOSE: &str = "
     insert into migration_state values (0, 3);
 ";
 
-/// Stores hostile rows or bytes in a file, opens it as a database, and uses that.
+/// Writes malicious rows or bytes to a file, opens it as a database, and uses it.
 pub fn stored(data: &[u8]) {
     let directory = directory();
     let path = directory.path().join("kv.sqlite3");
     let mut u = Unstructured::new(data);
-    // The bytes may end anywhere: what they give is enough.
-    let _ = damage(&mut u, &path);
+    // An error means that the bytes are used up.
+    let _ = corrupt(&mut u, &path);
     maintain(&path);
     let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
     let _ = use_file(&mut u, path, &clock);
     wait_closed(TIMEOUT);
 }
 
-/// Does what an operator does with a damaged file. A file that was salvaged is sound.
+/// Runs the maintenance functions on the file. A salvaged file must pass the check.
 fn maintain(path: &Path) {
     let nothing = &mut |_: Progress| {};
-    // Errors are what a hostile file deserves.
+    // Errors are expected.
     let _ = maintenance::info(path, NOW);
     let _ = maintenance::check(path, nothing);
     let salvaged = path.with_extension("salvaged");
     if maintenance::salvage(path, &salvaged, false, nothing).is_ok() {
         let problems = maintenance::check(&salvaged, nothing).expect("a new file can be read").problems;
-        assert!(problems.iter().all(|problem| problem.place != Place::File), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.location != ProblemLocation::File), "{problems:?}");
     }
 }
 
-/// A directory for files, in memory where there is such a place.
+/// Creates a temporary directory, in memory if possible.
 pub fn directory() -> tempfile::TempDir {
     crate::scratch().expect("the directory for temporary files is writable")
 }
@@ -83,8 +83,8 @@ impl Clock for Ticking {
     }
 }
 
-/// The bytes of a sound file, with some of everything in it.
-static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
+/// The bytes of a valid file with entries and messages.
+static VALID: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let directory = directory();
     let path = directory.path().join("kv.sqlite3");
     let clock = Arc::new(Ticking(AtomicU64::new(NOW)));
@@ -100,14 +100,14 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let write = AtomicWrite::new().mutate(Mutation { key: key(i as u8), kind }).enqueue(message(NOW - 5 + i));
         database.write_blocking(write).expect("the write is allowed").into_result().expect("it has no checks");
     }
-    let taken = block_on(database.dequeue()).expect("messages can be taken");
-    assert!(!taken.is_empty(), "some messages are ready");
-    drop((taken, database));
+    let claimed = block_on(database.dequeue()).expect("messages can be claimed");
+    assert!(!claimed.is_empty(), "some messages are ready");
+    drop((claimed, database));
     wait_closed(TIMEOUT);
-    fs::read(&path).expect("the file is there")
+    fs::read(&path).expect("the file exists")
 });
 
-/// One of a few keys, so that they meet.
+/// Returns one of a few keys, so that operations use the same ones.
 fn key(i: u8) -> Key {
     Key::from_parts(&[KeyPart::from("k"), KeyPart::from(f64::from(i % 8))]).expect("the parts are short")
 }
@@ -132,9 +132,9 @@ fn open(path: &Path, clock: &Arc<Ticking>) -> openkv_engine::Result<Database> {
     }
 }
 
-/// Writes a file: of hostile rows, or of hostile bytes.
-fn damage(u: &mut Unstructured<'_>, path: &Path) -> Result<()> {
-    let mut image = SOUND.clone();
+/// Writes a file with malicious rows or bytes.
+fn corrupt(u: &mut Unstructured<'_>, path: &Path) -> Result<()> {
+    let mut image = VALID.clone();
     let (rows, loose): (bool, bool) = u.arbitrary()?;
     if !rows {
         for _ in 0..u.int_in_range(1..=16)? {
@@ -152,10 +152,10 @@ fn damage(u: &mut Unstructured<'_>, path: &Path) -> Result<()> {
     }
     write_file(path.to_owned(), &image);
     if rows {
-        let file = Connection::open(path).expect("the file is sound");
-        file.execute_batch("pragma synchronous = off; begin").expect("the file is sound");
+        let file = Connection::open(path).expect("the file is valid");
+        file.execute_batch("pragma synchronous = off; begin").expect("the file is valid");
         if loose {
-            file.execute_batch(LOOSE).expect("the tables are there");
+            file.execute_batch(LOOSE).expect("the tables exist");
         }
         let inserted = insert(u, &file);
         file.execute_batch("commit").expect("the file is writable");
@@ -166,7 +166,7 @@ fn damage(u: &mut Unstructured<'_>, path: &Path) -> Result<()> {
 
 fn write_file(path: PathBuf, bytes: &[u8]) {
     let written: io::Result<()> = fs::File::create(path).and_then(|mut file| file.write_all(bytes));
-    written.expect("there is room for a small file");
+    written.expect("the directory is writable");
 }
 
 fn insert(u: &mut Unstructured<'_>, file: &Connection) -> Result<()> {
@@ -174,13 +174,13 @@ fn insert(u: &mut Unstructured<'_>, file: &Connection) -> Result<()> {
         let (table, columns) = *u.choose(&TABLES)?;
         let values = (0..columns).map(|column| column_value(u, table, column)).collect::<Result<Vec<_>>>()?;
         let parameters = vec!["?"; columns].join(", ");
-        // What the table refuses is not stored.
+        // The table may reject the row.
         let _ = file.execute(&format!("replace into {table} values ({parameters})"), params_from_iter(values));
     }
     Ok(())
 }
 
-/// A value: one that the column may have, or any.
+/// Generates a value: a valid one for the column, or any.
 fn column_value<'a>(u: &mut Unstructured<'a>, table: &str, column: usize) -> Result<ToSqlOutput<'a>> {
     let usual: ToSqlOutput<'a> = match (table, column) {
         ("data_version" | "migration_state", 0) | ("kv", 4) => 0.into(),
@@ -212,46 +212,46 @@ fn column_value<'a>(u: &mut Unstructured<'a>, table: &str, column: usize) -> Res
     }))
 }
 
-/// Opens a file, and calls whatever the engine has.
+/// Opens a file, and calls the functions of the engine.
 fn use_file(u: &mut Unstructured<'_>, path: PathBuf, clock: &Arc<Ticking>) -> Result<()> {
-    let Some(mut database) = told(open(&path, clock)) else { return Ok(()) };
+    let Some(mut database) = checked(open(&path, clock)) else { return Ok(()) };
     let mut dequeued: Vec<BoxFuture<Vec<Delivery>>> = Vec::new();
     let mut deliveries = Vec::new();
     for _ in 0..24 {
         match u.int_in_range(0..=9)? {
             0 | 1 => read(u, &database)?,
-            2 => drop(told(block_on(database.count(&all())))),
-            3..=5 => drop(told(database.write_blocking(write(u)?))),
-            6 => drop(told(block_on(database.delete_range(&between(u)?)))),
+            2 => drop(checked(block_on(database.count(&all())))),
+            3..=5 => drop(checked(database.write_blocking(write(u)?))),
+            6 => drop(checked(block_on(database.delete_range(&between(u)?)))),
             7 => dequeued.push(database.dequeue()),
             8 => drop(clock.0.fetch_add(u.int_in_range(0..=10_000)?, Ordering::Relaxed)),
             _ => {
-                let watch = told(database.watch(&[key(0)]));
+                let watch = checked(database.watch(&[key(0)]));
                 database.close();
                 drop(watch);
                 wait_closed(TIMEOUT);
-                let Some(again) = told(open(&path, clock)) else { break };
+                let Some(again) = checked(open(&path, clock)) else { break };
                 database = again;
             }
         }
-        dequeued.retain_mut(|taking| match taking.now_or_never() {
-            Some(taken) => {
-                deliveries.extend(told(taken).into_iter().flatten());
+        dequeued.retain_mut(|pending| match pending.now_or_never() {
+            Some(claimed) => {
+                deliveries.extend(checked(claimed).into_iter().flatten());
                 false
             }
             None => true,
         });
         if let Some(delivery) = deliveries.pop() {
-            told(block_on(if u.arbitrary()? { delivery.done() } else { delivery.retry() }));
+            checked(block_on(if u.arbitrary()? { delivery.done() } else { delivery.retry() }));
         }
     }
     database.close();
     assert!(matches!(block_on(database.count(&all())), Err(openkv_engine::Error::Closed)));
-    for taking in dequeued {
-        deliveries.extend(told(block_on(taking)).into_iter().flatten());
+    for pending in dequeued {
+        deliveries.extend(checked(block_on(pending)).into_iter().flatten());
     }
     for delivery in deliveries {
-        told(block_on(delivery.retry()));
+        checked(block_on(delivery.retry()));
     }
     Ok(())
 }
@@ -260,22 +260,22 @@ fn all() -> Selector {
     Selector::prefix(&Key::new())
 }
 
-/// A range of keys, from the first on.
+/// Generates a range of keys that starts at the first one.
 fn between(u: &mut Unstructured<'_>) -> Result<Selector> {
     let end = key(u.arbitrary()?);
     Ok(Selector::between(&key(0), &end).unwrap_or_else(|_| Selector::prefix(&end)))
 }
 
-/// What was answered. An error has a text.
-fn told<T>(answer: openkv_engine::Result<T>) -> Option<T> {
-    answer.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
+/// Returns the value of a result. Checks that an error has a message.
+fn checked<T>(result: openkv_engine::Result<T>) -> Option<T> {
+    result.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
 }
 
 fn read(u: &mut Unstructured<'_>, database: &Database) -> Result<()> {
     let key = key(u.arbitrary()?);
     let range = |reverse, values, limit| Read::Range { start: &[], end: &[0xff], limit, reverse, values };
     let reads = [range(u.arbitrary()?, u.arbitrary()?, u.int_in_range(0..=500)?), Read::Key(&key)];
-    told(database.visit_blocking(&reads[u.int_in_range(0..=1)?..], &mut |_, entry| {
+    checked(database.visit_blocking(&reads[u.int_in_range(0..=1)?..], &mut |_, entry| {
         let entry = entry.to_owned();
         assert!(!format!("{entry:?}{}", entry.versionstamp).is_empty());
         ControlFlow::Continue(())
@@ -291,7 +291,7 @@ fn write(u: &mut Unstructured<'_>) -> Result<AtomicWrite> {
             0 => Value::U64(u.arbitrary()?),
             1 => Value::Bytes(u.arbitrary()?),
             2 => Value::V8(u.arbitrary()?),
-            // A number or a bigint, which only a sum looks into.
+            // A number or a bigint, which only a sum decodes.
             _ => Value::V8([&[0xff, 0x0f, *u.choose(b"IUNZ")?], u.arbitrary::<&[u8]>()?].concat()),
         };
         let expire_at = u.arbitrary::<Option<u16>>()?.map(|wait| Time::At(NOW + u64::from(wait)));

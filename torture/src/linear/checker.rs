@@ -1,46 +1,46 @@
-//! Whether concurrent operations answered as if each had happened at one moment between its begin and its end. The search is
-//! that of Wing and Gong, and like Lowe's it remembers where it has been: in which state, after which operations.
+//! Checks histories for linearizability: each operation must appear to take effect at one moment between its start and its end. The
+//! search is that of Wing and Gong, with Lowe's memoization of visited states.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-/// How many keys a history has.
+/// The number of keys of a history.
 pub const KEYS: usize = 3;
 
-/// What a key holds: a number, and the versionstamp of the commit that wrote it.
+/// The state of a key: a number, and the versionstamp of the commit that wrote it.
 pub type Cell = Option<(u64, String)>;
 
 type State = [Cell; KEYS];
 
-/// An operation: what it asked for, and what it was answered.
+/// An operation and its result.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// When it was asked for, in nanoseconds of a clock that all share.
+    /// The time of the call, in nanoseconds of a clock that all processes share.
     pub begin: u64,
-    /// When it was answered.
+    /// The time of the result.
     pub end: u64,
     pub event: Event,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// What keys held, in one read.
+    /// One read of several keys.
     Read(Vec<(usize, Cell)>),
-    /// A write that was committed, with this versionstamp, or that was not, because its check did not hold.
+    /// A write. `committed` is its versionstamp, or `None` if its check failed.
     Write { check: Option<(usize, Option<String>)>, changes: Vec<(usize, Change)>, committed: Option<String> },
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum Change {
     Set(u64),
-    /// Adds to the number, or sets it where there is none.
+    /// Adds to the number, or sets a missing one.
     Add(u64),
     Delete,
 }
 
 impl Event {
-    /// What the keys hold after the event; none if it cannot happen in this state.
+    /// Returns the state after the event. `None` if it cannot happen in this state.
     fn after(&self, before: &State) -> Option<State> {
         match self {
             Event::Read(cells) => cells.iter().all(|(key, cell)| before[*key] == *cell).then(|| before.clone()),
@@ -70,10 +70,10 @@ impl Event {
     }
 }
 
-/// Checks a history that began with no values, of up to 64 operations. Returns how many states the search saw.
+/// Checks a history of up to 64 operations that starts without values. Returns the number of visited states.
 ///
 /// # Errors
-/// There is no order that explains the answers, or the versionstamps are not in the order of the commits.
+/// If no order of the operations explains their results, or the versionstamps are not in the order of the commits.
 pub fn check(history: &[Record]) -> Result<usize, &'static str> {
     for (one, version) in history.iter().filter_map(|record| Some((record, record.event.committed()?))) {
         let is_later = |record: &&Record| one.end < record.begin;
@@ -86,14 +86,14 @@ pub fn check(history: &[Record]) -> Result<usize, &'static str> {
     if search(history, 0, State::default(), &mut seen) {
         Ok(seen.len())
     } else {
-        Err("no order of the operations explains their answers")
+        Err("no order of the operations explains their results")
     }
 }
 
-/// Whether the operations that are not `done` can follow in a state.
+/// Returns whether the operations that are not `done` can follow in a state.
 fn search(history: &[Record], done: u64, state: State, seen: &mut HashSet<(u64, State)>) -> bool {
     let pending = || history.iter().enumerate().filter(|(i, _)| done & (1 << i) == 0);
-    // What began after another one ended follows that one.
+    // An operation that starts after another one has ended follows it.
     let Some(first_end) = pending().map(|(_, record)| record.end).min() else { return true };
     if !seen.insert((done, state.clone())) {
         return false;
@@ -123,7 +123,7 @@ mod tests {
         record(begin, end, Event::Write { check: None, changes: changes.to_vec(), committed: Some(stamp.into()) })
     }
 
-    /// Sets the first key, if it has a versionstamp.
+    /// Sets the first key if it has the expected versionstamp.
     fn replace(begin: u64, end: u64, expected: &str, number: u64, committed: Option<&str>) -> Record {
         let check = Some((0, Some(expected.into())));
         let changes = vec![(0, Change::Set(number))];
@@ -131,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn accepts_what_one_order_explains() {
+    fn accepts_linearizable_histories() {
         let one = write(0, 9, &[(0, Change::Set(1))], "1");
-        // Concurrent with the write, reads may see it or not, but not go back.
+        // Reads that are concurrent with the write may see it or not, but not go back.
         assert!(check(&[one.clone(), read(1, 2, &[(0, None)]), read(3, 4, &[(0, cell(1, "1"))])]).is_ok());
         assert!(check(&[one.clone(), read(1, 2, &[(0, cell(1, "1"))]), read(3, 4, &[(0, None)])]).is_err());
         let sum = write(0, 9, &[(0, Change::Add(2)), (1, Change::Add(2))], "2");
@@ -152,7 +152,7 @@ mod tests {
         let [one, other] = [replace(2, 9, "1", 2, Some("2")), replace(3, 8, "1", 3, Some("3"))];
         assert!(check(&[first.clone(), one.clone(), other]).is_err());
         assert!(check(&[first.clone(), one, replace(3, 8, "1", 3, None)]).is_ok());
-        // Nor may both fail.
+        // They must not both fail either.
         assert!(check(&[first, replace(2, 9, "1", 2, None), replace(3, 8, "1", 3, None)]).is_err());
 
         let sums = [write(0, 9, &[(0, Change::Add(1))], "1"), write(0, 9, &[(0, Change::Add(1))], "2")];

@@ -1,5 +1,5 @@
-//! Random operations of several threads, and of several processes, on a few keys of one file, recorded with the times they
-//! were asked for and answered. Each short history must be linearizable: as if every operation had happened at one moment.
+//! Random operations of several threads, and of several processes, on a few keys of one file, recorded with the times of their calls
+//! and results. Each short history must be linearizable.
 
 mod checker;
 
@@ -22,24 +22,24 @@ use rand::{Rng, SeedableRng};
 use crate::{Outcome, failed};
 use checker::{Cell, Change, Event, KEYS, Record};
 
-/// How many histories to run, and how many operations of how many workers each has.
+/// The arguments of `linear`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How many histories to run with threads, and how many with processes.
+    /// The number of histories, with threads and with processes each.
     #[arg(long, default_value_t = 2000)]
     pub histories: u64,
-    /// How many threads or processes work at once.
+    /// The number of concurrent threads or processes.
     #[arg(long, default_value_t = 4)]
     pub workers: usize,
-    /// How many operations each does in a history: 64 of all at most.
+    /// The number of operations of each in a history: at most 64 in total.
     #[arg(long, default_value_t = 10)]
     pub operations: usize,
-    /// What the operations are made from.
+    /// The seed of the random operations.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// A process among those that run histories.
+/// The arguments of a worker process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Worker {
     /// The database file.
@@ -52,7 +52,7 @@ pub struct Worker {
     pub seed: u64,
 }
 
-/// Runs histories with threads, then with processes, which are this program with the arguments of [`Worker`].
+/// Runs histories with threads, then with processes that run this program with the arguments of [`Worker`].
 ///
 /// # Errors
 /// A history that is not linearizable, or an operation that failed.
@@ -62,12 +62,12 @@ pub fn run(args: &Args) -> Outcome {
     Ok(format!("{threads}\n{processes}"))
 }
 
-/// Runs histories with threads, each with a database of its own on one file.
+/// Runs histories with threads, each with its own database handle on one file.
 ///
 /// # Errors
 /// See [`run`].
 pub fn with_threads(args: &Args) -> Outcome {
-    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let path = directory.path().join("kv.sqlite3");
     let databases: Vec<_> = (0..args.workers).map(|_| open(&path)).collect::<Result<_, _>>()?;
     let barrier = Barrier::new(args.workers);
@@ -87,17 +87,17 @@ pub fn with_threads(args: &Args) -> Outcome {
 }
 
 fn with_processes(args: &Args) -> Outcome {
-    let directory = tempfile::tempdir().map_err(failed("a directory"))?;
+    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let path = directory.path().join("kv.sqlite3");
     let mut processes: Vec<_> =
         (0..args.workers).map(|worker| Process::start(&path, worker, args)).collect::<Result<_, _>>()?;
     run_histories("processes", args, |history| {
-        processes.iter_mut().try_for_each(|process| process.ask(history))?;
-        processes.iter_mut().map(Process::answer).collect()
+        processes.iter_mut().try_for_each(|process| process.start_history(history))?;
+        processes.iter_mut().map(Process::records).collect()
     })
 }
 
-/// A process that works, and is ended when this is dropped.
+/// A worker process. Dropping it kills the process.
 struct Process {
     child: Child,
     input: ChildStdin,
@@ -106,44 +106,44 @@ struct Process {
 
 impl Process {
     fn start(path: &Path, worker: usize, args: &Args) -> Result<Self, String> {
-        let program = env::current_exe().map_err(failed("the path of this program"))?;
+        let program = env::current_exe().map_err(failed("finding this program"))?;
         let mut command = Command::new(program);
         command.arg("linear-worker").arg(path).args([worker.to_string(), args.operations.to_string()]);
         command.arg(args.seed.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(failed("a worker"))?;
+        let mut child = command.spawn().map_err(failed("starting a worker"))?;
         let input = child.stdin.take().ok_or("a worker has no input")?;
         let output = BufReader::new(child.stdout.take().ok_or("a worker has no output")?).lines();
         Ok(Self { child, input, output })
     }
 
-    fn ask(&mut self, history: u64) -> Result<(), String> {
-        writeln!(self.input, "{history}").map_err(failed("asking a worker"))
+    fn start_history(&mut self, history: u64) -> Result<(), String> {
+        writeln!(self.input, "{history}").map_err(failed("writing to a worker"))
     }
 
-    fn answer(&mut self) -> Result<Vec<Record>, String> {
-        let line = self.output.next().ok_or("a worker ended")?.map_err(failed("the answer of a worker"))?;
-        serde_json::from_str(&line).map_err(failed("the answer of a worker"))
+    fn records(&mut self) -> Result<Vec<Record>, String> {
+        let line = self.output.next().ok_or("a worker exited")?.map_err(failed("reading from a worker"))?;
+        serde_json::from_str(&line).map_err(failed("parsing the records of a worker"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that ended already is what an error says.
+        // Fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Does its part of every history whose number it is given on the standard input.
+/// Runs its part of each history whose number it reads from standard input.
 ///
 /// # Errors
-/// An operation that failed.
+/// A failed operation.
 pub fn run_worker(args: &Worker) -> Outcome {
     let database = open(&args.path)?;
     for line in io::stdin().lines() {
-        let history = line.map_err(failed("the input"))?.parse().map_err(failed("the input"))?;
+        let history = line.map_err(failed("reading the input"))?.parse().map_err(failed("parsing the input"))?;
         let records = work(&database, history, args.worker, args.operations, args.seed)?;
-        println!("{}", serde_json::to_string(&records).map_err(failed("the records"))?);
+        println!("{}", serde_json::to_string(&records).map_err(failed("serializing the records"))?);
     }
     Ok(String::new())
 }
@@ -168,7 +168,7 @@ fn run_histories(kind: &str, args: &Args, mut run: impl FnMut(u64) -> Result<Vec
     ))
 }
 
-/// Whether two operations, one of them a write, were under way at once.
+/// Returns whether an operation was concurrent with another one, which is a write.
 fn overlap(one: &Record, other: &Record) -> bool {
     !std::ptr::eq(one, other)
         && one.begin <= other.end
@@ -178,22 +178,22 @@ fn overlap(one: &Record, other: &Record) -> bool {
 
 fn open(path: &Path) -> Result<Database, String> {
     let location = Location::File { path: path.to_owned(), follow_links: false };
-    sqlite::open(location, Options::default()).map_err(failed("open"))
+    sqlite::open(location, Options::default()).map_err(failed("opening the database"))
 }
 
-/// Does the part of one worker of a history, on keys of its own.
+/// Runs the part of one worker of a history, whose keys belong to that history.
 fn work(database: &Database, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
     let mut random = StdRng::seed_from_u64(seed.wrapping_add(history << 8).wrapping_add(worker as u64));
     let keys: Vec<_> = (0..KEYS as i64)
         .map(|key| Key::from_parts(&[KeyPart::bigint(history), KeyPart::bigint(key)]))
         .collect::<Result<_, _>>()
-        .map_err(failed("a key"))?;
-    // The versionstamps last seen, for checks that may hold.
+        .map_err(failed("encoding a key"))?;
+    // The last known versionstamps, for checks that may succeed.
     let mut seen: [Option<_>; KEYS] = [None; KEYS];
     let mut records = Vec::new();
     for _ in 0..operations {
         let [one, other] = *[0, 1, 2].choose_multiple(&mut random, 2).copied().collect::<Vec<_>>() else {
-            unreachable!("two of three keys are two")
+            unreachable!("two keys are chosen")
         };
         let number = random.random_range(1..100);
         let (read, check, changes) = match random.random_range(0..16) {
@@ -212,11 +212,11 @@ fn work(database: &Database, history: u64, worker: usize, operations: usize, see
             let mut lists = vec![Vec::new(); reads.len()];
             let mut visit = |i: usize, entry: EntryRef<'_>| {
                 lists[i].push(entry.to_owned());
-                // Others write between the keys of a read, if it lets them.
+                // Gives other workers time to write between the keys of a read.
                 thread::sleep(pause);
                 ControlFlow::Continue(())
             };
-            database.visit_blocking(&reads, &mut visit).map_err(failed("read"))?;
+            database.visit_blocking(&reads, &mut visit).map_err(failed("reading"))?;
             let cells = read.iter().zip(lists).map(|(key, mut list)| {
                 let entry = list.pop();
                 seen[*key] = entry.as_ref().map(|entry| entry.versionstamp);
@@ -236,7 +236,7 @@ fn work(database: &Database, history: u64, worker: usize, operations: usize, see
                 ..AtomicWrite::default()
             };
             let check = check.map(|key| (key, seen[key].map(|stamp| stamp.to_string())));
-            let committed = database.write_blocking(write).map_err(failed("write"))?;
+            let committed = database.write_blocking(write).map_err(failed("writing"))?;
             let committed = committed.versionstamp();
             for (key, change) in committed.map(|_| &changes).into_iter().flatten() {
                 seen[*key] = committed.filter(|_| !matches!(change, Change::Delete));
@@ -259,7 +259,7 @@ fn mutation(key: &Key, change: Change) -> Mutation {
     }
 }
 
-/// The time of a clock that does not go back and that all processes share, in nanoseconds.
+/// Returns the time of the monotonic clock, which all processes share, in nanoseconds.
 fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -272,6 +272,6 @@ mod tests {
     #[test]
     fn histories_of_threads_are_linearizable() {
         let args = Args { histories: 30, workers: 4, operations: 8, seed: 1 };
-        with_threads(&args).unwrap_or_else(|broken| panic!("{broken}"));
+        with_threads(&args).unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

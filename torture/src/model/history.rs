@@ -1,4 +1,4 @@
-//! Histories: what is done to a database, as plain data that can be made at random and shrunk.
+//! Histories: sequences of operations, as plain data that can be generated and shrunk.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A part of a key. Its order, which is derived, is the one that the database promises.
+/// A part of a key. Its derived order is that of the database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Bytes(Vec<u8>),
@@ -19,49 +19,49 @@ pub enum Part {
     Bool(bool),
 }
 
-/// A key. Its order, which is derived, is the one that the database promises.
+/// A key. Its derived order is that of the database.
 pub type Parts = Vec<Part>;
 
-/// One thing done, by one of the open databases.
+/// An operation on one of the open handles.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Which one, modulo how many there are.
+    /// The handle, modulo their number.
     pub handle: usize,
     pub op: Op,
 }
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// Writes that are asked for together, and then waited for.
+    /// Concurrent writes.
     Write(Vec<Write>),
     DeleteRange(Selection),
-    /// Parts of one read.
+    /// The parts of one read.
     Read(Vec<Portion>),
-    /// A listing by pages of this size, each from the cursor of the one before.
+    /// A listing in pages of this size, each from the cursor of the previous one.
     Pages {
         selection: Selection,
         page: u32,
         reverse: bool,
     },
     Count(Selection),
-    /// Takes messages. Where there are none, one that comes while the listener waits.
+    /// Receives messages. If none is ready, enqueues one while the listener waits.
     Receive,
     /// Finishes a message in flight.
     Finish {
         which: usize,
         success: bool,
     },
-    /// Finishes all messages in flight but one, forgets that one, and waits until it counts as lost.
-    Forget {
+    /// Finishes all messages in flight but one, and drops that one.
+    Drop {
         reopen: bool,
     },
-    /// Lets so many milliseconds pass.
+    /// Advances the clock, in milliseconds.
     Wait(u64),
-    /// Opens the file once more.
+    /// Opens another handle on the file.
     Open,
-    /// Closes one of several databases on the file.
+    /// Closes one of several handles.
     Close,
-    /// Closes all databases, and opens one.
+    /// Closes all handles, and opens one.
     Reopen,
 }
 
@@ -75,10 +75,10 @@ pub struct Write {
 /// The versionstamp of a check.
 #[derive(Clone, Debug)]
 pub enum Stamp {
-    /// The one that the key has.
+    /// The current one.
     Current,
     Absent,
-    /// That of the last commit but so many.
+    /// That of an earlier commit, counted back from the last one.
     Before(u64),
 }
 
@@ -86,7 +86,7 @@ pub enum Stamp {
 pub enum Change {
     Set {
         value: Value,
-        /// In milliseconds, maybe past already.
+        /// In milliseconds. Negative if it is already expired.
         expire_in: Option<i64>,
         versionstamped: bool,
     },
@@ -104,7 +104,7 @@ pub struct Message {
     pub undelivered: Vec<Parts>,
 }
 
-/// What a selector is made of.
+/// A selector.
 #[derive(Clone, Debug)]
 pub struct Selection {
     pub prefix: Option<Parts>,
@@ -119,12 +119,12 @@ pub enum Portion {
     Range { selection: Selection, limit: u32, reverse: bool, values: bool },
 }
 
-/// A number in V8's format.
+/// Returns a number in V8's format.
 pub fn number(number: f64) -> Value {
     Value::V8([&[0xff, 0x0f, b'N'], &number.to_le_bytes()[..]].concat())
 }
 
-/// The encoded form of a key.
+/// Encodes a key.
 pub fn key(parts: &Parts) -> Key {
     let parts = parts.iter().map(|part| match part {
         Part::Bytes(bytes) => KeyPart::from(&bytes[..]),
@@ -136,7 +136,7 @@ pub fn key(parts: &Parts) -> Key {
     Key::from_parts(&parts.collect::<Vec<_>>()).expect("the integers of these keys are short")
 }
 
-/// Histories of up to so many steps.
+/// Generates histories of up to `steps` steps.
 pub fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = (0..3usize, op()).prop_map(|(handle, op)| Step { handle, op });
     vec(step, 1..=steps)
@@ -152,7 +152,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => selection().prop_map(Op::Count),
         4 => Just(Op::Receive),
         5 => (0..8usize, prop::bool::weighted(0.3)).prop_map(|(which, success)| Op::Finish { which, success }),
-        1 => any::<bool>().prop_map(|reopen| Op::Forget { reopen }),
+        1 => any::<bool>().prop_map(|reopen| Op::Drop { reopen }),
         4 => select(vec![1, 49, 50, 100, 950, 1000, 7000, 70_000]).prop_map(Op::Wait),
         1 => Just(Op::Open),
         1 => Just(Op::Close),
@@ -185,9 +185,9 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// What is stored: mostly numbers, so that most sums succeed.
+/// Generates stored values: mostly numbers, so that most sums succeed.
 fn value() -> impl Strategy<Value = Value> {
-    // The text "a", in V8's format.
+    // The string "a", in V8's format.
     let text = Value::V8(vec![0xff, 0x0f, b'"', 1, b'a']);
     prop_oneof![
         8 => integer(),
@@ -196,7 +196,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What is summed.
+/// Generates operands.
 fn combined() -> impl Strategy<Value = Value> {
     prop_oneof![20 => integer(), 1 => value()]
 }
@@ -219,7 +219,7 @@ fn portion() -> impl Strategy<Value = Portion> {
     ]
 }
 
-/// Some are refused: most pairs of a prefix and a bound do not fit.
+/// Generates selectors. Some are invalid: most bounds are outside of the prefix.
 fn selection() -> impl Strategy<Value = Selection> {
     let all = Selection { prefix: Some(vec![]), start: None, end: None };
     let prefix = || prop_oneof![Just(vec![]), Just(vec![Part::Text("a".into())]), any_key()];
@@ -239,7 +239,7 @@ fn selection() -> impl Strategy<Value = Selection> {
     ]
 }
 
-/// A few keys, of all kinds of parts and of several depths. Four of them come up most often.
+/// Generates keys of all types of parts and of several depths. Half of them are one of four.
 fn any_key() -> impl Strategy<Value = Parts> {
     let leaves = [
         Part::Bytes(vec![]),

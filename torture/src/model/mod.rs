@@ -1,5 +1,5 @@
-//! Random histories of all that the engine can do, on a database in memory and on a file, with every answer compared to that
-//! of a simple model: a map, a queue and a clock that stands still. A history that goes wrong is shrunk to a short one.
+//! Random histories of all operations of the engine, on a database in memory and on a file. Every result is compared with that
+//! of a simple model: a map, a queue and a manual clock. A history that fails is shrunk.
 //!
 //! Then random programs of calls on a `Deno.Kv`, in TypeScript, most of them not awaited: [`programs`].
 
@@ -15,22 +15,22 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use crate::{Outcome, Programs, Under};
 use replay::{Place, replay};
 
-/// How many histories to run, and which.
+/// The arguments of `model`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How many histories to run in memory. On a file, which takes longer, it is a fifth of them.
+    /// The number of histories in memory. A fifth as many run on files, which take longer.
     #[arg(long, default_value_t = 20_000)]
     pub histories: u32,
-    /// How many steps a history has at most.
+    /// The maximum number of steps of a history.
     #[arg(long, default_value_t = 60)]
     pub steps: usize,
-    /// What the histories and programs are made from: the same ones for the same number.
+    /// The seed of the random histories and programs.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How many programs to run in memory and on files, with one handle and with two each.
+    /// The number of programs in memory and on files, with one handle and with two each.
     #[arg(long, default_value_t = 2000)]
     pub programs: u32,
-    /// Which program runs the programs. The histories are the engine's: they are left out under Deno.
+    /// Which runtime runs the programs. Deno runs no histories, which test the engine.
     #[arg(long, value_enum, default_value_t)]
     pub under: Under,
 }
@@ -42,7 +42,7 @@ pub struct Args {
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let histories = match args.under {
         Under::Openkv => run_engine(args)?,
-        Under::Deno => "model: no histories, which are the engine's".into(),
+        Under::Deno => "model: no histories under Deno".into(),
     };
     let programs = programs::run(programs, args)?;
     Ok(format!("{histories}\n{programs}"))
@@ -51,7 +51,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
 /// Runs histories in memory and on files.
 ///
 /// # Errors
-/// The shortest history found with a wrong answer, and that answer.
+/// The shortest failing history, and its wrong result.
 pub fn run_engine(args: &Args) -> Outcome {
     let begin = Instant::now();
     let files = args.histories.div_ceil(5);
@@ -59,8 +59,8 @@ pub fn run_engine(args: &Args) -> Outcome {
     run_histories(Place::File, files, args)?;
     let Args { histories, steps, seed, .. } = args;
     Ok(format!(
-        "model: {histories} histories in memory and {files} on files of up to {steps} steps, seed {seed}: every answer as the \
-         model's, in {:.0?}",
+        "model: {histories} histories in memory and {files} on files of up to {steps} steps, seed {seed}: every result equals \
+         that of the model, in {:.0?}",
         begin.elapsed()
     ))
 }
@@ -83,8 +83,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_answer_is_that_of_the_model() {
+    fn engine_agrees_with_the_model() {
         let args = Args { histories: 300, steps: 30, seed: 1, programs: 0, under: Under::Openkv };
-        run_engine(&args).unwrap_or_else(|broken| panic!("{broken}"));
+        run_engine(&args).unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

@@ -1,5 +1,5 @@
-//! Random programs: calls on one or two handles, awaited or not, as `scripts/model/programs.ts` makes and judges them. Calls on a
-//! handle must take effect in the order in which they were made.
+//! Random programs: calls on one or two handles, awaited or not, which `scripts/model/programs.ts` generates and checks. Calls on a
+//! handle must take effect in the order in which they are made.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,35 +11,35 @@ use super::Args;
 use crate::runtime::{Runtime, finish};
 use crate::{Outcome, Programs, TIMEOUT, Under, failed, scratch};
 
-/// How many steps a program has at most.
+/// The maximum number of steps of a program.
 const LENGTH: u32 = 40;
 
-/// How long a program may take that answers every call.
+/// The timeout of a program.
 const PER_PROGRAM: Duration = Duration::from_millis(200);
 
-/// What the script prints.
+/// The output of the script.
 #[derive(Deserialize)]
 struct Report {
     programs: u64,
     steps: u64,
     awaited: u64,
-    /// How many programs went wrong first at a call of each kind.
+    /// The number of failed programs, by the kind of their first wrong call.
     wrong: BTreeMap<String, u64>,
-    /// The first program that went wrong.
+    /// The first failed program.
     first: Option<String>,
 }
 
 /// Runs programs in memory and on files, with one handle and with two.
 ///
 /// # Errors
-/// How many programs had a wrong answer, at which calls, and the first of them, shrunk.
+/// The number of failed programs, by call, and the first of them, shrunk.
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let begin = Instant::now();
     let runtime = args.under.runtime(programs)?;
     let (mut lines, mut wrong) = (Vec::new(), 0);
     for (place, handles) in [("memory", 1), ("memory", 2), ("files", 1), ("files", 2)] {
         if args.under == Under::Deno && (place, handles) == ("files", 2) {
-            // Deno rejects commits there, as the database is locked.
+            // Deno rejects commits then, because the database is locked.
             continue;
         }
         let report = run_in(&runtime, place == "files", handles, args)?;
@@ -47,7 +47,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         let count: u64 = report.wrong.values().sum();
         let found = if count == 0 { "none".to_owned() } else { format!("{count} (first at: {})", calls.join(", ")) };
         lines.push(format!(
-            "model: {} programs in {place} with {handles} handle{}, {} steps, {} of them awaited: with a wrong answer: {found}",
+            "model: {} programs in {place} with {handles} handle{}, {} steps, {} of them awaited: failed: {found}",
             report.programs,
             if handles == 1 { "" } else { "s" },
             report.steps,
@@ -72,7 +72,7 @@ fn run_in(runtime: &Runtime, on_files: bool, handles: u32, args: &Args) -> Resul
         "common": args.under == Under::Deno,
     });
     let mut command = runtime.script("model/programs.ts", directory.path());
-    let child = command.arg(arguments.to_string()).spawn().map_err(failed("programs"))?;
-    let printed = finish(child, TIMEOUT + PER_PROGRAM * args.programs).map_err(failed("programs"))?;
-    serde_json::from_str(&printed).map_err(failed("the report of the programs"))
+    let child = command.arg(arguments.to_string()).spawn().map_err(failed("starting the programs"))?;
+    let printed = finish(child, TIMEOUT + PER_PROGRAM * args.programs).map_err(failed("running the programs"))?;
+    serde_json::from_str(&printed).map_err(failed("parsing the report of the programs"))
 }

@@ -1,4 +1,4 @@
-//! What a database is to do, in the simplest way: a map, a queue and a number.
+//! The model of a database: a map, a queue and a version.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use openkv_engine::{Commit, Operand, Value, Versionstamp};
 
 use super::history::{Change, Message, Part, Parts, Selection, Stamp, Write, key, number};
 
-/// The waits before further deliveries of a message that names none, in milliseconds.
+/// The default backoff schedule, in milliseconds.
 const DEFAULT_BACKOFF: [u32; 5] = [100, 1000, 5000, 30_000, 60_000];
 
-/// An entry as it is read.
+/// An entry, as returned by reads.
 pub type Row = (Parts, Value, Versionstamp);
 
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Reference {
     /// The messages to deliver, by their time and number.
     queue: BTreeMap<(u64, u64), Queued>,
     /// The messages in flight, by their number.
-    taken: BTreeMap<u64, Queued>,
+    claimed: BTreeMap<u64, Queued>,
     /// The number of the last commit.
     version: u64,
 }
@@ -39,12 +39,12 @@ struct Queued {
 }
 
 impl Reference {
-    /// An empty database, at a time.
+    /// Creates an empty database at a time.
     pub fn new(now: u64) -> Self {
         Self { now, ..Self::default() }
     }
 
-    /// The versionstamp that a check names.
+    /// Returns the versionstamp of a check.
     pub fn stamp(&self, key: &Parts, stamp: &Stamp) -> Option<Versionstamp> {
         match stamp {
             Stamp::Current => self.live(key).map(|entry| Versionstamp::from_version(entry.version)),
@@ -53,7 +53,7 @@ impl Reference {
         }
     }
 
-    /// Writes, with the versionstamps that its checks name and the numbers of its messages. The error is its text.
+    /// Commits a write, with the versionstamps of its checks and the numbers of its messages. The error is its message.
     pub fn write(
         &mut self,
         write: &Write,
@@ -102,7 +102,7 @@ impl Reference {
         Ok(())
     }
 
-    /// Deletes the first entries of a range, up to so many. Returns how many.
+    /// Deletes the first entries of a range, up to a limit. Returns their number.
     pub fn delete_range(&mut self, selection: &Selection, limit: usize) -> u64 {
         let rows = self.list(selection);
         let deleted = rows.iter().take(limit).filter_map(|(key, ..)| self.entries.remove(key)).count();
@@ -110,12 +110,12 @@ impl Reference {
         deleted as u64
     }
 
-    /// The entry of a key.
+    /// Returns the entry of a key.
     pub fn get(&self, key: &Parts) -> Option<Row> {
         self.live(key).map(|entry| (key.clone(), entry.value.clone(), Versionstamp::from_version(entry.version)))
     }
 
-    /// The entries of a range.
+    /// Returns the entries of a range.
     pub fn list(&self, selection: &Selection) -> Vec<Row> {
         self.entries.keys().filter(|key| selection.selects(key)).filter_map(|key| self.get(key)).collect()
     }
@@ -124,29 +124,29 @@ impl Reference {
         self.entries.get(key).filter(|entry| entry.expire_at.is_none_or(|time| time > self.now))
     }
 
-    /// Whether there is any message that was not taken.
+    /// Returns whether the queue contains messages.
     pub fn has_messages(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Whether there is a message to deliver now.
+    /// Returns whether a message is ready.
     pub fn is_ready(&self) -> bool {
         self.queue.first_key_value().is_some_and(|((time, _), _)| *time <= self.now)
     }
 
-    /// Takes the next messages to deliver, up to so many. Returns their numbers.
-    pub fn take(&mut self, limit: usize) -> Vec<u64> {
-        let ready: Vec<_> = self.queue.range(..=(self.now, u64::MAX)).take(limit).map(|(place, _)| *place).collect();
-        for place in &ready {
-            let message = self.queue.remove(place).expect("the place is one of the queue's");
-            self.taken.insert(place.1, message);
+    /// Claims the ready messages, up to a limit. Returns their numbers.
+    pub fn claim(&mut self, limit: usize) -> Vec<u64> {
+        let ready: Vec<_> = self.queue.range(..=(self.now, u64::MAX)).take(limit).map(|(key, _)| *key).collect();
+        for key in &ready {
+            let message = self.queue.remove(key).expect("the message is in the queue");
+            self.claimed.insert(key.1, message);
         }
         ready.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Finishes a message in flight.
     pub fn finish(&mut self, id: u64, success: bool) {
-        let mut message = self.taken.remove(&id).expect("the message is in flight");
+        let mut message = self.claimed.remove(&id).expect("the message is in flight");
         if success {
             return;
         }
@@ -163,7 +163,7 @@ impl Reference {
     }
 }
 
-/// Sum, min or max.
+/// Combines a stored value with an operand.
 fn combine(operand: Operand, stored: Option<&Value>, value: &Value) -> Result<Value, String> {
     let name = operand.name();
     match (stored, value) {
@@ -196,10 +196,10 @@ fn as_number(value: &Value) -> Option<f64> {
 }
 
 impl Selection {
-    /// Why the selection is refused.
+    /// Returns the error of an invalid selector.
     pub fn error(&self) -> Option<&'static str> {
         let outside = |bound: &Option<Parts>| match (bound, &self.prefix) {
-            // By the encoded form, as in Deno: there the text "a\0" begins with the text "a".
+            // In encoded form, as in Deno: the encoding of "a\0" starts with that of "a".
             (Some(bound), Some(prefix)) => {
                 bound == prefix || !key(bound).as_bytes().starts_with(key(prefix).as_bytes())
             }

@@ -1,4 +1,4 @@
-//! Does what a history says to a database and to the reference, and compares every answer.
+//! Executes a history on a database and on the model, and compares every result.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,23 +16,25 @@ use super::history::{Change, Message, Op, Parts, Portion, Selection, Step, Write
 use super::reference::{Reference, Row};
 use crate::{failed, scratch};
 
-/// How many entries a deletion of a range deletes at most: few, so that some leave a rest.
+/// The limit of `delete_range`: few, so that some entries are left.
 const DELETIONS: u32 = 5;
 
-/// How many messages are taken at once.
+/// The number of messages that one call of `dequeue` returns.
 const BATCH: usize = 16;
 
-/// How many messages may be in flight at once, less a batch.
-const ROOM: usize = 100 - BATCH;
+/// The maximum number of messages in flight, less a batch.
+const CAPACITY: usize = 100 - BATCH;
 
-/// Longer than any delay or wait of a message, in milliseconds.
+/// Longer than any delay or backoff interval of a message, in milliseconds.
 const LONG: u64 = 100_000;
 
-/// A range of all keys, and the limit of a read.
+/// A range of all keys.
 const ALL: Selection = Selection { prefix: Some(Vec::new()), start: None, end: None };
+
+/// More entries than a history stores.
 const MANY: u32 = 1000;
 
-/// A clock that stands still.
+/// A clock that the test sets.
 #[derive(Default)]
 struct ManualClock(AtomicU64);
 
@@ -53,7 +55,7 @@ pub enum Place {
     File,
 }
 
-/// Runs a history. The error says which answer was wrong.
+/// Executes a history. The error describes the wrong result.
 pub fn replay(place: Place, history: &[Step]) -> Result<(), String> {
     let mut world = World::new(place)?;
     for (i, step) in history.iter().enumerate() {
@@ -68,10 +70,10 @@ struct World {
     handles: Vec<Database>,
     /// The messages in flight.
     held: Vec<(u64, Delivery)>,
-    /// How many messages were made.
+    /// The number of messages so far.
     messages: u64,
     clock: Arc<ManualClock>,
-    /// The directory of the file. None in memory. Dropped after what is in it.
+    /// The directory of the file. `None` in memory. The last field, to be dropped after the handles.
     directory: Option<TempDir>,
 }
 
@@ -97,7 +99,7 @@ impl World {
         let mut limits = Limits::default();
         limits.deletions = DELETIONS;
         let options = Options::default().clock(self.clock.clone()).limits(limits);
-        self.handles.push(sqlite::open(location, options).map_err(failed("open"))?);
+        self.handles.push(sqlite::open(location, options).map_err(failed("opening the database"))?);
         Ok(())
     }
 
@@ -119,7 +121,7 @@ impl World {
                 0 => Ok(()),
                 held => self.finish(which % held, *success),
             },
-            Op::Forget { reopen } => self.forget(handle, *reopen),
+            Op::Drop { reopen } => self.drop_delivery(handle, *reopen),
             Op::Wait(milliseconds) => {
                 self.wait(*milliseconds);
                 Ok(())
@@ -132,22 +134,23 @@ impl World {
     }
 
     fn write(&mut self, handle: usize, writes: &[Write]) -> Result<(), String> {
-        let mut answers = Vec::new();
+        let mut writing = Vec::new();
         let mut expected = Vec::new();
         for write in writes {
             let stamps: Vec<_> = write.checks.iter().map(|(key, stamp)| self.reference.stamp(key, stamp)).collect();
             let messages: Vec<_> = (self.messages..).take(write.messages.len()).collect();
             self.messages += write.messages.len() as u64;
             let checks = write.checks.iter().zip(&stamps);
-            answers.push(self.handles[handle].write(AtomicWrite {
+            writing.push(self.handles[handle].write(AtomicWrite {
                 checks: checks.map(|((parts, _), stamp)| Check { key: key(parts), versionstamp: *stamp }).collect(),
                 mutations: write.mutations.iter().map(|(key, change)| self.mutation(key, change)).collect(),
                 enqueues: write.messages.iter().zip(&messages).map(|(one, id)| self.enqueue(one, *id)).collect(),
+                id: None,
             }));
             expected.push(self.reference.write(write, &stamps, &messages));
         }
-        let answers: Vec<_> = answers.into_iter().map(|answer| block_on(answer).map_err(text)).collect();
-        same(answers, expected)
+        let results: Vec<_> = writing.into_iter().map(|write| block_on(write).map_err(message)).collect();
+        same(results, expected)
     }
 
     fn mutation(&self, parts: &Parts, change: &Change) -> Mutation {
@@ -173,7 +176,7 @@ impl World {
 
     fn delete_range(&mut self, handle: usize, selection: &Selection) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
-        let deleted = block_on(self.handles[handle].delete_range(&selector)).map_err(text)?;
+        let deleted = block_on(self.handles[handle].delete_range(&selector)).map_err(message)?;
         same(deleted, self.reference.delete_range(selection, DELETIONS as usize))
     }
 
@@ -195,7 +198,7 @@ impl World {
                     let Some(selector) = selector(selection)? else { continue };
                     let rows = self.list(selection, *reverse).into_iter().take(*limit as usize);
                     expected.push(rows.map(|row| entry(row, *values)).collect::<Vec<_>>());
-                    let (start, end) = selector.range(None, *reverse).map_err(text)?;
+                    let (start, end) = selector.range(None, *reverse).map_err(message)?;
                     reads.push(Owned::Range { start, end, limit: *limit, reverse: *reverse, values: *values });
                 }
             }
@@ -206,10 +209,10 @@ impl World {
                 Read::Range { start, end, limit: *limit, reverse: *reverse, values: *values }
             }
         });
-        same(self.handles[handle].read_blocking(&reads.collect::<Vec<_>>()).map_err(text)?, expected)
+        same(self.handles[handle].read_blocking(&reads.collect::<Vec<_>>()).map_err(message)?, expected)
     }
 
-    /// The entries of a selection, by the model.
+    /// Returns the entries of a selection in the model.
     fn list(&self, selection: &Selection, reverse: bool) -> Vec<Row> {
         let mut rows = self.reference.list(selection);
         if reverse {
@@ -223,13 +226,13 @@ impl World {
         let expected: Vec<_> = self.list(selection, reverse).into_iter().map(|row| entry(row, true)).collect();
         let mut listed: Vec<ReadEntry> = Vec::new();
         let mut cursor = None;
-        // A listing that does not end is wrong as well.
+        // Stops after one entry too many, in case the listing is endless.
         while listed.len() <= expected.len() {
-            let (start, end) = selector.range(cursor.as_deref(), reverse).map_err(text)?;
+            let (start, end) = selector.range(cursor.as_deref(), reverse).map_err(message)?;
             let read = Read::Range { start: &start, end: &end, limit: page, reverse, values: true };
-            let mut entries = self.handles[handle].read_blocking(&[read]).map_err(text)?.remove(0);
+            let mut entries = self.handles[handle].read_blocking(&[read]).map_err(message)?.remove(0);
             let Some(last) = entries.last() else { break };
-            cursor = Some(selector.cursor(&last.key).map_err(text)?);
+            cursor = Some(selector.cursor(&last.key).map_err(message)?);
             listed.append(&mut entries);
         }
         same(listed, expected)
@@ -237,28 +240,28 @@ impl World {
 
     fn count(&self, handle: usize, selection: &Selection) -> Result<(), String> {
         let Some(selector) = selector(selection)? else { return Ok(()) };
-        let count = block_on(self.handles[handle].count(&selector)).map_err(text)?;
+        let count = block_on(self.handles[handle].count(&selector)).map_err(message)?;
         same(count, self.reference.list(selection).len() as u64)
     }
 
     fn receive(&mut self, handle: usize) -> Result<(), String> {
-        if self.held.len() > ROOM {
+        if self.held.len() > CAPACITY {
             return Ok(());
         }
         let pending = self.handles[handle].dequeue();
         if !self.reference.is_ready() {
-            // Nothing else is to be delivered with it.
+            // The only message that is delivered then.
             self.send(handle, 0)?;
         }
-        let deliveries = block_on(pending).map_err(text)?;
-        let ids = self.reference.take(BATCH);
+        let deliveries = block_on(pending).map_err(message)?;
+        let ids = self.reference.claim(BATCH);
         let messages: Vec<_> = deliveries.iter().map(|delivery| delivery.message.clone()).collect();
         same(messages, ids.iter().map(|id| content(*id)).collect())?;
         self.held.extend(ids.into_iter().zip(deliveries));
         Ok(())
     }
 
-    /// Puts a message into the queue.
+    /// Enqueues a message.
     fn send(&mut self, handle: usize, delay: u64) -> Result<(), String> {
         let message = Message { delay, backoff: Some(vec![]), undelivered: vec![] };
         self.write(handle, &[Write { checks: vec![], mutations: vec![], messages: vec![message] }])
@@ -266,12 +269,12 @@ impl World {
 
     fn finish(&mut self, which: usize, success: bool) -> Result<(), String> {
         let (id, delivery) = self.held.remove(which);
-        block_on(if success { delivery.done() } else { delivery.retry() }).map_err(text)?;
+        block_on(if success { delivery.done() } else { delivery.retry() }).map_err(message)?;
         self.reference.finish(id, success);
         Ok(())
     }
 
-    fn forget(&mut self, handle: usize, reopen: bool) -> Result<(), String> {
+    fn drop_delivery(&mut self, handle: usize, reopen: bool) -> Result<(), String> {
         self.receive(handle)?;
         while self.held.len() > 1 {
             self.finish(1, true)?;
@@ -279,8 +282,8 @@ impl World {
         let Some((id, delivery)) = self.held.pop() else { return Ok(()) };
         delivery.start();
         if self.directory.is_none() {
-            // In memory, what is called next may overtake the release of a delivery that is dropped.
-            block_on(delivery.retry()).map_err(text)?;
+            // In memory, the next call may overtake the release of a dropped delivery.
+            block_on(delivery.retry()).map_err(message)?;
         } else {
             drop(delivery);
             if reopen {
@@ -300,14 +303,14 @@ impl World {
         self.open()
     }
 
-    /// Compares all that is left.
+    /// Compares the final state.
     fn end(&mut self) -> Result<(), String> {
         self.pages(0, &ALL, MANY, false)?;
         self.count(0, &ALL)?;
         while !self.held.is_empty() {
             self.finish(0, true)?;
         }
-        // Each of the messages left fails until its schedule ends, and its keys have it.
+        // The remaining messages fail until they are given up.
         while self.reference.has_messages() {
             self.wait(LONG);
             self.receive(0)?;
@@ -315,22 +318,22 @@ impl World {
                 self.finish(0, false)?;
             }
         }
-        // Had there been more messages than the reference has, they would come with this one.
+        // Messages that the model does not have would be delivered with this one.
         self.receive(0)?;
         self.pages(0, &ALL, MANY, true)
     }
 }
 
-/// Closes a database, which answers nothing then.
+/// Closes a database, and checks that further calls fail.
 fn close(database: Database) -> Result<(), String> {
     database.close();
     match block_on(database.count(&Selector::prefix(&Key::new()))) {
         Err(Error::Closed) => Ok(()),
-        answer => Err(format!("a closed database answered {answer:?}")),
+        result => Err(format!("a closed database returned {result:?}")),
     }
 }
 
-/// The selector of a selection; none where it is refused, as it should be.
+/// Returns the selector of a selection. `None` if it is invalid, with the expected error.
 fn selector(selection: &Selection) -> Result<Option<Selector>, String> {
     let [prefix, start, end] =
         [&selection.prefix, &selection.start, &selection.end].map(|parts| parts.as_ref().map(key));
@@ -343,19 +346,19 @@ fn entry((parts, value, versionstamp): Row, values: bool) -> ReadEntry {
     ReadEntry { key: key(&parts), value: values.then_some(value), versionstamp }
 }
 
-/// What the message with this number says.
+/// Returns the content of the message with this number.
 fn content(id: u64) -> Vec<u8> {
     match number(id as f64) {
         Value::V8(bytes) => bytes,
-        other => unreachable!("{other:?} is no number in V8's format"),
+        other => unreachable!("{other:?} is not in V8's format"),
     }
 }
 
-fn text(error: Error) -> String {
+fn message(error: Error) -> String {
     error.to_string()
 }
 
-/// Compares an answer with the expected one.
-fn same<T: PartialEq + Debug>(answer: T, expected: T) -> Result<(), String> {
-    if answer == expected { Ok(()) } else { Err(format!("answered {answer:?}, expected {expected:?}")) }
+/// Compares a result with the expected one.
+fn same<T: PartialEq + Debug>(result: T, expected: T) -> Result<(), String> {
+    if result == expected { Ok(()) } else { Err(format!("returned {result:?}, expected {expected:?}")) }
 }

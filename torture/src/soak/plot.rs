@@ -1,19 +1,19 @@
-//! What a process took over time, as four panels.
+//! Plots the resources of a process over time, in four panels.
 
 use super::sample::{MIB, Sample};
 
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 130.0;
-/// Room beside a panel, for the numbers of its axis, and above it, for its title.
+/// The margins of a panel: for the numbers of its axes, and for its title.
 const LEFT: f64 = 52.0;
 const TOP: f64 = 44.0;
 const RIGHT: f64 = 18.0;
 const BOTTOM: f64 = 26.0;
-/// How many points a line has at most: each is the most of its span.
+/// The maximum number of points of a line. Each is the maximum of its span.
 const POINTS: usize = 240;
 
-/// The plot brings its own background, so that it can be read on any page. Without variables, which viewers other than
-/// browsers do not know.
+/// The style, with a background so that the plot is readable on any page. Uses no CSS variables, which viewers other than browsers do
+/// not support.
 const STYLE: &str = "
   text { font: 12px system-ui, sans-serif; fill: #1f2328; }
   .title { font-weight: 600; font-size: 13px; }
@@ -41,7 +41,7 @@ type Line = (&'static str, fn(&Sample) -> f64);
 const PANELS: [(&str, &[Line]); 4] = [
     ("MiB", &[("memory", |s| mebibytes(s.memory)), ("heap of V8", |s| mebibytes(s.heap))]),
     ("", &[("open files", |s| s.files as f64), ("threads", |s| s.threads as f64)]),
-    ("MiB", &[("log", |s| mebibytes(s.log))]),
+    ("MiB", &[("WAL", |s| mebibytes(s.wal))]),
     ("MiB", &[("database file", |s| mebibytes(s.file))]),
 ];
 
@@ -63,9 +63,9 @@ pub fn draw(samples: &[Sample]) -> String {
 
 fn panel(samples: &[Sample], left: f64, top: f64, unit: &str, lines: &[Line]) -> String {
     let last = samples.last().map_or(1.0, minutes);
-    let most = samples.iter().flat_map(|sample| lines.iter().map(|(_, value)| value(sample))).fold(1.0, f64::max);
-    let step = step(most);
-    let ceiling = (most / step).ceil() * step;
+    let max = samples.iter().flat_map(|sample| lines.iter().map(|(_, value)| value(sample))).fold(1.0, f64::max);
+    let step = step(max);
+    let ceiling = (max / step).ceil() * step;
     let x = |minutes: f64| left + minutes / last * WIDTH;
     let y = |value: f64| top + HEIGHT * (1.0 - value / ceiling);
 
@@ -88,18 +88,18 @@ fn panel(samples: &[Sample], left: f64, top: f64, unit: &str, lines: &[Line]) ->
         key += 130.0;
         let spans = samples.chunks(samples.len().div_ceil(POINTS).max(1));
         let points = spans.map(|span| {
-            let most = span.iter().map(value).fold(0.0, f64::max);
-            format!("{:.1},{:.1}", x(minutes(&span[0])), y(most))
+            let max = span.iter().map(value).fold(0.0, f64::max);
+            format!("{:.1},{:.1}", x(minutes(&span[0])), y(max))
         });
         svg += &format!("<polyline class=\"line{i}\" points=\"{}\"/>\n", points.collect::<Vec<_>>().join(" "));
     }
     svg
 }
 
-/// A round distance of two to five ticks.
-fn step(most: f64) -> f64 {
-    let power = 10_f64.powf((most / 2.0).log10().floor());
-    [5.0, 2.0, 1.0].into_iter().map(|factor| factor * power).find(|step| most / step >= 2.0).unwrap_or(power)
+/// Returns a round distance between ticks, for at least two of them.
+fn step(max: f64) -> f64 {
+    let power = 10_f64.powf((max / 2.0).log10().floor());
+    [5.0, 2.0, 1.0].into_iter().map(|factor| factor * power).find(|step| max / step >= 2.0).unwrap_or(power)
 }
 
 fn minutes(sample: &Sample) -> f64 {

@@ -1,4 +1,4 @@
-//! What a process takes at a moment.
+//! The resources of a process at a moment.
 
 use std::io;
 use std::path::Path;
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 pub(super) const MIB: u64 = 1 << 20;
 
-/// The greatest log: commits wait once it has 8000 pages, with a header each, and the largest commit adds 1000.
-pub(super) const MOST_LOG: u64 = (8000 + 1000) * (4096 + 24);
+/// The maximum size of the WAL: commits wait once it has 8000 pages, with a header each, and the largest commit adds 1000.
+pub(super) const MAX_WAL: u64 = (8000 + 1000) * (4096 + 24);
 
-/// A look at a process and its database. Sizes are in bytes.
+/// The resources of a process and its database. Sizes are in bytes.
 #[derive(Debug)]
 pub(super) struct Sample {
-    /// Since it was started.
+    /// The time since the start.
     pub at: Duration,
     /// Resident memory.
     pub memory: u64,
-    /// The heap of V8, as the script told it last.
+    /// The heap of V8, as last reported by the script.
     pub heap: u64,
     pub files: u64,
     pub threads: u64,
-    /// The database.
+    /// The database file.
     pub file: u64,
-    pub log: u64,
+    pub wal: u64,
 }
 
 impl Sample {
-    pub fn look(process: u32, database: &Path, at: Duration, heap: u64) -> io::Result<Self> {
+    pub fn take(process: u32, database: &Path, at: Duration, heap: u64) -> io::Result<Self> {
         let process = Path::new("/proc").join(process.to_string());
         let status = std::fs::read_to_string(process.join("status"))?;
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
         };
-        // A file that is not there yet takes no space.
+        // A missing file has size 0.
         let size = |suffix: &str| {
             let mut name = database.as_os_str().to_owned();
             name.push(suffix);
@@ -46,7 +46,7 @@ impl Sample {
             files: std::fs::read_dir(process.join("fd"))?.count() as u64,
             threads: number("Threads:").unwrap_or_default(),
             file: size(""),
-            log: size("-wal"),
+            wal: size("-wal"),
         })
     }
 }

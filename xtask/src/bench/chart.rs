@@ -1,17 +1,17 @@
-//! The ratios as a chart: bars from 1 on a logarithmic axis, a mark at each target.
+//! Draws the ratios as a chart: bars from 1 on a logarithmic axis, with a mark at each target.
 
 use super::results::{Row, times};
 
 const LABELS: f64 = 230.0;
 const PLOT: f64 = 500.0;
-/// Room for a bar's value after it.
+/// The space for the value after a bar.
 const VALUES: f64 = 70.0;
 const LINE: f64 = 24.0;
 const TOP: f64 = 64.0;
 const TICKS: [f64; 12] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 
-/// The chart brings its own background, so that it can be read on any page. Without variables, which viewers other than
-/// browsers do not know.
+/// The style, with a background so that the chart is readable on any page. Uses no CSS variables, which viewers other than browsers do
+/// not support.
 const STYLE: &str = "
   text { font: 13px system-ui, sans-serif; fill: #1f2328; }
   .title { font-weight: 600; font-size: 15px; }
@@ -44,8 +44,8 @@ pub fn draw(rows: &[Row]) -> String {
          height=\"{height}\">\n<style>{STYLE}</style>\n\
          <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n\
          <text class=\"title\" x=\"16\" y=\"26\">OpenKV, compared with Deno = 1×</text>\n\
-         <text x=\"16\" y=\"46\">Times as fast, or times the memory. The bold mark is the target. Green reaches it, \
-         orange does not.</text>\n"
+         <text x=\"16\" y=\"46\">Times as fast, or times the memory. The bold mark is the target. Green: reached; \
+         orange: missed.</text>\n"
     );
     for tick in TICKS.into_iter().filter(|tick| (least..=greatest).contains(tick)) {
         let (class, x) = (if tick == 1.0 { "one" } else { "tick" }, x(tick));
@@ -62,13 +62,13 @@ pub fn draw(rows: &[Row]) -> String {
             top + 5.0,
             to - from
         );
-        let mut behind = to;
+        let mut end = to;
         if let Some(target) = row.measure.target {
             let (x, from, to) = (x(target), top + 2.0, top + LINE - 2.0);
             svg += &format!("<line class=\"target\" x1=\"{x:.1}\" y1=\"{from}\" x2=\"{x:.1}\" y2=\"{to}\"/>\n");
-            behind = behind.max(x);
+            end = end.max(x);
         }
-        svg += &text(behind + 8.0, top + 16.0, "start", &times(*ratio));
+        svg += &text(end + 8.0, top + 16.0, "start", &times(*ratio));
     }
     svg + "</svg>\n"
 }

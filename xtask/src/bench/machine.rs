@@ -1,4 +1,4 @@
-//! The facts of the machine and of the day that belong to a measurement.
+//! Describes the machine and the date of a measurement.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -8,39 +8,41 @@ use std::{env, fs, thread};
 
 use super::statistics::{extremes, median};
 
-/// The share of the machine that may be busy with other things while it counts as idle.
+/// The maximum load of a machine that counts as idle.
 const IDLE: f64 = 0.05;
 
-/// How long to look how busy it is.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long to measure the load.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many syncs to time, and how much to write before each: a page of a database.
+/// The number of syncs to time.
 const SYNCS: usize = 100;
+
+/// The page to write before each sync.
 const PAGE: [u8; 4096] = [0; 4096];
 
-/// How the machine was while nothing was measured.
+/// The state of the machine between the rounds.
 pub struct Condition {
-    /// The share of its time that was not idle. None where that is not known.
+    /// The load. `None` if it is unknown.
     busy: Option<f64>,
-    /// How long a disk sync takes that overwrites a page, in milliseconds.
+    /// The duration of a disk sync after overwriting a page, in milliseconds.
     sync: f64,
 }
 
 impl Condition {
-    /// Looks, with a file in a directory of the disk in question.
-    pub fn look(directory: &Path) -> Result<Self, String> {
+    /// Measures the machine, with a file in a directory.
+    pub fn measure(directory: &Path) -> Result<Self, String> {
         let path = directory.join("sync");
-        let sync = sync(&path).map_err(|error| format!("{path:?} could not be written: {error}"))?;
+        let sync = sync(&path).map_err(|error| format!("failed to write {path:?}: {error}"))?;
         Ok(Self { busy: busy(), sync })
     }
 
-    /// Describes the machine over some time: how busy it was at most, and the least and longest sync.
+    /// Describes the machine over all rounds: its maximum load, and the shortest and longest sync.
     pub fn describe(conditions: &[Self]) -> String {
         let syncs: Vec<_> = conditions.iter().map(|condition| condition.sync).collect();
         let (shortest, longest) = extremes(&syncs);
         let busy = match conditions.iter().filter_map(|condition| condition.busy).reduce(f64::max) {
             Some(busy) if busy > IDLE => {
-                format!(", up to {:.0} % busy with other things: the numbers are provisional", busy * 100.0)
+                format!(", up to {:.0} % load from other programs: the numbers are provisional", busy * 100.0)
             }
             Some(_) => ", idle".into(),
             None => String::new(),
@@ -69,26 +71,26 @@ fn sync(path: &Path) -> io::Result<f64> {
 
 fn busy() -> Option<f64> {
     let (idle, all) = times()?;
-    thread::sleep(LOOK);
-    let (idle_then, all_then) = times()?;
-    let passed = all_then.checked_sub(all).filter(|passed| *passed > 0)?;
-    Some(1.0 - idle_then.saturating_sub(idle) as f64 / passed as f64)
+    thread::sleep(INTERVAL);
+    let (idle_after, all_after) = times()?;
+    let passed = all_after.checked_sub(all).filter(|passed| *passed > 0)?;
+    Some(1.0 - idle_after.saturating_sub(idle) as f64 / passed as f64)
 }
 
-/// The time that the cores were idle, and all their time. Waiting for the disk is not idle: others use it then.
+/// Returns the idle time of the cores, and their total time. Waiting for the disk is not idle: another program uses the disk then.
 fn times() -> Option<(u64, u64)> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let fields: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).flat_map(str::parse).collect();
     Some((*fields.get(3)?, fields.iter().sum()))
 }
 
-/// The day, as in 2026-11-21.
+/// Returns the date, as in 2026-11-21.
 pub fn today() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     date(now.as_secs() / (24 * 60 * 60))
 }
 
-/// The date of a day, counted from the first of 1970.
+/// Returns the date of a day, counted from 1970-01-01.
 fn date(mut day: u64) -> String {
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_have_their_dates() {
+    fn dates_are_computed_from_days() {
         let days = [0, 58, 59, 364, 365, 11_016, 11_017, 20_512, 20_513].map(date);
         let dates = [
             "1970-01-01",

@@ -1,29 +1,29 @@
-//! What is measured, and what is to be reached.
+//! The measures and their targets.
 
 /// A measure.
 pub struct Measure {
     /// Its name, for the script and on the command line.
     pub name: &'static str,
-    /// What it is, for the table.
+    /// Its title in the table.
     pub title: &'static str,
     pub source: Source,
-    /// The ratio of OpenKV to Deno that is to be reached, if any.
+    /// The target ratio of OpenKV to Deno, if any.
     pub target: Option<f64>,
 }
 
-/// Where a measure's value comes from, and with that its unit.
+/// The source of a measure's value, which determines its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The script `kv.ts`: operations in a second.
+    /// A script, `kv.ts` or `remote.ts`: operations per second.
     Script,
     /// The time of a process that runs an empty script, in milliseconds.
     Startup,
-    /// The peak of resident memory of a process that runs this script, in MiB.
+    /// The peak resident memory of a process that runs this script, in MiB.
     PeakMemory(&'static str),
 }
 
 impl Source {
-    /// How many runs make the value of a round. The script does a thing many times in one run; a process is one.
+    /// Returns the number of runs in a round. The script repeats its operation in one run; a process is only one sample.
     pub fn runs(self) -> usize {
         match self {
             Source::Script => 1,
@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// How the values of OpenKV and Deno compare: how many times faster, or how many times the memory.
+    /// Returns the ratio of the values of OpenKV and Deno: how many times as fast, or how many times the memory.
     pub fn ratio(self, ours: f64, theirs: f64) -> f64 {
         match self {
             Source::Script | Source::PeakMemory(_) => ours / theirs,
@@ -40,14 +40,14 @@ impl Source {
         }
     }
 
-    /// Whether less is better, in ratios.
+    /// Returns whether a lower ratio is better.
     pub fn is_cost(self) -> bool {
         matches!(self, Source::PeakMemory(_))
     }
 }
 
 impl Measure {
-    /// Whether a ratio reaches the target. None where there is no target.
+    /// Returns whether a ratio reaches the target. `None` without a target.
     pub fn is_met(&self, ratio: f64) -> Option<bool> {
         self.target.map(|target| if self.source.is_cost() { ratio <= target } else { ratio >= target })
     }
@@ -89,6 +89,17 @@ pub const MEASURES: &[Measure] = &[
     },
 ];
 
+/// What is measured of a server, by real Deno, in the order of the table: `remote.ts`. The targets are the ratios to `denokv`.
+pub const OF_SERVERS: &[Measure] = &[
+    script("get", "get, awaited", 10.0),
+    script("set", "set, awaited", 10.0),
+    script("get-100-in-flight", "get, 100 in flight", 3.0),
+    script("set-100-in-flight", "set, 100 in flight", 3.0),
+    script("list", "list of 1,000, batches of 100", 2.0),
+    script("list-batch-500", "list of 1,000, batches of 500", 2.0),
+    Measure { name: "watch", title: "watch, from set to item", source: Source::Script, target: None },
+];
+
 const fn script(name: &'static str, title: &'static str, target: f64) -> Measure {
     Measure { name, title, source: Source::Script, target: Some(target) }
 }
@@ -98,17 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_measures_the_same() {
-        let script = std::fs::read_to_string(crate::root().join("benches/kv.ts")).unwrap();
-        let (_, table) = script.split_once("const measures").unwrap();
-        let (table, _) = table.split_once("};").unwrap();
-        let names: Vec<_> = table.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
-        let expected = MEASURES.iter().filter(|measure| measure.source == Source::Script);
-        assert_eq!(names, expected.map(|measure| measure.name).collect::<Vec<_>>());
+    fn scripts_have_the_same_measures() {
+        for (script, measures) in [("kv.ts", MEASURES), ("remote.ts", OF_SERVERS)] {
+            let script = std::fs::read_to_string(crate::root().join("benches").join(script)).unwrap();
+            let (_, table) = script.split_once("const measures").unwrap();
+            let (table, _) = table.split_once("\n};").unwrap();
+            let name = |line: &str| Some(line.strip_prefix("  \"")?.split('"').next()?.to_owned());
+            let names: Vec<_> = table.lines().filter_map(name).collect();
+            let expected = measures.iter().filter(|measure| measure.source == Source::Script);
+            assert_eq!(names, expected.map(|measure| measure.name).collect::<Vec<_>>());
+        }
     }
 
     #[test]
-    fn more_speed_and_less_memory_meet_a_target() {
+    fn higher_speed_and_lower_memory_meet_a_target() {
         let measure = |name| MEASURES.iter().find(|measure| measure.name == name).unwrap();
         let met = |name, ours, theirs| measure(name).is_met(measure(name).source.ratio(ours, theirs));
         assert_eq!([met("get-hit", 180.0, 10.0), met("get-hit", 170.0, 10.0)], [Some(true), Some(false)]);

@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: the same scripts under OpenKV and under Deno, in turns. See `benches/README.md`.
+//! `cargo xtask bench`: runs the same scripts alternately under OpenKV and Deno. See `benches/README.md`.
 
 mod chart;
 mod machine;
 mod measures;
 mod results;
 mod runtime;
+mod serve;
 mod statistics;
 
 use std::ffi::OsString;
@@ -18,10 +19,10 @@ use results::{Results, Row};
 use runtime::Runtime;
 use statistics::median;
 
-/// What is measured, and how often.
+/// The command-line options.
 struct Options {
     rounds: usize,
-    /// The binary of OpenKV; none to build it.
+    /// The binary of OpenKV. `None` to build it.
     openkv: Option<PathBuf>,
     deno: PathBuf,
     /// Whether to measure without Deno.
@@ -30,31 +31,35 @@ struct Options {
     measures: Vec<&'static Measure>,
 }
 
-/// Measures, prints a table, and keeps it with a chart in `benches` if it is complete.
+/// Measures, prints a table, and writes it with a chart to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
+    if args.first().is_some_and(|arg| arg == "--serve") {
+        return serve::bench(&args[1..]);
+    }
     let options = parse(args)?;
     let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };
-    let openkv = match &options.openkv {
-        Some(path) => Runtime::openkv(path)?,
-        None => {
-            crate::prepare()?;
-            if !crate::succeeds(&mut crate::cargo(&["build", "--release", "--package", "openkv"]))? {
-                return Ok(ExitCode::FAILURE);
-            }
-            Runtime::openkv(&crate::target_directory().join("release").join("openkv"))?
-        }
-    };
+    let openkv = Runtime::openkv(&binary(options.openkv.as_deref())?)?;
     let runtimes: Vec<Runtime> = [Some(openkv), deno].into_iter().flatten().collect();
 
     let results = measure(&options, &runtimes)?;
     let complete = !options.alone && options.measures.len() == MEASURES.len();
     println!("{}\n\n{}", results.circumstances(), results.table());
     if complete {
-        keep(&results)?
+        let page = results.page("cargo xtask bench", "\n![The ratios as a chart](results.svg)\n");
+        write([("results.md", page), ("results.svg", chart::draw(&results.rows))])?
     } else {
-        eprintln!("xtask: benches/results.md is left as it is: this was not everything, with both runtimes")
+        eprintln!("xtask: benches/results.md is unchanged, because not all measures ran under both runtimes")
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The binary of OpenKV: the one that is named, or one that is built.
+fn binary(named: Option<&Path>) -> Result<PathBuf, String> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None if crate::build_release()? => Ok(crate::target_directory().join("release").join("openkv")),
+        None => Err("openkv could not be built".into()),
+    }
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
@@ -72,19 +77,19 @@ fn parse(args: &[OsString]) -> Result<Options, String> {
             Some("--deno") => options.deno = value()?.into(),
             Some("--alone") => options.alone = true,
             Some(name) if !name.starts_with('-') => names.push(name),
-            _ => return Err(format!("there is no option {arg:?}\n\n{}", crate::USAGE)),
+            _ => return Err(format!("unknown option {arg:?}\n\n{}", crate::USAGE)),
         }
     }
     if let Some(name) = names.iter().find(|name| !MEASURES.iter().any(|measure| measure.name == **name)) {
         let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-        return Err(format!("there is no measure {name:?}. There are: {}", known.join(", ")));
+        return Err(format!("unknown measure {name:?}: choose from {}", known.join(", ")));
     }
     options.measures = MEASURES.iter().filter(|measure| names.is_empty() || names.contains(&measure.name)).collect();
     Ok(options)
 }
 
-/// Measures in rounds. Within one, the runtimes take turns at each measure, so that both meet the same machine; who comes
-/// first changes from round to round.
+/// Measures in rounds. The runtimes alternate at each measure, so that both run under the same conditions, and the first one changes
+/// from round to round.
 fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     let scratch = Scratch::new()?;
     let lists = options.measures.iter().any(|measure| measure.source == Source::PeakMemory("list.ts"));
@@ -95,7 +100,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     let mut conditions = Vec::new();
     for round in 0..options.rounds {
         eprintln!("xtask: round {} of {}", round + 1, options.rounds);
-        conditions.push(Condition::look(&scratch.0)?);
+        conditions.push(Condition::measure(&scratch.0)?);
         for row in &mut rows {
             let mut samples = vec![Vec::new(); runtimes.len()];
             for _ in 0..row.measure.source.runs() {
@@ -110,10 +115,10 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
         }
     }
     let versions: Vec<_> = runtimes.iter().map(|runtime| runtime.version.as_str()).collect();
-    Ok(Results { rows, versions: versions.join(" and "), conditions })
+    Ok(Results { rows, versions: versions.join(" and "), other: "Deno", conditions })
 }
 
-/// Measures once.
+/// Takes one sample of a measure.
 fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64, String> {
     match measure.source {
         Source::Script => runtime.rate(measure.name, &scratch.0),
@@ -122,18 +127,17 @@ fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64
     }
 }
 
-/// A directory for databases, on the disk that holds the build: the system's directory for temporary files may be in memory,
-/// where a sync costs nothing.
+/// A directory for databases, on the disk of the build: the system's temporary directory may be in memory, where a sync costs nothing.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, String> {
         let path = crate::target_directory().join(format!("bench-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|error| format!("{path:?} could not be created: {error}"))?;
+        fs::create_dir_all(&path).map_err(|error| format!("failed to create {path:?}: {error}"))?;
         Ok(Self(path))
     }
 
-    /// Runs one of the scripts that are measured as processes, with the database they share.
+    /// Runs one of the scripts that are measured as processes, with their shared database.
     fn run(&self, runtime: &Runtime, script: &str) -> Result<runtime::Process, String> {
         runtime.run(script, &self.0.join("kv.sqlite3"), &self.0)
     }
@@ -141,16 +145,17 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left lies in the directory of the build, where it does no harm.
+        // Leftovers in the target directory do no harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-fn keep(results: &Results) -> Result<(), String> {
+/// Writes files to `benches`.
+fn write<const N: usize>(files: [(&str, String); N]) -> Result<(), String> {
     let directory = crate::root().join("benches");
-    for (name, content) in [("results.md", results.page()), ("results.svg", chart::draw(&results.rows))] {
+    for (name, content) in files {
         let path = directory.join(name);
-        fs::write(&path, content).map_err(|error| format!("{path:?} could not be written: {error}"))?;
+        fs::write(&path, content).map_err(|error| format!("failed to write {path:?}: {error}"))?;
         eprintln!("xtask: wrote {}", path.strip_prefix(crate::root()).unwrap_or(Path::new(name)).display());
     }
     Ok(())

@@ -1,22 +1,24 @@
-//! What was measured, as a table.
+//! Formats the results as a table.
 
 use super::machine::{self, Condition};
 use super::measures::{Measure, Source};
 use super::statistics::{extremes, median};
 
-/// All that was measured.
+/// The results of all measures.
 pub struct Results {
     pub rows: Vec<Row>,
-    /// The names and versions of the runtimes.
+    /// The names and versions of what was measured.
     pub versions: String,
-    /// How the machine was before each round.
+    /// The peer of the comparison.
+    pub other: &'static str,
+    /// The state of the machine before each round.
     pub conditions: Vec<Condition>,
 }
 
 /// The values of a measure.
 pub struct Row {
     pub measure: &'static Measure,
-    /// For each runtime, OpenKV's first, one value of each round.
+    /// One value per round for each runtime, OpenKV first.
     pub values: Vec<Vec<f64>>,
 }
 
@@ -25,13 +27,13 @@ impl Row {
         Self { measure, values: vec![Vec::new(); runtimes] }
     }
 
-    /// The ratio of the medians. None where OpenKV was measured alone.
+    /// Returns the ratio of the medians. `None` if OpenKV was measured alone.
     pub fn ratio(&self) -> Option<f64> {
         let [ours, theirs] = &*self.values else { return None };
         Some(self.measure.source.ratio(median(ours), median(theirs)))
     }
 
-    /// The least and the greatest ratio of a round; of OpenKV alone, the least and the greatest value.
+    /// Returns the minimum and maximum ratio of a round; of OpenKV alone, the minimum and maximum value.
     fn spread(&self) -> String {
         let source = self.measure.source;
         match &*self.values {
@@ -66,13 +68,13 @@ impl Row {
 }
 
 impl Results {
-    /// The table, in Markdown whose columns are aligned.
+    /// Returns the table in Markdown, with aligned columns.
     pub fn table(&self) -> String {
         let alone = self.rows.iter().all(|row| row.ratio().is_none());
         let head: &[&str] = if alone {
             &["measure", "OpenKV", "spread"]
         } else {
-            &["measure", "OpenKV", "Deno", "ratio", "spread", "target", "met"]
+            &["measure", "OpenKV", self.other, "ratio", "spread", "target", "met"]
         };
         let mut lines = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
         lines.extend(self.rows.iter().map(Row::cells));
@@ -96,7 +98,7 @@ impl Results {
         table
     }
 
-    /// How, when and with what was measured.
+    /// Describes the versions, the date and the machine.
     pub fn circumstances(&self) -> String {
         format!(
             "{}, medians of {} rounds, {}. {}.",
@@ -107,18 +109,17 @@ impl Results {
         )
     }
 
-    /// The page that keeps the table.
-    pub fn page(&self) -> String {
+    /// Returns the page with the table, and what follows it.
+    pub fn page(&self, command: &str, end: &str) -> String {
         format!(
-            "# Results\n\nWritten by `cargo xtask bench`; [how to read it](README.md).\n\n{}\n\n{}\n\
-             ![The ratios as a chart](results.svg)\n",
+            "# Results\n\nWritten by `{command}`; [how to read it](README.md).\n\n{}\n\n{}{end}",
             self.circumstances(),
             self.table(),
         )
     }
 }
 
-/// A ratio: "0.8×", "1.36×", "18.1×", "213×".
+/// Formats a ratio: "0.8×", "1.36×", "18.1×", "213×".
 pub fn times(ratio: f64) -> String {
     let text = match ratio {
         ..9.995 => format!("{ratio:.2}"),
@@ -136,7 +137,7 @@ fn with_unit(source: Source, value: f64) -> String {
     }
 }
 
-/// A number with its thousands apart, and a decimal where it is small.
+/// Formats a number with thousands separators, and small ones with a decimal.
 fn thousands(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
@@ -152,17 +153,17 @@ mod tests {
     use crate::bench::measures::MEASURES;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted() {
         assert_eq!([12.34, 123.4, 1234.5, 1_234_567.0].map(thousands), ["12.3", "123", "1,234", "1,234,567"]);
         assert_eq!([0.8, 1.364, 10.0, 18.14, 200.4].map(times), ["0.8×", "1.36×", "10×", "18.1×", "200×"]);
         assert_eq!([median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])], [2.0, 2.5]);
     }
 
     #[test]
-    fn a_table_has_the_ratio_of_medians_and_the_spread_of_rounds() {
+    fn table_has_the_ratio_of_medians_and_the_spread_of_rounds() {
         let values = vec![vec![180.0, 200.0, 190.0], vec![10.0, 10.0, 5.0]];
         let rows = vec![Row { measure: &MEASURES[0], values }];
-        let results = Results { rows, versions: String::new(), conditions: Vec::new() };
+        let results = Results { rows, versions: String::new(), other: "Deno", conditions: Vec::new() };
         let table = "\
 | measure             | OpenKV |   Deno | ratio |  spread | target | met |
 | ------------------- | -----: | -----: | ----: | ------: | -----: | --: |

@@ -1,4 +1,4 @@
-//! A runtime, and its processes.
+//! Runs the scripts under a runtime.
 
 use std::io::{Error, ErrorKind, Result as IoResult};
 use std::path::{Path, PathBuf};
@@ -8,49 +8,59 @@ use std::time::Instant;
 /// A binary that runs the scripts.
 pub struct Runtime {
     path: PathBuf,
-    /// What stands before the script.
+    /// The arguments before the script.
     args: &'static [&'static str],
     /// Its name and version.
     pub version: String,
 }
 
-/// What a process took.
+/// The resources that a process used.
 pub struct Process {
-    /// From before it is started until after its end.
+    /// The time from its start to its exit.
     pub milliseconds: f64,
-    /// The peak of its resident memory.
+    /// Its peak resident memory.
     pub peak_mebibytes: f64,
 }
 
 impl Runtime {
     pub fn openkv(path: &Path) -> Result<Self, String> {
         let version = crate::first_line(Command::new(path).arg("--version"))
-            .map_err(|error| format!("{path:?}, which is to be measured, does not run: {error}"))?;
+            .map_err(|error| format!("failed to run {path:?}: {error}"))?;
         Ok(Self { path: path.to_owned(), args: &["run", "-A"], version })
     }
 
     pub fn deno(path: &Path) -> Result<Self, String> {
         let fail = |error: Error| match error.kind() {
             ErrorKind::NotFound => format!(
-                "there is no {path:?} to compare with. Install Deno, or give its binary by --deno PATH; or measure \
-                 OpenKV alone, by --alone"
+                "{path:?} was not found: install Deno, pass its binary with --deno PATH, or measure OpenKV alone with \
+                 --alone"
             ),
-            _ => format!("{path:?}, which is to be compared with, does not run: {error}"),
+            _ => format!("failed to run {path:?}: {error}"),
         };
         let version = crate::first_line(Command::new(path).arg("--version")).map_err(fail)?;
-        // What is found by its name may be a script that finds the binary, which takes its time.
+        // `deno` may be a wrapper script, whose startup must not be measured.
         let binary =
             crate::first_line(Command::new(path).args(["eval", "console.log(Deno.execPath())"])).map_err(fail)?;
         Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], version })
     }
 
-    /// Runs one measure of `kv.ts`, with its databases in a directory. Returns its operations in a second.
+    /// Runs one measure of `kv.ts`, with its databases in a directory. Returns its operations per second.
     pub fn rate(&self, measure: &str, directory: &Path) -> Result<f64, String> {
+        self.rate_of(measure, self.command("kv.ts", directory))
+    }
+
+    fn rate_of(&self, measure: &str, mut command: Command) -> Result<f64, String> {
         let fail = |what: String| format!("{measure} under {}: {what}", self.version);
-        let mut command = self.command("kv.ts", directory);
         let line = crate::first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
         let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
         json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
+    }
+
+    /// Runs one measure of `remote.ts` with the database of a server. Returns its operations in a second.
+    pub fn remote_rate(&self, measure: &str, url: &str, token: &str, directory: &Path) -> Result<f64, String> {
+        let mut command = self.command("remote.ts", directory);
+        command.arg(url).env("DENO_KV_ACCESS_TOKEN", token);
+        self.rate_of(measure, command)
     }
 
     /// Runs a script with the path of a database.
@@ -71,33 +81,33 @@ impl Runtime {
     fn command(&self, script: &str, directory: &Path) -> Command {
         let mut command = Command::new(&self.path);
         command.args(self.args).arg(crate::root().join("benches").join(script));
-        // Deno asks the network for a newer version now and then.
+        // Prevents Deno from checking for updates.
         command.env("TMPDIR", directory).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         command
     }
 }
 
-/// Runs a command to its end. Returns the peak of its resident memory in bytes, too.
+/// Runs a command until it exits. Also returns its peak resident memory in bytes.
 #[cfg(unix)]
 fn run_to_end(command: &mut Command) -> IoResult<(ExitStatus, u64)> {
     use std::mem::MaybeUninit;
     use std::os::unix::process::ExitStatusExt;
 
-    // The kernel counts from what this process had, from which it comes: far less than a runtime takes.
+    // The peak includes the memory of this process before `exec`, which is far less than that of a runtime.
     let child = command.spawn()?;
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are valid for the call. The child was not waited for, so its id is its own.
+    // SAFETY: both pointers are valid for the call. The child was not waited for, so its id is still valid.
     if unsafe { libc::wait4(child.id() as libc::pid_t, &mut status, 0, usage.as_mut_ptr()) } < 0 {
         return Err(Error::last_os_error());
     }
-    // SAFETY: wait4 has filled it in, and all zeros are a value too.
+    // SAFETY: wait4 has initialized it, and all zeros are a valid value.
     let usage = unsafe { usage.assume_init() };
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     Ok((ExitStatus::from_raw(status), usage.ru_maxrss as u64 * unit))
 }
 
-/// Runs a command to its end. Its memory is not known here.
+/// Runs a command until it exits. Its memory is unknown on this platform.
 #[cfg(not(unix))]
 fn run_to_end(command: &mut Command) -> IoResult<(ExitStatus, u64)> {
     Ok((command.status()?, 0))

@@ -9,11 +9,11 @@ use super::KeyPart;
 
 const BYTES: u8 = 0x01;
 const STRING: u8 = 0x02;
-/// The tag of zero. A positive integer of n bytes has the tag `INT_ZERO + n`, a negative one `INT_ZERO - n`, for n up
-/// to `INT_TAGGED`.
+/// The tag of zero. A positive integer of n bytes has the tag `INT_ZERO + n`, a negative one `INT_ZERO - n`, for n up to
+/// `INT_TAGGED`.
 const INT_ZERO: u8 = 0x14;
 const INT_TAGGED: usize = 8;
-/// The tags of longer integers, whose length in bytes follows.
+/// The tags of longer integers, followed by their length in bytes.
 const INT_LONG_NEGATIVE: u8 = 0x0b;
 const INT_LONG_POSITIVE: u8 = 0x1d;
 const INT_MAX_LEN: usize = u8::MAX as usize;
@@ -21,37 +21,37 @@ const NUMBER: u8 = 0x21;
 const FALSE: u8 = 0x26;
 const TRUE: u8 = 0x27;
 
-/// Ends bytes and strings. Within them, a zero byte is followed by `ESCAPE`, which no tag is.
+/// Terminates bytes and strings. Within them, a zero byte is followed by `ESCAPE`, which is not a tag.
 const END: u8 = 0x00;
 const ESCAPE: u8 = 0xff;
 
 const SIGN: u64 = 1 << 63;
-/// The NaN that stands for all of its sign: their other bits must not make many keys of one.
+/// The NaN to which all NaNs of the same sign are normalized, so that they are one key.
 const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
-/// A key part that has no encoded form, or bytes that are not a stored key.
+/// A key part that cannot be encoded, or a corrupt stored key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// An integer whose magnitude takes more than 255 bytes.
+    /// The magnitude of an integer takes more than 255 bytes.
     #[error("BigUint requires more than 255 bytes to be represented")]
     IntTooLong,
-    /// A byte that begins no key part.
-    #[error("a stored key is damaged: no part of a key begins with byte {tag:#04x}")]
+    /// A key part begins with an unknown byte.
+    #[error("a stored key is corrupt: unknown type {tag:#04x} of a key part")]
     UnknownTag {
         /// The byte.
         tag: u8,
     },
     /// The key ends within a part.
-    #[error("a stored key is damaged: it ends within a part")]
+    #[error("a stored key is corrupt: it ends within a part")]
     Truncated,
-    /// A string part that is not UTF-8.
-    #[error("a stored key is damaged: a string in it is not UTF-8")]
+    /// A string part is not UTF-8.
+    #[error("a stored key is corrupt: a string in it is not UTF-8")]
     NotUtf8,
 }
 
 impl KeyError {
-    /// Whether a stored key is damaged, as against a part that has no encoded form.
+    /// Returns whether a stored key is corrupt, as opposed to a part that cannot be encoded.
     pub fn is_corruption(&self) -> bool {
         !matches!(self, KeyError::IntTooLong)
     }
@@ -103,16 +103,16 @@ pub(super) fn push_bool(out: &mut Vec<u8>, bool: bool) {
     out.push(if bool { TRUE } else { FALSE });
 }
 
-/// The parts of a key in encoded form. Ends after the first error.
+/// An iterator over the parts of an encoded key. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct KeyParts<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> KeyParts<'a> {
-    /// Decodes the parts of a stored key.
-    pub fn new(stored: &'a [u8]) -> Self {
-        Self { rest: stored }
+    /// Returns an iterator that decodes the parts of a key.
+    pub fn new(encoded: &'a [u8]) -> Self {
+        Self { rest: encoded }
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], KeyError> {
@@ -207,8 +207,8 @@ mod tests {
     use super::*;
     use crate::Key;
 
-    fn int(text: &str) -> KeyPart<'static> {
-        KeyPart::Int(text.parse().unwrap())
+    fn int(digits: &str) -> KeyPart<'static> {
+        KeyPart::Int(digits.parse().unwrap())
     }
 
     fn long_int(negative: bool) -> KeyPart<'static> {
@@ -219,7 +219,7 @@ mod tests {
         Key::from_parts(&[part]).unwrap().into_bytes()
     }
 
-    /// Every row of the table of key parts, with its bytes.
+    /// Returns the key parts of the table in `docs/file-format.md`, with their encoded form.
     fn rows() -> Vec<(KeyPart<'static>, Vec<u8>)> {
         let long = |tag: u8, len: u8, byte: u8| [vec![tag, len], vec![byte; 255]].concat();
         vec![
@@ -260,17 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn encodes_every_row_to_its_bytes() {
+    fn parts_are_encoded_as_documented() {
         for (part, bytes) in rows() {
             assert_eq!(encode(part.clone()), bytes, "{part:?}");
         }
     }
 
     #[test]
-    fn decodes_what_it_encodes() {
+    fn encoded_parts_are_decoded() {
         for (part, bytes) in rows() {
             let decoded: Vec<_> = KeyParts::new(&bytes).collect::<Result<_, _>>().unwrap();
-            // NaN is not equal to itself; its text is.
+            // NaN is not equal to itself, but its debug output is.
             assert_eq!(format!("{decoded:?}"), format!("{:?}", [part]));
         }
         let all: Vec<_> = rows().into_iter().map(|(part, _)| part).collect();
@@ -280,10 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn orders_bytes_as_keys() {
+    fn encoded_keys_have_the_order_of_keys() {
         let rows = rows();
         for pair in rows.windows(2) {
-            assert!(pair[0].1 < pair[1].1, "{:?} is below {:?}", pair[0].0, pair[1].0);
+            assert!(pair[0].1 < pair[1].1, "{:?} is less than {:?}", pair[0].0, pair[1].0);
             let shorter = Key::from_parts(&[pair[0].0.clone()]).unwrap();
             let longer = Key::from_parts(&[pair[0].0.clone(), KeyPart::from(true)]).unwrap();
             let next = Key::from_parts(&[pair[1].0.clone()]).unwrap();
@@ -292,13 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn makes_one_key_of_all_nans_of_a_sign() {
+    fn nans_of_the_same_sign_are_one_key() {
         assert_eq!(encode(f64::from_bits(0x7ff8_0000_0000_0001).into()), encode(f64::NAN.into()));
         assert_ne!(encode((-f64::NAN).into()), encode(f64::NAN.into()));
     }
 
     #[test]
-    fn ignores_leading_zeros_of_integers() {
+    fn leading_zeros_of_integers_are_ignored() {
         let mut key = Key::new();
         key.push_int(false, &[0, 0, 1]).unwrap();
         key.push_int(true, &[0]).unwrap();
@@ -306,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn refuses_integers_beyond_255_bytes() {
+    fn integers_beyond_255_bytes_are_rejected() {
         let too_long = BigInt::from_bytes_be(Sign::Minus, &[1; 256]);
         assert_eq!(Key::from_parts(&[KeyPart::Int(too_long)]), Err(KeyError::IntTooLong));
     }
 
     #[test]
-    fn reports_damaged_keys() {
+    fn corrupt_keys_are_rejected() {
         fn decode(bytes: &[u8]) -> KeyError {
             KeyParts::new(bytes).last().unwrap().unwrap_err()
         }

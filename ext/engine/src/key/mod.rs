@@ -8,8 +8,8 @@ pub use part::{BigInt, KeyPart, ScriptPart};
 
 /// A key in its encoded form: bytes whose order is the order of keys.
 ///
-/// A key is a sequence of [`KeyPart`]s, encoded one after the other. Build one with [`key!`](crate::key), of strings alone with
-/// [`Key::from`], of parts of any kind with [`Key::from_parts`], or part by part with the `push_*` methods, which encode straight
+/// A key is a sequence of [`KeyPart`]s, encoded one after the other. Create one with [`key!`](crate::key), from strings with
+/// [`Key::from`], from parts of any type with [`Key::from_parts`], or part by part with the `push_*` methods, which encode directly
 /// into the key's buffer.
 ///
 /// ```
@@ -18,7 +18,7 @@ pub use part::{BigInt, KeyPart, ScriptPart};
 /// let alice = Key::from(["users", "alice"]);
 /// // In a script: ["scores", 7.5, 42n, true]
 /// let score = Key::from_parts(&["scores".into(), 7.5.into(), KeyPart::bigint(42), true.into()])?;
-/// assert!(alice > score, "scores come before users");
+/// assert!(alice > score, "\"scores\" sorts before \"users\"");
 ///
 /// let parts = alice.parts().collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!(parts, [KeyPart::from("users"), KeyPart::from("alice")]);
@@ -30,10 +30,10 @@ pub use part::{BigInt, KeyPart, ScriptPart};
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
-/// A [`Key`] of parts as a script would write them: numbers are numbers, not bigints.
+/// Creates a [`Key`] from parts as a script would write them: numbers are numbers, not bigints.
 ///
-/// Strings, `bool`, bytes, floats, and integers of up to 32 bits are parts. Of those with more bits, a script could not hold
-/// each as a number: write `n as f64` where it does, or push [`KeyPart::bigint`] where it has a bigint.
+/// Strings, `bool`, bytes, floats, and integers of up to 32 bits are parts. A script cannot represent every larger integer as a
+/// number: write `n as f64` for a number, or push a [`KeyPart::bigint`].
 ///
 /// ```
 /// use openkv_engine::{Key, key};
@@ -61,7 +61,7 @@ macro_rules! key {
 }
 
 impl<const N: usize> From<[&str; N]> for Key {
-    /// A key of strings.
+    /// Creates a key from strings.
     fn from(parts: [&str; N]) -> Self {
         let mut key = Self::new();
         parts.iter().for_each(|part| key.push_string(part));
@@ -70,13 +70,13 @@ impl<const N: usize> From<[&str; N]> for Key {
 }
 
 impl Key {
-    /// A key without parts, to push parts to.
+    /// Creates a key without parts.
     pub fn new() -> Self {
-        // Most keys need not grow it.
+        // Enough for most keys.
         Self(Vec::with_capacity(64))
     }
 
-    /// Encodes parts.
+    /// Creates a key from parts.
     ///
     /// # Errors
     /// [`KeyError::IntTooLong`].
@@ -86,22 +86,22 @@ impl Key {
         Ok(key)
     }
 
-    /// Takes bytes that a database gave as a key. They are checked where they are decoded, by [`Key::parts`].
+    /// Creates a key from its encoded form, as returned by a database. It is validated only when it is decoded by [`Key::parts`].
     pub fn from_encoded(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// The encoded form.
+    /// Returns the encoded form.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The encoded form, by value.
+    /// Converts the key into its encoded form.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// Decodes the parts, one after the other.
+    /// Returns an iterator that decodes the parts.
     pub fn parts(&self) -> KeyParts<'_> {
         KeyParts::new(&self.0)
     }
@@ -124,7 +124,7 @@ impl Key {
         Ok(())
     }
 
-    /// Appends a part of bytes.
+    /// Appends a bytes part.
     pub fn push_bytes(&mut self, bytes: &[u8]) {
         codec::push_bytes(&mut self.0, bytes);
     }
@@ -134,8 +134,7 @@ impl Key {
         codec::push_string(&mut self.0, string);
     }
 
-    /// Appends an integer part, given by its sign and its magnitude in big-endian bytes. Leading zero bytes do not
-    /// matter.
+    /// Appends an integer part, given by its sign and its magnitude in big-endian bytes. Leading zero bytes are ignored.
     ///
     /// # Errors
     /// [`KeyError::IntTooLong`].
@@ -143,7 +142,7 @@ impl Key {
         codec::push_int(&mut self.0, negative, magnitude)
     }
 
-    /// Appends a number part. All NaNs of one sign are one key.
+    /// Appends a number part. All NaNs of the same sign are one key.
     pub fn push_number(&mut self, number: f64) {
         codec::push_number(&mut self.0, number);
     }
@@ -154,7 +153,7 @@ impl Key {
     }
 }
 
-/// The parts in brackets. Bytes that are not a stored key are shown as a SQL literal.
+/// Writes the parts in brackets, or a corrupt key as an SQL blob literal.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(parts) = self.parts().map(|part| part.map(|part| part.to_string())).collect::<Result<Vec<_>, _>>()
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn macro_takes_parts_as_a_script_does() {
+    fn macro_accepts_parts_as_a_script_does() {
         let (id, name, bytes) = (7_u32, String::from("n"), vec![1, 2]);
         let parts = [
             KeyPart::from("a"),
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn is_shown_as_a_script_writes_it() {
+    fn display_is_javascript_syntax() {
         let parts = [
             KeyPart::from("a \"b\""),
             KeyPart::bigint(-7),

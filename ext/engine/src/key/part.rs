@@ -5,11 +5,11 @@ pub use num_bigint::BigInt;
 
 use super::Key;
 
-/// A part of a key. Parts of different kinds are ordered as the variants are.
+/// A part of a key. Parts of different types have the order of the variants.
 ///
-/// A number of a script is a [`KeyPart::Number`], whether it has a fraction or not: `1` in a script is `1.0` here, and `1n` is
-/// `KeyPart::bigint(1)`. They are parts of different keys, so that no integer of Rust's becomes one of them by itself. The macro
-/// [`key!`](crate::key) takes them as a script would.
+/// A number in a script is a [`KeyPart::Number`], with or without a fraction: `1` in a script is `1.0` here, and `1n` is
+/// `KeyPart::bigint(1)`. They are parts of different keys, so there is no conversion from Rust integers. The macro
+/// [`key!`](crate::key) accepts integers as a script would.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeyPart<'a> {
     /// Bytes (`Uint8Array`), in the order of their values.
@@ -18,13 +18,13 @@ pub enum KeyPart<'a> {
     String(Cow<'a, str>),
     /// An integer (`bigint`) of up to 255 bytes.
     Int(BigInt),
-    /// A number, with -NaN below and NaN above all others, and -0 below 0.
+    /// A number. -NaN is less and NaN is greater than all others, and -0 is less than 0.
     Number(f64),
     /// False, then true.
     Bool(bool),
 }
 
-/// Nearly as a script would write it.
+/// Writes the part similar to JavaScript syntax.
 impl fmt::Display for KeyPart<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,7 +53,7 @@ impl<'a> From<&'a str> for KeyPart<'a> {
 }
 
 impl KeyPart<'_> {
-    /// An integer, as a script's `bigint`.
+    /// Returns an integer part, which is a `bigint` in scripts.
     pub fn bigint(int: impl Into<BigInt>) -> Self {
         KeyPart::Int(int.into())
     }
@@ -101,11 +101,11 @@ impl From<bool> for KeyPart<'_> {
     }
 }
 
-/// What [`key!`](crate::key) takes as a part of a key, as a script that has the same literal does.
+/// A type that [`key!`](crate::key) accepts as a key part, with the same meaning as the same literal in a script.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not what a script would write in a key",
-    note = "of an integer of more than 32 bits, write `n as f64` for a script's number",
-    note = "or push `KeyPart::bigint(n)` to the key for a script's bigint"
+    message = "`{Self}` cannot be a part in `key!`",
+    note = "for an integer of more than 32 bits, write `n as f64` to get a number",
+    note = "or push `KeyPart::bigint(n)` to the key to get a bigint"
 )]
 pub trait ScriptPart {
     /// Appends it to a key.

@@ -10,10 +10,10 @@ use crate::sqlite::connection;
 use crate::sqlite::pinned::Pinned;
 use crate::{Error, Result};
 
-/// How many pages to copy at once.
+/// The number of pages to copy between two progress reports.
 const STEP: i32 = 1000;
 
-/// What a backup made.
+/// The result of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {
@@ -21,8 +21,8 @@ pub struct Backup {
     pub size: u64,
 }
 
-/// Copies a database into a new file, as it is at one moment, while others go on writing. The new file is there as a whole,
-/// on the disk, or not at all, and has no WAL. Free pages are copied, too.
+/// Copies a snapshot of a database into a new file, while other processes continue to write. The new file is created atomically,
+/// synced to disk, and has no WAL. Free pages are copied, too.
 ///
 /// # Errors
 /// [`Error::File`] of either file, [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -31,27 +31,27 @@ pub fn backup(file: &Path, to: &Path, overwrite: bool, progress: &mut OnProgress
     source::require_one_name(file)?;
     target::require_free(to, file, overwrite)?;
     let connection = source::open_reader(file)?;
-    // SQLite copies page by page, and would be reset whenever it finds that another process wrote meanwhile: with
-    // constant writers, for ever. A read transaction around all of the copy keeps its pages as they were when it began.
-    // Writers are not kept waiting; only their WAL grows until the copy is done.
+    // SQLite copies page by page, and starts over when another process has written meanwhile, so that it would never finish under
+    // constant writes. With a read transaction around it, the copy is a snapshot. Writers are not blocked; only the WAL grows until
+    // the copy is done.
     let snapshot = source::snapshot(&connection).map_err(|error| error.of(file.path()))?;
-    source::require_present(&snapshot, file.path()).map_err(|error| error.of(file.path()))?;
-    let stage = Stage::beside(to)?;
+    source::require_current(&snapshot, file.path()).map_err(|error| error.of(file.path()))?;
+    let stage = Stage::new(to)?;
     copy(&snapshot, &stage.file(), progress).map_err(|error| error.of(to.path()))?;
     Ok(Backup { size: stage.put(file, overwrite)? })
 }
 
-/// Copies the snapshot of a connection into a file of which nobody else knows.
+/// Copies the snapshot of a connection into a new, private file.
 pub(super) fn copy(from: &Connection, to: &Arc<Pinned>, progress: &mut OnProgress<'_>) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut connection = connection::connect(to, flags)?;
-    // The whole file is synced once it is complete, and thrown away where it does not come to that.
+    // The file is synced once it is complete, and discarded on a failure.
     connection.execute_batch("pragma journal_mode = off; pragma synchronous = off")?;
     copy_into(from, &mut connection, progress)?;
     Ok(connection.close()?)
 }
 
-/// Copies the snapshot of a connection over the database of another, in one transaction.
+/// Replaces the database of a connection by the snapshot of another, in one transaction.
 pub(super) fn copy_into(from: &Connection, to: &mut Connection, progress: &mut OnProgress<'_>) -> Result<()> {
     let copy = rusqlite::backup::Backup::new(from, to)?;
     loop {
@@ -67,7 +67,7 @@ pub(super) fn copy_into(from: &Connection, to: &mut Connection, progress: &mut O
     }
 }
 
-/// The number of the last commit.
+/// Returns the version of the last commit.
 pub(super) fn last_version(connection: &Connection) -> Result<i64> {
     Ok(connection.query_row("select version from data_version where k = 0", [], |row| row.get(0))?)
 }

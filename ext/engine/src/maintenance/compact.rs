@@ -2,19 +2,21 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::tables::COMMIT_IDS;
 use super::{OnProgress, Progress, source};
 use crate::sqlite::pinned::Pinned;
-use crate::{Error, Result};
+use crate::{CommitId, Error, Result};
 
 const DELETE_EXPIRED: &str = "delete from kv where expiration_ms >= 0 and expiration_ms <= ?1";
+const DELETE_COMMIT_IDS: &str = "delete from openkv_commit_ids where committed_at not between ?1 and ?2";
 
-/// What a database takes up on the disk, in bytes.
+/// The size of a database on disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Size {
-    /// The file.
+    /// The size of the file.
     pub file: u64,
-    /// Its WAL.
+    /// The size of its WAL.
     pub wal: u64,
 }
 
@@ -25,7 +27,7 @@ impl Size {
     }
 }
 
-/// What a compaction did.
+/// The result of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compaction {
@@ -33,15 +35,15 @@ pub struct Compaction {
     pub before: Size,
     /// The size after.
     pub after: Size,
-    /// How many expired entries were removed.
+    /// The number of expired entries that were removed.
     pub expired: u64,
-    /// Whether the WAL was checkpointed and truncated. Not where others went on reading from it.
+    /// Whether the WAL was checkpointed and truncated. False if other processes were reading from it.
     pub checkpointed: bool,
 }
 
-/// Removes expired entries, as of a time in milliseconds since the Unix epoch, and lays the rest out anew without free
-/// pages. Others may have the file open: their reads go on, their writes wait. Needs as much room again in the directory for
-/// temporary files, and in the WAL.
+/// Removes expired entries and commit ids, as of a time in milliseconds since the Unix epoch, and rebuilds the file without free
+/// pages. Other processes may have the file open: their reads continue, their writes wait. Needs additional space of the size of
+/// the file both in the directory for temporary files and in the WAL.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
@@ -55,13 +57,17 @@ pub fn compact(file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<C
 }
 
 fn run(connection: &Connection, file: &Path, now: u64, progress: &mut OnProgress<'_>) -> Result<(u64, bool)> {
-    source::require_present(connection, file)?;
+    source::require_current(connection, file)?;
     progress(Progress { doing: "removing expired entries", done: 0, total: 0 });
     let expired = connection.execute(DELETE_EXPIRED, [now as i64])?;
+    if COMMIT_IDS.is_in(connection)? {
+        let bounds = [now.saturating_sub(CommitId::REMEMBERED), now.saturating_add(CommitId::REMEMBERED)];
+        connection.execute(DELETE_COMMIT_IDS, bounds.map(|time| i64::try_from(time).unwrap_or(i64::MAX)))?;
+    }
     progress(Progress { doing: "laying out pages", done: 0, total: 0 });
     connection.execute_batch("vacuum")?;
     progress(Progress { doing: "checkpointing the WAL", done: 0, total: 0 });
-    // Waits for the readers of the old state.
+    // Waits for readers of older snapshots.
     let busy = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));
     let checkpointed = match busy.map_err(Error::from) {
         Ok(busy) => !busy,

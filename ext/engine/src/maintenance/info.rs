@@ -3,6 +3,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::compact::Size;
+use super::tables::COMMIT_IDS;
 use super::{backup, source};
 use crate::sqlite::pinned::Pinned;
 use crate::sqlite::schema::{self, live};
@@ -18,44 +19,47 @@ const EXPIRED: &str = "select count(*) from kv where expiration_ms >= 0 and expi
 const NEXT_EXPIRY: &str = "select min(expiration_ms) from kv where expiration_ms > ?1";
 const WAITING: &str = "select count(*), count(*) filter (where ts <= ?1) from queue";
 const RUNNING: &str = "select count(*) from queue_running";
+const COUNT_COMMIT_IDS: &str = "select count(*) from openkv_commit_ids";
 
-/// What is in a database, and what it takes up.
+/// The contents and size of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
     /// The version of the format.
     pub format: i64,
-    /// What the file and its WAL take up.
+    /// The size of the file and its WAL.
     pub size: Size,
     /// The size of a page in bytes.
     pub page_size: u64,
-    /// How many pages the database has.
+    /// The number of pages in the database.
     pub pages: u64,
-    /// How many of them are free, for entries to come.
+    /// The number of free pages, which are reused for new entries.
     pub free_pages: u64,
-    /// How many entries there are that have not expired.
+    /// The number of entries that have not expired.
     pub entries: u64,
-    /// How many there are of each encoding.
+    /// The number of these entries by encoding.
     pub encodings: Encodings,
-    /// What their keys take up, in encoded form, in bytes.
+    /// The total size of their encoded keys, in bytes.
     pub key_bytes: u64,
-    /// What their values take up, in bytes.
+    /// The total size of their values, in bytes.
     pub value_bytes: u64,
-    /// How many entries have expired, and are not removed yet.
+    /// The number of entries that have expired, but are not removed yet.
     pub expired: u64,
     /// When the next entry expires, in milliseconds since the Unix epoch.
     pub next_expiry: Option<u64>,
-    /// How many messages wait for delivery.
+    /// The number of messages that wait for delivery.
     pub waiting: u64,
-    /// How many of them could be delivered now.
+    /// The number of these messages that are due now.
     pub ready: u64,
-    /// How many messages are in flight.
+    /// The number of messages in flight.
     pub running: u64,
+    /// The number of stored commit ids: see [`AtomicWrite::id`](crate::AtomicWrite::id).
+    pub commit_ids: u64,
     /// The versionstamp of the last commit.
     pub last_versionstamp: Versionstamp,
 }
 
-/// How many entries have which encoding.
+/// The number of entries by encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Encodings {
@@ -65,12 +69,12 @@ pub struct Encodings {
     pub u64: u64,
     /// See [`Value::Bytes`](crate::Value::Bytes).
     pub bytes: u64,
-    /// Those that no version of the format writes.
+    /// Entries of an unknown encoding.
     pub unknown: u64,
 }
 
-/// Looks at a database, as of a time in milliseconds since the Unix epoch. Reads all of its keys. Changes neither the file
-/// nor its WAL, and keeps no writer waiting.
+/// Returns information about a database, as of a time in milliseconds since the Unix epoch. Reads all of its keys. Changes neither
+/// the file nor its WAL, and does not block writers.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File), [`Error::NewerFormat`](crate::Error::NewerFormat),
@@ -83,7 +87,7 @@ pub fn info(file: &Path, now: u64) -> Result<Info> {
 
 fn read(connection: &Connection, file: &Pinned, now: u64) -> Result<Info> {
     let snapshot = source::snapshot(connection)?;
-    source::require_present(&snapshot, file.path())?;
+    source::require_current(&snapshot, file.path())?;
     let now = now as i64;
     let pragma = |name| snapshot.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(|value| value as u64);
     let count = |sql| snapshot.query_row(sql, [now], |row| row.get::<_, i64>(0)).map(|count| count as u64);
@@ -122,6 +126,11 @@ fn read(connection: &Connection, file: &Pinned, now: u64) -> Result<Info> {
         waiting: waiting as u64,
         ready: ready as u64,
         running: snapshot.query_row(RUNNING, [], |row| row.get::<_, i64>(0))? as u64,
+        commit_ids: if COMMIT_IDS.is_in(&snapshot)? {
+            snapshot.query_row(COUNT_COMMIT_IDS, [], |row| row.get::<_, i64>(0))? as u64
+        } else {
+            0
+        },
         last_versionstamp: Versionstamp::from_version(backup::last_version(&snapshot)? as u64),
     })
 }

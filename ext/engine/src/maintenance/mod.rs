@@ -1,9 +1,8 @@
-//! What an operator does with the file of a database, while programs use it or while none does.
+//! Maintenance of database files: backups, checks and repairs, also while programs use the file.
 //!
-//! Each call opens the file by its path, follows symbolic links, and closes it again. It resolves each path once: whatever is
-//! put in the place of a directory meanwhile, it reads and writes in the one that it found. None of them creates the file that
-//! it reads. The process that calls must not have the same file open by other means than this crate: where a process closes
-//! a file, POSIX drops all of its locks on it.
+//! Each call opens the file by its path, follows symbolic links, and closes it again. Each path is resolved once: if a directory is
+//! replaced meanwhile, the call continues in the original one. No call creates the file that it reads. The calling process must not
+//! have the same file open by other means than this crate: when a process closes a file, POSIX drops all its locks on it.
 //!
 //! ```
 //! use openkv_engine::maintenance;
@@ -15,7 +14,7 @@
 //! let database = sqlite::open(Location::file(&path), Options::default())?;
 //! database.set_blocking(Key::from(["a"]), Value::U64(1))?;
 //!
-//! // The database stays in use.
+//! // The database stays open.
 //! let backup = maintenance::backup(&path, &copy, false, &mut |_progress| {})?;
 //! assert!(backup.size > 0);
 //!
@@ -47,19 +46,19 @@ pub use info::{Encodings, Info, info};
 pub use restore::{Restoration, restore};
 pub use salvage::{Salvage, salvage};
 pub use stage::abandon;
-pub use tables::{Place, Problem};
+pub use tables::{Problem, ProblemLocation};
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What it does at present: "copying", for instance.
+    /// The current activity, such as "copying pages".
     pub doing: &'static str,
-    /// How many pages or rows it has done.
+    /// The number of pages or rows processed so far.
     pub done: u64,
-    /// How many there are. 0 where that is not known.
+    /// Their total number, or 0 if unknown.
     pub total: u64,
 }
 
-/// Is told how far a call has come, many times a second.
+/// A callback for progress, called many times per second.
 pub type OnProgress<'a> = dyn FnMut(Progress) + 'a;

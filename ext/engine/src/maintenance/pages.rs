@@ -1,5 +1,5 @@
-//! Reads the records of a file page by page, without SQLite: where the tree of a table is broken, the pages after the break
-//! are still there, and nobody finds them. See <https://www.sqlite.org/fileformat2.html>.
+//! Reads the records of a file page by page, without SQLite: if the B-tree of a table is corrupt, this finds pages that are no
+//! longer reachable from its root. See <https://www.sqlite.org/fileformat2.html>.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,26 +10,26 @@ use rusqlite::types::Value;
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// The header of the file, which begins page 1.
+/// The size of the file header, with which page 1 begins.
 const HEADER: usize = 100;
 
 const INTERIOR_INDEX: u8 = 0x02;
 const LEAF_INDEX: u8 = 0x0a;
 const LEAF_TABLE: u8 = 0x0d;
 
-/// The pages of a file that nobody writes.
+/// The pages of a file, which must not change meanwhile.
 pub(super) struct Pages {
     file: File,
     size: usize,
-    /// How much of a page SQLite uses, in bytes.
+    /// The usable size of a page, in bytes.
     usable: usize,
     count: u32,
-    /// Pages that hold what was deleted.
+    /// Free pages, which contain deleted records.
     free: HashSet<u32>,
 }
 
 impl Pages {
-    /// Opens a file. Where its header is damaged, its pages are taken to be of the usual size.
+    /// Opens a file. If its header is corrupt, the default page size is assumed.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -41,25 +41,25 @@ impl Pages {
             size if size.is_power_of_two() && size >= 512 => usize::from(size),
             _ => 4096,
         };
-        let is_whole = header.starts_with(MAGIC);
-        let reserved = if is_whole { usize::from(header[20]) } else { 0 };
+        let is_valid = header.starts_with(MAGIC);
+        let reserved = if is_valid { usize::from(header[20]) } else { 0 };
         let usable = size.saturating_sub(reserved).max(480);
         let count = u32::try_from(len.div_ceil(size as u64)).unwrap_or(u32::MAX);
         let mut pages = Self { file, size, usable, count, free: HashSet::new() };
         pages.find_free(number(&header, 32).unwrap_or_default())?;
-        // What follows from a damaged header must have as many as it says.
-        if !is_whole && number(&header, 36) != u32::try_from(pages.free.len()).ok() {
+        // With a corrupt header, the free list is used only if its length matches.
+        if !is_valid && number(&header, 36) != u32::try_from(pages.free.len()).ok() {
             pages.free.clear();
         }
         Ok(pages)
     }
 
-    /// How many pages there are. They are numbered from 1.
+    /// Returns the number of pages. They are numbered from 1.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The records on a page of a table or an index, as far as they can be decoded.
+    /// Returns the records on a page of a table or an index, as far as they can be decoded.
     pub fn records(&mut self, page: u32) -> Result<Vec<Vec<Value>>> {
         if self.free.contains(&page) {
             return Ok(Vec::new());
@@ -68,7 +68,7 @@ impl Pages {
             return Ok(Vec::new());
         };
         let start = if page == 1 { HEADER } else { 0 };
-        // Where the cells are listed, and what stands in each before its payload.
+        // The offset of the cell pointers, the size of the child pointer in each cell, and whether a row id follows the length.
         let (list, child, has_row) = match bytes[start] {
             INTERIOR_INDEX => (start + 12, 4, false),
             LEAF_INDEX => (start + 8, 0, false),
@@ -93,12 +93,12 @@ impl Pages {
         self.file.seek(SeekFrom::Start(u64::from(page - 1) * self.size as u64))?;
         let mut bytes = Vec::with_capacity(self.size);
         self.file.by_ref().take(self.size as u64).read_to_end(&mut bytes)?;
-        // A file may end within a page.
+        // The last page may be incomplete.
         bytes.resize(self.size, 0);
         Ok(Some(bytes))
     }
 
-    /// The payload of a cell, with what stands of it on pages of its own.
+    /// Returns the payload of a cell, including its overflow pages.
     fn payload(&mut self, page: &[u8], at: usize, has_row: bool) -> Result<Option<Vec<u8>>> {
         let Some(mut rest) = page.get(at..self.usable) else {
             return Ok(None);
@@ -110,12 +110,12 @@ impl Pages {
             return Ok(None);
         }
         let (len, usable) = (len as usize, self.usable);
-        let most = if has_row { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
-        let least = (usable - 12) * 32 / 255 - 23;
-        let local = match least + len.saturating_sub(least) % (usable - 4) {
-            _ if len <= most => len,
-            local if local <= most => local,
-            _ => least,
+        let max_local = if has_row { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
+        let min_local = (usable - 12) * 32 / 255 - 23;
+        let local = match min_local + len.saturating_sub(min_local) % (usable - 4) {
+            _ if len <= max_local => len,
+            local if local <= max_local => local,
+            _ => min_local,
         };
         let Some(first) = rest.get(..local) else {
             return Ok(None);
@@ -133,7 +133,7 @@ impl Pages {
         Ok(Some(payload))
     }
 
-    /// Follows the list of free pages, as far as it goes.
+    /// Follows the list of free pages, as far as possible.
     fn find_free(&mut self, first: u32) -> Result<()> {
         let mut next = first;
         while let Some(bytes) = self.page(next)? {

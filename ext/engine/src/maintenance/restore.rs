@@ -10,48 +10,47 @@ use crate::sqlite::connection::{self, FileConnection};
 use crate::sqlite::pinned::Pinned;
 use crate::{Error, FileProblem, Result, Versionstamp};
 
-const RAISE: &str = "update data_version set version = max(version, ?1) where k = 0";
+const RAISE_VERSION: &str = "update data_version set version = max(version, ?1) where k = 0";
 
-/// What a restoration did.
+/// The result of a restoration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restoration {
     /// The size of the file in bytes.
     pub size: u64,
-    /// The versionstamp that the next commit exceeds: the last one of the backup or of the file that was replaced,
-    /// whichever is greater.
+    /// The last versionstamp, which the next commit exceeds: that of the backup or of the replaced file, whichever is greater.
     pub last_versionstamp: Versionstamp,
-    /// Whether there was a file whose last versionstamp could not be read. Its versionstamps may be given again.
+    /// Whether the last versionstamp of the replaced file could not be read. New commits may then reuse its versionstamps.
     pub forgot_versionstamps: bool,
 }
 
-/// Puts a backup in the place of a file, which is the old one or the new one as a whole at any time.
+/// Replaces a file by a backup, atomically.
 ///
 /// # Errors
-/// [`Error::File`] of either file: the backup must pass [`check()`](super::check()), and no other process may have the
-/// file open. [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
+/// [`Error::File`] of either file: the backup must pass [`check()`](super::check()), and no other process must have the file open.
+/// [`Error::NewerFormat`], [`Error::Busy`] or [`Error::Storage`].
 pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgress<'_>) -> Result<Restoration> {
     let (from, file) = (&source::find(from)?, &source::resolve(file)?);
     target::require_other(file, from)?;
-    let replaced = match file.status("").is_ok() {
-        false => {
-            target::require_free(file, from, overwrite)?;
-            None
-        }
-        true if !overwrite => return Err(FileProblem::Exists.of(file.path())),
-        // A new file under the old name would not do. SQLite's locks belong to the file and not to its name: a process
-        // that waits for the old one would go on with it unseen, and the old WAL would be taken for that of the new file.
-        // So the contents are replaced, in a transaction: others see all of it or nothing.
-        true => Some(take(file)?),
+    let replaced = if file.status("").is_err() {
+        target::require_free(file, from, overwrite)?;
+        None
+    } else if overwrite {
+        // The file is not replaced by a rename. SQLite's locks belong to the file, not to its name: a process that waits for the
+        // lock of the old file would continue to use it, and the old WAL would be applied to the new file. So the contents are
+        // replaced in a transaction, which is atomic for other processes.
+        Some(open_locked(file)?)
+    } else {
+        return Err(FileProblem::Exists.of(file.path()));
     };
     let last = replaced.as_ref().and_then(|(_, last)| *last);
 
     let report = check::run(from, progress)?;
     if let Some(problem) = report.problems.first() {
-        let text = format!("problems found: {}, the first: {problem}", report.problems.len());
-        return Err(FileProblem::Corrupt(text).of(from.path()));
+        let message = format!("problems found: {}, the first: {problem}", report.problems.len());
+        return Err(FileProblem::Corrupt(message).of(from.path()));
     }
-    let stage = Stage::beside(file)?;
+    let stage = Stage::new(file)?;
     let version = stage_backup(from, &stage, last, progress).map_err(|error| error.of(file.path()))?;
     let forgot_versionstamps = replaced.is_some() && last.is_none();
     let size = match replaced {
@@ -63,40 +62,40 @@ pub fn restore(from: &Path, file: &Path, overwrite: bool, progress: &mut OnProgr
     Ok(Restoration { size, last_versionstamp: Versionstamp::from_version(version as u64), forgot_versionstamps })
 }
 
-/// Copies a backup to where it is made ready. Its versionstamps go on after those that scripts have seen. Returns the
-/// number of the last commit.
+/// Copies a backup to the stage, and raises its version to `last`, so that new versionstamps exceed those of the replaced file.
+/// Returns the version of the last commit.
 fn stage_backup(from: &Arc<Pinned>, stage: &Stage, last: Option<i64>, progress: &mut OnProgress<'_>) -> Result<i64> {
     let connection = source::open_reader(from)?;
     backup::copy(&*source::snapshot(&connection)?, &stage.file(), progress)?;
     let staged = connection::connect(&stage.file(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    staged.execute(RAISE, [last.unwrap_or_default()])?;
+    staged.execute(RAISE_VERSION, [last.unwrap_or_default()])?;
     staged.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
     let version = backup::last_version(&staged)?;
     staged.close()?;
     Ok(version)
 }
 
-/// Opens a file that no other process has open, and keeps it from being opened, whether it is a database or damaged. Returns
-/// the number of its last commit, where that can be read.
-fn take(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
+/// Opens a file that no other process has open, and locks it exclusively, even if it is corrupt. Returns the version of its last
+/// commit, if that can be read.
+fn open_locked(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
     let connection = source::open_writer(file)?;
     connection.busy_handler(None)?;
     let lock = || -> Result<Option<i64>> {
-        // In this mode, a connection keeps its lock. Every process that has a database with a WAL open has a lock on it,
-        // even while it does nothing.
+        // In this mode, the connection keeps its lock. Every process that has a database in WAL mode open holds a shared lock,
+        // even while it is idle.
         connection.pragma_update(None, "locking_mode", "exclusive")?;
-        with_any_content(&connection, true)?;
-        // A transaction that changes nothing would leave a journal.
+        ignore_content(&connection, true)?;
+        // With another journal mode, the empty transaction would leave a journal.
         let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
         connection.execute_batch(match mode.as_str() {
             "wal" => "begin exclusive; rollback",
             _ => "pragma journal_mode = memory; begin exclusive; rollback; pragma journal_mode = delete",
         })?;
-        with_any_content(&connection, false)?;
-        // With this, SQLite reads a file that lacks pages.
+        ignore_content(&connection, false)?;
+        // With this, SQLite reads a truncated file.
         connection.pragma_update(None, "writable_schema", true)?;
         let last = backup::last_version(&connection).ok();
-        // Checkpoints the WAL, where it can be read. A file with a WAL takes no pages of another size.
+        // Checkpoints the WAL, if it can be read. In WAL mode, the page size could not be changed.
         let _ = connection.pragma_update(None, "journal_mode", "delete");
         Ok(last)
     };
@@ -108,14 +107,14 @@ fn take(file: &Arc<Pinned>) -> Result<(FileConnection, Option<i64>)> {
 }
 
 fn replace(mut connection: FileConnection, stage: &Stage, progress: &mut OnProgress<'_>) -> Result<()> {
-    with_any_content(&connection, true)?;
+    ignore_content(&connection, true)?;
     let staged = connection::connect(&stage.file(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     backup::copy_into(&staged, &mut connection, progress)?;
     Ok(connection.close()?)
 }
 
-/// Lets SQLite take the file for an empty one, so that nothing in it, however damaged, is in the way of what is written.
-fn with_any_content(connection: &Connection, on: bool) -> Result<()> {
+/// Makes SQLite treat the file as empty, so that corrupt contents do not prevent writes.
+fn ignore_content(connection: &Connection, on: bool) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_RESET_DATABASE, on)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Opens a file that is there: to read it and change nothing, or to work on it.
+//! Opens an existing file, to read it without any change, or to write to it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::sqlite::pinned::Pinned;
 use crate::sqlite::schema;
 use crate::{Error, FileProblem, Result};
 
-/// Finds a file that need not be there. All that is done with it is done by the name that this returns: links are followed
+/// Resolves the path of a file that need not exist. All further access uses the returned name, so that links are followed only
 /// once.
 pub(super) fn resolve(path: &Path) -> Result<Arc<Pinned>> {
     match Pinned::resolve(path, true) {
@@ -23,14 +23,14 @@ pub(super) fn resolve(path: &Path) -> Result<Arc<Pinned>> {
     }
 }
 
-/// Finds a file that is there.
+/// Resolves the path of an existing file.
 pub(super) fn find(path: &Path) -> Result<Arc<Pinned>> {
     let file = resolve(path)?;
     file.status("").map_err(FileProblem::io(path))?;
     Ok(file)
 }
 
-/// Finds a file to have no other name, by which programs could use it.
+/// Checks that a file has no hard links, by which other programs could use it.
 pub(super) fn require_one_name(file: &Pinned) -> Result<()> {
     if file.status("").is_ok_and(|status| status.has_other_names) {
         return Err(FileProblem::HardLinks.of(file.path()));
@@ -38,7 +38,7 @@ pub(super) fn require_one_name(file: &Pinned) -> Result<()> {
     Ok(())
 }
 
-/// Opens a file to read it. Neither the file nor its WAL is changed, not even by closing it.
+/// Opens a file for reads. Neither the file nor its WAL is changed, not even when it is closed.
 pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     let has_wal = file.status("-wal").is_ok_and(|wal| wal.size > 0);
     let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -50,34 +50,34 @@ pub(super) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
             if has_wal {
                 return Err(FileProblem::WalUnreadable.of(file.path()));
             }
-            // SQLite cannot make the WAL in such a directory. Without a WAL, nobody writes: the file is as it is.
+            // SQLite cannot create a WAL in a read-only directory. Without one, the file does not change.
             drop(connection);
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let connection = connect(file, &immutable_uri(file), flags)?;
             prepare_to_read(&connection, false)?;
             Ok(connection)
         }
-        // What else fails comes back with the next read, which knows what to make of it.
+        // The next read returns any other error again, and handles it.
         _ => Ok(connection),
     }
 }
 
-/// Begins to read one state of a file, whatever others write meanwhile.
+/// Begins a read transaction, which reads one snapshot of the file.
 pub(super) fn snapshot(connection: &Connection) -> Result<Transaction<'_>> {
     let snapshot = Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?;
     first_read(&snapshot)?;
     Ok(snapshot)
 }
 
-/// Opens a file to change it.
+/// Opens a file for writes.
 pub(super) fn open_writer(file: &Arc<Pinned>) -> Result<FileConnection> {
     require_one_name(file)?;
     let connection = connect(file, &file.file(""), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if connection.is_readonly(rusqlite::MAIN_DB)? { Err(FileProblem::ReadOnly.of(file.path())) } else { Ok(connection) }
 }
 
-/// Finds the file to have the present version of the format, and nothing else on its tables.
-pub(super) fn require_present(connection: &Connection, path: &Path) -> Result<()> {
+/// Checks that the file has the current version of the format, and no foreign objects.
+pub(super) fn require_current(connection: &Connection, path: &Path) -> Result<()> {
     schema::reject_foreign(connection).map_err(|error| error.of(path))?;
     match schema::version(connection)? {
         schema::KNOWN => Ok(()),
@@ -89,7 +89,7 @@ pub(super) fn require_present(connection: &Connection, path: &Path) -> Result<()
 
 fn connect(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> Result<FileConnection> {
     let connection = connection::connect_by(file, name, flags).map_err(|error| {
-        // The operating system says why.
+        // The error of the operating system is more precise.
         match access(&file.file("")) {
             Err(error) => FileProblem::io(file.path())(error),
             Ok(()) => Error::from(error),
@@ -100,7 +100,7 @@ fn connect(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> Result<FileConn
     Ok(connection)
 }
 
-/// Asks whether a file may be read, without opening it: closing it again would drop the locks of this process.
+/// Checks whether a file can be read, without opening it: closing it again would drop the locks of this process.
 #[cfg(unix)]
 fn access(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::access(path, rustix::fs::Access::READ_OK)?)
@@ -113,9 +113,9 @@ fn access(path: &Path) -> io::Result<()> {
 
 fn prepare_to_read(connection: &Connection, has_wal: bool) -> Result<()> {
     connection.pragma_update(None, "query_only", true)?;
-    // The last one to close a file would checkpoint its WAL.
+    // By default, the last connection checkpoints the WAL when it is closed.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_wal)?;
-    // Finds damage where it is, rather than what it leads to.
+    // Detects a corrupt page when it is read, rather than later by its effects.
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Makes a file that is there as a whole or not at all, even if the process or the machine dies.
+//! Creates files atomically, even if the process or the machine crashes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
@@ -11,87 +11,86 @@ use parking_lot::Mutex;
 use crate::sqlite::pinned::{Directory, Pinned};
 use crate::{FileProblem, Result};
 
-/// The stages of this process, by the directory they are in and their names there. Locked while one is made, put in place or
-/// removed.
+/// The stages of this process, by their parent directory and name. Locked while one is created, moved into place or removed.
 static STAGES: Mutex<Vec<(Arc<Directory>, OsString)>> = Mutex::new(Vec::new());
 
-/// Removes what the calls of this process have made so far, for a process that is about to exit: calls that make a file do not
-/// return any more. A file that is in its place is there to stay.
+/// Removes the unfinished files of this process, which must then exit: calls that create files do not return any more. Files that
+/// are already in place remain.
 pub fn abandon() {
     let stages = STAGES.lock();
     for (directory, name) in &*stages {
         remove(directory, name);
     }
-    // Who makes a file waits for this lock, until the process exits.
+    // Never unlocked, so that threads that create files block until the process exits.
     std::mem::forget(stages);
 }
 
-/// Where a file is made: in a directory of its own beside its place, which goes with whatever is left in it.
+/// A temporary directory, next to the final path, in which a file is created. Removed with its contents on drop.
 pub(super) struct Stage {
-    /// The file to make.
+    /// The final path.
     to: Arc<Pinned>,
     name: OsString,
     directory: Arc<Directory>,
-    /// Tells other processes that this one is at work.
+    /// Marks the stage as used, for other processes.
     _lock: Option<File>,
 }
 
 impl Stage {
-    /// Beside the place of a file. Removes what processes left there that died.
-    pub fn beside(to: &Arc<Pinned>) -> Result<Self> {
+    /// Creates a stage for a file. Removes stale stages of processes that have crashed.
+    pub fn new(to: &Arc<Pinned>) -> Result<Self> {
         remove_stale(to);
-        Self::make(to).map_err(FileProblem::io(to.path()))
+        Self::create(to).map_err(FileProblem::io(to.path()))
     }
 
-    fn make(to: &Arc<Pinned>) -> io::Result<Self> {
-        let place = to.directory();
+    fn create(to: &Arc<Pinned>) -> io::Result<Self> {
+        let parent = to.directory();
         loop {
             let mut name = prefix(to);
             name.push(format!("{:08x}", rand::random::<u32>()));
             let mut stages = STAGES.lock();
-            match create_directory(&place.file(&name)) {
+            match create_directory(&parent.file(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 result => result?,
             }
-            let directory = place.subdirectory(&name)?;
+            let directory = parent.subdirectory(&name)?;
             match lock(&directory) {
-                // Another process was quicker, and took it for one that was left.
-                Lock::Taken => continue,
-                Lock::Held(_) if place.status(&name).is_err() => continue,
+                // Another process took it for stale before it was locked.
+                Lock::WouldBlock => continue,
+                Lock::Held(_) if parent.status(&name).is_err() => continue,
                 Lock::Held(lock) => {
-                    stages.push((place.clone(), name.clone()));
+                    stages.push((parent.clone(), name.clone()));
                     return Ok(Self { to: to.clone(), name, directory, _lock: lock });
                 }
             }
         }
     }
 
-    /// The file. In messages, it is the one to make.
+    /// Returns the staged file. Messages name it by its final path.
     pub fn file(&self) -> Arc<Pinned> {
         Arc::new(Pinned::within(self.directory.clone(), "database", self.to.path()))
     }
 
-    /// An image of the damaged file, which goes with the directory.
+    /// Returns a temporary file for an image of a corrupt file.
     pub fn image(&self) -> Arc<Pinned> {
         Arc::new(Pinned::within(self.directory.clone(), "image", self.to.path()))
     }
 
-    /// Puts the file in its place, on the disk, with the permissions of another. Returns its size in bytes.
+    /// Syncs the file, and moves it into place, with the permissions of `like`. Returns its size in bytes.
     pub fn put(self, like: &Pinned, overwrite: bool) -> Result<u64> {
         self.try_put(like, overwrite).map_err(FileProblem::io(self.to.path()))
     }
 
     fn try_put(&self, like: &Pinned, overwrite: bool) -> io::Result<u64> {
-        let (staged, place) = (self.file().file(""), self.to.file(""));
+        let (staged, target) = (self.file().file(""), self.to.file(""));
         fs::set_permissions(&staged, permissions(&like.file(""))?)?;
         let file = File::open(&staged)?;
         file.sync_all()?;
         let size = file.metadata()?.len();
         let stages = STAGES.lock();
         if overwrite {
-            fs::rename(&staged, &place)?;
+            fs::rename(&staged, &target)?;
         } else {
-            rename_without_overwriting(&staged, &place)?;
+            rename_without_overwriting(&staged, &target)?;
         }
         drop(stages);
         self.to.directory().sync()?;
@@ -107,7 +106,7 @@ impl Drop for Stage {
     }
 }
 
-/// What the names of all stages of a file begin with.
+/// Returns the prefix of the names of all stages of a file.
 fn prefix(to: &Pinned) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(to.name());
@@ -115,46 +114,46 @@ fn prefix(to: &Pinned) -> OsString {
     prefix
 }
 
-/// Removes the stages of processes that died. Those that live have theirs locked. A failure is none of the caller's.
+/// Removes the stages of processes that have crashed. Running processes have theirs locked. Ignores failures.
 fn remove_stale(to: &Pinned) {
-    let (place, prefix) = (to.directory(), prefix(to));
-    for entry in fs::read_dir(place.base()).into_iter().flatten().flatten() {
+    let (parent, prefix) = (to.directory(), prefix(to));
+    for entry in fs::read_dir(parent.base()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
             continue;
         }
-        if let Ok(directory) = place.subdirectory(&name)
+        if let Ok(directory) = parent.subdirectory(&name)
             && let Lock::Held(Some(_lock)) = lock(&directory)
         {
-            remove(place, &name);
+            remove(parent, &name);
         }
     }
 }
 
-fn remove(place: &Directory, name: &OsStr) {
-    // What cannot be removed is left to the next call that makes the same file.
-    let _ = fs::remove_dir_all(place.file(name));
+fn remove(parent: &Directory, name: &OsStr) {
+    // If this fails, the next call that creates the same file retries it.
+    let _ = fs::remove_dir_all(parent.file(name));
 }
 
 enum Lock {
-    Taken,
-    /// None where the file system has no such locks.
+    WouldBlock,
+    /// `None` on a file system without locks.
     Held(Option<File>),
 }
 
-/// Locks a directory, as long as the returned file is open.
+/// Locks a directory for as long as the returned file is open.
 fn lock(directory: &Directory) -> Lock {
     if cfg!(not(unix)) {
         return Lock::Held(None);
     }
     match File::open(directory.base()).map(|file| (file.try_lock(), file)) {
         Ok((Ok(()), file)) => Lock::Held(Some(file)),
-        Ok((Err(fs::TryLockError::WouldBlock), _)) => Lock::Taken,
+        Ok((Err(fs::TryLockError::WouldBlock), _)) => Lock::WouldBlock,
         Ok((Err(fs::TryLockError::Error(_)), _)) | Err(_) => Lock::Held(None),
     }
 }
 
-/// Creates a directory that only its owner may look into.
+/// Creates a directory that only its owner can access.
 fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -168,7 +167,7 @@ fn rename_without_overwriting(from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::{CWD, RenameFlags};
         use rustix::io::Errno;
         match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // The kernel or the file system does not know how.
+            // Not supported by the kernel or the file system.
             Err(Errno::NOSYS | Errno::INVAL) => {}
             result => return Ok(result?),
         }
@@ -177,7 +176,7 @@ fn rename_without_overwriting(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// The permissions of a file, so that a copy is as secret. Its owner may write the copy.
+/// Returns the permissions for a copy of a file: the same, and writable by its owner.
 fn permissions(like: &Path) -> io::Result<fs::Permissions> {
     let permissions = fs::metadata(like)?.permissions();
     #[cfg(unix)]
@@ -193,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_of_the_dead_are_removed_and_those_of_the_living_are_not() {
+    fn stale_stages_are_removed_and_locked_ones_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.db");
         let to = Arc::new(Pinned::resolve(&path, true).unwrap());
@@ -205,8 +204,8 @@ mod tests {
         fs::create_dir(place("elsewhere")).unwrap();
         std::os::unix::fs::symlink(place("elsewhere"), place(".x.db.partial-4")).unwrap();
 
-        let one = Stage::beside(&to).unwrap();
-        let other = Stage::beside(&to).unwrap();
+        let one = Stage::new(&to).unwrap();
+        let other = Stage::new(&to).unwrap();
         for stage in [&one, &other] {
             assert!(place(stage.name.to_str().unwrap()).is_dir());
         }

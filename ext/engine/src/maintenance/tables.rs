@@ -1,54 +1,54 @@
-//! What rows of the tables must be like: see `docs/file-format.md`.
+//! Validates rows of the tables. See `docs/file-format.md`.
 
 use std::fmt;
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef as Column;
+use rusqlite::{Connection, Row};
 
 use crate::{Key, ValueRef};
 
-/// Something that is not as it must be.
+/// A problem in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Where.
-    pub place: Place,
-    /// What.
-    pub what: String,
+    /// The location of the problem.
+    pub location: ProblemLocation,
+    /// The description of the problem.
+    pub message: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
-/// Where a problem is.
+/// The location of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Place {
-    /// In the pages of the file.
+pub enum ProblemLocation {
+    /// The file as a whole.
     File,
-    /// In a table.
+    /// A table.
     Table(&'static str),
-    /// In an entry.
+    /// An entry.
     Entry(Key),
-    /// In a message of a table.
+    /// A message.
     Message {
-        /// `queue` or `queue_running`.
+        /// Its table: `queue` or `queue_running`.
         table: &'static str,
-        /// The id of the message, or of its row where that cannot be read.
+        /// The id of the message, or that of its row.
         id: String,
     },
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ProblemLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File => write!(f, "file"),
-            Place::Table(table) => write!(f, "table {table}"),
-            Place::Entry(key) => write!(f, "entry {key}"),
-            Place::Message { table, id } => write!(f, "message {id} of {table}"),
+            ProblemLocation::File => write!(f, "file"),
+            ProblemLocation::Table(table) => write!(f, "table {table}"),
+            ProblemLocation::Entry(key) => write!(f, "entry {key}"),
+            ProblemLocation::Message { table, id } => write!(f, "message {id} of {table}"),
         }
     }
 }
@@ -56,11 +56,11 @@ impl fmt::Display for Place {
 /// A table whose rows can be read one by one.
 pub(super) struct Table {
     pub name: &'static str,
-    /// What its rows are ordered by and found by: a column, or SQLite's number for a row.
+    /// The column by which rows are ordered and identified: the primary key, or SQLite's row id.
     pub key: &'static str,
     /// The other columns.
     pub columns: &'static str,
-    /// What is wrong with a row: the key and the columns.
+    /// Returns the problem of a row, given its key and columns, if any.
     pub fault: fn(&[Column<'_>]) -> Option<String>,
 }
 
@@ -80,25 +80,35 @@ pub(super) const TABLES: [Table; 3] = [
     },
 ];
 
+/// The commit ids. The table does not exist in every file.
+pub(super) const COMMIT_IDS: Table =
+    Table { name: "openkv_commit_ids", key: "version", columns: "id, committed_at", fault: commit_id_fault };
+
 impl Table {
-    /// The key and the columns of a row.
+    /// Returns whether a file has the table. Only the table of commit ids may be missing.
+    pub fn is_in(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        connection.table_exists(None, self.name)
+    }
+
+    /// Returns the key and the columns of a row.
     pub fn row<'a>(&self, row: &'a Row<'_>) -> rusqlite::Result<Vec<Column<'a>>> {
         (0..=self.columns.split(',').count()).map(|i| row.get_ref(i)).collect()
     }
 
-    /// Where a row is, by its key.
-    pub fn place(&self, key: Column<'_>) -> Place {
+    /// Returns the location of a row, by its key.
+    pub fn location(&self, key: Column<'_>) -> ProblemLocation {
         match key {
-            Column::Blob(key) => Place::Entry(Key::from_encoded(key.to_vec())),
-            Column::Integer(row) => Place::Message { table: self.name, id: format!("in row {row}") },
-            _ => Place::Table(self.name),
+            Column::Blob(key) => ProblemLocation::Entry(Key::from_encoded(key.to_vec())),
+            Column::Integer(_) if self.name == COMMIT_IDS.name => ProblemLocation::Table(self.name),
+            Column::Integer(row) => ProblemLocation::Message { table: self.name, id: format!("in row {row}") },
+            _ => ProblemLocation::Table(self.name),
         }
     }
 }
 
 fn entry_fault(row: &[Column<'_>]) -> Option<String> {
     let &[Column::Blob(key), Column::Blob(value), ref rest @ ..] = row else {
-        return Some("its key or its value is not bytes".into());
+        return Some("its key or value is not a blob".into());
     };
     let &[Column::Integer(encoding), Column::Integer(version), Column::Integer(_), Column::Integer(_)] = rest else {
         return Some("its encoding, version or expiry is not a number".into());
@@ -108,7 +118,7 @@ fn entry_fault(row: &[Column<'_>]) -> Option<String> {
 
 fn message_fault(row: &[Column<'_>]) -> Option<String> {
     let &[_, Column::Integer(_), Column::Text(id), Column::Blob(data), schedule, keys] = row else {
-        return Some("its time is not a number, its id no text, or its data not bytes".into());
+        return Some("its time is not a number, its id is not text, or its data is not a blob".into());
     };
     if uuid::Uuid::try_parse_ascii(id).is_err() {
         return Some(format!("its id {:?} is not a UUID", String::from_utf8_lossy(id)));
@@ -120,6 +130,16 @@ fn message_fault(row: &[Column<'_>]) -> Option<String> {
         return Some("its keys_if_undelivered is not an array of keys in JSON".into());
     };
     v8_fault(data).or_else(|| keys.iter().find_map(|key| key_fault(key)))
+}
+
+fn commit_id_fault(row: &[Column<'_>]) -> Option<String> {
+    match *row {
+        [Column::Integer(version), Column::Blob(id), Column::Integer(_)] => {
+            let fault = (id.len() != 16).then(|| format!("a commit id is {} bytes long, not 16", id.len()));
+            fault.or_else(|| version_fault(version))
+        }
+        _ => Some("a commit id is not a blob, or its time is not an integer".into()),
+    }
 }
 
 fn key_fault(key: &[u8]) -> Option<String> {
@@ -140,12 +160,12 @@ fn value_fault(value: &[u8], encoding: i64) -> Option<String> {
     }
 }
 
-/// Only the header is looked at, a byte and the version of the format: what follows could be of any depth, and only V8 knows
-/// what it takes. Its versions go up with those of V8, by one in some years.
+/// Checks the header of a serialized value only, a byte and the version of the format: the rest may be nested to any depth, and
+/// only V8 can validate it. The version is incremented once in several years.
 fn v8_fault(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 1..0x80, _, ..] => None,
-        _ => Some("its value does not begin as one in V8's format".into()),
+        _ => Some("its value has no header of V8's format".into()),
     }
 }
 

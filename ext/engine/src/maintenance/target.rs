@@ -1,9 +1,9 @@
-//! Finds where a file can be made.
+//! Checks the path of a file to create.
 
 use crate::sqlite::pinned::Pinned;
 use crate::{FileProblem, Result};
 
-/// Finds that a file can be made: that it is none of those it is made from, and is not there or may be overwritten.
+/// Checks that a file can be created: that it is not the source, and does not exist or may be overwritten.
 pub(super) fn require_free(to: &Pinned, from: &Pinned, overwrite: bool) -> Result<()> {
     require_other(to, from)?;
     if !overwrite && to.status("").is_ok() {
@@ -17,13 +17,13 @@ pub(super) fn require_free(to: &Pinned, from: &Pinned, overwrite: bool) -> Resul
     Ok(())
 }
 
-/// Finds a file to be another one, and none that SQLite keeps beside it.
+/// Checks that a file is neither the source nor its WAL, index or journal.
 pub(super) fn require_other(to: &Pinned, from: &Pinned) -> Result<()> {
     let Ok(status) = to.status("") else {
         return Ok(());
     };
-    let taken = ["", "-wal", "-shm", "-journal"].map(|suffix| from.status(suffix));
-    if taken.into_iter().flatten().any(|taken| taken.id == status.id) {
+    let sources = ["", "-wal", "-shm", "-journal"].map(|suffix| from.status(suffix));
+    if sources.into_iter().flatten().any(|source| source.id == status.id) {
         Err(FileProblem::Same.of(to.path()))
     } else {
         Ok(())

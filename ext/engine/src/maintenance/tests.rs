@@ -6,10 +6,11 @@ use rusqlite::Connection;
 use super::*;
 use crate::sqlite::{self, Location, Options};
 use crate::{
-    AtomicWrite, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind, Selector, Time, Value,
+    AtomicWrite, Clock, CommitId, Database, Enqueue, Error, FileProblem, Key, KeyPart, Mutation, MutationKind,
+    Selector, Time, Value,
 };
 
-/// Larger than a page has room for, some of them: those go on in pages of their own.
+/// Some are larger than a page, and use overflow pages.
 const VALUE_SIZES: [usize; 4] = [10, 100, 1000, 6000];
 
 struct Directory(tempfile::TempDir);
@@ -33,8 +34,8 @@ impl Directory {
     }
 }
 
-/// The file that SQLite keeps beside a database.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// Returns the path of a database with a suffix.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
@@ -59,7 +60,7 @@ fn message(i: usize) -> Enqueue {
     }
 }
 
-/// Makes a file with entries and a message, and closes it.
+/// Creates a file with entries and a message, and closes it.
 fn fill(path: &Path, entries: usize) {
     let database = open(path);
     for first in (0..entries).step_by(100) {
@@ -71,10 +72,10 @@ fn fill(path: &Path, entries: usize) {
         .unwrap()
         .into_result()
         .unwrap();
-    // The last to close the file checkpoints its WAL.
+    // The last close checkpoints the WAL.
     database.close();
     crate::sqlite::wait_closed(std::time::Duration::from_secs(60));
-    assert!(!beside(path, "-wal").exists());
+    assert!(!with_suffix(path, "-wal").exists());
 }
 
 fn quiet(_: Progress) {}
@@ -87,13 +88,13 @@ fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> FileProblem {
 }
 
 /// Changes the bytes of a file.
-fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+fn corrupt(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
     fs::write(path, bytes).unwrap();
 }
 
-/// A leaf of the table of entries, by its number from 0.
+/// Returns the index of a leaf page of the `kv` table.
 fn leaf(path: &Path) -> usize {
     let leaves: Vec<usize> = fs::read(path)
         .unwrap()
@@ -106,7 +107,7 @@ fn leaf(path: &Path) -> usize {
 }
 
 #[test]
-fn counts_what_is_there() {
+fn info_counts_entries_and_messages() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");
     let database = open(&file);
@@ -137,7 +138,7 @@ fn counts_what_is_there() {
 }
 
 #[test]
-fn a_look_changes_nothing() {
+fn reading_commands_change_nothing() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");
     let database = open(&file);
@@ -146,30 +147,30 @@ fn a_look_changes_nothing() {
         .unwrap()
         .into_result()
         .unwrap();
-    // As a crash would leave them.
+    // The files as a crash would leave them.
     let copy = directory.path("copy.sqlite3");
     for suffix in ["", "-wal"] {
-        fs::copy(beside(&file, suffix), beside(&copy, suffix)).unwrap();
+        fs::copy(with_suffix(&file, suffix), with_suffix(&copy, suffix)).unwrap();
     }
-    let bytes = || ["", "-wal"].map(|suffix| fs::read(beside(&copy, suffix)).unwrap());
+    let bytes = || ["", "-wal"].map(|suffix| fs::read(with_suffix(&copy, suffix)).unwrap());
     let before = bytes();
     assert_eq!(info(&copy, 0).unwrap().entries, 1);
     assert_eq!(check(&copy, &mut quiet).unwrap(), Report { entries: 1, ..Report::default() });
     backup(&copy, &directory.path("backup.sqlite3"), false, &mut quiet).unwrap();
     assert!(bytes() == before);
-    // Without a WAL, none is left behind.
+    // If there was no WAL, none is created.
     assert_eq!(info(&directory.path("backup.sqlite3"), 0).unwrap().entries, 1);
     assert_eq!(directory.names().iter().filter(|name| name.starts_with("backup")).count(), 1);
 }
 
 #[test]
-fn a_check_names_rows_that_no_version_writes() {
+fn check_reports_invalid_rows() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");
     fill(&file, 5);
     assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 5, messages: 1, problems: vec![] });
     let connection = Connection::open(&file).unwrap();
-    for damage in [
+    for sql in [
         "update kv set v_encoding = 9 where k = ?1 and v_encoding = 3",
         "insert into kv (k, v, v_encoding, version) values (x'0261', x'00', 3, 1)",
         "insert into kv (k, v, v_encoding, version) values (x'026100', x'00', 1, 1)",
@@ -178,7 +179,7 @@ fn a_check_names_rows_that_no_version_writes() {
         "insert into queue select ts + 1, 'id', data, backoff_schedule, '[]' from queue",
         "drop index kv_expiration_ms_idx",
     ] {
-        let mut statement = connection.prepare(damage).unwrap();
+        let mut statement = connection.prepare(sql).unwrap();
         match statement.parameter_count() {
             0 => statement.execute([]).unwrap(),
             _ => statement.execute([key(3).as_bytes()]).unwrap(),
@@ -190,19 +191,19 @@ fn a_check_names_rows_that_no_version_writes() {
     assert_eq!(
         lines,
         [
-            "file: there is no index kv_expiration_ms_idx",
-            "entry x'0261': a stored key is damaged: it ends within a part",
-            "entry [\"a\"]: its value does not begin as one in V8's format",
-            "entry [\"b\"]: its version 1000 is above that of the last commit, 2",
+            "file: index kv_expiration_ms_idx is missing",
+            "entry x'0261': a stored key is corrupt: it ends within a part",
+            "entry [\"a\"]: its value has no header of V8's format",
+            "entry [\"b\"]: its version 1000 is greater than that of the last commit, 2",
             "entry [\"entry\", 3]: its value of 6000 bytes has encoding 9, which is unknown or does not fit",
-            "message in row 1 of queue: a stored key is damaged: no part of a key begins with byte 0xff",
+            "message in row 1 of queue: a stored key is corrupt: unknown type 0xff of a key part",
             "message in row 2 of queue: its id \"id\" is not a UUID",
         ]
     );
 }
 
 #[test]
-fn flipped_bytes_are_found_or_do_no_harm() {
+fn flipped_bits_are_reported_or_harmless() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");
     fill(&file, 60);
@@ -213,20 +214,20 @@ fn flipped_bytes_are_found_or_do_no_harm() {
         let mut bytes = bytes.clone();
         bytes[offset] ^= 1 << (offset % 8);
         fs::write(&copy, &bytes).unwrap();
-        // Any answer will do, and any error but a panic.
+        // Any result and any error is accepted, but not a panic.
         found += usize::from(check(&copy, &mut quiet).map_or(true, |report| !report.problems.is_empty()));
         let _ = info(&copy, 0);
         let _ = salvage(&copy, &directory.path("saved.sqlite3"), true, &mut quiet);
         assert!(fs::read(&copy).unwrap() == bytes, "changed with offset {offset}");
         for suffix in ["-wal", "-shm"] {
-            assert!(!beside(&copy, suffix).exists(), "left with offset {offset}");
+            assert!(!with_suffix(&copy, suffix).exists(), "left with offset {offset}");
         }
     }
     assert!(found > 0);
 }
 
 #[test]
-fn a_compaction_gives_pages_and_the_log_back() {
+fn compaction_frees_pages_and_the_wal() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");
     fill(&file, 400);
@@ -253,7 +254,7 @@ fn a_compaction_gives_pages_and_the_log_back() {
     assert!(before.wal > 0 && after.file < before.file / 4, "{before:?} {after:?}");
     assert_eq!(fs::metadata(&file).unwrap().len(), after.file);
     assert_eq!(check(&file, &mut quiet).unwrap(), Report { entries: 10, messages: 1, problems: vec![] });
-    // And the database that was open meanwhile goes on.
+    // The database that was open meanwhile continues to work.
     database
         .write_blocking(AtomicWrite { mutations: vec![set(1, 10)], ..AtomicWrite::new() })
         .unwrap()
@@ -263,7 +264,7 @@ fn a_compaction_gives_pages_and_the_log_back() {
 }
 
 #[test]
-fn versionstamps_go_on_after_those_of_the_replaced_file() {
+fn versionstamps_continue_after_those_of_the_replaced_file() {
     let directory = Directory::new();
     let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&file, 100);
@@ -280,7 +281,7 @@ fn versionstamps_go_on_after_those_of_the_replaced_file() {
     assert_eq!(directory.names(), ["backup.sqlite3", "kv.sqlite3"]);
     assert_eq!(restored.size, fs::metadata(&file).unwrap().len());
 
-    // A new file has those of the backup.
+    // A new file continues those of the backup.
     let new = directory.path("new.sqlite3");
     let restored = restore(&saved, &new, false, &mut quiet).unwrap();
     assert_eq!(restored.last_versionstamp, info(&saved, 0).unwrap().last_versionstamp);
@@ -288,28 +289,28 @@ fn versionstamps_go_on_after_those_of_the_replaced_file() {
 }
 
 #[test]
-fn a_backup_takes_the_place_of_any_damaged_file() {
+fn restore_replaces_any_corrupt_file() {
     let directory = Directory::new();
     let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&saved, 100);
     let whole = fs::read(&saved).unwrap();
     type Change = fn(&mut Vec<u8>);
-    let damages: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("no header", |bytes| bytes[..100].fill(7)),
         ("no page 1", |bytes| bytes[..4096].fill(0)),
         ("truncated", |bytes| bytes.truncate(20_000)),
         ("truncated within the header", |bytes| bytes.truncate(50)),
         ("empty", Vec::clear),
-        ("no database", |bytes| *bytes = b"a text that is longer than the header of a database ".repeat(20)),
+        ("not a database", |bytes| *bytes = b"a text that is longer than the header of a database ".repeat(20)),
         ("a zeroed page", |bytes| bytes[12288..16384].fill(0)),
     ];
-    for (name, damage) in damages {
-        for with_log in [false, true] {
+    for (name, change) in changes {
+        for has_wal in [false, true] {
             let mut bytes = whole.clone();
-            damage(&mut bytes);
+            change(&mut bytes);
             fs::write(&file, bytes).unwrap();
-            if with_log {
-                fs::write(beside(&file, "-wal"), [7; 10_000]).unwrap();
+            if has_wal {
+                fs::write(with_suffix(&file, "-wal"), [7; 10_000]).unwrap();
             }
             let restored = restore(&saved, &file, true, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
             let forgot = !matches!(name, "truncated" | "a zeroed page");
@@ -319,7 +320,7 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
             assert_eq!(directory.names(), ["backup.sqlite3", "kv.sqlite3"], "{name}");
         }
     }
-    // Pages of another size are in nobody's way.
+    // A file with another page size can be replaced, too.
     Connection::open(&file)
         .unwrap()
         .execute_batch("pragma journal_mode = delete; pragma page_size = 8192; vacuum; pragma journal_mode = wal")
@@ -330,13 +331,13 @@ fn a_backup_takes_the_place_of_any_damaged_file() {
 }
 
 #[test]
-fn a_damaged_backup_is_not_put_in_place() {
+fn corrupt_backup_is_rejected() {
     let directory = Directory::new();
     let (file, saved) = (directory.path("kv.sqlite3"), directory.path("backup.sqlite3"));
     fill(&file, 100);
     fill(&saved, 1000);
     let page = leaf(&saved);
-    damage(&saved, |bytes| bytes[page * 4096..][..4096].fill(0));
+    corrupt(&saved, |bytes| bytes[page * 4096..][..4096].fill(0));
     let before = fs::read(&file).unwrap();
     assert!(matches!(problem(restore(&saved, &file, true, &mut quiet)), FileProblem::Corrupt(_)));
     assert_eq!(info(&file, 0).unwrap().entries, 100);
@@ -345,23 +346,23 @@ fn a_damaged_backup_is_not_put_in_place() {
 }
 
 #[test]
-fn what_can_be_read_is_saved_and_the_rest_is_named() {
+fn salvage_saves_readable_rows_and_reports_the_rest() {
     let directory = Directory::new();
     let (file, saved) = (directory.path("kv.sqlite3"), directory.path("saved.sqlite3"));
     const ENTRIES: usize = 3000;
     fill(&file, ENTRIES);
     let page = leaf(&file);
-    // A check goes on after a damaged page.
+    // A check continues after a corrupt page.
     let copy = directory.path("copy.sqlite3");
     fs::copy(&file, &copy).unwrap();
-    damage(&copy, |bytes| bytes[page * 4096..][..4096].fill(0));
+    corrupt(&copy, |bytes| bytes[page * 4096..][..4096].fill(0));
     let report = check(&copy, &mut quiet).unwrap();
     assert!(report.entries > 100 && report.messages == 1 && report.problems.len() > 1, "{report:?}");
-    // Three places, with rows between them.
-    damage(&file, |bytes| [page - 30, page, page + 30].iter().for_each(|page| bytes[page * 4096..][..4096].fill(0)));
+    // Three corrupt pages, with rows between them.
+    corrupt(&file, |bytes| [page - 30, page, page + 30].iter().for_each(|page| bytes[page * 4096..][..4096].fill(0)));
     let Salvage { entries, messages, lost, forgot_versionstamps } = salvage(&file, &saved, false, &mut quiet).unwrap();
     assert_eq!((messages, forgot_versionstamps), (1, false));
-    let named = lost.iter().filter(|problem| matches!(problem.place, Place::Entry(_))).count();
+    let named = lost.iter().filter(|problem| matches!(problem.location, ProblemLocation::Entry(_))).count();
     assert!(named > 0 && named < 100, "{lost:?}");
     assert_eq!(entries as usize + named, ENTRIES, "{lost:?}");
     assert_eq!(check(&saved, &mut quiet).unwrap(), Report { entries, messages, problems: vec![] });
@@ -369,12 +370,12 @@ fn what_can_be_read_is_saved_and_the_rest_is_named() {
 }
 
 #[test]
-fn rows_after_a_break_are_found_on_their_pages() {
+fn salvage_finds_rows_on_unreachable_pages() {
     let directory = Directory::new();
     let (file, saved) = (directory.path("kv.sqlite3"), directory.path("saved.sqlite3"));
     const ENTRIES: u64 = 3000;
     fill(&file, ENTRIES as usize);
-    // What was deleted stands on free pages, and is not to come back.
+    // Deleted entries are still on free pages, and must not be saved.
     let database = open(&file);
     let deleted = database.delete_range(&Selector::between(&key(100), &key(1100)).unwrap());
     futures_executor::block_on(deleted).unwrap();
@@ -386,25 +387,26 @@ fn rows_after_a_break_are_found_on_their_pages() {
         .query_row("select rootpage from sqlite_schema where name = 'kv'", [], |row| row.get(0))
         .unwrap();
 
-    // The top of the tree: with it, a few entries that stand on it.
-    damage(&file, |bytes| bytes[(root as usize - 1) * 4096..][..4096].fill(0));
+    // Without the root of the B-tree, which contains a few entries.
+    corrupt(&file, |bytes| bytes[(root as usize - 1) * 4096..][..4096].fill(0));
     let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
-    let named = salvaged.lost.iter().filter(|problem| matches!(problem.place, Place::Entry(_))).count() as u64;
+    let named =
+        salvaged.lost.iter().filter(|problem| matches!(problem.location, ProblemLocation::Entry(_))).count() as u64;
     assert!(named < 10, "{:?}", salvaged.lost);
     assert_eq!((salvaged.entries + named, salvaged.messages), (ENTRIES - 1000, 1));
 
-    // The header of the file, without which SQLite reads nothing.
+    // Without the file header, SQLite reads nothing.
     fs::write(&file, &whole).unwrap();
-    damage(&file, |bytes| bytes[0] ^= 1);
+    corrupt(&file, |bytes| bytes[0] ^= 1);
     let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
     assert_eq!((salvaged.entries, salvaged.messages), (ENTRIES - 1000, 1));
-    assert!(matches!(&salvaged.lost[..], [Problem { place: Place::File, .. }]), "{:?}", salvaged.lost);
+    assert!(matches!(&salvaged.lost[..], [Problem { location: ProblemLocation::File, .. }]), "{:?}", salvaged.lost);
     assert_eq!(info(&saved, 0).unwrap().last_versionstamp, last);
     assert!(check(&saved, &mut quiet).unwrap().problems.is_empty());
 
-    // The end.
+    // Without the second half of the file.
     fs::write(&file, &whole).unwrap();
-    damage(&file, |bytes| bytes.truncate(bytes.len() / 2));
+    corrupt(&file, |bytes| bytes.truncate(bytes.len() / 2));
     let salvaged = salvage(&file, &saved, true, &mut quiet).unwrap();
     assert!(salvaged.entries > 400 && salvaged.entries < ENTRIES - 1000, "{}", salvaged.entries);
     let report = check(&saved, &mut quiet).unwrap();
@@ -412,7 +414,7 @@ fn rows_after_a_break_are_found_on_their_pages() {
 }
 
 #[test]
-fn files_that_are_no_databases_are_refused_by_name() {
+fn files_that_are_not_databases_are_rejected() {
     let directory = Directory::new();
     let (missing, to) = (directory.path("missing"), directory.path("to"));
     let (text, empty, other, older, newer) = (
@@ -442,29 +444,32 @@ fn files_that_are_no_databases_are_refused_by_name() {
         Error::File { problem, .. } => problem.to_string(),
         error => error.to_string(),
     };
-    for (path, text) in [
-        (&missing, "there is no such file"),
+    for (path, message) in [
+        (&missing, "no such file"),
         (&directory.0.path().to_owned(), "this is a directory, not a file"),
-        (&text, "this is not a SQLite database, or its first page is damaged"),
-        (&empty, "this is a SQLite database, but not one of Deno KV"),
-        (&other, "this is a SQLite database, but not one of Deno KV"),
+        (&text, "this is not an SQLite database, or its first page is corrupt"),
+        (&empty, "this is an SQLite database, but not a Deno KV database"),
+        (&other, "this is an SQLite database, but not a Deno KV database"),
         (&older, "this file has format version 2 instead of 3: open it once in a script, which updates it"),
-        (&newer, "the database file has format version 99, and this program knows versions up to 3: use a newer one"),
+        (
+            &newer,
+            "the database file has format version 99, and this program supports versions up to 3: use a newer one",
+        ),
     ] {
         for (i, error) in all(path).iter().enumerate() {
-            // A check says where a backup is damaged.
-            assert!(file_problem(error).contains(text), "{i}: {error}");
+            // `restore` adds where the backup is corrupt.
+            assert!(file_problem(error).contains(message), "{i}: {error}");
         }
-        // What an older file holds can be saved.
+        // The entries of an older file can be saved.
         let salvaged = salvage(path, &to, false, &mut quiet);
-        assert!(path == &older || salvaged.unwrap_err().to_string().contains(text));
+        assert!(path == &older || salvaged.unwrap_err().to_string().contains(message));
         let _ = fs::remove_file(&to);
     }
     assert_eq!(directory.names(), before);
 }
 
 #[test]
-fn a_new_file_takes_no_place_that_is_taken() {
+fn new_file_does_not_replace_existing_ones() {
     let directory = Directory::new();
     let (file, to) = (directory.path("kv.sqlite3"), directory.path("to.sqlite3"));
     fill(&file, 10);
@@ -483,8 +488,50 @@ fn a_new_file_takes_no_place_that_is_taken() {
     backup(&file, &to, true, &mut quiet).unwrap();
     assert_eq!(info(&to, 0).unwrap().entries, 10);
 
-    // Neither is the WAL of another database to be taken for that of a backup.
-    fs::write(beside(&to, "-wal"), "").unwrap();
+    // The WAL of another database must not be applied to a backup.
+    fs::write(with_suffix(&to, "-wal"), "").unwrap();
     assert!(matches!(problem(backup(&file, &to, true, &mut quiet)), FileProblem::WalLeft { .. }));
     assert!(matches!(problem(backup(&file, &directory.path("no/to"), true, &mut quiet)), FileProblem::Missing));
+}
+
+#[test]
+fn commit_ids_are_checked_copied_and_compacted() {
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
+    let database = open(&file);
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 0);
+    let write = |i: u8| AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).id(CommitId([i; 16]));
+    let versions = [1, 2].map(|i| database.write_blocking(write(i)).unwrap());
+    database.close();
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 2);
+    let intact = Report { entries: 1, ..Report::default() };
+    assert_eq!(check(&file, &mut quiet).unwrap(), intact);
+
+    let [copy, restored, salvaged] = ["copy", "restored", "salvaged"].map(|name| directory.path(name));
+    backup(&file, &copy, false, &mut quiet).unwrap();
+    restore(&copy, &restored, false, &mut quiet).unwrap();
+    let saved = salvage(&file, &salvaged, false, &mut quiet).unwrap();
+    assert_eq!((saved.entries, saved.messages, saved.lost), (1, 0, vec![]));
+    for file in [&copy, &restored, &salvaged] {
+        assert_eq!(check(file, &mut quiet).unwrap(), intact);
+        let database = open(file);
+        assert_eq!(database.write_blocking(write(2)).unwrap(), versions[1]);
+        assert_eq!(database.get_blocking(&key(0)).unwrap().unwrap().value, Value::U64(2));
+    }
+
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("update openkv_commit_ids set committed_at = 5, id = x'00' where version = 1").unwrap();
+    connection.execute("insert into openkv_commit_ids values (9, zeroblob(16), 7)", []).unwrap();
+    drop(connection);
+    let problems = check(&file, &mut quiet).unwrap().problems;
+    let lines: Vec<_> = problems.iter().map(|problem| problem.to_string()).collect();
+    assert_eq!(
+        lines,
+        [
+            "table openkv_commit_ids: a commit id is 1 bytes long, not 16",
+            "table openkv_commit_ids: its version 9 is greater than that of the last commit, 2",
+        ]
+    );
+    compact(&file, crate::SystemClock.now(), &mut quiet).unwrap();
+    assert_eq!(info(&file, 0).unwrap().commit_ids, 1);
 }

@@ -1,15 +1,16 @@
-//! The backend: what a database over SQLite does with a call.
+//! The backend over SQLite: dispatches each call to a read on this thread, a background read, or the writer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::future::ready;
+use crate::in_flight::InFlight;
 use crate::sqlite::error::{CONNECTION_FILES, can_open};
 use crate::sqlite::file::connection::SharedConnection;
 use crate::sqlite::file::lifecycle;
@@ -18,7 +19,6 @@ use crate::sqlite::read::background::Background;
 use crate::sqlite::read::reader;
 use crate::sqlite::read::readers::Readers;
 use crate::sqlite::write::delivery;
-use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::Closing;
 use crate::sqlite::write::watchers::Watcher;
 use crate::sqlite::write::writer::{self, Writer};
@@ -27,8 +27,8 @@ use crate::{
     ReadOptions, Result, Visitor, WatchEvent,
 };
 
-/// Waits until the databases that were closed are closed by their threads, but no longer than this. Only one that another process
-/// kept from being closed needs it, see [`Database::close`].
+/// Waits until the threads of closed databases have closed their files, up to a timeout. Needed only for files that were locked by
+/// another process, see [`Database::close`].
 pub fn wait_closed(timeout: Duration) {
     close_again(Closing::Finish, timeout);
 }
@@ -38,43 +38,43 @@ fn close_again(closing: Closing, timeout: Duration) {
     lifecycle::wait_closed(timeout);
 }
 
-/// Closes all databases that the process has open, as at its end: messages whose handlers run are requeued. Waits until they
-/// are closed, but no longer than this.
+/// Closes all open databases of the process before it exits: messages whose handlers are running are requeued. Waits until the
+/// files are closed, up to a timeout.
 pub fn close_all(timeout: Duration) {
     let databases: Vec<_> = OPEN.lock().values().filter_map(Weak::upgrade).collect();
     databases.iter().for_each(|database| database.close());
     close_again(Closing::Abandon, timeout);
 }
 
-/// The databases that the process has open, by their addresses.
+/// The open databases of the process, by their addresses.
 static OPEN: LazyLock<Mutex<HashMap<usize, Weak<Handle>>>> = LazyLock::new(Default::default);
 
-/// The backend over SQLite. It is closed when it is dropped.
+/// The backend over SQLite. Closed on drop.
 pub(super) struct Sqlite {
     handle: Arc<Handle>,
 }
 
-/// What a database is. [`close_all`] finds it as well.
+/// The state of a database, shared with [`close_all`].
 struct Handle {
     options: Options,
     in_flight: Arc<InFlight>,
     background: Arc<Background>,
-    /// None once closed.
+    /// `None` once closed.
     open: Mutex<Option<Open>>,
 }
 
 struct Open {
-    /// Closed before the writer, which is then the last one, and empties the WAL.
+    /// Closed before the writer, whose connection is then the last one, and truncates the WAL.
     readers: Arc<Readers>,
     writer: Arc<Writer>,
-    /// The watches that end when the database is closed.
+    /// The watches to end when the database is closed.
     watches: Vec<Watcher>,
-    /// Dropped when the database is closed, for those that wait for messages.
+    /// Dropped when the database is closed, which notifies the listeners.
     closed: watch::Sender<()>,
 }
 
 impl Sqlite {
-    /// A database of a writer, which is released where the connection for reads could not be opened.
+    /// Returns a database that uses a writer. Releases the writer if the read connection could not be opened.
     pub fn with(writer: Arc<Writer>, reader: Result<SharedConnection>, options: Options) -> Result<Database> {
         let limits = options.limits.clone();
         Ok(Database::new(Self::of(writer, reader, options)?, limits))
@@ -100,20 +100,20 @@ fn handle_of(database: &Database) -> &Handle {
     unsafe { &(*backend.cast::<Sqlite>()).handle }
 }
 
-/// The writer of an open database.
+/// Returns the writer of an open database.
 #[cfg(test)]
 pub(super) fn writer_of(database: &Database) -> Arc<Writer> {
     handle_of(database).writer().expect("the database is open")
 }
 
-/// The connections for reads of an open database.
+/// Returns the read connections of an open database.
 #[cfg(test)]
 pub(super) fn readers_of(database: &Database) -> Arc<Readers> {
     handle_of(database).readers().expect("the database is open")
 }
 
 impl Sqlite {
-    /// Reads a file as it is now, or after the writes in flight, on a thread of its own.
+    /// Reads a snapshot of a file on a new thread. If `is_pending`, the snapshot begins after the writes in flight.
     fn read_snapshot<T: Send + 'static>(
         &self,
         writer: &Writer,
@@ -122,15 +122,15 @@ impl Sqlite {
     ) -> Result<BoxFuture<T>> {
         let connection = match writer.open_reader() {
             Ok(connection) => connection,
-            // The writer has its connection already.
+            // Without file descriptors for another connection, that of the writer is used.
             Err(_) if !can_open(CONNECTION_FILES) => return Ok(writer.run(read)),
             Err(error) => return Err(error),
         };
-        let (answer, answered) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let background = self.handle.background.clone();
         let begin = move || match reader::begin_snapshot(connection) {
-            Ok(snapshot) => background.read(snapshot, read, answer),
-            Err(error) => drop(answer.send(Err(error))),
+            Ok(snapshot) => background.read(snapshot, read, reply),
+            Err(error) => drop(reply.send(Err(error))),
         };
         if is_pending {
             drop(writer.run(move |_| {
@@ -140,7 +140,7 @@ impl Sqlite {
         } else {
             begin();
         }
-        Ok(Box::pin(async move { answered.await.map_err(|_| Error::Closed)? }))
+        Ok(Box::pin(async move { result.await.map_err(|_| Error::Closed)? }))
     }
 }
 
@@ -174,9 +174,14 @@ impl Handle {
 }
 
 impl LocalReads for Sqlite {
-    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
+    fn read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        if in_flight.touches(reads) {
+            return Ok(false);
+        }
         let readers = self.handle.readers()?;
-        readers.begin()?.read(self.handle.options.clock.now(), reads, visitor)
+        readers.begin()?.read(options.clock.now(), reads, visitor)?;
+        Ok(true)
     }
 
     fn try_read(&self, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<bool> {
@@ -210,7 +215,7 @@ impl Backend for Sqlite {
     }
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
-        later(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
+        with_writer(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
@@ -224,7 +229,7 @@ impl Backend for Sqlite {
             match writer.memory() {
                 Some(memory) if !is_pending => Ok(ready(count(&memory.lock()))),
                 Some(_) => Ok(writer.run(count)),
-                // A connection of its own: the reads of this database do not wait for a count.
+                // On a connection of its own, so that the count does not block reads of this database.
                 None => self.read_snapshot(&writer, is_pending, count),
             }
         };
@@ -234,7 +239,7 @@ impl Backend for Sqlite {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
         let delete =
             |writer: Arc<Writer>| writer.delete_range(start.to_vec(), end.to_vec(), limit, &self.handle.in_flight);
-        Some(later(self.handle.writer(), delete))
+        Some(with_writer(self.handle.writer(), delete))
     }
 
     fn watch(&self, keys: &[Key]) -> Result<BoxStream<WatchEvent>> {
@@ -246,10 +251,12 @@ impl Backend for Sqlite {
         open.writer.wake()?;
         open.watches.retain(|watch| !watch.is_closed());
         open.watches.push(watcher);
-        Ok(Box::pin(stream::unfold((changes, registration), |(mut changes, registration)| async move {
+        let changes = stream::unfold((changes, registration), |(mut changes, registration)| async move {
             changes.recv().await?;
             Some((Ok(WatchEvent::Changed), (changes, registration)))
-        })))
+        });
+        // The first event makes the database read the initial state.
+        Ok(Box::pin(stream::once(std::future::ready(Ok(WatchEvent::Changed))).chain(changes)))
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {
@@ -257,6 +264,11 @@ impl Backend for Sqlite {
             Some(open) => delivery::dequeue(open.writer.clone(), open.closed.subscribe(), limit),
             None => ready(Ok(Vec::new())),
         }
+    }
+
+    fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
+        let id = with_writer(self.handle.writer(), |writer| writer.id(&self.handle.in_flight));
+        Box::pin(async move { id.await.map(Some) })
     }
 
     fn now(&self) -> u64 {
@@ -272,10 +284,10 @@ impl Backend for Sqlite {
     }
 }
 
-/// The answer to what was checked already, or the error that was found.
-fn later<T: Send + 'static>(
-    checked: Result<Arc<Writer>>,
-    ask: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
+/// Returns the future of a call to the writer, or one of the error if the database is closed.
+fn with_writer<T: Send + 'static>(
+    writer: Result<Arc<Writer>>,
+    call: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
 ) -> BoxFuture<T> {
-    checked.map_or_else(|error| ready(Err(error)), ask)
+    writer.map_or_else(|error| ready(Err(error)), call)
 }

@@ -1,4 +1,4 @@
-//! What SQLite and the operating system return, as errors of the engine.
+//! Converts errors of SQLite and the operating system to errors of the engine.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::error::Cause;
 use crate::sqlite::file::pinned::is_link;
 use crate::{Error, FileProblem};
 
-// For the `?` of this backend. It is no part of the interface: another version of rusqlite is no breaking change.
+// For `?` within this backend. Hidden, because it is not part of the public API: an update of rusqlite is not a breaking change.
 #[doc(hidden)]
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
@@ -27,14 +27,14 @@ impl From<rusqlite::Error> for Error {
 }
 
 impl Cause {
-    /// The code of an error of SQLite.
+    /// Returns the code of an SQLite error.
     pub(super) fn sqlite_code(&self) -> Option<ErrorCode> {
         self.get_ref().downcast_ref::<rusqlite::Error>()?.sqlite_error_code()
     }
 }
 
 impl Error {
-    /// The error that says of which file it is, where it is one that files have.
+    /// Adds the path to an error that concerns a file. Returns other errors unchanged.
     pub(crate) fn of(self, path: &Path) -> Self {
         let problem = match &self {
             Error::ReadOnly => FileProblem::ReadOnly,
@@ -49,7 +49,7 @@ impl Error {
         problem.of(path)
     }
 
-    /// The error of opening a file as a database, where it is one that the file is the cause of.
+    /// Converts an error that occurred while a file was opened, if it concerns the file.
     pub(super) fn opening(self, path: &Path) -> Self {
         match self {
             Error::Storage(source) if source.sqlite_code() == Some(ErrorCode::CannotOpen) => {
@@ -57,8 +57,8 @@ impl Error {
             }
             Error::Storage(source) | Error::Corrupt(source) | Error::Full(source) => Self::open(path, source),
             Error::ReadOnly => {
-                let text = Some("attempt to write a readonly database".into());
-                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), text);
+                let message = Some("attempt to write a readonly database".into());
+                let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), message);
                 Self::open(path, Cause::new(source))
             }
             Error::ForeignObject { object } => FileProblem::Foreign(object).of(path),
@@ -66,18 +66,18 @@ impl Error {
         }
     }
 
-    /// The error of a file that is not opened.
+    /// Returns the error of a file that could not be opened.
     pub(super) fn open(path: &Path, source: Cause) -> Self {
         Error::Open { path: path.to_owned(), message: open_message(path, &source), source }
     }
 
-    /// The error of a path that leads to no directory with a file to open, as SQLite has it.
+    /// Returns the error of a path that could not be resolved, in the form of SQLite.
     pub(super) fn unresolved(path: &Path, error: &std::io::Error) -> Self {
         let directory = path.parent().unwrap_or(path).display();
         let hint = match error.kind() {
             _ if is_out_of_files(error) => return Self::too_many_files(path),
             _ if is_link(error) => "a part of this path is a symbolic link, which is not followed".into(),
-            ErrorKind::NotFound => format!("there is no directory {directory}"),
+            ErrorKind::NotFound => format!("directory {directory} does not exist"),
             ErrorKind::NotADirectory => format!("{directory} is not a directory"),
             ErrorKind::IsADirectory => IS_DIRECTORY.into(),
             ErrorKind::PermissionDenied => NOT_PERMITTED.into(),
@@ -86,40 +86,40 @@ impl Error {
         Self::cannot_open(path, &hint)
     }
 
-    /// The error of a file for which the process has no descriptor left.
+    /// Returns the error of a file for which the process has no file descriptor left.
     pub(super) fn too_many_files(path: &Path) -> Self {
         Self::cannot_open(path, TOO_MANY_FILES)
     }
 
-    /// The error of a file that cannot be opened, as SQLite has it, and why.
+    /// Returns the error of a file that cannot be opened, in the form of SQLite with a hint.
     pub(super) fn cannot_open(path: &Path, hint: &str) -> Self {
-        let text = format!("unable to open database file: {}: {hint}", path.display());
-        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text));
+        let message = format!("unable to open database file: {}: {hint}", path.display());
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(message));
         Self::open(path, Cause::new(source))
     }
 }
 
-/// Why a file cannot be opened.
+/// The reasons why a file cannot be opened.
 pub(super) const IS_DIRECTORY: &str = "it is a directory";
-const NOT_PERMITTED: &str = "it may not be opened, or created, by this user";
+const NOT_PERMITTED: &str = "this user has no permission to open or create it";
 const TOO_MANY_FILES: &str = "too many open files: close some, or raise the limit of the process";
 
-/// How many files a connection has open: the database, its WAL, and the index of that.
+/// The number of files that a connection has open: the database, its WAL, and the index of the WAL.
 pub(super) const CONNECTION_FILES: usize = 3;
 
-/// Why SQLite could not open a file, which it does not say: to be asked as soon as it has failed.
+/// Returns why SQLite could not open a file, which its error does not contain. Called immediately after the failure.
 pub(super) fn open_hint() -> &'static str {
     if can_open(CONNECTION_FILES) { NOT_PERMITTED } else { TOO_MANY_FILES }
 }
 
-/// Whether the process has so many file descriptors left.
+/// Returns whether the process can open `count` more files.
 pub(super) fn can_open(count: usize) -> bool {
-    // Not a file of SQLite: when it is closed, the process would lose its locks on it.
+    // Not a database file: closing it would drop the locks of the process on it.
     let opened: Vec<_> = (0..count).map(|_| std::fs::File::open("/")).collect();
     !opened.iter().filter_map(|file| file.as_ref().err()).any(is_out_of_files)
 }
 
-/// Whether the process, or the system, has no file descriptor left.
+/// Returns whether an error means that the process, or the system, has no file descriptor left.
 fn is_out_of_files(error: &std::io::Error) -> bool {
     #[cfg(unix)]
     return [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
@@ -129,18 +129,18 @@ fn is_out_of_files(error: &std::io::Error) -> bool {
     return false;
 }
 
-/// SQLite does not name the path where the file is no database, or one beside it cannot be opened. It never says why.
+/// Returns SQLite's message with the path, which it lacks if the file is not a database, or its WAL cannot be opened, and with a
+/// hint.
 fn open_message(path: &Path, source: &Cause) -> String {
-    let mut text = source.to_string();
+    let mut message = source.to_string();
     let name = path.display().to_string();
-    let is_named = text.contains(&name);
-    if !is_named {
-        text = format!("{text}: {name}");
+    if !message.contains(&name) {
+        message = format!("{message}: {name}");
     }
     let hint = match source.sqlite_code() {
-        Some(ErrorCode::DatabaseCorrupt) => "it is damaged: check it, and restore it from a backup",
+        Some(ErrorCode::DatabaseCorrupt) => "it is corrupt: check it, and restore it from a backup",
         Some(ErrorCode::ReadOnly) => "both the file and its directory must be writable",
-        _ => return text,
+        _ => return message,
     };
-    format!("{text}: {hint}")
+    format!("{message}: {hint}")
 }

@@ -1,8 +1,8 @@
-//! The database over one SQLite file, or in memory.
+//! A database over an SQLite file, or in memory.
 //!
-//! All databases that a process opens on one file share one connection for writes, owned by a thread; each has connections
-//! of its own for reads. SQLite's write-ahead log gives every read a consistent snapshot beside the writer. Waiting for
-//! other processes is the thread's work, not the caller's.
+//! All databases that a process opens on one file share one write connection, owned by a thread; each has its own read connections.
+//! In WAL mode, every read has a consistent snapshot while the writer commits. The thread waits for other processes, not the
+//! caller.
 
 mod backend;
 mod error;
@@ -25,10 +25,10 @@ pub(crate) use file::{connection, pinned, schema};
 pub use options::{Location, Options};
 use write::writer::Writer;
 
-/// Opens a database, or creates it. Waits for the disk, and for another process that is changing the file.
+/// Opens a database, or creates it. Blocks on the disk, and while another process has locked the file.
 ///
 /// # Errors
-/// [`Error::Open`](crate::Error::Open) where the file is not there to be read and written, or is no database,
+/// [`Error::Open`](crate::Error::Open) if the file cannot be opened for reads and writes, or is not a database,
 /// [`Error::NewerFormat`](crate::Error::NewerFormat), [`Error::Busy`](crate::Error::Busy),
 /// [`Error::Storage`](crate::Error::Storage) or [`Error::Thread`](crate::Error::Thread).
 pub fn open(location: Location, options: Options) -> Result<Database> {
@@ -41,9 +41,8 @@ pub fn open(location: Location, options: Options) -> Result<Database> {
     Sqlite::with(writer, reader, options)
 }
 
-/// Opens a database where nothing is to be waited for: in memory, or a file that is there in the present format, with
-/// nobody who has it locked and no WAL that is left to be read. That takes a tenth of a millisecond. None for any other:
-/// [`open`] opens it, or says why not.
+/// Opens a database if that takes no waiting, within about 0.1 ms: one in memory, or a file that exists in the current format,
+/// is not locked, and has no WAL to recover. Returns `None` otherwise: [`open`] then opens it, or returns the error.
 pub fn try_open(location: &Location, options: &Options) -> Option<Database> {
     let writer = match location {
         Location::Memory => Arc::new(Writer::new(connection::open_memory().ok()?, options, None)),

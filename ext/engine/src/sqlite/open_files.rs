@@ -1,5 +1,5 @@
-//! The files that this process has open. Databases on one file share its writer, whatever path each was opened by:
-//! writers of one process would only wait for each other.
+//! The open files of this process. All databases on one file share its writer, regardless of the path by which each was opened:
+//! several writers would only wait for each other.
 
 #[cfg(all(test, unix))]
 mod tests;
@@ -18,20 +18,20 @@ use crate::sqlite::write::writer::Writer;
 use crate::{Error, FileProblem, Result};
 use parking_lot::Mutex;
 
-/// The open files. Locked only to look into it: opening a file may take as long as another process has it locked.
+/// The open files. Not locked while a file is opened, which takes as long as another process has it locked.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Entry>>> = LazyLock::new(Default::default);
 
-/// How many file descriptors a database takes: two connections, and a journal until there is a WAL.
+/// The number of file descriptors that opening a database takes: two connections, and a journal until the file is in WAL mode.
 const DESCRIPTORS: usize = 2 * CONNECTION_FILES + 1;
 
 struct Entry {
     writer: Weak<Writer>,
-    /// There as long as a connection is.
+    /// Alive as long as a connection is open.
     file: Weak<Pinned>,
     failure: Arc<OnceLock<Error>>,
 }
 
-/// The writer of a file, started where this process has none.
+/// Returns the writer of a file, which is created if this process has none.
 ///
 /// The writer keeps the clock and the randomness of the first database opened on the file.
 pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Result<Arc<Writer>> {
@@ -53,7 +53,7 @@ pub(super) fn writer(path: &Path, follow_links: bool, options: &Options) -> Resu
     opened
 }
 
-/// The writer of a file, as [`writer`] returns it, where nothing is to be waited for.
+/// Returns the writer of a file like [`writer`], if that takes no waiting.
 pub(super) fn try_writer(path: &Path, follow_links: bool, options: &Options) -> Option<Arc<Writer>> {
     let file = Arc::new(Pinned::resolve(path, follow_links).ok()?.named(options.name.as_deref()));
     if let Some(writer) = find(&file).ok()? {
@@ -63,7 +63,7 @@ pub(super) fn try_writer(path: &Path, follow_links: bool, options: &Options) -> 
     add(file, connection, true, options).ok()
 }
 
-/// The writer that this process has of a file already.
+/// Returns the existing writer of a file.
 fn find(file: &Pinned) -> Result<Option<Arc<Writer>>> {
     match file.status("") {
         Ok(status) if status.is_link => Err(Error::unresolved(file.path(), &pinned::link())),
@@ -87,7 +87,7 @@ fn of_id(id: &FileId) -> Result<Option<Arc<Writer>>> {
                 Err(error)
             }
         },
-        // A connection that is still being closed has what is no longer there, and a new one would share it.
+        // A new connection would share the deleted WAL with the old one, which is still being closed.
         None => match failure.get() {
             Some(failure) if is_open => Err(failure.clone()),
             _ => Ok(None),
@@ -95,13 +95,13 @@ fn of_id(id: &FileId) -> Result<Option<Arc<Writer>>> {
     }
 }
 
-/// Adds the writer of a file that was just opened. Returns that of another thread, where it was faster.
+/// Adds the writer of a file that was just opened. Returns the writer of another thread if that has added one meanwhile.
 fn add(file: Arc<Pinned>, connection: FileConnection, has_wal: bool, options: &Options) -> Result<Arc<Writer>> {
     let open_file = OpenFile::new(file, &connection, has_wal)?;
     let (id, file, failure) = (open_file.id().clone(), Arc::downgrade(open_file.name()), open_file.failure().clone());
     let writer = Arc::new(Writer::new(connection, options, Some(Arc::new(open_file))));
     loop {
-        // What is not taken is dropped once the lock is given back: closing a connection may take its time.
+        // If unused, the new writer is dropped without the lock: closing a connection may take a while.
         let mut open = OPEN.lock();
         let is_used = |entry: &Entry| entry.writer.upgrade().is_some_and(|writer| writer.is_open());
         if !open.get(&id).is_some_and(is_used) {

@@ -3,37 +3,38 @@ use std::sync::Arc;
 
 use crate::{Clock, Limits, Random, SystemClock, SystemRandom};
 
-/// Where a database lives.
+/// Where a database is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Location {
-    /// In memory: private, and gone once closed.
+    /// In memory: private, and deleted when closed.
     Memory,
-    /// In memory, under a name: shared by all who open it by this name in the process, and gone once the last one has closed it.
+    /// In memory, under a name: shared by all databases of the process that are opened by this name, and deleted when the last one
+    /// is closed.
     SharedMemory(String),
-    /// In a file, which is created where there is none. Its directory must exist.
+    /// In a file, which is created if it does not exist. Its directory must exist.
     File {
         /// The path of the file.
         path: PathBuf,
-        /// Whether a path may have a symbolic link in it. A host that checked who may open the path refuses them.
+        /// Whether to follow symbolic links in the path. A host that checks permissions for the path sets this to false.
         ///
-        /// A path is resolved once, when it is opened. Whatever is put in the place of its directory meanwhile or later, all
-        /// files of the database are in the directory that was found. That takes Linux. Elsewhere, SQLite resolves the path
-        /// when it opens a file; a file that is not the one it was is refused once it is noticed.
+        /// On Linux, the path is resolved once, when it is opened: if its directory is replaced afterwards, all files of the
+        /// database stay in the original one. Elsewhere, SQLite resolves the path whenever it opens a file, and a replaced file is
+        /// rejected when that is detected.
         follow_links: bool,
     },
 }
 
 impl Location {
-    /// In a file, whose path may have symbolic links in it.
+    /// Returns the location of a file, whose path may contain symbolic links.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Location::File { path: path.into(), follow_links: true }
     }
 }
 
-/// What a database is opened with.
+/// The options of a database.
 ///
-/// A test brings its own clock, and keeps a handle to move it:
+/// A test can pass its own clock, and keep a handle to advance it:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -68,14 +69,14 @@ impl Location {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// How much one call may ask for.
+    /// The limits of each call.
     pub limits: Limits,
-    /// The time, for expiry and delays.
+    /// The clock, for expiry and delays.
     pub clock: Arc<dyn Clock>,
-    /// Randomness, for the ids of messages.
+    /// The source of randomness, for the ids of messages.
     pub random: Arc<dyn Random>,
-    /// The path by which errors name the file; by default the one it is opened by. A host whose scripts are not to learn where
-    /// their files are gives the path that they named.
+    /// The path by which errors name the file, by default that by which it is opened. A host that must not reveal the location of
+    /// files to scripts sets it to the path that the script has passed.
     pub name: Option<PathBuf>,
 }
 
@@ -110,7 +111,7 @@ impl Options {
         Self { name: Some(path.into()), ..self }
     }
 
-    /// Sets the randomness.
+    /// Sets the source of randomness.
     #[must_use]
     pub fn random(self, random: impl Random + 'static) -> Self {
         Self { random: Arc::new(random), ..self }

@@ -1,4 +1,4 @@
-//! Databases in memory that all who open them by one name share, in this process.
+//! Databases in memory that are shared by name within this process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -12,10 +12,11 @@ use crate::sqlite::write::writer::Writer;
 /// The open databases, by their names.
 static OPEN: LazyLock<Mutex<HashMap<String, Weak<Writer>>>> = LazyLock::new(Default::default);
 
-/// The writer of a database, which is created where nobody has it open. Keeps the clock and the randomness of the first one.
+/// Returns the writer of a database, which is created unless it is open. It keeps the clock and the randomness of the first
+/// database.
 pub(super) fn writer(name: &str, options: &Options) -> Result<Arc<Writer>> {
     let mut open = OPEN.lock();
-    // What the last one has closed is gone, although its thread may still end.
+    // A database that was closed by its last user is deleted, although its thread may still be running.
     let is_used = |writer: &Arc<Writer>| !writer.is_unused() && writer.acquire();
     if let Some(writer) = open.get(name).and_then(Weak::upgrade).filter(is_used) {
         return Ok(writer);
@@ -32,7 +33,7 @@ mod tests {
     use crate::{Key, Value};
 
     #[test]
-    fn database_of_a_name_is_shared_until_the_last_one_closes_it() {
+    fn named_database_is_shared_until_the_last_user_closes_it() {
         let open = |name: &str| sqlite::open(Location::SharedMemory(name.into()), Options::default()).unwrap();
         let key = Key::from(["a"]);
         let (one, two, other) = (open("shared"), open("shared"), open("other"));

@@ -1,3 +1,5 @@
+mod commit_ids;
+mod database_id;
 mod queue;
 mod watches;
 
@@ -56,11 +58,11 @@ fn combine(name: &str, operand: Operand, value: u64) -> Mutation {
     Mutation { key: key(name), kind: MutationKind::Combine { operand, value: Value::U64(value) } }
 }
 
-/// Writes, and answers the version of the commit.
 fn all() -> Selector {
     Selector::prefix(&Key::new())
 }
 
+/// Commits a write. Returns its version.
 fn commit(database: &Database, write: AtomicWrite) -> Versionstamp {
     database.write_blocking(write).unwrap().versionstamp().unwrap()
 }
@@ -82,13 +84,13 @@ fn names(database: &Database, limit: u32, reverse: bool) -> Vec<String> {
         .iter()
         .map(|entry| match entry.key.parts().next() {
             Some(Ok(KeyPart::String(name))) => name.into_owned(),
-            other => panic!("{other:?} is no name"),
+            other => panic!("{other:?} is not a name"),
         })
         .collect()
 }
 
 #[test]
-fn stores_every_kind_of_value() {
+fn every_type_of_value_is_stored() {
     let database = memory();
     for value in [Value::V8(b"\xff\x0fI\x02".to_vec()), Value::U64(u64::MAX), Value::Bytes(vec![]), text("bytes")] {
         database.write_blocking(set("a", value.clone())).unwrap().into_result().unwrap();
@@ -99,7 +101,7 @@ fn stores_every_kind_of_value() {
 }
 
 #[test]
-fn gives_each_commit_a_greater_versionstamp() {
+fn versionstamps_increase_with_each_commit() {
     let database = memory();
     let first = commit(&database, set("a", text("1")));
     let second = commit(&database, set("b", text("2")));
@@ -109,7 +111,7 @@ fn gives_each_commit_a_greater_versionstamp() {
 }
 
 #[test]
-fn lists_in_both_directions_up_to_a_limit() {
+fn ranges_are_read_in_both_directions_up_to_a_limit() {
     let database = memory();
     for name in ["b", "d", "a", "c"] {
         database.write_blocking(set(name, text(name))).unwrap().into_result().unwrap();
@@ -119,7 +121,7 @@ fn lists_in_both_directions_up_to_a_limit() {
 }
 
 #[test]
-fn commits_only_when_every_check_holds() {
+fn failed_check_rejects_the_write() {
     let database = memory();
     let checked = |versionstamp, name: &str| {
         let absent = Check { key: key("absent"), versionstamp: None };
@@ -139,7 +141,7 @@ fn commits_only_when_every_check_holds() {
 }
 
 #[test]
-fn combines_numbers() {
+fn numbers_are_combined() {
     let database = memory();
     let run = |operand, value| {
         database
@@ -149,7 +151,7 @@ fn combines_numbers() {
             .unwrap();
         get(&database, "n")
     };
-    assert_eq!(run(Operand::Sum, 5), Some(Value::U64(5)), "an absent number is the operand");
+    assert_eq!(run(Operand::Sum, 5), Some(Value::U64(5)), "without a stored number, the result is the operand");
     assert_eq!(run(Operand::Sum, u64::MAX), Some(Value::U64(4)), "a sum wraps");
     assert_eq!(run(Operand::Min, 9), Some(Value::U64(4)));
     assert_eq!(run(Operand::Min, 3), Some(Value::U64(3)));
@@ -158,24 +160,24 @@ fn combines_numbers() {
 }
 
 #[test]
-fn a_stored_value_that_is_no_bytes_is_damage_and_is_left_alone() {
+fn stored_value_that_is_not_a_blob_is_corrupt_and_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let database = super::open(file(&directory), options().0).unwrap();
     database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 1))).unwrap().into_result().unwrap();
-    let damaged = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
-    damaged.execute("update kv set v = 'text'", []).unwrap();
+    let file = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
+    file.execute("update kv set v = 'text'", []).unwrap();
 
     assert!(matches!(database.read_blocking(&[Read::Key(&key("n"))]), Err(Error::Corrupt(_))));
     for operand in [Operand::Sum, Operand::Min, Operand::Max] {
         let write = set("b", text("1")).mutate(combine("n", operand, 1));
         assert!(matches!(database.write_blocking(write), Err(Error::Corrupt(_))));
     }
-    let kind: String = damaged.query_row("select typeof(v) from kv", [], |row| row.get(0)).unwrap();
+    let kind: String = file.query_row("select typeof(v) from kv", [], |row| row.get(0)).unwrap();
     assert_eq!(kind, "text");
 }
 
 #[test]
-fn takes_back_a_write_that_fails() {
+fn failed_write_is_rolled_back() {
     let database = memory();
     database.write_blocking(set("text", text("a"))).unwrap().into_result().unwrap();
     let write = set("b", text("1")).mutate(combine("text", Operand::Sum, 1));
@@ -190,28 +192,28 @@ fn takes_back_a_write_that_fails() {
 }
 
 #[test]
-fn a_failing_write_spares_the_others_of_its_batch() {
+fn failed_write_does_not_affect_others_in_its_group() {
     let directory = tempfile::tempdir().unwrap();
     let database = super::open(file(&directory), options().0).unwrap();
     let before = commit(&database, set("text", text("a")));
 
-    // The writer cannot begin while it waits, so that all four writes wait for it together.
-    let (go, gone) = std::sync::mpsc::channel::<()>();
-    let waits = writer(&database).run(move |_| {
-        let _ = gone.recv();
+    // Blocks the writer until all four writes are queued.
+    let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
+    let blocked = writer(&database).run(move |_| {
+        let _ = unblocked.recv();
         Ok(())
     });
-    let answers = [
+    let writes = [
         database.write(set("first", text("1"))),
         database.write(set("second", text("2")).mutate(combine("text", Operand::Sum, 1))),
         database.write(set("third", text("3")).check(Check { key: key("absent"), versionstamp: Some(before) })),
         database.write(set("fourth", text("4"))),
     ];
-    drop(go);
-    block_on(waits).unwrap();
-    let [first, second, third, fourth] = answers.map(block_on);
+    drop(unblock);
+    block_on(blocked).unwrap();
+    let [first, second, third, fourth] = writes.map(block_on);
 
-    let [first, fourth] = [first, fourth].map(|answer| answer.unwrap().versionstamp().unwrap());
+    let [first, fourth] = [first, fourth].map(|commit| commit.unwrap().versionstamp().unwrap());
     assert!(before < first && first < fourth);
     assert!(matches!(second, Err(Error::StoredNotU64 { operation: "sum" })));
     assert_eq!(third.unwrap(), conflict(&[0]));
@@ -219,7 +221,7 @@ fn a_failing_write_spares_the_others_of_its_batch() {
 }
 
 #[test]
-fn an_expired_value_is_absent_everywhere() {
+fn expired_value_is_absent() {
     let (options, clock) = options();
     let database = super::open(Location::Memory, options).unwrap();
     let expiring = |name, value| {
@@ -238,14 +240,14 @@ fn an_expired_value_is_absent_everywhere() {
     assert_eq!(names(&database, 10, true), [""; 0]);
     let absent = set("b", text("2")).check(Check { key: key("a"), versionstamp: None });
     commit(&database, absent);
-    // The sum at 49 ms kept the expiry; this one finds nothing to add to, and does not expire.
+    // The sum at 49 ms kept the expiry. This one finds no stored value, and does not expire.
     database.write_blocking(AtomicWrite::new().mutate(combine("n", Operand::Sum, 2))).unwrap().into_result().unwrap();
     clock.0.store(1000, Ordering::Relaxed);
     assert_eq!(get(&database, "n"), Some(Value::U64(2)));
 }
 
 #[test]
-fn appends_the_versionstamp_to_a_key() {
+fn versionstamp_is_appended_to_the_key() {
     let database = memory();
     let kind = MutationKind::Set { value: text("1"), expire_at: None, versionstamped: true };
     let write = AtomicWrite::new().mutate(Mutation { key: key("log"), kind });
@@ -256,7 +258,7 @@ fn appends_the_versionstamp_to_a_key() {
 }
 
 #[test]
-fn stores_messages() {
+fn messages_are_stored() {
     let directory = tempfile::tempdir().unwrap();
     let database = super::open(file(&directory), options().0).unwrap();
     let message = |backoff_schedule, keys_if_undelivered| Enqueue {
@@ -284,7 +286,7 @@ fn stores_messages() {
 }
 
 #[test]
-fn databases_of_one_file_see_each_other() {
+fn databases_on_one_file_share_their_entries() {
     let directory = tempfile::tempdir().unwrap();
     let first = super::open(file(&directory), options().0).unwrap();
     let second = super::open(file(&directory), options().0).unwrap();
@@ -297,17 +299,17 @@ fn databases_of_one_file_see_each_other() {
 }
 
 #[test]
-fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
+fn file_moved_away_while_open_is_not_recreated() {
     let directory = tempfile::tempdir().unwrap();
     let (path, elsewhere) = (directory.path().join("kv.sqlite3"), directory.path().join("elsewhere"));
     let database = super::open(file(&directory), Options::default()).unwrap();
     commit(&database, set("a", text("1")));
 
     std::fs::rename(&path, &elsewhere).unwrap();
-    // Its connection has the file open. A count opens another.
+    // The existing connection can still read. A count opens a new one.
     assert_eq!(get(&database, "a"), Some(text("1")));
     assert!(matches!(block_on(database.count(&all())), Err(Error::Open { .. })));
-    // An empty file would take the WAL with it, and what was written so far.
+    // With a new, empty file, SQLite would delete the WAL, and the writes in it would be lost.
     assert!(!path.exists() && directory.path().join("kv.sqlite3-wal").metadata().unwrap().len() > 0);
 
     std::fs::rename(&elsewhere, &path).unwrap();
@@ -315,7 +317,7 @@ fn a_file_that_is_moved_away_while_open_is_not_made_anew() {
 }
 
 #[test]
-fn a_closed_database_answers_so_and_keeps_what_was_queued() {
+fn close_commits_queued_writes_and_rejects_later_calls() {
     let directory = tempfile::tempdir().unwrap();
     let database = super::open(file(&directory), options().0).unwrap();
     let queued = database.write(set("a", text("1")));
@@ -330,17 +332,17 @@ fn a_closed_database_answers_so_and_keeps_what_was_queued() {
 }
 
 #[test]
-fn refuses_what_is_no_database_of_a_known_format() {
+fn files_of_other_formats_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let open = |name: &str| {
         super::open(Location::File { path: directory.path().join(name), follow_links: false }, options().0)
     };
 
-    std::fs::write(directory.path().join("text"), "this is a text, and not even a short one: no database begins so")
+    std::fs::write(directory.path().join("text"), "a text that is longer than the header of a database ".repeat(20))
         .unwrap();
     assert!(matches!(open("text"), Err(Error::Open { .. })));
     assert!(matches!(open("no/directory"), Err(Error::Open { .. })));
-    assert!(matches!(open(""), Err(Error::Open { .. })), "a directory is no database");
+    assert!(matches!(open(""), Err(Error::Open { .. })), "a directory is not a database");
 
     drop(open("newer").unwrap());
     let newer = Connection::open(directory.path().join("newer")).unwrap();
@@ -350,20 +352,20 @@ fn refuses_what_is_no_database_of_a_known_format() {
 
 #[test]
 #[cfg(unix)]
-fn follows_links_only_when_told() {
+fn links_are_followed_only_if_allowed() {
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(directory.path().join("kv.sqlite3"), &link).unwrap();
     let open = |follow_links| super::open(Location::File { path: link.clone(), follow_links }, options().0);
     assert!(matches!(open(false), Err(Error::Open { .. })));
     let target = super::open(file(&directory), options().0).unwrap();
-    assert!(matches!(open(false), Err(Error::Open { .. })), "not even for a file that is open already");
+    assert!(matches!(open(false), Err(Error::Open { .. })), "also if the file is already open");
     let database = open(true).unwrap();
     assert!(Arc::ptr_eq(&writer(&database), &writer(&target)));
 }
 
 #[test]
-fn enforces_the_limits() {
+fn limits_are_enforced() {
     let database = memory();
     let long = |len: usize| key(&"k".repeat(len - 2));
     let fails = |write| database.write_blocking(write).unwrap_err().to_string();
@@ -401,7 +403,7 @@ fn enforces_the_limits() {
 }
 
 #[test]
-fn counts_and_deletes_ranges() {
+fn ranges_are_counted_and_deleted() {
     let (mut options, clock) = options();
     options.limits.deletions = 2;
     let database = super::open(Location::Memory, options).unwrap();
@@ -420,6 +422,9 @@ fn counts_and_deletes_ranges() {
     let mut watch = database.watch(&[key("c")]).unwrap();
     assert_eq!(block_on(database.count(&selector)).unwrap(), 3);
     let before = commit(&database, set("z", text("z")));
+    assert_eq!(block_on(database.delete_first(&selector, 0)).unwrap(), 0);
+    assert_eq!(block_on(database.delete_first(&selector, 1)).unwrap(), 1);
+    commit(&database, set("a", text("a")));
     assert_eq!(block_on(database.delete_range(&selector)).unwrap(), 2);
     assert_eq!(names(&database, 10, false), ["c", "d", "z"]);
     assert!(is_pending(watch.changed()));
@@ -430,7 +435,7 @@ fn counts_and_deletes_ranges() {
 }
 
 #[test]
-fn reads_keys_without_values() {
+fn keys_are_read_without_values() {
     let database = memory();
     let versionstamp = commit(&database, set("a", text("1")));
     let range = Read::Range { start: b"", end: b"\xff", limit: 10, reverse: false, values: false };
@@ -438,7 +443,7 @@ fn reads_keys_without_values() {
     assert_eq!(entries, [ReadEntry { key: key("a"), value: None, versionstamp }]);
 }
 
-/// A column of each row of a table, as text.
+/// Returns a column of each row of a table, as text.
 fn rows(directory: &tempfile::TempDir, table: &str, column: &str) -> Vec<String> {
     let file = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     let mut statement = file.prepare(&format!("select {column} from {table} order by 1")).unwrap();
@@ -448,7 +453,7 @@ fn rows(directory: &tempfile::TempDir, table: &str, column: &str) -> Vec<String>
 fn now_or_never<T>(future: impl Future<Output = T> + Unpin) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(answer) => Some(answer),
+        std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What V8's format says, as serde asks for it.
+//! Deserializes V8's format with serde.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use super::{DATE, Error};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// All integers up to this are numbers that nothing is lost of.
+/// The largest integer up to which a number represents all integers exactly.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// Reads a value whose beginning was read.
+/// Deserializes a value whose first token was read.
 pub(super) struct Deserializer<'r, 'a> {
     pub reader: &'r mut Reader<'a>,
     pub token: Token<'a>,
@@ -83,7 +83,7 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'_, '_> {
         match self.token {
             _ if name != DATE => visitor.visit_newtype_struct(self),
             Token::Date(time) => visitor.visit_newtype_struct(F64Deserializer::new(time)),
-            _ => Err(Error::invalid_type(Unexpected::Other("something else"), &"a Date")),
+            _ => Err(Error::invalid_type(Unexpected::Other("another type"), &"a Date")),
         }
     }
 
@@ -97,13 +97,13 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'_, '_> {
             Token::Object => (true, End::OBJECT),
             Token::Map => (false, End::MAP),
             Token::Text(name) => return visitor.visit_enum(StrDeserializer::new(name)),
-            _ => return Err(Error::custom("an enum is a string, or an object with one property")),
+            _ => return Err(Error::custom("an enum must be a string, or an object with one property")),
         };
         let entries = Entries { reader: self.reader, names, end, ended: false };
         entries.read(|entries| {
             let value = visitor.visit_enum(MapAccessDeserializer::new(&mut *entries))?;
             if entries.another()? {
-                Err(Error::custom("an enum is an object with one property, not more"))
+                Err(Error::custom("an enum must be an object with one property, not more"))
             } else {
                 Ok(value)
             }
@@ -146,13 +146,16 @@ impl<'de> serde::Deserializer<'de> for Deserializer<'_, '_> {
     }
 }
 
-/// A number without a fraction is an integer: a visitor of floats takes that too.
+/// Visits a number, as an integer if it has no fraction: a visitor of floats accepts that, too.
 fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value> {
-    let whole = number.fract() == 0.0 && number.abs() <= EXACT;
-    match whole && (number != 0.0 || number.is_sign_positive()) {
-        true if number < 0.0 => visitor.visit_i64(number as i64),
-        true => visitor.visit_u64(number as u64),
-        false => visitor.visit_f64(number),
+    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
+    let is_negative_zero = number == 0.0 && number.is_sign_negative();
+    if !is_whole || is_negative_zero {
+        visitor.visit_f64(number)
+    } else if number < 0.0 {
+        visitor.visit_i64(number as i64)
+    } else {
+        visitor.visit_u64(number as u64)
     }
 }
 
@@ -202,7 +205,7 @@ fn visit_elements<'de, V: Visitor<'de>>(kind: Element, bytes: &[u8], visitor: V)
     }
 }
 
-/// Reads a value that a type is waiting for.
+/// Deserializes the next value.
 fn read_next<'de, T: DeserializeSeed<'de>>(reader: &mut Reader<'_>, seed: T) -> Result<T::Value> {
     reader.value(|reader, token| seed.deserialize(Deserializer { reader, token }))
 }
@@ -210,14 +213,14 @@ fn read_next<'de, T: DeserializeSeed<'de>>(reader: &mut Reader<'_>, seed: T) -> 
 /// The properties of an object, or the entries of a `Map`.
 struct Entries<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    /// Whether the keys are names of properties.
+    /// Whether the keys are property names.
     names: bool,
     end: End,
     ended: bool,
 }
 
 impl Entries<'_, '_> {
-    /// Has the entries read, and reads over those that are left.
+    /// Calls `visit` to read the entries, and skips those that it left.
     fn read<T>(mut self, visit: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let value = visit(&mut self)?;
         if !self.ended {
@@ -290,12 +293,12 @@ impl<'de> SeqAccess<'de> for Array<'_, '_> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        // What it claims, which serde does not reserve much memory for.
+        // The declared length, which may be wrong. serde reserves little memory for it.
         Some(self.left as usize)
     }
 }
 
-/// An array most of which is holes: each element has its index before it.
+/// An array with holes, in which each element is preceded by its index.
 struct SparseArray<'r, 'a> {
     reader: &'r mut Reader<'a>,
     index: u32,
@@ -303,14 +306,14 @@ struct SparseArray<'r, 'a> {
     next: Next,
 }
 
-/// What follows in a sparse array.
+/// The next item in a sparse array.
 enum Next {
     Unknown,
-    /// The element of an index.
+    /// The element with an index.
     Element(u32),
-    /// Something that is no element.
+    /// A property.
     Other,
-    /// Nothing: its end was read.
+    /// The end of the array.
     End,
 }
 
@@ -346,7 +349,7 @@ impl<'de> SeqAccess<'de> for SparseArray<'_, '_> {
     }
 }
 
-/// A name, or another short text: what serde's own deserializer of texts does, and numbers and options.
+/// A property name. Unlike serde's deserializer of strings, it also deserializes integers and options.
 #[derive(Clone, Copy)]
 struct Name<'t>(&'t str);
 

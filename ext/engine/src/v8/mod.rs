@@ -1,8 +1,7 @@
-//! Rust's own types in V8's serialization format, through serde: what a script stores, Rust reads, and the other way round.
+//! Converts Rust types from and to V8's serialization format with serde, so that Rust and scripts can read each other's values.
 //!
-//! [`Value::encode`] makes a value to store of anything that is [`Serialize`], and [`Value::decode`] reads a stored value as
-//! anything that is [`Deserialize`]. [`to_vec`] and [`from_slice`] do the same with the bytes alone, as
-//! the messages of the queue are.
+//! [`Value::encode`] encodes any [`Serialize`] type as a value, and [`Value::decode`] decodes a stored value as any [`Deserialize`]
+//! type. [`to_vec`] and [`from_slice`] do the same with bytes, such as the messages of the queue.
 //!
 //! ```
 //! use openkv_engine::{Value, v8::Date};
@@ -22,7 +21,7 @@
 //! # Ok::<(), openkv_engine::v8::Error>(())
 //! ```
 //!
-//! # What is written as what
+//! # Encoding
 //!
 //! | Rust | JavaScript |
 //! |---|---|
@@ -33,33 +32,33 @@
 //! | `()`, `None`, unit structs | `null` |
 //! | sequences, tuples | array |
 //! | structs, maps whose keys are strings or integers | plain object |
-//! | bytes, as of the crate `serde_bytes` | `Uint8Array` |
+//! | bytes, such as those of the crate `serde_bytes` | `Uint8Array` |
 //! | [`Date`]; a time with [`date`] | `Date` |
-//! | an enum's variant without data | its name as a string |
-//! | an enum's variant with data | `{ Name: data }` |
+//! | an enum variant without data | its name as a string |
+//! | an enum variant with data | `{ Name: data }` |
 //!
-//! # What is read as what
+//! # Decoding
 //!
-//! All of the above the other way round, and:
+//! The inverse of the above, and:
 //!
-//! - `undefined`, and a hole of an array, is read as `null` is: as `None` or `()`.
-//! - A number without a fraction is read as an integer or a float, whatever is asked for. So is a bigint of up to 128 bits.
-//!   Larger ones are refused.
-//! - A `Date` is read as [`Date`], or as a number.
-//! - A `Map` is read as a map, with keys of any kind; a `Set` as a sequence.
-//! - An `ArrayBuffer`, a `DataView` and the arrays of bytes are read as bytes, or as a sequence of numbers. The other typed
-//!   arrays are sequences of numbers.
-//! - `Boolean`, `Number`, `BigInt` and `String` objects are read as what they hold.
-//! - A `RegExp` is read as a struct with `source` and `flags`; an error as one with `name`, `message` and `stack`, without its
+//! - `undefined`, and a hole in an array, is decoded like `null`: as `None` or `()`.
+//! - A number without a fraction is decoded as an integer or a float, depending on the type. So is a bigint of up to 128 bits.
+//!   Larger ones are rejected.
+//! - A `Date` is decoded as [`Date`], or as a number.
+//! - A `Map` is decoded as a map, with keys of any type; a `Set` as a sequence.
+//! - An `ArrayBuffer`, a `DataView` and a typed array of bytes are decoded as bytes, or as a sequence of numbers. Other typed arrays
+//!   are sequences of numbers.
+//! - `Boolean`, `Number`, `BigInt` and `String` objects are decoded as the value they contain.
+//! - A `RegExp` is decoded as a struct with `source` and `flags`; an error as one with `name`, `message` and `stack`, without its
 //!   cause.
-//! - An object that is there twice is read twice. One that holds itself is nested without end, and refused.
-//! - Half of a surrogate pair in a string is read as U+FFFD, and so is any text that is no text.
+//! - An object that is referenced twice is decoded twice. One that contains itself is rejected.
+//! - A lone surrogate in a string is decoded as U+FFFD, and so are invalid bytes.
 //!
-//! # Values that nobody should trust
+//! # Untrusted values
 //!
-//! A file may come from anyone. Bytes that are no value are an error, never a panic. A value that is nested more than
-//! [`MAX_DEPTH`] levels deep is refused, and so is one whose shared objects would make it more than [`MAX_GROWTH`] bytes longer:
-//! neither the stack nor the memory is at its mercy.
+//! A file may come from an untrusted source. Bytes that are not a valid value are an error, never a panic. To bound the use of
+//! stack and memory, a value that is nested more than [`MAX_DEPTH`] levels deep is rejected, and so is one that would grow by
+//! more than [`MAX_GROWTH`] bytes through repeated references.
 
 mod de;
 mod reader;
@@ -78,66 +77,66 @@ use reader::{Reader, Token};
 
 pub use with::{bigint, date};
 
-/// How many levels deep a value may be nested. A number alone is one level.
+/// The maximum nesting depth of a value. A number has a depth of 1.
 pub const MAX_DEPTH: usize = 128;
 
-/// By how many bytes a value may become longer while it is read, because it holds one object several times.
+/// The maximum number of bytes by which a value may grow when it is decoded, because it references objects repeatedly.
 pub const MAX_GROWTH: usize = 1024 * 1024;
 
-/// The name by which a [`Date`] is told from a number.
+/// The name that distinguishes a [`Date`] from a number.
 const DATE: &str = "$openkv::Date";
 
-/// A `Date`: milliseconds since the Unix epoch, NaN for one that is invalid.
+/// A `Date`: milliseconds since the Unix epoch, or NaN for an invalid one.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename = "$openkv::Date")]
 pub struct Date(pub f64);
 
-/// Why a value could not be encoded or decoded.
+/// An error of encoding or decoding a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The bytes are no value.
-    #[error("this is no value in V8's format, or a damaged one: see byte {at}")]
+    /// The bytes are not a valid value.
+    #[error("not a valid value in V8's format: see byte {at}")]
     Malformed {
-        /// The position up to which they were read, in bytes.
+        /// The offset of the error in bytes.
         at: usize,
     },
-    /// The value is nested too deep, or it holds itself.
+    /// The value is nested too deeply, or contains itself.
     #[error("the value is nested more than {max} levels deep")]
     TooDeep {
         /// [`MAX_DEPTH`].
         max: usize,
     },
-    /// The value holds large objects too often.
-    #[error("the value holds objects so often that it would become {max} bytes longer")]
+    /// The value references large objects too often.
+    #[error("the value would grow by more than {max} bytes through repeated references to objects")]
     TooLarge {
         /// [`MAX_GROWTH`].
         max: usize,
     },
-    /// The value holds something that has no form on the other side.
-    #[error("{0} can not be converted")]
+    /// The value contains something that cannot be converted.
+    #[error("{0} cannot be converted")]
     Unsupported(&'static str),
-    /// The value is not what the type asks for, or the type refused it.
+    /// The value does not match the type, or the type rejected it.
     #[error("{0}")]
     Mismatch(String),
 }
 
 impl serde::de::Error for Error {
-    fn custom<T: Display>(text: T) -> Self {
-        Error::Mismatch(text.to_string())
+    fn custom<T: Display>(message: T) -> Self {
+        Error::Mismatch(message.to_string())
     }
 }
 
 impl serde::ser::Error for Error {
-    fn custom<T: Display>(text: T) -> Self {
-        Error::Mismatch(text.to_string())
+    fn custom<T: Display>(message: T) -> Self {
+        Error::Mismatch(message.to_string())
     }
 }
 
 /// Encodes a value.
 ///
 /// # Errors
-/// [`Error::TooDeep`], [`Error::Unsupported`], or [`Error::Mismatch`] with what the type says.
+/// [`Error::TooDeep`], [`Error::Unsupported`], or [`Error::Mismatch`] with the message of the type.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     ser::to_vec(value)
 }
@@ -160,7 +159,7 @@ impl Value {
         to_vec(value).map(Value::V8)
     }
 
-    /// See [`ValueRef::decode`].
+    /// Decodes the value: see [`ValueRef::decode`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -180,7 +179,7 @@ impl Entry {
 }
 
 impl Enqueue {
-    /// A message that scripts read as they do a value: see the module [`v8`](self), and [`Enqueue::new`].
+    /// Encodes a message, which scripts can read: see the module [`v8`](self), and [`Enqueue::new`].
     ///
     /// # Errors
     /// See [`to_vec`].
@@ -200,8 +199,8 @@ impl Delivery {
 }
 
 impl ValueRef<'_> {
-    /// Decodes a stored value: see the module [`v8`](self). [`ValueRef::U64`] is read as an integer, and [`ValueRef::Bytes`]
-    /// as bytes or a sequence of numbers.
+    /// Decodes a stored value: see the module [`v8`](self). [`ValueRef::U64`] is decoded as an integer, and [`ValueRef::Bytes`] as
+    /// bytes or a sequence of numbers.
     ///
     /// # Errors
     /// See [`Error`].

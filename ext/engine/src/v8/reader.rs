@@ -1,4 +1,4 @@
-//! Reads V8's format, value by value.
+//! Reads V8's format token by token.
 
 use std::borrow::Cow;
 use std::mem;
@@ -7,10 +7,10 @@ use super::{Error, MAX_DEPTH, MAX_GROWTH};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The versions of the format that are known. They differ in what is not stored, or only large.
+/// The supported versions of the format. They differ only in objects that cannot be stored, or that are large.
 const VERSIONS: std::ops::RangeInclusive<u32> = 14..=16;
 
-/// A value, or the beginning of one: what has entries is read on by [`Reader::more`] and [`Reader::value`].
+/// A value, or the beginning of a value with entries, which are read with [`Reader::more`] and [`Reader::value`].
 pub(super) enum Token<'a> {
     Undefined,
     Null,
@@ -30,7 +30,7 @@ pub(super) enum Token<'a> {
     SparseArray { len: u32 },
 }
 
-/// The kind of a typed array whose elements are not bytes.
+/// The element type of a typed array, other than bytes.
 #[derive(Clone, Copy)]
 pub(super) enum Element {
     I8,
@@ -44,7 +44,7 @@ pub(super) enum Element {
     U64,
 }
 
-/// The byte that ends a list of entries, and how many counts follow it.
+/// The tag that ends a list of entries, and the number of counts that follow it.
 #[derive(Clone, Copy)]
 pub(super) struct End(u8, u8);
 
@@ -56,10 +56,10 @@ impl End {
     pub const SPARSE_ARRAY: Self = Self(b'@', 2);
 }
 
-/// What a value may refer to later, by its number.
+/// An object that a value may reference later, by its number.
 #[derive(Clone, Copy)]
 enum Object<'a> {
-    /// At a position. It is read again.
+    /// An object at an offset, which is read again for each reference.
     At(usize),
     Buffer(&'a [u8]),
     View {
@@ -72,15 +72,15 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     objects: Vec<Object<'a>>,
-    /// The number of the object that comes next. Smaller than the count of objects while one is read again.
+    /// The number of the next object. Less than the number of objects while one is read again.
     next_object: usize,
     depth: usize,
-    /// How many bytes may still be read.
+    /// The number of bytes that may still be read.
     budget: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads what follows the header.
+    /// Returns a reader of a value, after checking its header.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         let budget = bytes.len() + MAX_GROWTH;
         let mut reader = Self { bytes, budget, ..Self::empty() };
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         Self { bytes: &[], at: 0, objects: Vec::new(), next_object: 0, depth: 0, budget: 0 }
     }
 
-    /// Reads a value. `read` reads on to the end of what it is given the beginning of.
+    /// Reads a value. Its first token is passed to `read`, which must read it to its end.
     pub fn value<T>(&mut self, read: impl FnOnce(&mut Self, Token<'a>) -> Result<T>) -> Result<T> {
         self.nested(|reader| {
             let tag = reader.tag()?;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads over a value.
+    /// Skips a value.
     pub fn skip(&mut self) -> Result<()> {
         self.nested(|reader| {
             let tag = reader.tag()?;
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads over what is left of a value whose beginning was read.
+    /// Skips the remaining entries of a value whose first token was read.
     pub fn skip_entries(&mut self, token: &Token<'a>) -> Result<()> {
         match *token {
             Token::Object => self.skip_to(End::OBJECT),
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads over the entries that are left, and their end.
+    /// Skips the remaining entries, and reads their end.
     pub fn skip_to(&mut self, end: End) -> Result<()> {
         while self.more(end)? {
             self.skip()?;
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether there is another entry. Reads the end, where there is none.
+    /// Returns whether another entry follows. Otherwise, reads the end.
     pub fn more(&mut self, End(tag, counts): End) -> Result<bool> {
         if !self.follows(tag)? {
             return Ok(true);
@@ -178,12 +178,12 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
-    /// Whether an element of an array is a hole, which it reads then.
+    /// Returns whether the next element of an array is a hole, which it then reads.
     pub fn hole(&mut self) -> Result<bool> {
         self.follows(b'-')
     }
 
-    /// Counts bytes against the budget that are made without being read.
+    /// Takes bytes from the budget that are returned without being read again.
     pub fn spend(&mut self, bytes: usize) -> Result<()> {
         self.budget = self.budget.checked_sub(bytes).ok_or(Error::TooLarge { max: MAX_GROWTH })?;
         Ok(())
@@ -241,12 +241,14 @@ impl<'a> Reader<'a> {
                 self.begin(Object::Buffer(bytes));
                 self.view_of(bytes)?
             }
-            b'u' | b'p' | b'w' | b'm' | b't' | b'\\' => return Err(Error::Unsupported("what is shared with a host")),
+            b'u' | b'p' | b'w' | b'm' | b't' | b'\\' => {
+                return Err(Error::Unsupported("an object that is shared with the host"));
+            }
             _ => return Err(self.malformed()),
         })
     }
 
-    /// Numbers an object, unless it is one that is read again.
+    /// Numbers an object, unless it is being read again.
     fn begin(&mut self, object: Object<'a>) {
         if self.next_object == self.objects.len() {
             self.objects.push(object);
@@ -260,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok((id, *object))
     }
 
-    /// A buffer, or the view on it that follows.
+    /// Returns a buffer, or the view of it if one follows.
     fn view_of(&mut self, buffer: &'a [u8]) -> Result<Token<'a>> {
         if !self.follows(b'V')? {
             return Ok(Token::Bytes(buffer));
@@ -285,7 +287,7 @@ impl<'a> Reader<'a> {
             b'F' => Element::F64,
             b'q' => Element::I64,
             b'Q' => Element::U64,
-            b'h' => return Err(Error::Unsupported("an array of halves")),
+            b'h' => return Err(Error::Unsupported("a Float16Array")),
             _ => return Err(self.malformed()),
         };
         Ok(Token::Elements { kind, bytes })
@@ -330,7 +332,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the byte that says what follows it.
+    /// Reads the next tag, after padding and object counts.
     fn tag(&mut self) -> Result<u8> {
         loop {
             match self.byte()? {
@@ -341,7 +343,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the next tag is this one, which is read then.
+    /// Returns whether the next tag is `tag`, which it then reads.
     fn follows(&mut self, tag: u8) -> Result<bool> {
         let rest = &self.bytes[self.at..];
         let padding = rest.iter().take_while(|&&byte| byte == 0).count();
@@ -382,7 +384,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The letters of a regular expression's flags, by their bits.
+/// Returns the letters of a regular expression's flags.
 fn flags(bits: u32) -> String {
     let letters = "gimyusldv".char_indices();
     letters.filter(|(bit, _)| bits & 1 << bit != 0).map(|(_, letter)| letter).collect()

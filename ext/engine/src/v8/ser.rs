@@ -1,4 +1,4 @@
-//! Writes V8's format, as V8 writes it.
+//! Serializes values in V8's format, exactly as V8 does.
 
 use serde::Serialize;
 use serde::ser::{
@@ -10,10 +10,10 @@ use super::{DATE, Error, MAX_DEPTH};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// The version of the format that every V8 of the last years reads.
+/// The version of the format, which all V8 versions of recent years support.
 const VERSION: u8 = 15;
 
-/// All integers up to this are numbers that nothing is lost of.
+/// The largest integer up to which a number represents all integers exactly.
 const EXACT: u64 = 9_007_199_254_740_991;
 
 pub(super) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
@@ -24,7 +24,7 @@ pub(super) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
 
 struct Writer {
     bytes: Vec<u8>,
-    /// How many arrays and objects are begun.
+    /// The number of open arrays and objects.
     depth: usize,
 }
 
@@ -48,7 +48,7 @@ impl Writer {
     }
 
     fn bigint(&mut self, negative: bool, magnitude: u128) {
-        // In whole words, as V8 has them.
+        // In whole 64-bit words, like V8.
         let len = magnitude.checked_ilog2().map_or(0, |bits| (bits as usize / 64 + 1) * 8);
         self.bytes.extend([b'Z', (len as u8) << 1 | u8::from(negative)]);
         self.bytes.extend(&magnitude.to_le_bytes()[..len]);
@@ -57,7 +57,7 @@ impl Writer {
     /// Begins an array or an object.
     fn begin(&mut self, tag: u8) -> Result<()> {
         self.depth += 1;
-        // What it holds is one level deeper.
+        // The contents are one level deeper.
         if self.depth == MAX_DEPTH {
             return Err(Error::TooDeep { max: MAX_DEPTH });
         }
@@ -65,7 +65,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins an array. Its length is written here, or at the end where it is not known yet.
+    /// Begins an array. If its length is not known yet, it is inserted at the end.
     fn array(&mut self, len: Option<usize>) -> Result<Array<'_>> {
         self.begin(b'A')?;
         let at = self.bytes.len();
@@ -80,7 +80,7 @@ impl Writer {
         Ok(Object { writer: self, written: 0, variant: false })
     }
 
-    /// Begins the object whose only property is a variant's data.
+    /// Begins an object whose only property is the data of a variant.
     fn begin_variant(&mut self, variant: &str) -> Result<()> {
         self.begin(b'o')?;
         self.text(variant)
@@ -99,7 +99,7 @@ impl Writer {
             return Ok(());
         }
         let len = 2 * text.encode_utf16().count();
-        // The text begins at an even position.
+        // The string must begin at an even offset.
         let len_of_len = 1 + len.ilog2() as usize / 7;
         if !(self.bytes.len() + 1 + len_of_len).is_multiple_of(2) {
             self.bytes.push(0);
@@ -115,7 +115,7 @@ impl Writer {
         let at = self.bytes.len();
         key.serialize(&mut *self)?;
         match self.bytes[at..] {
-            // A text, maybe after padding, or a number.
+            // A string, possibly after padding, or a number.
             [b'"' | b'c' | b'I' | b'N', ..] | [0, b'c', ..] => Ok(()),
             _ => Err(Error::Unsupported("a map whose keys are neither strings nor integers")),
         }
@@ -237,7 +237,7 @@ impl<'w> serde::Serializer for &'w mut Writer {
         let at = self.bytes.len();
         value.serialize(&mut *self)?;
         if name == DATE {
-            // It is a number, which has the form of a date but for the tag.
+            // A date is encoded like a double, except for the tag.
             self.bytes[at] = b'D';
         }
         Ok(())
@@ -302,9 +302,9 @@ impl<'w> serde::Serializer for &'w mut Writer {
 /// An array that is being written.
 struct Array<'w> {
     writer: &'w mut Writer,
-    /// Where its length stands.
+    /// The offset of its length.
     at: usize,
-    /// How many elements were announced.
+    /// The declared number of elements.
     len: Option<usize>,
     written: usize,
     /// Whether it is the data of a variant.
@@ -321,7 +321,7 @@ impl Array<'_> {
         let Self { writer, at, len, written, variant } = self;
         match len {
             Some(len) if len != written => {
-                return Err(Error::custom("a sequence has not the length that it announced"));
+                return Err(Error::custom("a sequence does not have its declared length"));
             }
             Some(_) => {}
             None => {
@@ -330,7 +330,7 @@ impl Array<'_> {
                 writer.bytes.splice(at..at, varint.bytes);
             }
         }
-        // No properties besides, and the length again.
+        // The number of additional properties, and the length again.
         writer.bytes.extend([b'$', 0]);
         writer.len(written)?;
         writer.depth -= 1;

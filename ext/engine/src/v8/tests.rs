@@ -20,7 +20,7 @@ struct Node {
     next: Option<Box<Node>>,
 }
 
-/// The bytes of a value after the header.
+/// Decodes a value from the bytes after the header.
 fn decode<T: DeserializeOwned>(body: impl AsRef<[u8]>) -> Result<T, Error> {
     from_slice(&[&[0xff, 15], body.as_ref()].concat())
 }
@@ -33,7 +33,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T) {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn encoded_values_are_decoded() {
     round_trip((true, 'ä', "日本".to_string(), String::new(), "naïve".to_string()));
     round_trip((i8::MIN, u8::MAX, i16::MIN, u16::MAX, i32::MIN, u32::MAX, i64::MIN, u64::MAX));
     round_trip((i128::MIN, u128::MAX, 0u128, -1i128, 1u64 << 53, (1i64 << 53) - 1));
@@ -47,7 +47,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn what_is_written_is_what_v8_writes() {
+fn encoding_is_identical_to_v8s() {
     let object = BTreeMap::from([("a", "é"), ("b", "日本")]);
     assert_eq!(to_vec(&object).unwrap(), b"\xff\x0fo\"\x01a\"\x01\xe9\"\x01bc\x04\xe5\x65\x2c\x67{\x02");
     assert_eq!(to_vec("日").unwrap(), b"\xff\x0fc\x02\xe5\x65");
@@ -57,9 +57,8 @@ fn what_is_written_is_what_v8_writes() {
     assert_eq!(to_vec(&Date(0.0)).unwrap(), b"\xff\x0fD\0\0\0\0\0\0\0\0");
 }
 
-/// A sequence whose length is found out as it is written.
 #[test]
-fn a_sequence_of_unknown_length_is_written() {
+fn sequence_of_unknown_length_is_encoded() {
     struct Even;
     impl Serialize for Even {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -71,10 +70,10 @@ fn a_sequence_of_unknown_length_is_written() {
 }
 
 #[test]
-fn what_only_scripts_write_is_read() {
+fn values_that_only_scripts_write_are_decoded() {
     assert_eq!(decode::<Option<bool>>("_"), Ok(None));
     assert_eq!(decode::<Vec<Option<i32>>>("A\x03I\x02-I\x04$\0\x03"), Ok(vec![Some(1), None, Some(2)]));
-    // [, 1, , 2] with a property, and without the elements at the end.
+    // [, 1, , 2, ,] with a property.
     let sparse = b"a\x05I\x02I\x02I\x06I\x04\"\x01xT@\x03\x05";
     assert_eq!(decode::<Vec<Option<i32>>>(sparse), Ok(vec![None, Some(1), None, Some(2), None]));
     assert_eq!(decode::<(Vec<u8>, u8)>("A\x02'I\x02I\x04,\x02I\x06$\0\x02"), Ok((vec![1, 2], 3)));
@@ -94,7 +93,7 @@ fn what_only_scripts_write_is_read() {
 }
 
 #[test]
-fn objects_that_are_there_twice_are_read_twice() {
+fn repeated_references_are_decoded_repeatedly() {
     // [a = {x: {y: 1}}, a, a.x]
     let value = b"A\x03o\"\x01xo\"\x01yI\x02{\x01{\x01^\x01^\x02$\0\x03";
     type Inner = BTreeMap<String, i32>;
@@ -104,14 +103,14 @@ fn objects_that_are_there_twice_are_read_twice() {
     // [two views on one buffer, the buffer, the first view]
     let views = b"A\x04B\x02\x07\x08VB\0\x01\0^\x01VB\x01\x01\0^\x01^\x02$\0\x04";
     assert_eq!(decode::<Vec<Vec<u8>>>(views), Ok(vec![vec![7], vec![8], vec![7, 8], vec![7]]));
-    // What a type leaves out counts all the same: [{x: {}}, {}, the second of them].
+    // Objects that a type ignores are numbered, too: [{x: {}}, {}, a reference to the second one].
     let ignored = b"A\x03o\"\x01xo{\0{\x01o\"\x01zT{\x01^\x03$\0\x03";
     let (_, _, third): (IgnoredAny, IgnoredAny, BTreeMap<String, bool>) = decode(ignored).unwrap();
     assert!(third["z"]);
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn mismatched_and_malformed_values_are_errors() {
     assert!(matches!(decode::<u8>("I\x01"), Err(Error::Mismatch(_))));
     assert!(matches!(decode::<u8>(b"N\0\0\0\0\0\0\xf8\x3f"), Err(Error::Mismatch(_))));
     assert!(matches!(decode::<Date>("I\x02"), Err(Error::Mismatch(_))));
@@ -125,26 +124,26 @@ fn what_does_not_fit_is_an_error() {
 }
 
 #[test]
-fn values_of_other_kinds_are_decoded() {
+fn integers_and_bytes_are_decoded() {
     assert_eq!(Value::U64(u64::MAX).decode::<Option<u64>>(), Ok(Some(u64::MAX)));
     assert_eq!(Value::Bytes(vec![1, 2]).decode::<Vec<u8>>(), Ok(vec![1, 2]));
     assert_eq!(Value::encode("a").unwrap(), Value::V8(b"\xff\x0f\"\x01a".to_vec()));
 }
 
-/// Runs on a stack that is half of what threads have.
+/// Runs a test on half of the default stack size.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     thread::Builder::new().stack_size(1024 * 1024).spawn(test).unwrap().join().unwrap();
 }
 
 #[test]
-fn deep_values_are_refused() {
+fn deeply_nested_values_are_rejected() {
     on_a_small_stack(|| {
         let deep = Err(Error::TooDeep { max: MAX_DEPTH });
         for level in ["A\x01", "o\"\x01a", ";", "'", "a\x01I\0", "rc", "?\x01"] {
             assert!(decode::<IgnoredAny>(level.repeat(100_000)).is_err(), "{level:?}");
             assert!(decode::<serde_json::Value>(level.repeat(100_000)).is_err(), "{level:?}");
         }
-        // Itself, and itself in an array.
+        // An object and an array that contain themselves.
         assert_eq!(decode::<Node>("o\"\x04next^\0{\x01").map(drop), deep);
         assert_eq!(decode::<serde_json::Value>("A\x01^\0$\0\x01").map(drop), deep);
         assert!(decode::<IgnoredAny>("A\x01^\0$\0\x01").is_ok());
@@ -157,7 +156,7 @@ fn deep_values_are_refused() {
 }
 
 #[test]
-fn what_claims_to_be_large_is_refused() {
+fn values_with_excessive_lengths_are_rejected() {
     let max = b"\xff\xff\xff\xff\x0f";
     for tag in ["A", "\"", "c", "S", "Z", "B", "~"] {
         let claim = [tag.as_bytes(), max, b"0000"].concat();
@@ -167,7 +166,7 @@ fn what_claims_to_be_large_is_refused() {
     // Four billion holes.
     let sparse = [b"a", &max[..], b"@\0", max].concat();
     assert_eq!(decode::<serde_json::Value>(sparse).map(drop), large);
-    // An array of ten times the array of ten times the array and so on.
+    // An array with ten references to an array with ten references to an array, and so on.
     let levels = (1..=20).rev();
     let bomb = levels
         .fold(b"A\0$\0\0".to_vec(), |inner, id| [b"A\x0a", &inner[..], &[b'^', id].repeat(9), b"$\0\x0a"].concat());
@@ -175,19 +174,19 @@ fn what_claims_to_be_large_is_refused() {
     assert!(decode::<IgnoredAny>(&bomb).is_ok());
 }
 
-/// Any byte of a value changed, left out, or the last one, at each place.
+/// Decodes a value truncated at each offset, and with each byte changed to every other.
 #[test]
-fn damaged_values_are_no_panic() {
+fn corrupt_values_do_not_panic() {
     let value = b"A\x05o\"\x01xo\"\x01yI\x02{\x01{\x01^\x01B\x02\x07\x08VB\0\x01\0;c\x02ab'N\x01\x02\x03\x04\x05\x06\x07\x08,\x01:\x02\
         rRm\"\x01mc^\x01.$\0\x05";
     assert!(decode::<serde_json::Value>(value).is_err(), "a Map with a Set as its value, in JSON");
     for at in 0..value.len() {
         let _ = decode::<serde_json::Value>(&value[..at]);
         for byte in 0..=255 {
-            let mut damaged = value.to_vec();
-            damaged[at] = byte;
-            let _ = decode::<serde_json::Value>(&damaged);
-            let _ = decode::<IgnoredAny>(&damaged);
+            let mut corrupt = value.to_vec();
+            corrupt[at] = byte;
+            let _ = decode::<serde_json::Value>(&corrupt);
+            let _ = decode::<IgnoredAny>(&corrupt);
         }
     }
 }

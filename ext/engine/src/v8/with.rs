@@ -1,6 +1,6 @@
-//! For `#[serde(with = "...")]`: other forms of fields than those that their types have.
+//! Modules for `#[serde(with = "...")]`, which encode fields in another form than their types.
 
-/// Integers that are bigints in scripts, whatever their size: without this, one of up to 53 bits is a number.
+/// Encodes integers as bigints, regardless of their size. By default, an integer of up to 53 bits is a number.
 ///
 /// ```
 /// use openkv_engine::{Value, v8};
@@ -21,26 +21,27 @@ pub mod bigint {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    /// Writes a bigint.
+    /// Serializes a bigint.
     ///
     /// # Errors
-    /// Those of the format.
+    /// Those of the serializer.
     pub fn serialize<T: Copy + Into<i128>, S: Serializer>(integer: &T, serializer: S) -> Result<S::Ok, S::Error> {
         let integer: i128 = (*integer).into();
         integer.serialize(serializer)
     }
 
-    /// Reads a bigint, or a number without a fraction.
+    /// Deserializes a bigint, or a number without a fraction.
     ///
     /// # Errors
-    /// An integer that the type does not hold, or another value.
+    /// The integer is out of range for the type, or the value is not an integer.
     pub fn deserialize<'de, T: TryFrom<i128>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         let integer = i128::deserialize(deserializer)?;
-        T::try_from(integer).map_err(|_| D::Error::custom(format!("{integer} does not fit into the type of the field")))
+        T::try_from(integer)
+            .map_err(|_| D::Error::custom(format!("{integer} is out of range for the type of the field")))
     }
 }
 
-/// A [`SystemTime`](std::time::SystemTime) that is a `Date` in scripts, which has whole milliseconds.
+/// Encodes a [`SystemTime`](std::time::SystemTime) as a `Date`, in whole milliseconds.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -68,13 +69,13 @@ pub mod date {
 
     use crate::v8::Date;
 
-    /// How far a `Date` is from 1970 at most, in milliseconds.
-    const FARTHEST: f64 = 8.64e15;
+    /// The maximum distance of a `Date` from 1970, in milliseconds.
+    const MAX_MILLIS: f64 = 8.64e15;
 
-    /// Writes a `Date`.
+    /// Serializes a `Date`.
     ///
     /// # Errors
-    /// Those of the format.
+    /// Those of the serializer.
     pub fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
         let millis = match time.duration_since(UNIX_EPOCH) {
             Ok(after) => after.as_millis() as f64,
@@ -83,13 +84,13 @@ pub mod date {
         Date(millis).serialize(serializer)
     }
 
-    /// Reads a `Date`.
+    /// Deserializes a `Date`.
     ///
     /// # Errors
-    /// An invalid `Date`, or another value.
+    /// The `Date` is invalid, or the value is not a `Date`.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
         let Date(millis) = Date::deserialize(deserializer)?;
-        let distance = (millis.abs() <= FARTHEST).then(|| Duration::from_millis(millis.abs() as u64));
+        let distance = (millis.abs() <= MAX_MILLIS).then(|| Duration::from_millis(millis.abs() as u64));
         let time = distance.and_then(|distance| {
             if millis < 0.0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
         });
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_the_form_that_scripts_have() {
+    fn fields_are_encoded_as_bigint_and_date() {
         for (integer, millis) in [(0, 0.0), (42, 1000.0), (-42, -1.0)] {
             let time = if millis < 0.0 {
                 UNIX_EPOCH - Duration::from_millis(1)
@@ -134,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn out_of_range_values_are_rejected() {
         let bytes = |integer, millis| v8::to_vec(&Raw { integer, time: Date(millis) }).unwrap();
         let negative = v8::from_slice::<Fields<u64>>(&bytes(-1, 0.0)).unwrap_err().to_string();
-        assert!(negative.contains("-1 does not fit"), "{negative}");
+        assert!(negative.contains("-1 is out of range"), "{negative}");
         for invalid in [f64::NAN, f64::INFINITY, 9e15] {
             assert!(v8::from_slice::<Fields<u64>>(&bytes(1, invalid)).is_err(), "{invalid}");
         }

@@ -12,13 +12,13 @@ use openkv_engine::sqlite::{self, Location, Options};
 
 use crate::support::*;
 
-/// 1, 2 and 3 in V8's format: integers as V8 writes them, and a double as it sums them up.
+/// 1, 2 and 3 in V8's format: integers as V8 writes them, and their sum, a double.
 const V8_ONE: &[u8] = &[0xff, 0x0f, b'I', 2];
 const V8_TWO: &[u8] = &[0xff, 0x0f, b'I', 4];
 const V8_THREE: &[u8] = &[0xff, 0x0f, b'N', 0, 0, 0, 0, 0, 0, 8, 0x40];
 
 #[tokio::test]
-async fn reads_ranges_in_one_snapshot() {
+async fn ranges_are_read_in_one_snapshot() {
     let database = memory();
     let mut versions = Vec::new();
     for (i, name) in ["b", "d", "a", "c"].into_iter().enumerate() {
@@ -47,7 +47,7 @@ async fn reads_ranges_in_one_snapshot() {
 }
 
 #[tokio::test]
-async fn mutates_as_told() {
+async fn mutations_are_applied() {
     let database = memory();
     let run = async |kind| {
         commit(&database, mutate("a", kind)).await;
@@ -73,7 +73,7 @@ async fn mutates_as_told() {
 }
 
 #[tokio::test]
-async fn writes_only_when_every_check_holds() {
+async fn failed_check_rejects_the_write() {
     let database = memory();
     let first = commit(&database, set("a", 1)).await;
     let checked = |versionstamp: Option<Versionstamp>| AtomicWrite {
@@ -92,7 +92,7 @@ async fn writes_only_when_every_check_holds() {
 }
 
 #[tokio::test]
-async fn an_expired_value_is_absent() {
+async fn expired_value_is_absent() {
     let clock = Arc::new(ManualClock::default());
     let database = open(Location::Memory, &clock);
     let expiring = |name, kind, millis| {
@@ -113,13 +113,13 @@ async fn an_expired_value_is_absent() {
 }
 
 #[tokio::test]
-async fn refuses_with_the_texts_and_classes_of_deno_kv() {
+async fn errors_have_the_messages_and_classes_of_deno_kv() {
     let database = memory();
     commit(&database, mutate("text", MutationKind::Set(KvValue::Bytes(vec![1])))).await;
     let before = get(&database, "text").await.unwrap().versionstamp;
-    let write = async |write| refused(database.atomic_write(write).await);
+    let write = async |write| rejected(database.atomic_write(write).await);
 
-    // What else the write would do is not done.
+    // The other mutation of the write is not applied.
     let mut both = set("b", 1);
     both.mutations.extend(mutate("text", MutationKind::Max(KvValue::U64(1))).mutations);
     assert_eq!(write(both).await, type_error("Failed to perform 'max' mutation on a non-U64 value in the database"));
@@ -128,57 +128,57 @@ async fn refuses_with_the_texts_and_classes_of_deno_kv() {
     let min = mutate("n", MutationKind::Min(KvValue::Bytes(vec![])));
     assert_eq!(write(min).await, type_error("Failed to perform 'min' mutation on a non-U64 operand"));
     let sum = |value, max_v8| mutate("n", MutationKind::Sum { value, min_v8: vec![], max_v8, clamp: true });
-    let no_number = sum(KvValue::Bytes(vec![]), vec![]);
-    assert_eq!(write(no_number).await, type_error("Some of the parameters are not valid V8 values"));
-    let bounded = sum(KvValue::V8(V8_ONE.into()), V8_TWO.into());
-    assert_eq!(write(bounded).await, type_error("a sum cannot have bounds for its result"));
+    let not_numeric = sum(KvValue::Bytes(vec![]), vec![]);
+    assert_eq!(write(not_numeric).await, type_error("Some of the parameters are not valid V8 values"));
+    let bounded = sum(KvValue::U64(1), V8_TWO.into());
+    assert_eq!(write(bounded).await, type_error("Min/max parameters have different types than the operand"));
     let large = mutate("n", MutationKind::Set(KvValue::Bytes(vec![0; 65537])));
     assert_eq!(write(large).await, type_error("Value too large (max 65536 bytes)"));
-    let nameless = AtomicWrite { checks: vec![Check { key: vec![], versionstamp: None }], ..empty() };
-    assert_eq!(write(nameless).await, type_error("key cannot be empty"));
+    let empty_key = AtomicWrite { checks: vec![Check { key: vec![], versionstamp: None }], ..empty() };
+    assert_eq!(write(empty_key).await, type_error("key cannot be empty"));
     assert_eq!(get(&database, "text").await.unwrap().versionstamp, before);
 
     let many = vec![range(vec![], vec![0xff], u32::MAX, false), range(vec![], vec![0xff], u32::MAX, true)];
-    assert_eq!(refused(read(&database, many).await), type_error("Too many entries (max 1000)"));
+    assert_eq!(rejected(read(&database, many).await), type_error("Too many entries (max 1000)"));
     let long = vec![range(vec![2; 2050], vec![0xff], 1, false)];
-    assert_eq!(refused(read(&database, long).await), type_error("Key too large for read (max 2049 bytes)"));
+    assert_eq!(rejected(read(&database, long).await), type_error("Key too large for read (max 2049 bytes)"));
 }
 
 #[tokio::test]
-async fn a_closed_database_answers_so() {
+async fn closed_database_rejects_calls() {
     let database = memory();
     let other = database.clone();
     commit(&database, set("a", 1)).await;
     database.close();
     other.close();
     let closed = type_error("Database is closed.");
-    assert_eq!(refused(read(&other, vec![range(vec![], vec![0xff], 1, false)]).await), closed);
-    assert_eq!(refused(other.atomic_write(set("a", 2)).await), closed);
+    assert_eq!(rejected(read(&other, vec![range(vec![], vec![0xff], 1, false)]).await), closed);
+    assert_eq!(rejected(other.atomic_write(set("a", 2)).await), closed);
 
     let error = other.atomic_write(set("a", 2)).await.unwrap_err();
     let engine: Option<&Error> = error.get_inner_ref().and_then(|error| error.downcast_ref());
-    assert!(matches!(engine, Some(Error::Closed)), "a host finds the engine's error");
+    assert!(matches!(engine, Some(Error::Closed)), "a host can downcast to the engine's error");
 }
 
 #[tokio::test]
-async fn a_damaged_value_is_an_error_of_the_database() {
+async fn corrupt_value_is_an_error_of_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let database = open(file(&directory), &Arc::default());
     commit(&database, set("a", 1)).await;
-    let damaged = rusqlite::Connection::open(directory.path().join("kv.sqlite3")).unwrap();
-    damaged.execute("update kv set v_encoding = 7", []).unwrap();
-    let (class, text) = refused(read(&database, vec![range(vec![], vec![0xff], 1, false)]).await);
+    let file = rusqlite::Connection::open(directory.path().join("kv.sqlite3")).unwrap();
+    file.execute("update kv set v_encoding = 7", []).unwrap();
+    let (class, message) = rejected(read(&database, vec![range(vec![], vec![0xff], 1, false)]).await);
     assert_eq!(class, "Error");
-    assert!(text.contains("a stored value of 8 bytes has encoding 7"), "{text}");
+    assert!(message.contains("a stored value of 8 bytes has encoding 7"), "{message}");
 }
 
 #[tokio::test]
-async fn calls_that_are_answered_at_once_let_others_have_their_turn() {
+async fn calls_that_complete_immediately_yield_to_other_tasks() {
     let database = memory();
     tokio::task::LocalSet::new()
         .run_until(async {
-            let turns = std::rc::Rc::new(Cell::new(0));
-            let counted = turns.clone();
+            let ticks = std::rc::Rc::new(Cell::new(0));
+            let counted = ticks.clone();
             tokio::task::spawn_local(async move {
                 loop {
                     counted.set(counted.get() + 1);
@@ -186,19 +186,19 @@ async fn calls_that_are_answered_at_once_let_others_have_their_turn() {
                 }
             });
             for i in 0..10 {
-                let before = turns.get();
+                let before = ticks.get();
                 commit(&database, set("a", i)).await;
-                let between = turns.get();
+                let between = ticks.get();
                 assert!(between > before);
                 get(&database, "a").await;
-                assert!(turns.get() > between);
+                assert!(ticks.get() > between);
             }
         })
         .await;
 }
 
 #[test]
-fn serves_several_threads() {
+fn threads_can_write_concurrently() {
     const WRITES: u64 = 50;
     let directory = tempfile::tempdir().unwrap();
     let path = file(&directory);
@@ -211,7 +211,7 @@ fn serves_several_threads() {
                 for _ in 0..WRITES {
                     let sum = |value| MutationKind::Sum { value, min_v8: vec![], max_v8: vec![], clamp: false };
                     commit(&database, mutate("sum", sum(KvValue::U64(1)))).await;
-                    // The same by checks, which others may break.
+                    // The same with checks, which fail if another thread has written meanwhile.
                     loop {
                         let entry = get(&database, "checked").await;
                         let (before, versionstamp) = match &entry {

@@ -1,4 +1,4 @@
-//! The engine as `deno_kv` uses it: all calls are those of `denokv_proto::Database`.
+//! Tests the engine as `deno_kv` uses it, through the trait `denokv_proto::Database`.
 
 mod data;
 mod property;

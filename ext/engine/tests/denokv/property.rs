@@ -1,5 +1,4 @@
-//! The same random operations, through the trait and through the engine's own interface, have the same results and leave
-//! the same data.
+//! The same random operations, through the trait and through the engine's API, have the same results and leave the same data.
 
 use std::sync::Arc;
 
@@ -18,12 +17,12 @@ use crate::support::*;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A write, in the words of neither.
+/// A write, independent of both APIs.
 #[derive(Clone, Debug)]
 struct Write {
     checks: Vec<(usize, Expected)>,
     mutations: Vec<(usize, Kind, Data, Option<i64>)>,
-    messages: Vec<Posted>,
+    messages: Vec<Message>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,15 +50,15 @@ enum Data {
 }
 
 #[derive(Clone, Debug)]
-struct Posted {
-    text: Vec<u8>,
+struct Message {
+    payload: Vec<u8>,
     at: i64,
     schedule: Option<Vec<u32>>,
     keys: Vec<usize>,
 }
 
 fn data() -> impl Strategy<Value = Data> {
-    // Numbers as they are in V8's format, among them, so that they can be summed up.
+    // Including numbers in V8's format, which can be summed.
     let v8 =
         prop_oneof![Just(vec![0xff, 0x0f, b'I', 6]), Just(vec![0xff, 0x0f, b'"', 1, b'x']), vec(any::<u8>(), 0..4)];
     prop_oneof![v8.prop_map(Data::V8), any::<u64>().prop_map(Data::U64), vec(any::<u8>(), 0..4).prop_map(Data::Bytes)]
@@ -77,13 +76,13 @@ fn write() -> impl Strategy<Value = Write> {
         1 => Just(Kind::Max)
     ];
     let mutation = (name(), kind, data(), proptest::option::of(-10..100i64));
-    let posted = (vec(any::<u8>(), 0..4), -10..100i64, proptest::option::of(vec(0..10u32, 0..3)), vec(name(), 0..3))
-        .prop_map(|(text, at, schedule, keys)| Posted { text, at, schedule, keys });
-    (vec((name(), expected), 0..2), vec(mutation, 0..4), vec(posted, 0..2))
+    let message = (vec(any::<u8>(), 0..4), -10..100i64, proptest::option::of(vec(0..10u32, 0..3)), vec(name(), 0..3))
+        .prop_map(|(payload, at, schedule, keys)| Message { payload, at, schedule, keys });
+    (vec((name(), expected), 0..2), vec(mutation, 0..4), vec(message, 0..2))
         .prop_map(|(checks, mutations, messages)| Write { checks, mutations, messages })
 }
 
-/// The same database twice.
+/// Two databases with the same operations.
 struct Pair {
     clock: Arc<ManualClock>,
     engine: Database,
@@ -98,7 +97,7 @@ impl Pair {
         Self { proto: open(Location::Memory, &clock), engine, clock }
     }
 
-    /// The version that a check names.
+    /// Returns the version for a check.
     fn version(&self, name: usize, expected: Expected) -> Option<Versionstamp> {
         let key = engine_key(name);
         match expected {
@@ -137,12 +136,12 @@ impl Pair {
             };
             atomic = atomic.mutate(Mutation { key: engine_key(*name), kind });
         }
-        for posted in &write.messages {
+        for message in &write.messages {
             atomic = atomic.enqueue(Enqueue {
-                message: posted.text.clone(),
-                deliver_at: Time::At(posted.at.max(0) as u64),
-                backoff_schedule: posted.schedule.clone(),
-                keys_if_undelivered: posted.keys.iter().copied().map(engine_key).collect(),
+                message: message.payload.clone(),
+                deliver_at: Time::At(message.at.max(0) as u64),
+                backoff_schedule: message.schedule.clone(),
+                keys_if_undelivered: message.keys.iter().copied().map(engine_key).collect(),
             });
         }
         let commit = self.engine.write_blocking(atomic).map_err(|error| error.to_string())?;
@@ -171,11 +170,11 @@ impl Pair {
             };
             Mutation { key: key(NAMES[*name]), kind, expire_at: expiry.map(time) }
         });
-        let enqueues = write.messages.iter().map(|posted| Enqueue {
-            payload: posted.text.clone(),
-            deadline: time(posted.at),
-            keys_if_undelivered: posted.keys.iter().map(|name| key(NAMES[*name])).collect(),
-            backoff_schedule: posted.schedule.clone(),
+        let enqueues = write.messages.iter().map(|message| Enqueue {
+            payload: message.payload.clone(),
+            deadline: time(message.at),
+            keys_if_undelivered: message.keys.iter().map(|name| key(NAMES[*name])).collect(),
+            backoff_schedule: message.schedule.clone(),
         });
         let atomic = denokv_proto::AtomicWrite {
             checks: checks.collect(),
@@ -186,7 +185,7 @@ impl Pair {
         Ok(commit.map(|commit| commit.versionstamp))
     }
 
-    /// What is in the one and the other, each read in its own way.
+    /// Returns the entries of both databases, each read through its own API.
     fn dumps(&self, reverse: bool) -> [Vec<String>; 2] {
         let all = Read::Range { start: &[], end: &[0xff], limit: 500, reverse, values: true };
         let engine = self.engine.read_blocking(&[all]).unwrap().remove(0).into_iter().map(|entry| {
@@ -199,7 +198,7 @@ impl Pair {
         [engine.collect(), proto.collect()]
     }
 
-    /// Delivers as many messages as were sent, once, and lets all fail.
+    /// Delivers the given number of messages, once, with failing handlers.
     fn deliver(&self, messages: usize) -> [Vec<Vec<u8>>; 2] {
         let mut engine = Vec::new();
         let mut deliveries = Vec::new();
@@ -229,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn both_ways_lead_to_the_same_data(steps in vec((write(), 0..5u64), 1..30)) {
+    fn both_apis_have_the_same_results(steps in vec((write(), 0..5u64), 1..30)) {
         let pair = Pair::new();
         let (mut now, mut messages) = (0, 0);
         for (write, pause) in &steps {

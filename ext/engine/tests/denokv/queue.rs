@@ -1,4 +1,4 @@
-//! Messages: their delivery, and what becomes of those that are not handled.
+//! The delivery and redelivery of messages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ async fn next(database: &DenoKv) -> (String, Message) {
 }
 
 #[tokio::test]
-async fn delivers_one_message_after_the_other() {
+async fn messages_are_delivered_one_by_one() {
     let clock = Arc::new(ManualClock::default());
     let database = open(Location::Memory, &clock);
     let late = Enqueue { deadline: time(7), ..message("late") };
@@ -25,20 +25,20 @@ async fn delivers_one_message_after_the_other() {
     for expected in ["a", "b", "early"] {
         let (text, mut message) = next(&database).await;
         assert_eq!(text, expected);
-        assert_eq!(refused(message.take_payload().await), type_error("the message was taken already"));
+        assert_eq!(rejected(message.take_payload().await), type_error("the message was taken already"));
         message.finish(true).await.unwrap();
         message.finish(false).await.unwrap();
     }
     let (late, ()) = tokio::join!(next(&database), async {
         clock.set(7);
-        // The writer looks at the clock.
+        // Makes the writer read the clock.
         commit(&database, empty()).await;
     });
     assert_eq!(late.0, "late");
 }
 
 #[tokio::test]
-async fn delivers_again_along_the_schedule_and_then_to_the_keys() {
+async fn failed_message_is_redelivered_and_then_stored_under_its_keys() {
     let clock = Arc::new(ManualClock::default());
     let database = open(Location::Memory, &clock);
     let failing = Enqueue {
@@ -60,7 +60,7 @@ async fn delivers_again_along_the_schedule_and_then_to_the_keys() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_dropped_is_delivered_again() {
+async fn dropped_message_is_redelivered() {
     let clock = Arc::new(ManualClock::default());
     let database = open(Location::Memory, &clock);
     commit(&database, enqueue(vec![Enqueue { backoff_schedule: Some(vec![0]), ..message("m") }])).await;
@@ -70,11 +70,11 @@ async fn a_message_that_is_dropped_is_delivered_again() {
 }
 
 #[tokio::test]
-async fn a_closed_handle_keeps_only_what_it_delivered() {
+async fn closed_handle_keeps_only_delivered_messages() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
     let (first, second) = (open(file(&directory), &clock), open(file(&directory), &clock));
-    // Without a second try: those that were not delivered must not count as such.
+    // Without a second attempt, so that an attempt must not count for undelivered messages.
     let once = |i: u64| Enqueue { backoff_schedule: Some(vec![]), ..message(&i.to_string()) };
     commit(&second, enqueue((0..3).map(once).collect())).await;
     let (text, handled) = next(&first).await;
@@ -88,7 +88,7 @@ async fn a_closed_handle_keeps_only_what_it_delivered() {
 }
 
 #[tokio::test]
-async fn several_listeners_get_each_message_once() {
+async fn messages_are_delivered_to_one_of_several_listeners() {
     const MESSAGES: usize = 40;
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
@@ -114,7 +114,7 @@ async fn several_listeners_get_each_message_once() {
 }
 
 #[tokio::test]
-async fn closing_ends_the_wait_for_a_message() {
+async fn close_ends_the_wait_for_a_message() {
     let database = memory();
     let (first, second) = (database.clone(), database.clone());
     let (first, second, ()) =

@@ -13,7 +13,7 @@ use openkv_engine::denokv::DenoKv;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{Clock, Key, KeyPart};
 
-/// How long to wait for what is to come.
+/// The timeout of [`soon`].
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
@@ -48,12 +48,12 @@ pub fn file(directory: &tempfile::TempDir) -> Location {
     Location::File { path: directory.path().join("kv.sqlite3"), follow_links: false }
 }
 
-/// Waits for what is to come soon.
-pub async fn soon<T>(answer: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TIMEOUT, answer).await.expect("it takes too long")
+/// Waits for a future, with a timeout.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, future).await.expect("timed out")
 }
 
-/// The encoded form of a key of one string.
+/// Returns the encoded form of a key of one string.
 pub fn key(name: &str) -> Vec<u8> {
     Key::from_parts(&[KeyPart::from(name)]).unwrap().into_bytes()
 }
@@ -82,7 +82,7 @@ pub fn enqueue(enqueues: Vec<Enqueue>) -> AtomicWrite {
     AtomicWrite { enqueues, ..empty() }
 }
 
-/// Writes, and answers the version of the commit.
+/// Commits a write. Returns its version.
 pub async fn commit(database: &DenoKv, write: AtomicWrite) -> Versionstamp {
     let CommitResult { versionstamp } = database.atomic_write(write).await.unwrap().unwrap();
     versionstamp
@@ -98,14 +98,14 @@ pub async fn read(database: &DenoKv, ranges: Vec<ReadRange>) -> Result<Vec<Vec<K
     Ok(outputs.into_iter().map(|output| output.entries).collect())
 }
 
-/// The entry of a key, read as `deno_kv` reads one.
+/// Reads the entry of a key, as `deno_kv` does.
 pub async fn get(database: &DenoKv, name: &str) -> Option<KvEntry> {
     let (start, end) = (key(name), [key(name), vec![0]].concat());
     let mut entries = read(database, vec![range(start, end, 1, false)]).await.unwrap().remove(0);
     entries.pop()
 }
 
-/// What a value is, to be compared.
+/// Returns the debug output of a value, for comparisons.
 pub fn shown(value: &KvValue) -> String {
     format!("{value:?}")
 }
@@ -114,12 +114,12 @@ pub async fn value(database: &DenoKv, name: &str) -> Option<String> {
     get(database, name).await.map(|entry| shown(&entry.value))
 }
 
-/// The class and the text of what a call answers.
-pub fn refused<T>(result: Result<T, JsErrorBox>) -> (String, String) {
-    let error = result.err().expect("it succeeded");
+/// Returns the class and the message of an error.
+pub fn rejected<T>(result: Result<T, JsErrorBox>) -> (String, String) {
+    let error = result.err().expect("the call succeeded");
     (error.get_class().into(), error.get_message().into())
 }
 
-pub fn type_error(text: &str) -> (String, String) {
-    ("TypeError".into(), text.into())
+pub fn type_error(message: &str) -> (String, String) {
+    ("TypeError".into(), message.into())
 }

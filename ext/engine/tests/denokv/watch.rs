@@ -1,4 +1,4 @@
-//! Watches.
+//! Watches through the trait.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use openkv_engine::sqlite::Location;
 
 use crate::support::*;
 
-/// The entries that a watch answers next. None once it has ended.
+/// Returns the next entries of a watch, or `None` once it has ended.
 async fn next(watch: &mut WatchStream) -> Option<Vec<Option<KvEntry>>> {
     let outputs = soon(watch.next()).await?.unwrap();
     let entries = outputs.into_iter().map(|output| match output {
@@ -27,7 +27,7 @@ fn number(number: u64) -> Option<String> {
 }
 
 #[tokio::test]
-async fn answers_at_first_and_after_changes_by_another_handle() {
+async fn watch_returns_current_entries_and_changes_by_another_handle() {
     let directory = tempfile::tempdir().unwrap();
     let (database, other) = (open(file(&directory), &Arc::default()), open(file(&directory), &Arc::default()));
     commit(&other, set("a", 1)).await;
@@ -43,11 +43,11 @@ async fn answers_at_first_and_after_changes_by_another_handle() {
     commit(&other, mutate("a", denokv_proto::MutationKind::Delete)).await;
     assert_eq!(values(next(&mut watch).await), [None, number(2), None]);
     commit(&other, set("c", 2)).await;
-    assert!(watch.next().now_or_never().is_none(), "nothing changed that it watches");
+    assert!(watch.next().now_or_never().is_none(), "no watched key changed");
 }
 
 #[tokio::test]
-async fn counts_changes_from_when_it_was_asked_for() {
+async fn watch_sees_changes_since_the_call() {
     let database = memory();
     let mut watch = database.watch(vec![key("a")]);
     commit(&database, set("a", 1)).await;
@@ -57,7 +57,7 @@ async fn counts_changes_from_when_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn tells_of_expiry() {
+async fn watch_reports_expiry() {
     let clock = Arc::new(ManualClock::default());
     let database = open(Location::Memory, &clock);
     let mut write = set("a", 1);
@@ -70,25 +70,25 @@ async fn tells_of_expiry() {
 }
 
 #[tokio::test]
-async fn ends_when_the_database_is_closed() {
+async fn watch_ends_when_the_database_is_closed() {
     let database = memory();
     let mut watch = database.watch(vec![key("a")]);
-    let mut unasked = database.watch(vec![key("a")]);
+    let mut unpolled = database.watch(vec![key("a")]);
     assert_eq!(values(next(&mut watch).await), [None]);
     database.close();
     assert!(next(&mut watch).await.is_none());
-    assert!(next(&mut unasked).await.is_none());
+    assert!(next(&mut unpolled).await.is_none());
     assert!(next(&mut database.watch(vec![key("a")])).await.is_none());
 }
 
 #[tokio::test]
-async fn has_its_limits() {
+async fn watch_checks_limits() {
     let database = memory();
     let mut none = database.watch(vec![]);
     assert!(next(&mut none).await.unwrap().is_empty());
     assert!(next(&mut none).await.is_none());
 
     let mut many = database.watch(vec![key("a"); 11]);
-    assert_eq!(refused(soon(many.next()).await.unwrap()), type_error("Too many keys (max 10)"));
+    assert_eq!(rejected(soon(many.next()).await.unwrap()), type_error("Too many keys (max 10)"));
     assert!(next(&mut many).await.is_none());
 }

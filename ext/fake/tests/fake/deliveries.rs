@@ -26,7 +26,7 @@ fn finish(delivery: Delivery, success: bool) {
 }
 
 #[test]
-fn messages_come_once_and_in_their_order() {
+fn messages_are_delivered_once_and_in_order() {
     let database = opened(Options::default().delay(0..=2));
     let later = Enqueue { deliver_at: Time::At(database.now() + 100), ..message(3) };
     enqueue(&database, [later, message(1), message(2)]);
@@ -41,7 +41,7 @@ fn messages_come_once_and_in_their_order() {
 }
 
 #[test]
-fn unhandled_message_comes_along_its_schedule_and_then_to_its_keys() {
+fn unhandled_message_is_redelivered_and_then_stored_under_its_keys() {
     let database = opened(Options::default().delay(0..=2));
     let schedule = Some(vec![1, 50]);
     enqueue(&database, [Enqueue { backoff_schedule: schedule, keys_if_undelivered: vec![key(0)], ..message(7) }]);
@@ -56,7 +56,7 @@ fn unhandled_message_comes_along_its_schedule_and_then_to_its_keys() {
 }
 
 #[test]
-fn dropped_delivery_counts_only_if_it_was_started() {
+fn dropped_delivery_counts_only_after_its_start() {
     let database = opened(Options::default());
     enqueue(&database, [Enqueue { backoff_schedule: Some(vec![]), keys_if_undelivered: vec![key(0)], ..message(7) }]);
     let mut watch = database.watch(&[key(0)]).unwrap();
@@ -69,7 +69,7 @@ fn dropped_delivery_counts_only_if_it_was_started() {
 }
 
 #[test]
-fn message_of_a_lost_claim_comes_again() {
+fn message_of_a_lost_claim_is_redelivered() {
     // The first request is the write.
     let database = opened(Options::default().fault(1, Fault::Lose));
     enqueue(&database, [Enqueue { backoff_schedule: Some(vec![]), ..message(7) }]);
@@ -78,13 +78,13 @@ fn message_of_a_lost_claim_comes_again() {
 }
 
 #[test]
-fn message_that_could_not_be_finished_comes_again() {
+fn message_is_redelivered_if_finishing_it_fails() {
     let database = opened(Options::default().fault(2, Fault::Fail).fault(4, Fault::Lose));
     enqueue(&database, [message(7)]);
     let delivery = next(&database);
     delivery.start();
     assert!(matches!(block_on(delivery.done()), Err(Error::Storage(_))));
-    // It was handled before its lease ran out, so this is another attempt of its schedule.
+    // The first attempt was started, so this is the next one of the schedule.
     let again = next(&database);
     assert_eq!(again.message, [7]);
     assert!(matches!(block_on(again.done()), Err(Error::OutcomeUnknown(_))));
@@ -93,7 +93,7 @@ fn message_that_could_not_be_finished_comes_again() {
 }
 
 #[test]
-fn closed_database_can_finish_what_it_has() {
+fn closed_database_can_finish_messages_in_flight() {
     let database = opened(Options::default().delay(0..=2));
     enqueue(&database, [message(7)]);
     let delivery = next(&database);

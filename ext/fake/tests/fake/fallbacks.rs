@@ -1,4 +1,4 @@
-//! What the database does by reads and writes, as the backend can neither count nor delete ranges.
+//! The fallbacks of the database for a backend that can neither count nor delete ranges.
 
 use futures_executor::block_on;
 use openkv_engine::{Error, Key, Limits, Read, Selector, Value};
@@ -6,15 +6,15 @@ use openkv_fake::Options;
 
 use crate::support::{fill, key, numbers, opened, stored};
 
-fn late() -> Options {
+fn delayed() -> Options {
     Options::default().delay(0..=2)
 }
 
 #[test]
-fn counts_by_keys() {
-    let database = opened(late());
+fn count_lists_keys() {
+    let database = opened(delayed());
     assert_eq!(block_on(database.count(&numbers())).unwrap(), 0);
-    // More than a read may ask for.
+    // More than the limit of a read.
     fill(&database, 2345);
     assert_eq!(block_on(database.count(&numbers())).unwrap(), 2345);
     let some = Selector::between(&key(10), &key(1510)).unwrap();
@@ -23,7 +23,7 @@ fn counts_by_keys() {
 
 #[test]
 fn count_does_not_see_later_writes() {
-    let database = opened(late());
+    let database = opened(delayed());
     fill(&database, 5);
     let count = database.count(&numbers());
     let later = database.set(key(9), Value::U64(9));
@@ -33,8 +33,8 @@ fn count_does_not_see_later_writes() {
 }
 
 #[test]
-fn deletes_a_range_part_by_part() {
-    let database = opened(late());
+fn range_is_deleted_in_batches() {
+    let database = opened(delayed());
     fill(&database, 250);
     database.set_blocking(Key::from(["other"]), Value::U64(0)).unwrap();
     let deleted: Vec<_> = (0..4).map(|_| block_on(database.delete_range(&numbers())).unwrap()).collect();
@@ -44,8 +44,8 @@ fn deletes_a_range_part_by_part() {
 }
 
 #[test]
-fn deletion_leaves_what_is_written_later() {
-    let database = opened(late());
+fn deletion_keeps_later_writes() {
+    let database = opened(delayed());
     fill(&database, 5);
     let deletion = database.delete_range(&numbers());
     let later = [database.set(key(1), Value::U64(10)), database.set(key(7), Value::U64(7))];
@@ -55,10 +55,10 @@ fn deletion_leaves_what_is_written_later() {
 }
 
 #[test]
-fn deletion_goes_on_after_entries_that_were_all_written_anew() {
+fn deletion_continues_after_a_batch_that_was_overwritten() {
     let mut limits = Limits::default();
     limits.checks = 2;
-    let database = opened(late().limits(limits));
+    let database = opened(delayed().limits(limits));
     fill(&database, 5);
     let deletion = database.delete_range(&numbers());
     let later = [0, 1].map(|i| database.set(key(i), Value::U64(10 + i)));
@@ -68,8 +68,8 @@ fn deletion_goes_on_after_entries_that_were_all_written_anew() {
 }
 
 #[test]
-fn lists_batch_by_batch_in_both_directions() {
-    let database = opened(late());
+fn list_reads_in_batches_in_both_directions() {
+    let database = opened(delayed());
     fill(&database, 321);
     assert_eq!(stored(&database), (0..321).collect::<Vec<_>>());
     let mut list = database.list(numbers()).reverse().limit(150).keys_only();
@@ -83,8 +83,8 @@ fn lists_batch_by_batch_in_both_directions() {
 }
 
 #[test]
-fn blocking_reads_wait_for_the_answer() {
-    let database = opened(late());
+fn blocking_reads_wait_for_the_reply() {
+    let database = opened(delayed());
     fill(&database, 3);
     let mut visited = Vec::new();
     let (first, (start, end)) = (key(0), numbers().range(None, false).unwrap());
@@ -103,7 +103,7 @@ fn blocking_reads_wait_for_the_answer() {
 fn limits_are_checked_above_the_backend() {
     let mut limits = Limits::default();
     (limits.value_size, limits.read_entries) = (4, 2);
-    let database = opened(late().limits(limits));
+    let database = opened(delayed().limits(limits));
     let large = database.set_blocking(key(0), Value::Bytes(vec![0; 5]));
     assert!(matches!(large, Err(Error::ValueTooLarge { max: 4 })));
     let keys = [key(0), key(1), key(2)];

@@ -1,7 +1,7 @@
-//! What fails has changed nothing, and what was carried out without an answer says so.
+//! A failed request has changed nothing, and a lost reply is reported as an unknown outcome.
 
 use futures_executor::block_on;
-use openkv_engine::{Error, Value};
+use openkv_engine::{AtomicWrite, CommitId, Enqueue, Error, Mutation, Value};
 use openkv_fake::{Fault, Options, open};
 
 use crate::support::{fill, key, numbers, opened, stored};
@@ -15,11 +15,23 @@ fn failed_write_writes_nothing() {
 }
 
 #[test]
-fn write_whose_answer_is_lost_is_stored_once() {
+fn write_with_a_lost_reply_is_stored_once() {
     let database = opened(Options::default().fault(0, Fault::Lose));
     let error = database.set_blocking(key(0), Value::U64(1)).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown(_)) && error.is_failure() && !error.is_transient());
     assert_eq!(database.get_blocking(&key(0)).unwrap().unwrap().value, Value::U64(1));
+}
+
+#[test]
+fn lost_answer_to_a_write_with_an_id_is_given_again() {
+    let database = opened(Options::default().fault(0, Fault::Lose));
+    let enqueue = Enqueue::new(b"\xff\x0fI\x02".to_vec());
+    let write = AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).enqueue(enqueue).id(CommitId([7; 16]));
+    assert!(matches!(database.write_blocking(write.clone()), Err(Error::OutcomeUnknown(_))));
+    let versionstamp = database.write_blocking(write).unwrap().versionstamp();
+    let entry = database.get_blocking(&key(0)).unwrap().unwrap();
+    assert_eq!((entry.value, Some(entry.versionstamp)), (Value::U64(1), versionstamp));
+    assert_eq!(block_on(database.dequeue()).unwrap().len(), 1);
 }
 
 #[test]
@@ -38,7 +50,7 @@ fn failed_read_ends_listings_counts_and_deletions() {
 }
 
 #[test]
-fn deletion_whose_answer_is_lost_says_so() {
+fn deletion_with_a_lost_reply_has_an_unknown_outcome() {
     let database = opened(Options::default().fault(2, Fault::Lose));
     fill(&database, 3);
     assert!(matches!(block_on(database.delete_range(&numbers())), Err(Error::OutcomeUnknown(_))));
@@ -46,7 +58,7 @@ fn deletion_whose_answer_is_lost_says_so() {
 }
 
 #[test]
-fn seed_decides_what_fails() {
+fn faults_depend_on_the_seed() {
     let outcomes = |seed: u64| {
         let options = format!("seed={seed},errors=0.2,lost=0.2").parse::<Options>().unwrap();
         // The opening may fail as well.
@@ -66,7 +78,7 @@ fn seed_decides_what_fails() {
 }
 
 #[test]
-fn failed_opening_can_be_tried_again() {
+fn failed_open_can_be_retried() {
     let options = || "errors=1".parse::<Options>().unwrap();
     assert!(matches!(block_on(open("unreachable", options())), Err(Error::Storage(_))));
     assert!(matches!(block_on(open("unreachable", options())), Err(Error::Storage(_))));

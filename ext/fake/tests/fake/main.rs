@@ -1,4 +1,4 @@
-//! The fake backend, and what a database does over one that is asynchronous and has few means of its own.
+//! Tests the fake backend, and the database over an asynchronous backend with few features.
 
 mod deliveries;
 mod fallbacks;

@@ -1,4 +1,4 @@
-//! Calls take effect in the order in which they are made, whatever becomes of their futures.
+//! Calls take effect in the order in which they are made, even if their futures are dropped.
 
 use futures_executor::block_on;
 use openkv_engine::{AtomicWrite, Check, Commit, Error, Key, Mutation, Value};
@@ -7,7 +7,7 @@ use openkv_fake::{Options, open};
 use crate::support::{key, opened};
 
 #[test]
-fn calls_take_effect_in_their_order() {
+fn calls_take_effect_in_order() {
     let database = opened(Options::default().delay(0..=3));
     let key = key(0);
     let calls: Vec<_> = (0..100).map(|i| (database.set(key.clone(), Value::U64(i)), database.get(&key))).collect();
@@ -18,14 +18,14 @@ fn calls_take_effect_in_their_order() {
 }
 
 #[test]
-fn dropped_future_does_not_undo_its_call() {
+fn dropped_future_does_not_cancel_its_call() {
     let database = opened(Options::default().delay(0..=3));
     drop(database.set(key(0), Value::U64(1)));
     assert!(database.get_blocking(&key(0)).unwrap().is_some());
 }
 
 #[test]
-fn closed_database_answers_what_was_called_before() {
+fn close_completes_earlier_calls() {
     let database = opened(Options::default().delay(1..=3));
     let (set, get) = (database.set(key(0), Value::U64(1)), database.get(&key(0)));
     database.close();
@@ -38,7 +38,7 @@ fn closed_database_answers_what_was_called_before() {
 }
 
 #[test]
-fn databases_of_one_name_share_their_entries() {
+fn databases_with_the_same_name_share_their_entries() {
     let [one, two] = ["shared", "shared"].map(|name| block_on(open(name, Options::default())).unwrap());
     one.set_blocking(key(0), Value::U64(1)).unwrap();
     assert!(two.get_blocking(&key(0)).unwrap().is_some());
@@ -49,7 +49,7 @@ fn databases_of_one_name_share_their_entries() {
 }
 
 #[test]
-fn write_is_whole_or_nothing() {
+fn write_is_atomic() {
     let database = opened(Options::default());
     database.set_blocking(key(1), Value::Bytes(vec![])).unwrap();
     let sum = |number| Mutation::sum(key(number), 2);

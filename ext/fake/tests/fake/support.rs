@@ -2,22 +2,22 @@ use futures_executor::block_on;
 use openkv_engine::{Database, Key, KeyPart, Selector, Value};
 use openkv_fake::{Options, open};
 
-/// Opens a database that nobody else has.
+/// Opens a private database.
 pub fn opened(options: Options) -> Database {
     block_on(open(":memory:", options)).unwrap()
 }
 
-/// The key of a number.
+/// Returns the key of a number.
 pub fn key(number: u64) -> Key {
     Key::from_parts(&["numbers".into(), KeyPart::from(number as f64)]).unwrap()
 }
 
-/// The keys of all numbers.
+/// Returns a selector of the keys of all numbers.
 pub fn numbers() -> Selector {
     Selector::prefix(&Key::from(["numbers"]))
 }
 
-/// Stores some numbers at their keys.
+/// Stores the numbers from 0 up to `count` under their keys.
 pub fn fill(database: &Database, count: u64) {
     for first in (0..count).step_by(500) {
         let sets = (first..count.min(first + 500)).map(|i| openkv_engine::Mutation::set(key(i), Value::U64(i)));
@@ -26,7 +26,7 @@ pub fn fill(database: &Database, count: u64) {
     }
 }
 
-/// The numbers that are stored, as a listing finds them.
+/// Lists the stored numbers.
 pub fn stored(database: &Database) -> Vec<u64> {
     let entries = database.list(numbers()).blocking().map(|entry| entry.unwrap().value);
     let number = |value| match value {

@@ -7,7 +7,7 @@ use openkv_engine::maintenance;
 use super::common;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db backup`: copies a database while it is used.
+/// `openkv db backup`: copies a database while it is in use.
 pub(crate) struct Backup {
     file: PathBuf,
     to: PathBuf,
@@ -16,9 +16,9 @@ pub(crate) struct Backup {
 
 pub(super) fn declare() -> Command {
     Command::new("backup")
-        .about("Copies a database as it is at one moment, while programs use it")
+        .about("Copies a consistent snapshot of a database, even while it is in use")
         .arg(common::file("file", "The file of the database"))
-        .arg(common::file("to", "The file to make: it is there as a whole, or not at all"))
+        .arg(common::file("to", "The file to create, complete or not at all"))
         .arg(common::force())
 }
 

@@ -2,21 +2,21 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
-use openkv_engine::maintenance::{self, Place, Problem};
+use openkv_engine::maintenance::{self, Problem, ProblemLocation};
 
 use super::common;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db check`: looks for damage.
+/// `openkv db check`: checks a database for corruption.
 pub(crate) struct Check {
     file: PathBuf,
 }
 
 pub(super) fn declare() -> Command {
     Command::new("check")
-        .about("Looks at every page, entry and message of a database")
-        .after_help("The exit code is 0 where all is in order, and 1 where anything is not.")
-        .arg(common::file("file", "The file of the database, which is not changed"))
+        .about("Checks every page, entry and message of a database")
+        .after_help("The exit code is 0 if no problems are found, and 1 otherwise.")
+        .arg(common::file("file", "The database file, which is not changed"))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Check {
@@ -32,7 +32,7 @@ impl Check {
         }
         let mut text = String::new();
         for problem in &report.problems {
-            writeln!(text, "{problem}; {}", remedy(problem)).expect("a string takes all");
+            writeln!(text, "{problem}; {}", remedy(problem)).expect("writing to a string succeeds");
         }
         writeln!(
             text,
@@ -41,15 +41,15 @@ impl Check {
             report.entries,
             report.messages
         )
-        .expect("a string takes all");
+        .expect("writing to a string succeeds");
         outcome::print(&text).map(|_| 1)
     }
 }
 
 fn remedy(problem: &Problem) -> &'static str {
-    match problem.place {
-        Place::Entry(_) => "set it again from a backup; salvage leaves it out",
-        Place::Message { .. } => "salvage leaves it out",
+    match problem.location {
+        ProblemLocation::Entry(_) => "set it again from a backup; salvage skips it",
+        ProblemLocation::Message { .. } => "salvage skips it",
         _ => "restore a backup, or salvage",
     }
 }

@@ -1,4 +1,4 @@
-//! What the commands have in common.
+//! Arguments and output that the commands share.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use openkv_engine::{Clock, Error, FileProblem, SystemClock};
 
 use crate::cli::arguments;
 
-/// An argument that names a file.
+/// Returns an argument for the path of a file.
 pub(super) fn file(name: &'static str, help: &'static str) -> Arg {
     let value_name = name.to_uppercase();
     Arg::new(name).value_name(value_name).required(true).value_parser(value_parser!(PathBuf)).help(help)
@@ -20,22 +20,22 @@ pub(super) fn read_file(matches: &mut ArgMatches, name: &str) -> PathBuf {
     matches.remove_one(name).expect("files are required")
 }
 
-/// The flag that lets a command overwrite a file.
+/// Returns the flag that allows a command to overwrite a file.
 pub(super) fn force() -> Arg {
-    arguments::switch("force").help("Overwrite a file that is there")
+    arguments::switch("force").help("Overwrite an existing file")
 }
 
-/// The time in milliseconds since the Unix epoch.
+/// Returns the time in milliseconds since the Unix epoch.
 pub(super) fn now() -> u64 {
     SystemClock.now()
 }
 
-/// Runs what takes long, with a bar on a terminal that shows how far it has come.
+/// Runs a long operation, with a progress bar on a terminal.
 pub(super) fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
-    let spinner = ProgressStyle::with_template("{spinner} {msg} {human_pos}").expect("the template is right");
-    let moving = ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} {eta}");
-    let moving = moving.expect("the template is right").progress_chars("#>-");
-    // It draws on the standard error, and not at all where that is no terminal.
+    let spinner = ProgressStyle::with_template("{spinner} {msg} {human_pos}").expect("the template is valid");
+    let counting = ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} {eta}");
+    let counting = counting.expect("the template is valid").progress_chars("#>-");
+    // Draws to stderr, if it is a terminal.
     let bar = ProgressBar::new_spinner().with_style(spinner.clone());
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut counted = false;
@@ -45,17 +45,17 @@ pub(super) fn with_bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T
         bar.set_position(done);
         if counted != (total > 0) {
             counted = total > 0;
-            bar.set_style(if counted { moving.clone() } else { spinner.clone() });
+            bar.set_style(if counted { counting.clone() } else { spinner.clone() });
         }
     });
     bar.finish_and_clear();
     result
 }
 
-/// What to tell the user about an error with a file.
+/// Returns the message for an error with a file.
 pub(super) fn explain(file: &Path, error: &Error) -> String {
     let text = match error {
-        // Those that name the file, which may be another one.
+        // These include the path, which may be that of another file.
         Error::File { .. } | Error::Open { .. } => error.to_string(),
         _ => format!("{}: {error}", file.display()),
     };

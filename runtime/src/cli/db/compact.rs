@@ -7,17 +7,17 @@ use openkv_engine::maintenance::{self, Size};
 use super::common;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db compact`: gives free space back to the disk.
+/// `openkv db compact`: returns free space to the file system.
 pub(crate) struct Compact {
     file: PathBuf,
 }
 
 pub(super) fn declare() -> Command {
     Command::new("compact")
-        .about("Removes expired entries, and gives free space back to the disk")
+        .about("Removes expired entries, and returns free space to the file system")
         .after_help(
-            "Programs may have the file open: their writes wait. While it runs, it needs as much room again in the directory \
-             for temporary files, and beside the file.",
+            "Programs may have the file open, but their writes wait. It temporarily needs as much space again both in the \
+             directory for temporary files and in that of the database.",
         )
         .arg(common::file("file", "The file of the database"))
 }
@@ -31,9 +31,7 @@ impl Compact {
         let done = common::with_bar(|progress| maintenance::compact(&self.file, common::now(), progress));
         let done = done.map_err(|error| common::explain(&self.file, &error))?;
         if !done.checkpointed {
-            eprintln!(
-                "Other processes read from the WAL all the time: it is checkpointed by the next of their writes, or later."
-            );
+            eprintln!("The WAL is still in use by other processes: it is checkpointed after one of their next writes.");
         }
         let size = |Size { file, wal, .. }| format!("file {}, WAL {}", HumanBytes(file), HumanBytes(wal));
         outcome::print(&format!(

@@ -10,7 +10,7 @@ use super::common;
 use crate::cli::arguments;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db info`: shows what is in a database.
+/// `openkv db info`: prints statistics of a database.
 pub(crate) struct Info {
     file: PathBuf,
     json: bool,
@@ -18,8 +18,8 @@ pub(crate) struct Info {
 
 pub(super) fn declare() -> Command {
     Command::new("info")
-        .about("Shows what is in a database, and what it takes up")
-        .arg(common::file("file", "The file of the database, which is not changed"))
+        .about("Prints the contents and sizes of a database, in numbers")
+        .arg(common::file("file", "The database file, which is not changed"))
         .arg(arguments::switch("json").help("Print JSON: sizes in bytes, times in milliseconds since the Unix epoch"))
 }
 
@@ -31,12 +31,12 @@ impl Info {
     pub(super) fn execute(self) -> Outcome {
         let now = common::now();
         let info = maintenance::info(&self.file, now).map_err(|error| common::explain(&self.file, &error))?;
-        let text = if self.json { machine(&info) } else { human(&info, now) };
+        let text = if self.json { as_json(&info) } else { as_text(&info, now) };
         outcome::print(&text)
     }
 }
 
-fn human(info: &maintenance::Info, now: u64) -> String {
+fn as_text(info: &maintenance::Info, now: u64) -> String {
     let maintenance::Info { size, encodings, .. } = info;
     let bytes = |bytes| format!("{} ({} bytes)", HumanBytes(bytes), HumanCount(bytes));
     let count = |count| HumanCount(count).to_string();
@@ -63,12 +63,13 @@ fn human(info: &maintenance::Info, now: u64) -> String {
         ),
         ("messages waiting", format!("{}, {} of them ready", count(info.waiting), count(info.ready))),
         ("messages in flight", count(info.running)),
+        ("commit ids", count(info.commit_ids)),
         ("last versionstamp", info.last_versionstamp.to_string()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<21} {value}\n")).collect()
 }
 
-fn machine(info: &maintenance::Info) -> String {
+fn as_json(info: &maintenance::Info) -> String {
     let maintenance::Info { size, encodings, .. } = info;
     let value = json!({
         "formatVersion": info.format,
@@ -91,9 +92,10 @@ fn machine(info: &maintenance::Info) -> String {
         "nextExpiry": info.next_expiry,
         "messagesWaiting": info.waiting,
         "messagesReady": info.ready,
-        "messagesInDelivery": info.running,
+        "messagesInFlight": info.running,
+        "commitIds": info.commit_ids,
         "lastVersionstamp": info.last_versionstamp.to_string(),
     });
-    let text = serde_json::to_string_pretty(&value).expect("numbers and texts can be JSON");
+    let text = serde_json::to_string_pretty(&value).expect("numbers and strings can be serialized");
     format!("{text}\n")
 }

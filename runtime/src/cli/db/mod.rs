@@ -1,4 +1,4 @@
-//! `openkv db`: what an operator does with the file of a database.
+//! `openkv db`: the maintenance commands for database files.
 
 mod backup;
 mod check;
@@ -7,6 +7,8 @@ mod compact;
 mod info;
 mod restore;
 mod salvage;
+#[cfg(feature = "connect")]
+mod serve;
 mod signals;
 
 use clap::{ArgMatches, Command};
@@ -21,11 +23,13 @@ pub(crate) enum Db {
     Restore(restore::Restore),
     Compact(compact::Compact),
     Salvage(salvage::Salvage),
+    #[cfg(feature = "connect")]
+    Serve(serve::Serve),
 }
 
 pub(super) fn declare() -> Command {
-    Command::new("db")
-        .about("Looks after the file of a database")
+    let command = Command::new("db")
+        .about("Checks, copies, repairs and serves databases")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(info::declare())
@@ -33,7 +37,10 @@ pub(super) fn declare() -> Command {
         .subcommand(backup::declare())
         .subcommand(restore::declare())
         .subcommand(compact::declare())
-        .subcommand(salvage::declare())
+        .subcommand(salvage::declare());
+    #[cfg(feature = "connect")]
+    let command = command.subcommand(serve::declare());
+    command
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Db {
@@ -45,6 +52,8 @@ pub(super) fn read(matches: &mut ArgMatches) -> Db {
         "restore" => Db::Restore(restore::read(&mut matches)),
         "compact" => Db::Compact(compact::read(&mut matches)),
         "salvage" => Db::Salvage(salvage::read(&mut matches)),
+        #[cfg(feature = "connect")]
+        "serve" => Db::Serve(serve::read(&mut matches)),
         _ => unreachable!("all commands are listed"),
     }
 }
@@ -58,6 +67,8 @@ impl Db {
             Self::Restore(restore) => restore.execute(),
             Self::Compact(compact) => compact.execute(),
             Self::Salvage(salvage) => salvage.execute(),
+            #[cfg(feature = "connect")]
+            Self::Serve(serve) => serve.execute(),
         }
     }
 }

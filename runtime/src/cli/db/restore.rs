@@ -7,7 +7,7 @@ use openkv_engine::maintenance;
 use super::common;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db restore`: puts a backup in place.
+/// `openkv db restore`: replaces a database with a backup.
 pub(crate) struct Restore {
     backup: PathBuf,
     file: PathBuf,
@@ -16,9 +16,9 @@ pub(crate) struct Restore {
 
 pub(super) fn declare() -> Command {
     Command::new("restore")
-        .about("Checks a backup, and puts it in the place of a database that no program has open")
+        .about("Checks a backup, and replaces a database with it that no program has open")
         .arg(common::file("backup", "The backup"))
-        .arg(common::file("file", "The file of the database: it is the old one or the new one as a whole"))
+        .arg(common::file("file", "The database file, which is replaced completely or not at all"))
         .arg(common::force())
 }
 
@@ -38,8 +38,8 @@ impl Restore {
         let restored = restored.map_err(|error| common::explain(&self.file, &error))?;
         if restored.forgot_versionstamps {
             eprintln!(
-                "The last versionstamp of the old file cannot be read: versionstamps after that of the backup may be \
-                 given again."
+                "Failed to read the last versionstamp of the old file: versionstamps after that of the backup may be \
+                 reused."
             );
         }
         let (size, last) = (HumanBytes(restored.size), restored.last_versionstamp);

@@ -7,7 +7,7 @@ use openkv_engine::maintenance;
 use super::common;
 use crate::cli::outcome::{self, Outcome};
 
-/// `openkv db salvage`: saves what can be read of a damaged file.
+/// `openkv db salvage`: recovers the readable contents of a corrupt file.
 pub(crate) struct Salvage {
     file: PathBuf,
     to: PathBuf,
@@ -16,10 +16,10 @@ pub(crate) struct Salvage {
 
 pub(super) fn declare() -> Command {
     Command::new("salvage")
-        .about("Copies what can be read of a damaged database into a new file")
-        .after_help("The exit code is 0 where all was saved, and 1 where anything was lost.")
-        .arg(common::file("file", "The damaged file, which is not changed"))
-        .arg(common::file("to", "The file to make"))
+        .about("Copies the readable contents of a corrupt database to a new file")
+        .after_help("The exit code is 0 if everything was recovered, and 1 if anything was lost.")
+        .arg(common::file("file", "The corrupt file, which is not changed"))
+        .arg(common::file("to", "The file to create"))
         .arg(common::force())
 }
 
@@ -38,15 +38,15 @@ impl Salvage {
         let saved = saved.map_err(|error| common::explain(&self.file, &error))?;
         let mut text = String::new();
         for lost in &saved.lost {
-            writeln!(text, "{lost}").expect("a string takes all");
+            writeln!(text, "{lost}").expect("writing to a string succeeds");
         }
         if saved.forgot_versionstamps {
             text.push_str(
-                "The last versionstamp cannot be read: later ones than that of any entry may be given again.\n",
+                "Failed to read the last versionstamp: versionstamps after that of the latest entry may be reused.\n",
             );
         }
         writeln!(text, "{}: {} entries, {} messages saved", self.to.display(), saved.entries, saved.messages)
-            .expect("a string takes all");
+            .expect("writing to a string succeeds");
         outcome::print(&text)?;
         Ok(u8::from(!saved.lost.is_empty()))
     }

@@ -1,10 +1,10 @@
-//! What a signal does that ends a command which makes a file.
+//! Cleanup when a signal terminates a command that creates a file.
 
-/// Lets signals that end the process remove what a command has made so far. The exit code is then that of a shell: 128 and the
-/// number of the signal. One that the process was started to ignore, as `nohup` does, is ignored.
+/// Handles the signals that terminate the process: removes the incomplete file, and exits with 128 plus the number of the signal,
+/// as a shell does. A signal that was ignored when the process started, as by `nohup`, stays ignored.
 ///
 /// # Errors
-/// The operating system refuses.
+/// The operating system cannot create a handler or a thread.
 #[cfg(unix)]
 pub(super) fn handle() -> Result<(), String> {
     use std::thread;
@@ -12,9 +12,9 @@ pub(super) fn handle() -> Result<(), String> {
     use openkv_engine::maintenance;
     use tokio::signal::unix::{SignalKind, signal};
 
-    let failed = |error| format!("unable to handle signals: {error}");
+    let failed = |error| format!("failed to handle signals: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
-    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()] {
         if is_ignored(kind.as_raw_value()) {
             continue;
@@ -23,17 +23,17 @@ pub(super) fn handle() -> Result<(), String> {
             let _entered = runtime.enter();
             signal(kind).map_err(failed)?
         };
-        let ended = ended.clone();
+        let sender = sender.clone();
         runtime.spawn(async move {
             signals.recv().await;
-            // The receiver waits for as long as the process runs.
-            let _ = ended.send(kind.as_raw_value());
+            // The receiver exists for as long as the process does.
+            let _ = sender.send(kind.as_raw_value());
         });
     }
-    // Without a signal to wait for, the thread ends.
-    drop(ended);
+    // If all signals are ignored, the thread stops.
+    drop(sender);
     let wait = move || {
-        if let Some(number) = runtime.block_on(end.recv()) {
+        if let Some(number) = runtime.block_on(receiver.recv()) {
             maintenance::abandon();
             std::process::exit(128 + number);
         }
@@ -50,7 +50,7 @@ pub(super) fn handle() -> Result<(), String> {
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new action, the call only writes the present one to where it is told to.
+    // SAFETY: without a new action, the call only writes the current one to `action`.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN

@@ -1,6 +1,7 @@
-use deno_config::deno_json::{ConfigFileError, ToLockConfigError};
+use deno_config::deno_json::ToLockConfigError;
 use deno_config::workspace::WorkspaceDiscoverError;
 use deno_core::url::Url;
+use deno_resolver::factory::NpmRcCreateError;
 
 use crate::modules::with_causes;
 
@@ -11,17 +12,15 @@ pub enum Error {
     /// It is no JSON, cannot be read, or is of no workspace that is valid.
     #[error("{}", with_causes(.0))]
     Read(WorkspaceDiscoverError),
+    /// The file `.npmrc` of the project or of the user cannot be read.
+    #[error("{}", with_causes(.0))]
+    Npmrc(#[from] NpmRcCreateError),
     /// There is no current directory.
     #[error("there is no current directory: {0}")]
     Directory(#[from] std::io::Error),
-    /// Its import map is wrong.
-    #[error("the import map of {file} is not valid: {source}")]
-    ImportMap {
-        /// The configuration file.
-        file: Url,
-        /// What is wrong.
-        source: Box<ConfigFileError>,
-    },
+    /// There is no directory for what is downloaded.
+    #[error("no directory for downloads can be created: {0}. Set DENO_DIR to one")]
+    Cache(std::io::Error),
     /// Its entry "lock" is wrong.
     #[error("the entry \"lock\" of {file} is not valid: {source}")]
     Lock {

@@ -5,10 +5,10 @@ use deno_terminal::colors;
 
 use super::item::{Item, Outcome, Reporter, show};
 
-/// How many characters a line holds.
+/// The number of characters in a line.
 const WIDTH: usize = 80;
 
-/// A character for each test and step. What tests print is left out.
+/// Prints a character for each test and step, without the output of tests.
 #[derive(Default)]
 pub(super) struct Dot {
     column: usize,
@@ -36,7 +36,7 @@ impl Reporter for Dot {
 
 impl Dot {
     fn append(&mut self, mark: &str) {
-        // In a log, a line that grows would not be seen.
+        // Logs are displayed line by line.
         if !std::io::stdout().is_terminal() {
             show(format_args!("{mark}\n"));
             return;

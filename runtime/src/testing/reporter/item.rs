@@ -2,61 +2,61 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// A test or a step, as it is shown.
+/// A test or a step, for display.
 #[derive(Clone)]
 pub(crate) struct Item {
     pub name: String,
-    /// The names of the test and the steps that it is in.
+    /// The names of the test and the enclosing steps.
     pub path: Vec<String>,
-    /// Where it is in the sources.
+    /// The position in the source.
     pub location: String,
 }
 
 impl Item {
-    /// Its name for the list of failures.
+    /// Returns the name for the list of failures.
     pub fn title(&self) -> String {
         let names = self.path.iter().chain([&self.name]).map(|name| escape(name));
         names.collect::<Vec<_>>().join(" ... ")
     }
 }
 
-/// How a test or a step ended.
+/// The outcome of a test or a step.
 pub(crate) enum Outcome {
     Ok,
     Ignored,
     Failed(Failure),
-    /// A step that nobody waited for.
+    /// A step that was not awaited.
     Incomplete,
-    /// A test that did not run, or not to its end, because its module failed.
+    /// A test that did not run, or did not complete, because its module failed.
     Cancelled,
 }
 
-/// Why a test or a step failed.
+/// The reason why a test or a step failed.
 pub(crate) enum Failure {
-    /// The text for the user.
+    /// An error message.
     Error(String),
     FailedSteps(usize),
     IncompleteSteps,
 }
 
-/// Shows events as they come.
+/// Prints events as they occur.
 pub(super) trait Reporter: Send {
     fn module(&mut self, _module: &str, _tests: usize) {}
     fn module_failed(&mut self, module: &str);
     fn test_started(&mut self, _test: &Item) {}
     fn test_retried(&mut self, _test: &Item, _attempt: u32, _error: &str) {}
     fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration);
-    /// No test of the module will follow.
+    /// Ends the tests of a module.
     fn tests_ended(&mut self) {}
     fn step_started(&mut self, _step: &Item) {}
     fn step_ended(&mut self, step: &Item, outcome: &Outcome, elapsed: Duration);
     fn output(&mut self, _printed: &[u8]) {}
-    /// Leaves the cursor at the beginning of a line.
+    /// Ends the run. Moves the cursor to the beginning of a line.
     fn end(&mut self) {}
 }
 
 impl Failure {
-    /// Why, in brackets after the result.
+    /// Returns the reason in parentheses, for display after the result.
     pub fn reason(&self) -> String {
         match self {
             Self::Error(_) => String::new(),
@@ -67,13 +67,13 @@ impl Failure {
     }
 }
 
-/// Shows something immediately. Where nobody reads it, the tests still run.
+/// Prints and flushes. Errors are ignored, so that the tests run even if stdout is closed.
 pub(super) fn show(text: impl Display) {
     let mut stdout = io::stdout().lock();
     let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
-/// A name in one line.
+/// Escapes control characters, so that a name fits on one line.
 pub(super) fn escape(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, c| {
         match c {

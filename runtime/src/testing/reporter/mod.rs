@@ -1,4 +1,4 @@
-//! Shows the results, and counts them.
+//! Prints the results, and counts them.
 
 mod dot;
 mod item;
@@ -15,21 +15,21 @@ use item::Reporter;
 pub(super) use item::{Failure, Item, Outcome};
 use summary::Summary;
 
-/// How results are shown.
+/// The format of the results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReporterKind {
-    /// A line for each test, and what tests print.
+    /// A line for each test, and the output of tests.
     #[default]
     Pretty,
     /// A character for each test.
     Dot,
 }
 
-/// What the run has shown and counted so far.
+/// The results so far, which are printed as they arrive.
 pub(super) struct Report {
     reporter: Box<dyn Reporter>,
     summary: Summary,
-    /// The test that runs.
+    /// The current test.
     running: Option<Item>,
     steps: HashMap<u32, (Item, Instant)>,
 }
@@ -43,7 +43,7 @@ impl Report {
         Self { reporter, summary: Summary::default(), running: None, steps: HashMap::new() }
     }
 
-    /// Whether as many tests and modules failed as are allowed to.
+    /// Returns whether the limit of failed tests and modules has been reached.
     pub fn is_over(&self, limit: Option<NonZeroUsize>) -> bool {
         limit.is_some_and(|limit| self.summary.failed >= limit.get())
     }
@@ -54,12 +54,12 @@ impl Report {
         self.reporter.module(module, tests);
     }
 
-    /// A module has no tests that shall run.
+    /// Counts the tests of a module whose tests are all filtered out.
     pub fn filtered_out(&mut self, tests: usize) {
         self.summary.filtered_out += tests;
     }
 
-    /// A module failed outside of its tests.
+    /// Reports that a module failed outside of its tests.
     pub fn module_failed(&mut self, module: &str, error: String) {
         self.reporter.module_failed(module);
         self.summary.failed_module(format!("{module} (uncaught error)"), error);
@@ -78,7 +78,7 @@ impl Report {
         self.reporter.test_retried(test, attempt, &error);
     }
 
-    /// With `flaky`, the test failed before it passed.
+    /// Reports the outcome of a test. If `flaky`, it failed before it passed.
     pub fn test_ended(&mut self, test: &Item, outcome: Outcome, elapsed: Duration, flaky: bool) {
         self.running = None;
         self.reporter.test_ended(test, &outcome, elapsed);
@@ -99,7 +99,7 @@ impl Report {
     }
 
     pub fn step_ended(&mut self, id: u32, outcome: Outcome, at: Instant) {
-        // A step of a test that ran out of time may end when another test runs.
+        // A step of a test that has timed out may end during another test.
         let Some((step, started)) = self.steps.remove(&id) else { return };
         self.reporter.step_ended(&step, &outcome, at - started);
         self.summary.step(&step, outcome);
@@ -118,7 +118,7 @@ impl Report {
     }
 }
 
-/// What the runner and the thread that reads what tests print both write to.
+/// A report that is shared by the runner and the thread that reads the output of tests.
 #[derive(Clone)]
 pub(super) struct SharedReport(Arc<Mutex<Report>>);
 

@@ -6,13 +6,13 @@ use deno_terminal::colors;
 use super::item::{Item, Outcome, Reporter, escape, show};
 use super::summary::shown;
 
-/// A line for each test and step. What tests print stands between lines that say so.
+/// Prints a line for each test and step, and the output of tests between delimiters.
 #[derive(Default)]
 pub(super) struct Pretty {
     phase: Phase,
-    /// What the line begins with that the cursor is on: a test or step that waits for its result.
+    /// The label on the current line, if it is a test or step without its result yet.
     waiting: Option<String>,
-    /// What scripts printed last, where nothing was shown since.
+    /// The last output of scripts, if nothing else has been printed since.
     printed: Option<Printed>,
 }
 
@@ -21,7 +21,7 @@ struct Printed {
     ended_line: bool,
 }
 
-/// When something is printed.
+/// The phase of a module.
 #[derive(Clone, Copy, Default)]
 enum Phase {
     #[default]
@@ -64,7 +64,7 @@ impl Reporter for Pretty {
     }
 
     fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration) {
-        // Tests may be short.
+        // Short tests are shown in microseconds.
         let elapsed = match outcome {
             Outcome::Ok | Outcome::Failed(_) if elapsed < Duration::from_millis(1) => {
                 format!("{}µs", elapsed.as_micros())
@@ -95,7 +95,7 @@ impl Reporter for Pretty {
         let phase = self.printed.take().map_or(self.phase, |printed| printed.phase);
         self.printed = Some(Printed { phase, ended_line: printed.ends_with(b"\n") });
         let mut stdout = std::io::stdout().lock();
-        // Where nobody reads what is shown, the tests still run.
+        // Errors are ignored, so that the tests run even if stdout is closed.
         let _ = stdout.write_all(printed).and_then(|()| stdout.flush());
     }
 
@@ -105,7 +105,7 @@ impl Reporter for Pretty {
 }
 
 impl Pretty {
-    /// Begins the line of a test or step.
+    /// Starts the line of a test or step.
     fn begin(&mut self, item: &Item) {
         self.break_line();
         let label = label(item);
@@ -113,7 +113,7 @@ impl Pretty {
         self.waiting = Some(label);
     }
 
-    /// Ends the line of a test or step, or, where something came in between, shows all of it.
+    /// Completes the line of a test or step, or prints it again if there was other output in between.
     fn conclude(&mut self, item: &Item, result: &str) {
         let label = label(item);
         if self.waiting.as_ref() == Some(&label) {
@@ -125,7 +125,7 @@ impl Pretty {
         }
     }
 
-    /// Leaves the cursor at the beginning of a line, after what scripts printed.
+    /// Moves the cursor to the beginning of a line, after the delimiter of output.
     fn break_line(&mut self) {
         if self.waiting.take().is_some() {
             show("\n");

@@ -5,7 +5,7 @@ use deno_terminal::colors;
 use super::item::{Failure, Item, Outcome, show};
 use crate::testing::verdict::Verdict;
 
-/// What a run came to.
+/// The counts and failures of a run.
 #[derive(Default)]
 pub(super) struct Summary {
     passed: usize,
@@ -16,7 +16,7 @@ pub(super) struct Summary {
     ignored_steps: usize,
     pub filtered_out: usize,
     flaky: usize,
-    /// Whether a module ran only the tests that are marked so.
+    /// Whether a module ran only the tests that are marked with `only`.
     pub with_only: bool,
     failures: Vec<FailureText>,
 }
@@ -40,7 +40,7 @@ impl Summary {
             Outcome::Ignored => self.ignored += 1,
             Outcome::Failed(_) | Outcome::Incomplete | Outcome::Cancelled => self.failed += 1,
         }
-        self.remember(test, outcome);
+        self.add_failure(test, outcome);
     }
 
     pub fn step(&mut self, step: &Item, outcome: Outcome) {
@@ -49,15 +49,16 @@ impl Summary {
             Outcome::Ignored => self.ignored_steps += 1,
             Outcome::Failed(_) | Outcome::Incomplete | Outcome::Cancelled => self.failed_steps += 1,
         }
-        self.remember(step, outcome);
+        self.add_failure(step, outcome);
     }
 
-    /// Keeps the text of a failure for the end. Failures because of steps are told with the steps.
-    fn remember(&mut self, item: &Item, outcome: Outcome) {
+    /// Keeps the message of a failure for the summary. Failures due to steps are reported with the steps.
+    fn add_failure(&mut self, item: &Item, outcome: Outcome) {
         let error = match outcome {
             Outcome::Failed(Failure::Error(error)) => error,
             Outcome::Incomplete => {
-                "The step still ran when what it is in had ended. Await it: `await t.step(...)`.".into()
+                "The step was still running when the enclosing test or step ended. Await it: `await t.step(...)`."
+                    .into()
             }
             _ => return,
         };
@@ -119,7 +120,7 @@ fn in_steps(steps: usize) -> String {
     }
 }
 
-/// A duration in milliseconds below a second, and in seconds and minutes above.
+/// Formats a duration: in milliseconds below a second, otherwise in seconds and minutes.
 pub(super) fn shown(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0 => format!("{}ms", elapsed.as_millis()),

@@ -66,7 +66,7 @@ impl FileConnection {
         Self { connection, snapshot: None, _file: file }
     }
 
-    /// Returns the transaction of its reads. None where it has no use for one that stays open.
+    /// Returns the transaction of its reads, or `None` if the connection keeps none open.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }

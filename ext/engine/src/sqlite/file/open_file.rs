@@ -97,8 +97,8 @@ impl OpenFile {
         }
     }
 
-    /// Checks, after a transaction of the writer's connection, that its changes are not lost. If the WAL is gone, saves its contents,
-    /// including the transaction.
+    /// Checks, after a transaction of the writer's connection, that its changes are not lost. If the WAL is gone, saves its
+    /// contents, including the transaction.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`].

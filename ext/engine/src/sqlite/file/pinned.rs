@@ -63,8 +63,8 @@ impl Pinned {
         &self.name
     }
 
-    /// Returns a path to the file, or to the one with a suffix, that the operating system can open as long as `self` exists. Not for
-    /// messages.
+    /// Returns a path to the file, or to the one with a suffix, that the operating system can open as long as `self` exists.
+    /// Not for messages.
     pub fn file(&self, suffix: &str) -> PathBuf {
         self.directory.file(&self.with_suffix(suffix))
     }

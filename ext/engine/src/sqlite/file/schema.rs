@@ -39,6 +39,19 @@ const MIGRATIONS: [&str; 3] = [
      create index kv_expiration_ms_idx on kv (expiration_ms);",
 ];
 
+/// Creates the table of commit ids: only with the first id, so that a file without ids is what Deno creates.
+pub(crate) const CREATE_COMMIT_IDS: &str = "create table if not exists openkv_commit_ids (
+  version integer primary key,
+  id blob not null unique,
+  committed_at integer not null
+)";
+
+/// Creates the table of the database's id: only when it is first requested, so that a file without it is what Deno creates.
+pub(crate) const CREATE_DATABASE_ID: &str = "create table if not exists openkv_database_id (
+  k integer primary key,
+  id blob not null
+)";
+
 /// The condition that an entry has not expired at the time in a parameter. `expiration_ms` is -1 for an entry that does not expire.
 /// An expired entry counts as absent, whether or not the sweep has removed it yet.
 macro_rules! live {
@@ -55,7 +68,7 @@ pub(crate) const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// [normalized](normalize).
 type Table = (&'static str, &'static [&'static str], &'static str);
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 7] = [
     ("migration_state", &["k integer not null primary key", "version integer not null"], ""),
     ("data_version", &["k integer primary key", "version integer not null", "seq integer not null default 0"], ""),
     (
@@ -92,6 +105,12 @@ const TABLES: [Table; 5] = [
             "keys_if_undelivered blob not null",
             "primary key(deadline,id)",
         ],
+        "",
+    ),
+    ("openkv_database_id", &["k integer primary key", "id blob not null"], ""),
+    (
+        "openkv_commit_ids",
+        &["version integer primary key", "id blob not null unique", "committed_at integer not null"],
         "",
     ),
 ];
@@ -220,6 +239,9 @@ mod tests {
             connection.execute_batch(migration).unwrap();
             reject_foreign(&connection).unwrap();
         }
+        connection.execute_batch(CREATE_COMMIT_IDS).unwrap();
+        connection.execute_batch(CREATE_DATABASE_ID).unwrap();
+        reject_foreign(&connection).unwrap();
     }
 
     #[test]
@@ -233,6 +255,7 @@ mod tests {
             ("drop table migration_state; create table migration_state (k, version as (3))", "table migration_state"),
             ("drop table kv; create table kv (k blob primary key collate nocase) without rowid", "table kv"),
             ("drop table kv; create table kv as select 1 as k", "table kv"),
+            ("create table openkv_commit_ids (version, id, committed_at)", "table openkv_commit_ids"),
             (
                 "drop index kv_expiration_ms_idx; create index kv_expiration_ms_idx on kv (expiration_ms) where k > 1",
                 "index kv_expiration_ms_idx",

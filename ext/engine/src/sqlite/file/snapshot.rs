@@ -1,12 +1,12 @@
 //! The read transaction of a connection, which stays open from one read to the next.
 //!
-//! To begin and to end a read transaction takes two system calls, for SQLite's lock on the WAL. Where a read finds the file as
-//! the read before left it, its transaction stays open, and further reads use it. Each first compares the header of the
-//! [`WalIndex`], which takes no system call: a commit changes it before it is acknowledged, whichever process commits. So
-//! each read sees what was committed before it, as it would in a transaction of its own.
+//! Beginning and ending a read transaction takes two system calls, for SQLite's lock on the WAL. If the file has not changed
+//! since the previous read, the transaction stays open, and later reads use it. Each first compares the header of the
+//! [`WalIndex`], which takes no system call: every commit, by any process, changes it before it is acknowledged. Therefore, each
+//! read sees all earlier commits, as it would in its own transaction.
 //!
-//! An open transaction keeps the WAL from being reset. So none stays open for long, nor during a checkpoint of this process:
-//! see [`snapshots`](crate::sqlite::file::snapshots).
+//! An open transaction prevents the WAL from being reset. Therefore, none stays open for long, or during a checkpoint of this
+//! process: see [`snapshots`](crate::sqlite::file::snapshots).
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,18 +16,18 @@ use rusqlite::Connection;
 use crate::Result;
 use crate::sqlite::file::wal_index::{Header, WalIndex};
 
-/// Counts how often the open transactions of the process were to end.
+/// The number of times that the open transactions of the process have been expired.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
-/// How many checkpoints run that no transaction may get in the way of.
+/// The number of running checkpoints that an open transaction would obstruct.
 static PAUSES: AtomicUsize = AtomicUsize::new(0);
 
-/// Ends the transactions that are open, each at the next read of its connection.
+/// Expires the open transactions: each ends with the next read of its connection.
 pub(super) fn expire() {
     EPOCH.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Keeps transactions from staying open, until it is dropped.
+/// Prevents transactions from staying open until it is dropped.
 pub(super) struct Pause(());
 
 impl Pause {
@@ -44,27 +44,27 @@ impl Drop for Pause {
     }
 }
 
-/// The read transaction of a connection. Used by the thread that has the connection locked.
+/// The read transaction of a connection. Only the thread that has locked the connection may use it.
 pub(crate) struct Snapshot {
     index: WalIndex,
-    /// The header that the last read found.
+    /// The header as of the last read.
     header: Cell<Header>,
     /// The epoch in which the transaction was opened.
     epoch: Cell<u64>,
     is_open: Cell<bool>,
-    /// How many reads run: one, and those within its visit.
+    /// The number of running reads: one, and those of its visitor.
     reads: Cell<u32>,
-    /// Whether [`snapshots`](crate::sqlite::file::snapshots) has it on its list.
+    /// Whether the connection is in the list of [`snapshots`](crate::sqlite::file::snapshots).
     pub(super) is_listed: Cell<bool>,
 }
 
 impl Snapshot {
-    /// The read transaction of a connection that has read from its file. None where the file has no WAL.
+    /// Returns the read transaction of a connection that has read from its file, or `None` if the file has no WAL.
     ///
     /// # Safety
     /// It must not be used after the connection was closed.
     pub unsafe fn of(connection: &Connection) -> Option<Self> {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds the contract, which is the same.
         let index = unsafe { WalIndex::of(connection) }?;
         Some(Self {
             index,
@@ -76,8 +76,8 @@ impl Snapshot {
         })
     }
 
-    /// Begins a read, in the transaction that is open if that has the latest commit. A read within a visit is a part of the
-    /// visit's read. Where a transaction is to stay open, calls `add` first, which returns whether it will be ended in time.
+    /// Begins a read, in the open transaction if that has the latest commit. A read of a visitor uses the snapshot of the visit.
+    /// Before a transaction is left open, `add` is called, which returns whether it will be ended in time.
     ///
     /// # Errors
     /// A failure of the storage. The read did not begin.
@@ -115,7 +115,7 @@ impl Snapshot {
         }
         self.header.set(header);
         if may_stay_open && add() {
-            // Its snapshot is that of the first statement, so at least as late as the header.
+            // The snapshot is taken by the first statement, so it is at least as recent as the header.
             connection.prepare_cached("begin")?.execute([])?;
             self.is_open.set(true);
             self.epoch.set(epoch);
@@ -123,7 +123,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Ends the transaction if it is open and no read runs. A failure comes back with the next read.
+    /// Ends the transaction if it is open and no read runs. A failure is reported by the next read.
     pub fn release(&self, connection: &Connection) {
         if self.is_open.get() && self.reads.get() == 0 {
             let _ = self.end(connection);
@@ -131,7 +131,7 @@ impl Snapshot {
     }
 
     fn end(&self, connection: &Connection) -> Result<()> {
-        // SQLite may have ended it itself, after a failure.
+        // SQLite may have rolled it back after a failure.
         if !connection.is_autocommit() {
             connection.prepare_cached("commit")?.execute([])?;
         }
@@ -139,8 +139,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Lets the next read begin a transaction of its own, as after a read that failed.
-    pub fn forget(&self) {
+    /// Makes the next read begin a new transaction, for example after a failed read.
+    pub fn invalidate(&self) {
         self.header.set(Header::default());
     }
 }

@@ -1,5 +1,5 @@
-//! Ends the read transactions that stay open between reads, each after a few milliseconds: SQLite cannot reset a WAL that
-//! somebody reads.
+//! Ends the read transactions that stay open between reads after a few milliseconds: SQLite cannot reset the WAL while one is
+//! open.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// The connections whose transactions may be open.
 struct List {
     connections: Vec<Weak<Listed>>,
-    /// Whether the thread that ends them runs. It ends with the process.
+    /// Whether the thread that ends them runs. It runs until the process exits.
     has_thread: bool,
 }
 
@@ -24,10 +24,10 @@ type Listed = parking_lot::ReentrantMutex<FileConnection>;
 
 static LIST: Mutex<List> = Mutex::new(List { connections: Vec::new(), has_thread: false });
 
-/// Wakes the thread, once the list is not empty.
+/// Wakes the thread when the list is not empty.
 static ADDED: Condvar = Condvar::new();
 
-/// Sees to it that the open transaction of a connection ends soon. Returns false where that cannot be: it must not stay open.
+/// Schedules the end of the open transaction of a connection. Returns false on failure: the transaction must not stay open then.
 ///
 /// The caller has the connection locked.
 pub(crate) fn add(connection: &SharedConnection, snapshot: &Snapshot) -> bool {
@@ -47,12 +47,12 @@ pub(crate) fn add(connection: &SharedConnection, snapshot: &Snapshot) -> bool {
     true
 }
 
-/// Lets go of a connection that is going to be closed.
+/// Removes a connection before it is closed.
 pub(crate) fn remove(connection: &SharedConnection) {
     LIST.lock().connections.retain(|listed| !std::ptr::eq(listed.as_ptr(), &raw const **connection));
 }
 
-/// Ends the transactions of the process, and lets none stay open until what is returned is dropped.
+/// Ends the open transactions of the process, and prevents others from staying open until the guard is dropped.
 pub(crate) fn pause() -> impl Drop {
     let pause = Pause::begin();
     end_all(&mut LIST.lock());
@@ -71,7 +71,7 @@ fn run() {
     }
 }
 
-/// Ends the transactions of connections that nobody uses right now. Those in use end theirs themselves.
+/// Ends the transactions of idle connections. A connection in use ends its own.
 ///
 /// The list stays locked, so that no connection is closed here after [`remove`] has returned.
 fn end_all(list: &mut List) {
@@ -80,7 +80,7 @@ fn end_all(list: &mut List) {
         let Some(connection) = connection.try_lock() else { return true };
         let Some(snapshot) = connection.snapshot() else { return false };
         snapshot.release(&connection);
-        // It is still open in a visit of this thread.
+        // It stays open during a visit of this thread.
         snapshot.is_listed.set(snapshot.is_open());
         snapshot.is_open()
     });
@@ -110,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn read_of_an_unchanged_file_leaves_its_transaction_open_for_a_while() {
+    fn read_of_an_unchanged_file_leaves_its_transaction_open_briefly() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory);
         let key = Key::from(["a"]);
         database.set_blocking(key.clone(), Value::U64(1)).unwrap();
-        // The thread that ends it may do so between two reads.
+        // The thread may end it between two reads.
         while !is_open(&database) {
             assert_eq!(get(&database, &key), Some(Value::U64(1)));
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn read_sees_each_commit_of_this_and_of_other_connections() {
+    fn read_sees_commits_of_all_connections() {
         let directory = tempfile::tempdir().unwrap();
         let database = open(&directory);
         let other = rusqlite::Connection::open(directory.path().join("kv.sqlite3")).unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_never_go_back_in_time_while_others_write() {
+    fn reads_never_go_back_in_time_during_writes() {
         let directory = tempfile::tempdir().unwrap();
         let [writer, one, other] = [(); 3].map(|()| open(&directory));
         let [a, b] = ["a", "b"].map(|name| Key::from([name]));
@@ -153,7 +153,7 @@ mod tests {
                     while !done.load(Ordering::Relaxed) {
                         let lists = database.read_blocking(&[Read::Key(&a), Read::Key(&b)]).unwrap();
                         let values: Vec<_> = lists.iter().map(|list| list.first().map(|e| e.value.clone())).collect();
-                        assert_eq!(values[0], values[1], "both are of one commit");
+                        assert_eq!(values[0], values[1], "both are from the same commit");
                         let version = lists[0].first().map(|entry| entry.versionstamp);
                         assert!(version >= last, "{version:?} after {last:?}");
                         last = version;
@@ -164,7 +164,7 @@ mod tests {
                 let write = [&a, &b].map(|key| Mutation::set(key.clone(), Value::U64(i)));
                 let write = write.into_iter().fold(crate::AtomicWrite::new(), crate::AtomicWrite::mutate);
                 let version = block_on(writer.write(write)).unwrap().versionstamp();
-                // What is acknowledged is seen by everybody.
+                // All connections see an acknowledged commit.
                 for database in [&writer, &one, &other] {
                     let entry = database.get_blocking(&a).unwrap().unwrap();
                     assert!(Some(entry.versionstamp) >= version);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn transaction_that_is_open_keeps_no_file_open() {
+    fn open_transaction_does_not_keep_files_open() {
         let directory = tempfile::tempdir().unwrap();
         for _ in 0..50 {
             let database = open(&directory);
@@ -183,7 +183,7 @@ mod tests {
             database.set_blocking(key.clone(), Value::U64(1)).unwrap();
             (0..3).for_each(|_| drop(get(&database, &key)));
             database.close();
-            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the WAL is gone");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "the WAL was removed");
         }
     }
 }

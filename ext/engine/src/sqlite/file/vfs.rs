@@ -1,8 +1,8 @@
 //! A VFS (SQLite's virtual file system) that differs from the default one in two points.
 //!
-//! It does not resolve a name that contains a descriptor, that of a [`Pinned`](crate::sqlite::file::pinned::Pinned) file. The default
-//! VFS would resolve it once more when it opens a file, and use the path of the directory from then on. All files of a database
-//! are opened by such names, and SQLite opens none of them if a link is in its place.
+//! It does not resolve a name that contains a descriptor, that of a [`Pinned`](crate::sqlite::file::pinned::Pinned) file. The
+//! default VFS would resolve it once more when it opens a file, and use the path of the directory from then on. All files of a
+//! database are opened by such names, and SQLite opens none of them if a link is in its place.
 //!
 //! And it does not open super-journals, with which SQLite commits to several files atomically. A journal can name any file as its
 //! super-journal. SQLite reads that file, and deletes it after rolling back the journal. A journal from an untrusted source could

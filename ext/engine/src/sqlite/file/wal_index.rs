@@ -1,7 +1,7 @@
 //! The header of the WAL's index, which changes with every commit to the file, by any process.
 //!
-//! The index is memory that the processes share which have the file open. Its layout is a part of SQLite's file format: the header is its first
-//! 48 bytes, and a copy of it follows. SQLite itself compares it to find out whether its pages in memory are out of date.
+//! The index is memory shared by the processes that have the file open. Its layout is part of SQLite's file format: the header is
+//! its first 48 bytes, and a copy of it follows. SQLite itself compares the header to detect that its page cache is outdated.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use rusqlite::{Connection, ffi};
 
-/// The words of the header: among them a count of the commits, the length of the WAL, and a checksum.
+/// The words of the header, which include a counter of commits, the length of the WAL, and a checksum.
 pub(crate) type Header = [u32; WORDS];
 
 const WORDS: usize = 12;
 
-/// How SQLite divides the index, in bytes.
+/// The size of the regions of the index in bytes.
 const REGION: c_int = 32 * 1024;
 
-/// The index as a connection has it mapped.
+/// The index as mapped by a connection.
 pub(crate) struct WalIndex {
     header: NonNull<AtomicU32>,
 }
@@ -28,7 +28,7 @@ unsafe impl Send for WalIndex {}
 unsafe impl Sync for WalIndex {}
 
 impl WalIndex {
-    /// Finds the index of the main file of a connection, which has read from the file. None where the file has no WAL.
+    /// Finds the index of the main file of a connection that has read from it. Returns `None` if the file has no WAL.
     ///
     /// # Safety
     /// The index must not be used after the connection was closed.
@@ -39,8 +39,8 @@ impl WalIndex {
         }
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
         let mut region: *mut c_void = ptr::null_mut();
-        // SAFETY: the handle is that of an open connection. SQLite writes a pointer to its file, which is open as long as the
-        // connection. Of a file with a WAL, a region that is there already is returned as it was mapped, for as long as the file is open.
+        // SAFETY: the handle belongs to an open connection. SQLite writes a pointer to its file, which stays open as long as the
+        // connection. For a file with a WAL, an existing region is returned as mapped, and stays mapped while the file is open.
         unsafe {
             let name = c"main".as_ptr();
             let code = ffi::SQLITE_FCNTL_FILE_POINTER;
@@ -56,12 +56,12 @@ impl WalIndex {
         Some(Self { header: NonNull::new(region.cast())? })
     }
 
-    /// Reads the header. While somebody changes it, the result may be a mixture of old and new words, which equals neither.
+    /// Reads the header. During a concurrent change, the result may mix old and new words, and equals neither header.
     pub fn header(&self) -> Header {
         // SAFETY: the region is mapped, larger than the header, and aligned to a page.
         let words = unsafe { std::slice::from_raw_parts(self.header.as_ptr(), WORDS) };
         let header = std::array::from_fn(|i| words[i].load(Ordering::Relaxed));
-        // What the header says was written before it.
+        // The frames that the header describes were written before it.
         fence(Ordering::Acquire);
         header
     }

@@ -26,7 +26,7 @@ impl Directory {
         sqlite::open(Location::file(self.path(name)), Options::default())
     }
 
-    /// What a process that opens a file finds, once this one is killed and left it as it is with what is beside it.
+    /// Returns the value that another process would find if this one were killed now: opens a copy of the file and its WAL.
     fn get_after_kill(&self, key: &str) -> Option<Value> {
         let after = Self::new();
         for name in ["x.db", "x.db-wal"] {
@@ -46,7 +46,7 @@ fn get(database: &Database, key: &str) -> Option<Value> {
     database.get_blocking(&Key::from([key])).unwrap().map(|entry| entry.value)
 }
 
-/// Checks that a write was refused for a file that is gone, and what became of the writes before.
+/// Checks that a write failed because a file is gone, and whether earlier writes were saved.
 #[track_caller]
 fn assert_displaced(result: Result<()>, suffix: &str, saved: bool) {
     match result {
@@ -59,7 +59,7 @@ fn assert_displaced(result: Result<()>, suffix: &str, saved: bool) {
 }
 
 #[test]
-fn file_that_is_locked_keeps_no_other_from_being_opened() {
+fn locked_file_does_not_block_opening_others() {
     let directory = Directory::new();
     let lock = rusqlite::Connection::open(directory.path("locked.db")).unwrap();
     lock.execute_batch("create table t (c); begin exclusive").unwrap();
@@ -73,7 +73,7 @@ fn file_that_is_locked_keeps_no_other_from_being_opened() {
         });
         begins.recv().unwrap();
         scope.spawn(move || {
-            // More than one, so that the first thread waits by then.
+            // Several, so that the first thread is waiting by then.
             for i in 0..50 {
                 set(&directory.open(&format!("{i}.db")).unwrap(), "a").unwrap();
             }
@@ -87,7 +87,7 @@ fn file_that_is_locked_keeps_no_other_from_being_opened() {
 }
 
 #[test]
-fn threads_that_open_one_file_share_its_writer() {
+fn threads_that_open_the_same_file_share_its_writer() {
     let directory = Directory::new();
     let databases: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| directory.open("x.db").unwrap())).collect();
@@ -100,7 +100,7 @@ fn threads_that_open_one_file_share_its_writer() {
 }
 
 #[test]
-fn writes_before_the_wal_was_deleted_are_saved_and_later_ones_refused() {
+fn deleted_wal_is_saved_and_later_writes_are_rejected() {
     for names in [&["x.db-wal"][..], &["x.db-wal", "x.db-shm"]] {
         let directory = Directory::new();
         let database = directory.open("x.db").unwrap();
@@ -121,8 +121,8 @@ fn writes_before_the_wal_was_deleted_are_saved_and_later_ones_refused() {
 }
 
 #[test]
-fn writes_before_the_index_of_the_wal_was_replaced_stay_in_the_wal() {
-    for contents in [None, Some("of others")] {
+fn writes_before_the_wal_index_was_replaced_stay_in_the_wal() {
+    for contents in [None, Some("foreign")] {
         let directory = Directory::new();
         let database = directory.open("x.db").unwrap();
         set(&database, "a").unwrap();
@@ -135,28 +135,28 @@ fn writes_before_the_index_of_the_wal_was_replaced_stay_in_the_wal() {
         assert_eq!(directory.get_after_kill("a"), Some(Value::U64(1)));
         drop(database);
         wait_closed(TIMEOUT);
-        assert!(fs::read(directory.path("x.db-wal")).unwrap() == wal, "others may have gone on with it");
+        assert!(fs::read(directory.path("x.db-wal")).unwrap() == wal, "other processes may have continued it");
         assert_eq!(get(&directory.open("x.db").unwrap(), "a"), Some(Value::U64(1)));
     }
 }
 
 #[test]
-fn wal_of_others_is_left_as_it_is() {
+fn foreign_wal_is_not_changed() {
     let directory = Directory::new();
     let database = directory.open("x.db").unwrap();
     set(&database, "a").unwrap();
     fs::remove_file(directory.path("x.db-wal")).unwrap();
-    fs::write(directory.path("x.db-wal"), "of others").unwrap();
+    fs::write(directory.path("x.db-wal"), "foreign").unwrap();
     let before = fs::read(directory.path("x.db")).unwrap();
     assert_displaced(set(&database, "b"), "x.db-wal", false);
     drop(database);
     wait_closed(TIMEOUT);
-    assert_eq!(fs::read(directory.path("x.db-wal")).unwrap(), b"of others");
+    assert_eq!(fs::read(directory.path("x.db-wal")).unwrap(), b"foreign");
     assert!(fs::read(directory.path("x.db")).unwrap() == before);
 }
 
 #[test]
-fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() {
+fn write_committed_while_the_wal_is_deleted_is_saved_or_unconfirmed() {
     let directory = Directory::new();
     let database = directory.open("x.db").unwrap();
     set(&database, "a").unwrap();
@@ -184,14 +184,14 @@ fn write_that_was_committed_while_the_wal_was_deleted_is_saved_or_unconfirmed() 
 }
 
 #[test]
-fn file_with_hard_links_is_refused() {
+fn file_with_hard_links_is_rejected() {
     let directory = Directory::new();
     let database = directory.open("x.db").unwrap();
     set(&database, "a").unwrap();
     fs::hard_link(directory.path("x.db"), directory.path("y.db")).unwrap();
     for name in ["x.db", "y.db"] {
-        let refused = directory.open(name).map(drop);
-        assert!(matches!(refused, Err(Error::File { problem: FileProblem::HardLinks, .. })), "{refused:?}");
+        let result = directory.open(name).map(drop);
+        assert!(matches!(result, Err(Error::File { problem: FileProblem::HardLinks, .. })), "{result:?}");
     }
     fs::remove_file(directory.path("y.db")).unwrap();
     set(&directory.open("x.db").unwrap(), "b").unwrap();
@@ -199,7 +199,7 @@ fn file_with_hard_links_is_refused() {
 }
 
 #[test]
-fn file_that_was_moved_while_open_is_not_opened_by_its_new_name() {
+fn file_moved_while_open_is_not_opened_by_its_new_name() {
     let directory = Directory::new();
     let database = directory.open("x.db").unwrap();
     fs::rename(directory.path("x.db"), directory.path("y.db")).unwrap();
@@ -208,7 +208,7 @@ fn file_that_was_moved_while_open_is_not_opened_by_its_new_name() {
 }
 
 #[test]
-fn file_with_objects_of_others_on_its_tables_is_refused() {
+fn file_with_foreign_objects_on_its_tables_is_rejected() {
     let directory = Directory::new();
     set(&directory.open("x.db").unwrap(), "a").unwrap();
     wait_closed(TIMEOUT);
@@ -216,7 +216,7 @@ fn file_with_objects_of_others_on_its_tables_is_refused() {
     foreign.execute_batch("create table mine (c); create index costly on kv (length(v))").unwrap();
     let error = directory.open("x.db").err().unwrap().to_string();
     let path = directory.path("x.db");
-    let expected = "the file has an object that is not of Deno KV, index costly: remove it, or salvage the file";
+    let expected = "the file contains an object that is not part of the Deno KV format, index costly: drop it, or salvage the file";
     assert_eq!(error, format!("{}: {expected}", path.display()));
     foreign.execute_batch("drop index costly").unwrap();
     assert!(get(&directory.open("x.db").unwrap(), "a").is_some());

@@ -59,7 +59,7 @@ impl<'a> Reading<'a> {
     pub fn read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
         let result = reader::read(&self.connection, now, reads, visitor);
         if let (Err(_), Some(snapshot)) = (&result, self.connection.snapshot()) {
-            snapshot.forget();
+            snapshot.invalidate();
         }
         result
     }

@@ -57,7 +57,7 @@ impl Scan {
         Bounded { scan: self, before }
     }
 
-    /// Notes that a bounded read found an entry.
+    /// Resets the budget of a bounded read, which found an entry.
     pub fn found(&self) {
         self.left.store(MAX_CALLS, Ordering::Relaxed);
     }

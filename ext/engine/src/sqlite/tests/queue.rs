@@ -1,6 +1,6 @@
 use super::*;
 
-/// Makes the writer's thread look at the clock.
+/// Makes the writer's thread read the clock.
 pub(super) fn wake(database: &Database) {
     database.write_blocking(AtomicWrite::new()).unwrap().into_result().unwrap();
 }
@@ -9,18 +9,18 @@ pub(super) fn message(text: &str) -> Enqueue {
     Enqueue { message: text.into(), deliver_at: Time::At(0), backoff_schedule: None, keys_if_undelivered: vec![] }
 }
 
-pub(super) fn texts(deliveries: &[crate::Delivery]) -> Vec<&str> {
+pub(super) fn contents(deliveries: &[crate::Delivery]) -> Vec<&str> {
     deliveries.iter().map(|delivery| str::from_utf8(&delivery.message).unwrap()).collect()
 }
 
-/// Takes the messages that are there, and finishes them.
+/// Claims the messages that are due, and finishes them.
 pub(super) fn receive(database: &Database, success: bool) -> Vec<String> {
     let deliveries = block_on(database.dequeue()).unwrap();
-    let texts = texts(&deliveries).into_iter().map(Into::into).collect();
+    let contents = contents(&deliveries).into_iter().map(Into::into).collect();
     deliveries.into_iter().for_each(|delivery| {
         block_on(if success { delivery.done() } else { delivery.retry() }).unwrap();
     });
-    texts
+    contents
 }
 
 pub(super) fn tables(directory: &tempfile::TempDir) -> (i64, i64) {
@@ -30,7 +30,7 @@ pub(super) fn tables(directory: &tempfile::TempDir) -> (i64, i64) {
 }
 
 #[test]
-fn delivers_each_message_once_in_the_order_of_their_times() {
+fn messages_are_delivered_once_in_the_order_of_their_times() {
     let directory = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     let database = crate::sqlite::open(file(&directory), options).unwrap();
@@ -42,7 +42,7 @@ fn delivers_each_message_once_in_the_order_of_their_times() {
     clock.0.store(7, Ordering::Relaxed);
     wake(&database);
     let deliveries = block_on(waiting).unwrap();
-    assert_eq!(texts(&deliveries), ["late"]);
+    assert_eq!(contents(&deliveries), ["late"]);
     assert_eq!(tables(&directory), (0, 1));
     for delivery in deliveries {
         block_on(delivery.done()).unwrap();
@@ -51,7 +51,7 @@ fn delivers_each_message_once_in_the_order_of_their_times() {
 }
 
 #[test]
-fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
+fn failed_message_is_redelivered_and_then_stored_under_its_keys() {
     let (options, clock) = options();
     let database = crate::sqlite::open(Location::Memory, options).unwrap();
     let mut watch = database.watch(&[key("dead")]).unwrap();
@@ -69,7 +69,7 @@ fn a_failed_message_comes_again_along_its_schedule_and_then_goes_to_its_keys() {
 }
 
 #[test]
-fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
+fn delivery_dropped_before_its_start_requeues_the_message_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let database = crate::sqlite::open(file(&directory), options().0).unwrap();
     let once = |text| Enqueue { backoff_schedule: Some(vec![]), ..message(text) };
@@ -85,7 +85,7 @@ fn a_delivery_that_is_dropped_before_its_start_leaves_the_message_as_it_was() {
 }
 
 #[test]
-fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
+fn delivery_dropped_after_its_start_has_failed() {
     let database = memory();
     let once = Enqueue { backoff_schedule: Some(vec![]), keys_if_undelivered: vec![key("dead")], ..message("m") };
     database.write_blocking(AtomicWrite::new().enqueue(once)).unwrap().into_result().unwrap();
@@ -98,7 +98,7 @@ fn a_delivery_that_is_dropped_after_its_start_was_not_handled() {
 }
 
 #[test]
-fn an_attempt_counts_once_the_handler_was_called() {
+fn attempt_counts_once_the_handler_was_called() {
     let directory = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     let database = crate::sqlite::open(file(&directory), options).unwrap();
@@ -108,7 +108,7 @@ fn an_attempt_counts_once_the_handler_was_called() {
 
     let delivery = block_on(database.dequeue()).unwrap().pop().unwrap();
     wake(&database);
-    assert_eq!(schedules(), ["[0,7]"], "whoever requeues it does not take an attempt");
+    assert_eq!(schedules(), ["[0,7]"], "requeuing it does not use up an attempt");
     delivery.start();
     wake(&database);
     clock.0.store(5, Ordering::Relaxed);
@@ -120,7 +120,7 @@ fn an_attempt_counts_once_the_handler_was_called() {
 }
 
 #[test]
-fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
+fn message_of_another_process_is_redelivered_unless_its_lease_is_renewed() {
     let directory = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     clock.0.store(100_000, Ordering::Relaxed);
@@ -137,14 +137,14 @@ fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
     claim(3_700_000, "ahead");
 
     let mut waiting = database.dequeue();
-    // They are seen now for the first time.
+    // The first time that they are observed.
     wake(&database);
     let mut delivered = Vec::new();
     for tick in 1..=8 {
         let now = 100_000 + tick * 1000;
         other.execute("update queue_running set deadline = ?1 where id = 'renewed'", [now as i64 - 500]).unwrap();
         clock.0.store(now, Ordering::Relaxed);
-        // The second finds what the first has put back.
+        // The second call delivers the messages that the first has requeued.
         wake(&database);
         wake(&database);
         if let Some(deliveries) = now_or_never(&mut waiting) {
@@ -159,20 +159,20 @@ fn a_message_of_another_process_is_delivered_again_unless_it_is_renewed() {
 }
 
 #[test]
-fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
+fn corrupt_message_is_delivered_and_does_not_block_others() {
     let directory = tempfile::tempdir().unwrap();
     let (options, clock) = options();
     let database = crate::sqlite::open(file(&directory), options).unwrap();
     let other = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
     let columns = "(ts, id, data, backoff_schedule, keys_if_undelivered)";
-    let damaged =
+    let corrupt =
         "('x', 'time', 'time', '[]', '[]'), (0, x'00', 'id', '[]', '[]'), (0, cast(x'ff' as text), 'text', '[]', '[]'),
         (0, 'same', 'one', '[]', '[]'), (-1, 'same', 'two', '[]', '[]'), (0.5, 'real', 'real', x'00', x'00')";
-    other.execute_batch(&format!("insert into queue {columns} values {damaged}")).unwrap();
+    other.execute_batch(&format!("insert into queue {columns} values {corrupt}")).unwrap();
     let running =
         "insert into queue_running values (0, x'00', 'running', '[0]', '[]'), ('x', 'y', 'deadline', '[0]', '[]')";
     other.execute_batch(running).unwrap();
-    database.write_blocking(AtomicWrite::new().enqueue(message("sound"))).unwrap().into_result().unwrap();
+    database.write_blocking(AtomicWrite::new().enqueue(message("valid"))).unwrap().into_result().unwrap();
 
     let mut delivered = receive(&database, true);
     let mut waiting = database.dequeue();
@@ -189,11 +189,11 @@ fn a_damaged_message_is_delivered_and_keeps_no_other_from_being_delivered() {
         }
     }
     delivered.sort();
-    assert_eq!(delivered, ["deadline", "id", "one", "real", "running", "sound", "text", "time", "two"]);
+    assert_eq!(delivered, ["deadline", "id", "one", "real", "running", "text", "time", "two", "valid"]);
 }
 
 #[test]
-fn listeners_share_the_messages() {
+fn messages_are_distributed_among_listeners() {
     let database = memory();
     let first = database.dequeue();
     let second = database.dequeue();
@@ -204,7 +204,7 @@ fn listeners_share_the_messages() {
 }
 
 #[test]
-fn many_messages_in_flight_slow_delivery_and_do_not_stop_it() {
+fn many_messages_in_flight_throttle_delivery() {
     let (options, clock) = options();
     let database = crate::sqlite::open(Location::Memory, options).unwrap();
     for _ in 0..2 {

@@ -2,7 +2,7 @@ use super::queue::{message, tables, wake};
 use super::*;
 
 #[test]
-fn closing_ends_watches_and_waits_but_not_deliveries() {
+fn close_ends_watches_and_listeners_but_not_deliveries() {
     let directory = tempfile::tempdir().unwrap();
     let database = crate::sqlite::open(file(&directory), options().0).unwrap();
     let other = crate::sqlite::open(file(&directory), options().0).unwrap();
@@ -25,13 +25,13 @@ fn closing_ends_watches_and_waits_but_not_deliveries() {
 }
 
 #[test]
-fn a_watch_tells_of_its_keys_only() {
+fn watch_reports_only_its_keys() {
     let database = memory();
     let mut watch = database.watch(&[key("a"), key("b")]).unwrap();
     commit(&database, set("c", text("1")));
     commit(&database, set("a", text("1")));
     commit(&database, set("b", text("1")));
-    assert!(block_on(watch.changed()).unwrap(), "two changes are one, where no one looked between them");
+    assert!(block_on(watch.changed()).unwrap(), "two changes between two polls are reported as one");
     assert!(is_pending(watch.changed()));
     commit(&database, set("c", text("2")));
     assert!(is_pending(watch.changed()));
@@ -40,7 +40,7 @@ fn a_watch_tells_of_its_keys_only() {
 }
 
 #[test]
-fn a_watch_tells_when_its_key_expires() {
+fn watch_reports_expiry() {
     let (options, clock) = options();
     let database = crate::sqlite::open(Location::Memory, options).unwrap();
     let kind = MutationKind::Set { value: text("1"), expire_at: Some(Time::At(50)), versionstamped: false };
@@ -57,7 +57,7 @@ fn a_watch_tells_when_its_key_expires() {
 }
 
 #[test]
-fn notices_what_another_process_does() {
+fn external_commits_are_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let database = crate::sqlite::open(file(&directory), Options::default()).unwrap();
     let mut watch = database.watch(&[key("a")]).unwrap();

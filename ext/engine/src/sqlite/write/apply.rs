@@ -4,10 +4,9 @@ use rusqlite::OptionalExtension;
 
 use crate::sqlite::file::schema::live;
 use crate::sqlite::read::row::blob;
+use crate::sqlite::write::commit_ids;
 use crate::sqlite::write::transaction::Transaction;
-use crate::{
-    AtomicWrite, Check, Commit, Enqueue, Key, Mutation, MutationKind, Operand, Result, Value, ValueRef, Versionstamp,
-};
+use crate::{AtomicWrite, Check, Commit, Enqueue, Key, Mutation, MutationKind, Result, Value, ValueRef, Versionstamp};
 
 const LIVE_VERSION: &str = concat!("select version from kv where k = ?1 and ", live!("?2"));
 const LIVE_VALUE: &str = concat!("select v, v_encoding, expiration_ms from kv where k = ?1 and ", live!("?2"));
@@ -25,8 +24,14 @@ const ENQUEUE: &str =
 /// The `expiration_ms` of a value that does not expire.
 const NEVER: i64 = -1;
 
-/// Applies an atomic write: its checks, then its mutations, then its messages.
+/// Applies an atomic write: its checks, then its mutations, then its messages. A write whose id was committed before is not
+/// applied again.
 pub(crate) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Result<Commit> {
+    if let Some(id) = write.id
+        && let Some(versionstamp) = commit_ids::find(transaction, id)?
+    {
+        return Ok(Commit::Done(versionstamp));
+    }
     let mut failed = Vec::new();
     for (i, check) in write.checks.iter().enumerate() {
         if !holds(transaction, check)? {
@@ -40,6 +45,9 @@ pub(crate) fn write(transaction: &Transaction<'_>, write: &AtomicWrite) -> Resul
     write.mutations.iter().try_for_each(|mutation| mutate(transaction, mutation, version))?;
     for (i, message) in write.enqueues.iter().enumerate() {
         enqueue(transaction, message, message_id(transaction, version, i))?;
+    }
+    if let Some(id) = write.id {
+        commit_ids::store(transaction, id, version)?;
     }
     Ok(Commit::Done(Versionstamp::from_version(version as u64)))
 }
@@ -73,7 +81,12 @@ fn mutate(transaction: &Transaction<'_>, mutation: &Mutation, version: i64) -> R
             transaction.touch(key);
             Ok(())
         }
-        MutationKind::Combine { operand, value } => combine(transaction, &mutation.key, *operand, value, version),
+        MutationKind::Combine { operand, value } => {
+            combine(transaction, &mutation.key, version, |stored| operand.apply(stored, value))
+        }
+        MutationKind::BoundedSum { value, bounds } => {
+            combine(transaction, &mutation.key, version, |stored| bounds.sum(stored, value))
+        }
     }
 }
 
@@ -95,14 +108,19 @@ fn set(transaction: &Transaction<'_>, key: &Key, value: ValueRef<'_>, version: i
     Ok(())
 }
 
-fn combine(transaction: &Transaction<'_>, key: &Key, operand: Operand, value: &Value, version: i64) -> Result<()> {
+fn combine(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    version: i64,
+    with: impl FnOnce(Option<ValueRef<'_>>) -> Result<Value>,
+) -> Result<()> {
     let mut statement = transaction.connection().prepare_cached(LIVE_VALUE)?;
     let mut rows = statement.query((key.as_bytes(), transaction.now as i64))?;
     let (stored, expiry) = match rows.next()? {
         None => (None, NEVER),
         Some(row) => (Some(ValueRef::from_encoded(blob(row, 0)?, row.get(1)?)?), row.get(2)?),
     };
-    let combined = operand.apply(stored, value)?;
+    let combined = with(stored)?;
     drop(rows);
     set(transaction, key, combined.as_ref(), version, expiry)
 }

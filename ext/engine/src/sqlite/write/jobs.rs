@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::in_flight::{Flight, InFlight};
 use crate::sqlite::file::durability::Durability;
-use crate::sqlite::write::in_flight::{Flight, InFlight};
 use crate::{AtomicWrite, Commit, Error, OwnedRead, ReadEntry, Result};
 
 pub(crate) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
 /// A job of the worker.
+#[expect(clippy::large_enum_variant, reason = "most are operations, which a box would only allocate once more")]
 pub(crate) enum Job {
     Do(Operation),
     Dequeue {
@@ -70,6 +71,10 @@ pub(crate) enum Operation {
         max_bytes: usize,
         reply: Reply<Vec<Vec<ReadEntry>>>,
     },
+    /// Reads the id of the database, and stores one if there is none.
+    Id {
+        reply: Reply<[u8; 16]>,
+    },
     Finish {
         token: Token,
         success: bool,
@@ -85,7 +90,7 @@ impl Operation {
     /// Returns when its changes must be on disk, or `None` for a read.
     pub fn durability(&self) -> Option<Durability> {
         match self {
-            Operation::Write { .. } | Operation::DeleteRange { .. } => Some(Durability::Synced),
+            Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Id { .. } => Some(Durability::Synced),
             Operation::Finish { .. } | Operation::Release { .. } => Some(Durability::Deferred),
             Operation::Read { .. } => None,
         }
@@ -104,7 +109,7 @@ impl Operation {
         match self {
             Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
             Operation::DeleteRange { start, end, flight, .. } => *flight = Some(in_flight.delete_range(start, end)),
-            Operation::Read { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
+            Operation::Read { .. } | Operation::Id { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
         }
     }
 }
@@ -125,7 +130,7 @@ impl<T> Reply<T> {
             Ok(()) => self.result.unwrap_or(Err(Error::Closed)),
             Err(error) => Err(error.clone()),
         };
-        // Fails if the caller has dropped its future, which is no error.
+        // Fails if the caller has dropped its future.
         let _ = self.sender.send(result);
     }
 }

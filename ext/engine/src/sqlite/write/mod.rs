@@ -1,8 +1,9 @@
-//! Writes: the thread that commits them, and what it does beside them for the queue, the watches and what has expired.
+//! Writes: the thread that commits them, and its other tasks: the queue, watches, and the sweep of expired entries.
 
 pub(super) mod apply;
+pub(super) mod commit_ids;
+pub(super) mod database_id;
 pub(super) mod delivery;
-pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod queue;
 pub(super) mod sweep;

@@ -78,8 +78,8 @@ impl<'a> Transaction<'a> {
         Ok(transaction)
     }
 
-    /// Runs an operation under a savepoint, and rolls it back if it fails. The inner result is that of the operation; an outer error
-    /// ends the transaction. A single operation runs without a savepoint, and its error is an outer one.
+    /// Runs an operation under a savepoint, and rolls it back if it fails. The inner result is that of the operation; an outer
+    /// error ends the transaction. A single operation runs without a savepoint, and its error is an outer one.
     pub fn with_savepoint<T>(&self, operation: impl FnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
         if self.single_op {
             return operation(self).map(Ok);

@@ -15,6 +15,7 @@ use crate::sqlite::file::open_file::OpenFile;
 use crate::sqlite::options::Options;
 use crate::sqlite::read::reader;
 use crate::sqlite::write::apply;
+use crate::sqlite::write::database_id;
 use crate::sqlite::write::jobs::{Closing, Job, Operation};
 use crate::sqlite::write::queue::Queue;
 use crate::sqlite::write::sweep::Sweep;
@@ -51,6 +52,7 @@ impl Operation {
                 let connection = transaction.connection();
                 reply.result = Some(reader::read_entries(connection, transaction.now, reads, *max_bytes));
             }
+            Operation::Id { reply } => reply.result = Some(transaction.with_savepoint(database_id::find)?),
             Operation::Finish { token, success, reply } => {
                 let run = |transaction: &_| queue.finish(transaction, *token, *success);
                 reply.result = Some(transaction.with_savepoint(run)?);
@@ -81,6 +83,7 @@ impl Operation {
                 }
                 reply.send(&Ok(()));
             }
+            Operation::Id { reply } => reply.send(committed),
             Operation::Finish { token, reply, .. } => {
                 queue.forget(token);
                 reply.send(committed);

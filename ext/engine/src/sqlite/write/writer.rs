@@ -14,12 +14,12 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::future::ready;
+use crate::in_flight::InFlight;
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::connection::{self, SharedConnection};
 use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
 use crate::sqlite::file::open_file::OpenFile;
 use crate::sqlite::options::Options;
-use crate::sqlite::write::in_flight::InFlight;
 use crate::sqlite::write::jobs::{Claim, Closing, Job, Operation, Reply, ReplySender};
 use crate::sqlite::write::watchers::Watchers;
 use crate::sqlite::write::worker::Worker;
@@ -170,6 +170,11 @@ impl Writer {
             reply: Reply::new(reply),
             flight: None,
         })
+    }
+
+    /// Reads the id of the database, and stores one if there is none.
+    pub fn id(&self, in_flight: &Arc<InFlight>) -> BoxFuture<[u8; 16]> {
+        self.operate(in_flight, |reply| Operation::Id { reply: Reply::new(reply) })
     }
 
     /// Reads entries in the order of the queued writes.

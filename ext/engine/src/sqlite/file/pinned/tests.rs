@@ -6,7 +6,7 @@ use crate::sqlite::file::connection;
 use crate::sqlite::{self, Location, Options};
 use crate::{Database, Error, Key, Value};
 
-/// A directory that a script may access, `in`, and one that it may not, `out`.
+/// A directory that a script may access, `in`, and one that it must not, `out`.
 struct Directories(tempfile::TempDir);
 
 impl Directories {

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result};
+use tokio::sync::oneshot;
+
+use super::call::{Call, Decoded, Repeat};
+use super::conditions::Conditions;
+use super::order::Turn;
+use super::session::Session;
+use crate::wire::openkv::{Writes, WritesOutput};
+use crate::wire::write::{self, WriteOutcome};
+use crate::wire::{Message, datapath, paths, writes};
+
+/// The limits of a batch: of its encoded writes in bytes, and of the checks, mutations and messages in them. A server limits
+/// both for a request.
+const MAX_SIZE: usize = 1024 * 1024;
+const MAX_PARTS: usize = 1000;
+
+/// Writes that are sent in one request, in their order, so that they share a round trip and a commit.
+///
+/// If the response is lost, the batch is sent again: the server recognizes the writes that it has committed, and attempts those
+/// that it has rejected once more. These may then be committed after writes that follow them, which must make no difference.
+#[derive(Default)]
+pub(crate) struct Batch {
+    writes: Vec<Pending>,
+    size: usize,
+    parts: usize,
+    conditions: Conditions,
+}
+
+struct Pending {
+    turn: Turn,
+    id: CommitId,
+    encoded: Vec<u8>,
+    reply: oneshot::Sender<Result<Commit>>,
+}
+
+impl Batch {
+    /// Returns whether there is room for a write, and it may be committed before those of the batch that are rejected.
+    pub fn admits(&self, write: &AtomicWrite, now: u64) -> bool {
+        self.parts + parts(write) <= MAX_PARTS
+            && self.size + write::encode(write, now).encoded_len() <= MAX_SIZE
+            && self.conditions.commute_with(write)
+    }
+
+    /// Adds a write whose turn it is.
+    pub fn push(&mut self, session: &Session, turn: Turn, write: AtomicWrite, reply: oneshot::Sender<Result<Commit>>) {
+        let id = write.id.unwrap_or_else(|| CommitId::new(&*session.options.random));
+        let encoded = write::encode(&write, session.options.clock.now()).encode_to_vec();
+        self.size += encoded.len();
+        self.parts += parts(&write);
+        self.conditions.add(&write);
+        self.writes.push(Pending { turn, id, encoded, reply });
+    }
+
+    /// Sends the writes, and passes their outcomes to those who wait for them.
+    pub async fn commit(mut self, session: &Arc<Session>) {
+        let results = if let [write] = &mut self.writes[..] {
+            vec![commit_one(session, write.id, std::mem::take(&mut write.encoded)).await]
+        } else {
+            self.commit_all(session).await
+        };
+        for (Pending { turn, reply, .. }, result) in self.writes.into_iter().zip(results) {
+            // A write is no longer in flight when its future is done. The caller may have dropped it.
+            drop(turn);
+            let _ = reply.send(result.and_then(|outcome| match outcome {
+                WriteOutcome::Commit(commit) => Ok(commit),
+                WriteOutcome::Disabled => Err(Error::ReadOnly),
+            }));
+        }
+    }
+
+    async fn commit_all(&mut self, session: &Arc<Session>) -> Vec<Result<WriteOutcome>> {
+        let count = self.writes.len();
+        let named = |write: &mut Pending| writes::encode(write.id, std::mem::take(&mut write.encoded));
+        let request = Writes { writes: self.writes.iter_mut().map(named).collect() };
+        let call = Call { repeat: Repeat::WithExtension, ..Call::new(paths::WRITE, &request) };
+        let results = session
+            .call(&call, |body| writes::decode_results(&WritesOutput::decode(body)?, count).map(Decoded::Value))
+            .await;
+        results.unwrap_or_else(|error| vec![Err(error); count])
+    }
+}
+
+async fn commit_one(session: &Arc<Session>, id: CommitId, encoded: Vec<u8>) -> Result<WriteOutcome> {
+    let has_extension = session.has_extension();
+    let call = Call {
+        header: has_extension.then(|| write::encode_id(id)),
+        repeat: if has_extension { Repeat::WithExtension } else { Repeat::Never },
+        ..Call::with_body(paths::ATOMIC_WRITE, Bytes::from(encoded))
+    };
+    let outcome = session.call(&call, |body| {
+        let output = datapath::AtomicWriteOutput::decode(body)?;
+        write::decode_outcome(&output).map(Decoded::Value)
+    });
+    outcome.await
+}
+
+fn parts(write: &AtomicWrite) -> usize {
+    write.checks.len() + write.mutations.len() + write.enqueues.len()
+}

@@ -1,0 +1,12 @@
+//! Tests the client against scripted servers. Time is paused: it advances when all tasks are idle.
+#![cfg(feature = "client")]
+
+mod batches;
+mod calls;
+mod open;
+mod order;
+mod queue;
+mod refresh;
+mod support;
+mod watches;
+mod writes;

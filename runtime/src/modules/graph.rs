@@ -1,0 +1,150 @@
+//! Builds the graph of all modules that a module may need.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use deno_core::url::Url;
+use deno_error::JsErrorBox;
+use deno_graph::ast::ParserModuleAnalyzer;
+use deno_graph::source::{JsrUrlProvider, LoaderChecksum, Locker};
+use deno_graph::{BuildOptions, ModuleGraph};
+use deno_npm_installer::PackageCaching;
+use deno_npm_installer::graph::NpmCachingStrategy;
+use deno_resolver::deno_json::JsxImportSourceConfigResolver;
+use deno_resolver::graph::{DefaultDenoResolverRc, NpmTypesResolutionMode};
+use sys_traits::impls::RealSys;
+use tokio::sync::OnceCell;
+
+use super::fetcher::GraphFetcher;
+use super::lockfile::LockfileState;
+use super::resolver::GraphResolver;
+use super::services::Services;
+use super::{failed, with_causes};
+
+/// Which modules a graph is built from.
+pub(super) enum Request {
+    /// New ones.
+    Root(Url),
+    /// Modules of the graph, to be read again.
+    Stale(Vec<Url>),
+}
+
+/// Builds graphs, and keeps in the lock file what they contain.
+pub(super) struct GraphBuilder {
+    pub services: Rc<Services>,
+    prepared: OnceCell<Prepared>,
+}
+
+/// What is created before the first module is loaded.
+struct Prepared {
+    resolver: DefaultDenoResolverRc<RealSys>,
+    jsx: JsxImportSourceConfigResolver,
+    lockfile: Option<LockfileState>,
+}
+
+impl GraphBuilder {
+    pub fn new(services: Rc<Services>) -> Self {
+        Self { services, prepared: OnceCell::new() }
+    }
+
+    async fn prepared(&self) -> Result<&Prepared, JsErrorBox> {
+        self.prepared.get_or_try_init(|| self.prepare()).await
+    }
+
+    async fn prepare(&self) -> Result<Prepared, JsErrorBox> {
+        let Services { resolvers, npm, .. } = &*self.services;
+        let lockfile = npm.maybe_lockfile().await.map_err(failed)?;
+        let lockfile = lockfile.cloned().map(LockfileState::new);
+        npm.initialize_npm_resolution_if_managed().await.map_err(failed)?;
+        let compiler_options = resolvers.compiler_options_resolver().map_err(failed)?;
+        Ok(Prepared {
+            resolver: resolvers.deno_resolver().await.map_err(failed)?.clone(),
+            jsx: JsxImportSourceConfigResolver::from_compiler_options_resolver(compiler_options)
+                .map_err(JsErrorBox::from_err)?,
+            lockfile,
+        })
+    }
+
+    /// Returns what resolves imports, once a graph has been built.
+    pub fn resolver(&self) -> Option<&DefaultDenoResolverRc<RealSys>> {
+        self.prepared.get().map(|prepared| &prepared.resolver)
+    }
+
+    /// Returns the checksum that a remote file must have.
+    pub fn checksum(&self, url: &Url) -> Option<LoaderChecksum> {
+        let lockfile = self.prepared.get()?.lockfile.as_ref()?;
+        lockfile.file.as_deno_graph_locker().get_remote_checksum(url)
+    }
+
+    /// Adds modules and all that they import to a graph.
+    pub async fn build(&self, graph: &mut ModuleGraph, request: Request, is_dynamic: bool) -> Result<(), JsErrorBox> {
+        let Services { resolvers, npm, fetcher, packages, .. } = &*self.services;
+        let Prepared { resolver, jsx, lockfile } = self.prepared().await?;
+        if graph.roots.is_empty() {
+            self.install_first().await?;
+            if let Some(lockfile) = lockfile {
+                lockfile.file.fill_graph(graph);
+            }
+        }
+        let cjs = resolvers.cjs_tracker().map_err(failed)?;
+        let resolver = GraphResolver(resolver.as_graph_resolver(cjs, jsx, None, NpmTypesResolutionMode::Strict));
+        let npm_resolver = npm.npm_deno_graph_resolver().await.map_err(failed)?;
+        let parser = resolvers.parsed_source_cache().as_capturing_parser();
+        let jsr = Jsr(self.services.project.workspace.jsr_url().clone());
+        let mut locker = lockfile.as_ref().map(|lockfile| lockfile.file.as_deno_graph_locker());
+        let fetcher = GraphFetcher { fetcher, packages };
+        let options = BuildOptions {
+            is_dynamic,
+            unstable_bytes_imports: true,
+            locker: locker.as_mut().map(|locker| locker as &mut dyn Locker),
+            file_system: &RealSys,
+            jsr_url_provider: &jsr,
+            jsr_version_resolver: Cow::Borrowed(resolvers.jsr_version_resolver().map_err(failed)?),
+            prefer_cached_jsr_versions: self.services.cached_only,
+            module_analyzer: &ParserModuleAnalyzer::new(&parser),
+            npm_resolver: Some(&**npm_resolver),
+            resolver: Some(&resolver),
+            ..BuildOptions::default()
+        };
+        match request {
+            Request::Root(root) => graph.build(vec![root], Vec::new(), &fetcher, options).await,
+            Request::Stale(modules) => graph.reload(modules, &fetcher, options).await,
+        }
+        Ok(())
+    }
+
+    /// Installs what each `package.json` names, where the project has a `node_modules` that this is for us to fill.
+    async fn install_first(&self) -> Result<(), JsErrorBox> {
+        let Services { npm, installs_first, caching, .. } = &*self.services;
+        if *installs_first && let Some(installer) = npm.npm_installer_if_managed().await.map_err(failed)? {
+            let is_installed = installer.ensure_top_level_package_json_install().await?;
+            if !is_installed && matches!(caching, NpmCachingStrategy::Eager) {
+                installer.cache_packages(PackageCaching::All).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps in the lock file what a graph contains, if its packages of npm could be installed.
+    pub async fn lock(&self, graph: &ModuleGraph) -> Result<(), JsErrorBox> {
+        let lockfile = self.prepared().await?.lockfile.as_ref();
+        if let Some(lockfile) = lockfile {
+            lockfile.add(graph);
+            lockfile.check_frozen()?;
+        }
+        if let Err(error) = &graph.npm_dep_graph_result {
+            return Err(JsErrorBox::new(error.get_class(), with_causes(&**error)));
+        }
+        lockfile.map_or(Ok(()), LockfileState::write)
+    }
+}
+
+/// Where packages of `jsr:` are.
+#[derive(Debug)]
+struct Jsr(Url);
+
+impl JsrUrlProvider for Jsr {
+    fn url(&self) -> &Url {
+        &self.0
+    }
+}
