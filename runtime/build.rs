@@ -12,6 +12,8 @@ use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8, wrap_l
 use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
 
+// The runtime uses more of it: here, only the names of the ops matter.
+#[allow(dead_code, unused_imports)]
 #[path = "src/extensions/mod.rs"]
 mod extensions;
 mod startup;

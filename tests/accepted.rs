@@ -77,7 +77,7 @@ const RUN: Table<'static> = &[
     ("--unstable-broadcast-channel", Ignored),
     ("--unstable-bundle", Rejected),
     ("--unstable-byonm", Ignored),
-    ("--unstable-cron", Rejected),
+    ("--unstable-cron", Ignored),
     ("--unstable-detect-cjs", Ignored),
     ("--unstable-ffi", Rejected),
     ("--unstable-fs", Ignored),
@@ -100,7 +100,7 @@ const RUN: Table<'static> = &[
     ("--unstable-unsafe-proto", Supported),
     ("--unstable-vsock", Ignored),
     ("--unstable-webgpu", Rejected),
-    ("--unstable-worker-options", Rejected),
+    ("--unstable-worker-options", Supported),
     ("--v8-flags=--no-opt", Supported),
     ("--vendor", Supported),
 ];
@@ -109,9 +109,8 @@ const RUN: Table<'static> = &[
 const WATCHED: Table<'static> = &[
     ("--allow-scripts", Supported),
     ("--ext=ts", Supported),
-    ("--no-clear-screen", Ignored),
-    ("--watch", Rejected),
-    ("--watch-exclude=none", Rejected),
+    ("--no-clear-screen", Supported),
+    ("--watch-exclude=none", Supported),
 ];
 
 const RUN_ONLY: Table<'static> = &[("--hmr", Rejected), ("--no-code-cache", Ignored), ("--use-env-proxy", Ignored)];
@@ -126,7 +125,7 @@ const TEST_ONLY: Table<'static> = &[
     ("--filter=a", Supported),
     ("--hide-stacktraces", Rejected),
     ("--ignore=none", Supported),
-    ("--junit-path=a", Rejected),
+    ("--junit-path=a", Supported),
     ("--no-run", Supported),
     ("--parallel", Ignored),
     ("--permit-no-files", Supported),
@@ -396,8 +395,8 @@ fn unsupported_commands_of_deno_are_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("fmt", "console.log('runs');");
     let commands = "add approve-scripts audit bench bump-version bundle cache check ci clean compile coverage create deploy \
-        desktop doc fmt i info init install jupyter link lint list lsp outdated pack publish remove rm sandbox serve task \
-        transpile uninstall unlink update upgrade vendor watch why x";
+        desktop doc fmt i info init install jupyter link lint list lsp outdated pack publish remove rm sandbox transpile \
+        uninstall unlink update upgrade vendor watch why x";
     for command in commands.split_whitespace() {
         for args in [&[command][..], &[command, "main.ts"], &["-q", command], &["-A", command]] {
             let output = sandbox.openkv(args);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::{env, io, thread};
 
-use crate::serve::{Served, TOKEN};
+use crate::db_serve::{Served, TOKEN};
 use crate::support::{Output, Sandbox, repository};
 
 /// The number of databases of a server: more than any script opens.
@@ -274,7 +274,7 @@ const NODE: Client = Client {
                 "raw emits an item",
                 "several keys changed",
                 "a slow reader",
-                "a failed commit",
+                "a failed commit emits no item",
                 "cancel closes",
                 "closing the database",
                 "disposing the database",

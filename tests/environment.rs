@@ -80,6 +80,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("DENO_CONDITIONS", Text("deno"), &[]),
     ("DENO_DIR", Path(""), &[]),
     ("DENO_EXTRA_STDIO_FDS", Text("0,1,2,3,4,5,6,7,8,9"), &[]),
+    ("DENO_JOBS", Text("1"), &[]),
     ("DENO_KV_ACCESS_TOKEN", Text("secret"), &[]),
     ("DENO_KV_DB_MODE", Text("disk"), &[]),
     ("DENO_KV_DEFAULT_PATH", Path("x.db"), &["kv NotCapable"]),
@@ -387,12 +388,9 @@ fn proxy_set_by_a_script_requires_import_permission() {
     let sandbox = Sandbox::new();
     let flags =
         [format!("--allow-net={},{}", host(&server), host(&proxy)), format!("--allow-import={}", host(&server))];
-    let script = format!(
-        "{} await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());
-        Deno.env.delete('ALL_PROXY'); console.log(await imported());",
-        functions(&server),
-        proxy.url
-    );
+    let script = functions(&server)
+        + format!("await set('ALL_PROXY', '{}'); console.log(await fetched(), await imported());", proxy.url).as_str()
+        + "Deno.env.delete('ALL_PROXY'); console.log(await imported());";
     assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "proxy Requires import access\nserver\n");
     assert_eq!(proxy.requests(), [format!("{}/a.ts", server.url)]);
     assert_eq!(server.requests(), ["/a.ts"]);
@@ -407,10 +405,8 @@ fn proxy_on_a_socket_requires_permission() {
     listener.set_nonblocking(true).unwrap();
     let flags = [format!("--allow-net={}", host(&server)), format!("--allow-import={}", host(&server))];
     for value in [format!("unix:{}", socket.display()), "vsock:2:80".into()] {
-        let script = format!(
-            "{} console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());",
-            functions(&server)
-        );
+        let script = functions(&server)
+            + format!("console.log(await set('HTTP_PROXY', '{value}'), await fetched(), await imported());").as_str();
         assert_eq!(run(&sandbox, &flags, &[], &script).stdout(), "undefined TypeError TypeError\n", "{value}");
     }
     assert!(listener.accept().is_err());

@@ -9,7 +9,10 @@ mod clients;
 mod closing;
 mod conformance;
 mod corruption;
+mod cron;
 mod db;
+#[cfg(feature = "connect")]
+mod db_serve;
 mod documents;
 mod engine_only;
 #[cfg(unix)]
@@ -31,11 +34,14 @@ mod remote;
 mod repl;
 mod resolution;
 mod rust_values;
-#[cfg(feature = "connect")]
 mod serve;
 mod stdio;
+mod storage;
 mod support;
+mod task;
 #[cfg(unix)]
 mod terminal;
 mod testing;
 mod torture;
+mod watch;
+mod workers;

@@ -309,3 +309,81 @@ fn every_module_has_expected_output() {
         assert!(results.exists(), "{}", results.display());
     }
 }
+
+const REPORTED: &str = "Deno.test('passes # 1', () => {});
+Deno.test('fails <&>', () => { throw new Error('boom \\u0007\"'); });
+Deno.test.ignore('is ignored', () => {});
+Deno.test('has steps', async (t) => {
+  await t.step('outer', async (t) => { await t.step('inner', () => {}); });
+  await t.step('bad', () => { throw new Error('step'); });
+});
+console.log('not part of the report');";
+
+#[test]
+fn tap_reporter_prints_version_14() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", REPORTED);
+    sandbox.write("b_test.ts", "throw new Error('top level');");
+    let output = sandbox.openkv(["test", "--reporter=tap"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(1), "error: Test failed\n"));
+    let lines: Vec<_> = output.stdout.lines().filter(|line| !line.trim_start().starts_with('{')).collect();
+    let expected = [
+        "TAP version 14",
+        "# ./a_test.ts",
+        "ok 1 - passes \\# 1",
+        "not ok 2 - fails <&>",
+        "  ---",
+        "  ...",
+        "ok 3 - is ignored # SKIP",
+        "# Subtest: has steps",
+        "    ok 1 - inner",
+        "    ok 2 - outer",
+        "    not ok 3 - bad",
+        "      ---",
+        "      ...",
+        "    1..3",
+        "not ok 4 - has steps",
+        "  ---",
+        "  ...",
+        "not ok 5 - ./b_test.ts (uncaught error)",
+        "  ---",
+        "  ...",
+        "1..5",
+    ];
+    assert_eq!(lines, expected);
+    assert!(output.stdout.contains(r#""message":"1 test step failed.""#));
+    assert!(output.stdout.contains(r#""at":{"file":"./a_test.ts","line":2}"#), "{}", output.stdout);
+}
+
+#[test]
+fn junit_report_is_well_formed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a_test.ts", REPORTED);
+    sandbox.write("b_test.ts", "throw new Error('top level');");
+    let output = sandbox.openkv(["test", "--reporter=dot", "--junit-path=made/report.xml"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("FAILED | 1 passed"), "{}", output.stdout);
+    let report = std::fs::read_to_string(sandbox.path("made/report.xml")).unwrap();
+    assert!(!report.contains('\u{7}'), "{report}");
+    for part in [
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"openkv test\" tests=\"8\" failures=\"3\" errors=\"1\" time=\"",
+        "    <testsuite name=\"./a_test.ts\" tests=\"7\" disabled=\"1\" errors=\"0\" failures=\"3\">\n        <testcase name=\"passes # 1\" classname=\"./a_test.ts\" time=\"",
+        "<testcase name=\"fails &lt;&amp;&gt;\" classname=\"./a_test.ts\"",
+        "line=\"2\" col=\"6\">\n            <failure message=\"Error: boom &quot;\">Error: boom &quot;\n",
+        "line=\"3\" col=\"11\">\n            <skipped/>\n        </testcase>\n",
+        "<failure message=\"1 test step failed.\">1 test step failed.</failure>",
+        "<testcase name=\"has steps &gt; outer &gt; inner\"",
+        "    <testsuite name=\"./b_test.ts\" tests=\"1\" disabled=\"0\" errors=\"1\" failures=\"0\">\n",
+        "<error message=\"(in promise) Error: top level\">(in promise) Error: top level\n",
+        "    </testsuite>\n</testsuites>\n",
+    ] {
+        assert!(report.contains(part), "{part}\n{report}");
+    }
+    let stdout = sandbox.openkv(["test", "--reporter=junit", "--filter=passes", "a_test.ts"]).stdout();
+    assert!(stdout.starts_with("<?xml") && stdout.ends_with("</testsuites>\n"), "{stdout}");
+    let stdout = sandbox.openkv(["test", "--junit-path=-", "--filter=passes", "a_test.ts"]).stdout();
+    assert!(stdout.contains("ok | 1 passed") && stdout.ends_with("</testsuites>\n"), "{stdout}");
+    sandbox.write("file", "");
+    let output = sandbox.openkv(["test", "--junit-path=file/report.xml", "--filter=passes", "a_test.ts"]);
+    assert!(output.stderr.starts_with("failed to write the results of tests to \"file/report.xml\": "), "{output:?}");
+}

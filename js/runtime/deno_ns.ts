@@ -22,6 +22,7 @@ const console = core.loadExtScript("ext:deno_web/01_console.js");
 const os = core.loadExtScript("ext:deno_os/30_os.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 
+const cron = lazyScript("ext:deno_cron/01_cron.ts");
 const fs = lazyScript("ext:deno_fs/30_fs.js");
 const http = lazyScript("ext:deno_http/01_http.js");
 const httpClient = lazyScript("ext:deno_fetch/22_http_client.js");
@@ -158,6 +159,7 @@ core.defineGlobalProperties(deno, {
     "writeTextFileSync",
   ]),
   ...lazyProperties(http, ["serveHttp"]),
+  ...lazyProperties(cron, ["cron"]),
   ...lazyProperties(httpClient, ["HttpClient", "createHttpClient"]),
   ...lazyProperties(io, ["SeekMode", "stderr", "stdin", "stdout"]),
   ...lazyProperties(net, ["connect", "listen", "resolveDns"]),
@@ -179,10 +181,10 @@ core.defineGlobalProperties(deno, {
 });
 
 /** Adds the properties that depend on the process. Called once, after the snapshot has been restored. */
-export function completeDeno({ args, mainModule, noColor, pid, testing, version }: Options) {
+export function completeDeno({ args, mainModule, noColor, pid, testing, version, worker }: Options) {
   ObjectAssign(deno, {
     args,
-    mainModule,
+    ...(worker === undefined ? { mainModule } : {}),
     noColor,
     pid,
     test: testing ? startTesting() : inertTest,

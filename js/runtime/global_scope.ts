@@ -4,6 +4,8 @@ import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
 // Before deno_crypto is loaded.
 import { nodeScope } from "ext:openkv_runtime/node.ts";
 import * as prompts from "ext:openkv_runtime/prompts.ts";
+import { localStorage, sessionStorage, Storage } from "ext:openkv_runtime/storage.ts";
+import { Worker } from "ext:openkv_runtime/worker.ts";
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
 
@@ -82,9 +84,11 @@ export const globalScope = {
   ProgressEvent: propNonEnumerable(event.ProgressEvent),
   PromiseRejectionEvent: propNonEnumerable(event.PromiseRejectionEvent),
   QuotaExceededError: propNonEnumerable(domException.QuotaExceededError),
+  Storage: propNonEnumerable(Storage),
   SubtleCrypto: propNonEnumerable(crypto.SubtleCrypto),
   URL: propNonEnumerable(url.URL),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
+  Worker: propNonEnumerable(Worker),
   close: propWritable(close),
   closed: propGetterOnly(() => closing),
   console: propNonEnumerable(
@@ -96,11 +100,13 @@ export const globalScope = {
     return fetching().fetch(...new primordials.SafeArrayIterator(args));
   }),
   global: propWritable(globalThis),
+  localStorage: propGetterOnly(localStorage),
   name: propWritable(""),
   navigator: propGetterOnly(() => navigator),
   performance: propWritable(performance.performance),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
+  sessionStorage: propGetterOnly(sessionStorage),
   structuredClone: propWritable(messagePort.structuredClone),
   Window: globalInterfaces.windowConstructorDescriptor,
   [webidl.brand]: propNonEnumerable(webidl.brand),

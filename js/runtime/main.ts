@@ -13,7 +13,9 @@ import {
   prepareNode,
 } from "ext:openkv_runtime/node.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
+import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
+import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 import "ext:runtime/98_global_scope_shared.js";
 
 const {
@@ -54,6 +56,8 @@ export interface Options {
   /** Whether packages are in directories `node_modules`, and not in the cache. */
   usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
+  /** The name of the worker, unless the isolate is that of a main thread. */
+  worker?: string;
 }
 
 // As in Deno: it is not in any standard.
@@ -95,13 +99,8 @@ function bootstrap(options: Options) {
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;
   core.setBuildInfo(options.target);
-  core.defineGlobalProperties(globalThis, locationScope(options.location));
-  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
-  event.defineEventHandler(globalThis, "error");
-  event.defineEventHandler(globalThis, "load");
-  event.defineEventHandler(globalThis, "beforeunload");
-  event.defineEventHandler(globalThis, "unload");
-  event.defineEventHandler(globalThis, "unhandledrejection");
+  if (options.worker === undefined) startWindow(options.location);
+  else startWorkerScope(options.worker, options.mainModule);
   internals.log = (level: string, ...args: unknown[]) => log(options, level, args);
   core.setWasmStreamingCallback(streamWasm);
   op_set_format_exception_callback((error: unknown) => formatException(error, !options.stderrNoColor));
@@ -110,6 +109,17 @@ function bootstrap(options: Options) {
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
   prepareNode(options);
+}
+
+/** Makes the global scope that of a main thread. */
+function startWindow(location: string | undefined) {
+  core.defineGlobalProperties(globalThis, locationScope(location));
+  ObjectSetPrototypeOf(globalThis, globalThis.Window.prototype);
+  event.defineEventHandler(globalThis, "error");
+  event.defineEventHandler(globalThis, "load");
+  event.defineEventHandler(globalThis, "beforeunload");
+  event.defineEventHandler(globalThis, "unload");
+  event.defineEventHandler(globalThis, "unhandledrejection");
 }
 
 /** Prints a log message of an extension. */
@@ -138,6 +148,9 @@ globalThis.bootstrap = {
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
   dispatchBeforeExit,
   dispatchExit,
+  /** Starts to receive the messages of the parent of a worker. */
+  receiveFromParent,
   startRepl,
+  startServer,
   testing: runner,
 };

@@ -50,28 +50,48 @@ export class Navigator {
     webidl.illegalConstructor();
   }
 
-  [SymbolFor("Deno.privateCustomInspect")](inspect: (value: unknown, options: unknown) => string, options: unknown) {
-    const keys = primordials.ObjectKeys(properties);
-    const evaluate = primordials.ObjectPrototypeIsPrototypeOf(Navigator.prototype, this);
-    return inspect(console.createFilteredInspectProxy({ object: this, evaluate, keys }), options);
+  [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown) {
+    return inspectNavigator(this, Navigator.prototype, inspect, options);
   }
 }
 
-function getter(get: () => unknown) {
+/** The class of `navigator` in a worker. */
+export class WorkerNavigator {
+  constructor() {
+    webidl.illegalConstructor();
+  }
+
+  [SymbolFor("Deno.privateCustomInspect")](inspect: Inspect, options: unknown) {
+    return inspectNavigator(this, WorkerNavigator.prototype, inspect, options);
+  }
+}
+
+type Inspect = (value: unknown, options: unknown) => string;
+
+function inspectNavigator(object: object, prototype: object, inspect: Inspect, options: unknown) {
+  const keys = primordials.ObjectKeys(properties);
+  const evaluate = primordials.ObjectPrototypeIsPrototypeOf(prototype, object);
+  return inspect(console.createFilteredInspectProxy({ object, evaluate, keys }), options);
+}
+
+function getter(prototype: object, get: () => unknown) {
   return {
     __proto__: null,
     configurable: true,
     enumerable: true,
     get() {
-      webidl.assertBranded(this, Navigator.prototype);
+      webidl.assertBranded(this, prototype);
       return get();
     },
   };
 }
 
-for (const name of new primordials.SafeArrayIterator(primordials.ObjectKeys(properties))) {
-  ObjectDefineProperties(Navigator.prototype, { [name]: getter(properties[name]) });
+for (const prototype of new primordials.SafeArrayIterator([Navigator.prototype, WorkerNavigator.prototype])) {
+  for (const name of new primordials.SafeArrayIterator(primordials.ObjectKeys(properties))) {
+    ObjectDefineProperties(prototype, { [name]: getter(prototype, properties[name]) });
+  }
+  ObjectDefineProperties(prototype, { locks: getter(prototype, () => loadLocks().locks) });
 }
-ObjectDefineProperties(Navigator.prototype, { locks: getter(() => loadLocks().locks) });
 
 export const navigator = webidl.createBranded(Navigator);
+export const workerNavigator = webidl.createBranded(WorkerNavigator);

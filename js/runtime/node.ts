@@ -41,7 +41,7 @@ interface Callbacks {
 const callbacks = internals as Callbacks;
 
 /** Prepares the modules for being loaded. Called once, when `Deno` is complete. */
-export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNodeModules, version }: Options) {
+export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNodeModules, version, worker }: Options) {
   // V8 adds these methods after it has restored the snapshot, unless a flag says otherwise.
   const { setFromHex, toHex } = Uint8ArrayPrototype;
   internals.uint8ArrayToHex = toHex && uncurryThis(toHex);
@@ -54,7 +54,7 @@ export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNo
     nodeClusterSchedPolicy: cluster?.policy,
     nodeClusterUniqueId: cluster?.id,
     nodeDebug,
-    runningOnMainThread: true,
+    runningOnMainThread: worker === undefined,
     usesLocalNodeModulesDir: usesNodeModules,
   };
   if (cluster !== undefined) {

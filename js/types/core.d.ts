@@ -73,6 +73,7 @@ export const primordials: {
   readonly Object: ObjectConstructor;
   readonly ObjectPrototype: object;
   readonly Promise: PromiseConstructor;
+  readonly Proxy: ProxyConstructor;
   readonly RangeError: RangeErrorConstructor;
   readonly String: StringConstructor;
   readonly Symbol: SymbolConstructor;
@@ -89,6 +90,7 @@ export const primordials: {
   readonly SymbolAsyncIterator: typeof Symbol.asyncIterator;
   readonly SymbolDispose: typeof Symbol.dispose;
   readonly SymbolFor: typeof Symbol.for;
+  readonly SymbolIterator: typeof Symbol.iterator;
   readonly SymbolToStringTag: typeof Symbol.toStringTag;
 
   ArrayIsArray(value: unknown): value is unknown[];
@@ -104,6 +106,8 @@ export const primordials: {
   ArrayPrototypeSome<T>(array: readonly T[], matches: (value: T, index: number) => boolean): boolean;
   ArrayPrototypeUnshift<T>(array: T[], ...values: T[]): number;
   BigIntPrototypeToString(value: bigint): string;
+  // deno-lint-ignore ban-types
+  FunctionPrototypeBind(method: Function, receiver: unknown): Function;
   FunctionPrototypeCall<T>(call: (...args: never[]) => T, receiver: unknown, ...args: unknown[]): T;
   JSONStringify(value: unknown): string | undefined;
   MapPrototypeGet<K, V>(map: Map<K, V>, key: K): V | undefined;
@@ -131,6 +135,10 @@ export const primordials: {
   ): Promise<U | E>;
   PromiseResolve<T>(value: T): Promise<T>;
   PromiseResolve(): Promise<void>;
+  ReflectDefineProperty(target: object, key: PropertyKey, descriptor: Descriptor): boolean;
+  ReflectDeleteProperty(target: object, key: PropertyKey): boolean;
+  ReflectGet(target: object, key: PropertyKey, receiver?: unknown): unknown;
+  ReflectHas(target: object, key: PropertyKey): boolean;
   StringPrototypeEndsWith(text: string, end: string): boolean;
   StringPrototypeReplace(text: string, pattern: string | RegExp, replacement: string | ((...match: never[]) => string)): string;
   StringPrototypeSlice(text: string, start: number, end?: number): string;

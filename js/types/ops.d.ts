@@ -9,6 +9,8 @@ import type { Check, Enqueue, Key } from "ext:openkv/write.ts";
 import type { Location, Outcome } from "ext:openkv_runtime/testing/context.ts";
 import type { Change } from "ext:openkv_runtime/fs_watcher.ts";
 import type { Action, State } from "ext:openkv_runtime/permissions.ts";
+import type { WorkerEnd, WorkerPermissions } from "ext:openkv_runtime/worker.ts";
+import type { Message } from "ext:openkv_runtime/worker_messages.ts";
 import type { TestPermissions } from "ext:openkv_runtime/testing/permissions.ts";
 
 /** The result of a read on another thread, for `op_openkv_found`. */
@@ -75,6 +77,10 @@ export function op_openkv_fs_watch_next(rid: number): Promise<Change | null>;
 export function op_openkv_fs_watch_open(recursive: boolean, ignored: string[], paths: string[]): number;
 export function op_openkv_parent_process(): number;
 export function op_openkv_permission(action: Action, name: string, target: string | undefined): State;
+export function op_openkv_storage_get(persistent: boolean, key: string): string | null;
+export function op_openkv_storage_keys(persistent: boolean): string[];
+export function op_openkv_storage_remove(persistent: boolean, key: string | null): void;
+export function op_openkv_storage_set(persistent: boolean, key: string, value: string): void;
 export function op_openkv_test_event(
   event:
     | { kind: "exited"; code: number }
@@ -82,6 +88,25 @@ export function op_openkv_test_event(
     | { kind: "stepEnded"; id: number; outcome: Outcome },
 ): void;
 export function op_openkv_test_permissions(permissions: TestPermissions): void;
+
+// runtime: workers, for their parents
+export function op_create_worker(
+  options: { name: string | undefined; permissions: WorkerPermissions; specifier: string; workerType: string },
+): number;
+export function op_host_post_message(id: number, message: Message): void;
+export function op_host_post_message_raw(id: number, message: Uint8Array): void;
+export function op_host_recv_ctrl(id: number): Promise<WorkerEnd>;
+export function op_host_recv_message(id: number): Promise<Message | Uint8Array | null>;
+export function op_host_recv_message_sync(id: number): Message | null;
+export function op_host_terminate_worker(id: number): void;
+
+// runtime: workers, for themselves
+export function op_openkv_worker_close(): void;
+export function op_openkv_worker_post(message: Message): void;
+export function op_openkv_worker_post_raw(message: Uint8Array): void;
+export function op_openkv_worker_receive(): Promise<Message | Uint8Array | null>;
+export function op_openkv_worker_stay(): Promise<never>;
+export function op_openkv_worker_try_receive(): Message | null;
 
 // deno_core and deno_os
 export function op_runtime_cpu_usage(usage: Float64Array): void;

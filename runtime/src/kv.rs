@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::worker::WorkerScope;
 use crate::modules::Project;
 use deno_core::OpState;
 use deno_core::url::Url;
@@ -46,10 +47,10 @@ pub fn kv_options(storage_key: StorageKey, certificates: &Certificates) -> openk
     }
     // Read once, so that scripts cannot change the requirement.
     let requirement = env::var("DENO_KV_REQUIRES_DISTRIBUTED_DATABASE").unwrap_or_default();
-    let target = move |_: &mut OpState, path| {
+    let target = move |state: &mut OpState, path| {
         let path = with_defaults(path);
         require_distributed(&requirement, path.as_deref())?;
-        resolve(&storage_key, path)
+        resolve(state, &storage_key, path)
     };
     let options = openkv_ext::Options::resolve(target).permissions(openkv_ext::permissions::deno);
     with_servers(options, certificates)
@@ -63,6 +64,12 @@ fn with_servers(options: openkv_ext::Options, certificates: &Certificates) -> op
 #[cfg(not(feature = "connect"))]
 fn with_servers(options: openkv_ext::Options, _: &Certificates) -> openkv_ext::Options {
     options
+}
+
+/// Returns the directory of the default database and of `localStorage`, or `None` if the system has no directory for caches.
+pub fn storage_directory(storage_key: &StorageKey) -> Option<PathBuf> {
+    let file = file_of_key(&cache_directory().ok()?.join("location_data"), &storage_key.0);
+    file.parent().map(Into::into)
 }
 
 /// Rejects a local database, or warns of it, as `DENO_KV_REQUIRES_DISTRIBUTED_DATABASE` requires.
@@ -93,12 +100,14 @@ fn with_defaults(path: Option<String>) -> Option<String> {
     }
 }
 
-fn resolve(storage_key: &StorageKey, path: Option<String>) -> Result<Target, JsErrorBox> {
+fn resolve(state: &OpState, storage_key: &StorageKey, path: Option<String>) -> Result<Target, JsErrorBox> {
     match (path, env::var("DENO_KV_DB_MODE").as_deref()) {
         (path, Ok("memory")) if path.as_deref().is_none_or(|path| !is_remote(path)) => {
             Ok(Target::Trusted(Location::Memory))
         }
         (Some(path), _) => Ok(Target::Path(path)),
+        // As in Deno: a worker's own, which no other isolate sees.
+        (None, _) if state.has::<WorkerScope>() => Ok(Target::Trusted(Location::Memory)),
         (None, _) => {
             let file = file_of_key(&cache_directory()?.join("location_data"), &storage_key.0);
             default_file(file).map(Target::Trusted)

@@ -21,10 +21,12 @@ mod runtime;
 mod system_certificates;
 pub mod testing;
 pub mod unstable;
+mod watch;
 
 pub use certificates::Certificates;
-pub use kv::{StorageKey, kv_options};
+pub use kv::{StorageKey, kv_options, storage_directory};
 pub use modules::{Config, Lock, ModuleOptions, Project, ProjectError};
 pub use repl::{Preamble, repl};
 pub use report::report;
-pub use runtime::{DENO_VERSION, Options, Runtime, TYPESCRIPT_VERSION, V8_VERSION};
+pub use runtime::{DENO_VERSION, Options, Runtime, ServeAddress, TYPESCRIPT_VERSION, V8_VERSION};
+pub use watch::{FileWatcher, Stop, WatchedFiles};

@@ -1,18 +1,25 @@
+mod worker;
+
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_cron::local::LocalCronHandler;
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
 use deno_fs::FileSystemRc;
 use deno_io::Stdio;
-use deno_os::{ExitCode, OpExitCallbacks};
+use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
 use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
-use deno_web::{BlobStore, InMemoryBroadcastChannel};
 use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
 use sys_traits::impls::RealSys;
@@ -20,12 +27,16 @@ use sys_traits::impls::RealSys;
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::extensions::node::UnstableFlags;
+use crate::extensions::storage::Storages;
+use crate::extensions::worker::Workers;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::node::{Cluster, Fork};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
+use crate::watch::WatchedFiles;
+use worker::{Identity, Process};
 
 /// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
@@ -42,6 +53,8 @@ pub const TYPESCRIPT_VERSION: &str = "6.0.3";
 /// The release of V8 that runs scripts.
 pub const V8_VERSION: &str = v8::VERSION_STRING;
 
+/// The time that a runtime waits for the threads of its workers, which may be blocked by the system.
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that a runtime waits to close databases that another process has locked.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,6 +64,7 @@ pub(crate) fn close_databases() {
 }
 
 /// The options of a [`Runtime`].
+#[derive(Clone)]
 pub struct Options {
     /// The module to run.
     pub main_module: Url,
@@ -72,6 +86,8 @@ pub struct Options {
     pub location: Option<Url>,
     /// How databases are located and opened, for example [`kv_options`](crate::kv_options).
     pub kv: openkv_ext::Options,
+    /// The directory of `localStorage`, for example [`storage_directory`](crate::storage_directory). Without one, there is none.
+    pub storage: Option<PathBuf>,
     /// The certificates that TLS connections trust.
     pub certificates: Certificates,
     /// The unstable features of Deno that are enabled.
@@ -80,12 +96,26 @@ pub struct Options {
     pub seed: Option<u64>,
     /// The output of a module that is run for its tests. See [`TestRun`](crate::testing::TestRun).
     pub output: Option<Output>,
+    /// The address at which the default export of the main module is served, if it is.
+    pub serve: Option<ServeAddress>,
+    /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
+    pub watched: Option<WatchedFiles>,
+}
+
+/// The address of a server.
+#[derive(Clone, Debug)]
+pub struct ServeAddress {
+    /// The host or IP address.
+    pub host: String,
+    /// The port, or 0 for any that is free.
+    pub port: u16,
 }
 
 /// An isolate with a script.
 pub struct Runtime {
     js: JsRuntime,
     main_module: Url,
+    serve: Option<ServeAddress>,
     exit_code: ExitCode,
     loader: GraphLoader,
     hooks: Hooks,
@@ -99,7 +129,9 @@ struct Hooks {
     /// Returns whether something is left to do.
     dispatch_before_exit: v8::Global<v8::Function>,
     dispatch_exit: v8::Global<v8::Function>,
+    receive_from_parent: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
+    start_server: v8::Global<v8::Function>,
     /// The test runner. See `js/runtime/testing/mod.ts`.
     testing: v8::Global<v8::Object>,
 }
@@ -128,6 +160,8 @@ struct Bootstrap {
     unsafe_proto: bool,
     uses_node_modules: bool,
     version: Version,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -152,8 +186,15 @@ impl Runtime {
     /// # Errors
     /// The snapshot cannot be restored.
     pub fn new(options: Options) -> Result<Self, CoreError> {
+        Self::create(options, Process::default(), None)
+    }
+
+    /// Creates the isolate of a main thread, or of a worker.
+    fn create(options: Options, process: Process, worker: Option<Identity>) -> Result<Self, CoreError> {
+        let spawner = worker::spawner(&options, &process);
         let user_agent = format!("Deno/{DENO_VERSION}");
-        let blobs = BlobStore::default_arc();
+        let is_main = worker.is_none();
+        let (worker, parent_permissions) = worker.map(|worker| (worker.name, worker.parent_permissions)).unzip();
         let loader = GraphLoader::new(LoaderOptions {
             main: MainModule {
                 url: options.main_module.clone(),
@@ -164,8 +205,10 @@ impl Runtime {
             project: options.project,
             unstable: options.unstable,
             certificates: options.certificates.clone(),
-            blobs: blobs.clone(),
+            blobs: process.blobs.clone(),
             permissions: options.permissions.clone(),
+            parent_permissions,
+            watched: options.watched.clone(),
             quiet: options.quiet,
             user_agent: user_agent.clone(),
         })?;
@@ -178,21 +221,21 @@ impl Runtime {
             residual_lazy_js_sources: LAZY.0,
             residual_lazy_esm_sources: LAZY.1,
             // Required by structuredClone for transfers.
-            shared_array_buffer_store: Some(Default::default()),
-            compiled_wasm_module_store: Some(Default::default()),
+            shared_array_buffer_store: Some(process.array_buffers),
+            compiled_wasm_module_store: Some(process.wasm_modules),
             // The ops are in the snapshot. Their fast variants are created when the first lazy script is loaded.
             skip_op_registration: true,
-            is_main: true,
+            is_main,
             ..RuntimeOptions::default()
         })?;
 
         let exit_code = ExitCode::default();
-        let testing = options.output.is_some();
+        let testing = is_main && options.output.is_some();
         let stdio = match options.output {
             Some(output) => output.stdio().map_err(JsErrorBox::from_err)?,
             None => Stdio::default(),
         };
-        let broadcast = InMemoryBroadcastChannel::default();
+        let location = if is_main { options.location } else { Some(options.main_module.clone()) };
         let fetch = deno_fetch::Options {
             user_agent: user_agent.clone(),
             root_cert_store_provider: Some(options.certificates.store()),
@@ -204,11 +247,12 @@ impl Runtime {
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
-            // As in Deno, the main thread parses transforms of CSS.
-            deno_web::deno_web::args(blobs, options.location.clone(), true, broadcast),
+            // As in Deno, the main thread alone parses transforms of CSS.
+            deno_web::deno_web::args(process.blobs, location.clone(), is_main, process.broadcast),
             deno_fetch::deno_fetch::args(fetch),
             deno_websocket::deno_websocket::args(),
             deno_crypto::deno_crypto::args(options.seed),
+            deno_cron::deno_cron::args(Box::new(LocalCronHandler::new())),
             deno_net::deno_net::args(Some(options.certificates.store()), options.certificates.unchecked_hosts()),
             deno_tls::deno_tls::args(),
             deno_http::deno_http::args(deno_http::Options {
@@ -226,11 +270,16 @@ impl Runtime {
             ),
             extensions::node::openkv_node::args(UnstableFlags(options.unstable.flags())),
             openkv_ext::openkv::args(options.kv),
-            extensions::openkv_runtime::args(Environment::at_start().proxies.clone()),
+            extensions::worker::openkv_worker::args(),
+            extensions::openkv_runtime::args(Environment::at_start().proxies.clone(), Storages::from(options.storage)),
         ])?;
         js.op_state().borrow_mut().put(options.permissions);
         let mut at_exit = OpExitCallbacks::default();
-        at_exit.push(Box::new(close_databases));
+        let exiting = process.exiting;
+        at_exit.push(Box::new(move || {
+            exiting.store(true, Ordering::Relaxed);
+            close_databases();
+        }));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
         // What `node:inspector` looks into.
@@ -239,16 +288,23 @@ impl Runtime {
         js.op_state().borrow_mut().put(inspector);
         js.op_state().borrow_mut().put(options.main_module.clone());
         let environment = Environment::at_start();
-        let cluster = environment.fork.lock().take().map(|Fork { channel, cluster }| {
+        let fork = if is_main { environment.fork.lock().take() } else { None };
+        let cluster = fork.map(|Fork { channel, cluster }| {
             js.op_state().borrow_mut().put(channel);
             cluster
         });
+        js.op_state().borrow_mut().put(spawner);
+        if let Some(watched) = options.watched.filter(|_| is_main) {
+            let isolate = js.v8_isolate().thread_safe_handle();
+            js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
+            watched.attach(isolate);
+        }
 
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
             cluster,
-            location: options.location.map(Into::into),
+            location: location.map(Into::into),
             main_module: options.main_module.to_string(),
             navigator: Navigator {
                 hardware_concurrency: std::thread::available_parallelism().map_or(1, Into::into),
@@ -267,9 +323,10 @@ impl Runtime {
             unsafe_proto: options.unstable.unsafe_proto,
             uses_node_modules: loader.uses_node_modules()?,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
+            worker,
         };
         let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, exit_code, loader, hooks })
+        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -277,8 +334,23 @@ impl Runtime {
     /// # Errors
     /// The module could not be loaded, or the script has thrown an uncaught exception.
     pub async fn run(&mut self) -> Result<i32, CoreError> {
+        let state = self.js.op_state();
+        let exit_code = self.exit_code.clone();
+        let mut run = pin!(self.run_to_end());
+        // While files are watched, `Deno.exit` terminates the execution, which some callbacks do not report.
+        poll_fn(|context| {
+            let polled = run.as_mut().poll(context);
+            if state.borrow().has::<WatcherExited>() { Poll::Ready(Ok(exit_code.get())) } else { polled }
+        })
+        .await
+    }
+
+    async fn run_to_end(&mut self) -> Result<i32, CoreError> {
         let module = self.js.load_main_es_module(&self.main_module).await?;
         self.evaluate(module).await?;
+        if let Some(address) = self.serve.take() {
+            self.start_server(module, &address)?;
+        }
         loop {
             self.js.run_event_loop(PollEventLoopOptions::default()).await?;
             if self.dispatch(|hooks| &hooks.dispatch_before_unload)?
@@ -288,6 +360,12 @@ impl Runtime {
             }
         }
         self.end()
+    }
+
+    /// Dispatches `unload` to a script that is stopped before its end. Its errors are ignored, as it is to be replaced.
+    pub fn stop(&mut self) {
+        self.js.v8_isolate().cancel_terminate_execution();
+        let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
     /// Loads the main module and its imports without running them.
@@ -355,13 +433,36 @@ impl Runtime {
         &mut self.js
     }
 
-    /// Calls a hook. Returns whether it returned true.
+    /// Serves the default export of a module.
+    fn start_server(&mut self, module: ModuleId, address: &ServeAddress) -> Result<(), CoreError> {
+        let exports = self.js.get_module_namespace(module)?;
+        let args = {
+            deno_core::scope!(scope, &mut self.js);
+            let exports = v8::Local::new(scope, exports);
+            let host = serde_v8::to_v8(scope, &address.host).expect("a host is a string");
+            let port = v8::Integer::new_from_unsigned(scope, address.port.into());
+            [exports.into(), host, port.into()].map(|value: v8::Local<v8::Value>| v8::Global::new(scope, value))
+        };
+        self.call(|hooks| &hooks.start_server, &args).map(drop)
+    }
+
+    /// Calls a hook without arguments. Returns whether it returned true.
     fn dispatch(&mut self, hook: fn(&Hooks) -> &v8::Global<v8::Function>) -> Result<bool, CoreError> {
+        self.call(hook, &[])
+    }
+
+    /// Calls a hook. Returns whether it returned true.
+    fn call(
+        &mut self,
+        hook: fn(&Hooks) -> &v8::Global<v8::Function>,
+        args: &[v8::Global<v8::Value>],
+    ) -> Result<bool, CoreError> {
         deno_core::scope!(scope, &mut self.js);
         v8::tc_scope!(scope, scope);
         let function = v8::Local::new(scope, hook(&self.hooks));
         let receiver = v8::undefined(scope).into();
-        let returned = function.call(scope, receiver, &[]);
+        let args: Vec<_> = args.iter().map(|arg| v8::Local::new(scope, arg)).collect();
+        let returned = function.call(scope, receiver, &args);
         match (returned, scope.exception()) {
             (Some(returned), None) => Ok(returned.is_true()),
             (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
@@ -370,9 +471,13 @@ impl Runtime {
     }
 }
 
-/// Closes the databases of the script, however it terminated.
+/// Terminates the workers of the script and closes its databases, however it terminated.
 impl Drop for Runtime {
     fn drop(&mut self) {
+        let workers: Option<Workers> = self.js.op_state().borrow_mut().try_take();
+        if let Some(workers) = workers {
+            workers.end(WORKERS_TIMEOUT);
+        }
         openkv_ext::close_databases(&mut self.js.op_state().borrow_mut());
         openkv_engine::sqlite::wait_closed(CLOSING_TIMEOUT);
     }
@@ -393,31 +498,30 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
     let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
+    let testing = property::<v8::Object>(scope, bootstrap, "testing");
+    let testing = v8::Global::new(scope, testing);
     let mut function = |name| {
         let function = property::<v8::Function>(scope, bootstrap, name);
         v8::Global::new(scope, function)
     };
     let start = function("start");
-    let [dispatch_load, dispatch_before_unload, dispatch_unload] =
-        ["dispatchLoad", "dispatchBeforeUnload", "dispatchUnload"].map(&mut function);
-    let [dispatch_before_exit, dispatch_exit, start_repl] =
-        ["dispatchBeforeExit", "dispatchExit", "startRepl"].map(function);
-    let testing = property::<v8::Object>(scope, bootstrap, "testing");
-    let testing = v8::Global::new(scope, testing);
+    let hooks = Hooks {
+        dispatch_load: function("dispatchLoad"),
+        dispatch_before_unload: function("dispatchBeforeUnload"),
+        dispatch_unload: function("dispatchUnload"),
+        dispatch_before_exit: function("dispatchBeforeExit"),
+        dispatch_exit: function("dispatchExit"),
+        receive_from_parent: function("receiveFromParent"),
+        start_repl: function("startRepl"),
+        start_server: function("startServer"),
+        testing,
+    };
     let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
     let start = v8::Local::new(scope, start);
     let receiver = v8::undefined(scope).into();
     start.call(scope, receiver, &[options]);
     match scope.exception() {
-        None => Ok(Hooks {
-            dispatch_load,
-            dispatch_before_unload,
-            dispatch_unload,
-            dispatch_before_exit,
-            dispatch_exit,
-            start_repl,
-            testing,
-        }),
+        None => Ok(hooks),
         Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
     }
 }
@@ -443,7 +547,7 @@ mod tests {
     /// deno_runtime has ops of its own with similar functions, whose names must not clash.
     #[test]
     fn own_ops_have_the_prefix_of_this_runtime() {
-        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new())).ops;
+        let own = extensions::openkv_runtime::init(extensions::env::Proxies(Vec::new()), Storages::from(None)).ops;
         let other: Vec<_> = own.iter().map(|op| op.name).filter(|op| !op.starts_with("op_openkv_")).collect();
         // Called by Deno's crates under this name.
         assert_eq!(other, ["op_http_start", "op_set_raw"]);

@@ -20,7 +20,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("broadcast-channel", Always),
     ("bundle", Refused("OpenKV has no Deno.bundle")),
     ("byonm", Always),
-    ("cron", Refused("OpenKV has no Deno.cron")),
+    ("cron", Always),
     // What a file loads by `require` is told apart with the flag or without.
     ("detect-cjs", Always),
     ("ffi", Refused("OpenKV has no Deno.dlopen")),
@@ -46,7 +46,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("unsafe-proto", OnRequest),
     ("vsock", Always),
     ("webgpu", Refused("OpenKV has no WebGPU")),
-    ("worker-options", Refused("OpenKV has no workers")),
+    ("worker-options", Always),
 ];
 
 /// Returns the support for a feature, or `None` if Deno does not have it either.

@@ -21,7 +21,7 @@ const UNSTABLE: [&str; 5] =
 const NOTES: [(&str, &str); 3] = [
     ("node:module", "Native addons (`.node`) are refused."),
     ("node:sqlite", "Refused: a build of its bindings needs libclang. Use `Deno.openKv`."),
-    ("node:worker_threads", "`Worker` is refused: there are no workers yet. Message channels are there."),
+    ("node:worker_threads", "`Worker` is refused: use the global `Worker`. Message channels are there."),
 ];
 
 /// Names by what they have; or, of a module, why it cannot be loaded.

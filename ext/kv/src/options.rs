@@ -1,7 +1,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::OpState;
@@ -29,16 +28,16 @@ use crate::permissions;
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    resolve: Rc<Resolve>,
-    permit: Rc<Permit>,
-    connectors: Vec<Rc<Connect>>,
+    resolve: Arc<Resolve>,
+    permit: Arc<Permit>,
+    connectors: Vec<Arc<Connect>>,
     pub(crate) engine: sqlite::Options,
 }
 
-type Resolve = dyn Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox>;
-type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox>;
-
-type Connect = dyn Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>>;
+// Rules can be sent to other threads, so that a host can give the same options to its workers.
+type Resolve = dyn Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + Send + Sync;
+type Permit = dyn Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + Send + Sync;
+type Connect = dyn Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + Send + Sync;
 
 /// The database to open, as resolved by the host.
 pub enum Target {
@@ -68,16 +67,18 @@ impl Options {
 
     /// Resolves the path of each call of `Deno.openKv`, if any, with a rule of the host. Scripts see the error that the rule
     /// returns.
-    pub fn resolve(rule: impl Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + 'static) -> Self {
+    pub fn resolve(
+        rule: impl Fn(&mut OpState, Option<String>) -> Result<Target, JsErrorBox> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            resolve: Rc::new(rule),
-            permit: Rc::new(permissions::none),
+            resolve: Arc::new(rule),
+            permit: Arc::new(permissions::none),
             connectors: Vec::new(),
             engine: sqlite::Options::default(),
         }
     }
 
-    fn with_default(default: impl Fn() -> Result<Location, JsErrorBox> + 'static) -> Self {
+    fn with_default(default: impl Fn() -> Result<Location, JsErrorBox> + Send + Sync + 'static) -> Self {
         Self::resolve(move |_, path| match path {
             Some(path) => Ok(Target::Path(path)),
             None => default().map(Target::Trusted),
@@ -89,8 +90,11 @@ impl Options {
     /// must not contain symbolic links, because the rule has not checked where they lead.
     ///
     /// Invalid paths, such as `""` and URLs, are rejected before.
-    pub fn permissions(mut self, rule: impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static) -> Self {
-        self.permit = Rc::new(rule);
+    pub fn permissions(
+        mut self,
+        rule: impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + Send + Sync + 'static,
+    ) -> Self {
+        self.permit = Arc::new(rule);
         self
     }
 
@@ -100,9 +104,9 @@ impl Options {
     /// which they were added.
     pub fn connector(
         mut self,
-        rule: impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static,
+        rule: impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + Send + Sync + 'static,
     ) -> Self {
-        self.connectors.push(Rc::new(rule));
+        self.connectors.push(Arc::new(rule));
         self
     }
 

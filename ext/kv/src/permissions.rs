@@ -23,7 +23,9 @@ pub fn all(_: &mut OpState, path: &Path) -> Result<PathBuf, JsErrorBox> {
 
 /// Allows files in a directory and its subdirectories. A relative path is resolved against the directory. A path that contains a
 /// symbolic link cannot be opened, so that none leads out of the directory. When a file is opened, its directory must exist.
-pub fn within(directory: impl Into<PathBuf>) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + 'static {
+pub fn within(
+    directory: impl Into<PathBuf>,
+) -> impl Fn(&mut OpState, &Path) -> Result<PathBuf, JsErrorBox> + Send + Sync + 'static {
     let directory = directory.into();
     move |_, path| {
         let root = directory.canonicalize().map_err(|_| denied(path))?;

@@ -4,7 +4,7 @@ use clap::Command;
 use clap::error::ErrorKind;
 
 /// The names of the commands. As on Deno, each is a command even if a file has the same name.
-const COMMANDS: [&str; 43] = [
+const COMMANDS: [&str; 41] = [
     "add",
     "approve-scripts",
     "audit",
@@ -37,8 +37,6 @@ const COMMANDS: [&str; 43] = [
     "remove",
     "rm",
     "sandbox",
-    "serve",
-    "task",
     "transpile",
     "uninstall",
     "unlink",
@@ -50,17 +48,21 @@ const COMMANDS: [&str; 43] = [
     "x",
 ];
 
+/// Returns whether only Deno has a command.
+pub(super) fn is_absent(name: &str) -> bool {
+    COMMANDS.contains(&name)
+}
+
 /// Returns the error for a command of Deno, if `name` is one.
 pub(super) fn error(name: &str, openkv: &Command) -> Option<clap::Error> {
-    COMMANDS.contains(&name).then(|| {
+    is_absent(name).then(|| {
         let instead = match name {
             "bench" => "benchmarks are not run: run `deno bench`".into(),
             "cache" | "install" | "i" | "ci" | "add" => "remote modules are fetched when a script imports them".into(),
             "check" => "types are not checked: run `deno check`".into(),
             "coverage" => "coverage is not collected".into(),
-            "serve" => "call Deno.serve in a script, and run it with `openkv run`".into(),
             "vendor" => "Deno 2 removed it, and remote modules are stored in the cache only".into(),
-            "watch" => "files are not watched: run the script with `openkv run`".into(),
+            "watch" => "run the script with `openkv run --watch`".into(),
             _ => format!("run `deno {name}`"),
         };
         let message = format!(

@@ -1,6 +1,10 @@
 //! Files with environment variables, one `NAME=value` per line, in the format that Deno accepts.
 
+use std::collections::HashSet;
 use std::env;
+use std::ffi::OsString;
+
+use deno_os::ProcessEnvGuard;
 
 /// Sets the variables in these files that are not set yet. Later files take precedence over earlier ones, and within a file
 /// the first line of a name. Returns a message for each file that could not be read.
@@ -8,15 +12,26 @@ use std::env;
 /// # Safety
 /// There must be no other thread: the environment of a process has no lock.
 pub(super) unsafe fn load(files: &[String]) -> Vec<String> {
+    // SAFETY: the caller guarantees that there is no other thread.
+    apply(files, |name| env::var_os(name).is_none(), |name, value| unsafe { env::set_var(name, value) })
+}
+
+/// Sets the variables in these files again, except those in `inherited`, the names that were set before the files were first
+/// loaded.
+pub(super) fn reload(files: &[String], inherited: &HashSet<OsString>) -> Vec<String> {
+    let environment = ProcessEnvGuard::lock();
+    let mut known = inherited.clone();
+    apply(files, |name| known.insert(name.into()), |name, value| environment.set_var(name, value))
+}
+
+fn apply(files: &[String], mut is_wanted: impl FnMut(&str) -> bool, mut set: impl FnMut(&str, String)) -> Vec<String> {
     let mut errors = vec![];
     for file in files.iter().rev() {
         match std::fs::read_to_string(file) {
             Ok(text) => {
                 for Line { name, value } in lines(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
-                    if env::var_os(name).is_none() {
-                        let value = value.expand(|name| env::var(name).unwrap_or_default());
-                        // SAFETY: the caller guarantees that there is no other thread.
-                        unsafe { env::set_var(name, value) };
+                    if is_wanted(name) {
+                        set(name, value.expand(|name| env::var(name).unwrap_or_default()));
                     }
                 }
             }

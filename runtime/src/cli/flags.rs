@@ -31,13 +31,13 @@ pub(crate) struct RuntimeFlags {
 }
 
 /// Flags of Deno that have no effect, because OpenKV lacks what they configure: type checking, a code cache, a log.
-const ACCEPTED: [&str; 4] = ["no-check", "no-clear-screen", "no-code-cache", "use-env-proxy"];
+const ACCEPTED: [&str; 3] = ["no-check", "no-code-cache", "use-env-proxy"];
 
 /// Flags of Deno that would change the behaviour or the output, but are not supported.
-const UNSUPPORTED: [(&str, Option<char>, &str); 12] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 10] = [
     ("check", None, "types are not checked: run `deno check`"),
     ("coverage", None, "coverage is not collected"),
-    ("hmr", None, "files are not watched"),
+    ("hmr", None, "modules are not replaced while a script runs: restart it with --watch"),
     ("inspect", None, "OpenKV has no debugger"),
     ("inspect-brk", None, "OpenKV has no debugger"),
     ("inspect-publish-uid", None, "OpenKV has no debugger"),
@@ -45,8 +45,6 @@ const UNSUPPORTED: [(&str, Option<char>, &str); 12] = [
     ("permission-set", Some('P'), "pass the permissions on the command line"),
     ("preload", None, "import the file in the script"),
     ("require", None, "CommonJS modules are not loaded"),
-    ("watch", None, "files are not watched"),
-    ("watch-exclude", None, "files are not watched"),
 ];
 
 /// Declares the flags.

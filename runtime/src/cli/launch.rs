@@ -6,7 +6,7 @@ use std::sync::Once;
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::unstable::support;
-use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report};
+use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, report, storage_directory};
 
 use super::env_file;
 use super::flags::RuntimeFlags;
@@ -83,10 +83,13 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         location: flags.location.clone(),
         seed: flags.seed,
         unstable,
+        storage: storage_directory(&storage_key),
         kv: kv_options(storage_key, &flags.certificates),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
         output: None,
+        serve: None,
+        watched: None,
     })
 }
 

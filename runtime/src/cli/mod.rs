@@ -13,9 +13,12 @@ mod outcome;
 mod permissions;
 mod repl;
 mod run;
+mod serve;
+mod task;
 mod test;
 mod types;
 mod warnings;
+mod watch;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
@@ -28,6 +31,8 @@ pub(crate) enum Command {
     Run(run::Run),
     Eval(eval::Eval),
     Repl(repl::Repl),
+    Serve(Box<serve::Serve>),
+    Task(Box<task::Task>),
     Test(Box<test::Test>),
     Db(db::Db),
     Types,
@@ -41,6 +46,8 @@ impl Command {
             Self::Run(run) => run.execute(),
             Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
+            Self::Serve(serve) => serve.execute(),
+            Self::Task(task) => task.execute(),
             Self::Test(test) => test.execute(),
             Self::Db(db) => db.execute(),
             Self::Types => types::execute(),
@@ -69,6 +76,8 @@ fn declare() -> clap::Command {
         .subcommand(run::declare())
         .subcommand(eval::declare())
         .subcommand(repl::declare())
+        .subcommand(serve::declare())
+        .subcommand(task::declare())
         .subcommand(test::declare())
         .subcommand(db::declare())
         .subcommand(types::declare())
@@ -81,6 +90,8 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "run" => Command::Run(run::read(&mut matches)?),
         "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
+        "serve" => Command::Serve(Box::new(serve::read(&mut matches)?)),
+        "task" => Command::Task(Box::new(task::read(&mut matches))),
         "test" => Command::Test(Box::new(test::read(&mut matches)?)),
         "db" => Command::Db(db::read(&mut matches)),
         "types" => Command::Types,

@@ -1,9 +1,10 @@
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
-use openkv::testing::{Filter, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
-use openkv::{Options, Project, Runtime, report};
+use openkv::testing::{Filter, JunitFile, Paths, ReporterKind, TestOptions, TestRun, Verdict, discover};
+use openkv::{Options, Project, Runtime, WatchedFiles, report};
 use openkv_js::transpile::MediaType;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,6 +14,7 @@ use super::arguments;
 use super::flags::{self, RuntimeFlags};
 use super::launch;
 use super::outcome::Outcome;
+use super::watch::{self, Ended, Watch};
 
 /// `openkv test`: runs the tests in modules.
 pub(crate) struct Test {
@@ -28,18 +30,18 @@ pub(crate) struct Test {
     permit_no_files: bool,
     media_type: Option<MediaType>,
     options: TestOptions,
+    watch: Option<Watch>,
     flags: RuntimeFlags,
 }
 
 /// Flags of Deno for tests that are not supported. Those of all commands are in [`flags`].
-const UNSUPPORTED: [(&str, Option<char>, &str); 10] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 9] = [
     ("changed", None, "pass the modules on the command line"),
     ("clean", None, "coverage is not collected"),
     ("coverage-raw-data-only", None, "coverage is not collected"),
     ("coverage-threshold", None, "coverage is not collected"),
     ("doc", None, "examples in comments are not run"),
     ("hide-stacktraces", None, "stack traces are always shown"),
-    ("junit-path", None, "the reporters are pretty and dot"),
     ("related", None, "pass the modules on the command line"),
     ("shard", None, "pass the modules on the command line"),
     ("update-snapshots", Some('u'), "OpenKV has no snapshot tests"),
@@ -53,7 +55,7 @@ pub(super) fn declare() -> Command {
     let count = |name, help| {
         Arg::new(name).long(name).value_name("NUMBER").value_parser(value_parser!(u32)).default_value("0").help(help)
     };
-    let command = flags::declare(Command::new("test"))
+    let command = watch::declare(flags::declare(Command::new("test")))
         .about("Runs the tests in modules")
         .override_usage("openkv test [FLAGS] [PATHS]... [-- ARGS]...")
         .arg(paths)
@@ -95,10 +97,11 @@ pub(super) fn declare() -> Command {
             Arg::new("reporter")
                 .long("reporter")
                 .value_name("KIND")
-                .value_parser(["pretty", "dot"])
+                .value_parser(["pretty", "dot", "junit", "tap"])
                 .default_value("pretty")
                 .help("The format of the results"),
         )
+        .arg(arguments::one("junit-path", "FILE").help("Also write the results as a JUnit report, - for stdout"))
         .arg(arguments::switch("parallel").help("Accepted for compatibility, but modules run sequentially"))
         .arg(arguments::switch("trace-leaks").hide(true));
     flags::unsupported(command, &UNSUPPORTED)
@@ -121,8 +124,14 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
         sanitize_resources: is_on(matches, "sanitize-resources", "DENO_TEST_SANITIZE_RESOURCES"),
         reporter: match matches.remove_one::<String>("reporter").as_deref() {
             Some("dot") => ReporterKind::Dot,
+            Some("junit") => ReporterKind::Junit,
+            Some("tap") => ReporterKind::Tap,
             _ => ReporterKind::Pretty,
         },
+        junit_file: matches.remove_one::<String>("junit-path").map(|path| match path.as_str() {
+            "-" => JunitFile::Stdout,
+            path => JunitFile::Path(path.into()),
+        }),
     };
     Ok(Test {
         paths: matches.remove_many("paths").into_iter().flatten().collect(),
@@ -132,6 +141,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
         permit_no_files: matches.get_flag("permit-no-files"),
         media_type: matches.remove_one("ext"),
         options,
+        watch: watch::read(matches),
         flags,
     })
 }
@@ -145,35 +155,54 @@ fn random_seed() -> u64 {
     rand::random::<u32>().into()
 }
 
+/// What a run of tests consists of, after the configuration file has been read.
+struct Plan {
+    options: TestOptions,
+    modules: Vec<Options>,
+    /// Where modules were searched.
+    searched: Paths,
+}
+
 impl Test {
-    pub(super) fn execute(mut self) -> Outcome {
+    pub(super) fn execute(self) -> Outcome {
         launch::prepare(&self.flags)?;
-        let mut modules = self.configure()?;
-        if modules.is_empty() && !self.permit_no_files {
-            return Err("No test modules found".into());
-        }
-        if let Some(seed) = self.options.shuffle {
-            modules.shuffle(&mut StdRng::seed_from_u64(seed));
-            if !self.flags.quiet {
-                eprintln!("Shuffled with --shuffle={seed}");
+        let Some(watch) = &self.watch else {
+            let plan = self.plan()?;
+            if plan.modules.is_empty() && !self.permit_no_files {
+                return Err("No test modules found".into());
             }
-        }
-        let modules = modules.into_iter().map(|module| self.module(module)).collect::<Result<Vec<_>, _>>()?;
-        if self.no_run {
-            return launch::block_on(load(modules))?;
-        }
-        match launch::block_on(run(self.options, modules))?? {
-            Verdict::Passed => Ok(0),
-            Verdict::PassedWithOnly => Err("Test failed because the \"only\" option was used".into()),
-            Verdict::Failed => Err("Test failed".into()),
-        }
+            return launch::block_on(self.run(plan))?;
+        };
+        // The files of each module, by which the modules to run again are chosen.
+        let mut files: HashMap<Url, WatchedFiles> = HashMap::new();
+        watch.run("Test", &self.flags, async |run| {
+            let mut plan = self.plan()?;
+            let roots = plan.searched.roots().map_err(|error| error.to_string())?;
+            roots.iter().for_each(|path| run.watcher.add_modules(path));
+            plan.modules.iter().for_each(|module| run.add_configuration(module));
+            plan.modules.retain(|module| {
+                let known = files.get(&module.main_module);
+                run.changed.is_none_or(|changed| known.is_none_or(|files| files.contains_any(changed)))
+            });
+            for module in &mut plan.modules {
+                let watched = run.watcher.files();
+                files.insert(module.main_module.clone(), watched.clone());
+                module.watched = Some(watched);
+            }
+            tokio::select! {
+                biased;
+                stop = run.next() => Ok(Ended::Stopped(stop)),
+                outcome = self.run(plan) => Ok(run.ended(outcome)),
+            }
+        })
     }
 
-    /// Merges the configuration file of the current directory into the options. Returns the modules.
-    fn configure(&mut self) -> Result<Vec<Url>, String> {
+    /// Reads the configuration file of the current directory, and finds the modules.
+    fn plan(&self) -> Result<Plan, String> {
         let current = launch::current_directory()?;
         let project = Project::of_directory(&current, &self.flags.modules).map_err(|error| error.to_string())?;
-        let mut named = Paths { base: current.clone(), paths: self.paths.clone() };
+        let mut options = self.options.clone();
+        let mut searched = Paths { base: current.clone(), paths: self.paths.clone() };
         let vendored = project.vendor_directory().map(|vendored| vendored.display().to_string());
         let vendored = Paths { base: current.clone(), paths: vendored.into_iter().collect() };
         let mut ignored = vec![vendored, Paths { base: current, paths: self.ignored.clone() }];
@@ -182,24 +211,43 @@ impl Test {
             if test.permissions.is_some() && !self.flags.has_permissions() {
                 return Err(format!("permissions for tests in {url} are not supported: pass them on the command line"));
             }
-            self.options.sanitize_ops |= test.sanitize_ops;
-            self.options.sanitize_resources |= test.sanitize_resources;
-            if let (true, Some(include)) = (named.paths.is_empty(), test.include) {
-                if include.is_empty() {
-                    return Ok(Vec::new());
+            options.sanitize_ops |= test.sanitize_ops;
+            options.sanitize_resources |= test.sanitize_resources;
+            if let (true, Some(include)) = (searched.paths.is_empty(), test.include) {
+                searched = Paths { base: base.clone(), paths: include };
+                if searched.paths.is_empty() {
+                    return Ok(Plan { options, modules: Vec::new(), searched });
                 }
-                named = Paths { base: base.clone(), paths: include };
             }
             // In ascending precedence: exclusions of all commands, those of tests, and those of the command line.
             let configured = [project.exclude, test.exclude].concat();
             ignored.insert(0, Paths { base, paths: configured });
         }
-        discover(&named, &ignored).map_err(|error| error.to_string())
+        let mut modules = discover(&searched, &ignored).map_err(|error| error.to_string())?;
+        if let Some(seed) = options.shuffle {
+            modules.shuffle(&mut StdRng::seed_from_u64(seed));
+            if !self.flags.quiet {
+                eprintln!("Shuffled with --shuffle={seed}");
+            }
+        }
+        let modules = modules.into_iter().map(|module| self.module(module)).collect::<Result<_, _>>()?;
+        Ok(Plan { options, modules, searched })
     }
 
     fn module(&self, module: Url) -> Result<Options, String> {
         let options = launch::options(&self.flags, module, self.args.clone())?;
         Ok(Options { main_media_type: self.media_type, ..options })
+    }
+
+    async fn run(&self, plan: Plan) -> Outcome {
+        if self.no_run {
+            return load(plan.modules).await;
+        }
+        match run(plan.options, plan.modules).await? {
+            Verdict::Passed => Ok(0),
+            Verdict::PassedWithOnly => Err("Test failed because the \"only\" option was used".into()),
+            Verdict::Failed => Err("Test failed".into()),
+        }
     }
 }
 

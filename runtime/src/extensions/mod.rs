@@ -6,8 +6,10 @@ mod fs_watch;
 mod http;
 pub(crate) mod node;
 mod permissions;
+pub(crate) mod storage;
 pub(crate) mod terminal;
 pub(crate) mod testing;
+pub(crate) mod worker;
 
 use deno_core::{Extension, op2};
 
@@ -19,6 +21,7 @@ deno_core::extension!(
         deno_fetch,
         deno_websocket,
         deno_crypto,
+        deno_cron,
         deno_net,
         deno_http,
         deno_io,
@@ -36,6 +39,10 @@ deno_core::extension!(
         http::op_http_start,
         op_openkv_parent_process,
         permissions::op_openkv_permission,
+        storage::op_openkv_storage_get,
+        storage::op_openkv_storage_keys,
+        storage::op_openkv_storage_remove,
+        storage::op_openkv_storage_set,
         terminal::op_openkv_console_size,
         // Called by deno_io and deno_fs under this name.
         terminal::op_set_raw,
@@ -43,8 +50,11 @@ deno_core::extension!(
         testing::op_openkv_test_permissions,
     ],
     esm_entry_point = "ext:openkv_runtime/main.ts",
-    options = { proxies: env::Proxies },
-    state = |state, options| state.put(options.proxies),
+    options = { proxies: env::Proxies, storages: storage::Storages },
+    state = |state, options| {
+        state.put(options.proxies);
+        state.put(options.storages);
+    },
     docs = "The global scope and the Deno namespace."
 );
 
@@ -57,6 +67,7 @@ pub(crate) fn extensions() -> Vec<Extension> {
         deno_fetch::deno_fetch::lazy_init(),
         deno_websocket::deno_websocket::lazy_init(),
         deno_crypto::deno_crypto::lazy_init(),
+        deno_cron::deno_cron::lazy_init(),
         deno_net::deno_net::lazy_init(),
         deno_tls::deno_tls::lazy_init(),
         deno_http::deno_http::lazy_init(),
@@ -68,6 +79,7 @@ pub(crate) fn extensions() -> Vec<Extension> {
         env::replace_ops_of_node(node::modules()),
         node::openkv_node::lazy_init(),
         openkv_ext::openkv::lazy_init(),
+        worker::openkv_worker::lazy_init(),
         openkv_runtime::lazy_init(),
     ]
 }

@@ -13,7 +13,6 @@ deno_core::extension!(
         // Named by deno_node, which calls them.
         op_bootstrap_color_depth,
         op_bootstrap_unstable_args,
-        op_create_worker,
         op_current_thread_cpu_usage,
         op_napi_open,
         op_node_worker_thread_post_message,
@@ -86,12 +85,6 @@ fn op_napi_open(#[string] path: &str) -> Result<(), JsErrorBox> {
         "NotSupported",
         format!("failed to load \"{path}\": native addons are not supported. Use a package without one"),
     ))
-}
-
-/// Refuses to start a worker.
-#[op2(fast)]
-fn op_create_worker() -> Result<(), JsErrorBox> {
-    Err(JsErrorBox::new("NotSupported", "failed to create a worker: there are no workers yet. Use a process"))
 }
 
 /// Lets a thread receive messages of others, of which there are none. Returns the number of what receives them.

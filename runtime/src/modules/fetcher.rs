@@ -48,6 +48,25 @@ impl MainModule {
     }
 }
 
+/// The permissions by which modules are loaded.
+#[derive(Debug)]
+pub(super) struct Permissions {
+    pub own: PermissionsContainer,
+    /// In a worker, those of its parent. Its program, with all static imports, is what the parent may import dynamically.
+    pub parent: Option<PermissionsContainer>,
+}
+
+impl Permissions {
+    fn check(&self, url: &Url, kind: CheckSpecifierKind) -> Result<(), PermissionCheckError> {
+        match &self.parent {
+            Some(parent) if kind == CheckSpecifierKind::Static => {
+                parent.check_specifier(url, CheckSpecifierKind::Dynamic)
+            }
+            _ => self.own.check_specifier(url, kind),
+        }
+    }
+}
+
 /// Fetches what the permissions allow.
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher(Arc<State>);
@@ -56,7 +75,7 @@ pub(super) struct Fetcher(Arc<State>);
 struct State {
     files: FileFetcher<Blobs, RealSys, ModuleClient>,
     main: MainModule,
-    permissions: PermissionsContainer,
+    permissions: Permissions,
     /// What this run has fetched already. Whatever the flags say, it is taken from the cache from then on.
     fetched: Mutex<HashSet<Url>>,
 }
@@ -66,7 +85,7 @@ impl Fetcher {
     pub fn new(
         main: MainModule,
         blobs: Arc<dyn BlobStoreTrait>,
-        permissions: PermissionsContainer,
+        permissions: Permissions,
         client: ModuleClient,
         cache: HttpCacheRc,
         allow_remote: bool,
@@ -111,7 +130,7 @@ impl Fetcher {
     ) -> Result<File, JsErrorBox> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            self.0.permissions.check_specifier(&url, kind).map_err(JsErrorBox::from_err)?;
+            self.0.permissions.check(&url, kind).map_err(JsErrorBox::from_err)?;
             let checksum = checksum(&url);
             let checksum = checksum.as_ref().map(LoaderChecksum::as_str);
             match self.fetch_once(&url, None, checksum).await.map_err(FetchNoFollowError::into_kind) {
@@ -151,7 +170,7 @@ impl Fetcher {
     /// What it finds while it runs, it must be allowed to read.
     fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
         let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
-        self.0.permissions.check_specifier(url, kind).map_err(other)
+        self.0.permissions.check(url, kind).map_err(other)
     }
 
     async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {

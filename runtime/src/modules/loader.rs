@@ -33,6 +33,7 @@ use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
+use crate::watch::WatchedFiles;
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -41,6 +42,7 @@ pub(crate) struct GraphLoader(Rc<State>);
 struct State {
     services: Rc<Services>,
     builder: GraphBuilder,
+    watched: Option<WatchedFiles>,
     graph: RefCell<Rc<ModuleGraph>>,
     /// Held by who extends the graph.
     extending: Mutex<()>,
@@ -53,10 +55,12 @@ struct State {
 impl GraphLoader {
     /// A loader that reads its first file when it loads its first module.
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
+        let watched = options.watched.clone();
         let services = Rc::new(Services::new(options)?);
         Ok(Self(Rc::new(State {
             builder: GraphBuilder::new(services.clone()),
             services,
+            watched,
             graph: RefCell::new(Rc::new(ModuleGraph::new(GraphKind::CodeOnly))),
             extending: Mutex::default(),
             assets: OnceCell::new(),
@@ -99,6 +103,11 @@ impl GraphLoader {
                 }
                 builder.build(&mut graph, Request::Stale(stale), is_dynamic).await?;
             }
+        }
+        if let Some(watched) = &self.0.watched {
+            // Modules with errors are watched, too: they may be corrected.
+            let files = graph.specifiers().filter_map(|(url, _)| url.to_file_path().ok());
+            files.for_each(|file| watched.add(&file));
         }
         if let Some(error) = graph.walk(std::iter::once(&root), WALK).errors().next() {
             return Err(describe(error, &root, is_dynamic));

@@ -21,6 +21,7 @@ pub use error::Error;
 /// A workspace, with its configuration files read and checked. A directory without any is one, too.
 ///
 /// What depends on the environment is read here, before a script may change it.
+#[derive(Clone)]
 pub struct Project {
     /// Where the configuration file lies, if there is one. Its scripts share the default database.
     pub url: Option<Url>,
@@ -32,7 +33,7 @@ pub struct Project {
     pub unstable: Vec<String>,
     pub(super) workspace: Arc<WorkspaceFactory<RealSys>>,
     /// Where there is no directory for downloads, they are kept for this run.
-    _downloads: Option<TempDir>,
+    _downloads: Option<Arc<TempDir>>,
 }
 
 impl fmt::Debug for Project {
@@ -124,7 +125,7 @@ impl Project {
             },
             unstable: workspace.unstable_features().to_vec(),
             workspace: factory,
-            _downloads: downloads,
+            _downloads: downloads.map(Arc::new),
         })
     }
 

@@ -24,7 +24,7 @@ use node_resolver::cache::NodeResolutionThreadLocalCache;
 use node_resolver::{NodeConditionOptions, NodeResolverOptions, PackageJsonThreadLocalCache};
 use sys_traits::impls::RealSys;
 
-use super::fetcher::{Fetcher, MainModule};
+use super::fetcher::{Fetcher, MainModule, Permissions};
 use super::http_client::ModuleClient;
 use super::install_scripts::InstallScripts;
 use super::packages::Packages;
@@ -33,6 +33,7 @@ use super::{ModuleOptions, failed, with_causes};
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::unstable::Unstable;
+use crate::watch::WatchedFiles;
 
 /// What modules are loaded with.
 pub(crate) struct LoaderOptions {
@@ -50,6 +51,10 @@ pub(crate) struct LoaderOptions {
     pub blobs: Arc<dyn BlobStoreTrait>,
     /// What the script may do.
     pub permissions: PermissionsContainer,
+    /// In a worker, the permissions of its parent: its program is loaded with these.
+    pub parent_permissions: Option<PermissionsContainer>,
+    /// Receives the local files of the graph.
+    pub watched: Option<WatchedFiles>,
     /// Whether nothing is logged about downloads.
     pub quiet: bool,
     /// As whom downloads are asked for.
@@ -74,8 +79,19 @@ impl Services {
     /// # Errors
     /// The directory for downloads is not known.
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
-        let LoaderOptions { main, modules, project, unstable, certificates, blobs, permissions, quiet, user_agent } =
-            options;
+        let LoaderOptions {
+            main,
+            modules,
+            project,
+            unstable,
+            certificates,
+            blobs,
+            permissions,
+            parent_permissions,
+            quiet,
+            user_agent,
+            ..
+        } = options;
         let cache_setting = match modules.reload {
             _ if modules.cached_only => CacheSetting::Only,
             Some(urls) if urls.is_empty() => CacheSetting::ReloadAll,
@@ -92,7 +108,7 @@ impl Services {
         let fetcher = Fetcher::new(
             main,
             blobs,
-            permissions.clone(),
+            Permissions { own: permissions.clone(), parent: parent_permissions },
             client.clone(),
             http_cache,
             !modules.no_remote,

@@ -47,6 +47,23 @@ pub struct Paths {
     pub paths: Vec<String>,
 }
 
+impl Paths {
+    /// Returns the files and directories where [`discover`] searches.
+    ///
+    /// # Errors
+    /// A pattern is invalid.
+    pub fn roots(&self) -> Result<Vec<PathBuf>, DiscoveryError> {
+        if self.paths.is_empty() {
+            return Ok(vec![self.base.clone()]);
+        }
+        let local = self.paths.iter().filter(|path| remote(path).is_none());
+        let root = |path: &String| match Selector::of(&self.base, path)? {
+            Selector::Path(root) | Selector::Pattern { root, .. } => Ok(root),
+        };
+        local.map(root).collect()
+    }
+}
+
 /// Finds the test modules at paths and URLs: files themselves, the modules in directories whose names mark them as tests, and all
 /// modules that match glob patterns. Without any paths, searches the base. `ignored` excludes files and directories, and includes
 /// those again that begin with `!`: the last match takes precedence.

@@ -18,9 +18,8 @@ use std::time::Instant;
 
 pub use discovery::{DiscoveryError, Paths, discover};
 pub use filter::Filter;
-pub use options::TestOptions;
+pub use options::{JunitFile, ReporterKind, TestOptions};
 pub use output::Output;
-pub use reporter::ReporterKind;
 pub use verdict::Verdict;
 
 use crate::runtime::{Options, Runtime};
@@ -42,7 +41,7 @@ impl TestRun {
     /// # Errors
     /// The pipe or the thread for the output of tests cannot be created.
     pub fn new(options: TestOptions) -> io::Result<Self> {
-        let report = SharedReport::new(options.reporter);
+        let report = SharedReport::new(&options);
         let output = Output::new({
             let report = report.clone();
             move |printed| report.lock().output(printed)

@@ -1,7 +1,30 @@
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use super::filter::Filter;
-use super::reporter::ReporterKind;
+
+/// The format of the results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReporterKind {
+    /// A line for each test, and the output of tests.
+    #[default]
+    Pretty,
+    /// A character for each test.
+    Dot,
+    /// The Test Anything Protocol.
+    Tap,
+    /// XML in the format of JUnit.
+    Junit,
+}
+
+/// Where a report in the format of JUnit is written to, in addition to the results.
+#[derive(Clone, Debug)]
+pub enum JunitFile {
+    /// The standard output.
+    Stdout,
+    /// A file, whose directory is created.
+    Path(PathBuf),
+}
 
 /// The options of a test run.
 #[derive(Clone, Debug, Default)]
@@ -22,4 +45,6 @@ pub struct TestOptions {
     pub sanitize_resources: bool,
     /// The format of the results.
     pub reporter: ReporterKind,
+    /// Where a report in the format of JUnit is written to, if anywhere.
+    pub junit_file: Option<JunitFile>,
 }

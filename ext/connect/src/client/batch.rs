@@ -12,10 +12,12 @@ use crate::wire::openkv::{Writes, WritesOutput};
 use crate::wire::write::{self, WriteOutcome};
 use crate::wire::{Message, datapath, paths, writes};
 
-/// The limits of a batch: of its encoded writes in bytes, and of the checks, mutations and messages in them. A server limits
-/// both for a request.
+/// The limit of a batch in bytes of encoded writes. Servers limit the size of a request.
 const MAX_SIZE: usize = 1024 * 1024;
-const MAX_PARTS: usize = 1000;
+
+/// The limit of a batch in checks, mutations and messages. Reads are sent and processed between batches, so that larger ones would
+/// delay them.
+const MAX_PARTS: usize = 100;
 
 /// Writes that are sent in one request, in their order, so that they share a round trip and a commit.
 ///

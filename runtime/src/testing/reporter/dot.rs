@@ -15,7 +15,7 @@ pub(super) struct Dot {
 }
 
 impl Reporter for Dot {
-    fn module_failed(&mut self, _module: &str) {
+    fn module_failed(&mut self, _module: &str, _error: &str) {
         self.append(&colors::red("!").to_string());
     }
 

@@ -13,6 +13,14 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    /// Returns the file, line and column of the position.
+    pub fn position(&self) -> (&str, u32, u32) {
+        let mut parts = self.location.rsplitn(3, ':');
+        let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
+        let (column, line) = (number(), number());
+        (parts.next().unwrap_or_default(), line, column)
+    }
+
     /// Returns the name for the list of failures.
     pub fn title(&self) -> String {
         let names = self.path.iter().chain([&self.name]).map(|name| escape(name));
@@ -41,8 +49,10 @@ pub(crate) enum Failure {
 
 /// Prints events as they occur.
 pub(super) trait Reporter: Send {
+    /// Begins the run.
+    fn begin(&mut self) {}
     fn module(&mut self, _module: &str, _tests: usize) {}
-    fn module_failed(&mut self, module: &str);
+    fn module_failed(&mut self, module: &str, error: &str);
     fn test_started(&mut self, _test: &Item) {}
     fn test_retried(&mut self, _test: &Item, _attempt: u32, _error: &str) {}
     fn test_ended(&mut self, test: &Item, outcome: &Outcome, elapsed: Duration);
@@ -53,6 +63,22 @@ pub(super) trait Reporter: Send {
     fn output(&mut self, _printed: &[u8]) {}
     /// Ends the run. Moves the cursor to the beginning of a line.
     fn end(&mut self) {}
+}
+
+impl Outcome {
+    /// Returns the message of a failure for the formats that other programs read.
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::Ok | Self::Ignored => None,
+            Self::Failed(Failure::Error(error)) => Some(error.clone()),
+            Self::Failed(Failure::FailedSteps(1)) => Some("1 test step failed.".into()),
+            Self::Failed(Failure::FailedSteps(count)) => Some(format!("{count} test steps failed.")),
+            Self::Failed(Failure::IncompleteSteps) | Self::Incomplete => {
+                Some("Steps were still running when the enclosing test or step ended.".into())
+            }
+            Self::Cancelled => Some("The test did not complete, because its module failed.".into()),
+        }
+    }
 }
 
 impl Failure {

@@ -2,32 +2,27 @@
 
 mod dot;
 mod item;
+mod junit;
 mod pretty;
 mod summary;
+mod tap;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::options::{JunitFile, ReporterKind, TestOptions};
 use super::verdict::Verdict;
 use item::Reporter;
 pub(super) use item::{Failure, Item, Outcome};
 use summary::Summary;
 
-/// The format of the results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReporterKind {
-    /// A line for each test, and the output of tests.
-    #[default]
-    Pretty,
-    /// A character for each test.
-    Dot,
-}
-
 /// The results so far, which are printed as they arrive.
 pub(super) struct Report {
-    reporter: Box<dyn Reporter>,
+    reporters: Vec<Box<dyn Reporter>>,
+    /// Whether the summary is printed, and not part of the format.
+    with_summary: bool,
     summary: Summary,
     /// The current test.
     running: Option<Item>,
@@ -35,12 +30,24 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn new(kind: ReporterKind) -> Self {
+    pub fn new(kind: ReporterKind, junit_file: Option<JunitFile>) -> Self {
         let reporter: Box<dyn Reporter> = match kind {
             ReporterKind::Pretty => Box::new(pretty::Pretty::default()),
             ReporterKind::Dot => Box::new(dot::Dot::default()),
+            ReporterKind::Tap => Box::new(tap::Tap::default()),
+            ReporterKind::Junit => Box::new(junit::Junit::new(JunitFile::Stdout)),
         };
-        Self { reporter, summary: Summary::default(), running: None, steps: HashMap::new() }
+        let mut reporters = vec![reporter];
+        if let Some(file) = junit_file {
+            reporters.push(Box::new(junit::Junit::new(file)));
+        }
+        reporters.iter_mut().for_each(|reporter| reporter.begin());
+        let with_summary = matches!(kind, ReporterKind::Pretty | ReporterKind::Dot);
+        Self { reporters, with_summary, summary: Summary::default(), running: None, steps: HashMap::new() }
+    }
+
+    fn report(&mut self, mut event: impl FnMut(&mut dyn Reporter)) {
+        self.reporters.iter_mut().for_each(|reporter| event(&mut **reporter));
     }
 
     /// Returns whether the limit of failed tests and modules has been reached.
@@ -51,7 +58,7 @@ impl Report {
     pub fn module(&mut self, module: &str, tests: usize, filtered_out: usize, with_only: bool) {
         self.summary.filtered_out += filtered_out;
         self.summary.with_only |= with_only;
-        self.reporter.module(module, tests);
+        self.report(|reporter| reporter.module(module, tests));
     }
 
     /// Counts the tests of a module whose tests are all filtered out.
@@ -61,12 +68,12 @@ impl Report {
 
     /// Reports that a module failed outside of its tests.
     pub fn module_failed(&mut self, module: &str, error: String) {
-        self.reporter.module_failed(module);
+        self.report(|reporter| reporter.module_failed(module, &error));
         self.summary.failed_module(format!("{module} (uncaught error)"), error);
     }
 
     pub fn test_started(&mut self, test: &Item) {
-        self.reporter.test_started(test);
+        self.report(|reporter| reporter.test_started(test));
         self.running = Some(test.clone());
     }
 
@@ -75,18 +82,18 @@ impl Report {
             Failure::Error(text) => text.lines().next().unwrap_or_default().to_owned(),
             other => other.reason(),
         };
-        self.reporter.test_retried(test, attempt, &error);
+        self.report(|reporter| reporter.test_retried(test, attempt, &error));
     }
 
     /// Reports the outcome of a test. If `flaky`, it failed before it passed.
     pub fn test_ended(&mut self, test: &Item, outcome: Outcome, elapsed: Duration, flaky: bool) {
         self.running = None;
-        self.reporter.test_ended(test, &outcome, elapsed);
+        self.report(|reporter| reporter.test_ended(test, &outcome, elapsed));
         self.summary.test(test, outcome, flaky);
     }
 
     pub fn tests_ended(&mut self) {
-        self.reporter.tests_ended();
+        self.report(|reporter| reporter.tests_ended());
     }
 
     pub fn running(&self) -> Option<&Item> {
@@ -94,26 +101,32 @@ impl Report {
     }
 
     pub fn step_started(&mut self, id: u32, step: Item, at: Instant) {
-        self.reporter.step_started(&step);
+        self.report(|reporter| reporter.step_started(&step));
         self.steps.insert(id, (step, at));
     }
 
     pub fn step_ended(&mut self, id: u32, outcome: Outcome, at: Instant) {
         // A step of a test that has timed out may end during another test.
         let Some((step, started)) = self.steps.remove(&id) else { return };
-        self.reporter.step_ended(&step, &outcome, at - started);
+        self.report(|reporter| reporter.step_ended(&step, &outcome, at - started));
         self.summary.step(&step, outcome);
     }
 
     pub fn output(&mut self, printed: &[u8]) {
         if !printed.is_empty() {
-            self.reporter.output(printed);
+            self.report(|reporter| reporter.output(printed));
         }
     }
 
     pub fn end(&mut self, elapsed: Duration) -> Verdict {
-        self.reporter.end();
-        self.summary.show(elapsed);
+        if self.with_summary {
+            let (first, rest) = self.reporters.split_first_mut().expect("there is a reporter");
+            first.end();
+            self.summary.show(elapsed);
+            rest.iter_mut().for_each(|reporter| reporter.end());
+        } else {
+            self.report(|reporter| reporter.end());
+        }
         self.summary.verdict()
     }
 }
@@ -123,8 +136,8 @@ impl Report {
 pub(super) struct SharedReport(Arc<Mutex<Report>>);
 
 impl SharedReport {
-    pub fn new(kind: ReporterKind) -> Self {
-        Self(Arc::new(Mutex::new(Report::new(kind))))
+    pub fn new(options: &TestOptions) -> Self {
+        Self(Arc::new(Mutex::new(Report::new(options.reporter, options.junit_file.clone()))))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Report> {

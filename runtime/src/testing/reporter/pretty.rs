@@ -48,7 +48,7 @@ impl Reporter for Pretty {
         show(format_args!("{}\n", colors::gray(format!("running {tests} from {module}"))));
     }
 
-    fn module_failed(&mut self, module: &str) {
+    fn module_failed(&mut self, module: &str, _error: &str) {
         self.break_line();
         show(format_args!("Uncaught error from {module} {}\n", colors::red("FAILED")));
     }

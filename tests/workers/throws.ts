@@ -1,0 +1,2 @@
+// Fails as soon as it runs.
+throw new TypeError("thrown by a worker");
