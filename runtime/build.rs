@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::{env, fs};
 
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
-use deno_core::{Extension, ExtensionFileSource};
+use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8, wrap_lazy_ext_script};
+use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
 
 // The runtime uses more of it: here, only the names of the ops matter.
@@ -28,8 +29,8 @@ fn main() {
         startup_snapshot: None,
         skip_op_registration: false,
         extensions: extensions_with_modules(),
-        extension_transpiler: Some(Rc::new(|name, text| Ok((transpile_extension(&name, &text).into(), None)))),
-        with_runtime_cb: None,
+        extension_transpiler: Some(Rc::new(|name, text| Ok((prepare(&name, &text).into(), None)))),
+        with_runtime_cb: Some(Box::new(add_vm_context)),
     };
     let snapshot = create_snapshot(options, None).unwrap_or_else(|error| panic!("{error}"));
     fs::write(out.join("snapshot.bin"), &snapshot.output).expect("OUT_DIR is writable");
@@ -42,6 +43,14 @@ fn main() {
     startup::lay_out(&out);
 }
 
+/// Adds the context that those of `node:vm` are made of.
+fn add_vm_context(runtime: &mut JsRuntimeForSnapshot) {
+    v8::scope!(scope, runtime.v8_isolate());
+    let template = init_global_template(scope, ContextInitMode::ForSnapshot);
+    let context = create_v8_context(scope, template, ContextInitMode::ForSnapshot, std::ptr::null_mut());
+    assert_eq!(scope.add_context(context), VM_CONTEXT_INDEX, "deno_node expects it to be the first");
+}
+
 /// The extensions, with the modules of the runtime, which the snapshot alone holds.
 fn extensions_with_modules() -> Vec<Extension> {
     let mut extensions = extensions::extensions();
@@ -49,34 +58,52 @@ fn extensions_with_modules() -> Vec<Extension> {
     let runtime = runtime.expect("it is the extension of the runtime");
     let source = |module: &openkv_js::Source| ExtensionFileSource::new_computed(module.specifier, module.text.into());
     runtime.esm_files.to_mut().extend(openkv_js::RUNTIME.iter().map(source));
+    runtime.esm_files.to_mut().push(source(&openkv_js::NODE_GLOBALS));
     runtime.lazy_loaded_js_files.to_mut().push(source(&openkv_js::LATER_OPS));
     extensions
 }
 
-/// Writes the table of sources that are loaded on first use.
+/// Returns a source of an extension as it is loaded.
+fn prepare(specifier: &str, text: &str) -> String {
+    match specifier {
+        // What `require` finds; no import comes so far.
+        "ext:deno_node/sqlite.ts" => {
+            format!("(function () {{ throw new Error({:?}); }})();", extensions::node::NO_SQLITE)
+        }
+        // deno_node leaves the version for its host to fill in.
+        "ext:deno_node/_process/process.ts" => {
+            transpile_extension(specifier, &text.replace("__NODE_VERSION__", deno_node::NODE_VERSION))
+        }
+        _ => transpile_extension(specifier, text),
+    }
+}
+
+/// Writes the tables of the sources that are loaded on first use.
 fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let extensions = extensions::extensions();
     let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
     let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
-    let mut table = String::from("(");
-    table.push_str(&lazy_sources(out, scripts.filter(|file| !evaluated.contains(file.specifier))));
-    table.push_str(&lazy_sources(out, modules.filter(|file| !evaluated.contains(file.specifier))));
-    table.push(')');
-    fs::write(out.join("lazy.rs"), table).expect("OUT_DIR is writable");
+    let scripts = lazy_table(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
+    let modules = lazy_table(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
+    fs::write(out.join("lazy.rs"), format!("({scripts}, {modules})")).expect("OUT_DIR is writable");
 }
 
-/// A slice of specifiers and sources, sorted for the search, as Rust source.
-fn lazy_sources<'a>(out: &Path, files: impl Iterator<Item = &'a ExtensionFileSource>) -> String {
+/// A slice of specifiers and sources, sorted for the search, as Rust source. A script is wrapped as deno_core compiles it, so
+/// that V8 uses its text where it is in the binary.
+fn lazy_table<'a>(
+    out: &Path,
+    files: impl Iterator<Item = &'a ExtensionFileSource>,
+    wrap: impl Fn(&str) -> String,
+) -> String {
     let mut files: Vec<_> = files.collect();
     files.sort_by_key(|file| file.specifier);
     let mut slice = String::from("&[");
     for file in files {
         let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
-        let name = file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let path = out.join(name);
-        fs::write(&path, transpile_extension(file.specifier, &text)).expect("OUT_DIR is writable");
+        let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        fs::write(&path, wrap(&prepare(file.specifier, &text))).expect("OUT_DIR is writable");
         write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
     }
-    slice.push_str("], ");
+    slice.push(']');
     slice
 }

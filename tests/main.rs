@@ -24,6 +24,7 @@ mod hostile;
 mod interop;
 mod lockfile;
 mod modules;
+mod node;
 mod npm;
 mod permissions;
 mod processes;

@@ -360,19 +360,50 @@ fn lifecycle_scripts_run_only_if_allowed() {
     assert!(error.contains("\"postinstall\" of npm:failing@1.0.0 failed, exit status: 7\nwhy it failed"), "{error}");
 }
 
-/// The modules are found and translated, but `require` is missing.
 #[test]
-fn commonjs_modules_are_rejected_by_name() {
+fn commonjs_packages_are_loaded_from_the_cache_and_from_node_modules() {
+    let registry = Registry::start();
+    let manifest = json!({ "name": "inner", "version": "1.2.3", "main": "lib" });
+    let files =
+        [("lib/index.js", "exports.name = require('../data.json').name;"), ("data.json", r#"{ "name": "inner" }"#)];
+    registry.publish(manifest, &files);
+    let manifest = json!({ "name": "old", "version": "1.0.0", "main": "main.js", "dependencies": { "inner": "1" } });
+    let main = "const path = require('path');
+        exports.name = `${require('inner').name} in ${path.basename(__filename)}`;
+        exports.again = require.resolve('inner') === require.resolve('inner/lib/index.js');";
+    registry.publish(manifest, &[("main.js", main)]);
+    for flags in [&[][..], &["--node-modules-dir"]] {
+        let sandbox = Sandbox::new();
+        sandbox.write("deno.json", "{}");
+        sandbox.write(
+            "main.ts",
+            "import old, { again, name } from 'npm:old'; console.log(name, again, old.name === name);",
+        );
+        assert_eq!(registry.run(&sandbox, flags).stdout(), "inner in main.js true true\n", "{flags:?}");
+    }
+}
+
+#[test]
+fn require_loads_packages_that_modules_import() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
-    let manifest = json!({ "name": "old", "version": "1.0.0", "main": "main.js" });
-    registry.publish(manifest, &[("main.js", "exports.name = 'old';")]);
-    sandbox.write("main.ts", "import { name } from 'npm:old'; console.log(name);");
+    registry.publish(json!({ "name": "old", "version": "1.0.0", "main": "main.js" }), &[("main.js", "exports.a = 1;")]);
+    sandbox.write(
+        "main.ts",
+        "import 'npm:old'; import { createRequire } from 'node:module';
+        console.log(createRequire(import.meta.url)('old').a);",
+    );
+    assert_eq!(registry.run(&sandbox, &[]).stdout(), "1\n");
+}
+
+#[test]
+fn commonjs_module_of_the_script_requires_permission_to_read() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    sandbox.write("other.cjs", "exports.name = 'other';");
+    sandbox.write("own.cjs", "exports.name = require('./other.cjs').name;");
+    sandbox.write("main.ts", "import own from './own.cjs'; console.log(own.name);");
+    assert_eq!(registry.run(&sandbox, &["--allow-read"]).stdout(), "other\n");
     let error = registry.run(&sandbox, &[]).stderr();
-    assert!(error.contains("/old/1.0.0/main.js is a CommonJS module, which OpenKV does not run"), "{error}");
-    sandbox.write("own.cjs", "exports.name = 'own';");
-    sandbox.write("main.ts", "import { name } from './own.cjs'; console.log(name);");
-    let error = registry.run(&sandbox, &[]).stderr();
-    assert!(error.contains("/own.cjs is a CommonJS module, which OpenKV does not run"), "{error}");
+    assert!(error.contains("NotCapable: Requires read access to "), "{error}");
 }
 
 #[test]

@@ -196,6 +196,7 @@ fn trusted_certificates_are_determined_by_the_initial_environment() {
 }
 
 permissions!(dns env ffi import net no_permission query read read_and_write run sys unix write);
+permissions!(node_files node_net node_system);
 
 #[cfg(unix)]
 mod terminal {

@@ -1,14 +1,13 @@
-import { core, internals, primordials } from "ext:core/mod.js";
+import { core, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
-import { alert, confirm, prompt } from "ext:openkv_runtime/prompts.ts";
+// Before deno_crypto is loaded.
+import { nodeScope } from "ext:openkv_runtime/node.ts";
+import * as prompts from "ext:openkv_runtime/prompts.ts";
 import { localStorage, sessionStorage, Storage } from "ext:openkv_runtime/storage.ts";
 import { Worker } from "ext:openkv_runtime/worker.ts";
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
-
-// The symbol that marks keys of WebCrypto. deno_crypto expects the host to define it first.
-internals.kKeyObject = primordials.Symbol("kKeyObject");
 
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const console = core.loadExtScript("ext:deno_web/01_console.js");
@@ -21,7 +20,6 @@ const location = core.loadExtScript("ext:deno_web/12_location.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
 const os = core.loadExtScript("ext:deno_os/30_os.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
-const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 
@@ -91,12 +89,8 @@ export const globalScope = {
   URL: propNonEnumerable(url.URL),
   URLSearchParams: propNonEnumerable(url.URLSearchParams),
   Worker: propNonEnumerable(Worker),
-  alert: propWritable(alert),
   close: propWritable(close),
   closed: propGetterOnly(() => closing),
-  clearInterval: propWritable(timers.clearInterval),
-  clearTimeout: propWritable(timers.clearTimeout),
-  confirm: propWritable(confirm),
   console: propNonEnumerable(
     new console.Console((message: string, level: number) => core.print(message, level > 1)),
   ),
@@ -105,19 +99,19 @@ export const globalScope = {
   fetch: propWritable(function fetch(...args: unknown[]) {
     return fetching().fetch(...new primordials.SafeArrayIterator(args));
   }),
+  global: propWritable(globalThis),
   localStorage: propGetterOnly(localStorage),
   name: propWritable(""),
   navigator: propGetterOnly(() => navigator),
   performance: propWritable(performance.performance),
-  prompt: propWritable(prompt),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
   sessionStorage: propGetterOnly(sessionStorage),
-  setInterval: propWritable(timers.setInterval),
-  setTimeout: propWritable(timers.setTimeout),
   structuredClone: propWritable(messagePort.structuredClone),
   Window: globalInterfaces.windowConstructorDescriptor,
   [webidl.brand]: propNonEnumerable(webidl.brand),
+  ...nodeScope,
+  ...lazyProperties(() => prompts, ["alert", "confirm", "prompt"]),
   ...lazyProperties(base64, ["atob", "btoa"]),
   ...lazyProperties(eventSource, ["EventSource"]),
   ...lazyClasses(broadcastChannel, ["BroadcastChannel"]),

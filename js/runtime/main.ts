@@ -5,10 +5,18 @@ import { op_set_format_exception_callback } from "ext:core/ops";
 import { completeDeno, deno } from "ext:openkv_runtime/deno_ns.ts";
 import { globalScope, locationScope, streamWasm } from "ext:openkv_runtime/global_scope.ts";
 import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigator.ts";
+import {
+  dispatchBeforeExit,
+  dispatchExit,
+  offerHandledRejection,
+  offerRejection,
+  prepareNode,
+} from "ext:openkv_runtime/node.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
 import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
+import "ext:runtime/98_global_scope_shared.js";
 
 const {
   ErrorPrototype,
@@ -26,11 +34,17 @@ const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 /** The options that the binary passes before a script runs. */
 export interface Options {
   args: string[];
+  /** Where the process was started by `fork` of `node:child_process`: its number in a cluster, if it is a worker of one. */
+  cluster?: { id?: string; policy?: string };
   location?: string;
   mainModule: string;
   navigator: NavigatorInfo;
   noColor: boolean;
+  /** The value of `NODE_DEBUG`. */
+  nodeDebug?: string;
   pid: number;
+  /** The name that the process was started by. */
+  program: string;
   quiet: boolean;
   stderrNoColor: boolean;
   stdoutNoColor: boolean;
@@ -39,6 +53,8 @@ export interface Options {
   testing: boolean;
   /** Whether to keep `Object.prototype.__proto__`. */
   unsafeProto: boolean;
+  /** Whether packages are in directories `node_modules`, and not in the cache. */
+  usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
   /** The name of the worker, unless the isolate is that of a main thread. */
   worker?: string;
@@ -62,10 +78,13 @@ core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
   globalThis.dispatchEvent(rejection);
+  offerRejection(rejection);
   return rejection.defaultPrevented;
 });
 core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
-  globalThis.dispatchEvent(new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+  const handled = new event.PromiseRejectionEvent("rejectionhandled", { promise, reason });
+  globalThis.dispatchEvent(handled);
+  offerHandledRejection(handled);
 });
 
 /** Completes the global scope for a script. Called once, after the snapshot has been restored. */
@@ -89,6 +108,7 @@ function bootstrap(options: Options) {
   setNavigatorInfo(options.navigator);
   completeDeno(options);
   ObjectDefineProperty(globalThis, "Deno", core.propReadOnly(deno));
+  prepareNode(options);
 }
 
 /** Makes the global scope that of a main thread. */
@@ -126,6 +146,8 @@ globalThis.bootstrap = {
   /** Returns whether the process may exit, unless a listener has prevented it. */
   dispatchBeforeUnload: () => globalThis.dispatchEvent(new event.Event("beforeunload", { cancelable: true })),
   dispatchUnload: () => globalThis.dispatchEvent(new event.Event("unload")),
+  dispatchBeforeExit,
+  dispatchExit,
   /** Starts to receive the messages of the parent of a worker. */
   receiveFromParent,
   startRepl,

@@ -122,8 +122,10 @@ function create(isPersistent: boolean): Storage {
     __proto__: null,
     // Must be configurable: a proxy cannot hide a property that is not.
     configurable: true,
-    value: (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
-      `Storage ${inspect({ ...ObjectFromEntries(ObjectEntries(proxy as unknown as Record<string, string>)), length: storage.length }, options)}`,
+    value: (inspect: (value: unknown, options: unknown) => string, options: unknown) => {
+      const entries = ObjectFromEntries(ObjectEntries(proxy as unknown as Record<string, string>));
+      return `Storage ${inspect({ ...entries, length: storage.length }, options)}`;
+    },
   });
   return proxy;
 }

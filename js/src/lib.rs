@@ -29,5 +29,10 @@ pub const RUNTIME: &[Source] = include!(concat!(env!("OUT_DIR"), "/runtime.rs"))
 pub const LATER_OPS: Source =
     Source { specifier: "ext:openkv_runtime/later_ops.js", text: include_str!("../runtime/later_ops.js") };
 
+/// A module of Deno's runtime that those of Node.js import. `RUNTIME` needs it.
+#[cfg(feature = "runtime")]
+pub const NODE_GLOBALS: Source =
+    Source { specifier: "ext:runtime/98_global_scope_shared.js", text: include_str!("../runtime/node_globals.js") };
+
 /// The TypeScript declarations of the API, for editors and for type-checking scripts.
 pub const DECLARATIONS: &str = include_str!("../kv/openkv.d.ts");

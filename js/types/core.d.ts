@@ -79,6 +79,7 @@ export const primordials: {
   readonly Symbol: SymbolConstructor;
   readonly TypeError: TypeErrorConstructor;
   readonly Uint8Array: Uint8ArrayConstructor;
+  readonly Uint8ArrayPrototype: Uint8Array & { toHex?(): string; setFromHex?(hex: string): unknown };
   readonly Uint32Array: Uint32ArrayConstructor;
 
   /** Iterates an array with the original array iterator. */
@@ -144,6 +145,7 @@ export const primordials: {
   StringPrototypeStartsWith(text: string, start: string): boolean;
   TypedArrayPrototypeGetLength(array: Uint8Array): number;
   TypedArrayPrototypeSet(target: Uint8Array, source: Uint8Array, offset: number): void;
+  uncurryThis<T, A extends unknown[], R>(method: (this: T, ...args: A) => R): (receiver: T, ...args: A) => R;
 };
 
 declare global {

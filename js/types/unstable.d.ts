@@ -1,6 +1,10 @@
-// The unstable APIs of Deno that the runtime has. Deno's own declarations of them include those of Deno KV.
+// The APIs of Deno that the runtime has and that Deno's stable declarations lack. Deno's own declarations of unstable APIs
+// include those of Deno KV.
 
 declare namespace Deno {
+  /** Returns how long the process has run, in microseconds. */
+  export function cpuUsage(): { system: number; user: number };
+
   /** Binds a socket for datagrams. */
   export function listenDatagram(
     options: { transport: "udp"; hostname?: string; port: number } | { transport: "unixpacket"; path: string },

@@ -8,9 +8,11 @@ use std::sync::LazyLock;
 
 use deno_cache_dir::file_fetcher::AuthTokens;
 use deno_cache_dir::{DenoDirResolutionError, ResolveDenoDirOptions, ResolveDenoDirSys, resolve_deno_dir};
+use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 use crate::extensions::env::{PROXIES, PROXIES_OF_HTTP, Proxies, REQUEST_METHOD};
+use crate::node::{Fork, take_fork};
 use crate::system_certificates::SystemCertificates;
 
 /// Values that are read from the process once.
@@ -34,6 +36,12 @@ pub(crate) struct Environment {
     pub variables: Vec<(OsString, OsString)>,
     /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
+    /// What the process is told by the one that has started it, for the first isolate to take.
+    pub fork: Mutex<Option<Fork>>,
+    /// The name that the process was started by.
+    pub program: String,
+    /// What `NODE_DEBUG` names: the modules of Node.js that log what they do.
+    pub node_debug: Option<String>,
 }
 
 impl Environment {
@@ -56,6 +64,9 @@ impl Environment {
             use_cgroups: env::var_os("DENO_USE_CGROUPS").is_some(),
             variables: env::vars_os().collect(),
             proxies: Proxies(proxies().collect()),
+            fork: Mutex::new(take_fork()),
+            program: env::args().next().unwrap_or_default(),
+            node_debug: non_empty("NODE_DEBUG"),
         }
     }
 

@@ -11,6 +11,7 @@ mod fake;
 mod heap;
 mod kv;
 mod modules;
+mod node;
 pub mod permissions;
 #[cfg(feature = "connect")]
 mod remote;

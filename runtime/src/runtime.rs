@@ -15,19 +15,24 @@ use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde
 use deno_cron::local::LocalCronHandler;
 use deno_error::JsErrorBox;
 use deno_features::{FeatureChecker, UNSTABLE_FEATURES};
+use deno_fs::FileSystemRc;
 use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
+use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
 use openkv_js::transpile::{Decorators, MediaType};
 use serde::Serialize;
+use sys_traits::impls::RealSys;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::node::UnstableFlags;
 use crate::extensions::storage::Storages;
 use crate::extensions::worker::Workers;
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
+use crate::node::{Cluster, Fork};
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 use crate::watch::WatchedFiles;
@@ -121,6 +126,9 @@ struct Hooks {
     dispatch_load: v8::Global<v8::Function>,
     dispatch_before_unload: v8::Global<v8::Function>,
     dispatch_unload: v8::Global<v8::Function>,
+    /// Returns whether something is left to do.
+    dispatch_before_exit: v8::Global<v8::Function>,
+    dispatch_exit: v8::Global<v8::Function>,
     receive_from_parent: v8::Global<v8::Function>,
     start_repl: v8::Global<v8::Function>,
     start_server: v8::Global<v8::Function>,
@@ -134,17 +142,23 @@ struct Hooks {
 struct Bootstrap {
     args: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<String>,
     main_module: String,
     navigator: Navigator,
     no_color: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_debug: Option<&'static str>,
     pid: u32,
+    program: &'static str,
     quiet: bool,
     stderr_no_color: bool,
     stdout_no_color: bool,
     target: &'static str,
     testing: bool,
     unsafe_proto: bool,
+    uses_node_modules: bool,
     version: Version,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
@@ -198,6 +212,7 @@ impl Runtime {
             quiet: options.quiet,
             user_agent: user_agent.clone(),
         })?;
+        let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),
             create_params: heap::create_params(),
@@ -228,6 +243,7 @@ impl Runtime {
             file_fetch_handler: Rc::new(deno_fetch::FsFetchHandler),
             ..Default::default()
         };
+        let fs: FileSystemRc = deno_maybe_sync::new_rc(deno_fs::RealFs);
         js.lazy_init_extensions(vec![
             deno_telemetry::deno_telemetry::args(),
             deno_webidl::deno_webidl::args(),
@@ -244,9 +260,15 @@ impl Runtime {
                 ..Default::default()
             }),
             deno_io::deno_io::args(Some(stdio)),
-            deno_fs::deno_fs::args(deno_maybe_sync::new_rc(deno_fs::RealFs)),
+            deno_fs::deno_fs::args(fs.clone()),
             deno_os::deno_os::args(Some(exit_code.clone())),
             deno_process::deno_process::args(None),
+            deno_node_crypto::deno_node_crypto::args(),
+            deno_node::deno_node::args::<DenoInNpmPackageChecker, NpmResolver<RealSys>, RealSys>(
+                Some(node_services),
+                fs,
+            ),
+            extensions::node::openkv_node::args(UnstableFlags(options.unstable.flags())),
             openkv_ext::openkv::args(options.kv),
             extensions::worker::openkv_worker::args(),
             extensions::openkv_runtime::args(Environment::at_start().proxies.clone(), Storages::from(options.storage)),
@@ -260,6 +282,17 @@ impl Runtime {
         }));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
+        // What `node:inspector` looks into.
+        js.maybe_init_inspector();
+        let inspector = js.inspector();
+        js.op_state().borrow_mut().put(inspector);
+        js.op_state().borrow_mut().put(options.main_module.clone());
+        let environment = Environment::at_start();
+        let fork = if is_main { environment.fork.lock().take() } else { None };
+        let cluster = fork.map(|Fork { channel, cluster }| {
+            js.op_state().borrow_mut().put(channel);
+            cluster
+        });
         js.op_state().borrow_mut().put(spawner);
         if let Some(watched) = options.watched.filter(|_| is_main) {
             let isolate = js.v8_isolate().thread_safe_handle();
@@ -270,6 +303,7 @@ impl Runtime {
         let color = deno_terminal::colors::use_color();
         let bootstrap = Bootstrap {
             args: options.args,
+            cluster,
             location: location.map(Into::into),
             main_module: options.main_module.to_string(),
             navigator: Navigator {
@@ -278,13 +312,16 @@ impl Runtime {
                 user_agent,
             },
             no_color: !color,
+            node_debug: environment.node_debug.as_deref(),
             pid: std::process::id(),
+            program: &environment.program,
             quiet: options.quiet,
             stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
             stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
             target: env!("OPENKV_TARGET"),
             testing,
             unsafe_proto: options.unstable.unsafe_proto,
+            uses_node_modules: loader.uses_node_modules()?,
             version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
             worker,
         };
@@ -316,7 +353,9 @@ impl Runtime {
         }
         loop {
             self.js.run_event_loop(PollEventLoopOptions::default()).await?;
-            if self.dispatch(|hooks| &hooks.dispatch_before_unload)? {
+            if self.dispatch(|hooks| &hooks.dispatch_before_unload)?
+                && !self.dispatch(|hooks| &hooks.dispatch_before_exit)?
+            {
                 break;
             }
         }
@@ -363,6 +402,7 @@ impl Runtime {
     /// Dispatches `unload`. Returns the exit code.
     pub(crate) fn end(&mut self) -> Result<i32, CoreError> {
         self.dispatch(|hooks| &hooks.dispatch_unload)?;
+        self.dispatch(|hooks| &hooks.dispatch_exit)?;
         Ok(self.exit_code.get())
     }
 
@@ -469,6 +509,8 @@ fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
         dispatch_load: function("dispatchLoad"),
         dispatch_before_unload: function("dispatchBeforeUnload"),
         dispatch_unload: function("dispatchUnload"),
+        dispatch_before_exit: function("dispatchBeforeExit"),
+        dispatch_exit: function("dispatchExit"),
         receive_from_parent: function("receiveFromParent"),
         start_repl: function("startRepl"),
         start_server: function("startServer"),

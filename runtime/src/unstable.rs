@@ -15,12 +15,14 @@ use Support::{Always, OnRequest, Refused};
 
 /// The features, by their names.
 pub const FEATURES: [(&str, Support); 27] = [
-    ("bare-node-builtins", Refused("OpenKV has no Node.js modules")),
+    // As on Deno, with the flag or without.
+    ("bare-node-builtins", Always),
     ("broadcast-channel", Always),
     ("bundle", Refused("OpenKV has no Deno.bundle")),
     ("byonm", Always),
     ("cron", Always),
-    ("detect-cjs", Refused("CommonJS modules are not loaded: write an ES module")),
+    // What a file loads by `require` is told apart with the flag or without.
+    ("detect-cjs", Always),
     ("ffi", Refused("OpenKV has no Deno.dlopen")),
     ("fs", Always),
     ("http", Always),
@@ -63,6 +65,14 @@ pub struct Unstable {
     pub npm_lazy_caching: bool,
     /// Whether imports may leave out the extensions of files, or name directories.
     pub sloppy_imports: bool,
+}
+
+impl Unstable {
+    /// Returns the flags of the command line that enable the same.
+    pub(crate) fn flags(self) -> Vec<String> {
+        let flags = [(self.unsafe_proto, "unsafe-proto"), (self.no_legacy_abort, "no-legacy-abort")];
+        flags.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| format!("--unstable-{name}")).collect()
+    }
 }
 
 impl<'a> FromIterator<&'a str> for Unstable {

@@ -269,3 +269,8 @@ await test("an event source receives events, and reconnects after the last one",
 stop.abort();
 await server.finished;
 Deno.removeSync(directory, { recursive: true });
+
+await test("a client of its own is an HttpClient", () => {
+  using client = Deno.createHttpClient({});
+  equal(client instanceof Deno.HttpClient, true);
+});

@@ -178,7 +178,22 @@ await test("import.meta has the location of the module", () => {
   equal([resolve("./a.ts"), resolve("https://a.example/b")], [new URL("a.ts", url).href, "https://a.example/b"]);
 });
 
-await test("functions that Deno 2 has without types still work", async () => {
+await test("a running process is a ChildProcess, and takes time", async () => {
+  const child = new Deno.Command("true").spawn();
+  equal([child instanceof Deno.ChildProcess, (await child.status).success], [true, true]);
+  const { system, user } = Deno.cpuUsage();
+  equal(system + user > 0, true);
+});
+
+await test("a timer that is awaited for again keeps the process", async () => {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 1) as unknown as number;
+    Deno.unrefTimer(timer);
+    Deno.refTimer(timer);
+  });
+});
+
+await test("Deno.run, Deno.Process and Deno.isatty, which have no types, still work", async () => {
   // deno-lint-ignore no-explicit-any
   const { Process, isatty, run } = Deno as any;
   const child = run({ cmd: ["cat"], stdin: "piped", stdout: "piped" });

@@ -357,7 +357,7 @@ await test("a server on a Unix socket", async () => {
   Deno.removeSync(path.replace("/socket", ""), { recursive: true });
 });
 
-await test("a connection is served request by request", async () => {
+await test("Deno.serveHttp serves a connection request by request", async () => {
   // deno-lint-ignore no-explicit-any
   const { serveHttp } = Deno as any;
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -4,9 +4,14 @@ import { cert, key } from "./certificate.ts";
 
 const AsyncFunction = (async () => {}).constructor as new (body: string) => () => Promise<unknown>;
 
+/** Rejects with what is thrown where no call waits for it, as by some modules of Node.js. */
+let uncaught = Promise.withResolvers<never>();
+process.on("uncaughtException", (error) => uncaught.reject(error));
+
 async function outcome(call: string): Promise<string> {
+  uncaught = Promise.withResolvers();
   try {
-    const value = await new AsyncFunction(`return (${call})`)();
+    const value = await Promise.race([new AsyncFunction(`return (${call})`)(), uncaught.promise]);
     return value instanceof Deno.PermissionStatus ? value.state : "allowed";
   } catch (error) {
     const { constructor, message } = error as Error;
@@ -15,7 +20,8 @@ async function outcome(call: string): Promise<string> {
 }
 
 // Calls have access to globals only.
-Object.assign(globalThis, { certificate: { cert, key } });
+const node = (name: string) => process.getBuiltinModule(name);
+Object.assign(globalThis, { certificate: { cert, key }, node });
 
 for (const call of Deno.args[0].split("\n")) console.log(await outcome(call));
 // Does not wait for listeners and other resources that the calls have opened.

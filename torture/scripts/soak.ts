@@ -227,7 +227,7 @@ while (next < begin + Number(seconds) * 1000) {
     console.log(JSON.stringify({ ...counts }));
   }
   next = Math.max(next + TICK, Date.now() - 1000);
-  await sleep(next - Date.now());
+  await sleep(Math.max(0, next - Date.now()));
 }
 
 await until(() => seen === counts.changes, "the last change of a watch");

@@ -1,7 +1,9 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture` and `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture`, `compatibility` and
+//! `startup`.
 
 mod bench;
 mod circles;
+mod compatibility;
 mod startup;
 mod typescript;
 mod v8;
@@ -27,6 +29,8 @@ Commands:
   bench --serve [MEASURES...]  measures `openkv db serve` with Deno as its client; also takes --rounds, --deno and --openkv
     --denokv PATH              the binary of the denokv server to compare with
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
+  compatibility [--openkv PATH]
+                               compares openkv with Deno, and writes docs/compatibility.md
   startup                      finds the functions that run at startup, which the linker groups";
 
 /// The suite also runs on the fake backend, which releases do not contain.
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Some("test") => test(&rest),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
+        Some("compatibility") => compatibility::write(&rest),
         Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");

@@ -9,7 +9,8 @@ const CONFIG: &str = "js/deno.jsonc";
 const MODULES: &str = "js";
 
 /// The directories of the scripts of tests, benchmarks and examples.
-const SCRIPTS: [&str; 6] = ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts"];
+const SCRIPTS: [&str; 7] =
+    ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts", "xtask/src"];
 
 /// Disables the rules for modules: scripts print, and are written like user code.
 const WITHOUT_MODULE_RULES: &str =

@@ -3,6 +3,6 @@
 mod extension;
 mod repl;
 
-pub use deno_ast::{DecoratorsTranspileOption as Decorators, MediaType, ModuleSpecifier, TranspileError};
+pub use deno_ast::{DecoratorsTranspileOption as Decorators, MediaType, ModuleKind, ModuleSpecifier, TranspileError};
 pub use extension::{is_needed, transpile_extension};
 pub use repl::{InputError, is_incomplete, transpile_input};

@@ -1,12 +1,17 @@
-//! The ops of `Deno.env` that change variables. With those of `deno_os`, a script could set a proxy, to which `fetch` and
-//! downloads connect without a permission check. Here, the script needs permission to connect to it.
+//! The ops of `Deno.env` and `process` that change variables. With those of Deno, a script could set a proxy, to which `fetch`
+//! and downloads connect without a permission check. Here, the script needs permission to connect to it.
 
+use std::borrow::Cow;
 use std::env;
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use deno_core::{Extension, OpState, op2, v8};
+use deno_core::{Extension, OpDecl, OpState, op2, v8};
+use deno_dotenv::parse_env_content_hook;
+use deno_fs::FileSystemRc;
+use deno_io::fs::FsError;
 use deno_os::{OsError, ProcessEnvGuard};
-use deno_permissions::{PermissionCheckError, PermissionState, PermissionsContainer};
+use deno_permissions::{OpenAccessKind, PermissionCheckError, PermissionState, PermissionsContainer};
 use http::Uri;
 
 /// The variables that name a proxy.
@@ -50,13 +55,22 @@ impl Proxy {
     }
 }
 
-/// Replaces the ops of `deno_os` by those of this module.
-pub(super) fn replace_ops(mut os: Extension) -> Extension {
-    for op in [op_set_env(), op_delete_env()] {
-        let replaced = os.ops.to_mut().iter_mut().find(|replaced| replaced.name == op.name);
-        *replaced.expect("deno_os has the op") = op;
+/// Replaces ops of `deno_os` by those of this module.
+pub(super) fn replace_ops_of_os(os: Extension) -> Extension {
+    replace_ops(os, [op_set_env(), op_delete_env()])
+}
+
+/// Replaces an op of `deno_node` by that of this module.
+pub(super) fn replace_ops_of_node(node: Extension) -> Extension {
+    replace_ops(node, [op_node_load_env_file()])
+}
+
+fn replace_ops<const N: usize>(mut extension: Extension, ops: [OpDecl; N]) -> Extension {
+    for op in ops {
+        let replaced = extension.ops.to_mut().iter_mut().find(|replaced| replaced.name == op.name);
+        *replaced.expect("the extension has the op") = op;
     }
-    os
+    extension
 }
 
 #[op2(fast, stack_trace)]
@@ -102,6 +116,49 @@ fn op_delete_env(state: &mut OpState, scope: &mut v8::PinScope<'_, '_>, #[string
         }
     }
     ProcessEnvGuard::lock().remove_var_and_notify_timezone(key, || notify_timezone(scope));
+    Ok(())
+}
+
+/// Why the variables of a file were not set.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+enum EnvFileError {
+    #[class(inherit)]
+    #[error(transparent)]
+    Denied(#[from] PermissionCheckError),
+    #[class(inherit)]
+    #[error(transparent)]
+    Unreadable(#[from] FsError),
+}
+
+/// Sets the variables that a file names, for `process.loadEnvFile()`.
+#[op2(fast, stack_trace)]
+fn op_node_load_env_file(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[string] path: &str,
+) -> Result<(), EnvFileError> {
+    const API: &str = "process.loadEnvFile()";
+    let permissions = state.borrow::<PermissionsContainer>();
+    permissions.check_env_all()?;
+    let path = permissions.check_open(Cow::Borrowed(Path::new(path)), OpenAccessKind::ReadNoFollow, Some(API))?;
+    let text = state.borrow::<FileSystemRc>().read_text_file_lossy_sync(&path)?;
+    let mut variables = Vec::new();
+    parse_env_content_hook(&text, &mut |name, value| {
+        // As in Node.js, what follows a null character does not count.
+        let [name, value] = [name, value].map(|text| text.split('\0').next().unwrap_or_default().to_owned());
+        if !name.is_empty() && !name.contains('=') {
+            variables.push((name, value));
+        }
+    });
+    for (name, value) in &variables {
+        if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
+            check_proxy(state, name, value, API)?;
+        }
+    }
+    let environment = ProcessEnvGuard::lock();
+    for (name, value) in &variables {
+        environment.set_var_and_notify_timezone(name, value, || notify_timezone(scope));
+    }
     Ok(())
 }
 

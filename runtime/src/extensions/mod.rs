@@ -4,6 +4,7 @@
 pub(crate) mod env;
 mod fs_watch;
 mod http;
+pub(crate) mod node;
 mod permissions;
 pub(crate) mod storage;
 pub(crate) mod terminal;
@@ -27,6 +28,8 @@ deno_core::extension!(
         deno_fs,
         deno_os,
         deno_process,
+        deno_node,
+        openkv_node,
         openkv
     ],
     ops = [
@@ -70,8 +73,11 @@ pub(crate) fn extensions() -> Vec<Extension> {
         deno_http::deno_http::lazy_init(),
         deno_io::deno_io::lazy_init(),
         deno_fs::deno_fs::lazy_init(),
-        env::replace_ops(deno_os::deno_os::lazy_init()),
+        env::replace_ops_of_os(deno_os::deno_os::lazy_init()),
         deno_process::deno_process::lazy_init(),
+        deno_node_crypto::deno_node_crypto::lazy_init(),
+        env::replace_ops_of_node(node::modules()),
+        node::openkv_node::lazy_init(),
         openkv_ext::openkv::lazy_init(),
         worker::openkv_worker::lazy_init(),
         openkv_runtime::lazy_init(),

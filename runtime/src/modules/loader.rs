@@ -28,7 +28,8 @@ use super::cjs_sources::PermittedSources;
 use super::failed;
 use super::freshness::{self, WALK};
 use super::graph::{GraphBuilder, Request};
-use super::resolver::{check_not_node, check_not_remote, commonjs, explain};
+use super::require::{NodeServices, node_services};
+use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
@@ -72,6 +73,17 @@ impl GraphLoader {
         let options = self.0.services.resolvers.compiler_options_resolver().map_err(failed)?;
         let options = options.for_specifier(module).transpile_options().map_err(JsErrorBox::from_err)?;
         Ok(options.transpile.decorators.clone())
+    }
+
+    /// Returns the services that Node.js built-in modules load packages with.
+    pub fn node_services(&self) -> Result<NodeServices, JsErrorBox> {
+        node_services(&self.0.services.resolvers, &self.0.services.packages)
+    }
+
+    /// Returns whether packages are in directories `node_modules`, and not in the cache.
+    pub fn uses_node_modules(&self) -> Result<bool, JsErrorBox> {
+        let packages = self.0.services.resolvers.npm_resolver().map_err(failed)?;
+        Ok(packages.root_node_modules_path().is_some())
     }
 
     /// Adds a module and all its imports to the graph.
@@ -192,11 +204,6 @@ impl GraphLoader {
         Ok(ModuleSource::new_with_redirect(module_type, code, &specifier, &file.url, None))
     }
 
-    fn is_commonjs(&self, module: &Url) -> bool {
-        let tracker = self.0.services.resolvers.cjs_tracker();
-        tracker.is_ok_and(|tracker| tracker.is_maybe_cjs(module, MediaType::from_specifier(module)).unwrap_or(false))
-    }
-
     /// Returns whether a module is WebAssembly that is imported only as a source: the graph does not parse it.
     fn is_wasm_source(&self, specifier: &Url) -> bool {
         let graph = self.0.graph.borrow();
@@ -238,10 +245,7 @@ impl ModuleLoader for GraphLoader {
         let resolved = self.resolve_specifier(specifier, referrer, kind == ResolutionKind::DynamicImport)?;
         let jsr = self.0.services.project.workspace.jsr_url().as_str();
         check_not_remote(&resolved, referrer, jsr)?;
-        match Url::parse(referrer) {
-            Ok(referrer) if resolved.scheme() == "node" && self.is_commonjs(&referrer) => Err(commonjs(referrer)),
-            _ => check_not_node(resolved, specifier),
-        }
+        check_not_sqlite(resolved)
     }
 
     /// As in Deno, a specifier resolves even if the module cannot be loaded.

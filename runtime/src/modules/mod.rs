@@ -18,6 +18,7 @@ mod lockfile;
 mod options;
 mod packages;
 mod project;
+mod require;
 mod resolver;
 mod services;
 mod source;

@@ -13,6 +13,8 @@ use node_resolver::DenoIsBuiltInNodeModuleChecker;
 use openkv_js::transpile::MediaType;
 use sys_traits::impls::RealSys;
 
+use crate::extensions::node::NO_SQLITE;
+
 /// The reason why an import cannot be resolved.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(type)]
@@ -22,28 +24,15 @@ enum Error {
         /// The specifier of the import.
         name: String,
     },
-    #[error(
-        "\"{0}\" is a module of Node.js, which OpenKV does not have\n  hint: use the namespace Deno, a web API, or a \
-         package such as \"jsr:@std/path\""
-    )]
-    Node(String),
-    #[error(
-        "{0} is a CommonJS module, which OpenKV does not run\n  hint: import an ES module, such as another version of the \
-         package has"
-    )]
-    CommonJs(Url),
+    #[error("{NO_SQLITE}")]
+    Sqlite,
     #[error("{0} is not imported: packages of jsr import nothing else that is remote")]
     Remote(Url),
 }
 
-/// Rejects a Node.js built-in module. The error names the specifier of the import.
-pub(super) fn check_not_node(resolved: Url, specifier: &str) -> Result<Url, JsErrorBox> {
-    if resolved.scheme() == "node" { Err(JsErrorBox::from_err(Error::Node(specifier.into()))) } else { Ok(resolved) }
-}
-
-/// Returns the error for a CommonJS module: `require` is not supported.
-pub(super) fn commonjs(module: Url) -> JsErrorBox {
-    JsErrorBox::from_err(Error::CommonJs(module))
+/// Rejects `node:sqlite`.
+pub(super) fn check_not_sqlite(resolved: Url) -> Result<Url, JsErrorBox> {
+    if resolved.as_str() == "node:sqlite" { Err(JsErrorBox::from_err(Error::Sqlite)) } else { Ok(resolved) }
 }
 
 /// Rejects a remote module that is imported by a JSR package, unless it is part of a JSR package itself.
@@ -105,6 +94,6 @@ impl Resolver for GraphResolver<'_> {
 
     fn resolve(&self, specifier: &str, referrer: &Range, kind: ResolutionKind) -> Result<Url, ResolveError> {
         let resolved = self.0.resolve(specifier, referrer, kind).map_err(explain)?;
-        Ok(check_not_node(resolved, specifier)?)
+        Ok(check_not_sqlite(resolved)?)
     }
 }

@@ -112,6 +112,9 @@ pub(crate) enum Error {
     #[class("DOMExceptionNotSupportedError")]
     #[error("Classic workers are not supported.")]
     Classic,
+    #[class("NotSupported")]
+    #[error("failed to create a worker: the Worker of node:worker_threads is not supported. Use the global Worker")]
+    Node,
     #[class(inherit)]
     #[error(transparent)]
     Permission(#[from] ChildPermissionError),
@@ -136,8 +139,10 @@ pub(super) struct Arguments {
 /// Creates a worker. Returns its id.
 #[op2(stack_trace)]
 pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Arguments) -> Result<u32, Error> {
-    if arguments.worker_type != "module" {
-        return Err(Error::Classic);
+    match arguments.worker_type.as_str() {
+        "module" => {}
+        "node" => return Err(Error::Node),
+        _ => return Err(Error::Classic),
     }
     let parent_permissions = state.borrow::<PermissionsContainer>().clone();
     let permissions = match arguments.permissions {

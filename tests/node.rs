@@ -1,0 +1,169 @@
+//! The modules of Node.js: the scripts of `tests/node`, which pass on Deno as well, and what the runtime refuses.
+
+use std::process::Command;
+
+use crate::conformance::{MEMORY, passes};
+use crate::support::{Output, Sandbox, read_repository, repository};
+
+/// Runs a script, and checks that each of its tests passes, here and on Deno.
+#[track_caller]
+fn agrees(name: &str) {
+    passes(&format!("../node/{name}"), &MEMORY);
+    if !is_deno_installed() {
+        return;
+    }
+    let script = repository("tests/node").join(name).with_extension("ts");
+    let mut deno = Command::new("deno");
+    deno.args(["run", "--quiet", "-A", "--unstable-kv"]).arg(script).arg("reference").env("NO_COLOR", "1");
+    let output = Output::of(deno, "");
+    assert_eq!((output.code, output.stdout.contains("not ok")), (Some(0), false), "{}{}", output.stdout, output.stderr);
+}
+
+/// Whether there is the release of Deno whose modules these are.
+fn is_deno_installed() -> bool {
+    let version = Command::new("deno").arg("--version").output();
+    version.is_ok_and(|output| output.stdout.starts_with(format!("deno {} ", openkv::DENO_VERSION).as_bytes()))
+}
+
+macro_rules! agree {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                agrees(stringify!($name));
+            }
+        )*
+    };
+}
+
+agree!(crypto events files globals http modules net processes streams testing values);
+
+/// Runs a script that fails. Returns the first line of what it prints then.
+#[track_caller]
+fn refusal(script: &str) -> String {
+    let stderr = Sandbox::new().run(script).stderr();
+    stderr.lines().next().unwrap_or_default().into()
+}
+
+#[test]
+fn node_sqlite_is_refused() {
+    for script in [
+        "import 'node:sqlite';",
+        "await import('node:sqlite');",
+        "process.getBuiltinModule('node:sqlite');",
+        "import { createRequire } from 'node:module'; createRequire(import.meta.url)('node:sqlite');",
+    ] {
+        let error = refusal(script);
+        assert!(error.contains("node:sqlite is not supported: "), "{error}");
+    }
+}
+
+#[test]
+fn refusal_can_be_caught() {
+    let output = Sandbox::new().run("try { await import('node:sqlite'); } catch ({ name }) { console.log(name); }");
+    assert_eq!(output.stdout(), "TypeError\n");
+}
+
+#[test]
+fn worker_is_refused() {
+    for script in ["new Worker('', { eval: true })", "new Worker(import.meta.filename)"] {
+        let error = refusal(&format!("import {{ Worker }} from 'node:worker_threads'; {script};"));
+        assert!(
+            error.ends_with("the Worker of node:worker_threads is not supported. Use the global Worker"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn message_to_a_thread_that_is_not_there_is_refused() {
+    let error = refusal(
+        "import { postMessageToThread } from 'node:worker_threads';
+        process.on('workerMessage', () => {});
+        await postMessageToThread(1, 'a');",
+    );
+    assert!(error.contains("The destination thread refused or failed to receive the message."), "{error}");
+}
+
+#[test]
+fn native_addon_is_refused() {
+    let error = refusal(
+        "import { createRequire } from 'node:module';
+        await Deno.writeTextFile('a.node', '');
+        createRequire(import.meta.url)('./a.node');",
+    );
+    assert!(error.contains("native addons are not supported"), "{error}");
+}
+
+#[test]
+fn proxy_of_an_environment_file_needs_permission() {
+    let sandbox = Sandbox::new();
+    sandbox.write("variables", "OTHER=1\nHTTPS_PROXY=http://127.0.0.1:4\n");
+    sandbox
+        .write("main.ts", "process.loadEnvFile('variables'); console.log(process.env.OTHER, process.env.HTTPS_PROXY);");
+    let run = |flags: &[&str]| {
+        let mut command = sandbox.command(["run", "--no-prompt", "--allow-env", "--allow-read"].iter().chain(flags));
+        for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"] {
+            command.env_remove(name);
+        }
+        command.arg("main.ts");
+        Output::of(command, "")
+    };
+    let error = run(&[]).stderr();
+    assert!(error.contains("NotCapable: Requires net access to \"127.0.0.1:4\""), "{error}");
+    assert_eq!(run(&["--allow-net=127.0.0.1:4"]).stdout(), "1 http://127.0.0.1:4\n");
+}
+
+#[test]
+fn packages_need_no_permission_to_be_loaded_and_links_out_of_them_do() {
+    let sandbox = Sandbox::new();
+    sandbox.write("package.json", "{}");
+    sandbox.write("node_modules/pkg/index.js", "module.exports = 'package';");
+    sandbox.write("secret.json", "\"secret\"");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(sandbox.path("secret.json"), sandbox.path("node_modules/pkg/link.json")).unwrap();
+    let script = |name: &str| {
+        format!("import {{ createRequire }} from 'node:module'; console.log(createRequire(import.meta.url)('{name}'));")
+    };
+    let run = |name: &str, flag: &str| {
+        sandbox.write("main.ts", script(name));
+        sandbox.openkv(["run", "--no-prompt", flag, "main.ts"])
+    };
+    assert_eq!(run("pkg", "--quiet").stdout(), "package\n");
+    assert_eq!(run("./secret.json", "--allow-read").stdout(), "secret\n");
+    for (name, flag) in [
+        ("./secret.json", "--quiet"),
+        ("./node_modules/../secret.json", "--quiet"),
+        #[cfg(unix)]
+        ("pkg/link.json", "--quiet"),
+        ("pkg", "--deny-read"),
+    ] {
+        let error = run(name, flag).stderr();
+        assert!(error.contains("NotCapable: Requires read access to "), "{error}");
+    }
+}
+
+/// The table is written by `cargo xtask compatibility`.
+#[test]
+fn table_of_the_compatibility_says_what_is_there() {
+    let table = read_repository("docs/compatibility.md");
+    let rows: Vec<_> = table.lines().filter_map(row).collect();
+    assert!(rows.len() > 100, "{}", rows.len());
+    let script = "
+        for (const name of Deno.args) {
+            let has = name in Deno;
+            if (name.startsWith('node:')) has = await import(name).then(() => true, () => false);
+            console.log(name, has);
+        }";
+    let sandbox = Sandbox::new();
+    sandbox.write("main.ts", script);
+    let found = sandbox.openkv(["run", "-A", "main.ts"].into_iter().chain(rows.iter().map(|(name, _)| *name))).stdout();
+    let expected: String = rows.iter().map(|(name, state)| format!("{name} {}\n", *state != "absent")).collect();
+    assert_eq!(found, expected);
+}
+
+/// The name and the state in a row of the table.
+fn row(line: &str) -> Option<(&str, &str)> {
+    let mut cells = line.split('|').map(str::trim).skip(1);
+    Some((cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?))
+}

@@ -1,0 +1,161 @@
+//! The table of what openkv has of Deno: the modules of Node.js, and the members of the namespace `Deno`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use serde_json::Value;
+
+/// What both runtimes print about themselves.
+const SCRIPT: &str = "xtask/src/compatibility/members.ts";
+/// Where the table is.
+const DOCUMENT: &str = "docs/compatibility.md";
+/// The features that Deno has behind flags, and that add members.
+const UNSTABLE: [&str; 5] =
+    ["--unstable-bundle", "--unstable-cron", "--unstable-kv", "--unstable-net", "--unstable-webgpu"];
+
+/// What modules and members lack although they have all properties, or why they are absent.
+const NOTES: [(&str, &str); 3] = [
+    ("node:module", "Native addons (`.node`) are refused."),
+    ("node:sqlite", "Refused: a build of its bindings needs libclang. Use `Deno.openKv`."),
+    ("node:worker_threads", "`Worker` is refused: use the global `Worker`. Message channels are there."),
+];
+
+/// Names by what they have; or, of a module, why it cannot be loaded.
+type Names = BTreeMap<String, Value>;
+
+struct Members {
+    version: String,
+    modules: Names,
+    namespace: Names,
+}
+
+/// How much of something there is.
+#[derive(PartialEq)]
+enum State {
+    Present,
+    Partly,
+    Absent,
+}
+
+struct Row {
+    name: String,
+    state: State,
+    note: String,
+}
+
+/// Writes the table. Fails where what is present is named by no test.
+pub fn write(args: &[OsString]) -> Result<ExitCode, String> {
+    let openkv = match args {
+        [] if crate::build_release()? => crate::target_directory().join("release/openkv").into_os_string(),
+        [] => return Ok(ExitCode::FAILURE),
+        [flag, path] if flag == "--openkv" => path.clone(),
+        _ => return Err(format!("compatibility takes --openkv PATH, not {args:?}")),
+    };
+    let ours = ask(Command::new(openkv).args(["run", "-A", "--quiet"]))?;
+    let deno = ask(Command::new("deno").args(["run", "-A", "--quiet"]).args(UNSTABLE))?;
+    if ours.version != deno.version {
+        return Err(format!(
+            "openkv has the API of Deno {}, and the deno on the PATH is {}",
+            ours.version, deno.version
+        ));
+    }
+    let modules: Vec<_> = deno.modules.iter().map(|(name, members)| compare(name, members, &ours.modules)).collect();
+    let namespace: Vec<_> =
+        deno.namespace.iter().map(|(name, members)| compare(name, members, &ours.namespace)).collect();
+    let tests = read_tests(&crate::root().join("tests"))?;
+    let titles: String = tests.lines().filter(|line| line.contains("test(\"") || line.contains("check(\"")).collect();
+    let untested: Vec<_> = (modules.iter().map(|row| (row, is_named(&titles, &row.name))))
+        .chain(namespace.iter().map(|row| (row, is_named(&tests, &format!("Deno.{}", row.name)))))
+        .filter(|(row, is_named)| row.state != State::Absent && !is_named)
+        .map(|(row, _)| row.name.as_str())
+        .collect();
+    if !untested.is_empty() {
+        return Err(format!(
+            "no test names {}: add one, as {DOCUMENT} would say more than is known",
+            untested.join(", ")
+        ));
+    }
+    let path = crate::root().join(DOCUMENT);
+    fs::write(&path, document(&deno.version, &modules, &namespace))
+        .map_err(|error| format!("{DOCUMENT} could not be written: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets a runtime print what it has.
+fn ask(command: &mut Command) -> Result<Members, String> {
+    command.arg(SCRIPT).current_dir(crate::root());
+    let program = command.get_program().to_owned();
+    let failed = |why: &dyn std::fmt::Display| format!("{SCRIPT} failed on {}: {why}", program.display());
+    let output = command.output().map_err(|error| failed(&error))?;
+    if !output.status.success() {
+        return Err(failed(&String::from_utf8_lossy(&output.stderr)));
+    }
+    let mut printed: Value = serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))?;
+    let mut names = |key: &str| serde_json::from_value(printed[key].take()).map_err(|error| failed(&error));
+    let (modules, namespace) = (names("modules")?, names("namespace")?);
+    Ok(Members { version: printed["version"].as_str().unwrap_or_default().into(), modules, namespace })
+}
+
+/// Compares what Deno has under a name.
+fn compare(name: &str, members: &Value, ours: &Names) -> Row {
+    let note = NOTES.iter().find(|(noted, _)| *noted == name).map(|(_, note)| *note);
+    let row = |state, note: Option<&str>| Row { name: name.into(), state, note: note.unwrap_or_default().into() };
+    let Some(Value::Array(found)) = ours.get(name) else { return row(State::Absent, note) };
+    let missing: Vec<_> = members.as_array().into_iter().flatten().filter(|name| !found.contains(name)).collect();
+    if missing.is_empty() {
+        return row(note.map_or(State::Present, |_| State::Partly), note);
+    }
+    let missing: Vec<_> = missing.iter().filter_map(|name| name.as_str()).map(|name| format!("`{name}`")).collect();
+    row(State::Partly, Some(&format!("Without {}. {}", missing.join(", "), note.unwrap_or_default())))
+}
+
+/// Returns the texts of the tests, one after another.
+fn read_tests(directory: &Path) -> Result<String, String> {
+    let unreadable = |error| format!("{} could not be read: {error}", directory.display());
+    let mut texts = String::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_dir() {
+            texts += read_tests(&path)?.as_str();
+        } else if path.extension().is_some_and(|extension| ["rs", "ts", "txt"].iter().any(|known| extension == *known))
+        {
+            texts += fs::read_to_string(&path).map_err(unreadable)?.as_str();
+        }
+    }
+    Ok(texts)
+}
+
+/// Returns whether a text has a name, and not only as the start of a longer one.
+fn is_named(text: &str, name: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_' || next == '/');
+    text.split(name).skip(1).any(ends)
+}
+
+fn document(version: &str, modules: &[Row], namespace: &[Row]) -> String {
+    let mut text = format!(
+        "# Compatibility with Deno\n\n\
+         What openkv has of Deno {version}. `cargo xtask compatibility` writes this page: it compares what both have, and fails\n\
+         where no test names what is present. A member is present where it has all properties that it has on Deno.\n\n\
+         ## Modules of Node.js\n\n"
+    );
+    table(&mut text, "module", modules);
+    text += "\n## Members of Deno\n\n";
+    table(&mut text, "member", namespace);
+    text
+}
+
+fn table(text: &mut String, title: &str, rows: &[Row]) {
+    writeln!(text, "| {title} | state | note |\n| --- | --- | --- |").expect("a string takes all");
+    for Row { name, state, note } in rows {
+        let state = match state {
+            State::Present => "present",
+            State::Partly => "partly",
+            State::Absent => "absent",
+        };
+        writeln!(text, "| `{name}` | {state} | {} |", note.trim()).expect("a string takes all");
+    }
+}
