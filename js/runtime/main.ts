@@ -15,7 +15,8 @@ import {
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
-import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
+import type { Message } from "ext:openkv_runtime/worker_messages.ts";
+import { awaitsMessages, receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 import "ext:runtime/98_global_scope_shared.js";
 
 const {
@@ -56,8 +57,8 @@ export interface Options {
   /** Whether npm packages are in a `node_modules` directory, rather than in the global cache. */
   usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
-  /** The name of the worker, unless the isolate is that of a main thread. */
-  worker?: string;
+  /** The options of a worker, unless the isolate is that of a main thread. Only one of `node:worker_threads` has metadata. */
+  worker?: { id: number; name: string; metadata?: Message };
 }
 
 // As in Deno: it is not in any standard.
@@ -150,6 +151,7 @@ globalThis.bootstrap = {
   dispatchExit,
   /** Starts to receive the messages of the parent of a worker. */
   receiveFromParent,
+  awaitsMessages,
   startRepl,
   startServer,
   testing: runner,

@@ -28,7 +28,7 @@ use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::extensions::node::UnstableFlags;
 use crate::extensions::storage::Storages;
-use crate::extensions::worker::Workers;
+use crate::extensions::worker::{Workers, attach};
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
@@ -137,7 +137,12 @@ impl Runtime {
         let spawner = worker::spawner(&options, &process);
         let user_agent = format!("Deno/{DENO_VERSION}");
         let is_main = worker.is_none();
-        let (worker, parent_permissions) = worker.map(|worker| (worker.name, worker.parent_permissions)).unzip();
+        let parent_permissions = worker.as_ref().map(|worker| worker.parent_permissions.clone());
+        let limits = worker.as_ref().and_then(|worker| worker.limits.as_ref()).map(heap::limited);
+        let (create_params, limits) = match limits {
+            Some((params, limits)) => (Some(params), Some(limits)),
+            None => (heap::create_params(), None),
+        };
         let loader = GraphLoader::new(LoaderOptions {
             main: MainModule {
                 url: options.main_module.clone(),
@@ -158,7 +163,7 @@ impl Runtime {
         let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),
-            create_params: heap::create_params(),
+            create_params,
             extensions: extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY.0,
@@ -237,12 +242,22 @@ impl Runtime {
             cluster
         });
         js.op_state().borrow_mut().put(spawner);
+        js.op_state().borrow_mut().put(process.threads);
+        if let Some(limits) = limits {
+            js.op_state().borrow_mut().put(limits);
+        }
         if let Some(watched) = options.watched.filter(|_| is_main) {
             let isolate = js.v8_isolate().thread_safe_handle();
             js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
             watched.attach(isolate);
         }
 
+        let worker = worker.map(|Identity { id, name, scope, metadata, .. }| {
+            let state = js.op_state();
+            let mut state = state.borrow_mut();
+            state.put(scope);
+            bootstrap::Worker { id, name, metadata: metadata.map(|metadata| attach(&mut state, metadata)) }
+        });
         let bootstrap = Bootstrap {
             args: options.args,
             cluster,
