@@ -1,7 +1,7 @@
 import { core, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
-// Before deno_crypto is loaded.
+// Must precede deno_crypto.
 import { nodeScope } from "ext:openkv_runtime/node.ts";
 import * as prompts from "ext:openkv_runtime/prompts.ts";
 import { localStorage, sessionStorage, Storage } from "ext:openkv_runtime/storage.ts";
