@@ -33,19 +33,12 @@ use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::node::Fork;
+use crate::snapshot;
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 use crate::watch::WatchedFiles;
 use bootstrap::{Bootstrap, Hooks, property};
 use worker::{Identity, Process};
-
-/// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
-static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
-
-type Sources = &'static [(&'static str, &'static str)];
-
-/// The sources that are loaded on first use, and so are not in the snapshot: scripts, then modules.
-static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// The release of Deno in `Deno.version`, whose API the runtime has.
 pub const DENO_VERSION: &str = "2.9.8";
@@ -165,9 +158,9 @@ impl Runtime {
             module_loader: Some(Rc::new(loader.clone())),
             create_params,
             extensions: extensions(),
-            startup_snapshot: Some(SNAPSHOT),
-            residual_lazy_js_sources: LAZY.0,
-            residual_lazy_esm_sources: LAZY.1,
+            startup_snapshot: Some(snapshot::SNAPSHOT),
+            residual_lazy_js_sources: snapshot::SCRIPTS,
+            residual_lazy_esm_sources: snapshot::MODULES,
             // Required by structuredClone for transfers.
             shared_array_buffer_store: Some(process.array_buffers),
             compiled_wasm_module_store: Some(process.wasm_modules),
