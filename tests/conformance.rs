@@ -73,7 +73,7 @@ macro_rules! kv_conformance {
 pub(crate) use kv_conformance;
 
 kv_conformance!(MEMORY);
-conformance!(MEMORY, crypto datagrams events fetch files net open_files process serve web websocket workers);
+conformance!(MEMORY, crypto datagrams events fetch files net open_files process quic serve web websocket workers);
 
 mod on_files {
     kv_conformance!(super::FILES);

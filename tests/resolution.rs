@@ -118,7 +118,7 @@ fn jsr_packages_import_from_jsr_and_npm() {
     registry.publish_to_jsr("@kv/evil", "1.0.0", &format!("import '{other}/other.ts';"));
     sandbox.write("main.ts", "import 'jsr:@kv/evil@1';");
     let error = registry.run(&sandbox, &["-A", "--env-file"]).stderr();
-    assert!(error.contains("/other.ts is not imported: packages of jsr"), "{error}");
+    assert!(error.contains("/other.ts is not allowed: JSR packages"), "{error}");
 }
 
 #[test]

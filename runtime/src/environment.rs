@@ -38,11 +38,11 @@ pub(crate) struct Environment {
     pub variables: Vec<(OsString, OsString)>,
     /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
-    /// What the process is told by the one that has started it, for the first isolate to take.
+    /// The options of a forked process. The first isolate takes them.
     pub fork: Mutex<Option<Fork>>,
-    /// The name that the process was started by.
+    /// The first argument of the process: the name that it was started with.
     pub program: String,
-    /// What `NODE_DEBUG` names: the modules of Node.js that log what they do.
+    /// The value of `NODE_DEBUG`: the Node.js built-in modules that log debug messages.
     pub node_debug: Option<String>,
 }
 

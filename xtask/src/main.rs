@@ -31,7 +31,7 @@ Commands:
     --denokv PATH              the binary of the denokv server to compare with
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
-                               compares openkv with Deno, and writes docs/compatibility.md
+                               compares openkv with Deno, and generates docs/compatibility.md
   startup                      finds the functions that run at startup, which the linker groups";
 
 /// The suite also runs on the fake backend, which releases do not contain.

@@ -216,7 +216,7 @@ fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error>
         let flag = unstable_flag(name);
         match support {
             _ if !matches.get_flag(&flag) => {}
-            Support::Refused(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
+            Support::Unsupported(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
             Support::Always | Support::OnRequest => enabled.push(name),
         }
     }

@@ -75,12 +75,12 @@ impl GraphLoader {
         Ok(options.transpile.decorators.clone())
     }
 
-    /// Returns the services that Node.js built-in modules load packages with.
+    /// Returns the services with which the Node.js built-in modules load packages.
     pub fn node_services(&self) -> Result<NodeServices, JsErrorBox> {
         node_services(&self.0.services.resolvers, &self.0.services.packages)
     }
 
-    /// Returns whether packages are in directories `node_modules`, and not in the cache.
+    /// Returns whether npm packages are in a `node_modules` directory, rather than in the global cache.
     pub fn uses_node_modules(&self) -> Result<bool, JsErrorBox> {
         let packages = self.0.services.resolvers.npm_resolver().map_err(failed)?;
         Ok(packages.root_node_modules_path().is_some())
