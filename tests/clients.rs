@@ -1,14 +1,13 @@
 //! KV Connect with other programs: Deno, and Node with `@deno/kv`, as clients of `openkv db serve`, and our client of the `denokv`
 //! server. Each runs the conformance suite, with known failures.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
-use std::{env, io, thread};
+use std::{env, thread};
 
 use crate::db_serve::{Served, TOKEN};
-use crate::support::{Output, Sandbox, repository};
+use crate::support::{Output, Sandbox, repository, say, skip};
 
 /// The number of databases of a server: more than any script opens.
 const DATABASES: usize = 300;
@@ -154,22 +153,6 @@ fn blocks(printed: &str) -> Vec<String> {
     blocks
 }
 
-/// Prints a line immediately. The test harness captures the output of `println!`.
-fn say(line: &str) {
-    // Fails only if standard error is closed.
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Prints why a program is skipped.
-///
-/// # Panics
-/// The program is required: `cargo xtask test` sets `OPENKV_REQUIRE` to the names of its `--require-` flags.
-fn skip(client: &str, why: &str) {
-    let required = env::var("OPENKV_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == client), "{client} is required: {why}");
-    say(&format!("skipped {client}: {why}"));
-}
-
 /// Returns whether a command can be run.
 fn runs(command: &str) -> bool {
     Command::new(command).arg("--help").output().is_ok_and(|output| output.status.success())
@@ -227,7 +210,7 @@ const DENO: Client = Client {
 #[test]
 fn deno_conforms_except_for_known_failures() {
     if !runs("deno") {
-        return skip("deno", "it is not on the PATH");
+        return skip("deno", "as a client: it is not on the PATH");
     }
     DENO.run(|sandbox, script| {
         let mut command = Command::new("deno");
@@ -304,10 +287,13 @@ const NODE: Client = Client {
 fn node_conforms_except_for_known_failures() {
     let modules = node_modules();
     if !modules.join("@deno/kv").is_dir() || !modules.join("esbuild").is_dir() {
-        return skip("node", &format!("{} lacks @deno/kv or esbuild: .ci/run installs them", modules.display()));
+        return skip(
+            "node",
+            &format!("as a client: {} lacks @deno/kv or esbuild: .ci/run installs them", modules.display()),
+        );
     }
     if !runs("node") {
-        return skip("node", "it is not on the PATH");
+        return skip("node", "as a client: it is not on the PATH");
     }
     NODE.run(|sandbox, script| {
         let bundle = sandbox.path("bundle.mjs");

@@ -26,6 +26,7 @@ mod lockfile;
 mod modules;
 mod node;
 mod npm;
+mod packages;
 mod permissions;
 mod processes;
 mod registry;

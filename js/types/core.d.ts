@@ -132,6 +132,7 @@ export const primordials: {
     fulfilled: ((value: T) => U) | undefined,
     rejected?: (reason: unknown) => E,
   ): Promise<U | E>;
+  PromiseReject(reason: unknown): Promise<never>;
   PromiseResolve<T>(value: T): Promise<T>;
   PromiseResolve(): Promise<void>;
   ReflectDefineProperty(object: object, key: PropertyKey, descriptor: Descriptor): boolean;

@@ -73,7 +73,10 @@ pub(super) fn declare(command: Command) -> Command {
                 .help("Seed the random number generator, for reproducible numbers"),
         )
         .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
-        .arg(one("cert", "FILE").help("Trust the certificate authorities in a PEM file [env: DENO_CERT]"))
+        .arg(
+            one("cert", "FILE")
+                .help("Trust the certificate authorities in a PEM file [env: DENO_CERT, NODE_EXTRA_CA_CERTS]"),
+        )
         .arg(
             list("unsafely-ignore-certificate-errors".into(), "HOST")
                 .help("Accept invalid certificates (of all hosts, or of those listed)"),
@@ -216,7 +219,7 @@ fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error>
         let flag = unstable_flag(name);
         match support {
             _ if !matches.get_flag(&flag) => {}
-            Support::Refused(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
+            Support::Unsupported(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
             Support::Always | Support::OnRequest => enabled.push(name),
         }
     }

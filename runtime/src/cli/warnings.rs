@@ -1,4 +1,4 @@
-//! The warnings of Deno's libraries, about configuration files and npm packages.
+//! The warnings of the runtime and of Deno's libraries, about certificates, configuration files and npm packages.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// The libraries whose warnings are for users, by the beginnings of their names.
-const LIBRARIES: [&str; 3] = ["deno_config", "deno_npm", "deno_resolver"];
+const LIBRARIES: [&str; 4] = ["deno_config", "deno_npm", "deno_resolver", "openkv"];
 
 /// What is installed into `node_modules`, and which scripts of packages do not run, is told as well.
 const INSTALLER: &str = "deno_npm_installer";

@@ -41,7 +41,7 @@ pub(crate) struct MainModule {
 }
 
 impl MainModule {
-    /// Returns the headers with which a server would send the media type.
+    /// Returns the response headers that correspond to the media type.
     fn headers(&self) -> Option<HashMap<String, String>> {
         let content_type = self.media_type?.as_content_type()?;
         Some(HashMap::from([("content-type".into(), content_type.into())]))
@@ -146,7 +146,7 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
-    /// Fetches a file, or returns its redirect. Uses the network at most once a run, unless `cache` is set.
+    /// Fetches a file, or returns its redirect. Uses the network at most once per run, unless `cache` is set.
     async fn fetch_once(
         &self,
         url: &Url,
@@ -185,7 +185,7 @@ impl Fetcher {
         let cache = match options.cache_setting {
             GraphCacheSetting::Use => None,
             GraphCacheSetting::Reload if matches!(self.0.files.cache_setting(), CacheSetting::Only) => {
-                let message = "no version that matches is in the cache. Run once without --cached-only";
+                let message = "no matching version is cached. Run once without --cached-only";
                 return Err(other(JsErrorBox::generic(message)));
             }
             GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),

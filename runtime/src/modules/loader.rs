@@ -8,7 +8,7 @@ use deno_core::error::ModuleLoaderError;
 use deno_core::url::Url;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
-    ModuleType, RequestedModuleType, ResolutionKind, resolve_import,
+    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import,
 };
 use deno_error::JsErrorBox;
 use deno_graph::{GraphKind, Module, ModuleGraph, ModuleGraphError, Position};
@@ -33,6 +33,7 @@ use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
+use crate::snapshot::code_cache;
 use crate::watch::WatchedFiles;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -75,12 +76,12 @@ impl GraphLoader {
         Ok(options.transpile.decorators.clone())
     }
 
-    /// Returns the services that Node.js built-in modules load packages with.
+    /// Returns the services with which the Node.js built-in modules load packages.
     pub fn node_services(&self) -> Result<NodeServices, JsErrorBox> {
         node_services(&self.0.services.resolvers, &self.0.services.packages)
     }
 
-    /// Returns whether packages are in directories `node_modules`, and not in the cache.
+    /// Returns whether npm packages are in a `node_modules` directory, rather than in the global cache.
     pub fn uses_node_modules(&self) -> Result<bool, JsErrorBox> {
         let packages = self.0.services.resolvers.npm_resolver().map_err(failed)?;
         Ok(packages.root_node_modules_path().is_some())
@@ -305,6 +306,10 @@ impl ModuleLoader for GraphLoader {
 
     fn finish_load(&self) {
         self.0.services.resolvers.parsed_source_cache().free_all();
+    }
+
+    fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {
+        code_cache(specifier.as_str())
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {

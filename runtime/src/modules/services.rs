@@ -208,12 +208,13 @@ impl fmt::Debug for NamedImportMap {
 #[async_trait::async_trait(?Send)]
 impl SpecifiedImportMapProvider for NamedImportMap {
     async fn get(&self) -> Result<Option<SpecifiedImportMap>, deno_core::anyhow::Error> {
-        let unusable =
-            |error: &dyn fmt::Display| JsErrorBox::type_error(format!("the import map {}: {error}", self.name));
+        let failed = |error: &dyn fmt::Display| {
+            JsErrorBox::type_error(format!("failed to load the import map {}: {error}", self.name))
+        };
         let directory = Environment::at_start().absolute("");
-        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| unusable(&error))?;
-        let file = self.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
-        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| unusable(&error))?;
+        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| failed(&error))?;
+        let file = self.fetcher.fetch_named(&url).await.map_err(|error| failed(&error))?;
+        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| failed(&error))?;
         Ok(Some(SpecifiedImportMap { base_url: file.url, value }))
     }
 }

@@ -26,11 +26,11 @@ pub struct TestEntry {
 
 /// Rejects unstable features that change the behaviour of scripts and are not supported.
 pub(super) fn check_supported(config: &ConfigFile) -> Result<(), Error> {
-    let refused = config.json.unstable.iter().find_map(|name| match support(name) {
-        Some(Support::Refused(reason)) => Some((format!("unstable: {name}"), reason)),
+    let unsupported = config.json.unstable.iter().find_map(|name| match support(name) {
+        Some(Support::Unsupported(reason)) => Some((format!("unstable: {name}"), reason)),
         _ => None,
     });
-    match refused {
+    match unsupported {
         Some((entry, reason)) => Err(Error::Unsupported { file: config.specifier.clone().into(), entry, reason }),
         None => Ok(()),
     }

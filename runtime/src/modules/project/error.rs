@@ -15,14 +15,14 @@ pub enum Error {
     /// The `.npmrc` file of the project or of the user cannot be read.
     #[error("{}", with_causes(.0))]
     Npmrc(#[from] NpmRcCreateError),
-    /// There is no current directory.
-    #[error("there is no current directory: {0}")]
+    /// The current directory cannot be determined.
+    #[error("failed to determine the current directory: {0}")]
     Directory(#[from] std::io::Error),
     /// No directory for downloads can be created.
-    #[error("no directory for downloads can be created: {0}. Set DENO_DIR to one")]
+    #[error("failed to create a directory for downloads: {0}. Set DENO_DIR to a writable directory")]
     Cache(std::io::Error),
     /// The entry "lock" is invalid.
-    #[error("the entry \"lock\" of {file} is not valid: {source}")]
+    #[error("invalid entry \"lock\" in {file}: {source}")]
     Lock {
         /// The configuration file.
         file: Url,
@@ -30,7 +30,7 @@ pub enum Error {
         source: Box<ToLockConfigError>,
     },
     /// An entry is invalid.
-    #[error("the entry \"{entry}\" of {file} is not valid: {message}")]
+    #[error("invalid entry \"{entry}\" in {file}: {message}")]
     Entry {
         /// The configuration file.
         file: Box<Url>,
