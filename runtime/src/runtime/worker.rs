@@ -10,6 +10,7 @@ use std::thread;
 
 use deno_core::error::CoreError;
 use deno_core::{CompiledWasmModuleStore, PollEventLoopOptions, SharedArrayBufferStore};
+use deno_inspector_server::MainInspectorSessionChannel;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, BlobStoreTrait, InMemoryBroadcastChannel};
 use openkv_js::transpile::MediaType;
@@ -28,6 +29,8 @@ pub(super) struct Process {
     pub broadcast: InMemoryBroadcastChannel,
     pub array_buffers: SharedArrayBufferStore,
     pub wasm_modules: CompiledWasmModuleStore,
+    /// The sender of debugger sessions to the main isolate.
+    pub inspector: MainInspectorSessionChannel,
     /// Whether the process is exiting: its databases are closed, and workers do not report the resulting errors.
     pub exiting: Arc<AtomicBool>,
 }
@@ -39,6 +42,7 @@ impl Default for Process {
             broadcast: InMemoryBroadcastChannel::default(),
             array_buffers: SharedArrayBufferStore::default(),
             wasm_modules: CompiledWasmModuleStore::default(),
+            inspector: MainInspectorSessionChannel::default(),
             exiting: Arc::default(),
         }
     }
