@@ -97,6 +97,8 @@ function bootstrap(options: Options) {
   if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
+  // Debuggers may attach at any time.
+  core.wrapConsole(globalThis.console, core.v8Console);
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;
   core.setBuildInfo(options.target);

@@ -31,6 +31,7 @@ use crate::extensions::storage::Storages;
 use crate::extensions::worker::{Workers, attach};
 use crate::extensions::{self, extensions};
 use crate::heap;
+use crate::inspector::{self, Inspect, InspectStart};
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::node::Fork;
 use crate::snapshot;
@@ -51,6 +52,11 @@ pub const V8_VERSION: &str = v8::VERSION_STRING;
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that a runtime waits to close databases that another process has locked.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Returns the `User-Agent` header of requests.
+pub(crate) fn user_agent() -> String {
+    format!("Deno/{DENO_VERSION}")
+}
 
 /// Closes all databases before the process exits immediately, as by `Deno.exit`.
 pub(crate) fn close_databases() {
@@ -84,6 +90,8 @@ pub struct Options {
     pub storage: Option<PathBuf>,
     /// The certificates that TLS connections trust.
     pub certificates: Certificates,
+    /// How debuggers attach, if they can.
+    pub inspect: Option<Inspect>,
     /// The unstable features of Deno that are enabled.
     pub unstable: Unstable,
     /// The seed of random numbers, for reproducible runs.
@@ -111,6 +119,8 @@ pub struct Runtime {
     main_module: Url,
     serve: Option<ServeAddress>,
     exit_code: ExitCode,
+    /// When the main module starts if it can be debugged.
+    inspect_start: InspectStart,
     loader: GraphLoader,
     hooks: Hooks,
 }
@@ -128,7 +138,7 @@ impl Runtime {
     /// Creates the isolate of a main thread, or of a worker.
     fn create(options: Options, process: Process, worker: Option<Identity>) -> Result<Self, CoreError> {
         let spawner = worker::spawner(&options, &process);
-        let user_agent = format!("Deno/{DENO_VERSION}");
+        let user_agent = user_agent();
         let is_main = worker.is_none();
         let parent_permissions = worker.as_ref().map(|worker| worker.parent_permissions.clone());
         let limits = worker.as_ref().and_then(|worker| worker.limits.as_ref()).map(heap::limited);
@@ -167,6 +177,7 @@ impl Runtime {
             // The ops are in the snapshot. Their fast variants are created when the first lazy script is loaded.
             skip_op_registration: true,
             is_main,
+            wait_for_inspector_disconnect_callback: is_main.then(inspector::notify_of_waiting),
             ..RuntimeOptions::default()
         })?;
 
@@ -226,7 +237,16 @@ impl Runtime {
         // Used by `node:inspector`.
         js.maybe_init_inspector();
         let inspector = js.inspector();
+        if is_main {
+            process.inspector.set(inspector.get_session_sender());
+        } else {
+            inspector::register_worker(&mut js, &options.main_module, &process.inspector);
+        }
         js.op_state().borrow_mut().put(inspector);
+        let inspect = options.inspect.filter(|_| is_main);
+        if let Some(inspect) = inspect {
+            inspect.register(&mut js, &options.main_module)?;
+        }
         js.op_state().borrow_mut().put(options.main_module.clone());
         let environment = Environment::at_start();
         let fork = if is_main { environment.fork.lock().take() } else { None };
@@ -263,7 +283,8 @@ impl Runtime {
             ..Bootstrap::of_process(&options.main_module, user_agent)
         };
         let hooks = bootstrap.start(&mut js)?;
-        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, loader, hooks })
+        let inspect_start = inspect.map_or(InspectStart::Immediately, |inspect| inspect.start);
+        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, inspect_start, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -289,7 +310,7 @@ impl Runtime {
             self.start_server(module, &address)?;
         }
         loop {
-            self.js.run_event_loop(PollEventLoopOptions::default()).await?;
+            self.js.run_event_loop(PollEventLoopOptions { wait_for_inspector: true }).await?;
             if self.dispatch(|hooks| &hooks.dispatch_before_unload)?
                 && !self.dispatch(|hooks| &hooks.dispatch_before_exit)?
             {
@@ -316,6 +337,7 @@ impl Runtime {
 
     /// Evaluates a module, without waiting for the work that it has started.
     pub(crate) async fn evaluate(&mut self, module: ModuleId) -> Result<(), CoreError> {
+        self.inspect_start.wait(&mut self.js);
         let mut evaluated = Box::pin(self.js.mod_evaluate(module));
         tokio::select! {
             // The result of the module first: it may be ready already.

@@ -122,6 +122,21 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
+    /// Fetches a file that describes a package, if it exists. Needs no permission. With `fresh`, the cache is not used.
+    pub async fn fetch_metadata(&self, url: &Url, fresh: bool) -> Result<Option<File>, JsErrorBox> {
+        let mut url = url.clone();
+        let cache = fresh.then_some(CacheSetting::ReloadAll);
+        for _ in 0..=MAX_REDIRECTS {
+            match self.fetch_once(&url, cache.clone(), None).await.map_err(FetchNoFollowError::into_kind) {
+                Ok(FileOrRedirect::File(file)) => return Ok(Some(file)),
+                Ok(FileOrRedirect::Redirect(to)) => url = to,
+                Err(FetchNoFollowErrorKind::NotFound(_)) => return Ok(None),
+                Err(error) => return Err(failure(&error)),
+            }
+        }
+        Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
+    }
+
     /// Fetches a file that is imported as text or bytes. The permissions must allow its URL, and those of all redirects.
     pub async fn fetch_asset(
         &self,

@@ -11,23 +11,19 @@ use deno_core::{
     ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import,
 };
 use deno_error::JsErrorBox;
-use deno_graph::{GraphKind, Module, ModuleGraph, ModuleGraphError, Position};
+use deno_graph::{GraphKind, Module, ModuleGraph, Position};
 use deno_permissions::CheckSpecifierKind;
-use deno_resolver::graph::{
-    EnhanceGraphErrorMode, ResolveWithGraphError, ResolveWithGraphErrorKind, ResolveWithGraphOptions,
-    enhance_graph_error,
-};
+use deno_resolver::graph::{ResolveWithGraphError, ResolveWithGraphErrorKind, ResolveWithGraphOptions};
 use deno_resolver::loader::{LoadedModule, LoadedModuleOrAsset};
 use deno_semver::npm::NpmPackageReqReference;
 use node_resolver::{NodeResolutionKind, ResolutionMode};
 use openkv_js::transpile::{Decorators, MediaType};
-use sys_traits::impls::RealSys;
 use tokio::sync::Mutex;
 
 use super::cjs_sources::PermittedSources;
 use super::failed;
 use super::freshness::{self, WALK};
-use super::graph::{GraphBuilder, Request};
+use super::graph::{GraphBuilder, Request, describe};
 use super::require::{NodeServices, node_services};
 use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
@@ -93,7 +89,7 @@ impl GraphLoader {
         let _extending = self.0.extending.lock().await;
         let known = self.0.graph.borrow().clone();
         let mut graph = ModuleGraph::clone(&known);
-        builder.build(&mut graph, Request::Root(root.clone()), is_dynamic).await?;
+        builder.build(&mut graph, Request::Roots(vec![root.clone()]), is_dynamic).await?;
         if is_dynamic {
             let mut checked = HashSet::new();
             loop {
@@ -111,7 +107,7 @@ impl GraphLoader {
             files.for_each(|file| watched.add(&file));
         }
         if let Some(error) = graph.walk(std::iter::once(&root), WALK).errors().next() {
-            return Err(describe(error, &root, is_dynamic));
+            return Err(describe(error, &[root], is_dynamic));
         }
         builder.lock(&graph).await?;
         services.npm.has_js_execution_started_flag().raise();
@@ -213,17 +209,6 @@ impl GraphLoader {
     }
 }
 
-/// Describes an error of a graph, and where it occurred. Scripts see every such error as a TypeError, as in Deno.
-fn describe(error: ModuleGraphError, root: &Url, is_dynamic: bool) -> JsErrorBox {
-    if is_dynamic {
-        // The message must not reveal files next to the requested one.
-        return JsErrorBox::type_error(error.to_string_with_range());
-    }
-    let is_root = matches!(&error, ModuleGraphError::ModuleError(error) if error.specifier() == root);
-    let mode = if is_root { EnhanceGraphErrorMode::HideRange } else { EnhanceGraphErrorMode::ShowRange };
-    JsErrorBox::type_error(enhance_graph_error(&RealSys, error, mode, &[]).to_string())
-}
-
 fn describe_resolution(error: ResolveWithGraphError) -> JsErrorBox {
     match error.into_kind() {
         ResolveWithGraphErrorKind::Resolution(error) => JsErrorBox::type_error(error.to_string_with_range()),
@@ -244,7 +229,7 @@ impl ModuleLoader for GraphLoader {
             return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
         }
         let resolved = self.resolve_specifier(specifier, referrer, kind == ResolutionKind::DynamicImport)?;
-        let jsr = self.0.services.project.workspace.jsr_url().as_str();
+        let jsr = self.0.services.project.jsr_url().as_str();
         check_not_remote(&resolved, referrer, jsr)?;
         check_not_sqlite(resolved)
     }

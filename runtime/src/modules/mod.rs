@@ -13,6 +13,7 @@ mod freshness;
 mod graph;
 mod http_client;
 mod install_scripts;
+mod installer;
 mod loader;
 mod lockfile;
 mod options;
@@ -25,9 +26,10 @@ mod source;
 mod source_map;
 
 pub(crate) use fetcher::MainModule;
+pub use installer::{Installer, Registry};
 pub(crate) use loader::GraphLoader;
-pub use options::{Config, Lock, ModuleOptions};
-pub use project::{Error as ProjectError, Project};
+pub use options::{Config, InstallOptions, Lock, ModuleOptions};
+pub use project::{Error as ProjectError, Manifests, Project};
 pub(crate) use services::LoaderOptions;
 
 /// Returns the messages of an error and all its causes. Often only a cause says why a file is invalid or a host is

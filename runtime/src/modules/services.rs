@@ -154,7 +154,14 @@ impl Services {
         };
         let configured = workspace.workspace.node_modules_dir().map_err(JsErrorBox::from_err)?;
         let installs_first = modules.node_modules_dir.or(configured) == Some(NodeModulesDirMode::Auto);
-        let caching = if unstable.npm_lazy_caching { NpmCachingStrategy::Lazy } else { NpmCachingStrategy::Eager };
+        let install = modules.install;
+        let caching = if install.manages {
+            NpmCachingStrategy::Manual
+        } else if unstable.npm_lazy_caching {
+            NpmCachingStrategy::Lazy
+        } else {
+            NpmCachingStrategy::Eager
+        };
         let npm = NpmInstallerFactory::new(
             resolvers.clone(),
             Arc::new(client),
@@ -164,7 +171,7 @@ impl Services {
             NpmInstallerFactoryOptions {
                 cache_setting: npm_cache_setting,
                 caching_strategy: caching,
-                clean_on_install: false,
+                clean_on_install: install.cleans,
                 // Running a script must not change the existing entries of Deno's lock file.
                 dedup_lockfile_peer_variants: true,
                 lifecycle_scripts_config: LifecycleScriptsConfig {
@@ -172,10 +179,10 @@ impl Services {
                     denied: Vec::new(),
                     initial_cwd: project.workspace.initial_cwd().clone(),
                     root_dir: project.workspace.initial_cwd().clone(),
-                    explicit_install: false,
+                    explicit_install: install.manages,
                 },
-                production: false,
-                skip_types: false,
+                production: install.production,
+                skip_types: install.skip_types,
                 resolve_npm_resolution_snapshot: Box::new(|| Ok(None)),
             },
         );

@@ -12,6 +12,7 @@ use std::thread;
 
 use deno_core::error::CoreError;
 use deno_core::{CompiledWasmModuleStore, ModuleId, PollEventLoopOptions, SharedArrayBufferStore, v8};
+use deno_inspector_server::MainInspectorSessionChannel;
 use deno_permissions::PermissionsContainer;
 use deno_web::{BlobStore, BlobStoreTrait, InMemoryBroadcastChannel};
 use openkv_js::transpile::MediaType;
@@ -36,6 +37,8 @@ pub(super) struct Process {
     pub array_buffers: SharedArrayBufferStore,
     pub wasm_modules: CompiledWasmModuleStore,
     pub threads: Threads,
+    /// The sender of debugger sessions to the main isolate.
+    pub inspector: MainInspectorSessionChannel,
     /// Whether the process is exiting: its databases are closed, and workers do not report the resulting errors.
     pub exiting: Arc<AtomicBool>,
 }
@@ -48,6 +51,7 @@ impl Default for Process {
             array_buffers: SharedArrayBufferStore::default(),
             wasm_modules: CompiledWasmModuleStore::default(),
             threads: Threads::default(),
+            inspector: MainInspectorSessionChannel::default(),
             exiting: Arc::default(),
         }
     }

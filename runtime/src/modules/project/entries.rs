@@ -16,7 +16,7 @@ pub struct TestEntry {
     pub include: Option<Vec<String>>,
     /// The files and directories to leave out.
     pub exclude: Vec<String>,
-    /// The permissions of the tests, which only `--permission-set` applies.
+    /// The permissions of the tests, which [`Project::test_permissions`](super::Project::test_permissions) reads.
     pub permissions: Option<Value>,
     /// Whether a test fails if it leaves asynchronous operations or timers pending.
     pub sanitize_ops: bool,

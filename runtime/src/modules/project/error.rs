@@ -1,4 +1,4 @@
-use deno_config::deno_json::ToLockConfigError;
+use deno_config::deno_json::{ToInvalidConfigError, ToLockConfigError, UndefinedPermissionError};
 use deno_config::workspace::WorkspaceDiscoverError;
 use deno_core::url::Url;
 use deno_resolver::factory::NpmRcCreateError;
@@ -29,6 +29,12 @@ pub enum Error {
         /// The cause.
         source: Box<ToLockConfigError>,
     },
+    /// The permissions in the file are invalid.
+    #[error("{}", with_causes(.0))]
+    Permissions(#[from] ToInvalidConfigError),
+    /// The file has no set of permissions of this name.
+    #[error(transparent)]
+    PermissionSet(#[from] UndefinedPermissionError),
     /// An entry is invalid.
     #[error("invalid entry \"{entry}\" in {file}: {message}")]
     Entry {
