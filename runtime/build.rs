@@ -18,9 +18,16 @@ use openkv_js::transpile::transpile_extension;
 mod extensions;
 mod startup;
 
+#[path = "build/code_cache.rs"]
+mod code_cache;
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    if env::args().nth(1).as_deref() == Some(code_cache::ARGUMENT) {
+        return code_cache::compile(&out);
+    }
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=src/extensions");
     println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
 
@@ -83,26 +90,36 @@ fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let extensions = extensions::extensions();
     let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
     let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
-    let scripts = lazy_table(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
-    let modules = lazy_table(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
-    fs::write(out.join("lazy.rs"), format!("({scripts}, {modules})")).expect("OUT_DIR is writable");
+    let scripts = write_sources(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
+    let modules = write_sources(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
+    let tables = format!("({}, {})", table(&scripts), table(&modules));
+    fs::write(out.join("lazy.rs"), tables).expect("OUT_DIR is writable");
+    code_cache::write(out, scripts.iter().map(|(specifier, file)| (*specifier, file.as_path())));
 }
 
-/// Returns the Rust source of a slice of specifiers and sources, sorted for binary search. A script is wrapped as deno_core
+/// Writes sources to files. Returns their specifiers and files, sorted for binary search. A script is wrapped as deno_core
 /// compiles it, so that V8 can use its text in the binary without a copy.
-fn lazy_table<'a>(
+fn write_sources<'a>(
     out: &Path,
-    files: impl Iterator<Item = &'a ExtensionFileSource>,
+    sources: impl Iterator<Item = &'a ExtensionFileSource>,
     wrap: impl Fn(&str) -> String,
-) -> String {
-    let mut files: Vec<_> = files.collect();
-    files.sort_by_key(|file| file.specifier);
+) -> Vec<(&'a str, PathBuf)> {
+    let write = |source: &'a ExtensionFileSource| {
+        let text = source.load().unwrap_or_else(|error| panic!("{}: {error}", source.specifier));
+        let file = out.join(source.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        fs::write(&file, wrap(&prepare(source.specifier, &text))).expect("OUT_DIR is writable");
+        (source.specifier, file)
+    };
+    let mut written: Vec<_> = sources.map(write).collect();
+    written.sort();
+    written
+}
+
+/// Returns the Rust source of a slice of specifiers and sources.
+fn table(sources: &[(&str, PathBuf)]) -> String {
     let mut slice = String::from("&[");
-    for file in files {
-        let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
-        let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
-        fs::write(&path, wrap(&prepare(file.specifier, &text))).expect("OUT_DIR is writable");
-        write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("writing to a string cannot fail");
+    for (specifier, file) in sources {
+        write!(slice, "({specifier:?}, include_str!({file:?})),").expect("writing to a string cannot fail");
     }
     slice.push(']');
     slice

@@ -15,7 +15,8 @@ import {
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
-import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
+import type { Message } from "ext:openkv_runtime/worker_messages.ts";
+import { awaitsMessages, receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 import "ext:runtime/98_global_scope_shared.js";
 
 const {
@@ -56,8 +57,8 @@ export interface Options {
   /** Whether npm packages are in a `node_modules` directory, rather than in the global cache. */
   usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
-  /** The name of the worker, unless the isolate is that of a main thread. */
-  worker?: string;
+  /** The options of a worker, unless the isolate is that of a main thread. Only one of `node:worker_threads` has metadata. */
+  worker?: { id: number; name: string; metadata?: Message };
 }
 
 // As in Deno: it is not in any standard.
@@ -74,6 +75,8 @@ ObjectDefineProperty(Symbol, "metadata", {
 
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
+// Debuggers, which may attach at any time, receive what is printed.
+core.wrapConsole(globalThis.console, core.v8Console);
 core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
@@ -96,8 +99,6 @@ function bootstrap(options: Options) {
   if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
-  // Debuggers may attach at any time.
-  core.wrapConsole(globalThis.console, core.v8Console);
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;
   core.setBuildInfo(options.target);
@@ -152,6 +153,7 @@ globalThis.bootstrap = {
   dispatchExit,
   /** Starts to receive the messages of the parent of a worker. */
   receiveFromParent,
+  awaitsMessages,
   startRepl,
   startServer,
   testing: runner,

@@ -11,6 +11,8 @@ core.loadExtScript("ext:deno_node/internal/crypto/constants.ts");
 // Makes keys and histograms cloneable.
 core.loadExtScript("ext:deno_node/02_register_cloneable.js");
 
+const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
+
 const loadBuffer = core.createLazyLoader("node:buffer");
 const loadModule = core.createLazyLoader("node:module");
 const loadProcess = core.createLazyLoader("node:process");
@@ -41,7 +43,9 @@ interface Callbacks {
 const callbacks = internals as Callbacks;
 
 /** Prepares the built-in modules for loading. Called once, after `Deno` is complete. */
-export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNodeModules, version, worker }: Options) {
+export function prepareNode(options: Options) {
+  const { args, cluster, mainModule, nodeDebug, program, testing, usesNodeModules, version, worker } = options;
+  const metadata = worker?.metadata;
   // V8 adds these methods after the snapshot is restored, unless a flag disables them.
   const { setFromHex, toHex } = Uint8ArrayPrototype;
   internals.uint8ArrayToHex = toHex && uncurryThis(toHex);
@@ -51,14 +55,17 @@ export function prepareNode({ args, cluster, nodeDebug, program, testing, usesNo
     argv0: program,
     denoArgs: args,
     denoVersion: version,
+    maybeWorkerMetadata: metadata && messagePort.deserializeJsMessageData(metadata),
+    moduleSpecifier: metadata && mainModule,
     nodeClusterSchedPolicy: cluster?.policy,
     nodeClusterUniqueId: cluster?.id,
     nodeDebug,
     runningOnMainThread: worker === undefined,
     usesLocalNodeModulesDir: usesNodeModules,
+    workerId: worker?.id,
   };
-  if (cluster !== undefined) {
-    // A forked process can send and receive messages from the start.
+  if (cluster !== undefined || metadata !== undefined) {
+    // A forked process can send and receive messages from the start, and a worker of `node:worker_threads` has `require`.
     loadProcess();
     loadModule();
     (globalThis as unknown as { nodeBootstrap(args: typeof bootstrapArgs): void }).nodeBootstrap(bootstrapArgs);
@@ -74,8 +81,9 @@ export function dispatchBeforeExit(): boolean {
   return callbacks.dispatchProcessBeforeExitEvent?.() ?? false;
 }
 
-/** Emits `exit` on `process`. */
-export function dispatchExit() {
+/** Emits `exit` on `process`. After an uncaught exception in a worker, sets the exit code. */
+export function dispatchExit(hasFailed?: boolean) {
+  if (hasFailed) loadProcess().default.exitCode = 1;
   callbacks.dispatchProcessExitEvent?.();
 }
 

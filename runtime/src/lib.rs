@@ -20,6 +20,7 @@ mod remote;
 mod repl;
 mod report;
 mod runtime;
+mod snapshot;
 mod system_certificates;
 pub mod testing;
 pub mod unstable;

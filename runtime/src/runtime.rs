@@ -28,25 +28,18 @@ use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::extensions::node::UnstableFlags;
 use crate::extensions::storage::Storages;
-use crate::extensions::worker::Workers;
+use crate::extensions::worker::{Workers, attach};
 use crate::extensions::{self, extensions};
 use crate::heap;
 use crate::inspector::{self, Inspect, InspectStart};
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
 use crate::node::Fork;
+use crate::snapshot;
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 use crate::watch::WatchedFiles;
 use bootstrap::{Bootstrap, Hooks, property};
 use worker::{Identity, Process};
-
-/// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
-static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
-
-type Sources = &'static [(&'static str, &'static str)];
-
-/// The sources that are loaded on first use, and so are not in the snapshot: scripts, then modules.
-static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// The release of Deno in `Deno.version`, whose API the runtime has.
 pub const DENO_VERSION: &str = "2.9.8";
@@ -147,7 +140,12 @@ impl Runtime {
         let spawner = worker::spawner(&options, &process);
         let user_agent = user_agent();
         let is_main = worker.is_none();
-        let (worker, parent_permissions) = worker.map(|worker| (worker.name, worker.parent_permissions)).unzip();
+        let parent_permissions = worker.as_ref().map(|worker| worker.parent_permissions.clone());
+        let limits = worker.as_ref().and_then(|worker| worker.limits.as_ref()).map(heap::limited);
+        let (create_params, limits) = match limits {
+            Some((params, limits)) => (Some(params), Some(limits)),
+            None => (heap::create_params(), None),
+        };
         let loader = GraphLoader::new(LoaderOptions {
             main: MainModule {
                 url: options.main_module.clone(),
@@ -168,11 +166,11 @@ impl Runtime {
         let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),
-            create_params: heap::create_params(),
+            create_params,
             extensions: extensions(),
-            startup_snapshot: Some(SNAPSHOT),
-            residual_lazy_js_sources: LAZY.0,
-            residual_lazy_esm_sources: LAZY.1,
+            startup_snapshot: Some(snapshot::SNAPSHOT),
+            residual_lazy_js_sources: snapshot::SCRIPTS,
+            residual_lazy_esm_sources: snapshot::MODULES,
             // Required by structuredClone for transfers.
             shared_array_buffer_store: Some(process.array_buffers),
             compiled_wasm_module_store: Some(process.wasm_modules),
@@ -257,12 +255,22 @@ impl Runtime {
             cluster
         });
         js.op_state().borrow_mut().put(spawner);
+        js.op_state().borrow_mut().put(process.threads);
+        if let Some(limits) = limits {
+            js.op_state().borrow_mut().put(limits);
+        }
         if let Some(watched) = options.watched.filter(|_| is_main) {
             let isolate = js.v8_isolate().thread_safe_handle();
             js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
             watched.attach(isolate);
         }
 
+        let worker = worker.map(|Identity { id, name, scope, metadata, .. }| {
+            let state = js.op_state();
+            let mut state = state.borrow_mut();
+            state.put(scope);
+            bootstrap::Worker { id, name, metadata: metadata.map(|metadata| attach(&mut state, metadata)) }
+        });
         let bootstrap = Bootstrap {
             args: options.args,
             cluster,

@@ -23,6 +23,12 @@ async function send(stream: WritableStream<Uint8Array>, message: string): Promis
   await writer.close();
 }
 
+/** Checks the class of an object, whose name is that of a member of `Deno`. */
+function hasClass({ constructor }: object, name: string): void {
+  const [, member] = name.split(".");
+  equal([constructor.name, constructor === (Deno as unknown as Record<string, unknown>)[member]], [member, true]);
+}
+
 /** The digest by which a client accepts the certificate of the tests. */
 async function certificateHash(): Promise<{ algorithm: string; value: BufferSource }> {
   const base64 = cert.replaceAll(/-----.*-----|\s/g, "");
@@ -34,19 +40,29 @@ await difference("a QUIC connection carries streams and datagrams", REASON, asyn
   const server = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
   const listener = server.listen({ cert, key, alpnProtocols: [ALPN] });
   const client = new Deno.QuicEndpoint();
+  // Not a literal argument, as the type declarations lack the hashes.
+  const options = {
+    endpoint: client,
+    hostname: "127.0.0.1",
+    port: server.addr.port,
+    alpnProtocols: [ALPN],
+    serverCertificateHashes: [await certificateHash()],
+  };
   const [accepted, connection] = await Promise.all([
-    listener.accept(),
-    Deno.connectQuic({
-      endpoint: client,
-      hostname: "127.0.0.1",
-      port: server.addr.port,
-      alpnProtocols: [ALPN],
-      serverCertificateHashes: [await certificateHash()],
+    listener.incoming().then((incoming) => {
+      hasClass(incoming, "Deno.QuicIncoming");
+      return incoming.accept();
     }),
+    Deno.connectQuic(options),
   ]);
   equal([accepted.protocol, connection.protocol], [ALPN, ALPN]);
 
   const stream = await connection.createBidirectionalStream();
+  hasClass(listener, "Deno.QuicListener");
+  hasClass(connection, "Deno.QuicConn");
+  hasClass(stream, "Deno.QuicBidirectionalStream");
+  hasClass(stream.readable, "Deno.QuicReceiveStream");
+  hasClass(stream.writable, "Deno.QuicSendStream");
   await send(stream.writable, "ping");
   const { value: incoming } = await accepted.incomingBidirectionalStreams.getReader().read();
   equal(await receive(incoming!.readable, "ping"), "ping");

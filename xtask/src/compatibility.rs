@@ -21,10 +21,9 @@ const UNSTABLE: [&str; 5] =
     ["--unstable-bundle", "--unstable-cron", "--unstable-kv", "--unstable-net", "--unstable-webgpu"];
 
 /// The limitations of modules and members that have all properties, and the reasons why others are absent.
-const NOTES: [(&str, &str); 3] = [
+const NOTES: [(&str, &str); 2] = [
     ("node:module", "Native addons (`.node`) are not supported."),
     ("node:sqlite", "Building its bindings requires libclang. Use `Deno.openKv`."),
-    ("node:worker_threads", "`Worker` is not supported: use the global `Worker`. Message channels are."),
 ];
 
 /// The properties of modules or members by name. For a module that cannot be loaded, the error message.

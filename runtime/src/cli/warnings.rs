@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// The libraries whose warnings are for users, by the beginnings of their names.
-const LIBRARIES: [&str; 4] = ["deno_config", "deno_npm", "deno_resolver", "openkv"];
+const LIBRARIES: [&str; 4] = ["deno_config", "deno_npm", "deno_resolver", "openkv::"];
 
 /// The libraries whose information is for users as well: what is installed into `node_modules`, which scripts of packages do
 /// not run, and the URL for debuggers.

@@ -15,10 +15,6 @@ deno_core::extension!(
         op_bootstrap_unstable_args,
         op_current_thread_cpu_usage,
         op_napi_open,
-        op_node_worker_thread_post_message,
-        op_node_worker_thread_recv_message,
-        op_node_worker_thread_register,
-        op_node_worker_thread_set_listener_count,
     ],
     options = { unstable: UnstableFlags },
     state = |state, options| state.put(options.unstable),
@@ -85,26 +81,4 @@ fn op_napi_open(#[string] path: &str) -> Result<(), JsErrorBox> {
         "NotSupported",
         format!("failed to load \"{path}\": native addons are not supported. Use a package that does not need one"),
     ))
-}
-
-/// Registers a thread as the receiver of messages from other threads. Returns the id of the receiver.
-#[op2(fast)]
-fn op_node_worker_thread_register(_thread: u32) -> u32 {
-    0
-}
-
-/// Takes how many listeners a thread has for messages of others, of which there are none.
-#[op2(fast)]
-fn op_node_worker_thread_set_listener_count(_thread: u32, _count: u32) {}
-
-/// Sends a message to another thread. Returns 0, as there is no such thread.
-#[op2(fast)]
-fn op_node_worker_thread_post_message() -> u32 {
-    0
-}
-
-/// Receives a message of another thread. Returns false, as none will come.
-#[op2]
-async fn op_node_worker_thread_recv_message(_receiver: u32) -> Option<bool> {
-    None
 }

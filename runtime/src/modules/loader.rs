@@ -8,7 +8,7 @@ use deno_core::error::ModuleLoaderError;
 use deno_core::url::Url;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
-    ModuleType, RequestedModuleType, ResolutionKind, resolve_import,
+    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import,
 };
 use deno_error::JsErrorBox;
 use deno_graph::{GraphKind, Module, ModuleGraph, Position};
@@ -29,6 +29,7 @@ use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
+use crate::snapshot::code_cache;
 use crate::watch::WatchedFiles;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -290,6 +291,10 @@ impl ModuleLoader for GraphLoader {
 
     fn finish_load(&self) {
         self.0.services.resolvers.parsed_source_cache().free_all();
+    }
+
+    fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {
+        code_cache(specifier.as_str())
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {

@@ -64,9 +64,9 @@ impl NodeRequireLoader for RequireLoader {
         permissions: &mut PermissionsContainer,
         path: Cow<'a, Path>,
     ) -> Result<Cow<'a, Path>, JsErrorBox> {
-        let path = normalize_path(path);
-        if self.is_in_packages(&path)
-            && let Some(target) = target(&path)
+        let normalized = normalize_path(Cow::Borrowed(&*path));
+        if self.is_in_packages(&normalized)
+            && let Some(target) = target(&normalized)
             && self.is_in_packages(&target)
             && !matches!(permissions.query_read(target.to_str()), Ok(PermissionState::Denied))
         {

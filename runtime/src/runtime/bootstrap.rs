@@ -1,6 +1,7 @@
 use deno_core::error::{CoreError, JsError};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, serde_v8, v8};
+use deno_web::JsMessageData;
 use serde::Serialize;
 
 use super::{DENO_VERSION, TYPESCRIPT_VERSION, V8_VERSION};
@@ -16,6 +17,8 @@ pub(super) struct Hooks {
     pub dispatch_before_exit: v8::Global<v8::Function>,
     pub dispatch_exit: v8::Global<v8::Function>,
     pub receive_from_parent: v8::Global<v8::Function>,
+    /// Returns whether a worker waits for messages.
+    pub awaits_messages: v8::Global<v8::Function>,
     pub start_repl: v8::Global<v8::Function>,
     pub start_server: v8::Global<v8::Function>,
     /// The test runner. See `js/runtime/testing/mod.ts`.
@@ -47,7 +50,17 @@ pub(super) struct Bootstrap {
     pub uses_node_modules: bool,
     pub version: Version,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub worker: Option<String>,
+    pub worker: Option<Worker>,
+}
+
+/// The options of a worker.
+#[derive(Serialize)]
+pub(super) struct Worker {
+    pub id: u32,
+    pub name: String,
+    /// Set for a worker of `node:worker_threads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsMessageData>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +129,7 @@ impl Bootstrap {
             dispatch_before_exit: function("dispatchBeforeExit"),
             dispatch_exit: function("dispatchExit"),
             receive_from_parent: function("receiveFromParent"),
+            awaits_messages: function("awaitsMessages"),
             start_repl: function("startRepl"),
             start_server: function("startServer"),
             testing,
