@@ -126,7 +126,8 @@ fn loading_a_package_needs_no_permission_unless_a_link_leaves_it() {
 #[test]
 fn compatibility_table_matches_the_runtime() {
     let table = read_repository("docs/compatibility.md");
-    let rows: Vec<_> = table.lines().filter_map(row).collect();
+    let (names, _) = table.split_once("## Commands").unwrap();
+    let rows: Vec<_> = names.lines().filter_map(row).collect();
     assert!(rows.len() > 100, "{}", rows.len());
     let script = "
         for (const name of Deno.args) {

@@ -75,6 +75,8 @@ ObjectDefineProperty(Symbol, "metadata", {
 
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
+// Debuggers, which may attach at any time, receive what is printed.
+core.wrapConsole(globalThis.console, core.v8Console);
 core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
@@ -97,8 +99,6 @@ function bootstrap(options: Options) {
   if (!options.unsafeProto) delete (ObjectPrototype as { __proto__?: unknown }).__proto__;
 
   performance.setTimeOrigin();
-  // Debuggers may attach at any time.
-  core.wrapConsole(globalThis.console, core.v8Console);
   console.setNoColorFns(() => options.stdoutNoColor, () => options.stderrNoColor);
   core.build.standalone = false;
   core.setBuildInfo(options.target);

@@ -135,6 +135,9 @@ async function script(name: string, text: string) {
   const file = await script("waits.ts", "console.log('ran'); Deno.exitCode = 3;");
   await using client = await Debugger.start("--inspect-wait=127.0.0.1:0", file);
   await client.call("Runtime.enable");
+  const message = client.event("Runtime.consoleAPICalled");
+  await client.call("Runtime.runIfWaitingForDebugger");
+  await message;
   console.log("exit code:", await client.end(), JSON.stringify(await client.stdout));
 }
 
@@ -169,7 +172,9 @@ async function script(name: string, text: string) {
       break;
     }
   }
-  await client.call("Runtime.evaluate", { expression: "setTimeout(() => Deno.exit(4))" });
+  // The process may exit before it responds.
+  client.call("Runtime.evaluate", { expression: "Deno.exit(4)" });
+  await client.stdout;
   console.log("exit code:", await client.end());
 }
 
@@ -185,7 +190,12 @@ async function script(name: string, text: string) {
   `,
   );
   await using client = await Debugger.start("", file);
-  const { result } = await client.call("Runtime.evaluate", { expression: "globalThis.done = true; opened" });
-  console.log("opened:", result.value === client.url);
+  const evaluate = async (expression: string) => (await client.call("Runtime.evaluate", { expression })).result.value;
+  let opened;
+  while (opened === undefined) opened = await evaluate("globalThis.opened");
+  console.log("opened:", opened === client.url);
+  // The server may close the connection before it responds.
+  evaluate("globalThis.done = true");
+  await client.stdout;
   console.log("exit code:", await client.end());
 }

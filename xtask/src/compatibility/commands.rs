@@ -41,9 +41,8 @@ pub fn refused_flags(openkv: &OsStr) -> Result<Vec<Row>, String> {
     for (command, args) in COMPARED {
         let help = output(Command::new("deno").args([command, "--help=full"]))?;
         for flag in help.lines().filter_map(flag) {
-            // Without the configuration file, nothing is run or installed.
-            let config: &[&str] = if flag.contains("config") { &[] } else { &["--config=none.json"] };
-            let printed = output(Command::new(openkv).arg(command).arg(flag).args(config).args(args))?;
+            // The configuration file does not exist, so nothing is run or installed.
+            let printed = output(Command::new(openkv).args([command, flag, "--config=none.json"]).args(args))?;
             if let Some(reason) = reason(&printed) {
                 let name = flag.split('=').next().unwrap_or(flag);
                 refused.entry((name.into(), reason.into())).or_default().push(command);
@@ -63,8 +62,9 @@ fn flag(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let long = if line.starts_with("--") { line } else { line.split_once(", ").filter(|_| line.starts_with('-'))?.1 };
     let name = long.split([' ', '[', '<', '=']).next()?;
-    // A watched script would not end.
-    Some(name).filter(|name| name.starts_with("--") && name.len() > 2 && !name.starts_with("--watch"))
+    // A watched script would not end. The configuration file of each command line is one that does not exist.
+    let is_compared = |name: &&str| !["--watch", "--config", "--no-config"].iter().any(|other| name.starts_with(other));
+    Some(name).filter(|name| name.starts_with("--") && name.len() > 2).filter(is_compared)
 }
 
 /// Returns the reason why something is refused.
@@ -72,9 +72,12 @@ fn reason(printed: &str) -> Option<&str> {
     printed.lines().next()?.split_once(REFUSED).map(|(_, reason)| reason)
 }
 
-/// Runs a command. Returns what it prints, which may be an error.
+/// Runs a command, which has no file to run, and no registry to install from. Returns what it prints, which may be an error.
 fn output(command: &mut Command) -> Result<String, String> {
-    command.env("NO_COLOR", "1").stdin(Stdio::null()).current_dir(std::env::temp_dir());
+    let directory = crate::target_directory().join("compatibility");
+    std::fs::create_dir_all(&directory).map_err(|error| format!("failed to create {directory:?}: {error}"))?;
+    command.env("NO_COLOR", "1").stdin(Stdio::null()).current_dir(directory);
+    command.envs(["JSR_URL", "NPM_CONFIG_REGISTRY"].map(|registry| (registry, "http://127.0.0.1:9")));
     let output = command.output().map_err(|error| format!("failed to run {:?}: {error}", command.get_program()))?;
     let printed = if output.status.success() { output.stdout } else { output.stderr };
     Ok(String::from_utf8_lossy(&printed).into_owned())
