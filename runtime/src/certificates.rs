@@ -10,7 +10,8 @@ use crate::environment::Environment;
 use crate::system_certificates::{SYSTEM, SystemCertificates, names};
 
 /// The certificates that TLS connections trust, configured by the same variables as Deno: `DENO_TLS_CA_STORE` ("mozilla", which
-/// is the default, "system", or both with a comma), and `DENO_CERT` (a PEM file with more). Changes by scripts have no effect.
+/// is the default, "system", or both with a comma), and `DENO_CERT` and `NODE_EXTRA_CA_CERTS` (PEM files with more). Changes by
+/// scripts have no effect.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
     /// The path of a PEM file with further certificates to trust. Defaults to that in `DENO_CERT`.
@@ -63,13 +64,25 @@ fn load(file: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     if let Some(file) = file {
-        let unreadable = |error| format!("failed to read the certificates in {file:?}: {error}");
-        let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
-        for certificate in rustls_pemfile::certs(&mut reader) {
-            store
-                .add(certificate.map_err(unreadable)?)
-                .map_err(|error| format!("invalid certificate in {file:?}: {error}"))?;
+        add(&mut store, file)?;
+    }
+    if let Some(file) = &environment.extra_certificate_file {
+        // As in Node.js, which ignores the rest of the file after an error.
+        if let Err(error) = add(&mut store, &environment.absolute(file)) {
+            log::warn!(target: "openkv", "{}: {error}", deno_terminal::colors::yellow("Warning"));
         }
     }
     Ok(store)
+}
+
+/// Adds the certificates in a PEM file.
+fn add(store: &mut RootCertStore, file: &Path) -> Result<(), String> {
+    let unreadable = |error| format!("failed to read the certificates in {file:?}: {error}");
+    let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
+    for certificate in rustls_pemfile::certs(&mut reader) {
+        store
+            .add(certificate.map_err(unreadable)?)
+            .map_err(|error| format!("invalid certificate in {file:?}: {error}"))?;
+    }
+    Ok(())
 }

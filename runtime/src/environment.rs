@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub cache_directory: Result<PathBuf, String>,
     /// The value of `DENO_CERT`.
     pub certificate_file: Option<String>,
+    /// The value of `NODE_EXTRA_CA_CERTS`.
+    pub extra_certificate_file: Option<String>,
     /// The value of `DENO_TLS_CA_STORE`.
     pub certificate_stores: Option<String>,
     /// The certificates that the system trusts, if `DENO_TLS_CA_STORE` includes them. `SSL_CERT_FILE` and `SSL_CERT_DIR` locate
@@ -58,6 +60,7 @@ impl Environment {
             directory: env::current_dir().unwrap_or_default(),
             cache_directory: cache_directory(&RealSys).map_err(|error| error.to_string()),
             certificate_file: non_empty("DENO_CERT"),
+            extra_certificate_file: non_empty("NODE_EXTRA_CA_CERTS"),
             system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
             certificate_stores,
             auth_tokens: AuthTokens::new_from_sys(&RealSys),

@@ -1,14 +1,14 @@
-//! The warnings of Deno's libraries, about configuration files and npm packages.
+//! The warnings of the libraries, about configuration files, npm packages and certificates.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// The libraries whose warnings are for users, by the beginnings of their names.
-const LIBRARIES: [&str; 3] = ["deno_config", "deno_npm", "deno_resolver"];
+/// The libraries whose warnings are for users, by the prefixes of their names.
+const LIBRARIES: [&str; 4] = ["deno_config", "deno_npm", "deno_resolver", "openkv"];
 
-/// What is installed into `node_modules`, and which scripts of packages do not run, is told as well.
+/// Also logs which packages are installed into `node_modules`, and which scripts of packages do not run.
 const INSTALLER: &str = "deno_npm_installer";
 
 /// Prints each warning once, with Deno's message: configuration files are read again for each test module.
