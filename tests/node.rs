@@ -147,3 +147,32 @@ fn row(line: &str) -> Option<(&str, &str)> {
     let mut cells = line.split('|').map(str::trim).skip(1);
     Some((cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?))
 }
+
+#[test]
+fn extra_certificates_of_the_environment_are_trusted() {
+    let sandbox = Sandbox::new();
+    let certificates = read_repository("tests/certificate.ts");
+    let (_, authority) = certificates.split_once("caCerts = [`").unwrap();
+    sandbox.write("authority.pem", authority.split('`').next().unwrap());
+    sandbox.write("certificate.ts", &certificates);
+    sandbox.write(
+        "main.ts",
+        "import { cert, key } from './certificate.ts';
+        const options = { port: 0, hostname: '127.0.0.1', cert, key, onListen() {} };
+        const server = Deno.serve(options, () => new Response('served'));
+        const response = fetch(`https://localhost:${server.addr.port}`);
+        console.log(await response.then((response) => response.text(), () => 'failed'));
+        await server.shutdown();",
+    );
+    for (file, expected, warning) in [
+        ("authority.pem", "served\n", ""),
+        ("", "failed\n", ""),
+        ("missing.pem", "failed\n", "failed to read the certificates in"),
+    ] {
+        let mut command = sandbox.command(["run", "-A", "main.ts"]);
+        command.env("NODE_EXTRA_CA_CERTS", file);
+        let output = Output::of(command, "");
+        assert_eq!(output.stdout, expected, "{file}: {}", output.stderr);
+        assert!(output.stderr.contains(warning), "{}", output.stderr);
+    }
+}

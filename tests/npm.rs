@@ -383,6 +383,17 @@ fn commonjs_packages_are_loaded_from_the_cache_and_from_node_modules() {
 }
 
 #[test]
+fn typescript_of_a_package_is_rejected_by_require() {
+    let sandbox = Sandbox::new();
+    sandbox.write("package.json", "{}");
+    sandbox.write("node_modules/pkg/package.json", r#"{ "name": "pkg", "main": "index.ts" }"#);
+    sandbox.write("node_modules/pkg/index.ts", "module.exports = 1 as number;");
+    let script = "import { createRequire } from 'node:module'; createRequire(import.meta.url)('pkg');";
+    let error = sandbox.run(script).stderr();
+    assert!(error.contains("[ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING]: Stripping types"), "{error}");
+}
+
+#[test]
 fn require_loads_packages_that_modules_import() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     registry.publish(json!({ "name": "old", "version": "1.0.0", "main": "main.js" }), &[("main.js", "exports.a = 1;")]);
@@ -414,4 +425,35 @@ fn errors_in_packages_have_stacks_and_source_lines() {
     let error = registry.run(&sandbox, &[]).stderr();
     assert!(error.contains("/throwing/1.0.0/main.js:2:9") && error.contains("main.ts:4:1"), "{error}");
     assert!(error.contains("\n  throw new Error('of a package');\n        ^\n"), "{error}");
+}
+
+#[test]
+fn program_of_a_package_runs() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    registry.publish(json!({ "name": "inner", "version": "1.0.0" }), &[("index.js", "module.exports = 'inner';")]);
+    let manifest = json!({
+        "name": "tool", "version": "1.0.0", "main": "main.js", "bin": { "tool": "bin/tool.js", "other": "bin/other.mjs" },
+        "dependencies": { "inner": "1" },
+    });
+    let program =
+        "#!/usr/bin/env node\nconsole.log(require('inner'), process.argv.slice(2).join(), require.main === module);";
+    let files = [
+        ("main.js", "console.log('main');"),
+        ("bin/tool.js", program),
+        ("bin/other.mjs", "console.log(import.meta.main, process.argv[1].endsWith('bin/other.mjs'));"),
+    ];
+    registry.publish(manifest, &files);
+    registry.publish(json!({ "name": "library", "version": "1.0.0", "main": "main.js" }), &[("main.js", "")]);
+    for flags in [&[][..], &["--node-modules-dir"]] {
+        let run = |package: &str| {
+            let args = [&["run", "-A", "-q"], flags, &[package, "a", "b"]].concat();
+            Output::of(registry.command(&sandbox, &args), "")
+        };
+        assert_eq!(run("npm:tool@1").stdout(), "inner a,b true\n", "{flags:?}");
+        assert_eq!(run("npm:tool/other").stdout(), "true true\n", "{flags:?}");
+        let error = run("npm:tool/missing").stderr();
+        assert!(error.contains("did not have a bin entry for 'missing'"), "{error}");
+        let error = run("npm:library").stderr();
+        assert!(error.contains("did not have a bin property"), "{error}");
+    }
 }

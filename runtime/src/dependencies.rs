@@ -11,6 +11,7 @@ use crate::runtime::{Options, user_agent};
 pub fn installer(options: Options) -> Result<Installer, JsErrorBox> {
     Installer::new(LoaderOptions {
         main: MainModule { url: options.main_module, text: None, media_type: options.main_media_type },
+        main_package: None,
         modules: options.modules,
         project: options.project,
         unstable: options.unstable,

@@ -21,6 +21,8 @@ use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
 use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
+use deno_semver::npm::NpmPackageReqReference;
+use deno_web::{BlobStore, BlobStoreTrait};
 use openkv_js::transpile::{Decorators, MediaType};
 use sys_traits::impls::RealSys;
 
@@ -72,6 +74,8 @@ pub struct Options {
     pub main_text: Option<String>,
     /// Its media type, if not that of its URL.
     pub main_media_type: Option<MediaType>,
+    /// The specifier of the npm package whose program the main module is. See [`resolve_program`](Self::resolve_program).
+    pub main_package: Option<Url>,
     /// How modules are resolved and loaded.
     pub modules: ModuleOptions,
     /// The workspace of the main module.
@@ -102,6 +106,47 @@ pub struct Options {
     pub serve: Option<ServeAddress>,
     /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
     pub watched: Option<WatchedFiles>,
+}
+
+impl Options {
+    /// If the main module is an npm package, replaces it by a program of the package, and installs the package.
+    ///
+    /// # Errors
+    /// The package cannot be installed, or does not have the program.
+    pub async fn resolve_program(&mut self) -> Result<(), CoreError> {
+        if let Ok(package) = NpmPackageReqReference::from_specifier(&self.main_module) {
+            self.main_package = Some(self.main_module.clone());
+            let loader = GraphLoader::new(self.loader_options(BlobStore::default_arc(), None))?;
+            self.main_module = loader.program(&package).await?;
+        }
+        Ok(())
+    }
+
+    fn loader_options(
+        &self,
+        blobs: Arc<dyn BlobStoreTrait>,
+        parent_permissions: Option<PermissionsContainer>,
+    ) -> LoaderOptions {
+        let package = self.main_package.as_ref().map(NpmPackageReqReference::from_specifier);
+        LoaderOptions {
+            main: MainModule {
+                url: self.main_module.clone(),
+                text: self.main_text.clone(),
+                media_type: self.main_media_type,
+            },
+            main_package: package.and_then(Result::ok).map(|package| package.into_inner().req),
+            modules: self.modules.clone(),
+            project: self.project.clone(),
+            unstable: self.unstable,
+            certificates: self.certificates.clone(),
+            blobs,
+            permissions: self.permissions.clone(),
+            parent_permissions,
+            watched: self.watched.clone(),
+            quiet: self.quiet,
+            user_agent: user_agent(),
+        }
+    }
 }
 
 /// The address of a server.
@@ -146,23 +191,7 @@ impl Runtime {
             Some((params, limits)) => (Some(params), Some(limits)),
             None => (heap::create_params(), None),
         };
-        let loader = GraphLoader::new(LoaderOptions {
-            main: MainModule {
-                url: options.main_module.clone(),
-                text: options.main_text,
-                media_type: options.main_media_type,
-            },
-            modules: options.modules,
-            project: options.project,
-            unstable: options.unstable,
-            certificates: options.certificates.clone(),
-            blobs: process.blobs.clone(),
-            permissions: options.permissions.clone(),
-            parent_permissions,
-            watched: options.watched.clone(),
-            quiet: options.quiet,
-            user_agent: user_agent.clone(),
-        })?;
+        let loader = GraphLoader::new(options.loader_options(process.blobs.clone(), parent_permissions))?;
         let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),

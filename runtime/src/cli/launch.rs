@@ -75,6 +75,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
     let unstable = flags.unstable.iter().copied().chain(configured).collect();
     Ok(Options {
         main_module,
+        main_package: None,
         main_text: None,
         main_media_type: None,
         project,
@@ -128,8 +129,11 @@ fn remote_host(url: &Url) -> Option<String> {
 }
 
 /// Runs the main module to its end.
-pub(super) fn run(options: Options) -> Outcome {
-    let result = block_on(async { Runtime::new(options)?.run().await })?;
+pub(super) fn run(mut options: Options) -> Outcome {
+    let result = block_on(async {
+        options.resolve_program().await?;
+        Runtime::new(options)?.run().await
+    })?;
     // Only the low byte of an exit code is significant, as in a shell.
     result.map(|code| code as u8).map_err(|error| report(&error))
 }

@@ -47,15 +47,24 @@ impl GraphBuilder {
         Self { services, prepared: OnceCell::new() }
     }
 
-    async fn prepared(&self) -> Result<&Prepared, JsErrorBox> {
-        self.prepared.get_or_try_init(|| self.prepare()).await
+    /// Installs the package of the main module, if it is one's program.
+    pub async fn prepare(&self) -> Result<(), JsErrorBox> {
+        self.prepared().await.map(drop)
     }
 
-    async fn prepare(&self) -> Result<Prepared, JsErrorBox> {
-        let Services { resolvers, npm, .. } = &*self.services;
+    async fn prepared(&self) -> Result<&Prepared, JsErrorBox> {
+        self.prepared.get_or_try_init(|| self.create_prepared()).await
+    }
+
+    async fn create_prepared(&self) -> Result<Prepared, JsErrorBox> {
+        let Services { resolvers, npm, main_package, .. } = &*self.services;
         let lockfile = npm.maybe_lockfile().await.map_err(failed)?;
         let lockfile = lockfile.cloned().map(LockfileState::new);
         npm.initialize_npm_resolution_if_managed().await.map_err(failed)?;
+        if let (Some(package), Some(installer)) = (main_package, npm.npm_installer_if_managed().await.map_err(failed)?)
+        {
+            installer.add_and_cache_package_reqs(std::slice::from_ref(package)).await?;
+        }
         let compiler_options = resolvers.compiler_options_resolver().map_err(failed)?;
         Ok(Prepared {
             resolver: resolvers.deno_resolver().await.map_err(failed)?.clone(),

@@ -24,6 +24,7 @@ use super::cjs_sources::PermittedSources;
 use super::failed;
 use super::freshness::{self, WALK};
 use super::graph::{GraphBuilder, Request, describe};
+use super::program;
 use super::require::{NodeServices, node_services};
 use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
@@ -70,6 +71,11 @@ impl GraphLoader {
         let options = self.0.services.resolvers.compiler_options_resolver().map_err(failed)?;
         let options = options.for_specifier(module).transpile_options().map_err(JsErrorBox::from_err)?;
         Ok(options.transpile.decorators.clone())
+    }
+
+    /// Returns the file of a program of an npm package, which is installed.
+    pub async fn program(&self, package: &NpmPackageReqReference) -> Result<Url, JsErrorBox> {
+        program::resolve(&self.0.builder, package).await
     }
 
     /// Returns the services with which the Node.js built-in modules load packages.

@@ -18,6 +18,7 @@ mod loader;
 mod lockfile;
 mod options;
 mod packages;
+mod program;
 mod project;
 mod require;
 mod resolver;

@@ -13,6 +13,7 @@ use deno_path_util::{normalize_path, url_from_directory_path, url_from_file_path
 use deno_permissions::{OpenAccessKind, PermissionState, PermissionsContainer};
 use deno_resolver::cjs::CjsTrackerRc;
 use deno_resolver::factory::ResolverFactory;
+use deno_resolver::loader::StrippingTypesNodeModulesError;
 use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
 use node_resolver::errors::PackageJsonLoadError;
 use openkv_js::transpile::{MediaType, ModuleKind};
@@ -84,6 +85,9 @@ impl NodeRequireLoader for RequireLoader {
             return Ok(text.into());
         }
         let url = url_from_file_path(path).map_err(JsErrorBox::from_err)?;
+        if self.packages.contain(&url) {
+            return Err(JsErrorBox::from_err(StrippingTypesNodeModulesError { specifier: url }));
+        }
         let emitter = self.resolvers.emitter().map_err(failed)?;
         let script = emitter.maybe_emit_source_sync(&url, media_type, ModuleKind::Cjs, &text.into());
         Ok(script.map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?.into())

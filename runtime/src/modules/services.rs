@@ -19,6 +19,7 @@ use deno_resolver::cjs::IsCjsResolutionMode;
 use deno_resolver::factory::{ResolverFactory, ResolverFactoryOptions, SpecifiedImportMapProvider};
 use deno_resolver::graph::MappedResolutionDiagnosticWithPosition;
 use deno_resolver::workspace::SpecifiedImportMap;
+use deno_semver::package::PackageReq;
 use deno_web::BlobStoreTrait;
 use node_resolver::cache::NodeResolutionThreadLocalCache;
 use node_resolver::{NodeConditionOptions, NodeResolverOptions, PackageJsonThreadLocalCache};
@@ -39,6 +40,8 @@ use crate::watch::WatchedFiles;
 pub(crate) struct LoaderOptions {
     /// The main module.
     pub main: MainModule,
+    /// The package of the main module, if it is a program of an npm package.
+    pub main_package: Option<PackageReq>,
     /// The options for resolving and fetching modules.
     pub modules: ModuleOptions,
     /// The workspace of the main module.
@@ -73,6 +76,7 @@ pub(super) struct Services {
     pub installs_first: bool,
     pub cached_only: bool,
     pub permissions: PermissionsContainer,
+    pub main_package: Option<PackageReq>,
 }
 
 impl Services {
@@ -81,6 +85,7 @@ impl Services {
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
         let LoaderOptions {
             main,
+            main_package,
             modules,
             project,
             unstable,
@@ -196,6 +201,7 @@ impl Services {
             installs_first,
             cached_only: modules.cached_only,
             permissions,
+            main_package,
         })
     }
 }
