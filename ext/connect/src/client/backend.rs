@@ -2,15 +2,14 @@ use std::sync::Arc;
 
 use futures_util::stream;
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Read, ReadEntry,
-    ReadOptions, Result, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Order, Read, ReadEntry,
+    ReadOptions, Result, Turn, WatchEvent,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::CallError;
-use super::order::{Order, Turn};
 use super::queue;
 use super::reads;
 use super::session::Session;

@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use openkv_engine::{AtomicWrite, Commit, Result};
+use openkv_engine::{AtomicWrite, Commit, Result, Turn};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::Batch;
 use super::call::{Call, Decoded, Repeat};
-use super::order::Turn;
 use super::session::Session;
 use crate::wire::openkv::{DeleteRange, DeleteRangeOutput};
 use crate::wire::{Message, paths};
