@@ -27,6 +27,8 @@ mod modules;
 mod node;
 mod npm;
 mod permissions;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 mod processes;
 mod registry;
 #[cfg(feature = "connect")]

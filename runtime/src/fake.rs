@@ -1,3 +1,4 @@
+mod postgres;
 mod served;
 
 use std::env;
@@ -9,7 +10,8 @@ use openkv_ext::{Options, Target, is_remote};
 
 /// Returns options with which every `Deno.openKv` opens a database on the fake backend, if `OPENKV_FAKE` is set. It has the options
 /// of the backend, such as `delay=0..5,seed=7,errors=0.01`. Paths are names of servers, and need no permission. With
-/// `connect`, databases are in memory, opened by the KV Connect client from a server in this process.
+/// `connect`, databases are in memory, opened by the KV Connect client from a server in this process. With the URL of a schema in
+/// PostgreSQL, each database has a schema whose name begins with that one.
 ///
 /// For tests: releases do not have the feature `fake`.
 pub fn options() -> Option<Options> {
@@ -23,6 +25,9 @@ pub fn options() -> Option<Options> {
 fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
     if options == "connect" {
         return Ok(served::open(path));
+    }
+    if openkv_postgres::is_address(options) {
+        return postgres::open(options, path);
     }
     let options = options
         .parse()

@@ -13,6 +13,8 @@ mod kv;
 mod modules;
 mod node;
 pub mod permissions;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "connect")]
 mod remote;
 mod repl;
