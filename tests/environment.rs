@@ -113,6 +113,7 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("NODE_CHANNEL_SERIALIZATION_MODE", Text("advanced"), &[]),
     ("NODE_CLUSTER_SCHED_POLICY", Text("none"), &[]),
     ("NODE_DEBUG", Text("net"), &[]),
+    ("NODE_EXTRA_CA_CERTS", Path(AUTHORITY), &[]),
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NODE_UNIQUE_ID", Text("1"), &[]),
     ("NO_COLOR", Text(""), &[]),

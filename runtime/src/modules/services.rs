@@ -154,7 +154,14 @@ impl Services {
         };
         let configured = workspace.workspace.node_modules_dir().map_err(JsErrorBox::from_err)?;
         let installs_first = modules.node_modules_dir.or(configured) == Some(NodeModulesDirMode::Auto);
-        let caching = if unstable.npm_lazy_caching { NpmCachingStrategy::Lazy } else { NpmCachingStrategy::Eager };
+        let install = modules.install;
+        let caching = if install.manages {
+            NpmCachingStrategy::Manual
+        } else if unstable.npm_lazy_caching {
+            NpmCachingStrategy::Lazy
+        } else {
+            NpmCachingStrategy::Eager
+        };
         let npm = NpmInstallerFactory::new(
             resolvers.clone(),
             Arc::new(client),
@@ -164,7 +171,7 @@ impl Services {
             NpmInstallerFactoryOptions {
                 cache_setting: npm_cache_setting,
                 caching_strategy: caching,
-                clean_on_install: false,
+                clean_on_install: install.cleans,
                 // Running a script must not change the existing entries of Deno's lock file.
                 dedup_lockfile_peer_variants: true,
                 lifecycle_scripts_config: LifecycleScriptsConfig {
@@ -172,10 +179,10 @@ impl Services {
                     denied: Vec::new(),
                     initial_cwd: project.workspace.initial_cwd().clone(),
                     root_dir: project.workspace.initial_cwd().clone(),
-                    explicit_install: false,
+                    explicit_install: install.manages,
                 },
-                production: false,
-                skip_types: false,
+                production: install.production,
+                skip_types: install.skip_types,
                 resolve_npm_resolution_snapshot: Box::new(|| Ok(None)),
             },
         );
@@ -208,12 +215,13 @@ impl fmt::Debug for NamedImportMap {
 #[async_trait::async_trait(?Send)]
 impl SpecifiedImportMapProvider for NamedImportMap {
     async fn get(&self) -> Result<Option<SpecifiedImportMap>, deno_core::anyhow::Error> {
-        let unusable =
-            |error: &dyn fmt::Display| JsErrorBox::type_error(format!("the import map {}: {error}", self.name));
+        let failed = |error: &dyn fmt::Display| {
+            JsErrorBox::type_error(format!("failed to load the import map {}: {error}", self.name))
+        };
         let directory = Environment::at_start().absolute("");
-        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| unusable(&error))?;
-        let file = self.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
-        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| unusable(&error))?;
+        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| failed(&error))?;
+        let file = self.fetcher.fetch_named(&url).await.map_err(|error| failed(&error))?;
+        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| failed(&error))?;
         Ok(Some(SpecifiedImportMap { base_url: file.url, value }))
     }
 }
