@@ -6,7 +6,7 @@ use crate::support::{Output, Sandbox, repository};
 pub struct Backend {
     /// The location of databases: in "memory", or each in a "file".
     pub place: &'static str,
-    /// The options of the fake backend. `None` for SQLite.
+    /// The options of the fake backend, or "postgres". `None` for SQLite.
     pub fake: Option<&'static str>,
     /// The tests that it cannot pass, in lists that backends share.
     pub lacks: &'static [&'static [Lack]],
@@ -30,11 +30,21 @@ pub fn passes(name: &str, backend: &Backend) {
     let script = repository("tests/conformance").join(name).with_extension("ts");
     let lacks: Vec<_> = backend.lacks.iter().copied().flatten().filter(|lack| lack.script == name).collect();
     let mut command = sandbox.command(["-A", script.to_str().unwrap()]);
+    let fake = backend.fake.map(ToOwned::to_owned);
+    #[cfg(unix)]
+    let server = if backend.fake == Some("postgres") {
+        let Some(server) = openkv_postgres::cluster::shared() else { return };
+        Some(server)
+    } else {
+        None
+    };
+    #[cfg(unix)]
+    let fake = server.as_ref().map(|server| server.url(name)).or(fake);
     // Memory is the default, as some scripts check their arguments.
     if !lacks.is_empty() || backend.place != MEMORY.place {
         command.arg(backend.place);
     }
-    command.args(lacks.iter().map(|lack| lack.test)).envs(backend.fake.map(|options| ("OPENKV_FAKE", options)));
+    command.args(lacks.iter().map(|lack| lack.test)).envs(fake.map(|options| ("OPENKV_FAKE", options)));
     let output = Output::of(command, "");
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
     // Errors of handlers and workers are logged to standard error.

@@ -32,6 +32,8 @@ mod npm;
 mod packages;
 mod permission_sets;
 mod permissions;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 mod processes;
 mod registry;
 #[cfg(feature = "connect")]

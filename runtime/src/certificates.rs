@@ -27,6 +27,20 @@ impl Certificates {
         Arc::new(Store { file: file.map(|file| environment.absolute(file)), loaded: OnceLock::new() })
     }
 
+    /// Returns a configuration of TLS for clients of databases, which trust these certificates.
+    #[cfg(any(feature = "connect", feature = "postgres"))]
+    pub(crate) fn client_config(&self) -> Result<Arc<deno_tls::rustls::ClientConfig>, JsErrorBox> {
+        let config = deno_tls::create_client_config(deno_tls::TlsClientConfigOptions {
+            root_cert_store: Some(self.store().get_or_try_init()?.clone()),
+            ca_certs: Vec::new(),
+            unsafely_ignore_certificate_errors: self.unchecked_hosts(),
+            unsafely_disable_hostname_verification: false,
+            cert_chain_and_key: deno_tls::TlsKeys::Null,
+            socket_use: deno_tls::SocketUse::GeneralSsl,
+        });
+        config.map(Arc::new).map_err(JsErrorBox::from_err)
+    }
+
     pub(crate) fn unchecked_hosts(&self) -> Option<Vec<String>> {
         self.unchecked_hosts.clone()
     }

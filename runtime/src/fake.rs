@@ -1,4 +1,5 @@
 mod denokv;
+mod postgres;
 mod served;
 
 use std::env;
@@ -14,6 +15,7 @@ use self::served::Peer;
 /// of the backend, such as `delay=0..5,seed=7,errors=0.01`. Paths are names of servers, and need no permission. With
 /// `connect`, databases are in memory, opened by the KV Connect client from a server in this process; with `denokv`, from
 /// `denokv` servers, each of which serves one database.
+/// With the URL of a schema in PostgreSQL, each database has a schema whose name begins with that one.
 ///
 /// For tests: releases do not have the feature `fake`.
 pub fn options() -> Option<Options> {
@@ -29,6 +31,9 @@ fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
         "connect" => return Ok(served::open(path, Peer::OpenKv)),
         "denokv" => return Ok(served::open(path, Peer::Denokv)),
         _ => {}
+    }
+    if openkv_postgres::is_address(options) {
+        return postgres::open(options, path);
     }
     let options = options
         .parse()

@@ -15,6 +15,8 @@ mod kv;
 mod modules;
 mod node;
 pub mod permissions;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "connect")]
 mod remote;
 mod repl;

@@ -1,15 +1,11 @@
 use std::env;
-use std::sync::Arc;
 
 use deno_core::OpState;
 use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_permissions::PermissionsContainer;
-use deno_tls::rustls::ClientConfig;
-use deno_tls::{SocketUse, TlsClientConfigOptions, TlsKeys, create_client_config};
 use openkv_connect::client::{Options, connect};
 use openkv_engine::{BoxFuture, Cause, Database, Error};
-use openkv_ext::is_remote;
 
 use crate::certificates::Certificates;
 
@@ -24,7 +20,12 @@ const API: &str = "Deno.openKv";
 pub fn connector(
     certificates: Certificates,
 ) -> impl Fn(&mut OpState, &str) -> Option<Result<BoxFuture<Database>, JsErrorBox>> + 'static {
-    move |state, path| is_remote(path).then(|| open(state, path, &certificates))
+    move |state, path| is_server(path).then(|| open(state, path, &certificates))
+}
+
+/// Returns whether a path is the URL of a server of KV Connect.
+fn is_server(path: &str) -> bool {
+    path.starts_with("https://") || path.starts_with("http://")
 }
 
 fn open(state: &mut OpState, url: &str, certificates: &Certificates) -> Result<BoxFuture<Database>, JsErrorBox> {
@@ -42,18 +43,6 @@ fn open(state: &mut OpState, url: &str, certificates: &Certificates) -> Result<B
         let checked = permissions.clone().check_net_url(url, API);
         checked.map_err(|error| Error::Denied(Cause::new(JsErrorBox::from_err(error))))
     });
-    let options = if parsed.scheme() == "https" { options.tls(tls(certificates)?) } else { options };
+    let options = if parsed.scheme() == "https" { options.tls(certificates.client_config()?) } else { options };
     Ok(connect(url, options))
-}
-
-fn tls(certificates: &Certificates) -> Result<Arc<ClientConfig>, JsErrorBox> {
-    let config = create_client_config(TlsClientConfigOptions {
-        root_cert_store: Some(certificates.store().get_or_try_init()?.clone()),
-        ca_certs: Vec::new(),
-        unsafely_ignore_certificate_errors: certificates.unchecked_hosts(),
-        unsafely_disable_hostname_verification: false,
-        cert_chain_and_key: TlsKeys::Null,
-        socket_use: SocketUse::Http,
-    });
-    config.map(Arc::new).map_err(JsErrorBox::from_err)
 }

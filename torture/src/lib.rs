@@ -8,6 +8,8 @@ pub mod close;
 pub mod compare;
 pub mod crash;
 pub mod disk;
+#[cfg(unix)]
+pub mod failover;
 pub mod faults;
 pub mod fuzz;
 pub mod lanes;

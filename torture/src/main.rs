@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use openkv_torture::{
-    Outcome, Programs, backup, claims, clock, close, compare, crash, faults, linear, model, paths, power, processes,
-    scripts, serve, soak,
+    Outcome, Programs, backup, claims, clock, close, compare, crash, failover, faults, linear, model, paths, power,
+    processes, scripts, serve, soak,
 };
 
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Compare(compare::Args),
     /// Kills writing processes at random moments
     Crash(crash::Args),
+    /// Kills the primary of PostgreSQL under load, and promotes its standby
+    Failover(failover::Args),
     /// Makes each call to the disk fail in turn
     Faults(faults::Args),
     /// Checks that concurrent histories are linearizable
@@ -82,6 +84,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Close(args) => close::run(programs, &args),
         Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
+        Command::Failover(args) => failover::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),
         Command::LinearWorker(args) => linear::run_worker(&args),

@@ -21,6 +21,7 @@ Commands:
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
+    --require-postgres         fails if PostgreSQL, which is a backend, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
@@ -39,7 +40,7 @@ Commands:
 const FAKE: &str = "openkv/fake";
 
 /// The programs and services that tests need, and may be required.
-const REQUIREMENTS: [&str; 4] = ["deno", "denokv", "node", "registry"];
+const REQUIREMENTS: [&str; 5] = ["deno", "denokv", "node", "postgres", "registry"];
 
 /// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";

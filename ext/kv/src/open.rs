@@ -13,9 +13,12 @@ use crate::options::{Options, Target};
 use crate::queue::Deliveries;
 use crate::uri::{self, Named};
 
+/// The beginnings of the URLs of remote databases.
+const REMOTE: [&str; 4] = ["http://", "https://", "postgres://", "postgresql://"];
+
 /// Returns whether a path is the URL of a remote database.
 pub fn is_remote(path: &str) -> bool {
-    path.starts_with("https://") || path.starts_with("http://")
+    REMOTE.iter().any(|start| path.starts_with(start))
 }
 
 /// Closes a database.

@@ -5,7 +5,6 @@ mod checker;
 
 use std::io::{BufRead, BufReader, Lines, Write as _};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use std::{env, io, thread};
 
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
-    AtomicWrite, Check, Database, EntryRef, Key, KeyPart, Mutation, MutationKind, Operand, Read, Value,
+    AtomicWrite, Check, Database, EntryRef, Key, KeyPart, Mutation, MutationKind, Operand, Read, ReadEntry, Value,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -42,8 +41,8 @@ pub struct Args {
 /// The arguments of a worker process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Worker {
-    /// The database file.
-    pub path: PathBuf,
+    /// The database: a file, or the URL of one in PostgreSQL.
+    pub location: String,
     /// The number of the worker.
     pub worker: usize,
     /// See [`Args::operations`].
@@ -69,7 +68,8 @@ pub fn run(args: &Args) -> Outcome {
 pub fn with_threads(args: &Args) -> Outcome {
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let path = directory.path().join("kv.sqlite3");
-    let databases: Vec<_> = (0..args.workers).map(|_| open(&path)).collect::<Result<_, _>>()?;
+    let location = path.to_string_lossy();
+    let databases: Vec<_> = (0..args.workers).map(|_| open(&location)).collect::<Result<_, _>>()?;
     let barrier = Barrier::new(args.workers);
     run_histories("threads", args, |history| {
         thread::scope(|scope| {
@@ -89,12 +89,35 @@ pub fn with_threads(args: &Args) -> Outcome {
 fn with_processes(args: &Args) -> Outcome {
     let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
     let path = directory.path().join("kv.sqlite3");
-    let mut processes: Vec<_> =
-        (0..args.workers).map(|worker| Process::start(&path, worker, args)).collect::<Result<_, _>>()?;
-    run_histories("processes", args, |history| {
-        processes.iter_mut().try_for_each(|process| process.start_history(history))?;
-        processes.iter_mut().map(Process::records).collect()
-    })
+    let mut processes = Processes::start(&path.to_string_lossy(), args)?;
+    run_histories("processes", args, |history| processes.run(history))
+}
+
+/// Worker processes on one database.
+pub(crate) struct Processes(Vec<Process>);
+
+impl Processes {
+    /// Starts the processes.
+    pub(crate) fn start(location: &str, args: &Args) -> Result<Self, String> {
+        (0..args.workers).map(|worker| Process::start(location, worker, args)).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn run(&mut self, history: u64) -> Result<Vec<Vec<Record>>, String> {
+        self.0.iter_mut().try_for_each(|process| process.start_history(history))?;
+        self.0.iter_mut().map(Process::records).collect()
+    }
+
+    /// Runs a history, reads its keys at its end, and checks it. Returns the number of operations.
+    pub(crate) fn check(&mut self, history: u64, database: &Database) -> Result<usize, String> {
+        let mut records = self.run(history)?.concat();
+        let keys = keys(history)?;
+        let begin = now();
+        let entries = futures_executor::block_on(database.get_many(&keys)).map_err(failed("reading"))?;
+        let cells = entries.into_iter().map(|entry| cell(entry.map(Into::into))).enumerate();
+        records.push(Record { begin, end: now(), event: Event::Read(cells.collect()) });
+        checker::check(&records).map_err(|error| format!("linear: {error}: {records:?}"))?;
+        Ok(records.len())
+    }
 }
 
 /// A worker process. Dropping it kills the process.
@@ -105,10 +128,10 @@ struct Process {
 }
 
 impl Process {
-    fn start(path: &Path, worker: usize, args: &Args) -> Result<Self, String> {
+    fn start(location: &str, worker: usize, args: &Args) -> Result<Self, String> {
         let program = env::current_exe().map_err(failed("finding this program"))?;
         let mut command = Command::new(program);
-        command.arg("linear-worker").arg(path).args([worker.to_string(), args.operations.to_string()]);
+        command.arg("linear-worker").arg(location).args([worker.to_string(), args.operations.to_string()]);
         command.arg(args.seed.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(failed("starting a worker"))?;
         let input = child.stdin.take().ok_or("a worker has no input")?;
@@ -139,7 +162,7 @@ impl Drop for Process {
 /// # Errors
 /// A failed operation.
 pub fn run_worker(args: &Worker) -> Outcome {
-    let database = open(&args.path)?;
+    let database = open(&args.location)?;
     for line in io::stdin().lines() {
         let history = line.map_err(failed("reading the input"))?.parse().map_err(failed("parsing the input"))?;
         let records = work(&database, history, args.worker, args.operations, args.seed)?;
@@ -176,18 +199,34 @@ fn overlap(one: &Record, other: &Record) -> bool {
         && matches!(other.event, Event::Write { .. })
 }
 
-fn open(path: &Path) -> Result<Database, String> {
-    let location = Location::File { path: path.to_owned(), follow_links: false };
+pub(crate) fn open(location: &str) -> Result<Database, String> {
+    if openkv_postgres::is_address(location) {
+        let address = openkv_postgres::Address::parse(location).map_err(failed("parsing the URL"))?;
+        let opened = openkv_postgres::open(address, openkv_postgres::Options::default());
+        return futures_executor::block_on(opened).map_err(failed("opening the database"));
+    }
+    let location = Location::File { path: location.into(), follow_links: false };
     sqlite::open(location, Options::default()).map_err(failed("opening the database"))
+}
+
+/// Returns the keys of a history.
+fn keys(history: u64) -> Result<Vec<Key>, String> {
+    let keys = (0..KEYS as i64).map(|key| Key::from_parts(&[KeyPart::bigint(history), KeyPart::bigint(key)]));
+    keys.collect::<Result<_, _>>().map_err(failed("encoding a key"))
+}
+
+/// Returns the state of a key from its entry.
+fn cell(entry: Option<ReadEntry>) -> Cell {
+    entry.map(|entry| match entry.value {
+        Some(Value::U64(number)) => (number, entry.versionstamp.to_string()),
+        other => unreachable!("{other:?} was not written"),
+    })
 }
 
 /// Runs the part of one worker of a history, whose keys belong to that history.
 fn work(database: &Database, history: u64, worker: usize, operations: usize, seed: u64) -> Result<Vec<Record>, String> {
     let mut random = StdRng::seed_from_u64(seed.wrapping_add(history << 8).wrapping_add(worker as u64));
-    let keys: Vec<_> = (0..KEYS as i64)
-        .map(|key| Key::from_parts(&[KeyPart::bigint(history), KeyPart::bigint(key)]))
-        .collect::<Result<_, _>>()
-        .map_err(failed("encoding a key"))?;
+    let keys = keys(history)?;
     // The last known versionstamps, for checks that may succeed.
     let mut seen: [Option<_>; KEYS] = [None; KEYS];
     let mut records = Vec::new();
@@ -220,11 +259,7 @@ fn work(database: &Database, history: u64, worker: usize, operations: usize, see
             let cells = read.iter().zip(lists).map(|(key, mut list)| {
                 let entry = list.pop();
                 seen[*key] = entry.as_ref().map(|entry| entry.versionstamp);
-                let cell: Cell = entry.map(|entry| match entry.value {
-                    Some(Value::U64(number)) => (number, entry.versionstamp.to_string()),
-                    other => unreachable!("{other:?} was not written"),
-                });
-                (*key, cell)
+                (*key, cell(entry))
             });
             Event::Read(cells.collect())
         } else {

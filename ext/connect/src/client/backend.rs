@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use futures_util::stream;
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Read, ReadEntry,
-    ReadOptions, Result, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Order, Read, ReadEntry,
+    ReadOptions, Result, Turn, WatchEvent,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::error::CallError;
-use super::order::{Order, Turn};
 use super::queue;
 use super::reads;
 use super::session::Session;

@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result};
+use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result, Turn};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::call::{Call, Decoded, RESPONSE_PARTS, Repeat};
 use super::conditions::Conditions;
-use super::order::Turn;
 use super::session::Session;
 use crate::wire::openkv::{Writes, WritesOutput};
 use crate::wire::write::{self, WriteOutcome};

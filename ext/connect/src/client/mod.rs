@@ -22,7 +22,6 @@ mod frames;
 mod metadata;
 mod network;
 mod options;
-mod order;
 mod queue;
 mod reads;
 mod runtime;

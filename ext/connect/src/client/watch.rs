@@ -2,14 +2,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openkv_engine::{Entry, Error, Key, WatchEvent};
+use openkv_engine::{Entry, Error, Key, Turn, WatchEvent};
 use tokio::sync::mpsc;
 
 use super::backoff::Backoff;
 use super::call::{Call, Failure};
 use super::error::CallError;
 use super::frames::Frames;
-use super::order::Turn;
 use super::session::Session;
 use crate::wire::watch::{Watched, encode};
 use crate::wire::{datapath, paths};

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use openkv_engine::{AtomicWrite, Check, Commit, CommitId, Consistency, Enqueue, Mutation, Result, Value};
+use openkv_engine::{AtomicWrite, Check, Commit, CommitId, Consistency, Enqueue, Mutation, Result, Turn, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::call::{Call, Decoded, RESPONSE_PARTS, Repeat};
 use super::error::CallError;
-use super::order::Turn;
 use super::session::Session;
 use crate::wire::openkv::{DeleteRange, DeleteRangeOutput};
 use crate::wire::{parts, paths, write};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Arg, ArgMatches};
 use indicatif::{ProgressBar, ProgressStyle};
 use openkv_engine::maintenance::Progress;
 use openkv_engine::{Clock, Error, FileProblem, SystemClock};
@@ -13,7 +14,15 @@ use crate::cli::arguments;
 /// Returns an argument for the path of a file.
 pub(super) fn file(name: &'static str, help: &'static str) -> Arg {
     let value_name = name.to_uppercase();
-    Arg::new(name).value_name(value_name).required(true).value_parser(value_parser!(PathBuf)).help(help)
+    let path = PathBufValueParser::new().try_map(reject_url);
+    Arg::new(name).value_name(value_name).required(true).value_parser(path).help(help)
+}
+
+fn reject_url(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path.to_str().is_some_and(|path| path.starts_with("postgres://") || path.starts_with("postgresql://")) {
+        return Err("this command is for files, not for URLs: see docs/postgres.md");
+    }
+    Ok(path)
 }
 
 pub(super) fn read_file(matches: &mut ArgMatches, name: &str) -> PathBuf {

@@ -10,8 +10,20 @@ use super::super::common;
 /// Opens the database of a URL, or returns `None` if its backend does not support the URL.
 type Opener = fn(&str) -> Option<BoxFuture<Database>>;
 
-/// The backends that open URLs, in the order of preference.
-const URLS: [Opener; 0] = [];
+/// The backends that open URLs.
+const URLS: &[Opener] = &[
+    #[cfg(feature = "postgres")]
+    open_postgres,
+];
+
+#[cfg(feature = "postgres")]
+fn open_postgres(url: &str) -> Option<BoxFuture<Database>> {
+    use openkv_postgres::{Address, OpenError, Options, is_address, open};
+    is_address(url).then(|| match Address::parse(url) {
+        Ok(address) => open(address, Options::default()),
+        Err(error) => Box::pin(std::future::ready(Err(OpenError::from(error).into()))),
+    })
+}
 
 /// Opens a database.
 ///
@@ -19,7 +31,8 @@ const URLS: [Opener; 0] = [];
 /// A message for the user.
 pub(super) async fn open(location: &str) -> Result<Database, String> {
     if let Some(opened) = URLS.iter().find_map(|opener| opener(location)) {
-        return opened.await.map_err(|error| format!("{location}: {error}"));
+        // The message names the URL, without its password.
+        return opened.await.map_err(|error| error.to_string());
     }
     let target = match location {
         ":memory:" => Location::Memory,

@@ -1,16 +1,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use openkv_engine::{AtomicWrite, Flight, InFlight, OwnedRead, Read};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// The order of the calls of one database: a call waits for earlier calls that it must not overtake.
+use crate::{AtomicWrite, Flight, InFlight, OwnedRead, Read};
+
+/// The order of the calls of one database, for backends that send them over several connections: a call waits for earlier calls
+/// that it must not overtake.
 ///
 /// A read waits for the earlier writes that may affect its result, and a write for the earlier reads whose results it may affect.
 /// The sender of the writes keeps their order.
 #[derive(Default)]
-pub(crate) struct Order {
+pub struct Order {
     in_flight: Arc<InFlight>,
     calls: Mutex<Calls>,
 }
@@ -27,8 +29,9 @@ struct Calls {
 /// A receiver whose channel closes at the end of a call.
 type End = watch::Receiver<()>;
 
-/// The place of a call in the order. Dropping it ends the call.
-pub(crate) struct Turn {
+/// The place of a call in the [`Order`]. Dropping it ends the call.
+#[must_use = "the call has ended once this is dropped"]
+pub struct Turn {
     after: Vec<End>,
     _done: Done,
 }
@@ -49,6 +52,18 @@ struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.order.calls.lock().reads.remove(&self.number);
+    }
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("has_come", &self.has_come()).finish_non_exhaustive()
     }
 }
 
@@ -116,9 +131,8 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use openkv_engine::{Key, Mutation, Value};
-
     use super::*;
+    use crate::{Key, Mutation, Value};
 
     #[test]
     fn calls_wait_for_conflicting_earlier_calls() {

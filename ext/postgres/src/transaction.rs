@@ -1,0 +1,382 @@
+//! Commits a batch of writes in one transaction.
+//!
+//! The transaction takes two round trips: it locks the row with the version of the last commit and reads what the writes depend on;
+//! then it stores their effect and commits. While it holds the lock, no other transaction that stores entries can read a version or
+//! commit. As the server makes a commit visible before it releases its locks, and replicates commits in this order, whoever sees a
+//! version sees all earlier ones.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::{join, join_all, join3, try_join_all};
+use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result, Value};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+
+use crate::connection::Connection;
+use crate::error::{CallError, Failure, describe};
+use crate::notice::{Keys, Notice, hash};
+use crate::overlay::{self, Overlay, Stored};
+use crate::row::{self, millis};
+use crate::session::Session;
+use crate::sql::LAYOUT;
+
+/// What one transaction commits.
+pub(crate) enum Batch {
+    Writes(Vec<AtomicWrite>),
+    DeleteRange { start: Vec<u8>, end: Vec<u8>, limit: u32 },
+}
+
+/// The result of a batch.
+#[derive(Clone)]
+pub(crate) enum Outcome {
+    Writes(Vec<Result<Commit>>),
+    Deleted(u64),
+}
+
+/// What is known of a batch after failed attempts.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The result that the batch has if the last attempt was committed after all, which is unknown. `None` if none was.
+    pub unconfirmed: Option<Outcome>,
+}
+
+/// A connection for transactions that commit batches.
+pub(crate) struct Writer {
+    session: Arc<Session>,
+    connection: Connection,
+    lock: Statement,
+    marker: Statement,
+    mark: Statement,
+    ids: Statement,
+    add_ids: Statement,
+    versions: Statement,
+    values: Statement,
+    put: Statement,
+    delete: Statement,
+    delete_range: Statement,
+    enqueue: Statement,
+    notify: Statement,
+}
+
+type Parameters<'p> = [&'p (dyn ToSql + Sync)];
+
+impl Writer {
+    /// Prepares a connection.
+    pub async fn new(session: Arc<Session>, connection: Connection) -> Result<Self, Failure> {
+        let sql = &session.sql;
+        let statements = [
+            &sql.lock,
+            &sql.marker,
+            &sql.mark,
+            &sql.ids,
+            &sql.add_ids,
+            &sql.versions,
+            &sql.values,
+            &sql.put,
+            &sql.delete,
+            &sql.delete_range,
+            &sql.enqueue,
+            &sql.notify,
+        ];
+        let prepared = try_join_all(statements.map(|statement| connection.client.prepare(statement))).await?;
+        let Ok([lock, marker, mark, ids, add_ids, versions, values, put, delete, delete_range, enqueue, notify]) =
+            <[Statement; 12]>::try_from(prepared)
+        else {
+            return Err(CallError::Stopped.into());
+        };
+        Ok(Self {
+            session,
+            connection,
+            lock,
+            marker,
+            mark,
+            ids,
+            add_ids,
+            versions,
+            values,
+            put,
+            delete,
+            delete_range,
+            enqueue,
+            notify,
+        })
+    }
+
+    fn client(&self) -> &Client {
+        &self.connection.client
+    }
+
+    /// Returns whether the connection is lost.
+    pub fn is_lost(&self) -> bool {
+        self.client().is_closed()
+    }
+
+    /// Commits a batch, the one with this number of the session.
+    pub async fn commit(&self, batch: &Batch, number: i64, progress: &mut Progress) -> Result<Outcome, Failure> {
+        if self.connection.is_read_only {
+            return Err(Failure::Final(Error::ReadOnly));
+        }
+        let committed = self.transact(batch, number, progress).await;
+        if committed.is_err() && !self.is_lost() {
+            // A failure means that the connection is lost, which also ends the transaction.
+            let _ = self.client().batch_execute("rollback").await;
+        }
+        committed
+    }
+
+    async fn transact(&self, batch: &Batch, number: i64, progress: &mut Progress) -> Result<Outcome, Failure> {
+        let writes = match batch {
+            Batch::Writes(writes) => &writes[..],
+            Batch::DeleteRange { .. } => &[],
+        };
+        let count = writes.len().max(1) as i64;
+        let (checked, combined) = (overlay::checked(writes.iter()), overlay::combined(writes.iter()));
+        let ids: Vec<_> = writes.iter().filter_map(|write| write.id.as_ref().map(|id| &id.0[..])).collect();
+        let is_retry = progress.unconfirmed.is_some();
+        let client = self.client();
+        let marker = async {
+            let me = &self.session.id[..];
+            if is_retry { client.query_opt(&self.marker, &[&me]).await } else { Ok(None) }
+        };
+        let lock: &Parameters<'_> = &[&count];
+        let (locked, read) = join(
+            join3(
+                client.batch_execute("begin isolation level read committed"),
+                client.query_one(&self.lock, lock),
+                marker,
+            ),
+            join3(
+                query_any(client, &self.ids, &ids),
+                query_any(client, &self.versions, &checked),
+                query_any(client, &self.values, &combined),
+            ),
+        )
+        .await;
+        let (begun, locked, marker) = locked;
+        begun?;
+        let locked = locked?;
+        let (version, layout, now): (i64, i32, i64) = (locked.get(0), locked.get(1), locked.get(2));
+        self.session.clock.set(now);
+        if layout != LAYOUT {
+            return Err(CallError::NewerLayout { found: layout, known: LAYOUT }.into());
+        }
+        // The lock is held: an earlier attempt to commit this batch is over.
+        let is_marked = marker?.is_some_and(|row| row.get::<_, i64>(0) == number);
+        match progress.unconfirmed.take() {
+            Some(outcome) if is_marked => {
+                // An attempt that was not replicated is followed by this commit, which waits for the replica.
+                progress.unconfirmed = Some(outcome.clone());
+                self.confirm(client.batch_execute("commit").await, version).await?;
+                return Ok(outcome);
+            }
+            _ => {}
+        }
+
+        let before = version - count;
+        match batch {
+            Batch::Writes(writes) => {
+                let (ids, versions, values) = read;
+                let stored = stored(&versions?, &values?).map_err(Failure::Data)?;
+                let mut overlay = Overlay::new(now, before, stored, known(&ids?));
+                let outcome = Outcome::Writes(writes.iter().map(|write| overlay.apply(write)).collect());
+                if overlay.version == before && !overlay.has_repeated {
+                    client.batch_execute("rollback").await?;
+                    return Ok(outcome);
+                }
+                self.store(&overlay, outcome, number, now, progress).await
+            }
+            Batch::DeleteRange { start, end, limit } => {
+                let (start, end, limit) = (&start[..], &end[..], i64::from(*limit));
+                let deleted = client.execute(&self.delete_range, &[&start, &end, &limit, &now]).await?;
+                let outcome = Outcome::Deleted(deleted);
+                if deleted == 0 {
+                    client.batch_execute("rollback").await?;
+                    return Ok(outcome);
+                }
+                let notice = Notice { version: version as u64, queue: false, keys: Keys::All };
+                self.finish(Vec::new(), &notice, outcome, number, now, progress).await
+            }
+        }
+    }
+
+    /// Stores the effect of writes, and commits it.
+    async fn store(
+        &self,
+        overlay: &Overlay<'_>,
+        outcome: Outcome,
+        number: i64,
+        now: i64,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Failure> {
+        let put: Vec<_> = overlay.changes.iter().filter_map(|(key, new)| Some((&**key, new.as_ref()?))).collect();
+        let deleted: Vec<&[u8]> =
+            overlay.changes.iter().filter(|(_, new)| new.is_none()).map(|(key, _)| &**key).collect();
+        let keys: Vec<&[u8]> = put.iter().map(|(key, _)| *key).collect();
+        let numbers: Vec<[u8; 8]> = put
+            .iter()
+            .map(|(_, new)| if let Value::U64(number) = *new.value { number.to_le_bytes() } else { [0; 8] })
+            .collect();
+        let values: Vec<&[u8]> = put
+            .iter()
+            .zip(&numbers)
+            .map(|((_, new), number)| match &*new.value {
+                Value::V8(bytes) | Value::Bytes(bytes) => &bytes[..],
+                Value::U64(_) => &number[..],
+            })
+            .collect();
+        let encodings: Vec<i16> = put.iter().map(|(_, new)| row::encoding(&new.value)).collect();
+        let versions: Vec<i64> = put.iter().map(|(_, new)| new.version).collect();
+        let expiries: Vec<Option<i64>> = put.iter().map(|(_, new)| new.expires_at).collect();
+        let (ids, id_versions): (Vec<&[u8]>, Vec<i64>) =
+            overlay.new_ids.iter().map(|(id, version)| (&id.0[..], *version)).unzip();
+        let messages: Vec<&[u8]> = overlay.enqueues.iter().map(|enqueue| &enqueue.message[..]).collect();
+        // All times of a write that a backend receives are absolute.
+        let due: Vec<i64> = overlay.enqueues.iter().map(|enqueue| millis(enqueue.deliver_at.millis(0))).collect();
+        let schedules: Vec<String> =
+            overlay.enqueues.iter().map(|enqueue| numbers_literal(enqueue.schedule())).collect();
+        let undelivered: Vec<String> = overlay
+            .enqueues
+            .iter()
+            .map(|enqueue| bytes_literal(enqueue.keys_if_undelivered.iter().map(|key| key.as_bytes())))
+            .collect();
+
+        let mut statements: Vec<(&Statement, &Parameters<'_>)> = Vec::new();
+        let put: &Parameters<'_> = &[&keys, &values, &encodings, &versions, &expiries];
+        let delete: &Parameters<'_> = &[&deleted];
+        let add_ids: &Parameters<'_> = &[&ids, &id_versions, &now];
+        let enqueue: &Parameters<'_> = &[&due, &messages, &schedules, &undelivered];
+        for (is_needed, statement, parameters) in [
+            (!keys.is_empty(), &self.put, put),
+            (!deleted.is_empty(), &self.delete, delete),
+            (!ids.is_empty(), &self.add_ids, add_ids),
+            (!messages.is_empty(), &self.enqueue, enqueue),
+        ] {
+            if is_needed {
+                statements.push((statement, parameters));
+            }
+        }
+        let changed = Keys::Hashes(overlay.changes.keys().map(|key| hash(key)).collect::<HashSet<_>>());
+        let notice = Notice { version: overlay.version as u64, queue: !messages.is_empty(), keys: changed };
+        self.finish(statements, &notice, outcome, number, now, progress).await
+    }
+
+    /// Runs statements, and commits, in one round trip.
+    async fn finish(
+        &self,
+        statements: Vec<(&Statement, &Parameters<'_>)>,
+        notice: &Notice,
+        outcome: Outcome,
+        number: i64,
+        now: i64,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Failure> {
+        let client = self.client();
+        let me = &self.session.id[..];
+        let (channel, payload) = (&self.session.sql.channel, notice.encode());
+        let mark: &Parameters<'_> = &[&me, &number, &now];
+        let notify: &Parameters<'_> = &[channel, &payload];
+        let all = statements.into_iter().chain([(&self.mark, mark), (&self.notify, notify)]);
+        let executed = join_all(all.map(|(statement, parameters)| client.execute(statement, parameters)));
+        progress.unconfirmed = Some(outcome.clone());
+        // The futures send their statements when they are first polled, in this order.
+        let (executed, committed) = join(executed, client.batch_execute("commit")).await;
+        if let Some(error) = executed.into_iter().find_map(Result::err) {
+            if error.as_db_error().is_some() {
+                // The server rejected a statement, so that the commit became a rollback.
+                progress.unconfirmed = None;
+            }
+            return Err(error.into());
+        }
+        self.confirm(committed, notice.version as i64).await?;
+        progress.unconfirmed = None;
+        Ok(outcome)
+    }
+
+    /// Checks that a commit was confirmed and replicated.
+    async fn confirm(&self, committed: Result<(), tokio_postgres::Error>, version: i64) -> Result<(), Failure> {
+        committed.map_err(|error| Failure::Transient(CallError::Lost(describe(&error)).into()))?;
+        self.connection.check_replicated().map_err(Failure::Transient)?;
+        self.session.committed(version.max(0) as u64);
+        Ok(())
+    }
+
+    /// Stores messages that could not be delivered under their keys, as part of a transaction. Returns the change.
+    pub async fn put_undelivered(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Notice, Failure> {
+        let row = self.client().query_one(&self.lock, &[&1_i64]).await?;
+        let (version, layout): (i64, i32) = (row.get(0), row.get(1));
+        if layout != LAYOUT {
+            return Err(CallError::NewerLayout { found: layout, known: LAYOUT }.into());
+        }
+        // A statement cannot put the same key twice.
+        let entries: HashMap<&[u8], &[u8]> = entries.iter().map(|(key, message)| (&key[..], &message[..])).collect();
+        let (keys, values): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+        let encodings = vec![row::encoding(&Value::V8(Vec::new())); keys.len()];
+        let versions = vec![version; keys.len()];
+        let expiries = vec![None::<i64>; keys.len()];
+        self.client().execute(&self.put, &[&keys, &values, &encodings, &versions, &expiries]).await?;
+        let hashes = keys.iter().map(|key| hash(key)).collect();
+        Ok(Notice { version: version.max(0) as u64, queue: false, keys: Keys::Hashes(hashes) })
+    }
+
+    /// Notifies all open databases of a change, as part of a transaction.
+    pub async fn notify(&self, notice: &Notice) -> Result<(), Failure> {
+        self.client().execute(&self.notify, &[&self.session.sql.channel, &notice.encode()]).await?;
+        Ok(())
+    }
+
+    /// Returns the connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Removes some rows that are no longer needed. Returns whether more may be left.
+    pub async fn sweep(&self) -> Result<bool, Failure> {
+        if self.connection.is_read_only {
+            return Ok(false);
+        }
+        let sql = &self.session.sql;
+        let mut is_full = false;
+        for statement in [&sql.sweep_entries, &sql.sweep_ids, &sql.sweep_sessions] {
+            let statement = self.connection.prepare(statement).await?;
+            is_full |= self.client().execute(&statement, &[]).await? >= crate::sql::SWEPT;
+        }
+        Ok(is_full)
+    }
+}
+
+/// Runs a statement whose parameter is a list of keys or ids, unless that is empty.
+async fn query_any(client: &Client, statement: &Statement, keys: &[&[u8]]) -> Result<Vec<Row>, tokio_postgres::Error> {
+    if keys.is_empty() { Ok(Vec::new()) } else { client.query(statement, &[&keys]).await }
+}
+
+/// Returns the entries that writes depend on, from the rows for checked and for combined keys.
+fn stored(versions: &[Row], values: &[Row]) -> Result<HashMap<Vec<u8>, Stored>> {
+    let mut stored = HashMap::new();
+    for row in versions.iter().chain(values) {
+        let has_value = row.len() > 3;
+        let value = has_value.then(|| row::value(row.get(3), row.get(4))).transpose()?;
+        let entry = Stored { version: row.get(1), expires_at: row.get(2), value };
+        stored.insert(row.get::<_, &[u8]>(0).to_vec(), entry);
+    }
+    Ok(stored)
+}
+
+/// Returns the versions that were committed under ids.
+fn known(rows: &[Row]) -> HashMap<CommitId, i64> {
+    let known = rows.iter().filter_map(|row| Some((CommitId(row.get::<_, &[u8]>(0).try_into().ok()?), row.get(1))));
+    known.collect()
+}
+
+/// Returns the text of an array of numbers: the server has no arrays of arrays of different lengths.
+fn numbers_literal(numbers: &[u32]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+    format!("{{{}}}", numbers.join(","))
+}
+
+/// Returns the text of an array of bytes.
+fn bytes_literal<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let values: Vec<_> = values.map(|bytes| format!("\"\\\\x{}\"", hex(bytes))).collect();
+    format!("{{{}}}", values.join(","))
+}

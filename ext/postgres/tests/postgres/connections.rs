@@ -1,0 +1,310 @@
+//! Lost connections, wrong addresses, and other failures.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use futures_executor::block_on;
+use openkv_engine::{AtomicWrite, Database, Error, Mutation, Value};
+use openkv_postgres::cluster::Server;
+use openkv_postgres::{Address, Environment, Options};
+
+use crate::support::{Place, commit, key, open, options, value};
+
+/// A proxy of a server, which cuts the connection after a number of bytes from the server.
+struct Proxy {
+    port: u16,
+    /// The number of bytes that may still pass. Once it is 0, connections are cut, and new ones pass everything.
+    left: Arc<AtomicU64>,
+}
+
+const ENDLESS: u64 = u64::MAX / 2;
+
+impl Proxy {
+    fn new(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let left = Arc::new(AtomicU64::new(ENDLESS));
+        let shared = left.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", server)).unwrap());
+                let [(c1, c2), (s1, s2)] =
+                    [&client, &server].map(|stream| (stream.try_clone().unwrap(), stream.try_clone().unwrap()));
+                thread::spawn(move || copy(c1, s1, None));
+                let left = shared.clone();
+                thread::spawn(move || copy(s2, c2, Some(&left)));
+            }
+        });
+        Self { port, left }
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, left: Option<&AtomicU64>) {
+    let mut byte = [0; 1];
+    // Byte by byte, so that the connection can be cut anywhere.
+    while let Ok(1) = from.read(&mut byte) {
+        if let Some(left) = left {
+            let may_pass = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if may_pass.is_err() {
+                left.store(ENDLESS, Ordering::SeqCst);
+                break;
+            }
+        }
+        if to.write_all(&byte).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
+}
+
+#[test]
+fn write_is_committed_once_wherever_the_connection_is_lost() {
+    let Some(place) = Place::new() else { return };
+    let proxy = Proxy::new(place.server.port);
+    let url = format!("postgres://openkv@127.0.0.1:{}/postgres?schema={}&sslmode=disable", proxy.port, place.schema);
+    let database = open(&url).unwrap();
+    let add = || AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).mutate(Mutation::sum(key(1), 1));
+    let mut last = commit(&database, add());
+    // The responses of the two round trips of a transaction have some hundred bytes.
+    for (bytes, count) in (0..400).step_by(6).zip(2..) {
+        proxy.left.store(bytes, Ordering::SeqCst);
+        let version = commit(&database, add());
+        assert!(version > last);
+        last = version;
+        assert_eq!(value(&database, 0), Some(count), "after {bytes} bytes");
+    }
+    assert_eq!(block_on(database.delete_range(&crate::support::numbers())).unwrap(), 2);
+}
+
+#[test]
+fn terminated_backends_lose_and_repeat_nothing() {
+    let Some(place) = Place::new() else { return };
+    let database = place.open_named();
+    let add = |database: &Database| database.write(AtomicWrite::new().mutate(Mutation::sum(key(0), 1)));
+    let mut count = 0;
+    for _ in 0..20 {
+        let writes: Vec<_> = (0..50).map(|_| add(&database)).collect();
+        place.disconnect();
+        count += writes.len() as u64;
+        for write in writes {
+            block_on(write).unwrap().into_result().unwrap();
+        }
+        assert_eq!(value(&database, 0), Some(count));
+    }
+}
+
+#[test]
+fn paused_client_does_not_hold_the_lock() {
+    let Some(place) = Place::new() else { return };
+    let database = place.open();
+    let setting = place.query("select setting from pg_settings where name = 'idle_in_transaction_session_timeout'");
+    assert_eq!(setting, "0", "it is set by the session alone");
+    // A client that stops within its transaction, with the timeout of our sessions, but shorter.
+    let lock =
+        "set idle_in_transaction_session_timeout = '300ms'; begin; update SCHEMA.state set version = version + 1";
+    let mut stopped = Command::start(&place.server, &lock.replace("SCHEMA", &place.schema));
+    database.set_blocking(key(0), Value::U64(1)).unwrap();
+    stopped.end();
+}
+
+/// A `psql` that stays within a session.
+struct Command(std::process::Child);
+
+impl Command {
+    fn start(server: &Server, sql: &str) -> Self {
+        let mut psql = std::process::Command::new("psql");
+        psql.args(["-X", "-q", "-h", "127.0.0.1", "-U", "openkv", "-d", "postgres", "-p", &server.port.to_string()]);
+        let mut child = psql
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "{sql};\n\\echo ready").unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+        child.stdin = Some(stdin);
+        Self(child)
+    }
+
+    fn end(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn statement_timeout_is_an_error_that_says_what_to_do() {
+    let Some(place) = Place::new() else { return };
+    let name = format!("{}_user", place.schema);
+    place.open();
+    place.query(&format!("create role {name} login superuser; alter role {name} set statement_timeout = '200ms'"));
+    let database = open(&place.url().replace("openkv@", &format!("{name}@"))).unwrap();
+    let mut holder =
+        Command::start(&place.server, &format!("begin; update {}.state set version = version", place.schema));
+    let error = database.set_blocking(key(0), Value::U64(1)).unwrap_err();
+    assert!(matches!(error, Error::Storage(_)), "{error:?}");
+    assert!(error.to_string().contains("raise statement_timeout"), "{error}");
+    holder.end();
+    database.set_blocking(key(0), Value::U64(2)).unwrap();
+    assert_eq!(value(&database, 0), Some(2));
+}
+
+#[test]
+fn wrong_addresses_are_errors_that_name_them() {
+    let Some(place) = Place::new() else { return };
+    let failure = |url: &str| {
+        let environment = Environment::default();
+        let opened = openkv_postgres::open(
+            Address::parse(url).unwrap(),
+            options().environment(environment).retry_for(Duration::ZERO),
+        );
+        block_on(opened).unwrap_err().to_string()
+    };
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = failure(&format!("postgres://user:secret@127.0.0.1:{unused}/postgres"));
+    assert!(
+        error.starts_with(&format!("unable to connect to 'postgres://user@127.0.0.1:{unused}/postgres': ")),
+        "{error}"
+    );
+    assert!(!error.contains("secret"));
+    let error = failure(&place.url().replace("/postgres?", "/missing?"));
+    assert!(error.contains("database \"missing\" does not exist"), "{error}");
+    let error = failure(&place.url().replace("openkv@", "nobody_here@"));
+    assert!(error.contains("check the user and the password"), "{error}");
+    let error = failure(&format!("{}&sslmode=require", place.url()));
+    assert!(error.contains("TLS"), "{error}");
+}
+
+#[test]
+fn pooler_of_transactions_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // What PgBouncer sends.
+    let pooler = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 4096]).unwrap();
+        let fields = b"SERROR\0C08P01\0Munsupported startup parameter: options\0\0";
+        let message = [&b"E"[..], &(fields.len() as u32 + 4).to_be_bytes(), fields].concat();
+        client.write_all(&message).unwrap();
+    });
+    let error = open(&format!("postgres://user@127.0.0.1:{port}/db?sslmode=disable")).unwrap_err().to_string();
+    assert!(error.contains("is a connection pooler such as PgBouncer"), "{error}");
+    pooler.join().unwrap();
+}
+
+#[test]
+fn passwords_come_from_the_url_the_environment_or_a_file() {
+    let Some(programs) = openkv_postgres::cluster::installed() else { return };
+    let server = Server::primary(&programs, "fsync = off").unwrap();
+    server.query("create role app login superuser password 'right'").unwrap();
+    let hba = "host all openkv 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
+    server.query("select pg_reload_conf()").unwrap();
+    let url = format!("postgres://app@{}/postgres", server.host());
+    let open = |url: &str, environment: Environment| {
+        let opened = openkv_postgres::open(Address::parse(url).unwrap(), options().environment(environment));
+        block_on(opened).map(drop).map_err(|error| error.to_string())
+    };
+    let with = |password: &str| {
+        let mut environment = Environment::default();
+        environment.password = Some(password.to_owned());
+        environment
+    };
+    assert!(open(&url, Environment::default()).unwrap_err().contains("the server requires a password"));
+    assert!(open(&url, with("wrong")).unwrap_err().contains("check the user and the password"));
+    open(&url, with("right")).unwrap();
+    open(&url.replace("app@", "app:right@"), with("wrong")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pgpass");
+    fs::write(&file, format!("127.0.0.1:{}:postgres:app:right\n", server.port)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut environment = Environment::default();
+    environment.password_file = Some(file);
+    open(&url, environment).unwrap();
+}
+
+#[test]
+fn certificates_are_verified_if_the_url_says_so() {
+    let Some(programs) = openkv_postgres::cluster::installed() else { return };
+    let server = Server::primary(&programs, "fsync = off").unwrap();
+    let (key_file, certificate) = (server.data().join("server.key"), server.data().join("server.crt"));
+    let created = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+        ])
+        .arg(&key_file)
+        .arg("-out")
+        .arg(&certificate)
+        .output();
+    if !created.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: openssl is not installed");
+        return;
+    }
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(server.data()).unwrap());
+    for file in [&key_file, &certificate] {
+        std::os::unix::fs::chown(file, Some(owner), None).unwrap();
+    }
+    fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
+    server.query("alter system set ssl = on").unwrap();
+    server.query("select pg_reload_conf()").unwrap();
+    let port = server.port;
+    let open = |host: &str, parameters: &str| {
+        let url = format!("postgres://openkv@{host}:{port}/postgres?{parameters}");
+        let opened =
+            openkv_postgres::open(Address::parse(&url).unwrap(), Options::default().retry_for(Duration::from_secs(1)));
+        block_on(opened).map_err(|error| error.to_string())
+    };
+    let root = format!("sslrootcert={}", certificate.display());
+    open("127.0.0.1", "sslmode=require").unwrap();
+    let ssl =
+        "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'openkv'";
+    let database = open("localhost", &format!("sslmode=verify-full&{root}")).unwrap();
+    assert_eq!(server.query(ssl).unwrap(), "t");
+    database.set_blocking(key(0), Value::U64(1)).unwrap();
+    let error = open("127.0.0.1", &format!("sslmode=verify-full&{root}")).unwrap_err();
+    assert!(error.contains("certificate"), "{error}");
+    let error = open("localhost", "sslmode=verify-full").unwrap_err();
+    assert!(error.contains("this program has no certificates"), "{error}");
+}
+
+#[test]
+fn tables_are_created_once_by_concurrent_processes() {
+    let Some(place) = Place::new() else { return };
+    let opening: Vec<_> = (0..8)
+        .map(|_| {
+            let url = place.url();
+            thread::spawn(move || open(&url).unwrap())
+        })
+        .collect();
+    let databases: Vec<_> = opening.into_iter().map(|opening| opening.join().unwrap()).collect();
+    for database in &databases {
+        commit(database, AtomicWrite::new().mutate(Mutation::sum(key(0), 1)));
+    }
+    assert_eq!(value(&databases[0], 0), Some(8));
+}
+
+#[test]
+fn newer_layout_is_refused() {
+    let Some(place) = Place::new() else { return };
+    let database = place.open();
+    place.query("update SCHEMA.state set layout = 99");
+    for error in [open(&place.url()).unwrap_err(), database.set_blocking(key(0), Value::U64(1)).unwrap_err()] {
+        let error = error.to_string();
+        assert!(error.contains("have layout version 99") && error.contains("use a newer one"), "{error}");
+    }
+}
