@@ -21,6 +21,7 @@ Commands:
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
+    --require-etcd             fails if etcd, of which tests start clusters, is not installed
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -93,7 +94,8 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
-    let is_requirement = |arg: &&OsString| *arg == "--require-deno" || *arg == "--require-node";
+    let is_requirement =
+        |arg: &&OsString| ["--require-deno", "--require-node", "--require-etcd"].iter().any(|flag| *arg == *flag);
     let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
     let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();
     let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
@@ -109,8 +111,19 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             "warnings",
         ]))?
         && succeeds(
-            cargo(&["doc", "--no-deps", "-p", "openkv_connect", "-p", "openkv_engine", "-p", "openkv_ext"])
-                .env("RUSTDOCFLAGS", "--deny warnings"),
+            cargo(&[
+                "doc",
+                "--no-deps",
+                "-p",
+                "openkv_connect",
+                "-p",
+                "openkv_engine",
+                "-p",
+                "openkv_etcd",
+                "-p",
+                "openkv_ext",
+            ])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
         )?
         && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter).env(REQUIRE, required.join(",")))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
