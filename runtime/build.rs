@@ -1,5 +1,5 @@
-//! Makes the startup snapshot: the extensions' JavaScript, already evaluated. What the snapshot did not evaluate, because
-//! it is loaded on first use, goes into a separate table.
+//! Creates the startup snapshot, with the extensions' JavaScript already evaluated. Sources that are loaded on first use are
+//! not in the snapshot, but in a separate table.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -12,15 +12,22 @@ use deno_core::{Extension, ExtensionFileSource, JsRuntimeForSnapshot, v8, wrap_l
 use deno_node::{ContextInitMode, VM_CONTEXT_INDEX, create_v8_context, init_global_template};
 use openkv_js::transpile::transpile_extension;
 
-// The runtime uses more of it: here, only the names of the ops matter.
+// The build script uses only the declarations of the ops.
 #[allow(dead_code, unused_imports)]
 #[path = "src/extensions/mod.rs"]
 mod extensions;
 mod startup;
 
+#[path = "build/code_cache.rs"]
+mod code_cache;
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    if env::args().nth(1).as_deref() == Some(code_cache::ARGUMENT) {
+        return code_cache::compile(&out);
+    }
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=src/extensions");
     println!("cargo:rustc-env=OPENKV_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
 
@@ -43,15 +50,15 @@ fn main() {
     startup::lay_out(&out);
 }
 
-/// Adds the context that those of `node:vm` are made of.
+/// Adds the context from which `node:vm` creates contexts.
 fn add_vm_context(runtime: &mut JsRuntimeForSnapshot) {
     v8::scope!(scope, runtime.v8_isolate());
     let template = init_global_template(scope, ContextInitMode::ForSnapshot);
     let context = create_v8_context(scope, template, ContextInitMode::ForSnapshot, std::ptr::null_mut());
-    assert_eq!(scope.add_context(context), VM_CONTEXT_INDEX, "deno_node expects it to be the first");
+    assert_eq!(scope.add_context(context), VM_CONTEXT_INDEX, "deno_node expects it at this index");
 }
 
-/// The extensions, with the modules of the runtime, which the snapshot alone holds.
+/// Returns the extensions, with the modules of the runtime, which only the snapshot contains.
 fn extensions_with_modules() -> Vec<Extension> {
     let mut extensions = extensions::extensions();
     let runtime = extensions.iter_mut().find(|extension| extension.name == "openkv_runtime");
@@ -63,14 +70,14 @@ fn extensions_with_modules() -> Vec<Extension> {
     extensions
 }
 
-/// Returns a source of an extension as it is loaded.
+/// Returns the source of an extension in the form in which it is loaded.
 fn prepare(specifier: &str, text: &str) -> String {
     match specifier {
-        // What `require` finds; no import comes so far.
+        // Loaded by `require`. Imports are rejected by the resolver.
         "ext:deno_node/sqlite.ts" => {
             format!("(function () {{ throw new Error({:?}); }})();", extensions::node::NO_SQLITE)
         }
-        // deno_node leaves the version for its host to fill in.
+        // deno_node expects its host to insert the version.
         "ext:deno_node/_process/process.ts" => {
             transpile_extension(specifier, &text.replace("__NODE_VERSION__", deno_node::NODE_VERSION))
         }
@@ -83,26 +90,36 @@ fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let extensions = extensions::extensions();
     let scripts = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_js_files);
     let modules = extensions.iter().flat_map(|extension| &*extension.lazy_loaded_esm_files);
-    let scripts = lazy_table(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
-    let modules = lazy_table(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
-    fs::write(out.join("lazy.rs"), format!("({scripts}, {modules})")).expect("OUT_DIR is writable");
+    let scripts = write_sources(out, scripts.filter(|file| !evaluated.contains(file.specifier)), wrap_lazy_ext_script);
+    let modules = write_sources(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
+    let tables = format!("({}, {})", table(&scripts), table(&modules));
+    fs::write(out.join("lazy.rs"), tables).expect("OUT_DIR is writable");
+    code_cache::write(out, scripts.iter().map(|(specifier, file)| (*specifier, file.as_path())));
 }
 
-/// A slice of specifiers and sources, sorted for the search, as Rust source. A script is wrapped as deno_core compiles it, so
-/// that V8 uses its text where it is in the binary.
-fn lazy_table<'a>(
+/// Writes sources to files. Returns their specifiers and files, sorted for binary search. A script is wrapped as deno_core
+/// compiles it, so that V8 can use its text in the binary without a copy.
+fn write_sources<'a>(
     out: &Path,
-    files: impl Iterator<Item = &'a ExtensionFileSource>,
+    sources: impl Iterator<Item = &'a ExtensionFileSource>,
     wrap: impl Fn(&str) -> String,
-) -> String {
-    let mut files: Vec<_> = files.collect();
-    files.sort_by_key(|file| file.specifier);
+) -> Vec<(&'a str, PathBuf)> {
+    let write = |source: &'a ExtensionFileSource| {
+        let text = source.load().unwrap_or_else(|error| panic!("{}: {error}", source.specifier));
+        let file = out.join(source.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        fs::write(&file, wrap(&prepare(source.specifier, &text))).expect("OUT_DIR is writable");
+        (source.specifier, file)
+    };
+    let mut written: Vec<_> = sources.map(write).collect();
+    written.sort();
+    written
+}
+
+/// Returns the Rust source of a slice of specifiers and sources.
+fn table(sources: &[(&str, PathBuf)]) -> String {
     let mut slice = String::from("&[");
-    for file in files {
-        let text = file.load().unwrap_or_else(|error| panic!("{}: {error}", file.specifier));
-        let path = out.join(file.specifier.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
-        fs::write(&path, wrap(&prepare(file.specifier, &text))).expect("OUT_DIR is writable");
-        write!(slice, "({:?}, include_str!({path:?})),", file.specifier).expect("a string takes all");
+    for (specifier, file) in sources {
+        write!(slice, "({specifier:?}, include_str!({file:?})),").expect("writing to a string cannot fail");
     }
     slice.push(']');
     slice

@@ -49,10 +49,9 @@ const RUN: Table<'static> = &[
     ("--ignore-env", Supported),
     ("--ignore-read", Supported),
     ("--import-map=config.json", Supported),
-    ("--inspect", Rejected),
-    ("--inspect-brk", Rejected),
-    ("--inspect-publish-uid=http", Rejected),
-    ("--inspect-wait", Rejected),
+    // Those that wait for a debugger are in `inspector.rs`.
+    ("--inspect=127.0.0.1:0", Supported),
+    ("--inspect-publish-uid=http", Supported),
     ("--location=https://example.com", Supported),
     ("--lock=deno.lock", Supported),
     ("--log-level=debug", Ignored),
@@ -65,7 +64,7 @@ const RUN: Table<'static> = &[
     ("--no-remote", Supported),
     ("--node-modules-dir", Supported),
     ("--node-modules-linker=isolated", Supported),
-    ("--permission-set", Rejected),
+    ("--permission-set", Supported),
     ("--preload=main.ts", Rejected),
     ("--quiet", Supported),
     ("--reload", Supported),
@@ -176,6 +175,86 @@ fn every_flag_of_deno_is_supported_ignored_or_rejected() {
     }
 }
 
+/// The flags of the commands that manage dependencies.
+const MODULES: Table<'static> = &[
+    ("--allow-import", Supported),
+    ("--allow-scripts", Supported),
+    ("--cert=/dev/null", Supported),
+    ("--config=config.json", Supported),
+    ("--deny-import", Supported),
+    ("--env-file", Supported),
+    ("--frozen-lockfile", Supported),
+    ("--import-map=config.json", Supported),
+    ("--lock", Supported),
+    ("--min-dep-age=1", Supported),
+    ("--no-check", Ignored),
+    ("--no-config", Supported),
+    ("--no-lock", Supported),
+    ("--no-npm", Supported),
+    ("--no-remote", Supported),
+    ("--node-modules-dir", Supported),
+    ("--node-modules-linker=hoisted", Supported),
+    ("--reload", Supported),
+    ("--unsafely-ignore-certificate-errors", Supported),
+    ("--vendor", Supported),
+];
+
+const ADD: Table<'static> = &[
+    ("--dev", Supported),
+    ("--jsr", Supported),
+    ("--lockfile-only", Supported),
+    ("--no-save", Supported),
+    ("--npm", Supported),
+    ("--package-json", Supported),
+    ("--save-exact", Supported),
+    ("--save-optional", Supported),
+    ("--unscoped", Supported),
+];
+
+const INSTALL: Table<'static> = &[
+    ("--arch=x64", Rejected),
+    ("--check", Rejected),
+    ("--compile", Rejected),
+    ("--entrypoint", Supported),
+    ("--force", Rejected),
+    ("--global", Rejected),
+    ("--name=a", Rejected),
+    ("--os=linux", Rejected),
+    ("--prod", Supported),
+    ("--root=a", Rejected),
+    ("--skip-types", Supported),
+];
+
+const REMOVE: Table<'static> =
+    &[("--global", Rejected), ("--lockfile-only", Supported), ("--package-json", Supported), ("--root=a", Rejected)];
+
+#[test]
+fn every_flag_of_dependency_commands_is_supported_ignored_or_rejected() {
+    let sandbox = Sandbox::new();
+    let cache = [("--check", Rejected), ("--ext=ts", Rejected)];
+    let tables: [(&str, &[Table]); 4] = [
+        ("add", &[MODULES, ADD]),
+        ("install", &[MODULES, ADD, INSTALL]),
+        ("remove", &[MODULES, REMOVE]),
+        ("cache", &[MODULES, &cache]),
+    ];
+    for (command, flags) in tables {
+        for (flag, treatment) in flags.concat() {
+            // Nothing is installed: the flags are accepted before the help is printed.
+            let last = if treatment == Rejected { "none" } else { "--help" };
+            let output = sandbox.openkv([command, flag, last]);
+            if treatment == Rejected {
+                let name = flag.split('=').next().unwrap();
+                let message = format!("error: '{name}' is not supported: ");
+                assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{command} {flag}");
+                assert!(output.stderr.starts_with(&message), "{command} {flag}: {output:?}");
+            } else {
+                assert_eq!(output.code, Some(0), "{command} {flag}: {output:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_configuration_entry_is_supported_ignored_or_rejected() {
     let sandbox = Sandbox::new();
@@ -208,7 +287,7 @@ fn every_configuration_entry_is_supported_ignored_or_rejected() {
         (r#""minimumDependencyAge": "P1D""#, Supported),
         (r#""name": "@a/b", "version": "1.0.0""#, Ignored),
         (r#""nodeModulesDir": "manual", "nodeModulesLinker": "hoisted""#, Supported),
-        (r#""permissions": { "default": { "read": true } }"#, Ignored),
+        (r#""permissions": { "default": { "read": true } }"#, Supported),
         (r#""preferPackageJson": true"#, Ignored),
         (r#""publish": { "include": ["a"] }"#, Ignored),
         (r#""scopes": { "./a/": { "b": "./main.ts" } }"#, Supported),
@@ -343,7 +422,7 @@ fn configuration_selects_test_modules() {
 
     sandbox.write("deno.json", r#"{ "test": { "includes": ["a"] } }"#);
     let stderr = sandbox.openkv(["test"]).stderr();
-    assert!(stderr.starts_with("error: the entry \"test\" of file://") && stderr.contains("includes"), "{stderr}");
+    assert!(stderr.starts_with("error: invalid entry \"test\" in file://") && stderr.contains("includes"), "{stderr}");
 }
 
 #[test]
@@ -364,7 +443,7 @@ fn configuration_enables_sanitizers_but_not_permissions() {
     let config = r#"{ "test": { "permissions": { "read": true } } }"#;
     assert!(passes(config, "file_test.ts"), "the command line sets the permissions of tests");
     let stderr = sandbox.openkv(["test", "timer_test.ts"]).stderr();
-    assert!(stderr.contains("deno.json are not supported: pass them on the command line"), "{stderr}");
+    assert!(stderr.contains("deno.json are not granted: run with -P"), "{stderr}");
 }
 
 #[test]
@@ -384,7 +463,7 @@ fn frozen_lockfile_of_the_configuration_is_not_changed() {
 
     let run = |flags: &[&str]| sandbox.openkv(["run", "-A", "-q"].iter().chain(flags).chain(&["main.ts"]));
     let stderr = run(&[]).stderr();
-    assert!(stderr.contains("deno.lock\" lacks modules") && stderr.contains("--frozen=false"), "{stderr}");
+    assert!(stderr.contains("deno.lock\" is out of date") && stderr.contains("--frozen=false"), "{stderr}");
     assert!(!sandbox.path("deno.lock").exists());
     assert_eq!(run(&["--frozen=false"]).stdout(), "runs\n");
     assert_eq!(run(&[]).stdout(), "runs\n");
@@ -394,9 +473,9 @@ fn frozen_lockfile_of_the_configuration_is_not_changed() {
 fn unsupported_commands_of_deno_are_rejected() {
     let sandbox = Sandbox::new();
     sandbox.write("fmt", "console.log('runs');");
-    let commands = "add approve-scripts audit bench bump-version bundle cache check ci clean compile coverage create deploy \
-        desktop doc fmt i info init install jupyter link lint list lsp outdated pack publish remove rm sandbox transpile \
-        uninstall unlink update upgrade vendor watch why x";
+    let commands = "approve-scripts audit bench bump-version bundle check ci clean compile coverage create deploy desktop doc \
+        fmt info init jupyter link lint list lsp outdated pack publish sandbox transpile unlink update upgrade vendor watch \
+        why x";
     for command in commands.split_whitespace() {
         for args in [&[command][..], &[command, "main.ts"], &["-q", command], &["-A", command]] {
             let output = sandbox.openkv(args);

@@ -33,31 +33,17 @@ const REMOTE: &[Lack] = &[
     },
 ];
 
-/// The additional tests that the fake backend cannot pass.
-const FAKE: &[Lack] = &[Lack {
-    script: "entries",
-    test: "reads do not wait for the writes that are in flight",
-    reason: "requests take effect one after the other",
-}];
-
 /// The additional tests that KV Connect cannot pass.
-const CONNECT: &[Lack] = &[
-    Lack {
-        script: "entries",
-        test: "reads do not wait for the writes that are in flight",
-        reason: "the writes share so few requests that they are committed before a hundred reads",
-    },
-    Lack {
-        script: "watch",
-        test: "raw emits an item for each write of a watched key",
-        reason: "the protocol sends the states of keys, not writes",
-    },
-];
+const CONNECT: &[Lack] = &[Lack {
+    script: "watch",
+    test: "raw emits an item for each write of a watched key",
+    reason: "the protocol sends the states of keys, not writes",
+}];
 
 mod late {
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: &[REMOTE, FAKE] };
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("delay=0..5,seed=7"), lacks: &[REMOTE] };
 
     kv_conformance!(BACKEND);
 }
@@ -68,7 +54,7 @@ mod with_entries {
     use super::*;
 
     const BACKEND: Backend =
-        Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: &[REMOTE, FAKE] };
+        Backend { place: "memory", fake: Some("delay=0..5,seed=8,watch=entries"), lacks: &[REMOTE] };
 
     conformance!(BACKEND, watch);
 }

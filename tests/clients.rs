@@ -1,13 +1,13 @@
-//! Other clients of `openkv db serve`: Deno, and Node with `@deno/kv`. Each runs the conformance suite, with known failures.
+//! KV Connect with other programs: Deno, and Node with `@deno/kv`, as clients of `openkv db serve`, and our client of the `denokv`
+//! server. Each runs the conformance suite, with known failures.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
-use std::{env, io, thread};
+use std::{env, thread};
 
 use crate::db_serve::{Served, TOKEN};
-use crate::support::{Output, Sandbox, repository};
+use crate::support::{Output, Sandbox, repository, say, skip};
 
 /// The number of databases of a server: more than any script opens.
 const DATABASES: usize = 300;
@@ -50,8 +50,9 @@ struct Tally {
 }
 
 impl Client {
-    /// Runs all scripts, each with its own server, and prints how many tests passed.
-    fn run(&self, command: impl Fn(&Sandbox, &str) -> Command + Sync) {
+    /// Runs all scripts, and prints how many tests passed. `command` returns the command of a script, with the server that it keeps
+    /// running.
+    fn run(&self, command: impl Fn(&Sandbox, &str) -> (Command, Option<Served>) + Sync) {
         let tally = Mutex::new(Tally { known: vec![0; self.failures.len()], ..Tally::default() });
         let scripts = Mutex::new(self.scripts.iter());
         let next = || scripts.lock().unwrap().next();
@@ -80,17 +81,17 @@ impl Client {
         assert!(tally.unknown.is_empty() && passed > 0, "{}:\n{}", self.name, tally.unknown.join("\n"));
     }
 
-    fn run_script(&self, script: &str, command: &(impl Fn(&Sandbox, &str) -> Command + Sync), tally: &Mutex<Tally>) {
+    fn run_script(
+        &self,
+        script: &str,
+        command: &(impl Fn(&Sandbox, &str) -> (Command, Option<Served>) + Sync),
+        tally: &Mutex<Tally>,
+    ) {
         let sandbox = Sandbox::new();
-        let databases: Vec<_> = (0..DATABASES).map(|i| format!("\"{i}\": \":memory:\"")).collect();
-        sandbox.write("serve.json", format!("{{ \"databases\": {{ {} }} }}", databases.join(", ")));
-        let server = Served::start(&sandbox, &["--config", "serve.json"]);
         let skipped: Vec<_> = self.skipped.iter().filter(|skipped| skipped.script == script).collect();
-        let mut command = command(&sandbox, script);
-        command
-            .args([&format!("remote-{}", self.name), &server.url])
-            .args(skipped.iter().flat_map(|skipped| skipped.tests));
-        command.env("DENO_KV_ACCESS_TOKEN", TOKEN).env("NO_COLOR", "1").current_dir(sandbox.path(""));
+        let (mut command, _server) = command(&sandbox, script);
+        command.args(skipped.iter().flat_map(|skipped| skipped.tests));
+        command.env("NO_COLOR", "1").current_dir(sandbox.path(""));
         let Output { code, stdout, stderr } = Output::of(command, "");
 
         let mut tally = tally.lock().unwrap();
@@ -120,6 +121,15 @@ impl Client {
     }
 }
 
+/// Starts a server of ours for a script of a client.
+fn serve(sandbox: &Sandbox, client: &str, mut command: Command) -> (Command, Option<Served>) {
+    let databases: Vec<_> = (0..DATABASES).map(|i| format!("\"{i}\": \":memory:\"")).collect();
+    sandbox.write("serve.json", format!("{{ \"databases\": {{ {} }} }}", databases.join(", ")));
+    let server = Served::start(sandbox, &["--config", "serve.json"]);
+    command.args([&format!("remote-{client}"), &server.url]).env("DENO_KV_ACCESS_TOKEN", TOKEN);
+    (command, Some(server))
+}
+
 impl Failure {
     fn is(&self, script: &str, block: &str) -> bool {
         script.contains(self.script) && block.contains(self.text)
@@ -143,25 +153,9 @@ fn blocks(printed: &str) -> Vec<String> {
     blocks
 }
 
-/// Prints a line immediately. The test harness captures the output of `println!`.
-fn say(line: &str) {
-    // Fails only if standard error is closed.
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Prints why a client is skipped.
-///
-/// # Panics
-/// The client is required: `cargo xtask test --require-deno` and `--require-node` set `OPENKV_REQUIRE`.
-fn skip(client: &str, why: &str) {
-    let required = env::var("OPENKV_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == client), "{client} is required: {why}");
-    say(&format!("skipped {client} as a client of the server: {why}"));
-}
-
 /// Returns whether a command can be run.
 fn runs(command: &str) -> bool {
-    Command::new(command).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(command).arg("--help").output().is_ok_and(|output| output.status.success())
 }
 
 /// Without the scripts `additions` and `messages`, which test classes, `queue`, which Deno does not support, and `order`, which
@@ -216,13 +210,13 @@ const DENO: Client = Client {
 #[test]
 fn deno_conforms_except_for_known_failures() {
     if !runs("deno") {
-        return skip("deno", "it is not on the PATH");
+        return skip("deno", "as a client: it is not on the PATH");
     }
-    DENO.run(|_, script| {
+    DENO.run(|sandbox, script| {
         let mut command = Command::new("deno");
         command.args(["run", "-A", "--quiet", "--unstable-kv"]);
         command.arg(repository("tests/conformance").join(script).with_extension("ts"));
-        command
+        serve(sandbox, DENO.name, command)
     });
 }
 
@@ -293,10 +287,13 @@ const NODE: Client = Client {
 fn node_conforms_except_for_known_failures() {
     let modules = node_modules();
     if !modules.join("@deno/kv").is_dir() || !modules.join("esbuild").is_dir() {
-        return skip("node", &format!("{} lacks @deno/kv or esbuild: .ci/run installs them", modules.display()));
+        return skip(
+            "node",
+            &format!("as a client: {} lacks @deno/kv or esbuild: .ci/run installs them", modules.display()),
+        );
     }
     if !runs("node") {
-        return skip("node", "it is not on the PATH");
+        return skip("node", "as a client: it is not on the PATH");
     }
     NODE.run(|sandbox, script| {
         let bundle = sandbox.path("bundle.mjs");
@@ -307,7 +304,7 @@ fn node_conforms_except_for_known_failures() {
         assert!(bundled.success());
         let mut command = Command::new("node");
         command.arg("--import").arg(repository("tests/clients/node.mjs")).arg(bundle).env("NODE_MODULES", &modules);
-        command
+        serve(sandbox, NODE.name, command)
     });
 }
 
@@ -315,4 +312,120 @@ fn node_conforms_except_for_known_failures() {
 fn node_modules() -> PathBuf {
     let named = env::var_os("OPENKV_NODE_MODULES").map(PathBuf::from);
     named.unwrap_or_else(|| repository("target/tools/node_modules"))
+}
+
+/// Our client of the `denokv` server, which serves one database per process: each database that a script opens is that of another.
+/// Without the scripts `closing` and `names`, as its databases are not files; `queue`, as it has no listeners; and `messages`, which
+/// opens two thousand databases.
+#[cfg(feature = "fake")]
+const DENOKV: Client = Client {
+    name: "denokv",
+    scripts: &[
+        "additions",
+        "atomic",
+        "blobs",
+        "entries",
+        "errors",
+        "expiry",
+        "inspect",
+        "keys",
+        "limits",
+        "list",
+        "options",
+        "order",
+        "staging",
+        "tampering",
+        "values",
+        "watch",
+    ],
+    failures: &[
+        Failure {
+            script: "additions",
+            text: "count excludes expired entries",
+            reason: "the server returns expired entries until it removes them",
+        },
+        Failure {
+            script: "atomic",
+            text: "a commit that rejects ",
+            reason: "the server commits the other mutations of a write that it rejects",
+        },
+        Failure {
+            script: "errors",
+            text: "an invalid operand writes nothing",
+            reason: "the server commits the other mutations of a write that it rejects",
+        },
+        Failure {
+            script: "errors",
+            text: "an error opening a file includes its path",
+            reason: "its databases are not files",
+        },
+        Failure {
+            script: "errors",
+            text: "a file that is not a database is rejected",
+            reason: "its databases are not files",
+        },
+        Failure { script: "expiry", text: "", reason: "the server returns expired entries until it removes them" },
+        Failure {
+            script: "limits",
+            text: "an operation has 100 checks at most",
+            reason: "the server accepts 10 checks in a write",
+        },
+        Failure {
+            script: "limits",
+            text: "Too many dead letter keys for a single queue message",
+            reason: "the server accepts 10 keys of an undelivered message",
+        },
+        Failure {
+            script: "staging",
+            text: "cannot deliver the messages of the queue",
+            reason: "the server has no listeners",
+        },
+        Failure {
+            script: "watch",
+            text: "raw emits an item for each write of a watched key, even without a change",
+            reason: "the protocol sends the states of keys, not writes",
+        },
+        Failure {
+            script: "watch",
+            text: "a watched key that expires emits an item",
+            reason: "the server returns expired entries until it removes them",
+        },
+    ],
+    skipped: &[
+        Skipped {
+            script: "additions",
+            tests: &["the first read of an event-loop tick is done within the tick"],
+            reason: "every read waits for a response",
+        },
+        Skipped {
+            script: "blobs",
+            tests: &["is restored from a queue", "a blob is copied when it is passed"],
+            reason: "the server has no listeners",
+        },
+        Skipped {
+            script: "expiry",
+            tests: &["an operation that checks an expired value enqueues"],
+            reason: "the server has no listeners",
+        },
+        Skipped {
+            script: "options",
+            tests: &["is not an option of a call without options"],
+            reason: "the server has no listeners",
+        },
+    ],
+};
+
+#[cfg(feature = "fake")]
+#[test]
+fn denokv_serves_our_client_except_for_known_failures() {
+    let program = env::var("OPENKV_DENOKV").unwrap_or_else(|_| "denokv".into());
+    if !runs(&program) {
+        return skip("denokv", "it is neither on the PATH nor named by OPENKV_DENOKV: install it with cargo");
+    }
+    DENOKV.run(|sandbox, script| {
+        let script = repository("tests/conformance").join(script).with_extension("ts");
+        let mut command = sandbox.command(["-A", script.to_str().unwrap(), "memory"]);
+        command.envs([("OPENKV_FAKE", "denokv"), ("OPENKV_DENOKV", &program)]);
+        (command, None)
+    });
 }

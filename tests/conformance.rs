@@ -37,8 +37,9 @@ pub fn passes(name: &str, backend: &Backend) {
     command.args(lacks.iter().map(|lack| lack.test)).envs(backend.fake.map(|options| ("OPENKV_FAKE", options)));
     let output = Output::of(command, "");
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    // Errors of handlers are logged to standard error.
-    let logged = ["Exception in queue handler ", "Error: thrown by a handler", "    at "];
+    // Errors of handlers and workers are logged to standard error.
+    let logged =
+        ["Exception in queue handler ", "Error: thrown by a handler", "error: Uncaught (in worker ", "    at "];
     let logged = |line: &str| logged.iter().any(|start| line.starts_with(start));
     assert!(output.stderr.lines().all(logged), "{}", output.stderr);
     let (tests, rest): (Vec<_>, Vec<_>) = output.stdout.lines().partition(|line| line.starts_with("ok "));
@@ -73,7 +74,7 @@ macro_rules! kv_conformance {
 pub(crate) use kv_conformance;
 
 kv_conformance!(MEMORY);
-conformance!(MEMORY, crypto datagrams events fetch files net open_files process serve web websocket workers);
+conformance!(MEMORY, crypto datagrams events fetch files net open_files process quic serve web websocket workers);
 
 mod on_files {
     kv_conformance!(super::FILES);

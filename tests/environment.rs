@@ -113,11 +113,13 @@ const VARIABLES: &[(&str, Elsewhere, &[&str])] = &[
     ("NODE_CHANNEL_SERIALIZATION_MODE", Text("advanced"), &[]),
     ("NODE_CLUSTER_SCHED_POLICY", Text("none"), &[]),
     ("NODE_DEBUG", Text("net"), &[]),
+    ("NODE_EXTRA_CA_CERTS", Path(AUTHORITY), &[]),
     ("NODE_OPTIONS", Text("--require=other/secret"), &[]),
     ("NODE_UNIQUE_ID", Text("1"), &[]),
     ("NO_COLOR", Text(""), &[]),
     ("NPM_CONFIG_REGISTRY", Host("http://"), &[]),
     ("NO_PROXY", Text("*"), &[]),
+    ("OPENKV_DENOKV", Path(""), &[]),
     ("OPENKV_FAKE", Text("delay=0..1"), &[]),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", Host("http://"), &[]),
     ("PATH", Path(""), &["run NotCapable"]),
@@ -293,14 +295,25 @@ fn every_variable_in_the_sources_is_in_the_table() {
     for built in ["CARGO_PKG_VERSION", "OPENKV_TARGET", "OUT_DIR"] {
         assert!(found.remove(built), "{built}");
     }
+    // The code of an error, the separator of names of JSR packages on npm, and a variable that is set for another program.
+    for other in ["ERR_WORKER_OUT_OF_MEMORY", "__", "RUST_LOG"] {
+        assert!(found.remove(other), "{other}");
+    }
     for name in ["DENO_CERT", "DENO_KV_DB_MODE", "DENO_TEST_SANITIZE_OPS", "http_proxy"] {
         assert!(found.contains(name), "{name}");
     }
     let missing: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}: add them to VARIABLES, with the effects of changing them");
     // In these files, the names are literals elsewhere, or given by the user.
-    let expected =
-        ["cli/db/serve/mod.rs", "cli/env_file.rs", "cli/test.rs", "environment.rs", "extensions/env.rs", "remote.rs"];
+    let expected = [
+        "cli/db/serve/mod.rs",
+        "cli/env_file.rs",
+        "cli/test.rs",
+        "environment.rs",
+        "extensions/env.rs",
+        "fake/denokv.rs",
+        "remote.rs",
+    ];
     assert_eq!(indirect, BTreeSet::from(expected.map(|file| format!("runtime/src/{file}"))));
 }
 

@@ -190,12 +190,9 @@ fn unsupported_flags_are_rejected() {
     sandbox.write("main.ts", "console.log('runs');");
     for (command, flag) in [
         ("run", "--hmr"),
-        ("run", "--inspect"),
-        ("run", "--inspect-brk=127.0.0.1:9229"),
         ("run", "--coverage=directory"),
         ("run", "--preload=main.ts"),
-        ("run", "-P"),
-        ("eval", "--inspect-wait"),
+        ("eval", "--require=main.ts"),
         ("test", "--doc"),
         ("test", "-u"),
         ("test", "--shard=1/2"),

@@ -13,6 +13,7 @@ mod cron;
 mod db;
 #[cfg(feature = "connect")]
 mod db_serve;
+mod dependencies;
 mod documents;
 mod engine_only;
 #[cfg(unix)]
@@ -21,11 +22,15 @@ mod faults;
 mod flags;
 mod handlers;
 mod hostile;
+#[cfg(unix)]
+mod inspector;
 mod interop;
 mod lockfile;
 mod modules;
 mod node;
 mod npm;
+mod packages;
+mod permission_sets;
 mod permissions;
 mod processes;
 mod registry;

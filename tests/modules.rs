@@ -165,7 +165,7 @@ fn invalid_configuration_is_one_error_message() {
     let error = run(&sandbox, &["--config", "missing.json"]).stderr();
     assert!(error.contains("missing.json"), "{error}");
     let error = run(&sandbox, &["--no-config", "--import-map", "missing.json"]).stderr();
-    assert!(error.contains("the import map missing.json: "), "{error}");
+    assert!(error.contains("failed to load the import map missing.json: "), "{error}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! The modules of Node.js: the scripts of `tests/node`, which pass on Deno as well, and what the runtime refuses.
+//! Tests of the Node.js built-in modules. The scripts of `tests/node` also pass on Deno.
 
 use std::process::Command;
 
 use crate::conformance::{MEMORY, passes};
 use crate::support::{Output, Sandbox, read_repository, repository};
 
-/// Runs a script, and checks that each of its tests passes, here and on Deno.
+/// Runs a script, and checks that all its tests pass, on this runtime and on Deno.
 #[track_caller]
-fn agrees(name: &str) {
+fn agrees_with_deno(name: &str) {
     passes(&format!("../node/{name}"), &MEMORY);
     if !is_deno_installed() {
         return;
@@ -19,7 +19,7 @@ fn agrees(name: &str) {
     assert_eq!((output.code, output.stdout.contains("not ok")), (Some(0), false), "{}{}", output.stdout, output.stderr);
 }
 
-/// Whether there is the release of Deno whose modules these are.
+/// Returns whether the release of Deno that the runtime is compatible with is installed.
 fn is_deno_installed() -> bool {
     let version = Command::new("deno").arg("--version").output();
     version.is_ok_and(|output| output.stdout.starts_with(format!("deno {} ", openkv::DENO_VERSION).as_bytes()))
@@ -30,64 +30,43 @@ macro_rules! agree {
         $(
             #[test]
             fn $name() {
-                agrees(stringify!($name));
+                agrees_with_deno(stringify!($name));
             }
         )*
     };
 }
 
-agree!(crypto events files globals http modules net processes streams testing values);
+agree!(crypto events files globals http modules net processes streams testing threads values);
 
-/// Runs a script that fails. Returns the first line of what it prints then.
+/// Runs a script that fails. Returns the first line of its error message.
 #[track_caller]
-fn refusal(script: &str) -> String {
+fn error_of(script: &str) -> String {
     let stderr = Sandbox::new().run(script).stderr();
     stderr.lines().next().unwrap_or_default().into()
 }
 
 #[test]
-fn node_sqlite_is_refused() {
+fn node_sqlite_is_rejected() {
     for script in [
         "import 'node:sqlite';",
         "await import('node:sqlite');",
         "process.getBuiltinModule('node:sqlite');",
         "import { createRequire } from 'node:module'; createRequire(import.meta.url)('node:sqlite');",
     ] {
-        let error = refusal(script);
+        let error = error_of(script);
         assert!(error.contains("node:sqlite is not supported: "), "{error}");
     }
 }
 
 #[test]
-fn refusal_can_be_caught() {
+fn rejection_of_node_sqlite_can_be_caught() {
     let output = Sandbox::new().run("try { await import('node:sqlite'); } catch ({ name }) { console.log(name); }");
     assert_eq!(output.stdout(), "TypeError\n");
 }
 
 #[test]
-fn worker_is_refused() {
-    for script in ["new Worker('', { eval: true })", "new Worker(import.meta.filename)"] {
-        let error = refusal(&format!("import {{ Worker }} from 'node:worker_threads'; {script};"));
-        assert!(
-            error.ends_with("the Worker of node:worker_threads is not supported. Use the global Worker"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn message_to_a_thread_that_is_not_there_is_refused() {
-    let error = refusal(
-        "import { postMessageToThread } from 'node:worker_threads';
-        process.on('workerMessage', () => {});
-        await postMessageToThread(1, 'a');",
-    );
-    assert!(error.contains("The destination thread refused or failed to receive the message."), "{error}");
-}
-
-#[test]
-fn native_addon_is_refused() {
-    let error = refusal(
+fn native_addon_is_rejected() {
+    let error = error_of(
         "import { createRequire } from 'node:module';
         await Deno.writeTextFile('a.node', '');
         createRequire(import.meta.url)('./a.node');",
@@ -115,7 +94,7 @@ fn proxy_of_an_environment_file_needs_permission() {
 }
 
 #[test]
-fn packages_need_no_permission_to_be_loaded_and_links_out_of_them_do() {
+fn loading_a_package_needs_no_permission_unless_a_link_leaves_it() {
     let sandbox = Sandbox::new();
     sandbox.write("package.json", "{}");
     sandbox.write("node_modules/pkg/index.js", "module.exports = 'package';");
@@ -143,11 +122,12 @@ fn packages_need_no_permission_to_be_loaded_and_links_out_of_them_do() {
     }
 }
 
-/// The table is written by `cargo xtask compatibility`.
+/// `cargo xtask compatibility` generates the table.
 #[test]
-fn table_of_the_compatibility_says_what_is_there() {
+fn compatibility_table_matches_the_runtime() {
     let table = read_repository("docs/compatibility.md");
-    let rows: Vec<_> = table.lines().filter_map(row).collect();
+    let (names, _) = table.split_once("## Commands").unwrap();
+    let rows: Vec<_> = names.lines().filter_map(row).collect();
     assert!(rows.len() > 100, "{}", rows.len());
     let script = "
         for (const name of Deno.args) {
@@ -162,8 +142,37 @@ fn table_of_the_compatibility_says_what_is_there() {
     assert_eq!(found, expected);
 }
 
-/// The name and the state in a row of the table.
+/// Parses the name and the state of a row.
 fn row(line: &str) -> Option<(&str, &str)> {
     let mut cells = line.split('|').map(str::trim).skip(1);
     Some((cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?))
+}
+
+#[test]
+fn extra_certificates_of_the_environment_are_trusted() {
+    let sandbox = Sandbox::new();
+    let certificates = read_repository("tests/certificate.ts");
+    let (_, authority) = certificates.split_once("caCerts = [`").unwrap();
+    sandbox.write("authority.pem", authority.split('`').next().unwrap());
+    sandbox.write("certificate.ts", &certificates);
+    sandbox.write(
+        "main.ts",
+        "import { cert, key } from './certificate.ts';
+        const options = { port: 0, hostname: '127.0.0.1', cert, key, onListen() {} };
+        const server = Deno.serve(options, () => new Response('served'));
+        const response = fetch(`https://localhost:${server.addr.port}`);
+        console.log(await response.then((response) => response.text(), () => 'failed'));
+        await server.shutdown();",
+    );
+    for (file, expected, warning) in [
+        ("authority.pem", "served\n", ""),
+        ("", "failed\n", ""),
+        ("missing.pem", "failed\n", "failed to read the certificates in"),
+    ] {
+        let mut command = sandbox.command(["run", "-A", "main.ts"]);
+        command.env("NODE_EXTRA_CA_CERTS", file);
+        let output = Output::of(command, "");
+        assert_eq!(output.stdout, expected, "{file}: {}", output.stderr);
+        assert!(output.stderr.contains(warning), "{}", output.stderr);
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::registry::{Registry, is_there};
-use crate::support::{Output, Sandbox};
+use crate::support::{Output, Sandbox, skip};
 
 /// Starts a registry with several versions of a package that depends on another one.
 fn greetings() -> Registry {
@@ -80,7 +80,7 @@ fn es_modules_of_packages_are_cached_and_locked() {
     };
     let ours = lock_of(&|| Some(registry.run(&sandbox, &[])));
     match lock_of(&|| registry.deno(&sandbox, &[])) {
-        None => eprintln!("skipped: the lock file of Deno, which is not on this machine"),
+        None => skip("deno", "as the oracle of lock files: it is not on the PATH"),
         denos => assert_eq!(ours, denos),
     }
 }
@@ -91,7 +91,7 @@ fn frozen_lock_file_rejects_new_packages() {
     sandbox.write("deno.json", "{}");
     sandbox.write("main.ts", "import { greet } from 'npm:greet@1'; console.log(greet('you'));");
     let error = registry.run(&sandbox, &["--frozen"]).stderr();
-    assert!(error.contains("deno.lock\" lacks modules") && error.contains("--frozen=false"), "{error}");
+    assert!(error.contains("deno.lock\" is out of date") && error.contains("--frozen=false"), "{error}");
     assert!(!sandbox.path("deno.lock").exists());
     let requests = registry.server.requests();
     assert!(
@@ -233,8 +233,7 @@ fn node_modules_dir_is_configurable() {
 fn node_modules_installed_by_npm_are_used() {
     let (registry, sandbox) = (greetings(), Sandbox::new());
     if !is_there(&mut Command::new("npm")) {
-        eprintln!("skipped: npm is not on this machine");
-        return;
+        return skip("node", "npm is not on the PATH");
     }
     sandbox.write("package.json", r#"{ "dependencies": { "greet": "^1.0.0" } }"#);
     let mut npm = Command::new("npm");
@@ -384,6 +383,17 @@ fn commonjs_packages_are_loaded_from_the_cache_and_from_node_modules() {
 }
 
 #[test]
+fn typescript_of_a_package_is_rejected_by_require() {
+    let sandbox = Sandbox::new();
+    sandbox.write("package.json", "{}");
+    sandbox.write("node_modules/pkg/package.json", r#"{ "name": "pkg", "main": "index.ts" }"#);
+    sandbox.write("node_modules/pkg/index.ts", "module.exports = 1 as number;");
+    let script = "import { createRequire } from 'node:module'; createRequire(import.meta.url)('pkg');";
+    let error = sandbox.run(script).stderr();
+    assert!(error.contains("[ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING]: Stripping types"), "{error}");
+}
+
+#[test]
 fn require_loads_packages_that_modules_import() {
     let (registry, sandbox) = (Registry::start(), Sandbox::new());
     registry.publish(json!({ "name": "old", "version": "1.0.0", "main": "main.js" }), &[("main.js", "exports.a = 1;")]);
@@ -415,4 +425,35 @@ fn errors_in_packages_have_stacks_and_source_lines() {
     let error = registry.run(&sandbox, &[]).stderr();
     assert!(error.contains("/throwing/1.0.0/main.js:2:9") && error.contains("main.ts:4:1"), "{error}");
     assert!(error.contains("\n  throw new Error('of a package');\n        ^\n"), "{error}");
+}
+
+#[test]
+fn program_of_a_package_runs() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    registry.publish(json!({ "name": "inner", "version": "1.0.0" }), &[("index.js", "module.exports = 'inner';")]);
+    let manifest = json!({
+        "name": "tool", "version": "1.0.0", "main": "main.js", "bin": { "tool": "bin/tool.js", "other": "bin/other.mjs" },
+        "dependencies": { "inner": "1" },
+    });
+    let program =
+        "#!/usr/bin/env node\nconsole.log(require('inner'), process.argv.slice(2).join(), require.main === module);";
+    let files = [
+        ("main.js", "console.log('main');"),
+        ("bin/tool.js", program),
+        ("bin/other.mjs", "console.log(import.meta.main, process.argv[1].endsWith('bin/other.mjs'));"),
+    ];
+    registry.publish(manifest, &files);
+    registry.publish(json!({ "name": "library", "version": "1.0.0", "main": "main.js" }), &[("main.js", "")]);
+    for flags in [&[][..], &["--node-modules-dir"]] {
+        let run = |package: &str| {
+            let args = [&["run", "-A", "-q"], flags, &[package, "a", "b"]].concat();
+            Output::of(registry.command(&sandbox, &args), "")
+        };
+        assert_eq!(run("npm:tool@1").stdout(), "inner a,b true\n", "{flags:?}");
+        assert_eq!(run("npm:tool/other").stdout(), "true true\n", "{flags:?}");
+        let error = run("npm:tool/missing").stderr();
+        assert!(error.contains("did not have a bin entry for 'missing'"), "{error}");
+        let error = run("npm:library").stderr();
+        assert!(error.contains("did not have a bin property"), "{error}");
+    }
 }

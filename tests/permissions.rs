@@ -2,7 +2,7 @@
 
 use assert_cmd::Command;
 
-use crate::support::{Sandbox, TIMEOUT, read_repository, repository};
+use crate::support::{Output, Sandbox, TIMEOUT, read_repository, repository};
 
 /// Runs the calls of a table with each of its sets of flags, and compares the outcomes.
 #[track_caller]
@@ -193,6 +193,34 @@ fn trusted_certificates_are_determined_by_the_initial_environment() {
         let output = with_environment(&Sandbox::new(), &set, &format!("Deno.env.delete('{name}')"), &flags, connect);
         assert_ne!(output, "Connection refused\n", "{name}");
     }
+}
+
+/// `NODE_EXTRA_CA_CERTS` adds authorities to those of `DENO_TLS_CA_STORE`. A file that cannot be used is ignored.
+#[test]
+fn extra_certificates_are_trusted() {
+    let sandbox = Sandbox::new();
+    let certificates = read_repository("tests/certificate.ts");
+    let authority = certificates.split('`').nth(1).unwrap();
+    sandbox.write("authority.pem", authority);
+    sandbox.write("certificate.ts", &certificates);
+    let script = "import { cert, key } from './certificate.ts';
+        const server = Deno.serve({ port: 0, cert, key, onListen() {} }, () => new Response('trusted'));
+        const request = fetch(`https://localhost:${server.addr.port}/`).then((response) => response.text());
+        console.log(await request.catch((error) => error.cause.message.includes('UnknownIssuer')));
+        await server.shutdown();";
+    sandbox.write("main.ts", script);
+    let run = |file: Option<&str>| {
+        let mut command = sandbox.command(["run", "-N", "main.ts"]);
+        command.env_remove("NODE_EXTRA_CA_CERTS").env("NO_PROXY", "localhost");
+        command.envs(file.map(|file| ("NODE_EXTRA_CA_CERTS", file)));
+        Output::of(command, "")
+    };
+    assert_eq!(run(Some("authority.pem")).stdout(), "trusted\n");
+    assert_eq!(run(None).stdout(), "true\n");
+    let output = run(Some("missing.pem"));
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "true\n"));
+    assert!(output.stderr.starts_with("Warning NODE_EXTRA_CA_CERTS is ignored: "), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
 }
 
 permissions!(dns env ffi import net no_permission query read read_and_write run sys unix write);

@@ -1,4 +1,4 @@
-//! An npm registry on loopback.
+//! A registry on loopback, of npm and of JSR.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
+use sha2::{Digest, Sha256, Sha512};
 
 use crate::modules::Server;
 use crate::support::{Output, Sandbox};
@@ -52,6 +52,17 @@ impl Registry {
         for name in [name.clone(), name.replace('/', "%2f"), name.replace('/', "%2F")] {
             self.server.put(&format!("/{name}"), info.to_string());
         }
+    }
+
+    /// Publishes a package of JSR, which consists of one module.
+    pub fn publish_to_jsr(&self, name: &str, version: &str, module: &str) {
+        let checksum: String = Sha256::digest(module).iter().map(|byte| format!("{byte:02x}")).collect();
+        let manifest = json!({ "exports": { ".": "./mod.ts" },
+            "manifest": { "/mod.ts": { "size": module.len(), "checksum": format!("sha256-{checksum}") } } });
+        let put = |path: &str, text: String| self.server.put(&format!("/{name}/{path}"), text);
+        put("meta.json", json!({ "versions": { version: {} } }).to_string());
+        put(&format!("{version}_meta.json"), manifest.to_string());
+        put(&format!("{version}/mod.ts"), module.into());
     }
 
     pub fn command(&self, sandbox: &Sandbox, args: &[&str]) -> Command {

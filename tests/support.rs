@@ -1,6 +1,8 @@
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, io};
 
 use assert_cmd::Command;
 
@@ -110,4 +112,20 @@ pub fn repository(path: &str) -> PathBuf {
 pub fn read_repository(path: &str) -> String {
     let path = repository(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Prints a line immediately. The test harness captures the output of `println!`.
+pub fn say(line: &str) {
+    // Fails only if standard error is closed.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints why the tests with a program or a service that is not part of the repository are skipped.
+///
+/// # Panics
+/// The tests are required: `cargo xtask test --require-NAME` sets `OPENKV_REQUIRE`.
+pub fn skip(name: &str, why: &str) {
+    let required = env::var("OPENKV_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|required| required == name), "{name} is required: {why}");
+    say(&format!("skipped {name}: {why}"));
 }

@@ -332,3 +332,16 @@ fn worker_in_a_test_does_not_leak() {
     let output = sandbox.openkv(["test", "-A", "main_test.ts"]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
 }
+
+#[test]
+fn heap_limit_too_low_to_start_a_thread_is_raised() {
+    let sandbox = Sandbox::new();
+    let script = "
+        import { Worker } from 'node:worker_threads';
+        for (const limit of [1, 4, 1e15]) {
+            const resourceLimits = { maxOldGenerationSizeMb: limit, maxYoungGenerationSizeMb: limit, stackSizeMb: limit };
+            const worker = new Worker('require(\\'http\\')', { eval: true, resourceLimits });
+            console.log(await new Promise((resolve) => worker.on('exit', resolve)));
+        }";
+    assert_eq!(sandbox.run(script).stdout(), "0\n0\n0\n");
+}

@@ -15,9 +15,9 @@ import { listen } from "ext:openkv/queue.ts";
 import { afterYield, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
 import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
-import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key } from "ext:openkv/write.ts";
+import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key, type Result } from "ext:openkv/write.ts";
 
-const { Error, SymbolDispose, TypeError } = primordials;
+const { Error, PromiseReject, SymbolDispose, TypeError } = primordials;
 
 /** Known to this module and `openKv` only, so that scripts cannot construct a Kv. */
 export const token = { __proto__: null };
@@ -56,9 +56,14 @@ export class Kv {
     return await readMany(this.#rid, keys, isEventual(option(options ?? undefined, "consistency")));
   }
 
-  async set(key: Key, value: unknown, options?: { expireIn?: number }) {
-    set(this.#mutation, key, value, option(options ?? undefined, "expireIn"));
-    return await this.#commit();
+  set(key: Key, value: unknown, options?: { expireIn?: number }): Promise<Result> {
+    try {
+      set(this.#mutation, key, value, option(options ?? undefined, "expireIn"));
+    } catch (error) {
+      return PromiseReject(error);
+    }
+    // Not an async function: it would add a promise to each write.
+    return this.#commit();
   }
 
   async delete(key: Key): Promise<void> {

@@ -33,6 +33,8 @@ const serve = lazyScript("ext:deno_http/00_serve.ts");
 const signals = lazyScript("ext:deno_os/40_signals.js");
 const tls = lazyScript("ext:deno_net/02_tls.js");
 const webSocket = lazyScript("ext:deno_http/02_websocket.ts");
+const quic = core.createLazyLoader("ext:deno_net/03_quic.js");
+const webTransport = core.createLazyLoader("ext:deno_web/webtransport.js");
 
 let listen: Module;
 const listenDatagram = () => listen ??= net().createListenDatagram(op_net_listen_udp, op_net_listen_unixpacket);
@@ -174,10 +176,21 @@ core.defineGlobalProperties(deno, {
     "spawnAndWait",
     "spawnAndWaitSync",
   ]),
+  ...lazyProperties(quic, [
+    "QuicBidirectionalStream",
+    "QuicConn",
+    "QuicEndpoint",
+    "QuicIncoming",
+    "QuicListener",
+    "QuicReceiveStream",
+    "QuicSendStream",
+    "connectQuic",
+  ]),
   ...lazyProperties(serve, ["serve"]),
   ...lazyProperties(signals, ["addSignalListener", "removeSignalListener"]),
   ...lazyProperties(tls, ["connectTls", "listenTls", "startTls"]),
   ...lazyProperties(webSocket, ["upgradeWebSocket"]),
+  ...lazyProperties(webTransport, ["upgradeWebTransport"]),
 });
 
 /** Adds the properties that depend on the process. Called once, after the snapshot has been restored. */

@@ -1,7 +1,7 @@
 import { core, primordials } from "ext:core/mod.js";
 import { lazyClasses, lazyProperties, lazyScript } from "ext:openkv_runtime/lazy.ts";
 import { Navigator, navigator } from "ext:openkv_runtime/navigator.ts";
-// Before deno_crypto is loaded.
+// Must precede deno_crypto.
 import { nodeScope } from "ext:openkv_runtime/node.ts";
 import * as prompts from "ext:openkv_runtime/prompts.ts";
 import { localStorage, sessionStorage, Storage } from "ext:openkv_runtime/storage.ts";
@@ -42,6 +42,7 @@ const streams = lazyScript("ext:deno_web/06_streams.js");
 const urlPattern = lazyScript("ext:deno_web/01_urlpattern.js");
 const webSocket = core.createLazyLoader("ext:deno_websocket/01_websocket.js");
 const webSocketStream = core.createLazyLoader("ext:deno_websocket/02_websocketstream.js");
+const webTransport = core.createLazyLoader("ext:deno_web/webtransport.js");
 
 let closing = false;
 
@@ -151,6 +152,15 @@ export const globalScope = {
   ...lazyClasses(urlPattern, ["URLPattern"]),
   ...lazyClasses(webSocket, ["WebSocket"]),
   ...lazyClasses(webSocketStream, ["WebSocketError", "WebSocketStream"]),
+  ...lazyClasses(webTransport, [
+    "WebTransport",
+    "WebTransportBidirectionalStream",
+    "WebTransportDatagramDuplexStream",
+    "WebTransportError",
+    "WebTransportReceiveStream",
+    "WebTransportSendGroup",
+    "WebTransportSendStream",
+  ]),
 };
 
 /** Returns the descriptors of the location: that of `--location`, or undefined and writable. */

@@ -8,14 +8,15 @@ import { type NavigatorInfo, setNavigatorInfo } from "ext:openkv_runtime/navigat
 import {
   dispatchBeforeExit,
   dispatchExit,
-  offerHandledRejection,
-  offerRejection,
+  dispatchRejectionHandled,
+  dispatchUnhandledRejection,
   prepareNode,
 } from "ext:openkv_runtime/node.ts";
 import { startRepl } from "ext:openkv_runtime/repl.ts";
 import { startServer } from "ext:openkv_runtime/serve.ts";
 import { runner } from "ext:openkv_runtime/testing/mod.ts";
-import { receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
+import type { Message } from "ext:openkv_runtime/worker_messages.ts";
+import { awaitsMessages, receiveFromParent, startWorkerScope } from "ext:openkv_runtime/worker_scope.ts";
 import "ext:runtime/98_global_scope_shared.js";
 
 const {
@@ -34,7 +35,7 @@ const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 /** The options that the binary passes before a script runs. */
 export interface Options {
   args: string[];
-  /** Where the process was started by `fork` of `node:child_process`: its number in a cluster, if it is a worker of one. */
+  /** Set if the process was forked by `node:child_process`. Only a cluster worker has an `id`. */
   cluster?: { id?: string; policy?: string };
   location?: string;
   mainModule: string;
@@ -43,7 +44,7 @@ export interface Options {
   /** The value of `NODE_DEBUG`. */
   nodeDebug?: string;
   pid: number;
-  /** The name that the process was started by. */
+  /** The first argument of the process: the name that it was started with. */
   program: string;
   quiet: boolean;
   stderrNoColor: boolean;
@@ -53,11 +54,11 @@ export interface Options {
   testing: boolean;
   /** Whether to keep `Object.prototype.__proto__`. */
   unsafeProto: boolean;
-  /** Whether packages are in directories `node_modules`, and not in the cache. */
+  /** Whether npm packages are in a `node_modules` directory, rather than in the global cache. */
   usesNodeModules: boolean;
   version: { deno: string; v8: string; typescript: string };
-  /** The name of the worker, unless the isolate is that of a main thread. */
-  worker?: string;
+  /** The options of a worker, unless the isolate is that of a main thread. Only one of `node:worker_threads` has metadata. */
+  worker?: { id: number; name: string; metadata?: Message };
 }
 
 // As in Deno: it is not in any standard.
@@ -74,17 +75,19 @@ ObjectDefineProperty(Symbol, "metadata", {
 
 event.saveGlobalThisReference(globalThis);
 core.defineGlobalProperties(globalThis, globalScope);
+// Debuggers, which may attach at any time, receive what is printed.
+core.wrapConsole(globalThis.console, core.v8Console);
 core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
   globalThis.dispatchEvent(rejection);
-  offerRejection(rejection);
+  dispatchUnhandledRejection(rejection);
   return rejection.defaultPrevented;
 });
 core.setHandledPromiseRejectionHandler((promise: Promise<unknown>, reason: unknown) => {
   const handled = new event.PromiseRejectionEvent("rejectionhandled", { promise, reason });
   globalThis.dispatchEvent(handled);
-  offerHandledRejection(handled);
+  dispatchRejectionHandled(handled);
 });
 
 /** Completes the global scope for a script. Called once, after the snapshot has been restored. */
@@ -150,6 +153,7 @@ globalThis.bootstrap = {
   dispatchExit,
   /** Starts to receive the messages of the parent of a worker. */
   receiveFromParent,
+  awaitsMessages,
   startRepl,
   startServer,
   testing: runner,

@@ -1,2 +1,2 @@
-// `node:console` takes the console from here. See node.ts.
+// Imported by `node:console` of deno_node. See node.ts.
 export { globalScope as windowOrWorkerGlobalScope } from "ext:openkv_runtime/global_scope.ts";

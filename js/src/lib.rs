@@ -29,7 +29,7 @@ pub const RUNTIME: &[Source] = include!(concat!(env!("OUT_DIR"), "/runtime.rs"))
 pub const LATER_OPS: Source =
     Source { specifier: "ext:openkv_runtime/later_ops.js", text: include_str!("../runtime/later_ops.js") };
 
-/// A module of Deno's runtime that those of Node.js import. `RUNTIME` needs it.
+/// A module of Deno's runtime that the Node.js built-in modules import. `RUNTIME` requires it.
 #[cfg(feature = "runtime")]
 pub const NODE_GLOBALS: Source =
     Source { specifier: "ext:runtime/98_global_scope_shared.js", text: include_str!("../runtime/node_globals.js") };

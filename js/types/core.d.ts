@@ -58,6 +58,10 @@ export const core: {
   setUnhandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => boolean): void;
   setWasmStreamingCallback(callback: (source: unknown, rid: number) => void): void;
   tryClose(rid: number): void;
+  /** The console of V8, which only debuggers see. */
+  readonly v8Console: object;
+  /** Makes the methods of a console also call those of another one. */
+  wrapConsole(console: Console, other: object): void;
   unrefOpPromise(promise: Promise<unknown>): void;
 };
 
@@ -132,6 +136,7 @@ export const primordials: {
     fulfilled: ((value: T) => U) | undefined,
     rejected?: (reason: unknown) => E,
   ): Promise<U | E>;
+  PromiseReject(reason: unknown): Promise<never>;
   PromiseResolve<T>(value: T): Promise<T>;
   PromiseResolve(): Promise<void>;
   ReflectDefineProperty(object: object, key: PropertyKey, descriptor: Descriptor): boolean;

@@ -1,8 +1,8 @@
-// The APIs of Deno that the runtime has and that Deno's stable declarations lack. Deno's own declarations of unstable APIs
+// The APIs of Deno that the runtime supports but Deno's stable declarations lack. Deno's own declarations of unstable APIs
 // include those of Deno KV.
 
 declare namespace Deno {
-  /** Returns how long the process has run, in microseconds. */
+  /** Returns the CPU time of the process, in microseconds. */
   export function cpuUsage(): { system: number; user: number };
 
   /** Binds a socket for datagrams. */

@@ -10,7 +10,8 @@ use crate::environment::Environment;
 use crate::system_certificates::{SYSTEM, SystemCertificates, names};
 
 /// The certificates that TLS connections trust, configured by the same variables as Deno: `DENO_TLS_CA_STORE` ("mozilla", which
-/// is the default, "system", or both with a comma), and `DENO_CERT` (a PEM file with more). Changes by scripts have no effect.
+/// is the default, "system", or both with a comma), and `DENO_CERT` and `NODE_EXTRA_CA_CERTS` (PEM files with more). Changes by
+/// scripts have no effect.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
     /// The path of a PEM file with further certificates to trust. Defaults to that in `DENO_CERT`.
@@ -63,13 +64,26 @@ fn load(file: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     if let Some(file) = file {
-        let unreadable = |error| format!("failed to read the certificates in {file:?}: {error}");
-        let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
-        for certificate in rustls_pemfile::certs(&mut reader) {
-            store
-                .add(certificate.map_err(unreadable)?)
-                .map_err(|error| format!("invalid certificate in {file:?}: {error}"))?;
-        }
+        add(&mut store, file)?;
+    }
+    // As in Node.js, a file that cannot be used is no error.
+    if let Some(file) = environment.extra_certificate_file.as_deref().map(|file| environment.absolute(file))
+        && let Err(error) = add(&mut store, &file)
+    {
+        let warning = deno_terminal::colors::yellow("Warning");
+        log::warn!("{warning} NODE_EXTRA_CA_CERTS is ignored: {error}");
     }
     Ok(store)
+}
+
+/// Adds the certificates in a PEM file.
+fn add(store: &mut RootCertStore, file: &Path) -> Result<(), String> {
+    let unreadable = |error| format!("failed to read the certificates in {file:?}: {error}");
+    let mut reader = BufReader::new(std::fs::File::open(file).map_err(unreadable)?);
+    for certificate in rustls_pemfile::certs(&mut reader) {
+        store
+            .add(certificate.map_err(unreadable)?)
+            .map_err(|error| format!("invalid certificate in {file:?}: {error}"))?;
+    }
+    Ok(())
 }

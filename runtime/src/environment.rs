@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub cache_directory: Result<PathBuf, String>,
     /// The value of `DENO_CERT`.
     pub certificate_file: Option<String>,
+    /// The value of `NODE_EXTRA_CA_CERTS`.
+    pub extra_certificate_file: Option<String>,
     /// The value of `DENO_TLS_CA_STORE`.
     pub certificate_stores: Option<String>,
     /// The certificates that the system trusts, if `DENO_TLS_CA_STORE` includes them. `SSL_CERT_FILE` and `SSL_CERT_DIR` locate
@@ -36,11 +38,11 @@ pub(crate) struct Environment {
     pub variables: Vec<(OsString, OsString)>,
     /// The proxies in `HTTP_PROXY` and similar variables.
     pub proxies: Proxies,
-    /// What the process is told by the one that has started it, for the first isolate to take.
+    /// The options of a forked process. The first isolate takes them.
     pub fork: Mutex<Option<Fork>>,
-    /// The name that the process was started by.
+    /// The first argument of the process: the name that it was started with.
     pub program: String,
-    /// What `NODE_DEBUG` names: the modules of Node.js that log what they do.
+    /// The value of `NODE_DEBUG`: the Node.js built-in modules that log debug messages.
     pub node_debug: Option<String>,
 }
 
@@ -58,6 +60,7 @@ impl Environment {
             directory: env::current_dir().unwrap_or_default(),
             cache_directory: cache_directory(&RealSys).map_err(|error| error.to_string()),
             certificate_file: non_empty("DENO_CERT"),
+            extra_certificate_file: non_empty("NODE_EXTRA_CA_CERTS"),
             system_certificates: SystemCertificates::load_if_named(certificate_stores.as_deref()),
             certificate_stores,
             auth_tokens: AuthTokens::new_from_sys(&RealSys),

@@ -1,3 +1,4 @@
+mod denokv;
 mod served;
 
 use std::env;
@@ -7,9 +8,12 @@ use deno_error::JsErrorBox;
 use openkv_engine::{BoxFuture, Database};
 use openkv_ext::{Options, Target, is_remote};
 
+use self::served::Peer;
+
 /// Returns options with which every `Deno.openKv` opens a database on the fake backend, if `OPENKV_FAKE` is set. It has the options
 /// of the backend, such as `delay=0..5,seed=7,errors=0.01`. Paths are names of servers, and need no permission. With
-/// `connect`, databases are in memory, opened by the KV Connect client from a server in this process.
+/// `connect`, databases are in memory, opened by the KV Connect client from a server in this process; with `denokv`, from
+/// `denokv` servers, each of which serves one database.
 ///
 /// For tests: releases do not have the feature `fake`.
 pub fn options() -> Option<Options> {
@@ -21,8 +25,10 @@ pub fn options() -> Option<Options> {
 }
 
 fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
-    if options == "connect" {
-        return Ok(served::open(path));
+    match options {
+        "connect" => return Ok(served::open(path, Peer::OpenKv)),
+        "denokv" => return Ok(served::open(path, Peer::Denokv)),
+        _ => {}
     }
     let options = options
         .parse()

@@ -4,11 +4,13 @@
 //! line.
 
 mod certificates;
+mod dependencies;
 mod environment;
 mod extensions;
 #[cfg(feature = "fake")]
 mod fake;
 mod heap;
+mod inspector;
 mod kv;
 mod modules;
 mod node;
@@ -18,14 +20,17 @@ mod remote;
 mod repl;
 mod report;
 mod runtime;
+mod snapshot;
 mod system_certificates;
 pub mod testing;
 pub mod unstable;
 mod watch;
 
 pub use certificates::Certificates;
+pub use dependencies::installer;
+pub use inspector::{Inspect, InspectPublishUid, InspectStart};
 pub use kv::{StorageKey, kv_options, storage_directory};
-pub use modules::{Config, Lock, ModuleOptions, Project, ProjectError};
+pub use modules::{Config, InstallOptions, Installer, Lock, Manifests, ModuleOptions, Project, ProjectError, Registry};
 pub use repl::{Preamble, repl};
 pub use report::report;
 pub use runtime::{DENO_VERSION, Options, Runtime, ServeAddress, TYPESCRIPT_VERSION, V8_VERSION};

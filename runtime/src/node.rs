@@ -1,36 +1,36 @@
-//! The process that started this one by `fork` of `node:child_process`.
+//! The options of a process that `node:child_process` or `node:cluster` has forked.
 
 use deno_node::ChildPipeFd;
 use deno_node::ops::ipc::ChildIpcSerialization;
 use deno_os::ProcessEnvGuard;
 use serde::Serialize;
 
-/// The variables that name the channel between a process and one that `fork` of `node:child_process` starts.
+/// The variables that pass the IPC channel to a forked process.
 const CHANNEL: &str = "NODE_CHANNEL_FD";
 const CHANNEL_SERIALIZATION: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
 
-/// What a process is told that `fork` of `node:child_process` has started, or that of `node:cluster`.
+/// The options of a process forked by `node:child_process` or `node:cluster`.
 pub(crate) struct Fork {
-    /// The channel to the process that started this one.
+    /// The IPC channel to the parent process.
     pub channel: ChildPipeFd,
-    /// What a worker of a cluster is told.
+    /// The options of a cluster worker.
     pub cluster: Cluster,
 }
 
-/// What a worker of a cluster is told.
+/// The options of a cluster worker.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cluster {
-    /// Its number. Without one, the process is no worker.
+    /// The worker's id, or `None` if the process is not a cluster worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// How connections are distributed.
+    /// The scheduling policy of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
 }
 
-/// Takes what the process is told by the one that has started it, so that no process that this one starts finds the channel.
-/// Returns nothing where it was started otherwise, or where the variables name no channel.
+/// Reads the options of a forked process, and removes the variables of the channel, so that child processes do not inherit them.
+/// Returns `None` if the process was not forked, or if the variables are invalid.
 pub(crate) fn take_fork() -> Option<Fork> {
     let environment = ProcessEnvGuard::lock();
     let variable = |name: &str| environment.var(name).ok();

@@ -1,3 +1,4 @@
+mod bootstrap;
 mod worker;
 
 use std::future::poll_fn;
@@ -20,31 +21,27 @@ use deno_io::Stdio;
 use deno_os::{ExitCode, OpExitCallbacks, WatcherExitHandle, WatcherExited};
 use deno_permissions::PermissionsContainer;
 use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
+use deno_semver::npm::NpmPackageReqReference;
+use deno_web::{BlobStore, BlobStoreTrait};
 use openkv_js::transpile::{Decorators, MediaType};
-use serde::Serialize;
 use sys_traits::impls::RealSys;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
 use crate::extensions::node::UnstableFlags;
 use crate::extensions::storage::Storages;
-use crate::extensions::worker::Workers;
+use crate::extensions::worker::{Workers, attach};
 use crate::extensions::{self, extensions};
 use crate::heap;
+use crate::inspector::{self, Inspect, InspectStart};
 use crate::modules::{GraphLoader, LoaderOptions, MainModule, ModuleOptions, Project};
-use crate::node::{Cluster, Fork};
+use crate::node::Fork;
+use crate::snapshot;
 use crate::testing::output::Output;
 use crate::unstable::Unstable;
 use crate::watch::WatchedFiles;
+use bootstrap::{Bootstrap, Hooks, property};
 use worker::{Identity, Process};
-
-/// The snapshot: the JavaScript of the extensions, evaluated when the runtime was built.
-static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.bin"));
-
-type Sources = &'static [(&'static str, &'static str)];
-
-/// The sources that are loaded on first use, and so are not in the snapshot: scripts, then modules.
-static LAZY: (Sources, Sources) = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// The release of Deno in `Deno.version`, whose API the runtime has.
 pub const DENO_VERSION: &str = "2.9.8";
@@ -57,6 +54,11 @@ pub const V8_VERSION: &str = v8::VERSION_STRING;
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time that a runtime waits to close databases that another process has locked.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Returns the `User-Agent` header of requests.
+pub(crate) fn user_agent() -> String {
+    format!("Deno/{DENO_VERSION}")
+}
 
 /// Closes all databases before the process exits immediately, as by `Deno.exit`.
 pub(crate) fn close_databases() {
@@ -72,6 +74,8 @@ pub struct Options {
     pub main_text: Option<String>,
     /// Its media type, if not that of its URL.
     pub main_media_type: Option<MediaType>,
+    /// The specifier of the npm package whose program the main module is. See [`resolve_program`](Self::resolve_program).
+    pub main_package: Option<Url>,
     /// How modules are resolved and loaded.
     pub modules: ModuleOptions,
     /// The workspace of the main module.
@@ -90,6 +94,8 @@ pub struct Options {
     pub storage: Option<PathBuf>,
     /// The certificates that TLS connections trust.
     pub certificates: Certificates,
+    /// How debuggers attach, if they can.
+    pub inspect: Option<Inspect>,
     /// The unstable features of Deno that are enabled.
     pub unstable: Unstable,
     /// The seed of random numbers, for reproducible runs.
@@ -100,6 +106,47 @@ pub struct Options {
     pub serve: Option<ServeAddress>,
     /// Receives the files of the script. If it is set, `Deno.exit` ends the script only, and not the process.
     pub watched: Option<WatchedFiles>,
+}
+
+impl Options {
+    /// If the main module is an npm package, replaces it by a program of the package, and installs the package.
+    ///
+    /// # Errors
+    /// The package cannot be installed, or does not have the program.
+    pub async fn resolve_program(&mut self) -> Result<(), CoreError> {
+        if let Ok(package) = NpmPackageReqReference::from_specifier(&self.main_module) {
+            self.main_package = Some(self.main_module.clone());
+            let loader = GraphLoader::new(self.loader_options(BlobStore::default_arc(), None))?;
+            self.main_module = loader.program(&package).await?;
+        }
+        Ok(())
+    }
+
+    fn loader_options(
+        &self,
+        blobs: Arc<dyn BlobStoreTrait>,
+        parent_permissions: Option<PermissionsContainer>,
+    ) -> LoaderOptions {
+        let package = self.main_package.as_ref().map(NpmPackageReqReference::from_specifier);
+        LoaderOptions {
+            main: MainModule {
+                url: self.main_module.clone(),
+                text: self.main_text.clone(),
+                media_type: self.main_media_type,
+            },
+            main_package: package.and_then(Result::ok).map(|package| package.into_inner().req),
+            modules: self.modules.clone(),
+            project: self.project.clone(),
+            unstable: self.unstable,
+            certificates: self.certificates.clone(),
+            blobs,
+            permissions: self.permissions.clone(),
+            parent_permissions,
+            watched: self.watched.clone(),
+            quiet: self.quiet,
+            user_agent: user_agent(),
+        }
+    }
 }
 
 /// The address of a server.
@@ -117,66 +164,10 @@ pub struct Runtime {
     main_module: Url,
     serve: Option<ServeAddress>,
     exit_code: ExitCode,
+    /// When the main module starts if it can be debugged.
+    inspect_start: InspectStart,
     loader: GraphLoader,
     hooks: Hooks,
-}
-
-/// Functions of the bootstrap script that the runtime calls.
-struct Hooks {
-    dispatch_load: v8::Global<v8::Function>,
-    dispatch_before_unload: v8::Global<v8::Function>,
-    dispatch_unload: v8::Global<v8::Function>,
-    /// Returns whether something is left to do.
-    dispatch_before_exit: v8::Global<v8::Function>,
-    dispatch_exit: v8::Global<v8::Function>,
-    receive_from_parent: v8::Global<v8::Function>,
-    start_repl: v8::Global<v8::Function>,
-    start_server: v8::Global<v8::Function>,
-    /// The test runner. See `js/runtime/testing/mod.ts`.
-    testing: v8::Global<v8::Object>,
-}
-
-/// The options of the bootstrap script. See `js/runtime/main.ts`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Bootstrap {
-    args: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<Cluster>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
-    main_module: String,
-    navigator: Navigator,
-    no_color: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_debug: Option<&'static str>,
-    pid: u32,
-    program: &'static str,
-    quiet: bool,
-    stderr_no_color: bool,
-    stdout_no_color: bool,
-    target: &'static str,
-    testing: bool,
-    unsafe_proto: bool,
-    uses_node_modules: bool,
-    version: Version,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Navigator {
-    hardware_concurrency: usize,
-    language: String,
-    user_agent: String,
-}
-
-#[derive(Serialize)]
-struct Version {
-    deno: &'static str,
-    v8: &'static str,
-    typescript: &'static str,
 }
 
 impl Runtime {
@@ -192,40 +183,30 @@ impl Runtime {
     /// Creates the isolate of a main thread, or of a worker.
     fn create(options: Options, process: Process, worker: Option<Identity>) -> Result<Self, CoreError> {
         let spawner = worker::spawner(&options, &process);
-        let user_agent = format!("Deno/{DENO_VERSION}");
+        let user_agent = user_agent();
         let is_main = worker.is_none();
-        let (worker, parent_permissions) = worker.map(|worker| (worker.name, worker.parent_permissions)).unzip();
-        let loader = GraphLoader::new(LoaderOptions {
-            main: MainModule {
-                url: options.main_module.clone(),
-                text: options.main_text,
-                media_type: options.main_media_type,
-            },
-            modules: options.modules,
-            project: options.project,
-            unstable: options.unstable,
-            certificates: options.certificates.clone(),
-            blobs: process.blobs.clone(),
-            permissions: options.permissions.clone(),
-            parent_permissions,
-            watched: options.watched.clone(),
-            quiet: options.quiet,
-            user_agent: user_agent.clone(),
-        })?;
+        let parent_permissions = worker.as_ref().map(|worker| worker.parent_permissions.clone());
+        let limits = worker.as_ref().and_then(|worker| worker.limits.as_ref()).map(heap::limited);
+        let (create_params, limits) = match limits {
+            Some((params, limits)) => (Some(params), Some(limits)),
+            None => (heap::create_params(), None),
+        };
+        let loader = GraphLoader::new(options.loader_options(process.blobs.clone(), parent_permissions))?;
         let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),
-            create_params: heap::create_params(),
+            create_params,
             extensions: extensions(),
-            startup_snapshot: Some(SNAPSHOT),
-            residual_lazy_js_sources: LAZY.0,
-            residual_lazy_esm_sources: LAZY.1,
+            startup_snapshot: Some(snapshot::SNAPSHOT),
+            residual_lazy_js_sources: snapshot::SCRIPTS,
+            residual_lazy_esm_sources: snapshot::MODULES,
             // Required by structuredClone for transfers.
             shared_array_buffer_store: Some(process.array_buffers),
             compiled_wasm_module_store: Some(process.wasm_modules),
             // The ops are in the snapshot. Their fast variants are created when the first lazy script is loaded.
             skip_op_registration: true,
             is_main,
+            wait_for_inspector_disconnect_callback: is_main.then(inspector::notify_of_waiting),
             ..RuntimeOptions::default()
         })?;
 
@@ -282,10 +263,19 @@ impl Runtime {
         }));
         js.op_state().borrow_mut().put(at_exit);
         js.op_state().borrow_mut().put(every_feature());
-        // What `node:inspector` looks into.
+        // Used by `node:inspector`.
         js.maybe_init_inspector();
         let inspector = js.inspector();
+        if is_main {
+            process.inspector.set(inspector.get_session_sender());
+        } else {
+            inspector::register_worker(&mut js, &options.main_module, &process.inspector);
+        }
         js.op_state().borrow_mut().put(inspector);
+        let inspect = options.inspect.filter(|_| is_main);
+        if let Some(inspect) = inspect {
+            inspect.register(&mut js, &options.main_module)?;
+        }
         js.op_state().borrow_mut().put(options.main_module.clone());
         let environment = Environment::at_start();
         let fork = if is_main { environment.fork.lock().take() } else { None };
@@ -294,39 +284,36 @@ impl Runtime {
             cluster
         });
         js.op_state().borrow_mut().put(spawner);
+        js.op_state().borrow_mut().put(process.threads);
+        if let Some(limits) = limits {
+            js.op_state().borrow_mut().put(limits);
+        }
         if let Some(watched) = options.watched.filter(|_| is_main) {
             let isolate = js.v8_isolate().thread_safe_handle();
             js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
             watched.attach(isolate);
         }
 
-        let color = deno_terminal::colors::use_color();
+        let worker = worker.map(|Identity { id, name, scope, metadata, .. }| {
+            let state = js.op_state();
+            let mut state = state.borrow_mut();
+            state.put(scope);
+            bootstrap::Worker { id, name, metadata: metadata.map(|metadata| attach(&mut state, metadata)) }
+        });
         let bootstrap = Bootstrap {
             args: options.args,
             cluster,
             location: location.map(Into::into),
-            main_module: options.main_module.to_string(),
-            navigator: Navigator {
-                hardware_concurrency: std::thread::available_parallelism().map_or(1, Into::into),
-                language: v8::icu::get_language_tag(),
-                user_agent,
-            },
-            no_color: !color,
-            node_debug: environment.node_debug.as_deref(),
-            pid: std::process::id(),
-            program: &environment.program,
             quiet: options.quiet,
-            stderr_no_color: !color || !deno_terminal::is_stderr_tty(),
-            stdout_no_color: !color || !deno_terminal::is_stdout_tty(),
-            target: env!("OPENKV_TARGET"),
             testing,
             unsafe_proto: options.unstable.unsafe_proto,
             uses_node_modules: loader.uses_node_modules()?,
-            version: Version { deno: DENO_VERSION, v8: V8_VERSION, typescript: TYPESCRIPT_VERSION },
             worker,
+            ..Bootstrap::of_process(&options.main_module, user_agent)
         };
-        let hooks = start(&mut js, bootstrap)?;
-        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, loader, hooks })
+        let hooks = bootstrap.start(&mut js)?;
+        let inspect_start = inspect.map_or(InspectStart::Immediately, |inspect| inspect.start);
+        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, inspect_start, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -352,7 +339,7 @@ impl Runtime {
             self.start_server(module, &address)?;
         }
         loop {
-            self.js.run_event_loop(PollEventLoopOptions::default()).await?;
+            self.js.run_event_loop(PollEventLoopOptions { wait_for_inspector: true }).await?;
             if self.dispatch(|hooks| &hooks.dispatch_before_unload)?
                 && !self.dispatch(|hooks| &hooks.dispatch_before_exit)?
             {
@@ -379,6 +366,7 @@ impl Runtime {
 
     /// Evaluates a module, without waiting for the work that it has started.
     pub(crate) async fn evaluate(&mut self, module: ModuleId) -> Result<(), CoreError> {
+        self.inspect_start.wait(&mut self.js);
         let mut evaluated = Box::pin(self.js.mod_evaluate(module));
         tokio::select! {
             // The result of the module first: it may be ready already.
@@ -490,54 +478,6 @@ fn every_feature() -> Arc<FeatureChecker> {
         features.enable_feature(feature.name);
     }
     Arc::new(features)
-}
-
-/// Calls the bootstrap script to set up the global scope.
-fn start(js: &mut JsRuntime, options: Bootstrap) -> Result<Hooks, CoreError> {
-    deno_core::scope!(scope, js);
-    v8::tc_scope!(scope, scope);
-    let global = scope.get_current_context().global(scope);
-    let bootstrap = property::<v8::Object>(scope, global, "bootstrap");
-    let testing = property::<v8::Object>(scope, bootstrap, "testing");
-    let testing = v8::Global::new(scope, testing);
-    let mut function = |name| {
-        let function = property::<v8::Function>(scope, bootstrap, name);
-        v8::Global::new(scope, function)
-    };
-    let start = function("start");
-    let hooks = Hooks {
-        dispatch_load: function("dispatchLoad"),
-        dispatch_before_unload: function("dispatchBeforeUnload"),
-        dispatch_unload: function("dispatchUnload"),
-        dispatch_before_exit: function("dispatchBeforeExit"),
-        dispatch_exit: function("dispatchExit"),
-        receive_from_parent: function("receiveFromParent"),
-        start_repl: function("startRepl"),
-        start_server: function("startServer"),
-        testing,
-    };
-    let options = serde_v8::to_v8(scope, options).expect("the options are plain data");
-    let start = v8::Local::new(scope, start);
-    let receiver = v8::undefined(scope).into();
-    start.call(scope, receiver, &[options]);
-    match scope.exception() {
-        None => Ok(hooks),
-        Some(exception) => Err(JsError::from_v8_exception(scope, exception).into()),
-    }
-}
-
-/// Returns a property that the bootstrap script has set.
-fn property<'s, T>(
-    scope: &mut v8::PinScope<'s, '_>,
-    object: v8::Local<'s, v8::Object>,
-    name: &'static str,
-) -> v8::Local<'s, T>
-where
-    v8::Local<'s, v8::Value>: TryInto<v8::Local<'s, T>, Error: std::fmt::Debug>,
-{
-    let key = v8::String::new(scope, name).expect("the name is short");
-    let value = object.get(scope, key.into()).expect("the bootstrap script sets plain properties");
-    value.try_into().expect("the bootstrap script sets properties of this type")
 }
 
 #[cfg(test)]

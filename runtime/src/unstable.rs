@@ -8,22 +8,22 @@ pub enum Support {
     /// The runtime has it if it is enabled.
     OnRequest,
     /// The runtime lacks it, for this reason.
-    Refused(&'static str),
+    Unsupported(&'static str),
 }
 
-use Support::{Always, OnRequest, Refused};
+use Support::{Always, OnRequest, Unsupported};
 
 /// The features, by their names.
 pub const FEATURES: [(&str, Support); 27] = [
-    // As on Deno, with the flag or without.
+    // Deno always enables it, too.
     ("bare-node-builtins", Always),
     ("broadcast-channel", Always),
-    ("bundle", Refused("OpenKV has no Deno.bundle")),
+    ("bundle", Unsupported("OpenKV has no Deno.bundle")),
     ("byonm", Always),
     ("cron", Always),
-    // What a file loads by `require` is told apart with the flag or without.
+    // CommonJS modules are always detected.
     ("detect-cjs", Always),
-    ("ffi", Refused("OpenKV has no Deno.dlopen")),
+    ("ffi", Unsupported("OpenKV has no Deno.dlopen")),
     ("fs", Always),
     ("http", Always),
     ("kv", Always),
@@ -35,7 +35,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     // Has no effect on Deno either.
     ("node-globals", Always),
     ("npm-lazy-caching", OnRequest),
-    ("otel", Refused("telemetry is not exported")),
+    ("otel", Unsupported("telemetry is not exported")),
     ("process", Always),
     ("raw-imports", Always),
     ("sloppy-imports", OnRequest),
@@ -45,7 +45,7 @@ pub const FEATURES: [(&str, Support); 27] = [
     ("tsgo", Always),
     ("unsafe-proto", OnRequest),
     ("vsock", Always),
-    ("webgpu", Refused("OpenKV has no WebGPU")),
+    ("webgpu", Unsupported("OpenKV has no WebGPU")),
     ("worker-options", Always),
 ];
 
@@ -68,7 +68,7 @@ pub struct Unstable {
 }
 
 impl Unstable {
-    /// Returns the flags of the command line that enable the same.
+    /// Returns the command-line flags that enable the same features.
     pub(crate) fn flags(self) -> Vec<String> {
         let flags = [(self.unsafe_proto, "unsafe-proto"), (self.no_legacy_abort, "no-legacy-abort")];
         flags.iter().filter(|(enabled, _)| *enabled).map(|(_, name)| format!("--unstable-{name}")).collect()

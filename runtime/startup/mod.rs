@@ -58,6 +58,7 @@ fn order(out: &Path) -> Vec<String> {
     vec![
         format!("-Wl,--symbol-ordering-file={}", order.display()),
         "-Wl,--no-warn-symbol-ordering".into(),
+        "-Wl,--icf=all".into(),
         format!("-Wl,-T,{}", script.display()),
     ]
 }

@@ -1,4 +1,4 @@
-// node:crypto.
+// Tests of node:crypto.
 
 import crypto from "node:crypto";
 import { equal, test, throws } from "../conformance/harness.ts";
@@ -44,14 +44,14 @@ await test("node:crypto derives keys", async () => {
   equal(one.computeSecret(keys[1]), two.computeSecret(keys[0]));
 });
 
-await test("node:crypto has random numbers and compares in constant time", async () => {
+await test("node:crypto generates random numbers and compares in constant time", async () => {
   equal([crypto.randomBytes(3).length, crypto.randomUUID().length, crypto.randomInt(1)], [3, 36, 0]);
   equal(crypto.timingSafeEqual(Buffer.of(1), Buffer.of(1)), true);
   await throws(() => crypto.timingSafeEqual(Buffer.of(1), Buffer.of(1, 2)), "RangeError");
   equal(crypto.webcrypto.subtle === globalThis.crypto.subtle, true);
 });
 
-await test("keys of node:crypto and WebCrypto become each other", async () => {
+await test("keys convert between node:crypto and WebCrypto", async () => {
   const key = crypto.createSecretKey(Buffer.alloc(16));
   equal(key.equals(crypto.KeyObject.from(key.toCryptoKey({ name: "AES-GCM" }, true, ["encrypt"]))), true);
   equal(structuredClone(key).equals(key), true);

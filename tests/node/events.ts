@@ -1,4 +1,4 @@
-// The modules of Node.js for events, time and what is going on.
+// Tests of the Node.js built-in modules for events, timers and diagnostics.
 
 import { AsyncLocalStorage, AsyncResource, executionAsyncId } from "node:async_hooks";
 import { channel, tracingChannel } from "node:diagnostics_channel";
@@ -26,7 +26,7 @@ await test("node:events calls listeners in order", async () => {
   equal(await once(emitter, "c"), [3]);
 });
 
-await test("node:async_hooks keeps a store over awaits", async () => {
+await test("node:async_hooks keeps a store across await", async () => {
   const storage = new AsyncLocalStorage<string>();
   const found = await storage.run("store", async () => {
     await sleep(1);
@@ -36,7 +36,7 @@ await test("node:async_hooks keeps a store over awaits", async () => {
   equal(storage.run("other", () => new AsyncResource("A").runInAsyncScope(() => storage.getStore())), "other");
 });
 
-await test("a store of node:async_hooks is kept over calls of a database", async () => {
+await test("a store of node:async_hooks is kept across database calls", async () => {
   using kv = await Deno.openKv(":memory:");
   const storage = new AsyncLocalStorage<number>();
   await storage.run(1, async () => {
@@ -46,7 +46,7 @@ await test("a store of node:async_hooks is kept over calls of a database", async
   });
 });
 
-await test("node:diagnostics_channel tells subscribers", () => {
+await test("node:diagnostics_channel notifies subscribers", () => {
   const messages: unknown[] = [];
   channel("a").subscribe((message) => messages.push(message));
   channel("a").publish(1);
@@ -54,7 +54,7 @@ await test("node:diagnostics_channel tells subscribers", () => {
   equal(messages, [1]);
 });
 
-await test("node:domain takes errors of emitters", () => {
+await test("node:domain handles errors of emitters", () => {
   const errors: string[] = [];
   const ours = domain.create();
   ours.on("error", (error) => errors.push(error.message));
@@ -74,7 +74,7 @@ await test("node:perf_hooks measures", () => {
   equal(typeof nodePerformance.eventLoopUtilization().utilization, "number");
 });
 
-await test("node:timers calls back, and the global functions are the same", async () => {
+await test("node:timers exports the global functions", async () => {
   equal([timers.setTimeout === setTimeout, timers.setImmediate === setImmediate], [true, true]);
   const order: string[] = [];
   await new Promise<void>((resolve) => {

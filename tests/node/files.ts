@@ -1,4 +1,4 @@
-// The modules of Node.js for files and the system.
+// Tests of the Node.js built-in modules for files, the system and terminals.
 
 import fs from "node:fs";
 import promises from "node:fs/promises";
@@ -30,7 +30,7 @@ await test("node:fs reads and writes files", async () => {
   equal([fs.readlinkSync("link"), fs.lstatSync("link").isSymbolicLink()], ["a", true]);
 });
 
-await test("node:fs has streams", async () => {
+await test("node:fs streams files", async () => {
   const writer = fs.createWriteStream("streamed");
   await new Promise((resolve) => writer.end("streamed", resolve as () => void));
   equal(await text(fs.createReadStream("streamed", { start: 2 })), "reamed");
@@ -47,7 +47,7 @@ await test("node:fs/promises reads and writes files", async () => {
   await promises.rm("g");
 });
 
-await test("node:os tells about the system", () => {
+await test("node:os returns system information", () => {
   equal([os.EOL, os.platform(), os.cpus().length > 0, os.totalmem() > 0], ["\n", process.platform, true, true]);
   equal([os.userInfo().username.length > 0, os.hostname() === Deno.hostname(), os.constants.signals.SIGTERM], [
     true,
@@ -64,7 +64,7 @@ await test("node:readline reads lines", async () => {
   equal(lines, ["one", "two"]);
 });
 
-await test("node:readline/promises asks", async () => {
+await test("node:readline/promises reads an answer", async () => {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const asker = createInterface({ input, output });
   const answer = asker.question("name? ");

@@ -1,8 +1,8 @@
-// What scripts find of Node.js in their global scope.
+// Tests of the Node.js globals.
 
 import { equal, test } from "../conformance/harness.ts";
 
-await test("the global properties are as on Deno", () => {
+await test("global properties have the same descriptors as on Deno", () => {
   const accessor = "get set enumerable configurable";
   const value = "value writable enumerable configurable";
   const expected = {
@@ -23,7 +23,7 @@ await test("the global properties are as on Deno", () => {
   equal(Object.fromEntries(found), expected);
 });
 
-await test("a script can replace the global properties", () => {
+await test("global properties can be replaced", () => {
   const original = globalThis.process;
   (globalThis as Record<string, unknown>).process = 1;
   equal(globalThis.process as unknown, 1);
@@ -31,7 +31,7 @@ await test("a script can replace the global properties", () => {
   equal(process.title.length > 0, true);
 });
 
-await test("timers are objects, and numbers where they must be", async () => {
+await test("timers are objects that convert to numbers", async () => {
   const timer = setTimeout(() => {}, 1e6);
   equal([typeof timer, Number.isInteger(+timer)], ["object", true]);
   clearTimeout(+timer);
@@ -50,11 +50,11 @@ await test("timers are objects, and numbers where they must be", async () => {
   equal(immediate, false);
 });
 
-await test("a timer that is not awaited for keeps no process", () => {
+await test("an unreferenced timer does not keep the process alive", () => {
   setTimeout(() => Deno.exit(1), 1e6).unref();
   Deno.unrefTimer(setTimeout(() => Deno.exit(1), 1e6) as unknown as number);
 });
 
-await test("code of Node.js sees the globals of the web", () => {
+await test("web globals are properties of global", () => {
   equal([global.fetch === fetch, new global.URL("a:b").href], [true, "a:b"]);
 });

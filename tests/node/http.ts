@@ -1,4 +1,4 @@
-// The modules of Node.js for HTTP.
+// Tests of the Node.js built-in modules for HTTP.
 
 import agent from "node:_http_agent";
 import common from "node:_http_common";
@@ -24,7 +24,7 @@ async function answer(request: http.IncomingMessage, response: http.ServerRespon
   response.writeHead(201, { "x-method": request.method }).end(`${request.url} ${body}`);
 }
 
-await test("node:http serves and requests", async () => {
+await test("node:http sends and serves requests", async () => {
   const server = http.createServer(answer);
   const at = await port(server);
   const response = await fetch(`http://127.0.0.1:${at}/a?b`, { method: "POST", body: "body" });
@@ -40,7 +40,7 @@ await test("node:http serves and requests", async () => {
   await once(server, "close");
 });
 
-await test("node:http takes over connections", async () => {
+await test("node:http upgrades connections", async () => {
   const server = http.createServer().on("upgrade", (_request, socket) => {
     socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nraw");
   });
@@ -57,7 +57,7 @@ await test("node:http takes over connections", async () => {
   await once(server, "close");
 });
 
-await test("node:_http_agent, node:_http_common, node:_http_outgoing and node:_http_server are what node:http is made of", () => {
+await test("node:_http_agent, node:_http_common, node:_http_outgoing and node:_http_server are the parts of node:http", () => {
   equal(
     [
       agent.Agent === http.Agent,
@@ -69,7 +69,7 @@ await test("node:_http_agent, node:_http_common, node:_http_outgoing and node:_h
   );
 });
 
-await test("node:https serves and requests", async () => {
+await test("node:https sends and serves requests", async () => {
   const server = https.createServer({ key, cert }, answer);
   const request = https.request({
     port: await port(server),
@@ -86,7 +86,7 @@ await test("node:https serves and requests", async () => {
   await once(server, "close");
 });
 
-await test("node:http2 serves and requests", async () => {
+await test("node:http2 sends and serves requests", async () => {
   const server = http2.createServer();
   server.on("stream", (stream, headers) => {
     stream.respond({ ":status": 200 });

@@ -1,4 +1,4 @@
-// The modules of Node.js for programs themselves: how they load modules, check, log, and are looked into.
+// Tests of the Node.js built-in modules for loading code, assertions, logging and debugging.
 
 import assert from "node:assert";
 import strict from "node:assert/strict";
@@ -17,7 +17,7 @@ import { equal, test, throws } from "../conformance/harness.ts";
 
 const require = createRequire(import.meta.url);
 
-await test("node:module makes a require that loads modules", () => {
+await test("node:module creates a require function", () => {
   equal([require("fs") === require("node:fs"), require("node:module") === module], [true, true]);
   const directory = Deno.makeTempDirSync();
   Deno.mkdirSync(`${directory}/node_modules/pkg/lib`, { recursive: true });
@@ -45,14 +45,14 @@ await test("node:module makes a require that loads modules", () => {
   Deno.removeSync(directory, { recursive: true });
 });
 
-await test("node:module loads TypeScript that is CommonJS", () => {
+await test("node:module loads CommonJS in TypeScript", () => {
   const file = Deno.makeTempFileSync({ suffix: ".cts" });
   Deno.writeTextFileSync(file, "const a: number = 1; export = { a };");
   equal(require(file).a, 1);
   Deno.removeSync(file);
 });
 
-await test("node:module knows the modules, with and without their scheme", async () => {
+await test("node:module recognizes built-in modules with and without the node: scheme", async () => {
   equal([isBuiltin("fs"), isBuiltin("node:test"), isBuiltin("test"), isBuiltin("zod")], [true, true, false, false]);
   equal([builtinModules.includes("fs/promises"), process.getBuiltinModule("os") === require("os")], [true, true]);
   const name = "path";
@@ -61,7 +61,7 @@ await test("node:module knows the modules, with and without their scheme", async
   equal([import.meta.resolve("fs"), import.meta.resolve("node:fs")], ["node:fs", "node:fs"]);
 });
 
-await test("node:process is process", () => {
+await test("node:process exports the global process", () => {
   equal([nodeProcess === process, globalThis.process === process, global === globalThis], [true, true, true]);
   equal([process.argv.length, process.argv[0] === Deno.execPath(), process.pid === Deno.pid], [
     2 + Deno.args.length,
@@ -77,13 +77,13 @@ await test("node:process is process", () => {
   equal([user + system > 0, process.stdout.fd, process.release.name], [true, 1, "node"]);
 });
 
-await test("node:assert checks", async () => {
+await test("node:assert compares loosely", async () => {
   assert.deepEqual({ a: 1 }, { a: "1" });
   await assert.rejects(Promise.reject(new TypeError("a")), TypeError);
   await throws(() => assert.equal(1, 2), "AssertionError");
 });
 
-await test("node:assert/strict checks strictly", async () => {
+await test("node:assert/strict compares strictly", async () => {
   await throws(() => strict.deepEqual({ a: 1 }, { a: "1" }), "AssertionError");
 });
 
@@ -93,12 +93,12 @@ await test("node:console logs to streams", () => {
   equal([output.read().toString(), nodeConsole === console], ["a { b: 1 }\n", true]);
 });
 
-await test("node:v8 serializes and tells about the heap", () => {
+await test("node:v8 serializes values and returns heap statistics", () => {
   equal(v8.deserialize(v8.serialize(new Map([[1, { a: 2n }]]))), new Map([[1, { a: 2n }]]));
   equal([v8.getHeapStatistics().heap_size_limit > 0, v8.getHeapSpaceStatistics().length > 0], [true, true]);
 });
 
-await test("node:v8 reads what a database has stored", async () => {
+await test("node:v8 deserializes values read from a database", async () => {
   using kv = await Deno.openKv(":memory:");
   await kv.set(["a"], v8.serialize({ a: [1] }));
   equal(v8.deserialize((await kv.get<Uint8Array>(["a"])).value as Uint8Array), { a: [1] });
@@ -110,7 +110,7 @@ await test("node:vm runs scripts in contexts", () => {
   equal([new vm.Script("1 + 1").runInThisContext(), vm.runInNewContext("typeof Deno")], [2, "undefined"]);
 });
 
-await test("node:inspector evaluates in a session", async () => {
+await test("node:inspector evaluates expressions in a session", async () => {
   const session = new inspector.Session();
   session.connect();
   const evaluated = await new Promise((resolve) => {
@@ -120,7 +120,7 @@ await test("node:inspector evaluates in a session", async () => {
   session.disconnect();
 });
 
-await test("node:inspector/promises evaluates in a session", async () => {
+await test("node:inspector/promises evaluates expressions in a session", async () => {
   const session = new Session();
   session.connect();
   const { result } = await session.post("Runtime.evaluate", { expression: "'a'" });
@@ -128,7 +128,7 @@ await test("node:inspector/promises evaluates in a session", async () => {
   session.disconnect();
 });
 
-await test("node:repl and node:tty are there", () => {
+await test("node:repl and node:tty can be imported", () => {
   equal([typeof repl.start, tty.isatty(-1)], ["function", false]);
 });
 

@@ -1,4 +1,4 @@
-// The modules of Node.js for connections.
+// Tests of the Node.js built-in modules for network connections.
 
 import "node:_tls_common";
 import "node:_tls_wrap";
@@ -12,7 +12,7 @@ import tls from "node:tls";
 import { caCerts, cert, key } from "../certificate.ts";
 import { equal, test } from "../conformance/harness.ts";
 
-await test("node:net serves and connects", async () => {
+await test("node:net listens and connects", async () => {
   const server = net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const socket = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
@@ -22,7 +22,7 @@ await test("node:net serves and connects", async () => {
   await once(server, "close");
 });
 
-await test("node:net tells why it cannot connect", async () => {
+await test("node:net reports why it cannot connect", async () => {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -55,11 +55,11 @@ await test("node:dgram sends and receives", async () => {
   two.close();
 });
 
-await test("node:dns finds addresses", async () => {
+await test("node:dns looks up addresses", async () => {
   const found = await new Promise((resolve) => dns.lookup("127.0.0.1", (_error, address) => resolve(address)));
   equal([found, dns.getServers().length >= 0], ["127.0.0.1", true]);
 });
 
-await test("node:dns/promises finds addresses", async () => {
+await test("node:dns/promises looks up addresses", async () => {
   equal(await dnsPromises.lookup("::1"), { address: "::1", family: 6 });
 });

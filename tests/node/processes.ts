@@ -1,4 +1,4 @@
-// The modules of Node.js for processes and threads.
+// Tests of the Node.js built-in modules for processes and threads.
 
 import childProcess, { exec, execFileSync, fork, spawn, spawnSync } from "node:child_process";
 import cluster from "node:cluster";
@@ -22,7 +22,7 @@ await test("node:child_process runs programs", async () => {
   equal(error.code, "ENOENT");
 });
 
-await test("node:child_process starts modules, and sends them messages", async () => {
+await test("node:child_process forks a module and exchanges messages", async () => {
   const file = Deno.makeTempFileSync({ suffix: ".mjs" });
   Deno.writeTextFileSync(
     file,
@@ -37,7 +37,7 @@ await test("node:child_process starts modules, and sends them messages", async (
   Deno.removeSync(file);
 });
 
-await test("node:cluster shares a port among processes", async () => {
+await test("node:cluster shares a port between processes", async () => {
   equal([cluster.isPrimary, cluster.isWorker], [true, false]);
   const exec = Deno.makeTempFileSync({ suffix: ".mjs" });
   Deno.writeTextFileSync(
@@ -62,7 +62,7 @@ await test("node:cluster shares a port among processes", async () => {
   Deno.removeSync(exec);
 });
 
-await test("node:worker_threads is in its first thread, and has ports", () => {
+await test("node:worker_threads has a main thread and message ports", () => {
   const { port1, port2 } = new NodeChannel();
   port1.postMessage("a");
   equal([receiveMessageOnPort(port2), isMainThread, threads.threadId], [{ message: "a" }, true, 0]);
@@ -84,7 +84,7 @@ await test("process emits beforeExit and exit", async () => {
   Deno.removeSync(file);
 });
 
-await test("process takes what nobody else catches", async () => {
+await test("process handles uncaught exceptions and unhandled rejections", async () => {
   const file = Deno.makeTempFileSync({ suffix: ".mjs" });
   Deno.writeTextFileSync(
     file,

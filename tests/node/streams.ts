@@ -1,4 +1,4 @@
-// The modules of Node.js for streams, and what compresses them.
+// Tests of the Node.js built-in modules for streams and compression.
 
 import Duplex from "node:_stream_duplex";
 import PassThrough from "node:_stream_passthrough";
@@ -14,7 +14,7 @@ import { equal, test } from "../conformance/harness.ts";
 
 const data = "some text, some text, some text".repeat(1000);
 
-await test("node:stream pipes what is read through what transforms it", async () => {
+await test("node:stream pipes data through a transform", async () => {
   const upper = new stream.Transform({
     transform(chunk, _encoding, done) {
       done(null, chunk.toString().toUpperCase());
@@ -29,7 +29,7 @@ await test("node:stream/consumers reads to the end", async () => {
   equal(await json(stream.Readable.from(['{"a":', "1}"])), { a: 1 });
 });
 
-await test("node:stream/promises ends, or rejects", async () => {
+await test("node:stream/promises resolves at the end of a pipeline, or rejects", async () => {
   const chunks: string[] = [];
   const sink = new stream.Writable({
     write(chunk, _encoding, done) {
@@ -44,7 +44,7 @@ await test("node:stream/promises ends, or rejects", async () => {
   equal(await finished(failing).then(String, String), "Error: broken");
 });
 
-await test("node:stream/web has the streams of the web", () => {
+await test("node:stream/web exports the global stream classes", () => {
   equal(WebReadable === ReadableStream, true);
 });
 
@@ -57,7 +57,7 @@ await test("node:_stream_duplex, node:_stream_passthrough, node:_stream_readable
   );
 });
 
-await test("node:zlib compresses and expands", async () => {
+await test("node:zlib compresses and decompresses", async () => {
   for (
     const [compress, expand] of [
       [zlib.gzipSync, zlib.gunzipSync],

@@ -1,4 +1,4 @@
-// node:test. Run as a program, it runs no tests, as on Deno: see tests/testing for those of `openkv test`.
+// Tests of node:test in a script that is run, where it runs no tests, as on Deno. See tests/testing for `openkv test`.
 
 import test, { describe, it, mock } from "node:test";
 import * as reporters from "node:test/reporters";

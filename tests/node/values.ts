@@ -1,4 +1,4 @@
-// The modules of Node.js for values: bytes, text, URLs, paths.
+// Tests of the Node.js built-in modules for bytes, text, URLs and paths.
 
 import { Blob as NodeBlob, Buffer, constants, isUtf8, transcode } from "node:buffer";
 import nodeConstants from "node:constants";
@@ -13,7 +13,7 @@ import util, { inspect, parseArgs, promisify, styleText } from "node:util";
 import types from "node:util/types";
 import { equal, test, throws } from "../conformance/harness.ts";
 
-await test("node:buffer makes, reads and compares bytes", async () => {
+await test("node:buffer creates, reads and compares bytes", async () => {
   equal(Buffer.from("a\u00e9", "utf8").toString("hex"), "61c3a9");
   equal(Buffer.from("61c3a9", "hex").toString(), "a\u00e9");
   equal(Buffer.from("YWI", "base64url").toString("latin1"), "ab");
@@ -28,7 +28,7 @@ await test("node:buffer makes, reads and compares bytes", async () => {
   await throws(() => Buffer.alloc(-1), "RangeError");
 });
 
-await test("a Buffer is stored as the bytes that it is", async () => {
+await test("a Buffer is stored as bytes", async () => {
   using kv = await Deno.openKv(":memory:");
   await kv.set(["bytes", Buffer.from("key")], Buffer.from("value"));
   equal(
@@ -37,31 +37,31 @@ await test("a Buffer is stored as the bytes that it is", async () => {
   );
 });
 
-await test("node:constants and node:sys are there under their old names", async () => {
-  // Its types are not.
+await test("the deprecated modules node:constants and node:sys can be imported", async () => {
+  // It has no type declarations.
   const name: string = "node:sys";
   const { default: sys } = await import(name);
   equal([nodeConstants.O_RDONLY, sys.inspect === inspect], [0, true]);
 });
 
-await test("node:path joins and takes apart paths", () => {
+await test("node:path joins and parses paths", () => {
   equal([path.join("a", "..", "b"), basename("a/b.ts", ".ts"), path.resolve("/a", "b")], ["b", "b", "/a/b"]);
 });
 
-await test("node:path/posix and node:path/win32 are those of other systems", () => {
+await test("node:path/posix and node:path/win32 work on every system", () => {
   equal([posix.sep, win32.join("a", "b"), win32.parse("C:\\a\\b.c").root], ["/", "a\\b", "C:\\"]);
 });
 
-await test("node:punycode encodes names", () => {
+await test("node:punycode encodes domain names", () => {
   equal([punycode.toASCII("ma\u00f1ana.com"), punycode.decode("maana-pta")], ["xn--maana-pta.com", "ma\u00f1ana"]);
 });
 
-await test("node:querystring parses and prints", () => {
+await test("node:querystring parses and formats queries", () => {
   equal({ ...querystring.parse("a=1&a=2&b=%20") }, { a: ["1", "2"], b: " " });
   equal(querystring.stringify({ a: [1, 2], b: " " }), "a=1&a=2&b=%20");
 });
 
-await test("node:string_decoder keeps what is incomplete", () => {
+await test("node:string_decoder buffers incomplete characters", () => {
   const decoder = new StringDecoder("utf8");
   equal([decoder.write(Buffer.of(0xe2, 0x82)), decoder.write(Buffer.of(0xac)), decoder.end()], ["", "\u20ac", ""]);
 });
@@ -71,7 +71,7 @@ await test("node:url parses URLs and converts paths", () => {
   equal([url.parse("http://a:1/b?c#d").port, url.domainToASCII("espa\u00f1ol.com")], ["1", "xn--espaol-zwa.com"]);
 });
 
-await test("node:util formats, inspects and adapts", async () => {
+await test("node:util formats and inspects values, and promisifies functions", async () => {
   equal([util.format("%s %d %j", "a", 1, { b: 2 }), inspect(new Map([[1, 2]]))], ['a 1 {"b":2}', "Map(1) { 1 => 2 }"]);
   const twice = promisify((value: number, done: (error: null, value: number) => void) => done(null, value * 2));
   equal(await twice(2), 4);
@@ -86,6 +86,6 @@ await test("node:util formats, inspects and adapts", async () => {
   ]);
 });
 
-await test("node:util/types tells values apart", () => {
+await test("node:util/types distinguishes types of values", () => {
   equal([types.isProxy(new Proxy({}, {})), types.isDate(new Date()), types.isPromise({})], [true, true, false]);
 });

@@ -4,7 +4,7 @@ import { cert, key } from "./certificate.ts";
 
 const AsyncFunction = (async () => {}).constructor as new (body: string) => () => Promise<unknown>;
 
-/** Rejects with what is thrown where no call waits for it, as by some modules of Node.js. */
+/** Rejects with the next uncaught exception: some Node.js built-in modules do not throw to their caller. */
 let uncaught = Promise.withResolvers<never>();
 process.on("uncaughtException", (error) => uncaught.reject(error));
 

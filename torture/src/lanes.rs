@@ -83,7 +83,7 @@ impl Lanes {
 /// Returns whether a line is of the report that a message was not finished, and its stack trace. The message is delivered again.
 fn is_of_lost_claim(line: &str) -> bool {
     line.starts_with("    at ")
-        || line.starts_with("Failed to finish a queue message") && line.contains("not claimed by this client")
+        || line.starts_with("Failed to finish a queue message") && line.contains("no longer holds the message for this process")
 }
 
 impl Drop for Lanes {

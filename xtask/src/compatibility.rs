@@ -1,4 +1,7 @@
-//! The table of what openkv has of Deno: the modules of Node.js, and the members of the namespace `Deno`.
+//! Generates the tables of compatibility with Deno: the Node.js built-in modules, the members of the `Deno` namespace, and the
+//! commands.
+
+mod commands;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,22 +12,21 @@ use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
-/// What both runtimes print about themselves.
+/// The script that prints the modules and members of a runtime.
 const SCRIPT: &str = "xtask/src/compatibility/members.ts";
-/// Where the table is.
+/// The generated document.
 const DOCUMENT: &str = "docs/compatibility.md";
-/// The features that Deno has behind flags, and that add members.
+/// The flags of Deno that add members.
 const UNSTABLE: [&str; 5] =
     ["--unstable-bundle", "--unstable-cron", "--unstable-kv", "--unstable-net", "--unstable-webgpu"];
 
-/// What modules and members lack although they have all properties, or why they are absent.
-const NOTES: [(&str, &str); 3] = [
-    ("node:module", "Native addons (`.node`) are refused."),
-    ("node:sqlite", "Refused: a build of its bindings needs libclang. Use `Deno.openKv`."),
-    ("node:worker_threads", "`Worker` is refused: use the global `Worker`. Message channels are there."),
+/// The limitations of modules and members that have all properties, and the reasons why others are absent.
+const NOTES: [(&str, &str); 2] = [
+    ("node:module", "Native addons (`.node`) are not supported."),
+    ("node:sqlite", "Building its bindings requires libclang. Use `Deno.openKv`."),
 ];
 
-/// Names by what they have; or, of a module, why it cannot be loaded.
+/// The properties of modules or members by name. For a module that cannot be loaded, the error message.
 type Names = BTreeMap<String, Value>;
 
 struct Members {
@@ -33,11 +35,11 @@ struct Members {
     namespace: Names,
 }
 
-/// How much of something there is.
+/// How far a module or member is implemented.
 #[derive(PartialEq)]
 enum State {
     Present,
-    Partly,
+    Partial,
     Absent,
 }
 
@@ -47,7 +49,7 @@ struct Row {
     note: String,
 }
 
-/// Writes the table. Fails where what is present is named by no test.
+/// Writes the table. Fails if a module or member that is present is not named in a test.
 pub fn write(args: &[OsString]) -> Result<ExitCode, String> {
     let openkv = match args {
         [] if crate::build_release()? => crate::target_directory().join("release/openkv").into_os_string(),
@@ -55,8 +57,9 @@ pub fn write(args: &[OsString]) -> Result<ExitCode, String> {
         [flag, path] if flag == "--openkv" => path.clone(),
         _ => return Err(format!("compatibility takes --openkv PATH, not {args:?}")),
     };
-    let ours = ask(Command::new(openkv).args(["run", "-A", "--quiet"]))?;
-    let deno = ask(Command::new("deno").args(["run", "-A", "--quiet"]).args(UNSTABLE))?;
+    let openkv = fs::canonicalize(openkv).map_err(|error| format!("failed to find openkv: {error}"))?;
+    let ours = inspect(Command::new(&openkv).args(["run", "-A", "--quiet"]))?;
+    let deno = inspect(Command::new("deno").args(["run", "-A", "--quiet"]).args(UNSTABLE))?;
     if ours.version != deno.version {
         return Err(format!(
             "openkv has the API of Deno {}, and the deno on the PATH is {}",
@@ -74,19 +77,18 @@ pub fn write(args: &[OsString]) -> Result<ExitCode, String> {
         .map(|(row, _)| row.name.as_str())
         .collect();
     if !untested.is_empty() {
-        return Err(format!(
-            "no test names {}: add one, as {DOCUMENT} would say more than is known",
-            untested.join(", ")
-        ));
+        return Err(format!("no test covers {}: add a test whose title or code names it", untested.join(", ")));
     }
     let path = crate::root().join(DOCUMENT);
-    fs::write(&path, document(&deno.version, &modules, &namespace))
-        .map_err(|error| format!("{DOCUMENT} could not be written: {error}"))?;
+    let commands = commands::commands(openkv.as_os_str())?;
+    let flags = commands::refused_flags(openkv.as_os_str())?;
+    fs::write(&path, document(&deno.version, &[&modules, &namespace, &commands, &flags]))
+        .map_err(|error| format!("failed to write {DOCUMENT}: {error}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lets a runtime print what it has.
-fn ask(command: &mut Command) -> Result<Members, String> {
+/// Runs the script with a runtime.
+fn inspect(command: &mut Command) -> Result<Members, String> {
     command.arg(SCRIPT).current_dir(crate::root());
     let program = command.get_program().to_owned();
     let failed = |why: &dyn std::fmt::Display| format!("{SCRIPT} failed on {}: {why}", program.display());
@@ -100,22 +102,22 @@ fn ask(command: &mut Command) -> Result<Members, String> {
     Ok(Members { version: printed["version"].as_str().unwrap_or_default().into(), modules, namespace })
 }
 
-/// Compares what Deno has under a name.
+/// Compares the properties that a module or member has on both runtimes.
 fn compare(name: &str, members: &Value, ours: &Names) -> Row {
     let note = NOTES.iter().find(|(noted, _)| *noted == name).map(|(_, note)| *note);
     let row = |state, note: Option<&str>| Row { name: name.into(), state, note: note.unwrap_or_default().into() };
     let Some(Value::Array(found)) = ours.get(name) else { return row(State::Absent, note) };
     let missing: Vec<_> = members.as_array().into_iter().flatten().filter(|name| !found.contains(name)).collect();
     if missing.is_empty() {
-        return row(note.map_or(State::Present, |_| State::Partly), note);
+        return row(note.map_or(State::Present, |_| State::Partial), note);
     }
     let missing: Vec<_> = missing.iter().filter_map(|name| name.as_str()).map(|name| format!("`{name}`")).collect();
-    row(State::Partly, Some(&format!("Without {}. {}", missing.join(", "), note.unwrap_or_default())))
+    row(State::Partial, Some(&format!("Missing: {}. {}", missing.join(", "), note.unwrap_or_default())))
 }
 
-/// Returns the texts of the tests, one after another.
+/// Returns the concatenated sources of the tests.
 fn read_tests(directory: &Path) -> Result<String, String> {
-    let unreadable = |error| format!("{} could not be read: {error}", directory.display());
+    let unreadable = |error| format!("failed to read {}: {error}", directory.display());
     let mut texts = String::new();
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -129,33 +131,38 @@ fn read_tests(directory: &Path) -> Result<String, String> {
     Ok(texts)
 }
 
-/// Returns whether a text has a name, and not only as the start of a longer one.
+/// Returns whether a text contains a name as a whole word.
 fn is_named(text: &str, name: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_' || next == '/');
     text.split(name).skip(1).any(ends)
 }
 
-fn document(version: &str, modules: &[Row], namespace: &[Row]) -> String {
+fn document(version: &str, [modules, namespace, commands, flags]: &[&[Row]; 4]) -> String {
     let mut text = format!(
         "# Compatibility with Deno\n\n\
-         What openkv has of Deno {version}. `cargo xtask compatibility` writes this page: it compares what both have, and fails\n\
-         where no test names what is present. A member is present where it has all properties that it has on Deno.\n\n\
-         ## Modules of Node.js\n\n"
+         This page compares OpenKV with Deno {version}. It is generated by `cargo xtask compatibility`. A module or member is present\n\
+         if it has all properties that it has on Deno, and partial if some are missing. Everything present is covered by a test.\n\n\
+         ## Node.js built-in modules\n\n"
     );
     table(&mut text, "module", modules);
-    text += "\n## Members of Deno\n\n";
+    text += "\n## Deno namespace\n\n";
     table(&mut text, "member", namespace);
+    text += "\nThe global `caches` is missing: a build of its SQLite bindings needs libclang.\n\n## Commands\n\n";
+    table(&mut text, "command", commands);
+    text += "\n## Unsupported flags\n\n\
+        A flag without a command is not supported by any command that runs scripts. All other flags of Deno are accepted.\n\n";
+    table(&mut text, "flag", flags);
     text
 }
 
 fn table(text: &mut String, title: &str, rows: &[Row]) {
-    writeln!(text, "| {title} | state | note |\n| --- | --- | --- |").expect("a string takes all");
+    writeln!(text, "| {title} | state | note |\n| --- | --- | --- |").expect("writing to a string cannot fail");
     for Row { name, state, note } in rows {
         let state = match state {
             State::Present => "present",
-            State::Partly => "partly",
+            State::Partial => "partial",
             State::Absent => "absent",
         };
-        writeln!(text, "| `{name}` | {state} | {} |", note.trim()).expect("a string takes all");
+        writeln!(text, "| `{name}` | {state} | {} |", note.trim()).expect("writing to a string cannot fail");
     }
 }

@@ -22,6 +22,8 @@ Commands:
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
     --require-etcd             fails if etcd, of which tests start clusters, is not installed
+    --require-registry         fails if packages cannot be installed from the npm registry
+    --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -31,13 +33,16 @@ Commands:
     --denokv PATH              the binary of the denokv server to compare with
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
-                               compares openkv with Deno, and writes docs/compatibility.md
+                               compares openkv with Deno, and generates docs/compatibility.md
   startup                      finds the functions that run at startup, which the linker groups";
 
 /// The suite also runs on the fake backend, which releases do not contain.
 const FAKE: &str = "openkv/fake";
 
-/// The variable that names the clients of servers that tests may not skip.
+/// The programs and services that tests need, and may be required.
+const REQUIREMENTS: [&str; 5] = ["deno", "denokv", "etcd", "node", "registry"];
+
+/// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";
 
 fn main() -> ExitCode {
@@ -94,8 +99,7 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
-    let is_requirement =
-        |arg: &&OsString| ["--require-deno", "--require-node", "--require-etcd"].iter().any(|flag| *arg == *flag);
+    let is_requirement = |arg: &&OsString| REQUIREMENTS.iter().any(|name| **arg == *format!("--require-{name}"));
     let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
     let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();
     let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?

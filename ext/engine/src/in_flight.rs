@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{AtomicWrite, Mutation, MutationKind, Read};
 
@@ -35,7 +36,7 @@ type Range = (Arc<[u8]>, Arc<[u8]>);
 #[must_use = "the write is no longer in flight once this is dropped"]
 pub struct Flight {
     all: Arc<InFlight>,
-    keys: Vec<Arc<[u8]>>,
+    keys: SmallVec<[Arc<[u8]>; 1]>,
     ranges: Vec<Range>,
     large: Option<Arc<Keys>>,
 }
@@ -100,16 +101,16 @@ impl InFlight {
         if write.mutations.len() < LARGE {
             self.begin(keys.map(Into::into).collect(), ranges.collect(), None)
         } else {
-            self.begin(Vec::new(), ranges.collect(), Some(Arc::new(Keys::of(keys))))
+            self.begin(SmallVec::new(), ranges.collect(), Some(Arc::new(Keys::of(keys))))
         }
     }
 
     /// Registers a deletion of a range.
     pub fn delete_range(self: &Arc<Self>, start: &[u8], end: &[u8]) -> Flight {
-        self.begin(Vec::new(), vec![(start.into(), end.into())], None)
+        self.begin(SmallVec::new(), vec![(start.into(), end.into())], None)
     }
 
-    fn begin(self: &Arc<Self>, keys: Vec<Arc<[u8]>>, ranges: Vec<Range>, large: Option<Arc<Keys>>) -> Flight {
+    fn begin(self: &Arc<Self>, keys: SmallVec<[Arc<[u8]>; 1]>, ranges: Vec<Range>, large: Option<Arc<Keys>>) -> Flight {
         let mut changes = self.changes.lock();
         for key in &keys {
             *changes.keys.entry(key.clone()).or_default() += 1;

@@ -83,7 +83,9 @@ pub enum KvError {
         problem: &'static str,
     },
     /// The path is the URL of a remote database.
-    #[error("{0} is a remote database, which this version cannot open: pass the path of a file")]
+    #[error(
+        "{0} is the URL of a remote database, which this program cannot open, as it has no KV Connect client: pass the path of a file"
+    )]
     Remote(String),
     /// `watch` in a host without streams.
     #[error("watch requires ReadableStream, which this host does not provide: add the extension deno_web")]

@@ -1,7 +1,8 @@
-//! The bindings of nghttp2, under the name that deno_node imports them by.
+//! The bindings of nghttp2, under the name that deno_node imports.
 //!
-//! The crate of this name on crates.io generates them when it is built, which needs libclang. libnghttp2-sys holds the same
-//! ones, generated already, so that a build needs only Rust and a C compiler. The workspace patches the one by the other.
+//! The crate of this name on crates.io generates its bindings at build time, which requires libclang. libnghttp2-sys contains
+//! the same bindings, pregenerated, so that a build requires only Rust and a C compiler. The workspace patches the former with
+//! this crate.
 
 #![no_std]
 

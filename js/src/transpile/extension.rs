@@ -10,7 +10,7 @@ use deno_ast::{EmitOptions, MediaType, ModuleSpecifier, ParseDiagnostic, ParsePa
 /// The module cannot be transpiled, or is not ASCII: the build fails with the message.
 pub fn transpile_extension(specifier: &str, text: &str) -> String {
     let url = ModuleSpecifier::parse(specifier).unwrap_or_else(|error| panic!("{specifier}: {error}"));
-    // The names of the modules of Node.js do not tell, and those that are not JavaScript are TypeScript.
+    // The specifiers of Node.js built-in modules have no extension. TypeScript includes JavaScript.
     let media_type = if url.scheme() == "node" { MediaType::TypeScript } else { MediaType::from_specifier(&url) };
     let text = if is_needed(media_type) {
         let parsed = parse(url, media_type, text.into()).unwrap_or_else(|error| panic!("{specifier}: {error}"));

@@ -4,14 +4,12 @@ use clap::Command;
 use clap::error::ErrorKind;
 
 /// The names of the commands. As on Deno, each is a command even if a file has the same name.
-const COMMANDS: [&str; 41] = [
-    "add",
+const COMMANDS: [&str; 34] = [
     "approve-scripts",
     "audit",
     "bench",
     "bump-version",
     "bundle",
-    "cache",
     "check",
     "ci",
     "clean",
@@ -22,10 +20,8 @@ const COMMANDS: [&str; 41] = [
     "desktop",
     "doc",
     "fmt",
-    "i",
     "info",
     "init",
-    "install",
     "jupyter",
     "link",
     "lint",
@@ -34,11 +30,8 @@ const COMMANDS: [&str; 41] = [
     "outdated",
     "pack",
     "publish",
-    "remove",
-    "rm",
     "sandbox",
     "transpile",
-    "uninstall",
     "unlink",
     "update",
     "upgrade",
@@ -58,7 +51,7 @@ pub(super) fn error(name: &str, openkv: &Command) -> Option<clap::Error> {
     is_absent(name).then(|| {
         let instead = match name {
             "bench" => "benchmarks are not run: run `deno bench`".into(),
-            "cache" | "install" | "i" | "ci" | "add" => "remote modules are fetched when a script imports them".into(),
+            "ci" => "run `openkv install --frozen`".into(),
             "check" => "types are not checked: run `deno check`".into(),
             "coverage" => "coverage is not collected".into(),
             "vendor" => "Deno 2 removed it, and remote modules are stored in the cache only".into(),

@@ -37,6 +37,7 @@ pub(super) fn declare() -> Command {
 pub(super) fn read(matches: &mut ArgMatches) -> Result<Eval, clap::Error> {
     let mut flags = RuntimeFlags::read(matches)?;
     flags.permissions = allow_all(flags.permissions);
+    flags.allow_all = true;
     let mut code = matches.remove_many("code").expect("CODE is required");
     Ok(Eval {
         code: code.next().expect("CODE is required"),

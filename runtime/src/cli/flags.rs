@@ -6,15 +6,24 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use deno_core::url::Url;
 use deno_permissions::PermissionsOptions;
 use openkv::unstable::{FEATURES, Support};
-use openkv::{Certificates, Config, Lock, ModuleOptions};
+use openkv::{Certificates, Config, Inspect, Lock, ModuleOptions};
 use openkv_js::transpile::MediaType;
 
 use super::arguments::{list, maybe_list, one, optional, switch};
-use super::{npm, permissions};
+use super::{inspect, npm, permissions};
 
 /// The flags of every command that runs scripts.
 pub(crate) struct RuntimeFlags {
+    /// The permissions of the command line.
     pub permissions: PermissionsOptions,
+    /// Whether everything is allowed.
+    pub allow_all: bool,
+    /// The name of a set of permissions in the configuration file. Without one, it is empty.
+    pub permission_set: Option<String>,
+    /// Whether the permissions for tests in the configuration file apply.
+    pub is_test: bool,
+    /// How debuggers attach, if they can.
+    pub inspect: Option<Inspect>,
     /// `location`, an http or https URL without credentials.
     pub location: Option<Url>,
     /// Files with environment variables, in the order of the command line.
@@ -34,20 +43,15 @@ pub(crate) struct RuntimeFlags {
 const ACCEPTED: [&str; 3] = ["no-check", "no-code-cache", "use-env-proxy"];
 
 /// Flags of Deno that would change the behaviour or the output, but are not supported.
-const UNSUPPORTED: [(&str, Option<char>, &str); 10] = [
+const UNSUPPORTED: [(&str, Option<char>, &str); 5] = [
     ("check", None, "types are not checked: run `deno check`"),
     ("coverage", None, "coverage is not collected"),
     ("hmr", None, "modules are not replaced while a script runs: restart it with --watch"),
-    ("inspect", None, "OpenKV has no debugger"),
-    ("inspect-brk", None, "OpenKV has no debugger"),
-    ("inspect-publish-uid", None, "OpenKV has no debugger"),
-    ("inspect-wait", None, "OpenKV has no debugger"),
-    ("permission-set", Some('P'), "pass the permissions on the command line"),
     ("preload", None, "import the file in the script"),
     ("require", None, "CommonJS modules are not loaded"),
 ];
 
-/// Declares the flags.
+/// Declares the flags of a command that runs scripts.
 pub(super) fn declare(command: Command) -> Command {
     let command = permissions::declare(command)
         .next_help_heading("Runtime")
@@ -56,6 +60,34 @@ pub(super) fn declare(command: Command) -> Command {
                 .value_parser(location)
                 .help("The location of the script, whose origin determines the default database of Deno.openKv()"),
         )
+        .arg(
+            one("seed", "NUMBER")
+                .value_parser(value_parser!(u64))
+                .help("Seed the random number generator, for reproducible numbers"),
+        )
+        .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
+        .args(inspect::flags());
+    unsupported(declare_modules(command), &UNSUPPORTED)
+        .arg(switch("unstable").hide(true))
+        .args(FEATURES.map(|(name, _)| {
+            let flag = unstable_flag(name);
+            // As on Deno, this one has a short name, too.
+            let alias = (name == "sloppy-imports").then_some(name);
+            Arg::new(flag.clone()).long(flag).aliases(alias).action(ArgAction::SetTrue).hide(true)
+        }))
+        .args(ACCEPTED.map(optional))
+}
+
+/// Declares the flags of a command that loads modules without running them.
+pub(super) fn declare_for_modules(command: Command) -> Command {
+    let command = command.next_help_heading("Permissions").args(permissions::import_flags());
+    declare_modules(command).arg(optional("no-check"))
+}
+
+/// Declares the flags of every command that loads modules.
+fn declare_modules(command: Command) -> Command {
+    command
+        .next_help_heading("Runtime")
         .arg(
             Arg::new("env-file")
                 .long("env-file")
@@ -68,12 +100,9 @@ pub(super) fn declare(command: Command) -> Command {
                 .help("Set environment variables that are not set yet from a file, .env by default"),
         )
         .arg(
-            one("seed", "NUMBER")
-                .value_parser(value_parser!(u64))
-                .help("Seed the random number generator, for reproducible numbers"),
+            one("cert", "FILE")
+                .help("Trust the certificate authorities in a PEM file [env: DENO_CERT, NODE_EXTRA_CA_CERTS]"),
         )
-        .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
-        .arg(one("cert", "FILE").help("Trust the certificate authorities in a PEM file [env: DENO_CERT]"))
         .arg(
             list("unsafely-ignore-certificate-errors".into(), "HOST")
                 .help("Accept invalid certificates (of all hosts, or of those listed)"),
@@ -109,16 +138,7 @@ pub(super) fn declare(command: Command) -> Command {
                 .value_parser(value_parser!(bool))
                 .help("Fail if the lock file would change"),
         )
-        .next_help_heading(None::<&str>);
-    unsupported(command, &UNSUPPORTED)
-        .arg(switch("unstable").hide(true))
-        .args(FEATURES.map(|(name, _)| {
-            let flag = unstable_flag(name);
-            // As on Deno, this one has a short name, too.
-            let alias = (name == "sloppy-imports").then_some(name);
-            Arg::new(flag.clone()).long(flag).aliases(alias).action(ArgAction::SetTrue).hide(true)
-        }))
-        .args(ACCEPTED.map(optional))
+        .next_help_heading(None::<&str>)
         .arg(one("log-level", "LEVEL").short('L').value_parser(["trace", "debug", "info"]).hide(true))
 }
 
@@ -130,6 +150,30 @@ impl RuntimeFlags {
     pub(super) fn read(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
         check_unsupported(matches, &UNSUPPORTED)?;
         let unstable = read_unstable(matches)?;
+        let from_environment = std::env::var("DENO_V8_FLAGS").unwrap_or_default();
+        let mut v8_flags: Vec<String> =
+            from_environment.split(',').filter(|flag| !flag.is_empty()).map(Into::into).collect();
+        v8_flags.extend(maybe_list(matches, "v8-flags").into_iter().flatten());
+        Ok(Self {
+            permissions: permissions::read(matches),
+            allow_all: matches.get_flag("allow-all"),
+            permission_set: matches.remove_one("permission-set"),
+            inspect: inspect::read(matches),
+            location: matches.remove_one("location"),
+            seed: matches.remove_one("seed"),
+            v8_flags,
+            unstable,
+            ..Self::read_modules(matches)
+        })
+    }
+
+    /// Reads the flags that [`declare_for_modules`] has declared.
+    pub(super) fn read_for_modules(matches: &mut ArgMatches) -> Self {
+        Self { permissions: permissions::read_import(matches), ..Self::read_modules(matches) }
+    }
+
+    /// Reads the flags of every command that loads modules. The others are those of a command line without flags.
+    fn read_modules(matches: &mut ArgMatches) -> Self {
         let config = match matches.remove_one("config") {
             Some(path) => Config::Path(path),
             None if matches.get_flag("no-config") => Config::None,
@@ -154,21 +198,21 @@ impl RuntimeFlags {
             file: matches.remove_one("cert"),
             unchecked_hosts: maybe_list(matches, "unsafely-ignore-certificate-errors"),
         };
-        let from_environment = std::env::var("DENO_V8_FLAGS").unwrap_or_default();
-        let mut v8_flags: Vec<String> =
-            from_environment.split(',').filter(|flag| !flag.is_empty()).map(Into::into).collect();
-        v8_flags.extend(maybe_list(matches, "v8-flags").into_iter().flatten());
-        Ok(Self {
-            permissions: permissions::read(matches),
-            location: matches.remove_one("location"),
+        Self {
+            permissions: PermissionsOptions::default(),
+            allow_all: false,
+            permission_set: None,
+            is_test: false,
+            inspect: None,
+            location: None,
             env_files: maybe_list(matches, "env-file").unwrap_or_default(),
-            seed: matches.remove_one("seed"),
-            v8_flags,
+            seed: None,
+            v8_flags: Vec::new(),
             quiet: matches.get_flag("quiet"),
-            unstable,
+            unstable: Vec::new(),
             modules,
             certificates,
-        })
+        }
     }
 }
 
@@ -176,7 +220,8 @@ impl RuntimeFlags {
     /// Returns whether any flag grants or denies permissions.
     pub(super) fn has_permissions(&self) -> bool {
         let prompt = self.permissions.prompt;
-        self.permissions != PermissionsOptions { prompt, ..PermissionsOptions::default() }
+        self.permission_set.is_some()
+            || self.permissions != PermissionsOptions { prompt, ..PermissionsOptions::default() }
     }
 }
 
@@ -216,7 +261,7 @@ fn read_unstable(matches: &ArgMatches) -> Result<Vec<&'static str>, clap::Error>
         let flag = unstable_flag(name);
         match support {
             _ if !matches.get_flag(&flag) => {}
-            Support::Refused(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
+            Support::Unsupported(reason) => return Err(not_supported(&format!("--{flag}"), reason)),
             Support::Always | Support::OnRequest => enabled.push(name),
         }
     }

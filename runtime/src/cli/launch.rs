@@ -11,7 +11,7 @@ use openkv::{Options, Project, Runtime, StorageKey, kv_options, permissions, rep
 use super::env_file;
 use super::flags::RuntimeFlags;
 use super::outcome::Outcome;
-use super::warnings;
+use super::{permission_sets, warnings};
 
 /// The hosts that remote modules may be imported from by default, as in Deno.
 const IMPORT_HOSTS: [&str; 7] = [
@@ -65,8 +65,9 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         Some(location) => StorageKey::of_location(location),
         None => StorageKey::of_project(&project).unwrap_or_else(|| StorageKey::of_main_module(&main_module)),
     };
-    let permissions = permissions::from_options(&with_import_hosts(&flags.permissions, &main_module))
-        .map_err(|error| error.to_string())?;
+    let granted = permission_sets::resolve(flags, &project)?;
+    let granted = with_import_hosts(granted, &main_module, project.jsr_url());
+    let permissions = permissions::from_options(&granted).map_err(|error| error.to_string())?;
     if !flags.quiet {
         warn_of_unknown_features(&project);
     }
@@ -74,6 +75,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
     let unstable = flags.unstable.iter().copied().chain(configured).collect();
     Ok(Options {
         main_module,
+        main_package: None,
         main_text: None,
         main_media_type: None,
         project,
@@ -87,6 +89,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         kv: kv_options(storage_key, &flags.certificates),
         modules: flags.modules.clone(),
         certificates: flags.certificates.clone(),
+        inspect: flags.inspect,
         output: None,
         serve: None,
         watched: None,
@@ -107,21 +110,30 @@ fn warn_of_unknown_features(project: &Project) {
     }
 }
 
-/// Allows imports from well-known hosts unless the user lists others, and from the host of the main module.
-fn with_import_hosts(permissions: &PermissionsOptions, main_module: &Url) -> PermissionsOptions {
-    let mut permissions = permissions.clone();
-    let hosts = permissions.allow_import.get_or_insert_with(|| IMPORT_HOSTS.map(Into::into).into());
-    if let (false, "http" | "https", Some(host), Some(port)) =
-        (hosts.is_empty(), main_module.scheme(), main_module.host_str(), main_module.port_or_known_default())
-    {
-        hosts.push(format!("{host}:{port}"));
+/// Allows imports from well-known hosts and the JSR registry unless the user lists others, and from the host of the main
+/// module.
+fn with_import_hosts(mut permissions: PermissionsOptions, main_module: &Url, jsr: &Url) -> PermissionsOptions {
+    let default = || IMPORT_HOSTS.map(Into::into).into_iter().chain(remote_host(jsr)).collect();
+    let hosts = permissions.allow_import.get_or_insert_with(default);
+    // An empty list allows all.
+    if !hosts.is_empty() {
+        hosts.extend(remote_host(main_module));
     }
     permissions
 }
 
+/// Returns the host and the port of an http or https URL.
+fn remote_host(url: &Url) -> Option<String> {
+    let is_remote = matches!(url.scheme(), "http" | "https");
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)).filter(|_| is_remote)
+}
+
 /// Runs the main module to its end.
-pub(super) fn run(options: Options) -> Outcome {
-    let result = block_on(async { Runtime::new(options)?.run().await })?;
+pub(super) fn run(mut options: Options) -> Outcome {
+    let result = block_on(async {
+        options.resolve_program().await?;
+        Runtime::new(options)?.run().await
+    })?;
     // Only the low byte of an exit code is significant, as in a shell.
     result.map(|code| code as u8).map_err(|error| report(&error))
 }

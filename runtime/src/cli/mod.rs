@@ -4,12 +4,15 @@ mod absent;
 mod arguments;
 mod completions;
 mod db;
+mod dependencies;
 mod env_file;
 mod eval;
 mod flags;
+mod inspect;
 mod launch;
 mod npm;
 mod outcome;
+mod permission_sets;
 mod permissions;
 mod repl;
 mod run;
@@ -35,6 +38,7 @@ pub(crate) enum Command {
     Task(Box<task::Task>),
     Test(Box<test::Test>),
     Db(db::Db),
+    Dependencies(Box<dependencies::Dependencies>),
     Types,
     Completions(Shell),
 }
@@ -50,6 +54,7 @@ impl Command {
             Self::Task(task) => task.execute(),
             Self::Test(test) => test.execute(),
             Self::Db(db) => db.execute(),
+            Self::Dependencies(dependencies) => dependencies.execute(),
             Self::Types => types::execute(),
             Self::Completions(shell) => completions::execute(shell, declare()),
         }
@@ -79,6 +84,10 @@ fn declare() -> clap::Command {
         .subcommand(serve::declare())
         .subcommand(task::declare())
         .subcommand(test::declare())
+        .subcommand(dependencies::declare_add())
+        .subcommand(dependencies::declare_remove())
+        .subcommand(dependencies::declare_install())
+        .subcommand(dependencies::declare_cache())
         .subcommand(db::declare())
         .subcommand(types::declare())
         .subcommand(completions::declare())
@@ -93,6 +102,10 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "serve" => Command::Serve(Box::new(serve::read(&mut matches)?)),
         "task" => Command::Task(Box::new(task::read(&mut matches))),
         "test" => Command::Test(Box::new(test::read(&mut matches)?)),
+        "add" => Command::Dependencies(Box::new(dependencies::read_add(&mut matches)?)),
+        "remove" => Command::Dependencies(Box::new(dependencies::read_remove(&mut matches)?)),
+        "install" => Command::Dependencies(Box::new(dependencies::read_install(&mut matches)?)),
+        "cache" => Command::Dependencies(Box::new(dependencies::read_cache(&mut matches)?)),
         "db" => Command::Db(db::read(&mut matches)),
         "types" => Command::Types,
         "completions" => Command::Completions(completions::read(&mut matches)),

@@ -1,7 +1,7 @@
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use deno_permissions::PermissionsOptions;
 
-use super::arguments::{list, switch};
+use super::arguments::{list, maybe_list, switch};
 
 /// A kind of permission.
 struct Kind {
@@ -43,6 +43,16 @@ pub(super) fn declare(mut command: Command) -> Command {
     command = command
         .next_help_heading("Permissions")
         .arg(switch("allow-all").short('A').help("Allow everything"))
+        .arg(
+            Arg::new("permission-set")
+                .long("permission-set")
+                .short('P')
+                .value_name("NAME")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("")
+                .help("Grant the permissions of a set in the configuration file, \"default\" by default"),
+        )
         .arg(switch("no-prompt").help("Deny other permissions without a prompt on the terminal [env: DENO_NO_PROMPT]"));
     for kind in KINDS {
         let Kind { name, value, action, .. } = kind;
@@ -56,6 +66,25 @@ pub(super) fn declare(mut command: Command) -> Command {
         command = command.arg(allow).arg(deny).args(ignore);
     }
     command
+}
+
+/// Returns the flags for importing remote modules.
+pub(super) fn import_flags() -> [Arg; 2] {
+    [
+        list("allow-import".into(), "HOST")
+            .short('I')
+            .help("Allow the import of remote modules (all, or of those hosts)"),
+        list("deny-import".into(), "HOST").help("Do not allow the import of remote modules (any, or of those hosts)"),
+    ]
+}
+
+/// Reads the flags for importing remote modules.
+pub(super) fn read_import(matches: &mut ArgMatches) -> PermissionsOptions {
+    PermissionsOptions {
+        allow_import: maybe_list(matches, "allow-import"),
+        deny_import: maybe_list(matches, "deny-import"),
+        ..PermissionsOptions::default()
+    }
 }
 
 /// Reads the flags for permissions.

@@ -112,7 +112,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Result<Test, clap::Error> {
     let is_on = |matches: &ArgMatches, flag: &str, variable| {
         matches.get_flag(flag) || std::env::var(variable).is_ok_and(|value| value == "1")
     };
-    let flags = RuntimeFlags::read(matches)?;
+    let flags = RuntimeFlags { is_test: true, ..RuntimeFlags::read(matches)? };
     let shuffle = matches.contains_id("shuffle").then(|| matches.remove_one("shuffle").unwrap_or_else(random_seed));
     let options = TestOptions {
         filter: matches.remove_one("filter"),
@@ -206,11 +206,8 @@ impl Test {
         let vendored = project.vendor_directory().map(|vendored| vendored.display().to_string());
         let vendored = Paths { base: current.clone(), paths: vendored.into_iter().collect() };
         let mut ignored = vec![vendored, Paths { base: current, paths: self.ignored.clone() }];
-        if let (Some(url), Some(base)) = (&project.url, project.directory()) {
+        if let Some(base) = project.directory() {
             let test = project.test;
-            if test.permissions.is_some() && !self.flags.has_permissions() {
-                return Err(format!("permissions for tests in {url} are not supported: pass them on the command line"));
-            }
             options.sanitize_ops |= test.sanitize_ops;
             options.sanitize_resources |= test.sanitize_resources;
             if let (true, Some(include)) = (searched.paths.is_empty(), test.include) {

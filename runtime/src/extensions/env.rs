@@ -119,7 +119,7 @@ fn op_delete_env(state: &mut OpState, scope: &mut v8::PinScope<'_, '_>, #[string
     Ok(())
 }
 
-/// Why the variables of a file were not set.
+/// The reason why a `.env` file was not loaded.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 enum EnvFileError {
     #[class(inherit)]
@@ -130,7 +130,7 @@ enum EnvFileError {
     Unreadable(#[from] FsError),
 }
 
-/// Sets the variables that a file names, for `process.loadEnvFile()`.
+/// Sets the variables of a `.env` file, for `process.loadEnvFile()`.
 #[op2(fast, stack_trace)]
 fn op_node_load_env_file(
     state: &mut OpState,
@@ -144,7 +144,7 @@ fn op_node_load_env_file(
     let text = state.borrow::<FileSystemRc>().read_text_file_lossy_sync(&path)?;
     let mut variables = Vec::new();
     parse_env_content_hook(&text, &mut |name, value| {
-        // As in Node.js, what follows a null character does not count.
+        // As in Node.js, names and values end at a null character.
         let [name, value] = [name, value].map(|text| text.split('\0').next().unwrap_or_default().to_owned());
         if !name.is_empty() && !name.contains('=') {
             variables.push((name, value));

@@ -1,4 +1,4 @@
-//! The modules of Node.js: those of deno_node, and what they ask of their host.
+//! The Node.js built-in modules of deno_node, and the ops that they require of their host.
 
 use deno_core::{Extension, OpState, op2};
 use deno_error::JsErrorBox;
@@ -10,34 +10,30 @@ deno_core::extension!(
     openkv_node,
     deps = [deno_node],
     ops = [
-        // Named by deno_node, which calls them.
+        // Called by deno_node under these names.
         op_bootstrap_color_depth,
         op_bootstrap_unstable_args,
         op_current_thread_cpu_usage,
         op_napi_open,
-        op_node_worker_thread_post_message,
-        op_node_worker_thread_recv_message,
-        op_node_worker_thread_register,
-        op_node_worker_thread_set_listener_count,
     ],
     options = { unstable: UnstableFlags },
     state = |state, options| state.put(options.unstable),
-    docs = "What the modules of Node.js ask of their host."
+    docs = "The ops that the Node.js built-in modules require of their host."
 );
 
-/// Why there is no `node:sqlite`. It needs functions of SQLite for which rusqlite generates its bindings during the build.
-pub(crate) const NO_SQLITE: &str = "node:sqlite is not supported: a build of its bindings needs libclang. Use Deno.openKv, or \
-    a SQLite that is compiled to WebAssembly";
+/// The error message of an import of `node:sqlite`. It needs SQLite functions whose bindings rusqlite generates at build time.
+pub(crate) const NO_SQLITE: &str = "node:sqlite is not supported: building its bindings requires libclang. Use Deno.openKv, or \
+    SQLite compiled to WebAssembly";
 
-/// The flags of the command line that a process is given which `node:child_process` starts.
+/// The `--unstable-*` flags that `node:child_process` passes to child processes.
 pub(crate) struct UnstableFlags(pub Vec<String>);
 
-/// Returns the modules, to be initialized later.
+/// Returns the extension of the built-in modules, for lazy initialization.
 pub(super) fn modules() -> Extension {
     deno_node::deno_node::lazy_init::<DenoInNpmPackageChecker, NpmResolver<RealSys>, RealSys>()
 }
 
-/// Returns for how many colors, as bits, the terminal is.
+/// Returns the color depth of the terminal in bits.
 #[op2(fast)]
 fn op_bootstrap_color_depth() -> i32 {
     match get_color_level() {
@@ -48,63 +44,41 @@ fn op_bootstrap_color_depth() -> i32 {
     }
 }
 
-/// Returns the flags that a process inherits which is started with the program of this one.
+/// Returns the flags that child processes inherit if they run this program.
 #[op2]
 fn op_bootstrap_unstable_args(state: &mut OpState) -> Vec<String> {
     state.borrow::<UnstableFlags>().0.clone()
 }
 
-/// Writes how long this thread has run, in microseconds: its own code, then the system's for it.
+/// Writes the user and system CPU time of this thread, in microseconds.
 #[cfg(target_os = "linux")]
 #[op2(fast)]
 fn op_current_thread_cpu_usage(#[buffer] usage: &mut [f64]) -> Result<(), JsErrorBox> {
     // SAFETY: all-zero bytes are a valid value of this structure of integers.
     let mut times: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is that of a structure of the type that the function fills.
+    // SAFETY: the pointer is valid for writes of the structure that the function fills.
     if unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut times) } != 0 {
         return Err(JsErrorBox::from_err(std::io::Error::last_os_error()));
     }
     let microseconds = |time: libc::timeval| time.tv_sec as f64 * 1e6 + time.tv_usec as f64;
-    for (to, time) in usage.iter_mut().zip([times.ru_utime, times.ru_stime]) {
-        *to = microseconds(time);
+    for (target, time) in usage.iter_mut().zip([times.ru_utime, times.ru_stime]) {
+        *target = microseconds(time);
     }
     Ok(())
 }
 
-/// Refuses: this system does not tell the times of a thread.
+/// Rejects the call: the CPU time of a thread is not available on this system.
 #[cfg(not(target_os = "linux"))]
 #[op2(fast)]
 fn op_current_thread_cpu_usage(#[buffer] _usage: &mut [f64]) -> Result<(), JsErrorBox> {
     Err(JsErrorBox::new("NotSupported", "process.threadCpuUsage() is not supported on this system"))
 }
 
-/// Refuses to load a native addon.
+/// Rejects native addons.
 #[op2(fast)]
 fn op_napi_open(#[string] path: &str) -> Result<(), JsErrorBox> {
     Err(JsErrorBox::new(
         "NotSupported",
-        format!("failed to load \"{path}\": native addons are not supported. Use a package without one"),
+        format!("failed to load \"{path}\": native addons are not supported. Use a package that does not need one"),
     ))
-}
-
-/// Lets a thread receive messages of others, of which there are none. Returns the number of what receives them.
-#[op2(fast)]
-fn op_node_worker_thread_register(_thread: u32) -> u32 {
-    0
-}
-
-/// Takes how many listeners a thread has for messages of others, of which there are none.
-#[op2(fast)]
-fn op_node_worker_thread_set_listener_count(_thread: u32, _count: u32) {}
-
-/// Sends a message to another thread. Returns 0, as there is no such thread.
-#[op2(fast)]
-fn op_node_worker_thread_post_message() -> u32 {
-    0
-}
-
-/// Receives a message of another thread. Returns false, as none will come.
-#[op2]
-async fn op_node_worker_thread_recv_message(_receiver: u32) -> Option<bool> {
-    None
 }

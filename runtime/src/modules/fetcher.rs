@@ -41,7 +41,7 @@ pub(crate) struct MainModule {
 }
 
 impl MainModule {
-    /// Returns the headers with which a server would send the media type.
+    /// Returns the response headers that correspond to the media type.
     fn headers(&self) -> Option<HashMap<String, String>> {
         let content_type = self.media_type?.as_content_type()?;
         Some(HashMap::from([("content-type".into(), content_type.into())]))
@@ -122,6 +122,21 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
+    /// Fetches a file that describes a package, if it exists. Needs no permission. With `fresh`, the cache is not used.
+    pub async fn fetch_metadata(&self, url: &Url, fresh: bool) -> Result<Option<File>, JsErrorBox> {
+        let mut url = url.clone();
+        let cache = fresh.then_some(CacheSetting::ReloadAll);
+        for _ in 0..=MAX_REDIRECTS {
+            match self.fetch_once(&url, cache.clone(), None).await.map_err(FetchNoFollowError::into_kind) {
+                Ok(FileOrRedirect::File(file)) => return Ok(Some(file)),
+                Ok(FileOrRedirect::Redirect(to)) => url = to,
+                Err(FetchNoFollowErrorKind::NotFound(_)) => return Ok(None),
+                Err(error) => return Err(failure(&error)),
+            }
+        }
+        Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
+    }
+
     /// Fetches a file that is imported as text or bytes. The permissions must allow its URL, and those of all redirects.
     pub async fn fetch_asset(
         &self,
@@ -146,7 +161,7 @@ impl Fetcher {
         Err(JsErrorBox::from_err(TooManyRedirectsError(url)))
     }
 
-    /// Fetches a file, or returns its redirect. Uses the network at most once a run, unless `cache` is set.
+    /// Fetches a file, or returns its redirect. Uses the network at most once per run, unless `cache` is set.
     async fn fetch_once(
         &self,
         url: &Url,
@@ -185,7 +200,7 @@ impl Fetcher {
         let cache = match options.cache_setting {
             GraphCacheSetting::Use => None,
             GraphCacheSetting::Reload if matches!(self.0.files.cache_setting(), CacheSetting::Only) => {
-                let message = "no version that matches is in the cache. Run once without --cached-only";
+                let message = "no matching version is cached. Run once without --cached-only";
                 return Err(other(JsErrorBox::generic(message)));
             }
             GraphCacheSetting::Reload => Some(CacheSetting::ReloadAll),

@@ -7,11 +7,11 @@ use deno_core::url::Url;
 use deno_error::JsErrorBox;
 use deno_graph::ast::ParserModuleAnalyzer;
 use deno_graph::source::{JsrUrlProvider, LoaderChecksum, Locker};
-use deno_graph::{BuildOptions, ModuleGraph};
+use deno_graph::{BuildOptions, ModuleGraph, ModuleGraphError};
 use deno_npm_installer::PackageCaching;
 use deno_npm_installer::graph::NpmCachingStrategy;
 use deno_resolver::deno_json::JsxImportSourceConfigResolver;
-use deno_resolver::graph::{DefaultDenoResolverRc, NpmTypesResolutionMode};
+use deno_resolver::graph::{DefaultDenoResolverRc, EnhanceGraphErrorMode, NpmTypesResolutionMode, enhance_graph_error};
 use sys_traits::impls::RealSys;
 use tokio::sync::OnceCell;
 
@@ -23,8 +23,8 @@ use super::{failed, with_causes};
 
 /// The modules from which a graph is built.
 pub(super) enum Request {
-    /// A new root.
-    Root(Url),
+    /// New roots.
+    Roots(Vec<Url>),
     /// Modules of the graph to load again.
     Stale(Vec<Url>),
 }
@@ -47,15 +47,24 @@ impl GraphBuilder {
         Self { services, prepared: OnceCell::new() }
     }
 
-    async fn prepared(&self) -> Result<&Prepared, JsErrorBox> {
-        self.prepared.get_or_try_init(|| self.prepare()).await
+    /// Installs the package of the main module, if it is one's program.
+    pub async fn prepare(&self) -> Result<(), JsErrorBox> {
+        self.prepared().await.map(drop)
     }
 
-    async fn prepare(&self) -> Result<Prepared, JsErrorBox> {
-        let Services { resolvers, npm, .. } = &*self.services;
+    async fn prepared(&self) -> Result<&Prepared, JsErrorBox> {
+        self.prepared.get_or_try_init(|| self.create_prepared()).await
+    }
+
+    async fn create_prepared(&self) -> Result<Prepared, JsErrorBox> {
+        let Services { resolvers, npm, main_package, .. } = &*self.services;
         let lockfile = npm.maybe_lockfile().await.map_err(failed)?;
         let lockfile = lockfile.cloned().map(LockfileState::new);
         npm.initialize_npm_resolution_if_managed().await.map_err(failed)?;
+        if let (Some(package), Some(installer)) = (main_package, npm.npm_installer_if_managed().await.map_err(failed)?)
+        {
+            installer.add_and_cache_package_reqs(std::slice::from_ref(package)).await?;
+        }
         let compiler_options = resolvers.compiler_options_resolver().map_err(failed)?;
         Ok(Prepared {
             resolver: resolvers.deno_resolver().await.map_err(failed)?.clone(),
@@ -90,7 +99,7 @@ impl GraphBuilder {
         let resolver = GraphResolver(resolver.as_graph_resolver(cjs, jsx, None, NpmTypesResolutionMode::Strict));
         let npm_resolver = npm.npm_deno_graph_resolver().await.map_err(failed)?;
         let parser = resolvers.parsed_source_cache().as_capturing_parser();
-        let jsr = Jsr(self.services.project.workspace.jsr_url().clone());
+        let jsr = Jsr(self.services.project.jsr_url().clone());
         let mut locker = lockfile.as_ref().map(|lockfile| lockfile.file.as_deno_graph_locker());
         let fetcher = GraphFetcher { fetcher, packages };
         let options = BuildOptions {
@@ -107,7 +116,7 @@ impl GraphBuilder {
             ..BuildOptions::default()
         };
         match request {
-            Request::Root(root) => graph.build(vec![root], Vec::new(), &fetcher, options).await,
+            Request::Roots(roots) => graph.build(roots, Vec::new(), &fetcher, options).await,
             Request::Stale(modules) => graph.reload(modules, &fetcher, options).await,
         }
         Ok(())
@@ -138,6 +147,17 @@ impl GraphBuilder {
         }
         lockfile.map_or(Ok(()), LockfileState::write)
     }
+}
+
+/// Describes an error of a graph, and where it occurred. Scripts see every such error as a TypeError, as in Deno.
+pub(super) fn describe(error: ModuleGraphError, roots: &[Url], is_dynamic: bool) -> JsErrorBox {
+    if is_dynamic {
+        // The message must not reveal files next to the requested one.
+        return JsErrorBox::type_error(error.to_string_with_range());
+    }
+    let is_root = matches!(&error, ModuleGraphError::ModuleError(error) if roots.contains(error.specifier()));
+    let mode = if is_root { EnhanceGraphErrorMode::HideRange } else { EnhanceGraphErrorMode::ShowRange };
+    JsErrorBox::type_error(enhance_graph_error(&RealSys, error, mode, &[]).to_string())
 }
 
 /// The URL of the JSR registry.

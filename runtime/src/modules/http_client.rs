@@ -56,11 +56,11 @@ impl Identity {
     fn load(&self) -> Result<TlsKey, SendError> {
         let read = |path: &str| {
             let path = Environment::at_start().absolute(Path::new(path));
-            std::fs::read(&path).map_err(|error| SendError::Failed(format!("{path:?} cannot be read: {error}").into()))
+            std::fs::read(&path).map_err(|error| SendError::Failed(format!("failed to read {path:?}: {error}").into()))
         };
         let certificates = load_certs(&mut read(&self.certificate)?.as_slice()).map_err(failed)?;
         let key = load_private_keys(&read(&self.key)?).map_err(failed)?.into_iter().next();
-        let key = key.ok_or_else(|| SendError::Failed(format!("there is no key in {:?}", self.key).into()))?;
+        let key = key.ok_or_else(|| SendError::Failed(format!("no private key found in {:?}", self.key).into()))?;
         Ok(TlsKey(certificates, key))
     }
 }
@@ -104,7 +104,7 @@ impl ModuleClient {
                 }
                 Some(Proxy::Socket) => {
                     let message = format!(
-                        "modules cannot be downloaded by the proxy \"{value}\" that the script named: use a host"
+                        "failed to download modules through the proxy \"{value}\" that the script has set: the proxy must be a host"
                     );
                     return Err(SendError::Failed(message.into()));
                 }
@@ -175,7 +175,7 @@ impl NpmCacheHttpClient for ModuleClient {
                 StatusCode::NOT_FOUND => return Ok(NpmCacheHttpClientResponse::NotFound),
                 status if status.is_redirection() => {
                     let to = redirected(&from, &head.headers)
-                        .ok_or_else(|| not_downloaded(&from, Some(status), "the server redirects to no valid URL"))?;
+                        .ok_or_else(|| not_downloaded(&from, Some(status), "the redirect has no valid location"))?;
                     if to.origin() != from.origin() {
                         headers.remove(AUTHORIZATION);
                     }
@@ -192,7 +192,7 @@ impl NpmCacheHttpClient for ModuleClient {
                 status => return Err(not_downloaded(&from, Some(status), status)),
             }
         }
-        Err(not_downloaded(&url, None, "the server redirects too often"))
+        Err(not_downloaded(&url, None, "too many redirects"))
     }
 }
 
@@ -203,7 +203,7 @@ fn redirected(from: &Url, headers: &HeaderMap) -> Option<Url> {
 }
 
 fn not_downloaded(url: &Url, status: Option<StatusCode>, reason: impl Display) -> DownloadError {
-    let message = format!("{url} cannot be downloaded: {reason}");
+    let message = format!("failed to download {url}: {reason}");
     DownloadError { status_code: status.map(|status| status.as_u16()), error: JsErrorBox::generic(message) }
 }
 

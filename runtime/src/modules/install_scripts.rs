@@ -58,10 +58,10 @@ async fn run_all(package: &PackageWithScript<'_>, init_cwd: &Path, path: &OsStri
         let output = command
             .output()
             .await
-            .map_err(|error| anyhow!("the script {name:?} of npm:{package} cannot be run: {error}"))?;
+            .map_err(|error| anyhow!("failed to run the script {name:?} of npm:{package}: {error}"))?;
         if !output.status.success() {
             let printed = [output.stdout, output.stderr].concat();
-            let printed = String::from_utf8_lossy(&printed).into_owned();
+            let printed = String::from_utf8_lossy(&printed);
             return Err(anyhow!(
                 "the script {name:?} of npm:{package} failed, {}\n{}",
                 output.status,

@@ -8,31 +8,29 @@ use deno_core::error::ModuleLoaderError;
 use deno_core::url::Url;
 use deno_core::{
     ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
-    ModuleType, RequestedModuleType, ResolutionKind, resolve_import,
+    ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo, resolve_import,
 };
 use deno_error::JsErrorBox;
-use deno_graph::{GraphKind, Module, ModuleGraph, ModuleGraphError, Position};
+use deno_graph::{GraphKind, Module, ModuleGraph, Position};
 use deno_permissions::CheckSpecifierKind;
-use deno_resolver::graph::{
-    EnhanceGraphErrorMode, ResolveWithGraphError, ResolveWithGraphErrorKind, ResolveWithGraphOptions,
-    enhance_graph_error,
-};
+use deno_resolver::graph::{ResolveWithGraphError, ResolveWithGraphErrorKind, ResolveWithGraphOptions};
 use deno_resolver::loader::{LoadedModule, LoadedModuleOrAsset};
 use deno_semver::npm::NpmPackageReqReference;
 use node_resolver::{NodeResolutionKind, ResolutionMode};
 use openkv_js::transpile::{Decorators, MediaType};
-use sys_traits::impls::RealSys;
 use tokio::sync::Mutex;
 
 use super::cjs_sources::PermittedSources;
 use super::failed;
 use super::freshness::{self, WALK};
-use super::graph::{GraphBuilder, Request};
+use super::graph::{GraphBuilder, Request, describe};
+use super::program;
 use super::require::{NodeServices, node_services};
 use super::resolver::{check_not_remote, check_not_sqlite, explain};
 use super::services::{LoaderOptions, Services};
 use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
+use crate::snapshot::code_cache;
 use crate::watch::WatchedFiles;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -75,12 +73,17 @@ impl GraphLoader {
         Ok(options.transpile.decorators.clone())
     }
 
-    /// Returns the services that Node.js built-in modules load packages with.
+    /// Returns the file of a program of an npm package, which is installed.
+    pub async fn program(&self, package: &NpmPackageReqReference) -> Result<Url, JsErrorBox> {
+        program::resolve(&self.0.builder, package).await
+    }
+
+    /// Returns the services with which the Node.js built-in modules load packages.
     pub fn node_services(&self) -> Result<NodeServices, JsErrorBox> {
         node_services(&self.0.services.resolvers, &self.0.services.packages)
     }
 
-    /// Returns whether packages are in directories `node_modules`, and not in the cache.
+    /// Returns whether npm packages are in a `node_modules` directory, rather than in the global cache.
     pub fn uses_node_modules(&self) -> Result<bool, JsErrorBox> {
         let packages = self.0.services.resolvers.npm_resolver().map_err(failed)?;
         Ok(packages.root_node_modules_path().is_some())
@@ -92,7 +95,7 @@ impl GraphLoader {
         let _extending = self.0.extending.lock().await;
         let known = self.0.graph.borrow().clone();
         let mut graph = ModuleGraph::clone(&known);
-        builder.build(&mut graph, Request::Root(root.clone()), is_dynamic).await?;
+        builder.build(&mut graph, Request::Roots(vec![root.clone()]), is_dynamic).await?;
         if is_dynamic {
             let mut checked = HashSet::new();
             loop {
@@ -110,7 +113,7 @@ impl GraphLoader {
             files.for_each(|file| watched.add(&file));
         }
         if let Some(error) = graph.walk(std::iter::once(&root), WALK).errors().next() {
-            return Err(describe(error, &root, is_dynamic));
+            return Err(describe(error, &[root], is_dynamic));
         }
         builder.lock(&graph).await?;
         services.npm.has_js_execution_started_flag().raise();
@@ -212,17 +215,6 @@ impl GraphLoader {
     }
 }
 
-/// Describes an error of a graph, and where it occurred. Scripts see every such error as a TypeError, as in Deno.
-fn describe(error: ModuleGraphError, root: &Url, is_dynamic: bool) -> JsErrorBox {
-    if is_dynamic {
-        // The message must not reveal files next to the requested one.
-        return JsErrorBox::type_error(error.to_string_with_range());
-    }
-    let is_root = matches!(&error, ModuleGraphError::ModuleError(error) if error.specifier() == root);
-    let mode = if is_root { EnhanceGraphErrorMode::HideRange } else { EnhanceGraphErrorMode::ShowRange };
-    JsErrorBox::type_error(enhance_graph_error(&RealSys, error, mode, &[]).to_string())
-}
-
 fn describe_resolution(error: ResolveWithGraphError) -> JsErrorBox {
     match error.into_kind() {
         ResolveWithGraphErrorKind::Resolution(error) => JsErrorBox::type_error(error.to_string_with_range()),
@@ -243,7 +235,7 @@ impl ModuleLoader for GraphLoader {
             return resolve_import(specifier, referrer).map_err(JsErrorBox::from_err);
         }
         let resolved = self.resolve_specifier(specifier, referrer, kind == ResolutionKind::DynamicImport)?;
-        let jsr = self.0.services.project.workspace.jsr_url().as_str();
+        let jsr = self.0.services.project.jsr_url().as_str();
         check_not_remote(&resolved, referrer, jsr)?;
         check_not_sqlite(resolved)
     }
@@ -305,6 +297,10 @@ impl ModuleLoader for GraphLoader {
 
     fn finish_load(&self) {
         self.0.services.resolvers.parsed_source_cache().free_all();
+    }
+
+    fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {
+        code_cache(specifier.as_str())
     }
 
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {

@@ -13,7 +13,7 @@ use sys_traits::impls::RealSys;
 /// A lock file with the additions of this run.
 pub(super) struct LockfileState {
     pub file: Arc<LockfileLock<RealSys>>,
-    /// The file to write: the lock file, or the target of the symbolic link that it was before the script ran.
+    /// The file to write: the lock file, or its target if it was a symbolic link before the script ran.
     target: PathBuf,
 }
 
@@ -44,7 +44,7 @@ impl LockfileState {
     pub fn check_frozen(&self) -> Result<(), JsErrorBox> {
         self.file.error_if_changed().map_err(|_| {
             JsErrorBox::generic(format!(
-                "the lock file {:?} lacks modules that the script imports. Run it once with --frozen=false",
+                "the lock file {:?} is out of date, but frozen. Update it with --frozen=false",
                 self.file.filename
             ))
         })
@@ -55,7 +55,7 @@ impl LockfileState {
         let mut file = self.file.lock();
         let Some(bytes) = file.resolve_write_bytes() else { return Ok(()) };
         write(&self.target, &bytes).map_err(|error| {
-            JsErrorBox::generic(format!("the lock file {:?} cannot be written: {error}", self.file.filename))
+            JsErrorBox::generic(format!("failed to write the lock file {:?}: {error}", self.file.filename))
         })?;
         file.has_content_changed = false;
         Ok(())

@@ -13,10 +13,12 @@ mod freshness;
 mod graph;
 mod http_client;
 mod install_scripts;
+mod installer;
 mod loader;
 mod lockfile;
 mod options;
 mod packages;
+mod program;
 mod project;
 mod require;
 mod resolver;
@@ -25,22 +27,23 @@ mod source;
 mod source_map;
 
 pub(crate) use fetcher::MainModule;
+pub use installer::{Installer, Registry};
 pub(crate) use loader::GraphLoader;
-pub use options::{Config, Lock, ModuleOptions};
-pub use project::{Error as ProjectError, Project};
+pub use options::{Config, InstallOptions, Lock, ModuleOptions};
+pub use project::{Error as ProjectError, Manifests, Project};
 pub(crate) use services::LoaderOptions;
 
-/// Returns the messages of an error and all its causes. Often only a cause tells why a file is invalid, or a host cannot be
-/// reached.
+/// Returns the messages of an error and all its causes. Often only a cause says why a file is invalid or a host is
+/// unreachable.
 fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     for i in 0.. {
         let Some(error) = cause else { break };
-        write!(text, "\n    {i}: {error}").expect("a string takes all");
+        write!(message, "\n    {i}: {error}").expect("writing to a string cannot fail");
         cause = error.source();
     }
-    text
+    message
 }
 
 /// Converts an error of Deno's crates to an error of a script, with its causes.

@@ -1,9 +1,24 @@
 use deno_config::deno_json::{NewestDependencyDate, NodeModulesDirMode, NodeModulesLinkerMode};
 use deno_npm_installer::PackagesAllowedScripts;
 
+/// How packages of npm are installed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InstallOptions {
+    /// Whether the command manages dependencies: they are installed into `node_modules` if there is a `package.json`.
+    pub manages: bool,
+    /// Whether packages that are not needed any more are removed from `node_modules`.
+    pub cleans: bool,
+    /// Whether the development dependencies of `package.json` are left out.
+    pub production: bool,
+    /// Whether packages of type declarations are left out.
+    pub skip_types: bool,
+}
+
 /// The options for resolving and fetching modules.
 #[derive(Clone, Debug, Default)]
 pub struct ModuleOptions {
+    /// How packages of npm are installed.
+    pub install: InstallOptions,
     /// The path or URL of an import map.
     pub import_map: Option<String>,
     /// The choice of the configuration file.

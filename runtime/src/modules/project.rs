@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deno_config::deno_json::PermissionsObjectWithBase;
 use deno_config::workspace::WorkspaceDirectory;
 use deno_core::url::Url;
 use deno_resolver::factory::{ConfigDiscoveryOption, WorkspaceFactory, WorkspaceFactoryOptions};
@@ -35,6 +36,17 @@ pub struct Project {
     pub(super) workspace: Arc<WorkspaceFactory<RealSys>>,
     /// A temporary directory for downloads, if there is no permanent one.
     _downloads: Option<Arc<TempDir>>,
+}
+
+/// The files in which dependencies are declared.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// The `deno.json` or `deno.jsonc`.
+    pub deno_json: Option<PathBuf>,
+    /// The `package.json`.
+    pub package_json: Option<PathBuf>,
+    /// Whether `package.json` has all dependencies.
+    pub prefers_package_json: bool,
 }
 
 impl fmt::Debug for Project {
@@ -76,6 +88,7 @@ impl Project {
         };
         let factory_options = WorkspaceFactoryOptions {
             config_discovery: discovery,
+            is_package_manager_subcommand: options.install.manages,
             frozen_lockfile: options.frozen,
             lock_arg: match &options.lock {
                 Lock::Path(path) => Some(environment.absolute(path)),
@@ -131,10 +144,46 @@ impl Project {
         })
     }
 
+    /// Returns a set of permissions of the configuration file, or the default one, which may be missing, for an empty name.
+    ///
+    /// # Errors
+    /// The set does not exist, or the sets are invalid.
+    pub fn permission_set(&self, name: &str) -> Result<Option<&PermissionsObjectWithBase>, Error> {
+        let sets = self.workspace.workspace_directory().map_err(Error::Read)?.to_permissions_config()?;
+        if name.is_empty() { Ok(sets.sets.get("default")) } else { Ok(Some(sets.get(name)?)) }
+    }
+
+    /// Returns the permissions for tests of the configuration file.
+    ///
+    /// # Errors
+    /// They are invalid, or name a set that does not exist.
+    pub fn test_permissions(&self) -> Result<Option<&PermissionsObjectWithBase>, Error> {
+        let directory = self.workspace.workspace_directory().map_err(Error::Read)?;
+        Ok(directory.to_test_permissions_config()?)
+    }
+
+    /// Returns the files in which the dependencies of the project, or of the member of the workspace, are declared.
+    ///
+    /// # Errors
+    /// The workspace cannot be read.
+    pub fn manifests(&self) -> Result<Manifests, Error> {
+        let directory = self.workspace.workspace_directory().map_err(Error::Read)?;
+        Ok(Manifests {
+            deno_json: directory.member_deno_json().and_then(|file| file.specifier.to_file_path().ok()),
+            package_json: directory.member_pkg_json().map(|file| file.path.clone()),
+            prefers_package_json: directory.workspace.prefer_package_json(),
+        })
+    }
+
     /// Returns the directory of the configuration file. Paths in the file are relative to it.
     pub fn directory(&self) -> Option<PathBuf> {
         let file = self.url.as_ref()?.to_file_path().ok()?;
         file.parent().map(Into::into)
+    }
+
+    /// Returns the URL of the JSR registry.
+    pub fn jsr_url(&self) -> &Url {
+        self.workspace.jsr_url()
     }
 
     /// Returns the directory of vendored remote modules, if the project has one.

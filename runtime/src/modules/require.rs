@@ -1,4 +1,4 @@
-//! What the modules of Node.js load packages with: Deno's resolver, under the permissions of the script.
+//! Loads modules for `require`, with Deno's resolver and the permissions of the script.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use deno_path_util::{normalize_path, url_from_directory_path, url_from_file_path
 use deno_permissions::{OpenAccessKind, PermissionState, PermissionsContainer};
 use deno_resolver::cjs::CjsTrackerRc;
 use deno_resolver::factory::ResolverFactory;
+use deno_resolver::loader::StrippingTypesNodeModulesError;
 use deno_resolver::npm::{DenoInNpmPackageChecker, NpmResolver};
 use node_resolver::errors::PackageJsonLoadError;
 use openkv_js::transpile::{MediaType, ModuleKind};
@@ -22,10 +23,10 @@ use sys_traits::impls::RealSys;
 use super::failed;
 use super::packages::Packages;
 
-/// What the modules of Node.js resolve and load packages with.
+/// The services with which the Node.js built-in modules resolve and load packages.
 pub(crate) type NodeServices = NodeExtInitServices<DenoInNpmPackageChecker, NpmResolver<RealSys>, RealSys>;
 
-/// Creates what the modules of Node.js load packages with.
+/// Creates the services with which the Node.js built-in modules load packages.
 pub(super) fn node_services(
     resolvers: &Arc<ResolverFactory<RealSys>>,
     packages: &Packages,
@@ -43,7 +44,7 @@ pub(super) fn node_services(
     })
 }
 
-/// Loads the files that `require` finds.
+/// Loads the files that `require` resolves.
 struct RequireLoader {
     resolvers: Arc<ResolverFactory<RealSys>>,
     packages: Packages,
@@ -51,22 +52,22 @@ struct RequireLoader {
 }
 
 impl RequireLoader {
-    /// Whether a path is in a directory of packages, or is one: `require` looks for that before it looks into it.
+    /// Returns whether a path is within `node_modules`, or is that directory: `require` checks first whether it exists.
     fn is_in_packages(&self, path: &Path) -> bool {
         url_from_directory_path(path).is_ok_and(|directory| self.packages.own(&directory))
     }
 }
 
 impl NodeRequireLoader for RequireLoader {
-    /// As with imports, files of packages need no permission. A link out of a package does.
+    /// As with imports, files of packages need no permission, unless they are symbolic links to other files.
     fn ensure_read_permission<'a>(
         &self,
         permissions: &mut PermissionsContainer,
         path: Cow<'a, Path>,
     ) -> Result<Cow<'a, Path>, JsErrorBox> {
-        let path = normalize_path(path);
-        if self.is_in_packages(&path)
-            && let Some(target) = target(&path)
+        let normalized = normalize_path(Cow::Borrowed(&*path));
+        if self.is_in_packages(&normalized)
+            && let Some(target) = target(&normalized)
             && self.is_in_packages(&target)
             && !matches!(permissions.query_read(target.to_str()), Ok(PermissionState::Denied))
         {
@@ -84,6 +85,9 @@ impl NodeRequireLoader for RequireLoader {
             return Ok(text.into());
         }
         let url = url_from_file_path(path).map_err(JsErrorBox::from_err)?;
+        if self.packages.contain(&url) {
+            return Err(JsErrorBox::from_err(StrippingTypesNodeModulesError { specifier: url }));
+        }
         let emitter = self.resolvers.emitter().map_err(failed)?;
         let script = emitter.maybe_emit_source_sync(&url, media_type, ModuleKind::Cjs, &text.into());
         Ok(script.map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?.into())
@@ -99,7 +103,7 @@ impl NodeRequireLoader for RequireLoader {
 
     fn resolve_package_folder_from_name(&self, name: &str) -> Option<PathBuf> {
         let packages = self.resolvers.npm_resolver().ok()?.as_managed()?;
-        // Otherwise, it is where `require` looks.
+        // `require` searches these directories itself.
         if packages.root_node_modules_path().is_some() {
             return None;
         }
@@ -108,7 +112,7 @@ impl NodeRequireLoader for RequireLoader {
     }
 }
 
-/// Returns where a path leads, even if nothing is there: `require` tries names.
+/// Resolves symbolic links in a path that may not exist: `require` probes for files.
 fn target(path: &Path) -> Option<PathBuf> {
     let (base, target) = path.ancestors().find_map(|base| Some((base, RealSys.fs_canonicalize(base).ok()?)))?;
     let rest = path.strip_prefix(base).ok()?;

@@ -19,14 +19,14 @@ use crate::extensions::node::NO_SQLITE;
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(type)]
 enum Error {
-    #[error("Import \"{name}\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import {instead}", instead = by_url(name))]
+    #[error("Import \"{name}\" not a dependency\n  hint: map it in \"imports\" of deno.json, or import {instead}", instead = suggestions(name))]
     Bare {
         /// The specifier of the import.
         name: String,
     },
     #[error("{NO_SQLITE}")]
     Sqlite,
-    #[error("{0} is not imported: packages of jsr import nothing else that is remote")]
+    #[error("importing {0} is not allowed: JSR packages can only import remote modules of JSR")]
     Remote(Url),
 }
 
@@ -58,8 +58,8 @@ pub(super) fn explain(error: ResolveError) -> ResolveError {
     bare.map_or(error, |name| ResolveError::from_err(Error::Bare { name }))
 }
 
-/// Returns the specifiers that a bare name may stand for.
-fn by_url(name: &str) -> String {
+/// Suggests specifiers for a bare name.
+fn suggestions(name: &str) -> String {
     if MediaType::from_path(Path::new(name)) != MediaType::Unknown {
         format!("\"./{name}\"")
     } else if name.starts_with("@std/") {

@@ -19,6 +19,7 @@ use deno_resolver::cjs::IsCjsResolutionMode;
 use deno_resolver::factory::{ResolverFactory, ResolverFactoryOptions, SpecifiedImportMapProvider};
 use deno_resolver::graph::MappedResolutionDiagnosticWithPosition;
 use deno_resolver::workspace::SpecifiedImportMap;
+use deno_semver::package::PackageReq;
 use deno_web::BlobStoreTrait;
 use node_resolver::cache::NodeResolutionThreadLocalCache;
 use node_resolver::{NodeConditionOptions, NodeResolverOptions, PackageJsonThreadLocalCache};
@@ -39,6 +40,8 @@ use crate::watch::WatchedFiles;
 pub(crate) struct LoaderOptions {
     /// The main module.
     pub main: MainModule,
+    /// The package of the main module, if it is a program of an npm package.
+    pub main_package: Option<PackageReq>,
     /// The options for resolving and fetching modules.
     pub modules: ModuleOptions,
     /// The workspace of the main module.
@@ -73,6 +76,7 @@ pub(super) struct Services {
     pub installs_first: bool,
     pub cached_only: bool,
     pub permissions: PermissionsContainer,
+    pub main_package: Option<PackageReq>,
 }
 
 impl Services {
@@ -81,6 +85,7 @@ impl Services {
     pub fn new(options: LoaderOptions) -> Result<Self, JsErrorBox> {
         let LoaderOptions {
             main,
+            main_package,
             modules,
             project,
             unstable,
@@ -154,7 +159,14 @@ impl Services {
         };
         let configured = workspace.workspace.node_modules_dir().map_err(JsErrorBox::from_err)?;
         let installs_first = modules.node_modules_dir.or(configured) == Some(NodeModulesDirMode::Auto);
-        let caching = if unstable.npm_lazy_caching { NpmCachingStrategy::Lazy } else { NpmCachingStrategy::Eager };
+        let install = modules.install;
+        let caching = if install.manages {
+            NpmCachingStrategy::Manual
+        } else if unstable.npm_lazy_caching {
+            NpmCachingStrategy::Lazy
+        } else {
+            NpmCachingStrategy::Eager
+        };
         let npm = NpmInstallerFactory::new(
             resolvers.clone(),
             Arc::new(client),
@@ -164,7 +176,7 @@ impl Services {
             NpmInstallerFactoryOptions {
                 cache_setting: npm_cache_setting,
                 caching_strategy: caching,
-                clean_on_install: false,
+                clean_on_install: install.cleans,
                 // Running a script must not change the existing entries of Deno's lock file.
                 dedup_lockfile_peer_variants: true,
                 lifecycle_scripts_config: LifecycleScriptsConfig {
@@ -172,10 +184,10 @@ impl Services {
                     denied: Vec::new(),
                     initial_cwd: project.workspace.initial_cwd().clone(),
                     root_dir: project.workspace.initial_cwd().clone(),
-                    explicit_install: false,
+                    explicit_install: install.manages,
                 },
-                production: false,
-                skip_types: false,
+                production: install.production,
+                skip_types: install.skip_types,
                 resolve_npm_resolution_snapshot: Box::new(|| Ok(None)),
             },
         );
@@ -189,6 +201,7 @@ impl Services {
             installs_first,
             cached_only: modules.cached_only,
             permissions,
+            main_package,
         })
     }
 }
@@ -208,12 +221,13 @@ impl fmt::Debug for NamedImportMap {
 #[async_trait::async_trait(?Send)]
 impl SpecifiedImportMapProvider for NamedImportMap {
     async fn get(&self) -> Result<Option<SpecifiedImportMap>, deno_core::anyhow::Error> {
-        let unusable =
-            |error: &dyn fmt::Display| JsErrorBox::type_error(format!("the import map {}: {error}", self.name));
+        let failed = |error: &dyn fmt::Display| {
+            JsErrorBox::type_error(format!("failed to load the import map {}: {error}", self.name))
+        };
         let directory = Environment::at_start().absolute("");
-        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| unusable(&error))?;
-        let file = self.fetcher.fetch_named(&url).await.map_err(|error| unusable(&error))?;
-        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| unusable(&error))?;
+        let url: Url = resolve_url_or_path(&self.name, &directory).map_err(|error| failed(&error))?;
+        let file = self.fetcher.fetch_named(&url).await.map_err(|error| failed(&error))?;
+        let value = deno_core::serde_json::from_slice(&file.source).map_err(|error| failed(&error))?;
         Ok(Some(SpecifiedImportMap { base_url: file.url, value }))
     }
 }

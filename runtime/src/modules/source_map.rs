@@ -31,7 +31,7 @@ mod tests {
         for code in ["", "\n", "a();", &format!("{map}\na();"), &format!("a(); {map}")] {
             assert_eq!((start(code.as_bytes()), decode(code.as_bytes())), (None, None), "{code}");
         }
-        let damaged = format!("{map}!");
-        assert_eq!((start(damaged.as_bytes()), decode(damaged.as_bytes())), (Some(0), None));
+        let corrupt = format!("{map}!");
+        assert_eq!((start(corrupt.as_bytes()), decode(corrupt.as_bytes())), (Some(0), None));
     }
 }

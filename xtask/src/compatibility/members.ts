@@ -1,15 +1,15 @@
-// Prints what a runtime has, as JSON: what each module of Node.js exports, or why it cannot be loaded, and the members of
-// the namespace `Deno`, with those of each member that is an object, a function or a class.
+// Prints the API of a runtime as JSON: the exports of each Node.js built-in module, or the error message if it cannot be
+// loaded, and the members of the `Deno` namespace with the members of each.
 
 import { builtinModules } from "node:module";
 
-/** The names of the properties that a value has itself. */
+/** Returns the names of the own properties of a value. */
 function names(value: unknown): string[] {
   if (value === null || !["object", "function"].includes(typeof value)) return [];
   return Object.getOwnPropertyNames(value).sort();
 }
 
-/** What can be used of a value: its properties, and those that the instances of a class have or inherit. */
+/** Returns the properties of a value and, if it is a class, those of its instances. */
 function members(value: unknown): string[] {
   const found = names(value).filter((name) => !["length", "name", "prototype"].includes(name));
   let { prototype } = (value ?? {}) as { prototype?: object | null };

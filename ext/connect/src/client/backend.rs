@@ -8,13 +8,14 @@ use openkv_engine::{
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::error::CallError;
 use super::queue;
 use super::reads;
 use super::session::Session;
 use super::watch::Watcher;
-use super::writer::{self, Job, Kind};
+use super::writer::{self, Job, Kind, Writes};
 use crate::wire::metadata::Version;
 use crate::wire::openkv::{Count, DeleteRange};
 
@@ -24,7 +25,7 @@ pub(crate) struct Client {
     order: Arc<Order>,
     runtime: Handle,
     /// Sends writes to the writer task. `None` once closed.
-    writes: Mutex<Option<mpsc::UnboundedSender<Job>>>,
+    writes: Mutex<Option<Writes>>,
     /// Dropped when the database is closed.
     closed: Mutex<Option<watch::Sender<()>>>,
     version: Version,
@@ -43,7 +44,7 @@ impl Client {
     pub fn open(session: Arc<Session>, runtime: Handle) -> Database {
         let version = session.current().version;
         let has_extension = session.has_extension();
-        let (writes, jobs) = mpsc::unbounded_channel();
+        let (writes, jobs) = writer::queue();
         runtime.spawn(writer::run(session.clone(), jobs));
         let mut limits = Limits::default();
         if !has_extension {
@@ -87,14 +88,15 @@ impl Client {
     /// Queues a write for the writer task.
     fn write_in_turn<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Order, oneshot::Sender<Result<T>>) -> Job,
+        job: impl FnOnce(&Order, oneshot::Sender<Result<T>>) -> (Turn, Kind),
     ) -> BoxFuture<T> {
         let (reply, response) = oneshot::channel();
         // The lock keeps the turns in the order of the jobs.
         let writes = self.writes.lock();
         let Some(writes) = &*writes else { return Box::pin(std::future::ready(Err(Error::Closed))) };
-        if writes.send(job(&self.order, reply)).is_err() {
-            return Box::pin(std::future::ready(Err(CallError::Stopped.into())));
+        let (turn, kind) = job(&self.order, reply);
+        if let Err(error) = writes.send(Job { since: Instant::now(), turn, kind }, &self.session) {
+            return Box::pin(std::future::ready(Err(error)));
         }
         Box::pin(async move { response.await.map_err(|_| Error::OutcomeUnknown(Arc::new(CallError::Stopped.into())))? })
     }
@@ -108,7 +110,7 @@ impl Backend for Client {
     }
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
-        self.write_in_turn(|order, reply| Job { turn: order.write(&write), kind: Kind::Write { write, reply } })
+        self.write_in_turn(|order, reply| (order.write(&write), Kind::Write { write, reply }))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {
@@ -120,10 +122,7 @@ impl Backend for Client {
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
         let range = DeleteRange { start: start.to_vec(), end: end.to_vec(), limit };
         self.has_extension.then(|| {
-            self.write_in_turn(|order, reply| Job {
-                turn: order.delete_range(start, end),
-                kind: Kind::DeleteRange { range, reply },
-            })
+            self.write_in_turn(|order, reply| (order.delete_range(start, end), Kind::DeleteRange { range, reply }))
         })
     }
 

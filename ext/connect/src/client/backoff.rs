@@ -16,7 +16,12 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 impl<'r> Backoff<'r> {
     pub fn new(random: &'r dyn Random, retry_for: Duration) -> Self {
-        Self { random, attempts: 0, start: Instant::now(), retry_for }
+        Self::since(Instant::now(), random, retry_for)
+    }
+
+    /// The delays of a call that was made earlier.
+    pub fn since(start: Instant, random: &'r dyn Random, retry_for: Duration) -> Self {
+        Self { random, attempts: 0, start, retry_for }
     }
 
     /// Waits before the next attempt, at least as long as the server asks for. Returns false, without waiting, if the delay would

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result, Turn};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::call::{Call, Decoded, Repeat};
+use super::call::{Call, Decoded, RESPONSE_PARTS, Repeat};
 use super::conditions::Conditions;
 use super::session::Session;
 use crate::wire::openkv::{Writes, WritesOutput};
 use crate::wire::write::{self, WriteOutcome};
-use crate::wire::{Message, datapath, paths, writes};
+use crate::wire::{Message, datapath, parts, paths, writes};
 
 /// The limit of a batch in bytes of encoded writes. Servers limit the size of a request.
 const MAX_SIZE: usize = 1024 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Batch {
     size: usize,
     parts: usize,
     conditions: Conditions,
+    /// When the last of the writes was called.
+    since: Option<Instant>,
 }
 
 struct Pending {
@@ -40,27 +43,36 @@ struct Pending {
 impl Batch {
     /// Returns whether there is room for a write, and it may be committed before those of the batch that are rejected.
     pub fn admits(&self, write: &AtomicWrite, now: u64) -> bool {
-        self.parts + parts(write) <= MAX_PARTS
+        self.parts + count_parts(write) <= MAX_PARTS
             && self.size + write::encode(write, now).encoded_len() <= MAX_SIZE
             && self.conditions.commute_with(write)
     }
 
-    /// Adds a write whose turn it is.
-    pub fn push(&mut self, session: &Session, turn: Turn, write: AtomicWrite, reply: oneshot::Sender<Result<Commit>>) {
+    /// Adds a write whose turn it is, and which was called at `since`.
+    pub fn push(
+        &mut self,
+        session: &Session,
+        since: Instant,
+        turn: Turn,
+        write: AtomicWrite,
+        reply: oneshot::Sender<Result<Commit>>,
+    ) {
+        self.since = Some(since);
         let id = write.id.unwrap_or_else(|| CommitId::new(&*session.options.random));
         let encoded = write::encode(&write, session.options.clock.now()).encode_to_vec();
         self.size += encoded.len();
-        self.parts += parts(&write);
+        self.parts += count_parts(&write);
         self.conditions.add(&write);
         self.writes.push(Pending { turn, id, encoded, reply });
     }
 
     /// Sends the writes, and passes their outcomes to those who wait for them.
     pub async fn commit(mut self, session: &Arc<Session>) {
+        let since = self.since.unwrap_or_else(Instant::now);
         let results = if let [write] = &mut self.writes[..] {
-            vec![commit_one(session, write.id, std::mem::take(&mut write.encoded)).await]
+            vec![commit_one(session, since, write.id, std::mem::take(&mut write.encoded)).await]
         } else {
-            self.commit_all(session).await
+            self.commit_all(session, since).await
         };
         for (Pending { turn, reply, .. }, result) in self.writes.into_iter().zip(results) {
             // A write is no longer in flight when its future is done. The caller may have dropped it.
@@ -72,32 +84,35 @@ impl Batch {
         }
     }
 
-    async fn commit_all(&mut self, session: &Arc<Session>) -> Vec<Result<WriteOutcome>> {
+    async fn commit_all(&mut self, session: &Arc<Session>, since: Instant) -> Vec<Result<WriteOutcome>> {
         let count = self.writes.len();
         let named = |write: &mut Pending| writes::encode(write.id, std::mem::take(&mut write.encoded));
         let request = Writes { writes: self.writes.iter_mut().map(named).collect() };
-        let call = Call { repeat: Repeat::WithExtension, ..Call::new(paths::WRITE, &request) };
-        let results = session
-            .call(&call, |body| writes::decode_results(&WritesOutput::decode(body)?, count).map(Decoded::Value))
-            .await;
+        let call = Call { repeat: Repeat::WithExtension, since, ..Call::new(paths::WRITE, &request) };
+        let decode = |body| {
+            let output: WritesOutput = parts::decode(body, RESPONSE_PARTS)?;
+            writes::decode_results(&output, count).map(Decoded::Value)
+        };
+        let results = session.call(&call, decode).await;
         results.unwrap_or_else(|error| vec![Err(error); count])
     }
 }
 
-async fn commit_one(session: &Arc<Session>, id: CommitId, encoded: Vec<u8>) -> Result<WriteOutcome> {
+async fn commit_one(session: &Arc<Session>, since: Instant, id: CommitId, encoded: Vec<u8>) -> Result<WriteOutcome> {
     let has_extension = session.has_extension();
     let call = Call {
         header: has_extension.then(|| write::encode_id(id)),
         repeat: if has_extension { Repeat::WithExtension } else { Repeat::Never },
+        since,
         ..Call::with_body(paths::ATOMIC_WRITE, Bytes::from(encoded))
     };
     let outcome = session.call(&call, |body| {
-        let output = datapath::AtomicWriteOutput::decode(body)?;
+        let output: datapath::AtomicWriteOutput = parts::decode(body, RESPONSE_PARTS)?;
         write::decode_outcome(&output).map(Decoded::Value)
     });
     outcome.await
 }
 
-fn parts(write: &AtomicWrite) -> usize {
+fn count_parts(write: &AtomicWrite) -> usize {
     write.checks.len() + write.mutations.len() + write.enqueues.len()
 }

@@ -6,13 +6,14 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use openkv_engine::{Consistency, Error, Result};
+use tokio::time::Instant;
 use url::Url;
 
 use super::backoff::Backoff;
 use super::error::{CallError, MetadataError};
 use super::metadata::Metadata;
 use super::session::Session;
-use super::transport::{Lane, SendError, read_body, read_text};
+use super::transport::{BodyError, Lane, SendError, read_body, read_text};
 use crate::wire::{self, Malformed, Message, frame, headers};
 
 /// A call of the protocol.
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     /// An additional header.
     pub header: Option<(HeaderName, HeaderValue)>,
     pub repeat: Repeat,
+    /// When the call was made, from which on its time for retries counts.
+    pub since: Instant,
     /// The maximum length of the response in bytes.
     pub max_len: usize,
 }
@@ -52,6 +55,7 @@ impl Call {
             consistency: Consistency::Strong,
             header: None,
             repeat: Repeat::Always,
+            since: Instant::now(),
             max_len: frame::MAX_LEN,
         }
     }
@@ -79,6 +83,9 @@ pub(crate) enum Failure {
     Rejected(Error),
 }
 
+/// The maximum number of parts of a response without entries.
+pub(crate) const RESPONSE_PARTS: usize = 10_000;
+
 /// The timeout of an attempt.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -99,7 +106,11 @@ impl Session {
         call: &Call,
         decode: impl Fn(Bytes) -> Result<Decoded<T>, Malformed>,
     ) -> Result<T> {
-        let mut backoff = Backoff::new(&*self.options.random, self.options.retry_for);
+        // Calls that waited for one that failed do not wait as long again, one after the other.
+        if let Some(error) = self.unreachable_since(call.since) {
+            return Err(error);
+        }
+        let mut backoff = Backoff::since(call.since, &*self.options.random, self.options.retry_for);
         let mut may_be_done = false;
         let outcome = |may_be_done: bool, error: Error| match error {
             error @ Error::OutcomeUnknown(_) => error,
@@ -109,7 +120,10 @@ impl Session {
         loop {
             let attempt = tokio::time::timeout(TIMEOUT, self.attempt(call, may_be_done, &decode)).await;
             let failure = match attempt {
-                Ok(Ok(value)) => return Ok(value),
+                Ok(Ok(value)) => {
+                    self.reached();
+                    return Ok(value);
+                }
                 Ok(Err(failure)) => failure,
                 Err(_) => self.timed_out(call, TIMEOUT),
             };
@@ -121,7 +135,11 @@ impl Session {
             may_be_done |= was_sent;
             let may_repeat = !may_be_done || call.repeat != Repeat::Never;
             tracing::debug!(%error, path = call.path, may_repeat, "a call to a remote database failed");
-            if !may_repeat || !backoff.wait(retry_after).await {
+            if !may_repeat {
+                return Err(outcome(may_be_done, error));
+            }
+            if !backoff.wait(retry_after).await {
+                self.gave_up(&error);
                 return Err(outcome(may_be_done, error));
             }
         }
@@ -131,15 +149,19 @@ impl Session {
         self: &Arc<Self>,
         call: &Call,
         may_be_done: bool,
-        decode: &impl Fn(Bytes) -> Result<Decoded<T>, Malformed>,
+        decode: impl Fn(Bytes) -> Result<Decoded<T>, Malformed>,
     ) -> Result<T, Failure> {
         let Head { metadata, url, body } = self.send(&self.transport.calls, call, may_be_done).await?;
         let was_sent = true;
-        let body = read_body(body, call.max_len).await.map_err(|why| {
-            let error = CallError::Unreachable { url: url.clone(), why };
-            Failure::Transient { was_sent, retry_after: None, error: error.into() }
-        })?;
-        match decode(body) {
+        let body = match read_body(body, call.max_len).await {
+            Ok(body) => Ok(body),
+            Err(BodyError::TooLong) => Err(Malformed::TooLong { max: call.max_len }),
+            Err(BodyError::Lost(why)) => {
+                let error = CallError::Unreachable { url, why };
+                return Err(Failure::Transient { was_sent, retry_after: None, error: error.into() });
+            }
+        };
+        match body.and_then(decode) {
             Ok(Decoded::Value(value)) => Ok(value),
             Ok(Decoded::Elsewhere(error)) => {
                 self.refresh(&metadata).await.map_err(unrefreshed)?;
@@ -179,9 +201,12 @@ impl Session {
         let url = metadata.url(call.consistency, call.path).ok_or(CallError::NoStrongEndpoint);
         let url = url.map_err(|error| Failure::Final(error.into()))?;
         (self.options.permit)(&url).map_err(Failure::Final)?;
-        let mut headers = metadata.headers.clone();
-        headers.extend(call.header.clone());
-        let response = self.transport.post(lane, &url, headers, call.body.clone()).await;
+        let mut head = metadata.headers.clone();
+        head.extend(call.header.clone());
+        if may_be_done && call.repeat == Repeat::WithExtension {
+            head.insert(headers::RETRY, HeaderValue::from_static("1"));
+        }
+        let response = self.transport.post(lane, &url, head, call.body.clone()).await;
         let response = response.map_err(|SendError { was_sent, why }| {
             let error = CallError::Unreachable { url: url.clone(), why };
             Failure::Transient { was_sent, retry_after: None, error: error.into() }
@@ -229,11 +254,18 @@ async fn unsuccessful(metadata: &Metadata, url: Url, response: Response<Incoming
     let (head, body) = response.into_parts();
     let body = read_text(body).await;
     let status = head.status;
-    let named = head.headers.get(headers::ERROR).filter(|_| metadata.has_extension).and_then(wire::error::decode);
+    let named = if metadata.has_extension {
+        head.headers.get(headers::ERROR).and_then(wire::error::decode)
+    } else {
+        Some(&body).filter(|_| status.is_client_error()).and_then(|body| wire::error::from_message(body))
+    };
     // Some servers report it with the status of any bad request.
     let is_unauthorized = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         || (status == StatusCode::BAD_REQUEST && body.to_lowercase().contains("authorization"));
-    let error = named.clone().unwrap_or_else(|| CallError::Status { url, status, body }.into());
+    let error = named.clone().unwrap_or_else(|| {
+        let is_requeued = status == StatusCode::GONE && metadata.has_extension;
+        if is_requeued { CallError::Requeued { url } } else { CallError::Status { url, status, body } }.into()
+    });
     // Servers send these without processing the request.
     let is_unprocessed = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
     if status.is_server_error() || is_unprocessed {

@@ -155,6 +155,23 @@ pub enum CallError {
         /// The reason.
         malformed: Malformed,
     },
+    /// The server does not hold the claim of a message any more.
+    #[error(
+        "'{url}' no longer holds the message for this process, as the connection was lost for too long: the message is delivered \
+         again"
+    )]
+    Requeued {
+        /// The URL of the request.
+        url: Url,
+    },
+    /// More writes wait for the server than [`Options::queue_size`](super::Options::queue_size) allows.
+    #[error("too many writes wait for '{url}' (max {max} bytes): wait for earlier writes before making more")]
+    QueueFull {
+        /// The URL of writes.
+        url: Url,
+        /// The limit in bytes.
+        max: usize,
+    },
     /// The token has expired, and the metadata could not be refreshed.
     #[error("KV Connect failed to refresh the metadata: {0}")]
     Metadata(#[from] MetadataError),

@@ -7,12 +7,13 @@ use hyper::body::Incoming;
 use openkv_engine::Error;
 use url::Url;
 
-use super::call::{Call, Failure, Head};
+use super::call::{Call, Failure, Head, RESPONSE_PARTS};
 use super::error::CallError;
 use super::session::Session;
 use super::transport::{Lane, describe};
+use crate::wire::Malformed;
 use crate::wire::frame::{Decoder, Frame, MAX_LEN};
-use crate::wire::{Malformed, Message};
+use crate::wire::parts::{self, Parts};
 
 /// The frames of a streaming response.
 pub(crate) struct Frames {
@@ -40,11 +41,11 @@ impl Frames {
     }
 
     /// Waits for the next message.
-    pub async fn next<T: Message + Default>(&mut self) -> Result<T, Failure> {
+    pub async fn next<T: Parts>(&mut self) -> Result<T, Failure> {
         loop {
             match self.decoder.next_frame().map_err(|malformed| self.malformed(malformed))? {
                 Some(Frame::Message(message)) => {
-                    return T::decode(message).map_err(|error| self.malformed(error.into()));
+                    return parts::decode(message, RESPONSE_PARTS).map_err(|malformed| self.malformed(malformed));
                 }
                 Some(Frame::Ping) => {}
                 None => {

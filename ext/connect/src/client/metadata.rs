@@ -10,7 +10,7 @@ use url::Url;
 use super::backoff::fraction;
 use super::error::MetadataError;
 use super::options::Options;
-use super::transport::{Transport, describe, read_body, read_text};
+use super::transport::{BodyError, Transport, describe, read_body, read_text};
 use crate::wire::headers;
 use crate::wire::metadata::{EndpointConsistency, Metadata as Message, Request, Version};
 
@@ -105,7 +105,12 @@ impl Exchange {
                 return Err(MetadataError::Status { url, status, body: read_text(body).await });
             }
             let body = read_body(body, MAX_LEN).await;
-            let body = body.map_err(|why| MetadataError::Unreadable { url: url.clone(), why })?;
+            let body = body.map_err(|error| match error {
+                BodyError::TooLong => {
+                    MetadataError::Invalid { url: url.clone(), why: format!("its metadata exceed {MAX_LEN} bytes") }
+                }
+                BodyError::Lost(why) => MetadataError::Unreadable { url: url.clone(), why },
+            })?;
             return decode(&url, &head.headers, &body, options);
         }
         let why = format!("more than {REDIRECTS} redirects");

@@ -23,8 +23,11 @@ pub struct Options {
     /// Decides whether the client may connect to a URL: that of the database, and those of its endpoints. It is called before
     /// each request, which fails with its error. By default, all URLs are allowed.
     pub permit: Arc<Permit>,
-    /// How long to retry a call that fails for a transient reason. By default, one minute.
+    /// How long to retry a call that fails for a transient reason, from when it is made. By default, one minute.
     pub retry_for: Duration,
+    /// How many bytes of writes may wait for the server. Further writes fail with [`CallError::QueueFull`](super::CallError),
+    /// and are not made. By default, 256 MiB.
+    pub queue_size: usize,
     /// The clock for expiry and delays.
     pub clock: Arc<dyn Clock>,
     /// The source of randomness for the delays between attempts and for commit ids.
@@ -43,6 +46,7 @@ impl Options {
             tls: None,
             permit: Arc::new(|_| Ok(())),
             retry_for: Duration::from_secs(60),
+            queue_size: 256 * 1024 * 1024,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             network: Arc::new(Tcp),
@@ -66,6 +70,12 @@ impl Options {
     #[must_use]
     pub fn retry_for(self, retry_for: Duration) -> Self {
         Self { retry_for, ..self }
+    }
+
+    /// Sets [`Options::queue_size`].
+    #[must_use]
+    pub fn queue_size(self, queue_size: usize) -> Self {
+        Self { queue_size, ..self }
     }
 
     /// Sets [`Options::clock`].

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use openkv_engine::{Consistency, OwnedRead, ReadEntry, ReadOptions, Result};
 
-use super::call::{Call, Decoded};
+use super::call::{Call, Decoded, RESPONSE_PARTS};
 use super::error::CallError;
 use super::session::Session;
 use crate::wire::openkv::{Count, CountOutput};
 use crate::wire::read::{self, ReadOutcome, Shape};
-use crate::wire::{Message, datapath, frame, paths};
+use crate::wire::{datapath, frame, parts, paths};
 
 /// The maximum length of an entry in a response, in bytes: the limits of key and value, and their framing.
 const ENTRY_LEN: usize = 2048 + 64 * 1024 + 64;
@@ -26,11 +26,13 @@ pub(crate) async fn read(
     } else {
         Call::new(paths::READ, &read::encode_openkv(&reads, options.max_bytes))
     };
-    let entries = shapes.iter().map(|shape| shape.limit as usize).sum::<usize>();
+    let entries = shapes.iter().map(|shape| shape.limit as usize).fold(0, usize::saturating_add);
+    let max_parts = entries.saturating_add(RESPONSE_PARTS);
     let max_len = entries.saturating_mul(ENTRY_LEN).max(frame::MAX_LEN);
     let call = Call { consistency: options.consistency, max_len, ..call };
     let lists = session.call(&call, |body| {
-        Ok(match read::decode_output(datapath::SnapshotReadOutput::decode(body)?, &shapes)? {
+        let output: datapath::SnapshotReadOutput = parts::decode(body, max_parts)?;
+        Ok(match read::decode_output(output, &shapes)? {
             ReadOutcome::Disabled => Decoded::Elsewhere(CallError::ReadsDisabled),
             ReadOutcome::Entries { is_strong: false, .. } if options.consistency == Consistency::Strong => {
                 Decoded::Elsewhere(CallError::NotStrong)
@@ -60,5 +62,9 @@ fn truncate(lists: &mut [Vec<ReadEntry>], max_bytes: usize) {
 /// Counts the entries of a range.
 pub(crate) async fn count(session: Arc<Session>, range: Count) -> Result<u64> {
     let call = Call::new(paths::COUNT, &range);
-    session.call(&call, |body| Ok(Decoded::Value(CountOutput::decode(body)?.count))).await
+    let count = |body| {
+        let output: CountOutput = parts::decode(body, RESPONSE_PARTS)?;
+        Ok(Decoded::Value(output.count))
+    };
+    session.call(&call, count).await
 }

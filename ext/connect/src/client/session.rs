@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openkv_engine::Error;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
@@ -19,6 +20,8 @@ pub(crate) struct Session {
     current: Mutex<Current>,
     /// Locked during an exchange, so that there is one at a time. Holds the last failure and its time.
     refreshing: Arc<tokio::sync::Mutex<Option<(Instant, MetadataError)>>>,
+    /// When the time for retries of a call was over, and its failure, unless a later call succeeded.
+    unreachable: Mutex<Option<(Instant, Error)>>,
 }
 
 struct Current {
@@ -48,12 +51,29 @@ impl Session {
         let transport = Transport::new(Connector::new(options.network.clone(), options.tls.as_deref()));
         let metadata = Arc::new(exchange.run(&transport, &options).await?);
         let current = Mutex::new(Current { refresh_at: metadata.refresh_at, metadata });
-        Ok(Self { options, transport, exchange, current, refreshing: Arc::default() })
+        Ok(Self { options, transport, exchange, current, refreshing: Arc::default(), unreachable: Mutex::default() })
     }
 
     /// Returns the latest metadata.
     pub fn current(&self) -> Arc<Metadata> {
         self.current.lock().metadata.clone()
+    }
+
+    /// Records that a call succeeded.
+    pub fn reached(&self) {
+        *self.unreachable.lock() = None;
+    }
+
+    /// Records that the time for the retries of a call is over.
+    pub fn gave_up(&self, error: &Error) {
+        *self.unreachable.lock() = Some((Instant::now(), error.clone()));
+    }
+
+    /// Returns the failure of the last call, if the time for the retries of one that was made at `since` is over as well.
+    pub fn unreachable_since(&self, since: Instant) -> Option<Error> {
+        let unreachable = self.unreachable.lock();
+        let (at, error) = unreachable.as_ref()?;
+        (since <= *at && since.elapsed() >= self.options.retry_for).then(|| error.clone())
     }
 
     /// Returns whether the server supports the extension.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -171,13 +171,19 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Why the body of a response cannot be read.
+pub(crate) enum BodyError {
+    TooLong,
+    /// The connection was lost, for this reason.
+    Lost(String),
+}
+
 /// Reads the body of a response of up to `max` bytes.
-///
-/// # Errors
-/// The reason as text.
-pub(crate) async fn read_body(body: Incoming, max: usize) -> Result<Bytes, String> {
+pub(crate) async fn read_body(body: Incoming, max: usize) -> Result<Bytes, BodyError> {
     let collected = Limited::new(body, max).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| describe(&*error))
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() { BodyError::TooLong } else { BodyError::Lost(describe(&*error)) }
+    })
 }
 
 /// The maximum length of the text of an error, in characters.
@@ -185,6 +191,6 @@ const TEXT_LEN: usize = 512;
 
 /// Reads the text of an error response.
 pub(crate) async fn read_text(body: Incoming) -> String {
-    let text = read_body(body, 64 * 1024).await.unwrap_or_default();
+    let text = read_body(body, 64 * 1024).await.unwrap_or_else(|_| Bytes::new());
     String::from_utf8_lossy(&text).trim().chars().take(TEXT_LEN).collect()
 }

@@ -12,11 +12,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{self, Body};
+use super::newcomers::{Newcomer, Newcomers};
 use super::options::Options;
 use super::peer::Peer;
 use super::phase::Phase;
@@ -48,6 +49,7 @@ pub(crate) struct Listener {
     shared: Arc<Shared>,
     role: Role,
     limit: Arc<Semaphore>,
+    newcomers: Arc<Newcomers>,
     /// The phase in which accepting stops.
     end: Phase,
 }
@@ -62,13 +64,14 @@ enum Role {
 impl Listener {
     /// Creates a listener for clients.
     pub fn clients(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Self {
-        let limit = shared.connections.clone();
-        Self { shared, role: Role::Client(tls), limit, end: Phase::Stopping }
+        let (limit, newcomers) = (shared.connections.clone(), shared.newcomers.clone());
+        Self { shared, role: Role::Client(tls), limit, newcomers, end: Phase::Stopping }
     }
 
     /// Creates a listener for operators. It stays open until draining, so that operators see that the server is stopping.
     pub fn operators(shared: Arc<Shared>) -> Self {
-        Self { shared, role: Role::Operator, limit: Arc::new(Semaphore::new(OPERATORS)), end: Phase::Draining }
+        let limit = Arc::new(Semaphore::new(OPERATORS));
+        Self { shared, role: Role::Operator, limit, newcomers: Arc::default(), end: Phase::Draining }
     }
 
     /// Accepts connections until the server stops, and serves each in its own task.
@@ -88,42 +91,57 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(permit) = self.limit.clone().try_acquire_owned() else {
-                self.shared.metrics.rejected_connections.increment();
-                continue;
-            };
+            let Some(permit) = self.admit().await else { continue };
             let (shared, role) = (self.shared.clone(), self.role.clone());
+            let newcomer = self.newcomers.add();
             tokio::spawn(async move {
-                serve(shared, role, stream).await;
+                serve(shared, role, newcomer, stream).await;
                 drop(permit);
             });
         }
     }
+
+    /// Returns a permit for a connection. If there is none left, the oldest connection without a valid token is closed for it.
+    async fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.limit.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        self.shared.metrics.rejected_connections.increment();
+        if !self.newcomers.evict() {
+            return None;
+        }
+        // The evicted connection closes as soon as its task runs.
+        self.limit.clone().acquire_owned().await.ok()
+    }
 }
 
 /// Performs the TLS handshake, if any, and serves a connection until it closes.
-async fn serve(shared: Arc<Shared>, role: Role, stream: TcpStream) {
+async fn serve(shared: Arc<Shared>, role: Role, newcomer: Newcomer, stream: TcpStream) {
     let stream = Stream::new(stream, shared.options.write_timeout);
     let Role::Client(Some(tls)) = &role else {
-        return drive(shared, role, stream, false).await;
+        return drive(shared, role, newcomer, stream, false).await;
     };
+    let eviction = newcomer.eviction();
     let mut stopped = pin!(shared.phase.reached(Phase::Draining));
     let accepted = tokio::select! {
         () = &mut stopped => return,
+        () = eviction.notified() => return,
         accepted = tokio::time::timeout(shared.options.header_timeout, tls.accept(stream)) => accepted,
     };
     match accepted {
-        Ok(Ok(stream)) => drive(shared, role, stream, true).await,
+        Ok(Ok(stream)) => drive(shared, role, newcomer, stream, true).await,
         Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
         Err(_) => tracing::debug!("the TLS handshake timed out"),
     }
 }
 
-async fn drive<I>(shared: Arc<Shared>, role: Role, io: I, is_tls: bool)
+async fn drive<I>(shared: Arc<Shared>, role: Role, newcomer: Newcomer, io: I, is_tls: bool)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer = Peer::new(is_tls);
+    let eviction = newcomer.eviction();
+    let mut evicted = pin!(eviction.notified());
+    let peer = Peer::new(is_tls, newcomer);
     let service = service_fn(|request| {
         let (shared, peer, role) = (shared.clone(), peer.clone(), role.clone());
         async move { Ok::<_, Infallible>(respond(&shared, &peer, &role, request).await) }
@@ -145,6 +163,7 @@ where
                         return;
                     }
                     () = &mut stopped => return,
+                    () = &mut evicted => return,
                     () = &mut draining, if closing.is_none() => {}
                     _ = checks.tick() => {
                         if peer.outgoing.is_stuck() {
@@ -189,7 +208,10 @@ async fn respond(shared: &Arc<Shared>, peer: &Arc<Peer>, role: &Role, request: R
     let is_head = request.method() == Method::HEAD;
     let response = match role {
         Role::Client(_) => routes::respond(shared, peer, request).await,
-        Role::Operator => admin::respond(shared, request.uri().path(), true).await,
+        Role::Operator => {
+            peer.authorized(0);
+            admin::respond(shared, request.uri().path(), true).await
+        }
     };
     // hyper sends the body over HTTP/2.
     if is_head { response.map(|_| body::full("")) } else { response }

@@ -2,42 +2,75 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
-use openkv_engine::{Commit, Error, ReadEntry, ReadOptions, Selector};
+use openkv_engine::{Commit, Error, Read, ReadOptions, Selector};
 use prost::Message;
-use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use super::batches::NotClaimed;
 use super::body::{self, Body};
 use super::failure::Failure;
 use super::hosted::Hosted;
 use super::peer::Peer;
+use super::request::Received;
 use super::shared::Shared;
 use crate::wire::openkv::{BatchId, Count, CountOutput, DeleteRange, DeleteRangeOutput, Finish, Start};
 use crate::wire::write::WriteOutcome;
-use crate::wire::{Malformed, datapath, headers, openkv, read, write, writes};
+use crate::wire::{datapath, headers, openkv, read, write, writes};
 
 /// Reads ranges.
-pub(crate) async fn snapshot_read(hosted: &Hosted, body: Bytes) -> Result<datapath::SnapshotReadOutput, Failure> {
-    let message: datapath::SnapshotRead = decode(hosted, body)?;
-    let lists = hosted.database.read(&read::decode(&message)?, ReadOptions::default()).await?;
-    Ok(output(&lists))
+///
+/// # Errors
+/// The message or the read fails, or there is no memory for the response.
+pub(crate) async fn snapshot_read(
+    shared: &Shared,
+    peer: &Arc<Peer>,
+    hosted: &Hosted,
+    mut request: Received,
+) -> Result<Response<Body>, Failure> {
+    let message: datapath::SnapshotRead = request.decode(hosted.database.limits())?;
+    respond_read(shared, peer, hosted, &read::decode(&message)?, ReadOptions::default()).await
 }
 
 /// Reads ranges, optionally without values or up to a number of bytes.
-pub(crate) async fn openkv_read(hosted: &Hosted, body: Bytes) -> Result<datapath::SnapshotReadOutput, Failure> {
-    let message: openkv::Read = decode(hosted, body)?;
-    let lists = {
-        let (reads, max_bytes) = read::decode_openkv(&message);
-        hosted.database.read(&reads, ReadOptions::default().max_bytes(max_bytes))
-    };
-    Ok(output(&lists.await?))
+///
+/// # Errors
+/// The message or the read fails, or there is no memory for the response.
+pub(crate) async fn openkv_read(
+    shared: &Shared,
+    peer: &Arc<Peer>,
+    hosted: &Hosted,
+    mut request: Received,
+) -> Result<Response<Body>, Failure> {
+    let message: openkv::Read = request.decode(hosted.database.limits())?;
+    let (reads, max_bytes) = read::decode_openkv(&message);
+    respond_read(shared, peer, hosted, &reads, ReadOptions::default().max_bytes(max_bytes)).await
 }
 
-fn output(lists: &[Vec<ReadEntry>]) -> datapath::SnapshotReadOutput {
-    read::encode_output(lists)
+/// Reads once there is memory for it, and responds with the entries.
+async fn respond_read(
+    shared: &Shared,
+    peer: &Arc<Peer>,
+    hosted: &Hosted,
+    reads: &[Read<'_>],
+    options: ReadOptions,
+) -> Result<Response<Body>, Failure> {
+    let _permit = shared.memory.begin_read(max_memory(hosted, reads, options.max_bytes)).await;
+    let lists = hosted.database.read(reads, options).await?;
+    respond(shared, peer, &read::encode_output(lists))
+}
+
+/// Returns how much memory a read and its response may take, in bytes.
+fn max_memory(hosted: &Hosted, reads: &[Read<'_>], max_bytes: usize) -> usize {
+    let limits = hosted.database.limits();
+    let entries = |read: &Read<'_>| match read {
+        Read::Key(_) => 1,
+        Read::Range { limit, .. } => (*limit as usize).min(limits.read_entries),
+    };
+    let entries = reads.iter().map(entries).fold(0, usize::saturating_add).min(limits.read_entries);
+    let values = entries.saturating_mul(limits.value_size).min(max_bytes.saturating_add(limits.value_size));
+    // The entries, and the encoded response.
+    values.saturating_add(entries.saturating_mul(limits.read_key_size)).saturating_mul(2)
 }
 
 /// Commits a write.
@@ -45,21 +78,26 @@ pub(crate) async fn atomic_write(
     shared: &Shared,
     hosted: &Hosted,
     head: &HeaderMap,
-    body: Bytes,
+    mut request: Received,
 ) -> Result<datapath::AtomicWriteOutput, Failure> {
     let id = write::decode_id(head)?;
-    let mut atomic_write = write::decode(decode(hosted, body)?)?;
+    let mut atomic_write = write::decode(request.decode(hosted.database.limits())?)?;
     atomic_write.id = id;
     let outcome = outcome(shared, hosted.database.write(atomic_write).await)?;
     Ok(write::encode_outcome(&outcome))
 }
 
 /// Commits several writes, in their order.
-pub(crate) async fn write(shared: &Shared, hosted: &Hosted, body: Bytes) -> Result<openkv::WritesOutput, Failure> {
-    let message: openkv::Writes = decode(hosted, body)?;
-    let mut parts = max_parts(hosted);
+pub(crate) async fn write(
+    shared: &Shared,
+    hosted: &Hosted,
+    mut request: Received,
+) -> Result<openkv::WritesOutput, Failure> {
+    let body = request.body.clone();
+    let mut decoder = request.decoder(hosted.database.limits());
+    let message: openkv::Writes = decoder.decode(body)?;
     let decoded = message.writes.into_iter().map(|openkv::NamedWrite { id, write }| {
-        let mut atomic_write = write::decode(decode_within(&mut parts, write.into())?)?;
+        let mut atomic_write = write::decode(decoder.decode(write.into())?)?;
         atomic_write.id = Some(writes::decode_id(&id)?);
         Ok(atomic_write)
     });
@@ -103,28 +141,38 @@ fn outcome(shared: &Shared, result: Result<Commit, Error>) -> Result<WriteOutcom
 }
 
 /// Counts the entries of a range.
-pub(crate) async fn count(hosted: &Hosted, body: Bytes) -> Result<CountOutput, Failure> {
-    let Count { start, end } = decode(hosted, body)?;
+pub(crate) async fn count(hosted: &Hosted, mut request: Received) -> Result<CountOutput, Failure> {
+    let Count { start, end } = request.decode(hosted.database.limits())?;
     let count = hosted.database.count(&Selector::encoded(start, end)?).await?;
     Ok(CountOutput { count })
 }
 
 /// Deletes the first entries of a range.
-pub(crate) async fn delete_range(hosted: &Hosted, body: Bytes) -> Result<DeleteRangeOutput, Failure> {
-    let DeleteRange { start, end, limit } = decode(hosted, body)?;
-    let deleted = hosted.database.delete_first(&Selector::encoded(start, end)?, limit).await?;
+pub(crate) async fn delete_range(
+    shared: &Shared,
+    hosted: &Hosted,
+    head: &HeaderMap,
+    mut request: Received,
+) -> Result<DeleteRangeOutput, Failure> {
+    let DeleteRange { start, end, limit } = request.decode(hosted.database.limits())?;
+    let selector = Selector::encoded(start, end)?;
+    let delete = || hosted.database.delete_first(&selector, limit);
+    let deleted = match write::decode_id(head)? {
+        Some(id) => shared.deletions.run((hosted.id, id), head.contains_key(headers::RETRY), delete).await?,
+        None => delete().await?,
+    };
     Ok(DeleteRangeOutput { deleted })
 }
 
 /// Marks a message as being handled.
-pub(crate) fn start(shared: &Shared, hosted: &Hosted, body: Bytes) -> Result<(), Failure> {
-    let Start { batch, index } = decode(hosted, body)?;
+pub(crate) fn start(shared: &Shared, hosted: &Hosted, mut request: Received) -> Result<(), Failure> {
+    let Start { batch, index } = request.decode(hosted.database.limits())?;
     Ok(shared.batches.start(hosted.id, BatchId::try_from(&batch[..])?, index)?)
 }
 
 /// Finishes the delivery of a message.
-pub(crate) async fn finish(shared: &Shared, hosted: &Hosted, body: Bytes) -> Result<(), Failure> {
-    let Finish { batch, index, success } = decode(hosted, body)?;
+pub(crate) async fn finish(shared: &Shared, hosted: &Hosted, mut request: Received) -> Result<(), Failure> {
+    let Finish { batch, index, success } = request.decode(hosted.database.limits())?;
     let finish = shared.batches.finish(hosted.id, BatchId::try_from(&batch[..])?, index, success)?;
     Ok(finish.await?)
 }
@@ -133,35 +181,6 @@ impl From<NotClaimed> for Failure {
     fn from(error: NotClaimed) -> Self {
         Self::new(StatusCode::GONE, error.to_string())
     }
-}
-
-/// Decodes a message, unless it has far more parts than the limits of the database allow: a part of two bytes can take a hundred
-/// bytes in memory.
-///
-/// # Errors
-/// The message is malformed or has too many parts.
-pub(crate) fn decode<M: Message + Default>(hosted: &Hosted, body: Bytes) -> Result<M, Failure> {
-    decode_within(&mut max_parts(hosted), body)
-}
-
-/// Returns how many parts the messages of a request may have.
-fn max_parts(hosted: &Hosted) -> usize {
-    let limits = hosted.database.limits();
-    let parts = [limits.read_ranges, limits.checks, limits.mutations, limits.watched_keys].into_iter().sum::<usize>();
-    parts.saturating_mul(4)
-}
-
-/// Decodes a message that has at most as many parts as are left.
-fn decode_within<M: Message + Default>(left: &mut usize, body: Bytes) -> Result<M, Failure> {
-    let mut rest = body.clone();
-    while !rest.is_empty() {
-        *left = left.checked_sub(1).ok_or_else(|| {
-            Failure::new(StatusCode::BAD_REQUEST, "the message has more parts than any that the database takes")
-        })?;
-        let (tag, wire_type) = decode_key(&mut rest).map_err(Malformed::from)?;
-        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(Malformed::from)?;
-    }
-    Ok(M::decode(body).map_err(Malformed::from)?)
 }
 
 /// Returns a response with a message.

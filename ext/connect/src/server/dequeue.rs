@@ -7,15 +7,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::Response;
 use openkv_engine::{BoxFuture, Delivery};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::batches::Claims;
 use super::body::{self, Body};
 use super::failure::Failure;
 use super::hosted::Hosted;
-use super::peer::{Active, Peer};
+use super::peer::{Peer, Streaming};
 use super::phase::Phase;
 use super::shared::Shared;
+use super::shares::Share;
 use crate::wire::{frame, headers};
 
 /// The maximum number of messages in a batch.
@@ -28,8 +28,7 @@ struct Dequeue {
     state: State,
     /// `None` once the server is stopping.
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    _permit: OwnedSemaphorePermit,
-    _active: Active,
+    _guards: (Streaming, Share),
 }
 
 enum State {
@@ -47,7 +46,7 @@ pub(crate) fn respond(
     hosted: &Hosted,
     limit: u32,
 ) -> Result<Response<Body>, Failure> {
-    let permit = shared.open_stream()?;
+    let guards = shared.begin_stream(peer)?;
     let limit = limit.clamp(1, LIMIT) as usize;
     let dequeue = Dequeue {
         shared: shared.clone(),
@@ -55,8 +54,7 @@ pub(crate) fn respond(
         database: hosted.id,
         state: State::Claiming(hosted.database.dequeue_up_to(limit)),
         stopping: Some(Box::pin(shared.phase.reached(Phase::Stopping))),
-        _permit: permit,
-        _active: peer.begin(),
+        _guards: guards,
     };
     Ok(body::response(headers::FRAMES, body::stream(stream::unfold(dequeue, Dequeue::next))))
 }

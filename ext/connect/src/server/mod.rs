@@ -27,8 +27,8 @@
 //! writes with an unknown outcome 409.
 //!
 //! # Slow clients
-//! Requests and responses in memory are limited to [`Options::memory`]; requests beyond it are rejected. A connection whose
-//! client does not receive its responses is closed. A watch reads the next state after it has sent the last one, so a slow client
+//! Requests and responses in memory are limited to [`Options::memory`]; requests beyond it are rejected. A token cannot take all of
+//! the memory or of the streams while there are others. A connection whose client does not receive its responses is closed. A watch reads the next state after it has sent the last one, so a slow client
 //! receives only the latest state.
 //!
 //! # Events
@@ -41,18 +41,21 @@ mod body;
 mod call;
 mod connection;
 mod data;
+mod deletions;
 mod dequeue;
 mod exchange;
 mod failure;
 mod hosted;
 mod memory;
 mod metrics;
+mod newcomers;
 mod options;
 mod peer;
 mod phase;
 mod request;
 mod routes;
 mod shared;
+mod shares;
 mod stream;
 mod tls;
 mod tokens;
@@ -88,6 +91,18 @@ impl std::fmt::Debug for Server {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// A limit of the options is not possible.
+    #[error("the option {option:?} cannot be {value}: it must be from {min} to {max}")]
+    InvalidOption {
+        /// The name of the option.
+        option: &'static str,
+        /// Its value.
+        value: usize,
+        /// The minimum.
+        min: usize,
+        /// The maximum.
+        max: usize,
+    },
     /// No database was passed.
     #[error("no database to serve")]
     NoDatabase,

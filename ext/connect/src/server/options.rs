@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use openkv_engine::{Clock, Database, Random, SystemClock, SystemRandom};
 
+use tokio::sync::Semaphore;
+
+use super::StartError;
 use super::tls::Certificate;
 use super::tokens::Token;
 
@@ -24,12 +27,15 @@ pub struct Options {
     /// The maximum memory for the bodies of requests and responses of all connections, in bytes. Requests beyond it are rejected
     /// with status 503.
     pub memory: usize,
-    /// The maximum number of connections.
+    /// The maximum number of connections, up to 2^32 - 1.
     pub connections: usize,
     /// The maximum number of concurrent requests and streams on an HTTP/2 connection.
     pub requests_per_connection: u32,
-    /// The maximum number of watches and of clients that wait for messages.
+    /// The maximum number of watches and of clients that wait for messages. Each of several tokens may have as many as it leaves
+    /// for the others.
     pub streams: usize,
+    /// The maximum number of watches and of waits for messages on a connection.
+    pub streams_per_connection: usize,
 
     /// The timeout of the TLS handshake, of the first request, and of the head of each HTTP/1.1 request.
     pub header_timeout: Duration,
@@ -56,6 +62,21 @@ pub struct Options {
 impl Options {
     /// The minimum rate at which a client must receive responses, in bytes per second.
     pub const MIN_RATE: usize = 64 * 1024;
+
+    /// Checks the limits that could not be kept.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let most = u32::MAX as usize;
+        let limits = [
+            ("connections", self.connections, 1, most.min(Semaphore::MAX_PERMITS)),
+            ("requests_per_connection", self.requests_per_connection as usize, 1, most),
+            ("memory", self.memory, 1, usize::MAX),
+        ];
+        let invalid = limits.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value));
+        match invalid {
+            Some((option, value, min, max)) => Err(StartError::InvalidOption { option, value, min, max }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Options {
@@ -69,6 +90,7 @@ impl Default for Options {
             connections: 4096,
             requests_per_connection: 256,
             streams: 10_000,
+            streams_per_connection: 200,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

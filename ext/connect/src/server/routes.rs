@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -19,9 +18,9 @@ use super::hosted::Hosted;
 use super::metrics::EXCHANGE;
 use super::peer::Peer;
 use super::phase::Phase;
-use super::request::read_body;
+use super::request::Received;
 use super::shared::Shared;
-use super::tokens::{Access, Denied};
+use super::tokens::{Access, Denied, Grant, Issued};
 use super::{data, dequeue, exchange, watch};
 use crate::wire::metadata::Version;
 use crate::wire::write::{self, WriteOutcome};
@@ -77,12 +76,13 @@ async fn handle(
         None => exchange(shared, peer, target.hosted, &head, body).await,
         Some((version, call)) => {
             check_version(version, &head.headers)?;
-            let access = authorize(shared, target.hosted, &head.headers)?;
-            let (body, _reservation) = read_body(body, &shared.options, &shared.memory).await?;
+            let Grant { token, access } = authorize(shared, target.hosted, &head.headers)?;
+            peer.authorized(token);
+            let request = Received::read(body, &shared.options, &shared.memory, token).await?;
             if call.is_write() && access == Access::ReadOnly {
                 return read_only(shared, peer, call);
             }
-            dispatch(shared, peer, target.hosted, call, &head.headers, body).await
+            dispatch(shared, peer, target.hosted, call, &head.headers, request).await
         }
     }
 }
@@ -96,14 +96,15 @@ async fn exchange(
 ) -> Result<Response<Body>, Failure> {
     let now = shared.options.clock.now();
     let issued = shared.tokens.issue(bearer(&head.headers), &hosted.name, hosted.id, now);
-    let issued = issued.map_err(|denied| {
+    let Issued { token, access_token, expires_at } = issued.map_err(|denied| {
         // A valid token for another database stays invalid for this one.
         let is_final = denied == Denied::OtherDatabase;
         let status = if is_final { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
         Failure::new(status, denied.to_string())
     })?;
-    let (body, _reservation) = read_body(body, &shared.options, &shared.memory).await?;
-    exchange::respond(hosted, issued, peer.is_tls, head, &body)
+    peer.authorized(token);
+    let request = Received::read(body, &shared.options, &shared.memory, token).await?;
+    exchange::respond(hosted, (access_token, expires_at), peer.is_tls, head, &request.body)
 }
 
 async fn dispatch(
@@ -112,25 +113,26 @@ async fn dispatch(
     hosted: &Hosted,
     call: Call,
     head: &HeaderMap,
-    body: Bytes,
+    mut request: Received,
 ) -> Result<Response<Body>, Failure> {
+    let limits = hosted.database.limits();
     match call {
-        Call::SnapshotRead => data::respond(shared, peer, &data::snapshot_read(hosted, body).await?),
-        Call::AtomicWrite => data::respond(shared, peer, &data::atomic_write(shared, hosted, head, body).await?),
+        Call::SnapshotRead => data::snapshot_read(shared, peer, hosted, request).await,
+        Call::AtomicWrite => data::respond(shared, peer, &data::atomic_write(shared, hosted, head, request).await?),
         Call::Watch => {
-            let keys = wire::watch::decode(data::decode(hosted, body)?)?;
+            let keys = wire::watch::decode(request.decode(limits)?)?;
             watch::respond(shared, peer, hosted, &keys)
         }
-        Call::Read => data::respond(shared, peer, &data::openkv_read(hosted, body).await?),
-        Call::Count => data::respond(shared, peer, &data::count(hosted, body).await?),
-        Call::DeleteRange => data::respond(shared, peer, &data::delete_range(hosted, body).await?),
-        Call::Write => data::respond(shared, peer, &data::write(shared, hosted, body).await?),
+        Call::Read => data::openkv_read(shared, peer, hosted, request).await,
+        Call::Count => data::respond(shared, peer, &data::count(hosted, request).await?),
+        Call::DeleteRange => data::respond(shared, peer, &data::delete_range(shared, hosted, head, request).await?),
+        Call::Write => data::respond(shared, peer, &data::write(shared, hosted, request).await?),
         Call::Dequeue => {
-            let openkv::Dequeue { limit } = data::decode(hosted, body)?;
+            let openkv::Dequeue { limit } = request.decode(limits)?;
             dequeue::respond(shared, peer, hosted, limit)
         }
-        Call::Start => data::respond(shared, peer, &data::start(shared, hosted, body)?),
-        Call::Finish => data::respond(shared, peer, &data::finish(shared, hosted, body).await?),
+        Call::Start => data::respond(shared, peer, &data::start(shared, hosted, request)?),
+        Call::Finish => data::respond(shared, peer, &data::finish(shared, hosted, request).await?),
     }
 }
 
@@ -153,8 +155,8 @@ fn check_version(version: Version, head: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::new(StatusCode::BAD_REQUEST, text))
 }
 
-/// Returns the access that the token of a request grants.
-fn authorize(shared: &Shared, hosted: &Hosted, head: &HeaderMap) -> Result<Access, Failure> {
+/// Returns what the token of a request grants.
+fn authorize(shared: &Shared, hosted: &Hosted, head: &HeaderMap) -> Result<Grant, Failure> {
     let id = head.get(headers::DATABASE_ID).or_else(|| head.get(headers::DATABASE_ID_V1));
     let id = id.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "the request has no database id"))?;
     let id = id.to_str().ok().and_then(|id| Uuid::try_parse(id).ok());

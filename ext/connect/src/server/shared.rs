@@ -2,18 +2,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::StartError;
 use super::batches::Batches;
+use super::deletions::Deletions;
 use super::failure::Failure;
 use super::hosted::Hosted;
 use super::memory::Memory;
 use super::metrics::Metrics;
+use super::newcomers::Newcomers;
 use super::options::{Options, Served};
-use super::peer::Peer;
+use super::peer::{Peer, Streaming};
 use super::phase::{Phase, Phases};
+use super::shares::{Share, Shares};
 use super::tokens::Tokens;
 
 /// The state that all connections of a server share.
@@ -22,17 +25,20 @@ pub(crate) struct Shared {
     pub options: Options,
     pub tokens: Tokens,
     pub phase: Phases,
-    pub memory: Arc<Memory>,
+    pub memory: Memory,
     pub metrics: Metrics,
     pub batches: Arc<Batches>,
+    pub deletions: Deletions,
     /// The limits of connections and streams.
     pub connections: Arc<Semaphore>,
-    pub streams: Arc<Semaphore>,
+    pub newcomers: Arc<Newcomers>,
+    streams: Arc<Shares>,
 }
 
 impl Shared {
     /// Checks the options, and reads the ids of the databases.
     pub async fn new(served: Vec<Served>, options: Options) -> Result<Self, StartError> {
+        options.check()?;
         if served.is_empty() {
             return Err(StartError::NoDatabase);
         }
@@ -72,34 +78,39 @@ impl Shared {
             databases,
             tokens: Tokens::new(options.tokens.clone(), &*options.random),
             phase: Phases::default(),
-            memory: Memory::new(options.memory),
+            memory: Memory::new(options.memory, options.tokens.len()),
             metrics: Metrics::default(),
             batches: Arc::new(Batches::new(options.random.clone(), options.grace)),
             connections: Arc::new(Semaphore::new(options.connections)),
-            streams: Arc::new(Semaphore::new(options.streams)),
+            newcomers: Arc::default(),
+            streams: Shares::new(options.streams, options.tokens.len()),
+            deletions: Deletions::default(),
             options,
         })
     }
 
-    /// Acquires a permit for a stream.
+    /// Begins a stream of a peer, which ends when the guards are dropped.
     ///
     /// # Errors
-    /// There are too many streams, or the server is stopping.
-    pub fn open_stream(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// There are too many streams, of the peer, of its token or in total, or the server is stopping.
+    pub fn begin_stream(&self, peer: &Arc<Peer>) -> Result<(Streaming, Share), Failure> {
         if self.phase.current() >= Phase::Stopping {
             return Err(Failure::stopping());
         }
-        self.streams.clone().try_acquire_owned().map_err(|_| Failure::busy("watches"))
+        let streaming = peer.begin_stream(self.options.streams_per_connection);
+        let streaming = streaming.ok_or_else(|| Failure::busy("watches of this connection"))?;
+        let share = self.streams.take(peer.token(), 1).ok_or_else(|| Failure::busy("watches"))?;
+        Ok((streaming, share))
     }
 
-    /// Accounts for bytes to send to a peer. Returns `None` if they exceed the memory.
+    /// Accounts for bytes to send to a peer. Returns `None` if they exceed the memory, or its share of it.
     pub fn send(&self, peer: &Peer, bytes: Vec<u8>) -> Option<Bytes> {
-        peer.outgoing.hold(bytes, &self.memory, self.options.write_timeout)
+        peer.outgoing.hold(bytes, &self.memory, peer.token(), self.options.write_timeout)
     }
 
     /// Waits until all connections are closed.
     pub async fn wait_disconnected(&self) {
-        let all = u32::try_from(self.options.connections).unwrap_or(u32::MAX);
+        let all = self.options.connections as u32;
         // This fails only for a closed semaphore, and this one is never closed.
         let _ = self.connections.acquire_many(all).await;
     }
@@ -111,7 +122,7 @@ impl Shared {
 
     /// Returns the number of open streams.
     pub fn stream_count(&self) -> usize {
-        self.options.streams.saturating_sub(self.streams.available_permits())
+        self.streams.used()
     }
 }
 

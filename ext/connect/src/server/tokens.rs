@@ -97,6 +97,23 @@ pub(crate) enum Denied {
     OtherDatabase,
 }
 
+/// An issued access token.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    /// The position of the token that it was issued for; 0 without tokens.
+    pub token: usize,
+    pub access_token: String,
+    pub expires_at: u64,
+}
+
+/// What an access token grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The position of the token; 0 without tokens.
+    pub token: usize,
+    pub access: Access,
+}
+
 /// The tokens of a server.
 pub(crate) struct Tokens {
     tokens: Vec<Token>,
@@ -121,28 +138,28 @@ impl Tokens {
         self.tokens.is_empty()
     }
 
-    /// Issues an access token for a database in exchange for a token. Returns it with its expiry.
+    /// Issues an access token for a database in exchange for a token.
     ///
     /// # Errors
     /// The token is unknown, or not for this database.
-    pub fn issue(&self, token: Option<&str>, name: &str, id: Uuid, now: u64) -> Result<(String, u64), Denied> {
+    pub fn issue(&self, token: Option<&str>, name: &str, id: Uuid, now: u64) -> Result<Issued, Denied> {
         let expires_at = now.saturating_add(LIFETIME);
         let position = if self.is_empty() { 0 } else { self.find(token.ok_or(Denied::Missing)?, name)? };
-        let token = self.tokens.get(position as usize).map(Token::name);
-        tracing::debug!(token, database = name, "issued an access token");
+        let name_of_token = self.tokens.get(position as usize).map(Token::name);
+        tracing::debug!(token = name_of_token, database = name, "issued an access token");
         let mut bytes = [&position.to_be_bytes()[..], id.as_bytes(), &expires_at.to_be_bytes()].concat();
         let signature = self.mac.clone().chain_update(&bytes).finalize().into_bytes();
         bytes.extend(signature);
-        Ok((BASE64_URL_SAFE_NO_PAD.encode(bytes), expires_at))
+        Ok(Issued { token: position as usize, access_token: BASE64_URL_SAFE_NO_PAD.encode(bytes), expires_at })
     }
 
-    /// Returns the access to a database that an access token grants.
+    /// Returns what an access token grants for a database.
     ///
     /// # Errors
     /// [`Denied`].
-    pub fn check(&self, access_token: Option<&str>, id: Uuid, now: u64) -> Result<Access, Denied> {
+    pub fn check(&self, access_token: Option<&str>, id: Uuid, now: u64) -> Result<Grant, Denied> {
         if self.is_empty() {
-            return Ok(Access::ReadWrite);
+            return Ok(Grant { token: 0, access: Access::ReadWrite });
         }
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(access_token.ok_or(Denied::Missing)?).map_err(|_| Denied::Invalid)?;
         let (parts, signature) = bytes.split_at_checked(PARTS_LEN).ok_or(Denied::Invalid)?;
@@ -155,7 +172,9 @@ impl Tokens {
         if u64::from_be_bytes(expires_at).saturating_add(LEEWAY) <= now {
             return Err(Denied::Expired);
         }
-        self.tokens.get(u32::from_be_bytes(position) as usize).map(|token| token.access).ok_or(Denied::Invalid)
+        let position = u32::from_be_bytes(position) as usize;
+        let token = self.tokens.get(position).ok_or(Denied::Invalid)?;
+        Ok(Grant { token: position, access: token.access })
     }
 
     /// Returns the position of a token. The comparison with all tokens takes constant time, so that timing reveals nothing.
@@ -197,11 +216,12 @@ mod tests {
     #[test]
     fn access_token_has_the_access_of_its_token() {
         let tokens = tokens();
-        for (secret, access) in [("secret", Access::ReadWrite), ("readonly", Access::ReadOnly)] {
-            let (token, expires_at) = tokens.issue(Some(secret), "a", ID, NOW).unwrap();
-            assert_eq!(expires_at, NOW + LIFETIME);
-            assert_eq!(tokens.check(Some(&token), ID, NOW), Ok(access));
-            assert_eq!(tokens.check(Some(&token), Uuid::nil(), NOW), Err(Denied::OtherDatabase));
+        for (token, secret, access) in [(0, "secret", Access::ReadWrite), (1, "readonly", Access::ReadOnly)] {
+            let issued = tokens.issue(Some(secret), "a", ID, NOW).unwrap();
+            assert_eq!((issued.token, issued.expires_at), (token, NOW + LIFETIME));
+            let access_token = Some(&*issued.access_token);
+            assert_eq!(tokens.check(access_token, ID, NOW), Ok(Grant { token, access }));
+            assert_eq!(tokens.check(access_token, Uuid::nil(), NOW), Err(Denied::OtherDatabase));
         }
     }
 
@@ -218,17 +238,17 @@ mod tests {
     #[test]
     fn access_tokens_expire() {
         let tokens = tokens();
-        let (token, expires_at) = tokens.issue(Some("secret"), "a", ID, NOW).unwrap();
-        let check = |now| tokens.check(Some(&token), ID, now);
-        assert_eq!(check(expires_at + LEEWAY - 1), Ok(Access::ReadWrite));
+        let Issued { access_token, expires_at, .. } = tokens.issue(Some("secret"), "a", ID, NOW).unwrap();
+        let check = |now| tokens.check(Some(&access_token), ID, now);
+        assert!(check(expires_at + LEEWAY - 1).is_ok());
         assert_eq!(check(expires_at + LEEWAY), Err(Denied::Expired));
     }
 
     #[test]
     fn forged_access_tokens_are_rejected() {
         let tokens = tokens();
-        let (token, _) = tokens.issue(Some("readonly"), "a", ID, NOW).unwrap();
-        let (foreign, _) = self::tokens().issue(Some("readonly"), "a", ID, NOW).unwrap();
+        let issue = |tokens: &Tokens| tokens.issue(Some("readonly"), "a", ID, NOW).unwrap().access_token;
+        let (token, foreign) = (issue(&tokens), issue(&self::tokens()));
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap();
         let flipped = (0..bytes.len()).map(|i| {
             let mut bytes = bytes.clone();
@@ -246,7 +266,7 @@ mod tests {
     fn access_is_unrestricted_without_tokens() {
         let tokens = Tokens::new(Vec::new(), &SystemRandom);
         assert!(tokens.issue(None, "a", ID, NOW).is_ok());
-        assert_eq!(tokens.check(None, ID, NOW), Ok(Access::ReadWrite));
+        assert_eq!(tokens.check(None, ID, NOW), Ok(Grant { token: 0, access: Access::ReadWrite }));
     }
 
     #[test]

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
 use openkv_engine::Key;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{self, Body};
 use super::failure::Failure;
 use super::hosted::Hosted;
-use super::peer::{Active, Peer};
+use super::peer::{Peer, Streaming};
 use super::phase::Phase;
 use super::shared::Shared;
+use super::shares::Share;
 use crate::wire::{self, frame, headers};
 
 struct Watch {
@@ -22,8 +22,7 @@ struct Watch {
     peer: Arc<Peer>,
     watch: openkv_engine::Watch,
     stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _permit: OwnedSemaphorePermit,
-    _active: Active,
+    _guards: (Streaming, Share),
 }
 
 /// Opens the stream of a watch.
@@ -40,14 +39,13 @@ pub(crate) fn respond(
         // The stream would end immediately, and Deno would open it again for ever.
         return Err(Failure::new(StatusCode::BAD_REQUEST, "a watch needs at least one key"));
     }
-    let permit = shared.open_stream()?;
+    let guards = shared.begin_stream(peer)?;
     let watch = Watch {
         shared: shared.clone(),
         peer: peer.clone(),
         watch: hosted.database.watch(keys)?,
         stopping: Box::pin(shared.phase.reached(Phase::Stopping)),
-        _permit: permit,
-        _active: peer.begin(),
+        _guards: guards,
     };
     Ok(body::response(headers::FRAMES, body::stream(stream::unfold(watch, Watch::next))))
 }

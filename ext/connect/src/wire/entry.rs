@@ -1,6 +1,6 @@
 //! Keys, values and entries.
 
-use openkv_engine::{EntryRef, Key, ReadEntry, Value, ValueRef, Versionstamp};
+use openkv_engine::{Key, ReadEntry, Value, ValueRef, Versionstamp};
 
 use super::Malformed;
 use super::datapath::{KvEntry, KvValue, ValueEncoding};
@@ -26,8 +26,12 @@ pub fn decode_versionstamp(bytes: &[u8]) -> Result<Versionstamp, Malformed> {
 
 /// Encodes a value.
 pub fn encode_value(value: ValueRef<'_>) -> KvValue {
-    let (data, encoding) = encode(value);
-    KvValue { data, encoding }
+    let (data, encoding) = match value {
+        ValueRef::V8(bytes) => (bytes.to_vec(), ValueEncoding::VeV8),
+        ValueRef::U64(number) => (number.to_le_bytes().to_vec(), ValueEncoding::VeLe64),
+        ValueRef::Bytes(bytes) => (bytes.to_vec(), ValueEncoding::VeBytes),
+    };
+    KvValue { data, encoding: encoding as i32 }
 }
 
 /// Decodes a value.
@@ -39,10 +43,15 @@ pub fn decode_value(value: KvValue) -> Result<Value, Malformed> {
 }
 
 /// Encodes an entry. Without a value, its encoding is unspecified.
-pub fn encode_entry(entry: EntryRef<'_>) -> KvEntry {
-    let (value, encoding) = entry.value.map_or_else(|| (Vec::new(), ValueEncoding::VeUnspecified as i32), encode);
+pub fn encode_entry(entry: ReadEntry) -> KvEntry {
+    let (value, encoding) = match entry.value {
+        Some(Value::V8(bytes)) => (bytes, ValueEncoding::VeV8),
+        Some(Value::U64(number)) => (number.to_le_bytes().to_vec(), ValueEncoding::VeLe64),
+        Some(Value::Bytes(bytes)) => (bytes, ValueEncoding::VeBytes),
+        None => (Vec::new(), ValueEncoding::VeUnspecified),
+    };
     let versionstamp = entry.versionstamp.as_bytes().to_vec();
-    KvEntry { key: entry.key.to_vec(), value, encoding, versionstamp }
+    KvEntry { key: entry.key.into_bytes(), value, encoding: encoding as i32, versionstamp }
 }
 
 /// Decodes an entry, with its value if `values` were requested.
@@ -55,15 +64,6 @@ pub fn decode_entry(entry: KvEntry, values: bool) -> Result<ReadEntry, Malformed
         value: if values { Some(decode(entry.value, entry.encoding)?) } else { None },
         versionstamp: decode_versionstamp(&entry.versionstamp)?,
     })
-}
-
-fn encode(value: ValueRef<'_>) -> (Vec<u8>, i32) {
-    let (bytes, encoding) = match value {
-        ValueRef::V8(bytes) => (bytes.to_vec(), ValueEncoding::VeV8),
-        ValueRef::U64(number) => (number.to_le_bytes().to_vec(), ValueEncoding::VeLe64),
-        ValueRef::Bytes(bytes) => (bytes.to_vec(), ValueEncoding::VeBytes),
-    };
-    (bytes, encoding as i32)
 }
 
 fn decode(bytes: Vec<u8>, encoding: i32) -> Result<Value, Malformed> {
@@ -90,7 +90,7 @@ mod tests {
         for value in [Value::V8(b"\xff\x0fT".to_vec()), Value::U64(513), Value::Bytes(vec![])] {
             let key = Key::from(["a"]);
             let entry = ReadEntry { key, value: Some(value), versionstamp: Versionstamp::from_version(7) };
-            assert_eq!(decode_entry(encode_entry(entry.as_ref()), true), Ok(entry));
+            assert_eq!(decode_entry(encode_entry(entry.clone()), true), Ok(entry));
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
     fn entry_without_value_has_unspecified_encoding() {
         let versionstamp = Versionstamp::from_version(7);
         let entry = ReadEntry { key: Key::from(["a"]), value: None, versionstamp };
-        let message = encode_entry(entry.as_ref());
+        let message = encode_entry(entry.clone());
         assert_eq!((message.value.len(), message.encoding), (0, 0));
         assert_eq!(decode_entry(message.clone(), false), Ok(entry));
         assert_eq!(decode_entry(message, true), Err(Malformed::Value { encoding: 0, len: 0 }));

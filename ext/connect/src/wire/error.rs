@@ -117,6 +117,18 @@ pub fn decode(header: &HeaderValue) -> Option<Error> {
     })
 }
 
+/// Returns the error with a message that servers without the extension send, which is Deno's: that of a write whose operands or
+/// stored values cannot be combined.
+pub fn from_message(text: &str) -> Option<Error> {
+    let plain = [Error::OperandNotNumeric, Error::StoredNotNumeric, Error::BoundKindMismatch, Error::SumOutOfRange];
+    let operations = [Operand::Sum, Operand::Min, Operand::Max].map(Operand::name);
+    let operands = operations.map(|operation| Error::OperandNotU64 { operation });
+    let stored = operations.map(|operation| Error::StoredNotU64 { operation });
+    let kinds = KINDS.iter().flat_map(|stored| KINDS.map(|operand| Error::OperandKindMismatch { stored, operand }));
+    let mut known = plain.into_iter().chain(operands).chain(stored).chain(kinds);
+    known.find(|error| error.to_string() == text)
+}
+
 fn encode_text(text: &str) -> String {
     let len = text.floor_char_boundary(MESSAGE_LEN);
     utf8_percent_encode(&text[..len], ESCAPED).to_string()
@@ -162,6 +174,17 @@ mod tests {
             let decoded = round_trip(&error);
             assert_eq!(decoded.to_string(), error.to_string());
             assert_eq!(std::mem::discriminant(&decoded), std::mem::discriminant(&error));
+        }
+    }
+
+    #[test]
+    fn messages_of_other_servers_are_recognized() {
+        let text = "Failed to perform 'min' mutation on a non-U64 value in the database";
+        assert!(matches!(from_message(text), Some(Error::StoredNotU64 { operation: "min" })));
+        let text = "Cannot sum Number with BigInt";
+        assert!(matches!(from_message(text), Some(Error::OperandKindMismatch { stored: "Number", operand: "BigInt" })));
+        for text in ["", "Cannot sum Number with Text", "Too many checks included in atomic write."] {
+            assert!(from_message(text).is_none(), "{text}");
         }
     }
 

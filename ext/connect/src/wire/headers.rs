@@ -13,8 +13,10 @@ pub const VERSION: HeaderName = HeaderName::from_static("x-denokv-version");
 pub const OPENKV_PROTOCOL: HeaderName = HeaderName::from_static("x-openkv-protocol");
 /// The version of the extension.
 pub const OPENKV_PROTOCOL_1: &str = "1";
-/// The commit id of a write, by which the server recognizes retries: 32 hexadecimal digits.
+/// The commit id of a write or of the deletion of a range, by which the server recognizes retries: 32 hexadecimal digits.
 pub const COMMIT_ID: HeaderName = HeaderName::from_static("x-openkv-commit-id");
+/// Marks a request with a commit id that the server may have processed before. Its value is `1`.
+pub const RETRY: HeaderName = HeaderName::from_static("x-openkv-retry");
 /// The error of the engine. See [`error`](super::error).
 pub const ERROR: HeaderName = HeaderName::from_static("x-openkv-error");
 

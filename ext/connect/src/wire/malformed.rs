@@ -7,6 +7,21 @@ pub enum Malformed {
     /// The bytes are not valid Protocol Buffers.
     #[error("the message could not be decoded: {0}")]
     Message(#[from] prost::DecodeError),
+    /// A message ends within a field.
+    #[error("the message ends within a field")]
+    Truncated,
+    /// A message has more parts than a valid one can have.
+    #[error("the message has more than {max} parts")]
+    TooManyParts {
+        /// The limit of parts.
+        max: usize,
+    },
+    /// A message is longer than a valid one can be.
+    #[error("the message has more than {max} bytes")]
+    TooLong {
+        /// The limit in bytes.
+        max: usize,
+    },
     /// The JSON of the metadata exchange is not valid.
     #[error("the metadata could not be decoded: {0}")]
     Metadata(String),
@@ -67,6 +82,12 @@ pub enum Malformed {
         /// How many were requested.
         limit: u32,
     },
+    /// An entry of a response is not one that was requested.
+    #[error("a response has an entry outside of the requested range")]
+    OutsideRange,
+    /// The keys of a range are not in order, or not unique.
+    #[error("a response has entries that are not in order, or repeated")]
+    Unordered,
     /// A batch has no messages, or more than were requested.
     #[error("a batch has {found} messages instead of 1 to {limit}")]
     Messages {

@@ -10,6 +10,7 @@ pub mod headers;
 mod malformed;
 pub mod metadata;
 pub mod openkv;
+pub mod parts;
 pub mod paths;
 pub mod read;
 pub mod watch;

@@ -52,7 +52,10 @@ pub struct CountOutput {
     pub count: u64,
 }
 
-/// The request to delete the first entries of a range.
+/// The request to delete the first entries of a range. It has a [commit id](super::headers::COMMIT_ID). The server deletes once
+/// for each id, and responds to a [retry](super::headers::RETRY) as it would have responded to the first request. It remembers the
+/// last ids as long as it runs; if it does not know that of a retry, it deletes nothing, and responds with the error
+/// `outcome_unknown`.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct DeleteRange {
     /// The first encoded key.
@@ -144,6 +147,9 @@ pub struct Start {
 
 /// The request that finishes the delivery of a message. Its response is empty. It is idempotent: a retry returns the first
 /// response.
+///
+/// Status 410 means that the server does not hold the claim any more: the stream of the batch was lost for too long, or the server
+/// was restarted. It has requeued the message, and delivers it again, or has done so already.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Finish {
     /// The id of the batch.

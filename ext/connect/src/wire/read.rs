@@ -87,11 +87,10 @@ fn decode_openkv_range(range: &openkv::Range) -> Read<'_> {
 }
 
 /// Encodes the response to a strongly consistent read.
-pub fn encode_output(lists: &[Vec<ReadEntry>]) -> SnapshotReadOutput {
-    let entry = |entry: &ReadEntry| entry::encode_entry(entry.as_ref());
-    let output = |list: &Vec<ReadEntry>| ReadRangeOutput { values: list.iter().map(entry).collect() };
+pub fn encode_output(lists: Vec<Vec<ReadEntry>>) -> SnapshotReadOutput {
+    let output = |list: Vec<ReadEntry>| ReadRangeOutput { values: list.into_iter().map(entry::encode_entry).collect() };
     SnapshotReadOutput {
-        ranges: lists.iter().map(output).collect(),
+        ranges: lists.into_iter().map(output).collect(),
         read_disabled: false,
         read_is_strongly_consistent: true,
         status: SnapshotReadStatus::SrSuccess as i32,
@@ -115,29 +114,50 @@ pub fn decode_output(message: SnapshotReadOutput, reads: &[Shape]) -> Result<Rea
     if message.ranges.len() != reads.len() {
         return Err(Malformed::Parts { found: message.ranges.len(), expected: reads.len() });
     }
-    let list = |(output, shape): (ReadRangeOutput, &Shape)| {
-        if output.values.len() > shape.limit as usize {
-            return Err(Malformed::Entries { found: output.values.len(), limit: shape.limit });
-        }
-        output.values.into_iter().map(|entry| entry::decode_entry(entry, shape.values)).collect()
-    };
-    let lists = message.ranges.into_iter().zip(reads).map(list).collect::<Result<_, _>>()?;
+    let lists = message.ranges.into_iter().zip(reads).map(|(range, shape)| shape.decode(range));
+    let lists = lists.collect::<Result<_, _>>()?;
     Ok(ReadOutcome::Entries { lists, is_strong: message.read_is_strongly_consistent })
 }
 
-/// The properties of a part of a read that its response is validated against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A part of a read, which its response is validated against.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
+    /// The first encoded key.
+    pub start: Vec<u8>,
+    /// The encoded key past the last one.
+    pub end: Vec<u8>,
     /// The limit of entries.
     pub limit: u32,
+    /// Whether the entries are read from the end of the range.
+    pub reverse: bool,
     /// Whether values were requested.
     pub values: bool,
 }
 
 impl From<&Read<'_>> for Shape {
     fn from(read: &Read<'_>) -> Self {
-        let Part { limit, values, .. } = Part::from(read);
-        Self { limit, values }
+        let Part { start, end, limit, reverse, values } = Part::from(read);
+        Self { start: start.to_vec(), end, limit, reverse, values }
+    }
+}
+
+impl Shape {
+    fn decode(&self, range: ReadRangeOutput) -> Result<Vec<ReadEntry>, Malformed> {
+        let found = range.values.len();
+        if found > self.limit as usize {
+            return Err(Malformed::Entries { found, limit: self.limit });
+        }
+        let entries = range.values.into_iter().map(|entry| entry::decode_entry(entry, self.values));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let is_within = |key: &[u8]| self.start[..] <= *key && *key < self.end[..];
+        if !entries.iter().all(|entry| is_within(entry.key.as_bytes())) {
+            return Err(Malformed::OutsideRange);
+        }
+        let is_after = |a: &ReadEntry, b: &ReadEntry| if self.reverse { a.key > b.key } else { a.key < b.key };
+        if !entries.is_sorted_by(is_after) {
+            return Err(Malformed::Unordered);
+        }
+        Ok(entries)
     }
 }
 
@@ -148,6 +168,34 @@ mod tests {
     use super::*;
 
     const RANGE: Read<'_> = Read::Range { start: b"\x01", end: b"\x02", limit: 7, reverse: true, values: false };
+
+    fn shape(limit: u32, reverse: bool) -> Shape {
+        let key = |name: &str| Key::from([name]).as_bytes().to_vec();
+        Shape { start: key("a"), end: key("d"), limit, reverse, values: true }
+    }
+
+    #[test]
+    fn entries_that_were_not_requested_are_rejected() {
+        let decode = |names: &[&str], reverse| {
+            let entry = |name: &&str| ReadEntry {
+                key: Key::from([*name]),
+                value: Some(Value::U64(1)),
+                versionstamp: Versionstamp::from_version(1),
+            };
+            let output = encode_output(vec![names.iter().map(entry).collect()]);
+            decode_output(output, &[shape(3, reverse)]).map(drop)
+        };
+        assert_eq!(decode(&["a", "b", "c"], false), Ok(()));
+        assert_eq!(decode(&["c", "b", "a"], true), Ok(()));
+        for (names, reverse) in [(["a", "c", "b"], false), (["a", "a", "b"], false), (["a", "b", "c"], true)] {
+            assert_eq!(decode(&names, reverse), Err(Malformed::Unordered), "{names:?}");
+        }
+        for outside in ["", "d", "e"] {
+            assert_eq!(decode(&[outside], false), Err(Malformed::OutsideRange), "{outside}");
+        }
+        let four = ["a", "aa", "b", "c"];
+        assert_eq!(decode(&four, false), Err(Malformed::Entries { found: 4, limit: 3 }));
+    }
 
     #[test]
     fn key_is_encoded_as_range_up_to_the_next_key() {
@@ -177,8 +225,8 @@ mod tests {
         let versionstamp = Versionstamp::from_version(1);
         let entry = |value| ReadEntry { key: Key::from(["a"]), value, versionstamp };
         let lists = vec![vec![entry(Some(Value::U64(1)))], vec![entry(None)], vec![]];
-        let shapes = [true, false, true].map(|values| Shape { limit: 1, values });
-        let outcome = decode_output(encode_output(&lists), &shapes).unwrap();
+        let shapes = [true, false, true].map(|values| Shape { values, ..shape(1, false) });
+        let outcome = decode_output(encode_output(lists.clone()), &shapes).unwrap();
         assert_eq!(outcome, ReadOutcome::Entries { lists, is_strong: true });
     }
 
@@ -188,13 +236,13 @@ mod tests {
         let message = SnapshotRead { ranges: vec![range] };
         assert_eq!(decode(&message).unwrap_err(), Malformed::NegativeLimit(-1));
 
-        let shape = Shape { limit: 0, values: true };
-        let output = |message| decode_output(message, &[shape]);
-        assert_eq!(output(encode_output(&[])), Err(Malformed::Parts { found: 0, expected: 1 }));
+        let shape = [shape(0, false)];
+        let output = |message| decode_output(message, &shape);
+        assert_eq!(output(encode_output(vec![])), Err(Malformed::Parts { found: 0, expected: 1 }));
         let key = Key::from(["a"]);
         let entry = ReadEntry { key, value: Some(Value::U64(1)), versionstamp: Versionstamp::from_version(1) };
-        assert_eq!(output(encode_output(&[vec![entry]])), Err(Malformed::Entries { found: 1, limit: 0 }));
-        let unknown = SnapshotReadOutput { status: 9, ..encode_output(&[vec![]]) };
+        assert_eq!(output(encode_output(vec![vec![entry]])), Err(Malformed::Entries { found: 1, limit: 0 }));
+        let unknown = SnapshotReadOutput { status: 9, ..encode_output(vec![vec![]]) };
         assert_eq!(output(unknown), Err(Malformed::Status(9)));
         let disabled = SnapshotReadOutput { read_disabled: true, ..SnapshotReadOutput::default() };
         assert_eq!(output(disabled), Ok(ReadOutcome::Disabled));

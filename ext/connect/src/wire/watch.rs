@@ -22,7 +22,7 @@ pub fn decode(message: Watch) -> Result<Vec<Key>, Malformed> {
 /// one without a value.
 pub fn encode_output(entries: Vec<Option<Entry>>) -> WatchOutput {
     let key = |found: Option<Entry>| {
-        let message = found.map(|found| entry::encode_entry(ReadEntry::from(found).as_ref()));
+        let message = found.map(|found| entry::encode_entry(ReadEntry::from(found)));
         WatchKeyOutput { changed: true, entry_if_changed: message }
     };
     WatchOutput { status: SnapshotReadStatus::SrSuccess as i32, keys: entries.into_iter().map(key).collect() }

@@ -3,6 +3,7 @@
 
 mod batches;
 mod calls;
+mod hostile;
 mod open;
 mod order;
 mod queue;

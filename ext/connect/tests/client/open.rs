@@ -51,11 +51,8 @@ async fn invalid_metadata_are_rejected() {
          sequence of 1 bytes from index 0"
     );
     let unreadable = "Could not open Deno KV database: failed to read the metadata response from 'http://kv.test/db': ";
-    for message in
-        [open_error(|| Reply::ok(vec![b' '; 2 << 20])).await, open_error(|| Reply::CutAfter("{".into())).await]
-    {
-        assert!(message.starts_with(unreadable), "{message}");
-    }
+    let message = open_error(|| Reply::CutAfter("{".into())).await;
+    assert!(message.starts_with(unreadable), "{message}");
     let token =
         |token: &str| metadata(3, HOUR).encode().replace(r#""token":"token""#, &format!(r#""token":"{token}""#));
     let broken = token("a\\nb");

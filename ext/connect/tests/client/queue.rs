@@ -150,6 +150,29 @@ async fn malformed_batches_and_failures_are_errors() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn finish_of_a_requeued_message_is_an_error_that_says_so() {
+    let fed = Fed::new();
+    let streams = fed.streams.clone();
+    let servers = Servers::openkv(move |call| match &*call.path {
+        "/v3/openkv/dequeue" => {
+            let (sender, parts) = mpsc::unbounded_channel();
+            streams.lock().push_back(sender);
+            Some(Reply::Stream(parts))
+        }
+        "/v3/openkv/finish" => Some(Reply::status(410, "not claimed")),
+        _ => None,
+    });
+    let database = servers.opened().await;
+    let claiming = database.dequeue_one();
+    fed.stream().await.send(batch(&[b"one"])).unwrap();
+    let message = message(claiming.await.unwrap().unwrap().done().await);
+    let expected = "'http://kv.test/v3/openkv/finish' no longer holds the message for this process, as the connection was lost \
+                    for too long: the message is delivered again";
+    assert!(message.ends_with(expected), "{message}");
+    assert_eq!(servers.calls_of("/finish").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_are_sent_while_many_batches_are_held() {
     let fed = Fed::new();
     let database = fed.servers.opened().await;

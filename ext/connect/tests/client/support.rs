@@ -315,7 +315,7 @@ pub fn entry(key: &str, number: u64) -> Entry {
 pub fn found(entries: impl IntoIterator<Item = Option<Entry>>) -> Reply {
     let lists: Vec<_> =
         entries.into_iter().map(|entry| entry.into_iter().map(ReadEntry::from).collect::<Vec<_>>()).collect();
-    Reply::message(&read::encode_output(&lists))
+    Reply::message(&read::encode_output(lists))
 }
 
 fn default_reply(call: &Call, has_extension: bool) -> Reply {

@@ -181,17 +181,85 @@ async fn response_has_the_outcome_of_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn range_deletion_is_not_retried() {
+async fn range_deletion_is_retried_with_its_id() {
     let servers = Servers::openkv(|call| match (&*call.path, call.count) {
         ("/v3/openkv/delete_range", 0) => Some(Reply::status(503, "")),
         ("/v3/openkv/delete_range", 1) => Some(Reply::Cut),
-        ("/v3/openkv/delete_range", _) => Some(Reply::message(&openkv::DeleteRangeOutput { deleted: 0 })),
+        ("/v3/openkv/delete_range", _) => Some(Reply::message(&openkv::DeleteRangeOutput { deleted: 3 })),
         _ => None,
     });
     let database = servers.opened().await;
-    let result = database.delete_range(&Selector::prefix(&Key::from(["a"]))).await;
+    let all = Selector::prefix(&Key::from(["a"]));
+    assert_eq!(database.delete_range(&all).await.unwrap(), 3);
+    assert_eq!(database.delete_range(&all).await.unwrap(), 3);
+    let calls = servers.calls();
+    let ids: Vec<_> = calls.iter().map(|call| call.header("x-openkv-commit-id").unwrap()).collect();
+    assert_eq!((ids.len(), ids[0], ids[1]), (4, ids[2], ids[2]));
+    assert_ne!(ids[3], ids[0]);
+    let retries: Vec<_> = calls.iter().map(|call| call.header("x-openkv-retry")).collect();
+    assert_eq!(retries, [None, None, Some("1"), None], "the server has not processed the first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn queue_of_writes_is_bounded() {
+    let is_away = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let returned = is_away.clone();
+    let servers = Servers::openkv(move |call| {
+        let is_away = is_away.load(std::sync::atomic::Ordering::SeqCst);
+        (call.path.ends_with("write") && is_away).then(|| Reply::status(503, ""))
+    });
+    let database = connect(URL, servers.options().queue_size(10_000)).await.unwrap();
+    let large = || {
+        let value = openkv_engine::Value::Bytes(vec![0; 1000]);
+        database.write(AtomicWrite::new().mutate(openkv_engine::Mutation::set(Key::from(["a"]), value)))
+    };
+    let mut writes: Vec<_> = (0..20).map(|_| large()).collect();
+    let rejected = writes.split_off(5);
+    let mut full = Vec::new();
+    for write in rejected.into_iter().rev().take(8) {
+        full.push(message(write.await));
+    }
+    for message in full {
+        let expected = "(max 10000 bytes): wait for earlier writes before making more";
+        assert!(message.contains("too many writes wait for 'http://kv.test/v3/"), "{message}");
+        assert!(message.ends_with(expected), "{message}");
+    }
+    returned.store(false, std::sync::atomic::Ordering::SeqCst);
+    for write in writes {
+        write.await.unwrap().into_result().unwrap();
+    }
+    large().await.unwrap().into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_writes_fail_together_with_an_unreachable_server() {
+    let servers = Servers::other(|_| None);
+    let database = servers.opened().await;
+    servers.cut();
+    servers.refuse(usize::MAX);
+    let start = tokio::time::Instant::now();
+    let writes: Vec<_> = (0..50).map(|_| database.write(set("a"))).collect();
+    for write in writes {
+        let message = message(write.await);
+        assert!(message.contains("failed to call 'http://kv.test/v3/atomic_write'"), "{message}");
+    }
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_secs(70), "{waited:?}");
+    // Later calls try again.
+    servers.refuse(0);
+    database.write(set("a")).await.unwrap().into_result().unwrap();
+    database.get(&Key::from(["a"])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejections_of_other_servers_are_those_of_deno() {
+    let text = "Failed to perform 'sum' mutation on a non-U64 value in the database";
+    let servers = Servers::other(move |call| call.path.ends_with(WRITE).then(|| Reply::status(400, text)));
+    let result = servers.opened().await.write(set("a")).await;
+    assert!(matches!(result, Err(Error::StoredNotU64 { operation: "sum" })), "{result:?}");
+    let servers = Servers::other(move |call| call.path.ends_with(WRITE).then(|| Reply::status(500, text)));
+    let result = servers.opened().await.write(set("a")).await;
     assert!(matches!(result, Err(Error::OutcomeUnknown(_))), "{result:?}");
-    assert_eq!(servers.calls().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,7 +196,7 @@ async fn malformed_one_of_several_writes_refuses_all() {
     let mut client = Client::open(&running, WRITER).await;
     let good =
         || NamedWrite { id: vec![1; 16], write: wire::write::encode(&set("a", Value::U64(1)), 0).encode_to_vec() };
-    let many = [0x0a, 0].repeat(4500);
+    let many = [0x0a, 0].repeat(40_000);
     let bad = [
         NamedWrite { id: vec![1; 15], ..good() },
         NamedWrite { write: vec![0xff], ..good() },
@@ -250,6 +250,26 @@ async fn extension_reads_counts_and_deletes() {
     }
     let reply = client.call("openkv/count", &Count { start: end, end: start }).await;
     assert_eq!((reply.status.as_u16(), reply.header("x-openkv-error")), (422, Some("start_after_end")));
+}
+
+#[tokio::test]
+async fn deletion_is_not_repeated_by_a_retry() {
+    let running = start(options()).await;
+    let mut client = Client::open(&running, WRITER).await;
+    committed(&mut client, &set("a", Value::U64(1))).await;
+    let delete = DeleteRange { start: vec![0], end: vec![0xff], limit: 10 };
+    client.headers.insert("x-openkv-commit-id", "07".repeat(16).parse().unwrap());
+    let deleted = async |client: &mut Client| client.call("openkv/delete_range", &delete).await;
+    assert_eq!(deleted(&mut client).await.message::<DeleteRangeOutput>().deleted, 1);
+    running.database.set(key("b"), Value::U64(1)).await.unwrap();
+    client.headers.insert("x-openkv-retry", "1".parse().unwrap());
+    assert_eq!(deleted(&mut client).await.message::<DeleteRangeOutput>().deleted, 1);
+    // The id of a retry that the server does not know, as after a restart.
+    client.headers.insert("x-openkv-commit-id", "08".repeat(16).parse().unwrap());
+    let reply = deleted(&mut client).await;
+    let error = reply.header("x-openkv-error").unwrap();
+    assert!(reply.status == 409 && error.starts_with("outcome_unknown "), "{reply:?}");
+    assert!(running.database.get(&key("b")).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
+use openkv_connect::server::Options;
 use openkv_connect::wire;
-use openkv_connect::wire::datapath::SnapshotRead;
+use openkv_connect::wire::datapath::{self, SnapshotRead};
 use openkv_engine::{AtomicWrite, Mutation, Read, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Client, Connection, READER, Running, WRITER, key, operator, options, start};
+use crate::support::{Client, Connection, READER, Running, WRITER, key, memory, operator, options, start};
 
 async fn fill(running: &Running) {
     for i in 0..100 {
@@ -70,7 +71,8 @@ async fn requests_beyond_the_memory_are_rejected() {
 #[tokio::test]
 async fn memory_is_released_when_a_response_was_received() {
     let mut options = options();
-    options.memory = 7 << 20;
+    // With two tokens, each may take a half of it.
+    options.memory = 14 << 20;
     let running = start(options).await;
     fill(&running).await;
     let mut client = Client::open(&running, READER).await;
@@ -126,8 +128,7 @@ async fn connections_are_limited() {
     let mut options = options();
     options.connections = 1;
     let running = start(options).await;
-    let mut first = Connection::http2(running.address).await;
-    assert_eq!(first.get("/healthz").await.status, 200);
+    let mut first = Client::open(&running, READER).await.connection;
     let mut second = TcpStream::connect(running.address).await.unwrap();
     // Closed, or reset if bytes had arrived.
     assert!(matches!(second.read(&mut [0]).await, Ok(0) | Err(_)));
@@ -140,6 +141,101 @@ async fn connections_are_limited() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn connections_without_a_token_make_way_for_others() {
+    let mut options = options();
+    options.connections = 3;
+    options.header_timeout = Duration::from_secs(3600);
+    let running = start(options).await;
+    let mut first = Client::open(&running, WRITER).await;
+    let mut strangers =
+        vec![TcpStream::connect(running.address).await.unwrap(), TcpStream::connect(running.address).await.unwrap()];
+    // Liveness is public.
+    strangers[1].write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut status = [0; 12];
+    strangers[1].read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    let mut second = Client::open(&running, READER).await;
+    let mut third = Client::open(&running, READER).await;
+    for mut stranger in strangers {
+        // Closed, or reset if bytes had arrived.
+        let _ = stranger.read_to_end(&mut Vec::new()).await;
+    }
+    for client in [&mut first, &mut second, &mut third] {
+        assert_eq!(client.call("snapshot_read", &SnapshotRead::default()).await.status, 200);
+    }
+    let mut fourth = TcpStream::connect(running.address).await.unwrap();
+    assert!(matches!(fourth.read(&mut [0]).await, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn token_cannot_take_all_streams() {
+    let mut options = options();
+    options.streams = 4;
+    let running = start(options).await;
+    let watch = wire::watch::encode(&[key("a")]);
+    let (mut writer, mut reader) = (Client::open(&running, WRITER).await, Client::open(&running, READER).await);
+    let _taken = [writer.stream("watch", &watch).await, writer.stream("watch", &watch).await];
+    assert_eq!(Client::open(&running, WRITER).await.call("watch", &watch).await.status, 503);
+    let _left = reader.stream("watch", &watch).await;
+}
+
+#[tokio::test]
+async fn connection_cannot_take_all_streams() {
+    let mut options = options();
+    options.streams_per_connection = 1;
+    let running = start(options).await;
+    let watch = wire::watch::encode(&[key("a")]);
+    let mut client = Client::open(&running, WRITER).await;
+    let _taken = client.stream("watch", &watch).await;
+    let reply = client.call("watch", &watch).await;
+    assert_eq!((reply.status.as_u16(), reply.text().contains("of this connection")), (503, true), "{reply:?}");
+    let _other = Client::open(&running, WRITER).await.stream("watch", &watch).await;
+}
+
+#[tokio::test]
+async fn memory_of_a_message_is_reserved_before_it_is_decoded() {
+    let mut options = options();
+    options.memory = 4 << 20;
+    let running = start(options).await;
+    let mut client = Client::open(&running, WRITER).await;
+    // Each key takes two bytes here, and about fifty in memory.
+    let enqueue = |keys| datapath::Enqueue { keys_if_undelivered: vec![Vec::new(); keys], ..Default::default() };
+    let write = |keys| datapath::AtomicWrite { enqueues: vec![enqueue(keys)], ..Default::default() };
+    assert_eq!(client.call("atomic_write", &write(20_000)).await.status, 503);
+    let reply = client.call("atomic_write", &write(100_000)).await;
+    assert_eq!((reply.status.as_u16(), reply.text().ends_with("parts")), (400, true), "{reply:?}");
+    let schedule = datapath::Enqueue { backoff_schedule: vec![1; 1 << 20], ..Default::default() };
+    let write = datapath::AtomicWrite { enqueues: vec![schedule], ..Default::default() };
+    assert_eq!(client.call("atomic_write", &write).await.status, 400);
+}
+
+#[tokio::test]
+async fn impossible_options_are_rejected() {
+    let error = async |change: fn(&mut Options)| {
+        let mut options = options();
+        change(&mut options);
+        let served = vec![openkv_connect::server::Served::new("main", memory())];
+        openkv_connect::server::Server::new(served, options).await.unwrap_err().to_string()
+    };
+    let expected = "the option \"connections\" cannot be 18446744073709551615: it must be from 1 to 4294967295";
+    assert_eq!(error(|options| options.connections = usize::MAX).await, expected);
+    assert!(error(|options| options.connections = 0).await.contains("\"connections\" cannot be 0"));
+    assert!(error(|options| options.requests_per_connection = 0).await.contains("\"requests_per_connection\""));
+    let mut options = options();
+    options.streams = usize::MAX;
+    options.memory = usize::MAX;
+    for timeout in [&mut options.write_timeout, &mut options.idle_timeout, &mut options.header_timeout] {
+        *timeout = Duration::MAX;
+    }
+    for timeout in [&mut options.body_timeout, &mut options.grace, &mut options.shutdown_timeout] {
+        *timeout = Duration::MAX;
+    }
+    let running = start(options).await;
+    let mut client = Client::open(&running, WRITER).await;
+    assert_eq!(client.call("snapshot_read", &all()).await.status, 200);
 }
 
 #[tokio::test]
@@ -162,9 +258,8 @@ async fn idle_connections_are_closed() {
     options.header_timeout = Duration::from_secs(3600);
     options.idle_timeout = Duration::from_millis(10);
     let running = start(options).await;
-    for mut connection in [Connection::http2(running.address).await, Connection::http1(running.address).await] {
-        connection.get("/healthz").await;
-        connection.closed().await;
+    for connection in [Connection::http2(running.address).await, Connection::http1(running.address).await] {
+        Client::with(connection, READER).await.connection.closed().await;
     }
 }
 
@@ -184,7 +279,8 @@ async fn incomplete_body_times_out() {
 #[tokio::test]
 async fn broken_connections_release_their_memory() {
     let mut options = options();
-    options.memory = 8 << 20;
+    // With two tokens, each may take a half of it.
+    options.memory = 16 << 20;
     let running = start(options).await;
     fill(&running).await;
     for _ in 0..10 {

@@ -4,6 +4,7 @@ mod admin;
 mod data;
 mod exchange;
 mod faults;
+mod floods;
 mod limits;
 mod malformed;
 mod queue;

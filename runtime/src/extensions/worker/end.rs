@@ -1,5 +1,6 @@
 use deno_core::error::{CoreError, CoreErrorKind};
-use deno_error::JsErrorClass;
+use deno_core::url::Url;
+use deno_error::{JsErrorBox, JsErrorClass};
 use serde::{Serialize, Serializer};
 
 /// The end of a worker.
@@ -23,6 +24,30 @@ pub(crate) struct Failure {
     line_number: Option<i64>,
     column_number: Option<i64>,
     exit_code: i32,
+}
+
+impl End {
+    /// The end of a worker of `node:worker_threads` by an uncaught exception.
+    pub fn of_node(error: &CoreError, main_module: &Url, exit_code: i32) -> Self {
+        let mut end = Self::from(error);
+        if let Self::Failed(failure) = &mut end {
+            failure.exit_code = exit_code;
+            // As in Node.js.
+            if failure.message.starts_with("Module not found") {
+                let path = main_module.to_file_path();
+                let path = path.map_or_else(|()| main_module.to_string(), |path| path.display().to_string());
+                failure.message = format!("Cannot find module '{path}'");
+                failure.name = Some("Error".into());
+            }
+        }
+        end
+    }
+
+    /// The end of a worker of `node:worker_threads` whose heap has reached its limit.
+    pub fn out_of_memory() -> Self {
+        let message = "Worker terminated due to reaching memory limit: JS heap out of memory";
+        Self::from(&JsErrorBox::new("ERR_WORKER_OUT_OF_MEMORY", message).into())
+    }
 }
 
 impl From<&CoreError> for End {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::url::Url;
 use deno_core::{FromV8, JsBuffer, ModuleResolutionError, OpState, op2, resolve_url};
+use deno_error::JsErrorBox;
 use deno_permissions::{ChildPermissionError, ChildPermissionsArg, PermissionsContainer};
 use deno_web::{
     Blob, BlobStoreTrait, JsMessageData, MessagePort, MessagePortError, RecvMessageData, create_entangled_message_port,
@@ -18,6 +19,7 @@ use deno_web::{
 use tokio::sync::oneshot;
 
 use super::link::INTERVAL;
+use super::threads::{Message, Threads, detach};
 use super::{End, Link, scope};
 
 /// Starts the thread of a worker.
@@ -25,6 +27,8 @@ pub(crate) struct Spawner(pub Box<dyn Fn(NewWorker) -> io::Result<()>>);
 
 /// A worker whose thread is to be started.
 pub(crate) struct NewWorker {
+    /// The id of the thread.
+    pub id: u32,
     pub name: String,
     pub main_module: Url,
     /// The blob of the main module, if it is one: its URL may be revoked before the thread reads it.
@@ -39,12 +43,31 @@ pub(crate) struct NewWorker {
     pub end: oneshot::Sender<End>,
     /// Dropped when the thread ends.
     pub running: mpsc::Sender<Infallible>,
+    /// Set for a worker of `node:worker_threads`.
+    pub node: Option<NodeOptions>,
+}
+
+/// The options of a worker of `node:worker_threads`.
+pub(crate) struct NodeOptions {
+    /// The script to run in place of the main module.
+    pub script: Option<String>,
+    /// `workerData` and other properties, for the bootstrap script of deno_node.
+    pub metadata: Message,
+    pub limits: Option<ResourceLimits>,
+}
+
+/// The heap limits and the stack size of a worker, in MiB.
+#[derive(Clone, Copy, FromV8)]
+pub(crate) struct ResourceLimits {
+    pub max_young_generation_size_mb: Option<usize>,
+    pub max_old_generation_size_mb: Option<usize>,
+    pub code_range_size_mb: Option<usize>,
+    pub stack_size_mb: Option<usize>,
 }
 
 /// The workers that an isolate has created. They are terminated when it is dropped.
 pub(crate) struct Workers {
     by_id: HashMap<u32, Worker>,
-    last_id: u32,
     /// Cloned by each thread. `ended` is disconnected when there are no more clones.
     running: mpsc::Sender<Infallible>,
     ended: mpsc::Receiver<Infallible>,
@@ -71,7 +94,7 @@ impl Drop for Worker {
 impl Default for Workers {
     fn default() -> Self {
         let (running, ended) = mpsc::channel();
-        Self { by_id: HashMap::new(), last_id: 0, running, ended }
+        Self { by_id: HashMap::new(), running, ended }
     }
 }
 
@@ -112,9 +135,6 @@ pub(crate) enum Error {
     #[class("DOMExceptionNotSupportedError")]
     #[error("Classic workers are not supported.")]
     Classic,
-    #[class("NotSupported")]
-    #[error("failed to create a worker: the Worker of node:worker_threads is not supported. Use the global Worker")]
-    Node,
     #[class(inherit)]
     #[error(transparent)]
     Permission(#[from] ChildPermissionError),
@@ -122,11 +142,14 @@ pub(crate) enum Error {
     #[error(transparent)]
     Url(#[from] ModuleResolutionError),
     #[class(inherit)]
+    #[error(transparent)]
+    Transfer(#[from] MessagePortError),
+    #[class(inherit)]
     #[error("failed to start the thread of a worker: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// The arguments of `new Worker()`. deno_node passes more.
+/// The arguments of `new Worker()`. The optional ones at the end are those of `node:worker_threads`.
 #[derive(FromV8)]
 pub(super) struct Arguments {
     name: Option<String>,
@@ -134,16 +157,38 @@ pub(super) struct Arguments {
     permissions: Option<ChildPermissionsArg>,
     specifier: String,
     worker_type: String,
+    has_source_code: Option<bool>,
+    source_code: Option<String>,
+    resource_limits: Option<ResourceLimits>,
+}
+
+impl Arguments {
+    /// Returns the options of a worker of `node:worker_threads`, or `None` if it is a web worker.
+    fn node_options(
+        &mut self,
+        state: &mut OpState,
+        metadata: Option<JsMessageData>,
+    ) -> Result<Option<NodeOptions>, Error> {
+        match (self.worker_type.as_str(), metadata) {
+            ("module", _) => Ok(None),
+            ("node", Some(metadata)) => Ok(Some(NodeOptions {
+                script: self.source_code.take().filter(|_| self.has_source_code == Some(true)),
+                metadata: detach(state, metadata)?,
+                limits: self.resource_limits,
+            })),
+            _ => Err(Error::Classic),
+        }
+    }
 }
 
 /// Creates a worker. Returns its id.
 #[op2(stack_trace)]
-pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Arguments) -> Result<u32, Error> {
-    match arguments.worker_type.as_str() {
-        "module" => {}
-        "node" => return Err(Error::Node),
-        _ => return Err(Error::Classic),
-    }
+pub(super) fn op_create_worker(
+    state: &mut OpState,
+    #[scoped] mut arguments: Arguments,
+    #[serde] metadata: Option<JsMessageData>,
+) -> Result<u32, Error> {
+    let node = arguments.node_options(state, metadata)?;
     let parent_permissions = state.borrow::<PermissionsContainer>().clone();
     let permissions = match arguments.permissions {
         Some(permissions) => parent_permissions.create_child_permissions(permissions)?,
@@ -151,11 +196,13 @@ pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Argumen
     };
     let main_module = resolve_url(&arguments.specifier)?;
     let main_blob = state.borrow::<Arc<dyn BlobStoreTrait>>().get_object_url(main_module.clone());
+    let id = state.borrow::<Threads>().next_id();
     let link = Arc::new(Link::new());
     let (port, port_of_worker) = create_entangled_message_port();
     let (end, ended) = oneshot::channel();
     let running = state.borrow::<Workers>().running.clone();
     (state.borrow::<Spawner>().0)(NewWorker {
+        id,
         name: arguments.name.unwrap_or_default(),
         main_module,
         main_blob,
@@ -165,12 +212,11 @@ pub(super) fn op_create_worker(state: &mut OpState, #[scoped] arguments: Argumen
         port: port_of_worker,
         end,
         running,
+        node,
     })?;
-    let workers = state.borrow_mut::<Workers>();
-    workers.last_id += 1;
     let worker = Worker { link, port: port.into(), end: Some(ended), has_ended: false, is_drained: false };
-    workers.by_id.insert(workers.last_id, worker);
-    Ok(workers.last_id)
+    state.borrow_mut::<Workers>().by_id.insert(id, worker);
+    Ok(id)
 }
 
 /// Terminates a worker. `op_host_recv_ctrl` returns once its thread has released its resources.
@@ -240,4 +286,19 @@ pub(super) fn op_host_post_message_raw(state: &mut OpState, #[smi] id: u32, #[bu
     if let Some(port) = state.borrow::<Workers>().port(id) {
         scope::send(&port, message);
     }
+}
+
+/// Writes the user and system CPU time of a worker's thread, in microseconds.
+#[op2(fast)]
+pub(super) fn op_host_get_worker_cpu_usage(
+    state: &mut OpState,
+    #[smi] id: u32,
+    #[buffer] usage: &mut [f64],
+) -> Result<(), JsErrorBox> {
+    let worker = state.borrow::<Workers>().by_id.get(&id);
+    let times = worker.map_or(Ok([0.0; 2]), |worker| worker.link.cpu_usage())?;
+    for (target, time) in usage.iter_mut().zip(times) {
+        *target = time;
+    }
+    Ok(())
 }

@@ -1,12 +1,16 @@
 use std::convert::Infallible;
 use std::ffi::c_void;
 use std::pin::pin;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deno_core::futures::future::{Either, select};
 use deno_core::{JsRuntime, v8};
+use deno_error::JsErrorBox;
 use tokio::sync::watch;
+
+use super::thread;
 
 /// The interval after which a terminated worker is interrupted again. It doubles each time, up to `MAX_INTERVAL`.
 pub(super) const INTERVAL: Duration = Duration::from_millis(1);
@@ -23,6 +27,8 @@ pub(crate) struct Link {
     terminated: watch::Sender<bool>,
     /// The isolate of the worker, once it exists.
     isolate: Mutex<Option<v8::IsolateHandle>>,
+    /// The system's id of the worker's thread, once it runs.
+    thread: AtomicI32,
 }
 
 /// The context of a worker, in a slot of its isolate.
@@ -30,7 +36,7 @@ struct MainContext(v8::Global<v8::Context>);
 
 impl Link {
     pub fn new() -> Self {
-        Self { terminated: watch::Sender::new(false), isolate: Mutex::default() }
+        Self { terminated: watch::Sender::new(false), isolate: Mutex::default(), thread: AtomicI32::new(0) }
     }
 
     /// Sets the runtime whose JavaScript `terminate` interrupts.
@@ -39,11 +45,13 @@ impl Link {
         let isolate = js.v8_isolate();
         isolate.set_slot(MainContext(context));
         *self.isolate() = Some(isolate.thread_safe_handle());
+        self.thread.store(thread::id(), Ordering::Relaxed);
     }
 
     /// Releases the runtime. Must be called before its isolate is dropped: otherwise each would keep the other alive.
     pub fn detach(&self, js: &mut JsRuntime) {
         *self.isolate() = None;
+        self.thread.store(0, Ordering::Relaxed);
         js.v8_isolate().remove_slot::<MainContext>();
     }
 
@@ -89,6 +97,14 @@ impl Link {
             tokio::time::sleep(interval).await;
             self.terminate();
             interval = MAX_INTERVAL.min(2 * interval);
+        }
+    }
+
+    /// Returns the user and system CPU time of the worker's thread, in microseconds: 0 unless it is running.
+    pub fn cpu_usage(&self) -> Result<[f64; 2], JsErrorBox> {
+        match self.thread.load(Ordering::Relaxed) {
+            0 => Ok([0.0; 2]),
+            id => thread::cpu_usage(id),
         }
     }
 

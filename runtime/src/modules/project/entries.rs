@@ -16,7 +16,7 @@ pub struct TestEntry {
     pub include: Option<Vec<String>>,
     /// The files and directories to leave out.
     pub exclude: Vec<String>,
-    /// The permissions of the tests, which only `--permission-set` applies.
+    /// The permissions of the tests, which [`Project::test_permissions`](super::Project::test_permissions) reads.
     pub permissions: Option<Value>,
     /// Whether a test fails if it leaves asynchronous operations or timers pending.
     pub sanitize_ops: bool,
@@ -26,11 +26,11 @@ pub struct TestEntry {
 
 /// Rejects unstable features that change the behaviour of scripts and are not supported.
 pub(super) fn check_supported(config: &ConfigFile) -> Result<(), Error> {
-    let refused = config.json.unstable.iter().find_map(|name| match support(name) {
-        Some(Support::Refused(reason)) => Some((format!("unstable: {name}"), reason)),
+    let unsupported = config.json.unstable.iter().find_map(|name| match support(name) {
+        Some(Support::Unsupported(reason)) => Some((format!("unstable: {name}"), reason)),
         _ => None,
     });
-    match refused {
+    match unsupported {
         Some((entry, reason)) => Err(Error::Unsupported { file: config.specifier.clone().into(), entry, reason }),
         None => Ok(()),
     }

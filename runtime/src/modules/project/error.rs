@@ -1,4 +1,4 @@
-use deno_config::deno_json::ToLockConfigError;
+use deno_config::deno_json::{ToInvalidConfigError, ToLockConfigError, UndefinedPermissionError};
 use deno_config::workspace::WorkspaceDiscoverError;
 use deno_core::url::Url;
 use deno_resolver::factory::NpmRcCreateError;
@@ -15,22 +15,28 @@ pub enum Error {
     /// The `.npmrc` file of the project or of the user cannot be read.
     #[error("{}", with_causes(.0))]
     Npmrc(#[from] NpmRcCreateError),
-    /// There is no current directory.
-    #[error("there is no current directory: {0}")]
+    /// The current directory cannot be determined.
+    #[error("failed to determine the current directory: {0}")]
     Directory(#[from] std::io::Error),
     /// No directory for downloads can be created.
-    #[error("no directory for downloads can be created: {0}. Set DENO_DIR to one")]
+    #[error("failed to create a directory for downloads: {0}. Set DENO_DIR to a writable directory")]
     Cache(std::io::Error),
     /// The entry "lock" is invalid.
-    #[error("the entry \"lock\" of {file} is not valid: {source}")]
+    #[error("invalid entry \"lock\" in {file}: {source}")]
     Lock {
         /// The configuration file.
         file: Url,
         /// The cause.
         source: Box<ToLockConfigError>,
     },
+    /// The permissions in the file are invalid.
+    #[error("{}", with_causes(.0))]
+    Permissions(#[from] ToInvalidConfigError),
+    /// The file has no set of permissions of this name.
+    #[error(transparent)]
+    PermissionSet(#[from] UndefinedPermissionError),
     /// An entry is invalid.
-    #[error("the entry \"{entry}\" of {file} is not valid: {message}")]
+    #[error("invalid entry \"{entry}\" in {file}: {message}")]
     Entry {
         /// The configuration file.
         file: Box<Url>,
