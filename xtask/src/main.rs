@@ -21,6 +21,7 @@ Commands:
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
+    --require-etcd             fails if etcd, of which tests start clusters, is not installed
     --require-postgres         fails if PostgreSQL, which is a backend, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
@@ -40,7 +41,7 @@ Commands:
 const FAKE: &str = "openkv/fake";
 
 /// The programs and services that tests need, and may be required.
-const REQUIREMENTS: [&str; 5] = ["deno", "denokv", "node", "postgres", "registry"];
+const REQUIREMENTS: [&str; 6] = ["deno", "denokv", "etcd", "node", "postgres", "registry"];
 
 /// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";
@@ -115,8 +116,19 @@ fn test(args: &[OsString]) -> Result<ExitCode, String> {
             "warnings",
         ]))?
         && succeeds(
-            cargo(&["doc", "--no-deps", "-p", "openkv_connect", "-p", "openkv_engine", "-p", "openkv_ext"])
-                .env("RUSTDOCFLAGS", "--deny warnings"),
+            cargo(&[
+                "doc",
+                "--no-deps",
+                "-p",
+                "openkv_connect",
+                "-p",
+                "openkv_engine",
+                "-p",
+                "openkv_etcd",
+                "-p",
+                "openkv_ext",
+            ])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
         )?
         && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter).env(REQUIRE, required.join(",")))?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,0 +1,272 @@
+//! A client of etcd's API over gRPC. It fails over between the nodes of the cluster, and repeats every call until it succeeds, is
+//! rejected, or the time is over. Callers see to it that a repeated call has no further effect.
+
+mod auth;
+mod lease;
+mod node;
+pub(crate) mod proto;
+mod stream;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use prost::Message;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::client::Grpc;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+use self::auth::Auth;
+use self::node::Node;
+use self::proto::{RangeRequest, RangeResponse, ResponseOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse};
+use crate::Options;
+use crate::error::{Attempt, EtcdError, Failure};
+use crate::url::DatabaseUrl;
+
+pub(crate) use self::stream::WatchStream;
+
+/// A client of a cluster.
+pub(crate) struct Client {
+    nodes: Vec<Node>,
+    /// The index of the node that calls use.
+    current: AtomicUsize,
+    auth: Auth,
+    retry_for: Duration,
+}
+
+/// How long a call may take before the node is probed.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The timeout of a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The delays between attempts, once every node has failed: they double from the first to the last.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+const LAST_DELAY: Duration = Duration::from_millis(500);
+
+/// How often a call is repeated with a new token.
+const REAUTHENTICATIONS: u32 = 3;
+
+/// The maximum number of ranges in a transaction. By default, etcd accepts 128.
+const MAX_RANGES: usize = 100;
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const TXN: &str = "/etcdserverpb.KV/Txn";
+const STATUS: &str = "/etcdserverpb.Maintenance/Status";
+
+impl Client {
+    pub fn new(url: &DatabaseUrl, options: &Options) -> Self {
+        let tls = if url.tls { options.tls.as_deref() } else { None };
+        let nodes: Vec<_> = url.nodes.iter().map(|address| Node::new(address.clone(), tls)).collect();
+        // Spreads clients over the nodes.
+        let mut random = [0; 2];
+        options.random.fill(&mut random);
+        let first = usize::from(u16::from_le_bytes(random)) % nodes.len();
+        Self {
+            nodes,
+            current: AtomicUsize::new(first),
+            auth: Auth::new(options.credentials.clone()),
+            retry_for: options.retry_for,
+        }
+    }
+
+    /// Reads a range.
+    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Failure> {
+        let needs_leader = !request.serializable;
+        Ok(self.call(RANGE, request, needs_leader).await?.0)
+    }
+
+    /// Commits a transaction. Also returns whether an earlier attempt may have been processed, too.
+    pub async fn txn(&self, request: TxnRequest) -> Result<(TxnResponse, bool), Failure> {
+        self.call(TXN, request, true).await
+    }
+
+    /// Reads ranges in one snapshot.
+    pub async fn read_txn(&self, ranges: Vec<RangeRequest>) -> Result<(i64, Vec<RangeResponse>), Failure> {
+        let needs_leader = ranges.iter().any(|range| !range.serializable);
+        let count = ranges.len();
+        let success = ranges.into_iter().map(|range| proto::Request::Range(range).into()).collect();
+        let request = TxnRequest { success, ..TxnRequest::default() };
+        let response = self.call::<_, TxnResponse>(TXN, request, needs_leader).await?.0;
+        let revision = response.header.as_ref().map_or(0, |header| header.revision);
+        let ranges: Vec<_> = response.responses.into_iter().filter_map(ResponseOp::into_range).collect();
+        if ranges.len() == count {
+            Ok((revision, ranges))
+        } else {
+            Err(EtcdError::Malformed("ranges are missing").into())
+        }
+    }
+
+    /// Reads any number of keys in one snapshot.
+    pub async fn read_keys(&self, keys: Vec<RangeRequest>) -> Result<Vec<RangeResponse>, Failure> {
+        let mut revision = 0;
+        let mut results = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(MAX_RANGES) {
+            let ranges = chunk.iter().map(|range| RangeRequest { revision, ..range.clone() }).collect();
+            let (current, found) = self.read_txn(ranges).await?;
+            revision = if revision == 0 { current } else { revision };
+            results.extend(found);
+        }
+        Ok(results)
+    }
+
+    async fn status(&self, node: &Node) -> Result<StatusResponse, String> {
+        let (channel, _) = node.connect().await?;
+        let call = self.send::<_, StatusResponse>(channel, STATUS, StatusRequest {}, false);
+        match timeout(PROBE_TIMEOUT, call).await {
+            Ok(response) => response.map_err(|status| status.message().to_owned()),
+            Err(_) => Err("it does not respond".into()),
+        }
+    }
+
+    /// Makes a call until it succeeds, is rejected, or the time is over. `needs_leader` makes a node without a leader, such as one
+    /// that is cut off from the others, reject it immediately. Also returns whether an earlier attempt may have been processed.
+    async fn call<Q, R>(&self, path: &'static str, request: Q, needs_leader: bool) -> Result<(R, bool), Failure>
+    where
+        Q: Message + Clone + 'static,
+        R: Message + Default + 'static,
+    {
+        let start = Instant::now();
+        let (mut attempts, mut reauthentications, mut is_ambiguous) = (0_u32, 0, false);
+        loop {
+            let deadline = start + self.retry_for;
+            let (node, attempt) = self.attempt(path, &request, needs_leader, deadline).await;
+            let reason = match attempt {
+                Ok(response) => return Ok((response, is_ambiguous)),
+                Err(Attempt::Final(error)) => return Err(Failure { error, is_ambiguous }),
+                Err(Attempt::Reauthenticate(reason)) => {
+                    reauthentications += 1;
+                    if reauthentications > REAUTHENTICATIONS || !self.auth.has_credentials() {
+                        return Err(Failure { error: EtcdError::Credentials(reason), is_ambiguous });
+                    }
+                    self.auth.forget();
+                    continue;
+                }
+                Err(Attempt::Retry { reason, is_ambiguous: ambiguous }) => {
+                    is_ambiguous |= ambiguous;
+                    reason
+                }
+            };
+            tracing::debug!(%reason, path, node = %self.nodes[node].address, "a call to etcd failed, trying again");
+            self.leave(node);
+            attempts += 1;
+            let rounds = attempts / self.nodes.len() as u32;
+            let delay = if rounds == 0 { Duration::ZERO } else { FIRST_DELAY * (1 << (rounds - 1).min(10)) };
+            let delay = delay.min(LAST_DELAY);
+            if Instant::now() + delay >= deadline {
+                let endpoints = self.nodes.iter().map(|node| node.address.to_string()).collect::<Vec<_>>().join(", ");
+                let error = EtcdError::Unavailable { endpoints, seconds: start.elapsed().as_secs(), reason };
+                return Err(Failure { error, is_ambiguous });
+            }
+            sleep(delay).await;
+        }
+    }
+
+    /// Makes one attempt. Also returns the index of the node.
+    async fn attempt<Q, R>(
+        &self,
+        path: &'static str,
+        request: &Q,
+        needs_leader: bool,
+        deadline: Instant,
+    ) -> (usize, Result<R, Attempt>)
+    where
+        Q: Message + Clone + 'static,
+        R: Message + Default + 'static,
+    {
+        let index = self.pick();
+        let node = &self.nodes[index];
+        let retry = |reason, is_ambiguous| Err(Attempt::Retry { reason, is_ambiguous });
+        let channel = match node.connect().await {
+            Ok((channel, _)) => channel,
+            Err(reason) => {
+                node.fail();
+                return (index, retry(reason, false));
+            }
+        };
+        if let Err(attempt) = self.auth.renew(self, node).await {
+            return (index, Err(attempt));
+        }
+        let mut call = std::pin::pin!(self.send(channel, path, request.clone(), needs_leader));
+        loop {
+            let at = (Instant::now() + PATIENCE).min(deadline);
+            match tokio::time::timeout_at(at, &mut call).await {
+                Ok(Ok(response)) => return (index, Ok(response)),
+                Ok(Err(status)) => {
+                    if std::error::Error::source(&status).is_some() {
+                        node.fail();
+                    }
+                    return (index, Err(Attempt::of_status(&status)));
+                }
+                Err(_) if Instant::now() >= deadline => {
+                    return (index, retry("it did not respond in time".into(), true));
+                }
+                // Without a leader, the call waits for longer than an election takes.
+                Err(_) => match self.status(node).await {
+                    Ok(status) if status.leader != 0 => {}
+                    Ok(_) => return (index, retry("the cluster has no leader".into(), true)),
+                    Err(reason) => {
+                        node.fail();
+                        return (index, retry(format!("{}: {reason}", node.address), true));
+                    }
+                },
+            }
+        }
+    }
+
+    async fn send<Q, R>(
+        &self,
+        channel: tonic::transport::Channel,
+        path: &'static str,
+        request: Q,
+        needs_leader: bool,
+    ) -> Result<R, Status>
+    where
+        Q: Message + 'static,
+        R: Message + Default + 'static,
+    {
+        let mut grpc = grpc(channel).await?;
+        let request = self.with_metadata(request, needs_leader);
+        let codec = ProstCodec::<Q, R>::default();
+        Ok(grpc.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
+    }
+
+    fn with_metadata<T>(&self, message: T, needs_leader: bool) -> Request<T> {
+        let mut request = Request::new(message);
+        if needs_leader {
+            request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        }
+        if let Some(token) = self.auth.token() {
+            request.metadata_mut().insert("token", token);
+        }
+        request
+    }
+
+    /// Returns the index of the node to use: the current one, unless it is avoided.
+    fn pick(&self) -> usize {
+        let current = self.current.load(Ordering::Relaxed);
+        if !self.nodes[current].is_avoided() {
+            return current;
+        }
+        let others = (1..self.nodes.len()).map(|i| (current + i) % self.nodes.len());
+        let next = others.into_iter().find(|i| !self.nodes[*i].is_avoided()).unwrap_or(current);
+        self.current.store(next, Ordering::Relaxed);
+        next
+    }
+
+    /// Makes later calls use another node.
+    fn leave(&self, node: usize) {
+        let next = (node + 1) % self.nodes.len();
+        let _ = self.current.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Prepares calls over a connection.
+async fn grpc(channel: tonic::transport::Channel) -> Result<Grpc<tonic::transport::Channel>, Status> {
+    // A response may have a thousand entries.
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX);
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    Ok(grpc)
+}

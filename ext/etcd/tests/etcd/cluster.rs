@@ -1,0 +1,109 @@
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+
+/// Three nodes on loopback, with their data in a temporary directory. They end with this process, however it ends.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    directory: tempfile::TempDir,
+    token: String,
+}
+
+struct Node {
+    client: u16,
+    peer: u16,
+    running: Option<(Child, ChildStdin)>,
+}
+
+/// Ends etcd when standard input is closed.
+const SUPERVISOR: &str = r#"etcd "$@" & pid=$!; read -r _; kill -9 "$pid"; wait "$pid" 2> /dev/null"#;
+
+impl Cluster {
+    /// Starts a cluster. Returns `None` if etcd is not installed.
+    ///
+    /// # Panics
+    /// It is not installed, although `OPENKV_REQUIRE` names it.
+    pub fn start() -> Option<Self> {
+        if Command::new("etcd").arg("--version").output().is_err() {
+            let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
+            assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
+            eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+            return None;
+        }
+        // Held until all are chosen, so that they differ.
+        let listeners: Vec<_> = (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+        let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(listeners);
+        let nodes = ports.chunks(2).map(|ports| Node { client: ports[0], peer: ports[1], running: None });
+        let token = format!("{}-{}", std::process::id(), ports[0]);
+        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token };
+        (0..3).for_each(|i| cluster.start_node(i));
+        Some(cluster)
+    }
+
+    pub fn start_node(&mut self, i: usize) {
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let peers = (0..).zip(&self.nodes).map(|(i, node)| format!("n{i}={}", url(node.peer)));
+        let peers = peers.collect::<Vec<_>>().join(",");
+        let node = &self.nodes[i];
+        let data = self.directory.path().join(format!("n{i}"));
+        let log = File::create(self.directory.path().join(format!("n{i}.log"))).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", SUPERVISOR, "sh", "--name", &format!("n{i}"), "--data-dir"]).arg(data);
+        for (flag, port) in [
+            ("--listen-client-urls", node.client),
+            ("--advertise-client-urls", node.client),
+            ("--listen-peer-urls", node.peer),
+            ("--initial-advertise-peer-urls", node.peer),
+        ] {
+            command.args([flag, &url(port)]);
+        }
+        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]);
+        command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        self.nodes[i].running = Some((child, input));
+    }
+
+    /// Kills a node as by `kill -9`.
+    pub fn kill_node(&mut self, i: usize) {
+        if let Some((mut child, input)) = self.nodes[i].running.take() {
+            drop(input);
+            child.wait().unwrap();
+        }
+    }
+
+    /// Returns the URL of a database.
+    pub fn url(&self, name: &str) -> String {
+        format!("etcd://{}/{name}", self.endpoints())
+    }
+
+    fn endpoints(&self) -> String {
+        self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.client)).collect::<Vec<_>>().join(",")
+    }
+
+    /// Runs `etcdctl`. Returns its output.
+    pub fn ctl(&self, args: &[&str]) -> String {
+        let output = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.endpoints()])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..3).for_each(|i| self.kill_node(i));
+    }
+}
+
+/// Returns the cluster that the tests of this process share, each with databases of its own.
+pub fn shared() -> Option<&'static Cluster> {
+    static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
+    SHARED.get_or_init(Cluster::start).as_ref()
+}

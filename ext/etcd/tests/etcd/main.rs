@@ -1,0 +1,9 @@
+//! Tests the backend on a throw-away cluster of three nodes. Without `etcd`, they are skipped.
+
+mod cluster;
+mod faults;
+mod queue;
+mod reads;
+mod support;
+mod watches;
+mod writes;
