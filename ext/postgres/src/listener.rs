@@ -131,6 +131,8 @@ impl Listener {
 
         let mut poll = interval(POLL_INTERVAL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What the last poll read.
+        let mut polled = seen;
         let mut next = None;
         let mut is_stale = true;
         loop {
@@ -139,6 +141,7 @@ impl Listener {
             }
             let at = next.as_ref().map_or_else(Instant::now, |next: &Expiry| next.at);
             tokio::select! {
+                biased;
                 payload = connection.notifications.recv() => {
                     let Some(payload) = payload else {
                         return Err(Failure::Transient(CallError::Lost("the connection was closed".into()).into()));
@@ -156,12 +159,13 @@ impl Listener {
                     is_stale = self.wake(|watched| watched.hashes.contains(&hash));
                 }
                 _ = poll.tick() => {
-                    let version = read_version(&connection, &version).await?;
-                    if version > seen {
-                        seen = version;
+                    // A commit is visible before its notification arrives. It is lost if it has not arrived by the next poll.
+                    if polled > seen {
+                        seen = polled;
                         self.wake_all();
                         is_stale = true;
                     }
+                    polled = read_version(&connection, &version).await?;
                 }
             }
         }
