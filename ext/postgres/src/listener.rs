@@ -120,6 +120,8 @@ impl Listener {
         let version = connection.prepare(&self.session.sql.version).await?;
         let expiry = connection.prepare(&self.session.sql.expiry).await?;
         let mut seen = read_version(&connection, &version).await?;
+        // The version up to which watches are woken without notifications.
+        let mut covered = seen;
         *is_listening = true;
         if was_listening || self.may_expire(&connection).await? {
             self.wake_all();
@@ -151,7 +153,8 @@ impl Listener {
                     if notice.queue {
                         self.queue.notify_one();
                     }
-                    is_stale = self.wake(|watched| notice.touches(&watched.hashes));
+                    let is_covered = (1..=covered).contains(&notice.version);
+                    is_stale = !is_covered && self.wake(|watched| notice.touches(&watched.hashes));
                 }
                 () = self.added.notified() => is_stale = true,
                 () = sleep_until(at), if next.is_some() => {
@@ -161,7 +164,7 @@ impl Listener {
                 _ = poll.tick() => {
                     // A commit is visible before its notification arrives. It is lost if it has not arrived by the next poll.
                     if polled > seen {
-                        seen = polled;
+                        (seen, covered) = (polled, polled);
                         self.wake_all();
                         is_stale = true;
                     }
