@@ -137,6 +137,8 @@ mod order;
 mod random;
 mod ranges;
 mod read;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod selector;
 pub mod sqlite;
 mod sum;

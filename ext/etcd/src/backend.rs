@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_util::stream;
 use openkv_engine::{
     AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Delivery, Error, Key, OwnedRead, Read, ReadEntry, ReadOptions,
-    Result, Turn, WatchEvent,
+    Result, Turn, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -50,19 +49,13 @@ impl Etcd {
     /// Runs a read in its turn.
     fn read_in_turn<T: Send + 'static>(
         &self,
-        mut turn: Turn,
+        turn: Turn,
         read: impl Future<Output = Result<T>> + Send + 'static,
     ) -> BoxFuture<T> {
         if self.open.lock().is_none() {
             return failed(Error::Closed);
         }
-        let task = self.core.runtime.spawn(async move {
-            turn.wait().await;
-            let result = read.await;
-            drop(turn);
-            result
-        });
-        Box::pin(async move { task.await.map_err(|_| Error::from(EtcdError::Stopped))? })
+        remote::read_in_turn(&self.core.runtime, turn, read, EtcdError::Stopped)
     }
 
     /// Queues a write for the writer.
@@ -130,15 +123,7 @@ impl Backend for Etcd {
         let turn = self.core.order.read(&reads);
         let watcher = Watcher { core: self.core.clone(), keys: keys.to_vec(), events: sender, turn };
         self.core.runtime.spawn(watcher.run());
-        let next = |(mut events, mut closed): (mpsc::Receiver<_>, watch::Receiver<()>)| async move {
-            let event = tokio::select! {
-                biased;
-                _ = closed.changed() => None,
-                event = events.recv() => event,
-            };
-            Some((event?, (events, closed)))
-        };
-        Ok(Box::pin(stream::unfold((events, closed), next)))
+        Ok(remote::until_closed(events, closed))
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {

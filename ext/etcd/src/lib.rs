@@ -16,7 +16,6 @@ mod message;
 mod options;
 mod queue;
 mod read;
-mod runtime;
 mod splits;
 mod sweep;
 mod unit;
@@ -27,7 +26,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use openkv_engine::{BoxFuture, Database, Error, Order};
+use openkv_engine::{BoxFuture, Database, Error, Order, remote};
 use parking_lot::Mutex;
 
 use crate::backend::Etcd;
@@ -52,7 +51,7 @@ pub fn open(url: &str, options: Options) -> BoxFuture<Database> {
         if url.tls && options.tls.is_none() {
             return Err(OpenError::InvalidUrl { url: text, problem: "this program has no certificates for TLS" }.into());
         }
-        let runtime = options.runtime.clone().map_or_else(runtime::shared, Ok)?;
+        let runtime = options.runtime.clone().map_or_else(remote::runtime, Ok)?;
         let handle = runtime.clone();
         let opening = runtime.spawn(async move {
             let client = Arc::new(Client::new(&url, &options));

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use futures_util::stream;
 use openkv_engine::{
     AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, Order, Read,
-    ReadEntry, ReadOptions, Result, Turn, WatchEvent,
+    ReadEntry, ReadOptions, Result, Turn, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -114,19 +113,13 @@ impl Postgres {
     /// Runs a read in its turn.
     fn read_in_turn<T: Send + 'static>(
         &self,
-        mut turn: Turn,
+        turn: Turn,
         read: impl Future<Output = Result<T>> + Send + 'static,
     ) -> BoxFuture<T> {
         if let Err(error) = self.closing() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let task = self.runtime.spawn(async move {
-            turn.wait().await;
-            let result = read.await;
-            drop(turn);
-            result
-        });
-        Box::pin(async move { task.await.map_err(|_| CallError::Stopped)? })
+        remote::read_in_turn(&self.runtime, turn, read, CallError::Stopped)
     }
 
     /// Queues a write for the task of the writer.
@@ -186,16 +179,7 @@ impl Backend for Postgres {
         let closed = self.closing()?;
         let events = self.listener.watch(keys);
         self.listen(&mut self.state.lock());
-        let next = |(mut events, mut closed, is_first): (mpsc::Receiver<_>, watch::Receiver<()>, bool)| async move {
-            let event = tokio::select! {
-                biased;
-                _ = closed.changed() => None,
-                () = std::future::ready(()), if is_first => Some(Ok(WatchEvent::Changed)),
-                event = events.recv() => event,
-            };
-            Some((event?, (events, closed, false)))
-        };
-        Ok(Box::pin(stream::unfold((events, closed, true), next)))
+        Ok(remote::until_closed(events, closed))
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {

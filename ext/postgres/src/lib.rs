@@ -39,7 +39,6 @@ mod password;
 mod queue;
 mod reads;
 mod row;
-mod runtime;
 mod schema;
 mod session;
 mod sql;
@@ -48,7 +47,7 @@ mod tls;
 mod transaction;
 mod writer;
 
-use openkv_engine::{BoxFuture, Database};
+use openkv_engine::{BoxFuture, Database, remote};
 
 pub use address::{Address, AddressError, Host, is_address};
 pub use error::{CallError, OpenError};
@@ -60,7 +59,7 @@ pub use password::Environment;
 /// # Errors
 /// [`Error::Connect`](openkv_engine::Error::Connect) if that fails, see [`OpenError`].
 pub fn open(address: Address, options: Options) -> BoxFuture<Database> {
-    let runtime = options.runtime.clone().map_or_else(runtime::shared, Ok);
+    let runtime = options.runtime.clone().map_or_else(remote::runtime, Ok);
     Box::pin(async move {
         let runtime = runtime?;
         let opening = runtime.clone();

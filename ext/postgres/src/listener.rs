@@ -68,9 +68,11 @@ impl Listener {
         Self { session, watches: Mutex::default(), added: Notify::new(), queue: Notify::new() }
     }
 
-    /// Adds a watch. Returns its changes.
+    /// Adds a watch. Returns its events, the first of which stands for the initial state.
     pub fn watch(&self, keys: &[Key]) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(CAPACITY);
+        // Does not fail: the channel is empty.
+        let _ = events.try_send(Ok(WatchEvent::Changed));
         let hashes = keys.iter().map(|key| hash(key.as_bytes())).collect();
         let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
         let mut watches = self.watches.lock();

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use futures_util::stream;
 use openkv_engine::{
     AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Order, Read, ReadEntry,
-    ReadOptions, Result, Turn, WatchEvent,
+    ReadOptions, Result, Turn, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -70,19 +69,13 @@ impl Client {
     /// Runs a read in its turn.
     fn read_in_turn<T: Send + 'static>(
         &self,
-        mut turn: Turn,
+        turn: Turn,
         read: impl Future<Output = Result<T>> + Send + 'static,
     ) -> BoxFuture<T> {
         if let Err(error) = self.closing() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let task = self.runtime.spawn(async move {
-            turn.wait().await;
-            let result = read.await;
-            drop(turn);
-            result
-        });
-        Box::pin(async move { task.await.map_err(|_| CallError::Stopped)? })
+        remote::read_in_turn(&self.runtime, turn, read, CallError::Stopped)
     }
 
     /// Queues a write for the writer task.
@@ -136,15 +129,7 @@ impl Backend for Client {
         let (sender, events) = mpsc::channel(1);
         let watcher = Watcher::new(self.session.clone(), keys, sender, self.order.read(&reads));
         self.runtime.spawn(watcher.run());
-        let next = |(mut events, mut closed): (mpsc::Receiver<_>, watch::Receiver<()>)| async move {
-            let event = tokio::select! {
-                biased;
-                _ = closed.changed() => None,
-                event = events.recv() => event,
-            };
-            Some((event?, (events, closed)))
-        };
-        Ok(Box::pin(stream::unfold((events, closed), next)))
+        Ok(remote::until_closed(events, closed))
     }
 
     fn dequeue(&self, limit: usize) -> BoxFuture<Vec<Delivery>> {

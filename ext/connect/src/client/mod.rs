@@ -24,7 +24,6 @@ mod network;
 mod options;
 mod queue;
 mod reads;
-mod runtime;
 mod session;
 mod transport;
 mod watch;
@@ -32,7 +31,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use openkv_engine::{BoxFuture, Database};
+use openkv_engine::{BoxFuture, Database, remote};
 
 use backend::Client;
 use session::Session;
@@ -47,7 +46,7 @@ pub use options::{Options, Permit};
 /// [`Error::Connect`](openkv_engine::Error::Connect) if that fails, see [`OpenError`]; the error of [`Options::permit`].
 pub fn connect(url: &str, options: Options) -> BoxFuture<Database> {
     let url = url.to_owned();
-    let runtime = options.runtime.clone().map_or_else(runtime::shared, Ok);
+    let runtime = options.runtime.clone().map_or_else(remote::runtime, Ok);
     Box::pin(async move {
         let runtime = runtime?;
         let opening = runtime.clone();
