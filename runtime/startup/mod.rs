@@ -22,7 +22,9 @@ pub fn lay_out(out: &Path) {
     if is_plain || !is_native || variable("PROFILE") != "release" {
         return;
     }
-    let order = order(out);
+    let mut order = order(out);
+    // Merges functions with the same code.
+    order.push("-Wl,--icf=all".into());
     // Needs glibc 2.36, here and where the binary shall run.
     let packed = [order.as_slice(), &["-Wl,-z,pack-relative-relocs".into()]].concat();
     if let Some(args) = [packed, order].into_iter().find(|args| works(args, out)) {
@@ -58,7 +60,6 @@ fn order(out: &Path) -> Vec<String> {
     vec![
         format!("-Wl,--symbol-ordering-file={}", order.display()),
         "-Wl,--no-warn-symbol-ordering".into(),
-        "-Wl,--icf=all".into(),
         format!("-Wl,-T,{}", script.display()),
     ]
 }
