@@ -255,6 +255,8 @@ mod terminal {
             terminal.expect("> ");
             terminal.enter("6 * 7", "42");
         }
+        // The first use of a timer, which loads an extension, may have been interrupted.
+        terminal.enter("await new Promise((resolve) => setTimeout(resolve, 1, 'later'))", "\"later\"");
         terminal.press("unfinished");
         terminal.press_ctrl('c');
         terminal.expect("press ctrl+c again to exit\r\n");

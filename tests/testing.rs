@@ -55,6 +55,7 @@ modules! {
     hooks [], 1;
     hooks_fail [], 1;
     failures [], 1;
+    interrupted [], 1;
     late [], 1;
     uncaught [], 1;
     rejected [], 1;

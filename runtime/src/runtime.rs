@@ -28,6 +28,7 @@ use sys_traits::impls::RealSys;
 
 use crate::certificates::Certificates;
 use crate::environment::Environment;
+use crate::extensions::interrupt::Interrupter;
 use crate::extensions::node::UnstableFlags;
 use crate::extensions::storage::Storages;
 use crate::extensions::worker::{Workers, attach};
@@ -161,6 +162,7 @@ pub struct ServeAddress {
 /// An isolate with a script.
 pub struct Runtime {
     js: JsRuntime,
+    interrupter: Interrupter,
     main_module: Url,
     serve: Option<ServeAddress>,
     exit_code: ExitCode,
@@ -288,10 +290,11 @@ impl Runtime {
         if let Some(limits) = limits {
             js.op_state().borrow_mut().put(limits);
         }
+        let interrupter = Interrupter::new(&mut js);
         if let Some(watched) = options.watched.filter(|_| is_main) {
             let isolate = js.v8_isolate().thread_safe_handle();
-            js.op_state().borrow_mut().put(WatcherExitHandle(isolate.clone()));
-            watched.attach(isolate);
+            js.op_state().borrow_mut().put(WatcherExitHandle(isolate));
+            watched.attach(interrupter.clone());
         }
 
         let worker = worker.map(|Identity { id, name, scope, metadata, .. }| {
@@ -313,7 +316,8 @@ impl Runtime {
         };
         let hooks = bootstrap.start(&mut js)?;
         let inspect_start = inspect.map_or(InspectStart::Immediately, |inspect| inspect.start);
-        Ok(Self { js, main_module: options.main_module, serve: options.serve, exit_code, inspect_start, loader, hooks })
+        let (main_module, serve) = (options.main_module, options.serve);
+        Ok(Self { js, interrupter, main_module, serve, exit_code, inspect_start, loader, hooks })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -351,7 +355,7 @@ impl Runtime {
 
     /// Dispatches `unload` to a script that is stopped before its end. Its errors are ignored, as it is to be replaced.
     pub fn stop(&mut self) {
-        self.js.v8_isolate().cancel_terminate_execution();
+        self.interrupter.cancel();
         let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
@@ -421,6 +425,10 @@ impl Runtime {
         &mut self.js
     }
 
+    pub(crate) fn interrupter(&self) -> &Interrupter {
+        &self.interrupter
+    }
+
     /// Serves the default export of a module.
     fn start_server(&mut self, module: ModuleId, address: &ServeAddress) -> Result<(), CoreError> {
         let exports = self.js.get_module_namespace(module)?;
@@ -462,6 +470,7 @@ impl Runtime {
 /// Terminates the workers of the script and closes its databases, however it terminated.
 impl Drop for Runtime {
     fn drop(&mut self) {
+        Interrupter::detach(&mut self.js);
         let workers: Option<Workers> = self.js.op_state().borrow_mut().try_take();
         if let Some(workers) = workers {
             workers.end(WORKERS_TIMEOUT);

@@ -8,11 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use deno_config::glob::PathOrPatternSet;
-use deno_core::v8;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use openkv_js::transpile::MediaType;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::extensions::interrupt::Interrupter;
 
 /// The time during which changes are collected after the first one: editors save a file in several steps.
 const COLLECTION: Duration = Duration::from_millis(200);
@@ -55,8 +56,8 @@ struct State {
     /// The directories that the operating system watches.
     directories: HashSet<PathBuf>,
     excluded: PathOrPatternSet,
-    /// The isolate of the running script.
-    isolate: Option<v8::IsolateHandle>,
+    /// Interrupts the running script.
+    interrupter: Option<Interrupter>,
 }
 
 /// A directory in which all files are watched.
@@ -156,7 +157,7 @@ impl FileWatcher {
     pub fn stopped(&self) {
         {
             let mut state = lock(&self.shared.state);
-            state.isolate = None;
+            state.interrupter = None;
             // The next run watches them again, as they may have been replaced.
             state.directories.clear();
         }
@@ -171,9 +172,9 @@ impl WatchedFiles {
         self.shared.add_file(path);
     }
 
-    /// Sets the isolate whose execution is terminated if it does not yield.
-    pub(crate) fn attach(&self, isolate: v8::IsolateHandle) {
-        lock(&self.shared.state).isolate = Some(isolate);
+    /// Sets what interrupts the JavaScript of the script if it does not yield.
+    pub(crate) fn attach(&self, interrupter: Interrupter) {
+        lock(&self.shared.state).interrupter = Some(interrupter);
     }
 
     /// Returns whether one of the files is among `paths`.
@@ -242,8 +243,8 @@ impl Shared {
                 return;
             }
             while tokio::time::timeout(GRACE, self.stopped.notified()).await.is_err() {
-                if let Some(isolate) = &lock(&self.state).isolate {
-                    isolate.terminate_execution();
+                if let Some(interrupter) = &lock(&self.state).interrupter {
+                    interrupter.interrupt();
                 }
             }
         }

@@ -4,6 +4,7 @@
 pub(crate) mod env;
 mod fs_watch;
 mod http;
+pub(crate) mod interrupt;
 pub(crate) mod node;
 mod permissions;
 pub(crate) mod storage;

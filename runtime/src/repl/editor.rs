@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use deno_core::futures::poll;
-use deno_core::v8::IsolateHandle;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -19,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::input::{Input, Request};
 use super::print;
+use crate::extensions::interrupt::{INTERVAL, Interrupter, MAX_INTERVAL};
 
 const HISTORY_SIZE: usize = 1000;
 
@@ -32,7 +32,7 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
 /// The terminal cannot be used, or the thread cannot be started.
 pub(super) fn edit_lines(
     requests: mpsc::UnboundedSender<Request>,
-    isolate: IsolateHandle,
+    interrupter: Interrupter,
     history: Option<PathBuf>,
 ) -> io::Result<()> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -45,7 +45,7 @@ pub(super) fn edit_lines(
         // The file does not exist before the first session.
         let _ = lines.load_history(path);
     }
-    let keyboard = Keyboard { tokio, requests, isolate, history };
+    let keyboard = Keyboard { tokio, requests, interrupter, history };
     thread::Builder::new().name("repl-editor".into()).spawn(move || keyboard.run(lines))?;
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(super) fn edit_lines(
 struct Keyboard {
     tokio: tokio::runtime::Runtime,
     requests: mpsc::UnboundedSender<Request>,
-    isolate: IsolateHandle,
+    interrupter: Interrupter,
     history: Option<PathBuf>,
 }
 
@@ -81,7 +81,13 @@ impl Keyboard {
             }
         }
         // Code that never returns, such as an endless loop in a timer, must not keep the process alive.
-        self.isolate.terminate_execution();
+        self.interrupter.interrupt();
+        drop((lines, self.requests));
+        let mut interval = INTERVAL;
+        while self.interrupter.repeat() {
+            thread::sleep(interval);
+            interval = MAX_INTERVAL.min(2 * interval);
+        }
     }
 
     /// Sends input to the isolate, and interrupts it each time that the user presses Ctrl-C. Returns whether the session
@@ -96,19 +102,26 @@ impl Keyboard {
             if self.requests.send(Request::Evaluate(Input { text, interrupts, done })).is_err() {
                 return false;
             }
+            let (mut is_interrupted, mut interval) = (false, INTERVAL);
             loop {
                 tokio::select! {
                     biased;
-                    done = &mut is_done => return done.is_ok(),
+                    done = &mut is_done => {
+                        // The key may have been pressed when it had just finished: the next code must not be interrupted.
+                        self.interrupter.cancel();
+                        return done.is_ok();
+                    }
                     Ok(()) = &mut pressed => {
                         pressed.set(ctrl_c());
                         // After the `^C` that the terminal shows.
                         print("");
-                        self.isolate.terminate_execution();
-                        if interrupt.send(()).is_err() {
-                            // It has just finished: the next code must not be interrupted.
-                            self.isolate.cancel_terminate_execution();
-                        }
+                        self.interrupter.interrupt();
+                        let _ = interrupt.send(());
+                        (is_interrupted, interval) = (true, INTERVAL);
+                    }
+                    () = tokio::time::sleep(interval), if is_interrupted => {
+                        self.interrupter.repeat();
+                        interval = MAX_INTERVAL.min(2 * interval);
                     }
                 }
             }

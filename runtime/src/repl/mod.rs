@@ -60,7 +60,7 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
         // The process may exit while the user types. If the mode cannot be read, the editor reports the error.
         #[cfg(unix)]
         let _ = crate::extensions::terminal::imp::save(stdin().as_fd());
-        editor::edit_lines(sender, session.handle(), history())
+        editor::edit_lines(sender, session.runtime.interrupter().clone(), history())
     } else {
         input::read_lines(sender)
     };
@@ -79,8 +79,8 @@ pub async fn repl(runtime: Runtime, preambles: Vec<Preamble>, greeting: &str) ->
             }
         }
     }
-    // The editor has terminated the execution when the user exited.
-    session.handle().cancel_terminate_execution();
+    // The editor has interrupted everything since the user exited.
+    session.runtime.interrupter().cancel();
     session.runtime.end()
 }
 

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use deno_core::error::CoreError;
 use deno_core::serde_json::{self, Value, json};
-use deno_core::v8::IsolateHandle;
 use deno_core::{
     InspectorMsg, InspectorMsgKind, InspectorSessionKind, JsRuntimeInspector, LocalInspectorSession,
     PollEventLoopOptions,
@@ -102,11 +101,6 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns a handle that can interrupt the isolate from another thread.
-    pub fn handle(&mut self) -> IsolateHandle {
-        self.runtime.js().v8_isolate().thread_safe_handle()
-    }
-
     /// Evaluates TypeScript statements, and saves the result. Returns its text, or that of the error.
     pub async fn evaluate(
         &mut self,
@@ -116,10 +110,8 @@ impl Session {
         let script = openkv_js::transpile::transpile_input(text, self.decorators.clone())
             .map_err(|error| format!("parse error: {error}"))?;
         let result = self.evaluate_script(&script, interrupts).await;
-        if result.is_err() {
-            // The interrupt must not affect the next code.
-            self.runtime.js().v8_isolate().cancel_terminate_execution();
-        }
+        // Interrupts must not affect the next code.
+        self.runtime.interrupter().cancel();
         let thrown = std::mem::take(&mut self.received.borrow_mut().thrown);
         for error in &thrown {
             match self.apply("error", error) {

@@ -118,7 +118,7 @@ fn run(worker: NewWorker, options: Options, process: Process) {
             options.main_text = Some(String::from_utf8_lossy(&blob.read_all().await).into_owned());
         }
         let mut runtime = Runtime::create(options, process, Some(identity))?;
-        link.attach(&mut runtime.js);
+        link.attach(runtime.interrupter.clone());
         if let Some(guard) = &guard {
             guard.watch(runtime.js.v8_isolate());
         }
@@ -126,7 +126,7 @@ fn run(worker: NewWorker, options: Options, process: Process) {
         if result.is_err() && is_node {
             exit_code = Some(runtime.end_failed_worker());
         }
-        link.detach(&mut runtime.js);
+        link.detach();
         // The runtime is dropped here, which releases the worker's resources.
         result
     });

@@ -21,6 +21,7 @@ use super::output::Output;
 use super::plan::{Event, JsOutcome, Test};
 use super::reporter::{Failure, Item, Outcome, Report, SharedReport};
 use super::tick::tick;
+use crate::extensions::interrupt::{INTERVAL, Interrupter, MAX_INTERVAL};
 use crate::extensions::testing::EventSink;
 use crate::report::{report, report_caught};
 use crate::runtime::{Runtime, close_databases};
@@ -57,7 +58,7 @@ impl<'a> Runner<'a> {
         output: Output,
     ) -> Self {
         let exited = Rc::new(Cell::new(None));
-        let isolate = runtime.js().v8_isolate().thread_safe_handle();
+        let interrupter = runtime.interrupter().clone();
         let sink = {
             let (exited, report, output) = (exited.clone(), report.clone(), output.clone());
             move |event| {
@@ -65,7 +66,7 @@ impl<'a> Runner<'a> {
                 output.drain();
                 if let Some(code) = handle(serde_json::from_value(event)?, now, &mut report.lock()) {
                     exited.set(Some(code));
-                    isolate.terminate_execution();
+                    interrupter.terminate();
                 }
                 Ok(())
             }
@@ -202,12 +203,12 @@ impl<'a> Runner<'a> {
         let outcome = match limit {
             None => self.call("run", &arguments).await,
             Some(limit) => {
-                let watchdog = Watchdog::start(self.runtime.js().v8_isolate().thread_safe_handle(), limit);
+                let watchdog = Watchdog::start(self.runtime.interrupter().clone(), limit);
                 let outcome = tokio::time::timeout(limit, self.call("run", &arguments)).await;
-                let terminated = watchdog.stop();
-                self.runtime.js().v8_isolate().cancel_terminate_execution();
+                let is_late = watchdog.stop();
+                self.runtime.interrupter().cancel();
                 match outcome {
-                    Ok(outcome) if !terminated => outcome,
+                    Ok(outcome) if !is_late => outcome,
                     _ => {
                         return Ok(Some(Failure::Error(format!("The test timed out after {}ms.", limit.as_millis()))));
                     }
@@ -291,24 +292,33 @@ fn failure(outcome: JsOutcome) -> Option<Failure> {
     }
 }
 
-/// Terminates a script that does not return to the event loop in time.
+/// Interrupts a script that does not return to the event loop in time.
 struct Watchdog {
     stop: Sender<()>,
     thread: Option<JoinHandle<bool>>,
 }
 
 impl Watchdog {
-    fn start(isolate: v8::IsolateHandle, limit: Duration) -> Self {
+    fn start(interrupter: Interrupter, limit: Duration) -> Self {
         let (stop, stopped) = channel();
         let thread = thread::Builder::new().name("openkv-test-watchdog".into()).spawn(move || {
-            let late = stopped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-            late && isolate.terminate_execution()
+            let is_stopped_in = |time| stopped.recv_timeout(time) != Err(RecvTimeoutError::Timeout);
+            if is_stopped_in(limit) {
+                return false;
+            }
+            let mut interval = INTERVAL;
+            interrupter.interrupt();
+            while !is_stopped_in(interval) {
+                interrupter.interrupt();
+                interval = MAX_INTERVAL.min(2 * interval);
+            }
+            true
         });
-        // Without a thread, a test that never awaits is not terminated.
+        // Without a thread, a test that never awaits is not interrupted.
         Self { stop, thread: thread.ok() }
     }
 
-    /// Stops the watchdog. Returns whether the script was terminated.
+    /// Stops the watchdog. Returns whether the time was up.
     fn stop(self) -> bool {
         drop(self.stop);
         self.thread.is_some_and(|thread| thread.join().unwrap_or(false))

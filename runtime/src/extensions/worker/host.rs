@@ -18,9 +18,9 @@ use deno_web::{
 };
 use tokio::sync::oneshot;
 
-use super::link::INTERVAL;
 use super::threads::{Message, Threads, detach};
 use super::{End, Link, scope};
+use crate::extensions::interrupt::INTERVAL;
 
 /// Starts the thread of a worker.
 pub(crate) struct Spawner(pub Box<dyn Fn(NewWorker) -> io::Result<()>>);
