@@ -32,6 +32,9 @@ Commands:
     --alone                    measures without Deno
   bench --serve [MEASURES...]  measures `openkv db serve` with Deno as its client; also takes --rounds, --deno and --openkv
     --denokv PATH              the binary of the denokv server to compare with
+  bench --etcd [MEASURES...]   measures the backend over etcd compared with etcd by hand; also takes --rounds
+  bench --postgres [MEASURES...]
+                               measures the backend over PostgreSQL compared with PostgreSQL by hand; also takes --rounds
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md
