@@ -18,6 +18,8 @@ mod documents;
 mod engine_only;
 #[cfg(unix)]
 mod environment;
+#[cfg(all(unix, feature = "etcd"))]
+mod etcd;
 mod faults;
 mod flags;
 mod handlers;

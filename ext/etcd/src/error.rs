@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use openkv_engine::{Cause, Error};
@@ -144,6 +145,28 @@ pub enum OpenError {
         url: String,
         /// Its problem.
         problem: &'static str,
+    },
+    /// Of two variables of the environment, only one is set.
+    #[error("{set} is set without {unset}: set both, or neither")]
+    Incomplete {
+        /// The variable that is set.
+        set: &'static str,
+        /// The missing variable.
+        unset: &'static str,
+    },
+    /// A file with certificates or a key cannot be used.
+    #[error("failed to read the certificate or key in {path:?}: {why}")]
+    Certificates {
+        /// The path of the file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        why: String,
+    },
+    /// `etcds://` without certificates to trust.
+    #[error("failed to open {url}: this program trusts no certificates: set OPENKV_ETCD_CACERT to a PEM file")]
+    NoCertificates {
+        /// The URL.
+        url: String,
     },
     /// The cluster cannot be used.
     #[error("failed to open {url}: {error}")]

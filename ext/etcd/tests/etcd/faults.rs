@@ -4,8 +4,8 @@ use futures_executor::block_on;
 use openkv_engine::{AtomicWrite, Error, Mutation, Value};
 use openkv_etcd::{Options, open};
 
-use crate::cluster::{self, Cluster};
 use crate::support::{commit, get, key, opened, set, url};
+use openkv_etcd::cluster::{self, Cluster};
 
 #[test]
 fn writes_continue_exactly_once_while_nodes_are_killed() {

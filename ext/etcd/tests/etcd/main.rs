@@ -1,6 +1,5 @@
 //! Tests the backend on a throw-away cluster of three nodes. Without `etcd`, they are skipped.
 
-mod cluster;
 mod faults;
 mod queue;
 mod reads;

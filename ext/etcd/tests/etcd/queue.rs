@@ -105,5 +105,9 @@ fn each_message_is_delivered_to_one_of_several_listeners() {
 /// Returns whether no message is left.
 fn is_empty(url: &str) -> bool {
     let name = url.rsplit('/').next().unwrap();
-    crate::cluster::shared().unwrap().ctl(&["get", "--prefix", "--keys-only", &format!("{name}/q/")]).trim().is_empty()
+    openkv_etcd::cluster::shared()
+        .unwrap()
+        .ctl(&["get", "--prefix", "--keys-only", &format!("{name}/q/")])
+        .trim()
+        .is_empty()
 }
