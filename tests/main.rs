@@ -3,6 +3,7 @@
 mod accepted;
 #[cfg(feature = "fake")]
 mod backends;
+mod book;
 mod cli;
 #[cfg(feature = "connect")]
 mod clients;
