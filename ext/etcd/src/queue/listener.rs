@@ -11,7 +11,7 @@ use super::candidate::{Candidate, due};
 use super::claim::InFlight;
 use crate::EtcdError;
 use crate::client::WatchStream;
-use crate::client::proto::{self, EventType, RangeRequest, TxnRequest, WatchCreateRequest};
+use crate::client::proto::{self, EventType, RangeRequest, WatchCreateRequest};
 use crate::core::Core;
 use crate::error::Failure;
 use crate::layout::{self, Part};
@@ -54,6 +54,8 @@ pub(crate) struct Listener {
     waiters: mpsc::UnboundedReceiver<Waiter>,
     waiting: VecDeque<Waiter>,
     lease: Option<Arc<Lease>>,
+    /// The revision of the key under the lease.
+    revision: i64,
     stream: Option<WatchStream>,
     window: VecDeque<Candidate>,
     read_at: Instant,
@@ -73,6 +75,7 @@ impl Listener {
             waiters,
             waiting: VecDeque::new(),
             lease: None,
+            revision: 0,
             stream: None,
             window: VecDeque::new(),
             read_at: Instant::now(),
@@ -129,9 +132,13 @@ impl Listener {
         let count = waiter.limit.min(self.window.len()).min(MAX_CLAIMS);
         let candidates: Vec<_> = self.window.drain(..count).collect();
         match self.claim(candidates, &lease).await {
+            Ok(None) => {
+                self.lease = None;
+                self.waiting.push_front(waiter);
+            }
             // Others have claimed them.
-            Ok(claimed) if claimed.is_empty() => self.waiting.push_front(waiter),
-            Ok(claimed) => {
+            Ok(Some(claimed)) if claimed.is_empty() => self.waiting.push_front(waiter),
+            Ok(Some(claimed)) => {
                 let deliver = |claimed| InFlight::delivery(claimed, self.jobs.clone(), lease.clone());
                 // Messages that are not received are released when they are dropped.
                 let _ = waiter.reply.send(Ok(claimed.into_iter().map(deliver).collect()));
@@ -144,12 +151,21 @@ impl Listener {
         Ok(true)
     }
 
-    async fn claim(&mut self, candidates: Vec<Candidate>, lease: &Lease) -> Result<Vec<Claimed>> {
+    /// Claims messages. Returns those that were claimed, or `None` if the lease has expired.
+    async fn claim(&mut self, candidates: Vec<Candidate>, lease: &Lease) -> Result<Option<Vec<Claimed>>> {
         self.claims += 1;
         let token = [lease.id.to_be_bytes(), self.claims.to_be_bytes()].concat();
         let (reply, claimed) = oneshot::channel();
-        let base = self.core.base();
-        let unit = ClaimUnit { candidates, token, lease: lease.id, claimed: Vec::new(), reply, base };
+        let unit = ClaimUnit {
+            candidates,
+            token,
+            lease: lease.id,
+            listener: self.revision,
+            is_expired: false,
+            claimed: Vec::new(),
+            reply,
+            base: self.core.base(),
+        };
         let _ = self.jobs.send(Job::Unit(Box::new(unit)));
         claimed.await.map_err(|_| EtcdError::Stopped)?
     }
@@ -246,12 +262,11 @@ impl Listener {
             return Ok(lease.clone());
         }
         let core = &self.core;
-        let lease = Lease::new(&core.client, &*core.options.random, LEASE, &core.runtime).await;
-        let lease = lease.map_err(Failure::of_read)?;
-        let key = core.keys.key(Part::Listeners, &lease.id.to_be_bytes());
-        let request = TxnRequest { success: vec![proto::put(key, Vec::new(), lease.id)], ..TxnRequest::default() };
-        core.client.txn(request).await.map_err(Failure::of_read)?;
+        let key = |id: i64| core.keys.key(Part::Listeners, &id.to_be_bytes());
+        let created = Lease::with_key(core, LEASE, key, Vec::new()).await;
+        let (lease, revision) = created.map_err(Failure::of_read)?;
         let lease = Arc::new(lease);
+        self.revision = revision;
         self.lease = Some(lease.clone());
         self.window.clear();
         self.is_outdated = true;

@@ -84,15 +84,26 @@ impl Cluster {
     }
 
     /// Runs `etcdctl`. Returns its output.
+    ///
+    /// # Panics
+    /// It fails.
     pub fn ctl(&self, args: &[&str]) -> String {
+        self.try_ctl(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// Runs `etcdctl`. Returns its output.
+    ///
+    /// # Errors
+    /// What it printed, if it failed.
+    pub fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoints()])
             .args(args)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 }
 
