@@ -8,6 +8,8 @@ pub struct Cluster {
     nodes: Vec<Node>,
     directory: tempfile::TempDir,
     token: String,
+    /// Further arguments of the nodes.
+    args: &'static [&'static str],
 }
 
 struct Node {
@@ -25,6 +27,11 @@ impl Cluster {
     /// # Panics
     /// It is not installed, although `OPENKV_REQUIRE` names it.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a cluster like [`Cluster::start`], with further arguments of its nodes.
+    pub fn start_with(args: &'static [&'static str]) -> Option<Self> {
         if Command::new("etcd").arg("--version").output().is_err() {
             let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
             assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
@@ -37,7 +44,7 @@ impl Cluster {
         drop(listeners);
         let nodes = ports.chunks(2).map(|ports| Node { client: ports[0], peer: ports[1], running: None });
         let token = format!("{}-{}", std::process::id(), ports[0]);
-        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token };
+        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token, args };
         (0..3).for_each(|i| cluster.start_node(i));
         Some(cluster)
     }
@@ -59,7 +66,7 @@ impl Cluster {
         ] {
             command.args([flag, &url(port)]);
         }
-        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]);
+        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]).args(self.args);
         command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().unwrap();

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod operation;
 mod queue;
 mod reads;
 mod support;
