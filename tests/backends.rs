@@ -85,13 +85,11 @@ mod connect {
 
 #[cfg(unix)]
 mod etcd {
-    use crate::conformance::conformance;
-
     use super::*;
 
-    const BACKEND: Backend = Backend { place: "memory", fake: Some("etcd"), lacks: &[ETCD] };
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("etcd"), lacks: &[REMOTE, ETCD] };
 
-    conformance!(BACKEND, watch);
+    kv_conformance!(BACKEND);
 }
 
 #[cfg(unix)]

@@ -12,6 +12,8 @@ pub struct Cluster {
     nodes: Vec<Node>,
     directory: tempfile::TempDir,
     token: String,
+    /// Further arguments of the nodes.
+    args: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl Cluster {
     /// # Panics
     /// It is not installed, although `OPENKV_REQUIRE` names it, or cannot be started.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a cluster like [`Cluster::start`], with further arguments of its nodes.
+    pub fn start_with(args: &'static [&'static str]) -> Option<Self> {
         if Command::new("etcd").arg("--version").output().is_err() {
             let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
             assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
@@ -48,7 +55,7 @@ impl Cluster {
         drop(listeners);
         let nodes = ports.chunks(2).map(|ports| Node { client: ports[0], peer: ports[1], running: None });
         let token = format!("{}-{}", std::process::id(), ports[0]);
-        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token };
+        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token, args };
         (0..3).for_each(|i| cluster.start_node(i));
         Some(cluster)
     }
@@ -75,7 +82,7 @@ impl Cluster {
         ] {
             command.args([flag, &url(port)]);
         }
-        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]);
+        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]).args(self.args);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().unwrap();
@@ -108,14 +115,22 @@ impl Cluster {
     /// # Panics
     /// It fails.
     pub fn ctl(&self, args: &[&str]) -> String {
+        self.try_ctl(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// Runs `etcdctl`. Returns its output.
+    ///
+    /// # Errors
+    /// What it printed, if it failed.
+    pub fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoints()])
             .args(args)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 }
 

@@ -43,8 +43,11 @@ pub enum EtcdError {
     /// The response does not match the call.
     #[error("etcd sent a response that does not match the call: {0}")]
     Malformed(&'static str),
-    /// The session ended while the outcome of a write was unknown.
-    #[error("the session with etcd expired before the write was confirmed")]
+    /// The lease of the call has expired, such as that of the session while the outcome of a write was unknown.
+    #[error(
+        "the session with etcd expired before the call was confirmed, as after a long pause of this process: read what was \
+         written before repeating it"
+    )]
     SessionExpired,
     /// The claim of a message has expired, so that another listener may have received it.
     #[error("the claim of the message has expired: it is delivered again")]
@@ -120,6 +123,7 @@ impl Attempt {
             Code::PermissionDenied => Self::Final(EtcdError::Permission(message)),
             Code::ResourceExhausted if message.contains("space exceeded") => Self::Final(EtcdError::NoSpace),
             Code::ResourceExhausted if message.contains("too many requests") => retry(false),
+            Code::NotFound if message.contains("lease not found") => Self::Final(EtcdError::SessionExpired),
             Code::OutOfRange if message.contains("compacted") => Self::Final(EtcdError::Compacted),
             // Checked before the request is proposed.
             Code::Unavailable if message.contains("no leader") => retry(false),
