@@ -1,7 +1,8 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture`, `compatibility` and
-//! `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `docs`, `bench`, `torture`,
+//! `compatibility` and `startup`.
 
 mod bench;
+mod book;
 mod circles;
 mod compatibility;
 mod startup;
@@ -25,6 +26,7 @@ Commands:
     --require-postgres         fails if PostgreSQL, which is a backend, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
+  docs                         checks the links of the documentation, and builds it as a book, with mdBook
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let result = match command.to_str() {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
+        Some("docs") => book::build(root()),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
         Some("compatibility") => compatibility::write(&rest),
@@ -103,6 +106,7 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
+    book::check_links(root())?;
     let is_requirement = |arg: &&OsString| REQUIREMENTS.iter().any(|name| **arg == *format!("--require-{name}"));
     let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
     let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();

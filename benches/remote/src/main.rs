@@ -4,10 +4,6 @@
 //! `service`, a space, and the name of a measure; the response is a line with its operations per second.
 
 mod backend;
-
-#[path = "../../../ext/etcd/tests/etcd/cluster.rs"]
-#[expect(dead_code, reason = "the tests of the backend use more of it")]
-mod cluster;
 mod etcd;
 mod measure;
 mod postgres;
@@ -16,6 +12,7 @@ mod store;
 use std::process::ExitCode;
 
 use openkv_engine::Database;
+use openkv_etcd::cluster::Cluster;
 use openkv_postgres::cluster::{Programs, Server};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
@@ -40,7 +37,7 @@ async fn main() -> ExitCode {
 }
 
 async fn etcd() -> Result {
-    let cluster = cluster::Cluster::start().ok_or("etcd is not installed")?;
+    let cluster = Cluster::start().ok_or("etcd is not installed")?;
     let url = cluster.url(etcd::DATABASE);
     let database = openkv_etcd::open(&url, openkv_etcd::Options::default()).await?;
     let address = url.trim_start_matches("etcd://").split([',', '/']).next().unwrap_or_default();

@@ -3,8 +3,8 @@ use std::time::Duration;
 use futures_executor::block_on;
 use openkv_engine::{AtomicWrite, Mutation, Value, Watch};
 
-use crate::cluster;
 use crate::support::{commit, key, opened, set, url};
+use openkv_etcd::cluster;
 
 fn next(watch: &mut Watch) -> Vec<Option<Value>> {
     let entries = block_on(watch.next()).unwrap().unwrap();
