@@ -5,6 +5,7 @@ use std::ops::Range;
 use futures_util::{StreamExt, stream};
 use http::uri::PathAndQuery;
 use prost::Message;
+use tokio::sync::oneshot;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
@@ -108,16 +109,18 @@ impl Etcd {
         Ok(())
     }
 
-    async fn watch_key(&self, key: Vec<u8>) -> Result<Streaming<WatchResponse>> {
+    /// Watches a key until the sender is dropped.
+    async fn watch_key(&self, key: Vec<u8>) -> Result<(Streaming<WatchResponse>, oneshot::Sender<()>)> {
         let mut grpc = Grpc::new(self.0.clone());
         grpc.ready().await?;
         let create = WatchRequest { create_request: Some(DeleteRequest { key }) };
-        // The stream of requests stays open: its end would end the watch.
-        let request = Request::new(stream::iter([create]).chain(stream::pending()));
+        // The watch lasts as long as the stream of requests.
+        let (open, closed) = oneshot::channel();
+        let request = Request::new(stream::iter([create]).chain(stream::pending()).take_until(closed));
         let codec = ProstCodec::<WatchRequest, WatchResponse>::default();
         let mut responses = grpc.streaming(request, PathAndQuery::from_static(WATCH), codec).await?.into_inner();
         while !responses.message().await?.ok_or("the watch has ended")?.created {}
-        Ok(responses)
+        Ok((responses, open))
     }
 }
 
@@ -151,7 +154,7 @@ impl Store for Etcd {
 
     async fn watch(&self, changes: u64) -> Result {
         let key = b"watched".to_vec();
-        let mut responses = self.watch_key(key.clone()).await?;
+        let (mut responses, _open) = self.watch_key(key.clone()).await?;
         for _ in 0..changes {
             self.put(key.clone()).await?;
             while responses.message().await?.ok_or("the watch has ended")?.events.is_empty() {}
