@@ -38,9 +38,11 @@ async fn main() -> ExitCode {
 
 async fn etcd() -> Result {
     let cluster = Cluster::start().ok_or("etcd is not installed")?;
-    let url = cluster.url(etcd::DATABASE);
+    let nodes = cluster.url("");
+    let address = nodes.trim_start_matches("etcd://").split([',', '/']).next().unwrap_or_default();
+    // Both use the same node: the leader is faster than the others.
+    let url = format!("etcd://{address}/{}", etcd::DATABASE);
     let database = openkv_etcd::open(&url, openkv_etcd::Options::default()).await?;
-    let address = url.trim_start_matches("etcd://").split([',', '/']).next().unwrap_or_default();
     serve(&database, &Etcd::connect(address).await?).await
 }
 
