@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,6 +227,7 @@ impl Listener {
             return Err(EtcdError::Malformed("ranges are missing").into());
         };
         let claims: BTreeSet<_> = claims.kvs.iter().map(|kv| core.keys.rest(&kv.key)).collect();
+        let started: BTreeMap<_, _> = started.kvs.iter().map(|kv| (core.keys.rest(&kv.key), kv.mod_revision)).collect();
         let listeners: Vec<_> = listeners.kvs.iter().map(|kv| core.keys.rest(&kv.key)).collect();
         let own = listeners.iter().position(|listener| *listener == lease.id.to_be_bytes());
         let mut next_due = next.kvs.first().map(|kv| due(core.keys.rest(&kv.key)));
@@ -238,8 +239,7 @@ impl Listener {
             if claims.contains(candidate.id()) {
                 continue;
             }
-            let started = started.kvs.iter().find(|kv| core.keys.rest(&kv.key) == candidate.id());
-            candidate.started = started.map_or(0, |kv| kv.mod_revision);
+            candidate.started = started.get(candidate.id()).copied().unwrap_or_default();
             let is_assigned = own.is_none_or(|own| assigned(candidate.id(), listeners.len()) == own);
             let reserved_until = candidate.due().saturating_add(RESERVED);
             if is_assigned || reserved_until <= now {
