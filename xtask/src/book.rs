@@ -12,14 +12,17 @@ use links::Link;
 const MDBOOK: &str = "0.5.4";
 
 /// The documents whose links are checked, in addition to those of `docs`.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
+    "benches/etcd.md",
+    "benches/postgres.md",
     "benches/results.md",
     "benches/serve.md",
     "examples/deno_kv/README.md",
     "ext/engine/README.md",
+    "ext/kv/README.md",
     "fuzz/README.md",
 ];
 
