@@ -13,14 +13,14 @@ use crate::{Error, FileProblem, Result};
 /// A file that a writer has open.
 ///
 /// SQLite continues to use files that were deleted or replaced, and what it writes to them is lost when the process exits. So their
-/// identities are checked with every commit, unless the directory has not changed since. While a connection is open, no program that
-/// follows SQLite's rules deletes its WAL.
+/// identities are checked with every commit, or only the time of the last change of their directory if that tells enough. While a
+/// connection is open, no program that follows SQLite's rules deletes its WAL.
 pub(crate) struct OpenFile {
     file: Arc<Pinned>,
     id: FileId,
     /// The WAL and its index in shared memory, by suffix. `None` for a read-only file, and for one without a WAL.
     wal_files: Option<[(&'static str, FileId); 2]>,
-    /// The names in the directory when all files were last found.
+    /// The state of the directory when all files were last found in place.
     found: Mutex<Option<Names>>,
     /// Why the file accepts no more writes.
     failure: Arc<OnceLock<Error>>,
