@@ -12,6 +12,7 @@ mod conformance;
 mod corruption;
 mod cron;
 mod db;
+mod db_copy;
 #[cfg(feature = "connect")]
 mod db_serve;
 mod dependencies;

@@ -4,7 +4,9 @@ mod backup;
 mod check;
 mod common;
 mod compact;
+mod copy;
 mod info;
+mod locations;
 mod restore;
 mod salvage;
 #[cfg(feature = "connect")]
@@ -22,6 +24,7 @@ pub(crate) enum Db {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Compact(compact::Compact),
+    Copy(copy::Copy),
     Salvage(salvage::Salvage),
     #[cfg(feature = "connect")]
     Serve(serve::Serve),
@@ -37,6 +40,7 @@ pub(super) fn declare() -> Command {
         .subcommand(backup::declare())
         .subcommand(restore::declare())
         .subcommand(compact::declare())
+        .subcommand(copy::declare())
         .subcommand(salvage::declare());
     #[cfg(feature = "connect")]
     let command = command.subcommand(serve::declare());
@@ -51,6 +55,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Db {
         "backup" => Db::Backup(backup::read(&mut matches)),
         "restore" => Db::Restore(restore::read(&mut matches)),
         "compact" => Db::Compact(compact::read(&mut matches)),
+        "copy" => Db::Copy(copy::read(&mut matches)),
         "salvage" => Db::Salvage(salvage::read(&mut matches)),
         #[cfg(feature = "connect")]
         "serve" => Db::Serve(serve::read(&mut matches)),
@@ -66,6 +71,7 @@ impl Db {
             Self::Backup(backup) => backup.execute(),
             Self::Restore(restore) => restore.execute(),
             Self::Compact(compact) => compact.execute(),
+            Self::Copy(copy) => copy.execute(),
             Self::Salvage(salvage) => salvage.execute(),
             #[cfg(feature = "connect")]
             Self::Serve(serve) => serve.execute(),
