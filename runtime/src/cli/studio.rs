@@ -1,0 +1,153 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use deno_core::serde_json::json;
+use deno_core::url::Url;
+use openkv::{Config, Lock, Options, StorageKey, storage_directory};
+use openkv_ext::is_remote;
+use openkv_js::transpile::transpile_extension;
+
+use super::arguments::switch;
+use super::flags::RuntimeFlags;
+use super::launch;
+use super::outcome::Outcome;
+
+/// `openkv studio`: serves a page that shows databases.
+pub(crate) struct Studio {
+    /// The path or URL of a database. Without one, the default databases in the Deno directory are shown.
+    database: Option<String>,
+    port: u16,
+    open: bool,
+    flags: RuntimeFlags,
+}
+
+/// The program that opens a URL in the user's browser.
+const OPENER: &str = if cfg!(target_os = "macos") {
+    "open"
+} else if cfg!(windows) {
+    "explorer"
+} else {
+    "xdg-open"
+};
+
+/// The files of the page: path, media type, text. The script is TypeScript.
+const SCRIPT: (&str, &str) = ("/page.js", include_str!("../../studio/page/page.ts"));
+const FILES: [(&str, &str, &str); 2] = [
+    ("/", "text/html; charset=utf-8", include_str!("../../studio/page/index.html")),
+    ("/style.css", "text/css; charset=utf-8", include_str!("../../studio/page/style.css")),
+];
+
+pub(super) fn declare() -> Command {
+    Command::new("studio")
+        .about("Shows databases in the browser")
+        .arg(Arg::new("database").value_name("FILE|URL").help(
+            "The database, as Deno.openKv opens it; by default, the default databases of scripts in the Deno directory",
+        ))
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .value_parser(value_parser!(u16))
+                .default_value("0")
+                .help("The TCP port on 127.0.0.1, or 0 for any that is free"),
+        )
+        .arg(switch("no-open").help("Print the address without opening it in the browser"))
+}
+
+pub(super) fn read(matches: &mut ArgMatches) -> Studio {
+    let mut flags = RuntimeFlags::default();
+    // Files in the current directory do not configure the program.
+    flags.modules.config = Config::None;
+    flags.modules.lock = Lock::None;
+    let open = !matches.get_flag("no-open");
+    let granted = &mut flags.permissions;
+    for list in [&mut granted.allow_read, &mut granted.allow_write, &mut granted.allow_net, &mut granted.allow_env] {
+        *list = Some(Vec::new());
+    }
+    granted.allow_run = open.then(|| vec![OPENER.into()]);
+    Studio {
+        database: matches.remove_one("database"),
+        port: matches.remove_one("port").expect("--port has a default"),
+        open,
+        flags,
+    }
+}
+
+impl Studio {
+    pub(super) fn execute(self) -> Outcome {
+        launch::prepare(&self.flags)?;
+        launch::run(self.options()?)
+    }
+
+    fn options(&self) -> Result<Options, String> {
+        let databases = match &self.database {
+            Some(database) => vec![json!({ "path": existing(database)?, "script": null })],
+            None => default_databases()?
+                .into_iter()
+                .map(|(path, script)| json!({ "path": path, "script": script }))
+                .collect(),
+        };
+        let (script, source) = SCRIPT;
+        let script =
+            json!([script, "text/javascript; charset=utf-8", transpile_extension("ext:openkv_studio/page.ts", source)]);
+        let files: Vec<_> = FILES.iter().map(|file| json!(file)).chain([script]).collect();
+        let settings = json!({
+            "databases": databases,
+            "files": files,
+            "port": self.port,
+            "opener": self.open.then_some(OPENER),
+        });
+        let main_module = launch::url("./$openkv$studio.ts")?;
+        let mut options = launch::options(&self.flags, main_module, vec![settings.to_string()])?;
+        options.main_text = Some(include_str!("../../studio/server.ts").into());
+        Ok(options)
+    }
+}
+
+/// Returns the path or URL of a database. A file must exist: opening it would create it.
+fn existing(database: &str) -> Result<&str, String> {
+    if is_remote(database) {
+        return Ok(database);
+    }
+    match fs::metadata(database) {
+        Ok(metadata) if metadata.is_file() => Ok(database),
+        Ok(_) => Err(format!("failed to open the database '{database}': it is not a file")),
+        Err(error) => Err(format!("failed to open the database '{database}': {error}")),
+    }
+}
+
+/// Returns the files of the default databases in the Deno directory, with the URLs of the scripts or configuration files in
+/// the current directory that they belong to.
+fn default_databases() -> Result<Vec<(PathBuf, Option<Url>)>, String> {
+    let directory = launch::current_directory()?;
+    let urls: Vec<_> = files_in(&directory).filter_map(|file| Url::from_file_path(file).ok()).collect();
+    let owners: Vec<_> =
+        urls.into_iter().filter_map(|url| Some((storage_directory(&StorageKey::of_main_module(&url))?, url))).collect();
+    // All keys have their directories in the same one.
+    let any = Url::from_file_path(&directory).ok().and_then(|url| storage_directory(&StorageKey::of_main_module(&url)));
+    let Some(root) = any.as_deref().and_then(Path::parent) else {
+        return Err("failed to find the Deno directory: set DENO_DIR".into());
+    };
+    let mut databases: Vec<_> = files_in(root)
+        .filter_map(|directory| {
+            let file = directory.join("kv.sqlite3");
+            let owner = owners.iter().find(|(of_owner, _)| of_owner.file_name() == directory.file_name());
+            file.is_file().then(|| (file, owner.map(|(_, url)| url.clone())))
+        })
+        .collect();
+    databases.sort_by(|(a, of_a), (b, of_b)| of_a.is_none().cmp(&of_b.is_none()).then_with(|| a.cmp(b)));
+    if databases.is_empty() {
+        return Err(format!("found no database in '{}': give the path or URL of one", root.display()));
+    }
+    Ok(databases)
+}
+
+/// Returns the paths of the visible files in a directory, none if it cannot be read.
+fn files_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let is_visible =
+        |path: &PathBuf| !path.file_name().is_some_and(|name| OsStr::as_encoded_bytes(name).starts_with(b"."));
+    entries.map(|entry| entry.path()).filter(is_visible)
+}
