@@ -48,6 +48,14 @@ const POSTGRES: &[Lack] = &[Lack {
     reason: "the writes share so few transactions that they are committed before a hundred reads",
 }];
 
+/// The additional tests that etcd cannot pass.
+#[cfg(unix)]
+const ETCD: &[Lack] = &[Lack {
+    script: "watch",
+    test: "raw emits an item for each write of a watched key",
+    reason: "the deletion of an absent key is no event",
+}];
+
 mod late {
     use super::*;
 
@@ -71,6 +79,15 @@ mod connect {
     use super::*;
 
     const BACKEND: Backend = Backend { place: "memory", fake: Some("connect"), lacks: &[REMOTE, CONNECT] };
+
+    kv_conformance!(BACKEND);
+}
+
+#[cfg(unix)]
+mod etcd {
+    use super::*;
+
+    const BACKEND: Backend = Backend { place: "memory", fake: Some("etcd"), lacks: &[REMOTE, ETCD] };
 
     kv_conformance!(BACKEND);
 }

@@ -6,7 +6,7 @@ use crate::support::{Output, Sandbox, repository};
 pub struct Backend {
     /// The location of databases: in "memory", or each in a "file".
     pub place: &'static str,
-    /// The options of the fake backend, or "postgres". `None` for SQLite.
+    /// The options of the fake backend, "etcd" or "postgres". `None` for SQLite.
     pub fake: Option<&'static str>,
     /// The tests that it cannot pass, in lists that backends share.
     pub lacks: &'static [&'static [Lack]],
@@ -31,6 +31,12 @@ pub fn passes(name: &str, backend: &Backend) {
     let lacks: Vec<_> = backend.lacks.iter().copied().flatten().filter(|lack| lack.script == name).collect();
     let mut command = sandbox.command(["-A", script.to_str().unwrap()]);
     let fake = backend.fake.map(ToOwned::to_owned);
+    let fake = if backend.fake == Some("etcd") {
+        let Some(cluster) = openkv_etcd::cluster::shared() else { return };
+        Some(cluster.url(name))
+    } else {
+        fake
+    };
     #[cfg(unix)]
     let server = if backend.fake == Some("postgres") {
         let Some(server) = openkv_postgres::cluster::shared() else { return };

@@ -3,6 +3,7 @@
 mod accepted;
 #[cfg(feature = "fake")]
 mod backends;
+mod book;
 mod cli;
 #[cfg(feature = "connect")]
 mod clients;
@@ -18,6 +19,8 @@ mod documents;
 mod engine_only;
 #[cfg(unix)]
 mod environment;
+#[cfg(all(unix, feature = "etcd"))]
+mod etcd;
 mod faults;
 mod flags;
 mod handlers;

@@ -28,7 +28,7 @@ impl Certificates {
     }
 
     /// Returns a configuration of TLS for clients of databases, which trust these certificates.
-    #[cfg(any(feature = "connect", feature = "postgres"))]
+    #[cfg(any(feature = "connect", feature = "etcd", feature = "postgres"))]
     pub(crate) fn client_config(&self) -> Result<Arc<deno_tls::rustls::ClientConfig>, JsErrorBox> {
         let config = deno_tls::create_client_config(deno_tls::TlsClientConfigOptions {
             root_cert_store: Some(self.store().get_or_try_init()?.clone()),

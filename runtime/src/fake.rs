@@ -3,6 +3,8 @@ mod postgres;
 mod served;
 
 use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deno_core::OpState;
 use deno_error::JsErrorBox;
@@ -15,7 +17,7 @@ use self::served::Peer;
 /// of the backend, such as `delay=0..5,seed=7,errors=0.01`. Paths are names of servers, and need no permission. With
 /// `connect`, databases are in memory, opened by the KV Connect client from a server in this process; with `denokv`, from
 /// `denokv` servers, each of which serves one database.
-/// With the URL of a schema in PostgreSQL, each database has a schema whose name begins with that one.
+/// With the URL of a database in etcd or of a schema in PostgreSQL, each database has one whose name begins with that one.
 ///
 /// For tests: releases do not have the feature `fake`.
 pub fn options() -> Option<Options> {
@@ -32,6 +34,9 @@ fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
         "denokv" => return Ok(served::open(path, Peer::Denokv)),
         _ => {}
     }
+    if openkv_etcd::DatabaseUrl::has_scheme(options) {
+        return Ok(openkv_etcd::open(&format!("{options}{}", suffix(path)), openkv_etcd::Options::default()));
+    }
     if openkv_postgres::is_address(options) {
         return postgres::open(options, path);
     }
@@ -39,6 +44,19 @@ fn open(options: &str, path: &str) -> Result<BoxFuture<Database>, JsErrorBox> {
         .parse()
         .map_err(|error: openkv_fake::ParseOptionsError| JsErrorBox::type_error(format!("OPENKV_FAKE: {error}")))?;
     Ok(openkv_fake::open(path, options))
+}
+
+/// Returns what distinguishes the database with a name: the hash of the name, or for `:memory:` a number, so that it is a new one each
+/// time.
+fn suffix(name: &str) -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if name == ":memory:" {
+        return format!("_{}_{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
+    }
+    // The same in each process of a test.
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    format!("_{:x}", hasher.finish())
 }
 
 /// Returns whether a path names a server. All others are rejected as without the fake backend.

@@ -38,7 +38,7 @@ impl StorageKey {
 /// `DENO_KV_DEFAULT_PATH`, `DENO_KV_PATH_PREFIX` and `DENO_KV_DB_MODE` are read by each `Deno.openKv`, as on Deno: permissions are
 /// checked for the resulting path.
 ///
-/// With the features `connect` and `postgres`, URLs of servers are opened; connections over TLS trust the certificates.
+/// With the features `connect`, `etcd` and `postgres`, URLs of servers are opened; connections over TLS trust the certificates.
 pub fn kv_options(storage_key: StorageKey, certificates: &Certificates) -> openkv_ext::Options {
     Environment::at_start();
     #[cfg(feature = "fake")]
@@ -56,10 +56,15 @@ pub fn kv_options(storage_key: StorageKey, certificates: &Certificates) -> openk
     with_servers(options, certificates)
 }
 
-#[cfg_attr(not(any(feature = "connect", feature = "postgres")), expect(unused_variables, reason = "nothing connects"))]
+#[cfg_attr(
+    not(any(feature = "connect", feature = "etcd", feature = "postgres")),
+    expect(unused_variables, reason = "nothing connects")
+)]
 fn with_servers(options: openkv_ext::Options, certificates: &Certificates) -> openkv_ext::Options {
     #[cfg(feature = "connect")]
     let options = options.connector(crate::remote::connector(certificates.clone()));
+    #[cfg(feature = "etcd")]
+    let options = options.connector(crate::etcd::connector(certificates.clone()));
     #[cfg(feature = "postgres")]
     let options = options.connector(crate::postgres::connector(certificates.clone()));
     options

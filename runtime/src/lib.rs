@@ -3,9 +3,13 @@
 //! A [`Runtime`] is a V8 isolate with the KV extension, Deno's extensions and a main module. The `openkv` binary is its command
 //! line.
 
+#[cfg(any(feature = "etcd", feature = "postgres"))]
+mod access;
 mod certificates;
 mod dependencies;
 mod environment;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod extensions;
 #[cfg(feature = "fake")]
 mod fake;

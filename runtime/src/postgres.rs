@@ -1,16 +1,13 @@
-use std::borrow::Cow;
 use std::path::Path;
 
 use deno_core::OpState;
 use deno_error::JsErrorBox;
-use deno_permissions::{OpenAccessKind, PermissionCheckError, PermissionsContainer};
+use deno_permissions::PermissionCheckError;
 use openkv_engine::{BoxFuture, Database};
 use openkv_postgres::{Address, Environment, Options, is_address, open};
 
+use crate::access::Access;
 use crate::certificates::Certificates;
-
-/// The API name in permission prompts.
-const API: &str = "Deno.openKv";
 
 /// Returns a connector for the URLs of databases in PostgreSQL, see [`Options::connector`](openkv_ext::Options::connector). It
 /// requires permissions for the network, for each host of the URL. Without a password in the URL, it also requires those for the
@@ -23,8 +20,7 @@ pub fn connector(
 
 fn connect(state: &mut OpState, url: &str, certificates: &Certificates) -> Result<BoxFuture<Database>, JsErrorBox> {
     let mut address = Address::parse(url).map_err(|error| JsErrorBox::type_error(error.to_string()))?;
-    let permissions = state.borrow_mut::<PermissionsContainer>();
-    let environment = permit(permissions, &mut address).map_err(JsErrorBox::from_err)?;
+    let environment = permit(&mut Access::of(state), &mut address).map_err(JsErrorBox::from_err)?;
     let options = Options::default().environment(environment);
     let options = if address.verifies_certificates() && address.root_certificates().is_none() {
         options.tls(certificates.client_config()?)
@@ -35,34 +31,29 @@ fn connect(state: &mut OpState, url: &str, certificates: &Certificates) -> Resul
 }
 
 /// Checks the permissions that an address requires. Returns what completes it.
-fn permit(permissions: &mut PermissionsContainer, address: &mut Address) -> Result<Environment, PermissionCheckError> {
+fn permit(access: &mut Access<'_>, address: &mut Address) -> Result<Environment, PermissionCheckError> {
     for host in address.hosts() {
         if host.is_socket() {
-            let socket = format!("{}/.s.PGSQL.{}", host.name, host.port);
-            permissions.check_net_unix_socket(Path::new(&socket), Some(API))?;
+            access.socket(Path::new(&format!("{}/.s.PGSQL.{}", host.name, host.port)))?;
         } else {
-            permissions.check_net(&(&host.name, Some(host.port)), API)?;
+            access.host(&host.name, host.port)?;
         }
     }
     if let Some(path) = address.root_certificates() {
-        let permitted = permissions.check_open(Cow::Borrowed(path), OpenAccessKind::Read, Some(API))?;
-        let permitted = permitted.to_path_buf();
+        let permitted = access.file(path)?;
         address.set_root_certificates(permitted);
     }
     if address.has_user() && address.has_password() {
         return Ok(Environment::default());
     }
-    for variable in Environment::VARIABLES {
-        permissions.check_env(variable)?;
-    }
+    access.variables(&Environment::VARIABLES)?;
     let mut environment = Environment::of_process();
     if !address.has_password()
         && environment.password.is_none()
-        && let Some(path) = &environment.password_file
+        && let Some(path) = &mut environment.password_file
         && path.exists()
     {
-        let permitted = permissions.check_open(Cow::Borrowed(path), OpenAccessKind::Read, Some(API))?;
-        environment.password_file = Some(permitted.to_path_buf());
+        *path = access.file(path)?;
     }
     Ok(environment)
 }

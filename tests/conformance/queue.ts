@@ -7,7 +7,7 @@ const QUIET = 150;
 async function until(condition: () => unknown): Promise<void> {
   const start = performance.now();
   while (!await condition()) {
-    if (performance.now() - start > 5000) throw new Error(`timed out waiting for ${condition}`);
+    if (performance.now() - start > 30_000) throw new Error(`timed out waiting for ${condition}`);
     await sleep(2);
   }
 }

@@ -1,7 +1,8 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `bench`, `torture`, `compatibility` and
-//! `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `docs`, `bench`, `torture`,
+//! `compatibility` and `startup`.
 
 mod bench;
+mod book;
 mod circles;
 mod compatibility;
 mod startup;
@@ -25,6 +26,7 @@ Commands:
     --require-postgres         fails if PostgreSQL, which is a backend, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
+  docs                         checks the links of the documentation, and builds it as a book, with mdBook
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -32,6 +34,9 @@ Commands:
     --alone                    measures without Deno
   bench --serve [MEASURES...]  measures `openkv db serve` with Deno as its client; also takes --rounds, --deno and --openkv
     --denokv PATH              the binary of the denokv server to compare with
+  bench --etcd [MEASURES...]   measures the backend over etcd compared with etcd by hand; also takes --rounds
+  bench --postgres [MEASURES...]
+                               measures the backend over PostgreSQL compared with PostgreSQL by hand; also takes --rounds
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
     let result = match command.to_str() {
         Some("run") => run(&rest),
         Some("test") => test(&rest),
+        Some("docs") => book::build(root()),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
         Some("compatibility") => compatibility::write(&rest),
@@ -100,6 +106,7 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
 fn test(args: &[OsString]) -> Result<ExitCode, String> {
     prepare()?;
     circles::check(root())?;
+    book::check_links(root())?;
     let is_requirement = |arg: &&OsString| REQUIREMENTS.iter().any(|name| **arg == *format!("--require-{name}"));
     let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
     let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();

@@ -18,6 +18,7 @@ use crate::description::Description;
 use crate::error::Failure;
 use crate::layout::{self, Part};
 use crate::lease::Lease;
+use crate::read::restart;
 use crate::unit::{Unit, Verdict};
 use crate::view::{Known, Plan, View};
 
@@ -167,7 +168,7 @@ impl Committer {
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the session expired, or the time was over, before the outcome was known.
-    async fn execute(&mut self, plan: &Plan, lock: Option<i64>) -> Result<Executed> {
+    pub async fn execute(&mut self, plan: &Plan, lock: Option<i64>) -> Result<Executed> {
         loop {
             let description = self.core.description.lock().clone();
             let keys = self.core.keys.clone();
@@ -202,10 +203,9 @@ impl Committer {
             };
             let (response, was_ambiguous) = match self.core.client.txn(request).await {
                 Ok(response) => response,
-                Err(Failure { error: EtcdError::Rejected(reason), is_ambiguous: false })
-                    if reason.contains("lease not found") =>
-                {
-                    self.session = None;
+                // The marker existed and was not raised, so that no attempt has been committed, and none can be: the lease of
+                // commit ids has expired.
+                Err(Failure { error: EtcdError::SessionExpired, .. }) => {
                     self.id_lease = None;
                     return Ok(Executed::Failed { known: None, lock: lock.unwrap_or_default() });
                 }
@@ -252,23 +252,21 @@ impl Committer {
 
     /// Reads keys in one snapshot.
     async fn read(&self, keys: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, Known>> {
-        let ranges = keys.iter().map(|key| proto::range(key.clone(), Vec::new()));
-        let results = self.core.client.read_keys(ranges.collect()).await.map_err(Failure::of_read)?;
+        let ranges: Vec<_> = keys.iter().map(|key| proto::range(key.clone(), Vec::new())).collect();
+        let results = restart(&self.core, || self.core.client.read_keys(&ranges, 0)).await.map_err(Failure::of_read)?;
         Ok(read_results(keys, results.into_iter()))
     }
 
     async fn session(&mut self) -> Result<&mut Session> {
         if self.session.as_ref().is_none_or(|session| session.lease.is_expired()) {
             let core = &self.core;
-            let lease = Lease::new(&core.client, &*core.options.random, SESSION, &core.runtime).await;
-            let lease = lease.map_err(Failure::of_read)?;
             let mut id = [0; 16];
             core.options.random.fill(&mut id);
             let marker = core.keys.key(Part::Markers, &id);
             // Comparisons of the value fail as long as there is none.
-            let put = proto::put(marker.clone(), [&[0; 8][..], &[COMMITTED]].concat(), lease.id);
-            let request = TxnRequest { success: vec![put], ..TxnRequest::default() };
-            core.client.txn(request).await.map_err(Failure::of_read)?;
+            let value = [&[0; 8][..], &[COMMITTED]].concat();
+            let created = Lease::with_key(core, SESSION, |_| marker.clone(), value).await;
+            let (lease, _) = created.map_err(Failure::of_read)?;
             self.session = Some(Session { lease, marker, number: 0 });
         }
         self.session.as_mut().ok_or_else(|| EtcdError::SessionExpired.into())
@@ -290,7 +288,7 @@ impl Committer {
 
     /// Excludes commits of other processes, so that the versionstamp of the next commit is known before: it is that of the lock.
     /// Returns the revision of the lock.
-    async fn lock(&mut self) -> Result<i64> {
+    pub async fn lock(&mut self) -> Result<i64> {
         let key = self.core.keys.lock();
         loop {
             let session = self.session().await?;
@@ -300,7 +298,13 @@ impl Committer {
                 success: vec![proto::put(key.clone(), owner.clone(), lease)],
                 failure: vec![Request::Range(proto::range(key.clone(), Vec::new())).into()],
             };
-            let (response, _) = self.core.client.txn(request).await.map_err(Failure::of_read)?;
+            let (response, _) = match self.core.client.txn(request).await {
+                Err(Failure { error: EtcdError::SessionExpired, .. }) => {
+                    self.session = None;
+                    continue;
+                }
+                result => result.map_err(Failure::of_read)?,
+            };
             if response.succeeded {
                 return Ok(response.header.map_or(0, |header| header.revision));
             }
@@ -314,7 +318,8 @@ impl Committer {
         }
     }
 
-    async fn unlock(&self, revision: i64) -> Result<()> {
+    /// Releases the lock, unless it was lost.
+    pub async fn unlock(&self, revision: i64) -> Result<()> {
         let key = self.core.keys.lock();
         let request = TxnRequest {
             compare: vec![proto::unchanged_since(key.clone(), revision)],

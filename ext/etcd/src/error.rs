@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use openkv_engine::{Cause, Error};
@@ -42,8 +43,11 @@ pub enum EtcdError {
     /// The response does not match the call.
     #[error("etcd sent a response that does not match the call: {0}")]
     Malformed(&'static str),
-    /// The session ended while the outcome of a write was unknown.
-    #[error("the session with etcd expired before the write was confirmed")]
+    /// The lease of the call has expired, such as that of the session while the outcome of a write was unknown.
+    #[error(
+        "the session with etcd expired before the call was confirmed, as after a long pause of this process: read what was \
+         written before repeating it"
+    )]
     SessionExpired,
     /// The claim of a message has expired, so that another listener may have received it.
     #[error("the claim of the message has expired: it is delivered again")]
@@ -119,6 +123,7 @@ impl Attempt {
             Code::PermissionDenied => Self::Final(EtcdError::Permission(message)),
             Code::ResourceExhausted if message.contains("space exceeded") => Self::Final(EtcdError::NoSpace),
             Code::ResourceExhausted if message.contains("too many requests") => retry(false),
+            Code::NotFound if message.contains("lease not found") => Self::Final(EtcdError::SessionExpired),
             Code::OutOfRange if message.contains("compacted") => Self::Final(EtcdError::Compacted),
             // Checked before the request is proposed.
             Code::Unavailable if message.contains("no leader") => retry(false),
@@ -144,6 +149,28 @@ pub enum OpenError {
         url: String,
         /// Its problem.
         problem: &'static str,
+    },
+    /// Of two variables of the environment, only one is set.
+    #[error("{set} is set without {unset}: set both, or neither")]
+    Incomplete {
+        /// The variable that is set.
+        set: &'static str,
+        /// The missing variable.
+        unset: &'static str,
+    },
+    /// A file with certificates or a key cannot be used.
+    #[error("failed to read the certificate or key in {path:?}: {why}")]
+    Certificates {
+        /// The path of the file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        why: String,
+    },
+    /// `etcds://` without certificates to trust.
+    #[error("failed to open {url}: this program trusts no certificates: set OPENKV_ETCD_CACERT to a PEM file")]
+    NoCertificates {
+        /// The URL.
+        url: String,
     },
     /// The cluster cannot be used.
     #[error("failed to open {url}: {error}")]

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openkv_engine::Random;
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
+use crate::EtcdError;
 use crate::client::Client;
+use crate::client::proto::{self, TxnRequest};
+use crate::core::Core;
 use crate::error::Failure;
 
 /// A lease that a task renews. Dropping it ends the lease, which deletes its keys.
@@ -20,12 +22,32 @@ pub(crate) struct Lease {
 const RETRY: Duration = Duration::from_millis(200);
 
 impl Lease {
-    /// Creates a lease with a time to live in seconds.
-    pub async fn new(client: &Arc<Client>, random: &dyn Random, ttl: u32, runtime: &Handle) -> Result<Self, Failure> {
-        let id = client.grant(random, ttl.into()).await?;
+    /// Creates a lease with a time to live in seconds, and a key under it. Also returns the revision of the key.
+    pub async fn with_key(
+        core: &Core,
+        ttl: u32,
+        key: impl Fn(i64) -> Vec<u8>,
+        value: Vec<u8>,
+    ) -> Result<(Self, i64), Failure> {
+        let start = Instant::now();
+        loop {
+            let lease = Self::new(core, ttl).await?;
+            let put = proto::put(key(lease.id), value.clone(), lease.id);
+            match core.client.txn(TxnRequest { success: vec![put], ..TxnRequest::default() }).await {
+                Ok((response, _)) => return Ok((lease, response.header.map_or(0, |header| header.revision))),
+                // It expired before the key was stored, as after a pause of this process.
+                Err(Failure { error: EtcdError::SessionExpired, .. }) if start.elapsed() < core.options.retry_for => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn new(core: &Core, ttl: u32) -> Result<Self, Failure> {
+        let id = core.client.grant(&*core.options.random, ttl.into()).await?;
         let (held, dropped) = oneshot::channel();
         let (expires, expired) = watch::channel(false);
-        runtime.spawn(renew(client.clone(), id, Duration::from_secs(ttl.into()) / 3, dropped, expires));
+        let interval = Duration::from_secs(ttl.into()) / 3;
+        core.runtime.spawn(renew(core.client.clone(), id, interval, dropped, expires));
         Ok(Self { id, expired, _held: held })
     }
 

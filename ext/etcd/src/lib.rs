@@ -6,9 +6,12 @@
 
 mod backend;
 mod client;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod commit;
 mod core;
 mod description;
+mod environment;
 mod error;
 mod layout;
 mod lease;
@@ -24,6 +27,7 @@ mod view;
 mod watch;
 mod writer;
 
+use std::mem;
 use std::sync::Arc;
 
 use openkv_engine::{BoxFuture, Database, Error, Order, remote};
@@ -36,6 +40,7 @@ use crate::description::Description;
 use crate::layout::Keys;
 use crate::splits::Splits;
 
+pub use environment::Environment;
 pub use error::{EtcdError, OpenError};
 pub use options::{Credentials, Options};
 pub use url::{Address, DatabaseUrl};
@@ -48,8 +53,10 @@ pub fn open(url: &str, options: Options) -> BoxFuture<Database> {
     let text = url.to_owned();
     Box::pin(async move {
         let url = DatabaseUrl::parse(&text)?;
+        let mut options = options;
+        let options = mem::take(&mut options.environment).complete(options)?;
         if url.tls && options.tls.is_none() {
-            return Err(OpenError::InvalidUrl { url: text, problem: "this program has no certificates for TLS" }.into());
+            return Err(OpenError::NoCertificates { url: text }.into());
         }
         let runtime = options.runtime.clone().map_or_else(remote::runtime, Ok)?;
         let handle = runtime.clone();

@@ -6,6 +6,8 @@ use openkv_engine::{Clock, Limits, Random, SystemClock, SystemRandom};
 use tokio::runtime::Handle;
 use tokio_rustls::rustls::ClientConfig;
 
+use crate::Environment;
+
 /// The user of a cluster that requires authentication.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -32,6 +34,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// The configuration of TLS for `etcds://` URLs, with the trusted certificates and that of the client.
     pub tls: Option<Arc<ClientConfig>>,
+    /// The environment, which takes precedence over the user and the certificates above. By default, empty.
+    pub environment: Environment,
     /// How long to retry a call while the cluster is not available. By default, one minute.
     pub retry_for: Duration,
     /// The interval at which expired entries are deleted. By default, 10 seconds.
@@ -52,6 +56,7 @@ impl Default for Options {
             limits: Limits::default(),
             credentials: None,
             tls: None,
+            environment: Environment::default(),
             retry_for: Duration::from_secs(60),
             sweep_interval: Duration::from_secs(10),
             min_version: 0,
@@ -79,6 +84,12 @@ impl Options {
     #[must_use]
     pub fn tls(self, config: impl Into<Arc<ClientConfig>>) -> Self {
         Self { tls: Some(config.into()), ..self }
+    }
+
+    /// Sets [`Options::environment`].
+    #[must_use]
+    pub fn environment(self, environment: Environment) -> Self {
+        Self { environment, ..self }
     }
 
     /// Sets [`Options::retry_for`].

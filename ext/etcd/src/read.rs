@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use openkv_engine::{Consistency, Entry, Key, OwnedRead, ReadEntry, ReadOptions, Result};
+use tokio::time::Instant;
 
 use crate::EtcdError;
 use crate::client::proto::{self, KeyValue, RangeRequest, SortOrder};
@@ -13,8 +14,19 @@ use crate::layout::{Part, Stored};
 /// The maximum number of entries to request from a range at a time.
 const PAGE: usize = 500;
 
-/// How often a read begins anew because its snapshot was compacted.
-const RESTARTS: u32 = 3;
+/// Repeats a read while its snapshot is compacted, for as long as calls are retried.
+pub(crate) async fn restart<T, F>(core: &Core, read: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let start = Instant::now();
+    loop {
+        match read().await {
+            Err(Failure { error: EtcdError::Compacted, .. }) if start.elapsed() < core.options.retry_for => {}
+            result => return result,
+        }
+    }
+}
 
 /// Reads in one snapshot.
 pub(crate) async fn read(core: Arc<Core>, reads: Vec<OwnedRead>, options: ReadOptions) -> Result<Vec<Vec<ReadEntry>>> {
@@ -22,14 +34,7 @@ pub(crate) async fn read(core: Arc<Core>, reads: Vec<OwnedRead>, options: ReadOp
     if has_range {
         core.splits.load(&core.client, &core.keys).await.map_err(Failure::of_read)?;
     }
-    let mut restarts = 0;
-    loop {
-        match try_read(&core, &reads, options).await {
-            Err(Failure { error: EtcdError::Compacted, .. }) if restarts < RESTARTS => restarts += 1,
-            Err(failure) => return Err(failure.of_read()),
-            Ok(result) => return result,
-        }
-    }
+    restart(&core, || try_read(&core, &reads, options)).await.map_err(Failure::of_read)?
 }
 
 async fn try_read(
@@ -222,21 +227,28 @@ pub(crate) async fn count(core: Arc<Core>, start: Vec<u8>, end: Vec<u8>) -> Resu
     if start >= end {
         return Ok(0);
     }
+    restart(&core, || try_count(&core, &start, &end)).await.map_err(Failure::of_read)?
+}
+
+async fn try_count(core: &Core, start: &[u8], end: &[u8]) -> Result<Result<u64>, Failure> {
     let now = core.now();
-    let all = RangeRequest { count_only: true, ..proto::range(core.keys.entry(&start), core.keys.entry(&end)) };
+    let all = RangeRequest { count_only: true, ..proto::range(core.keys.entry(start), core.keys.entry(end)) };
     let due = now.saturating_add(1).to_be_bytes();
     let (first, _) = core.keys.part(Part::Expiries);
     let expired = RangeRequest { keys_only: true, ..proto::range(first, core.keys.key(Part::Expiries, &due)) };
-    let (revision, found) = core.client.read_txn(vec![all, expired]).await.map_err(Failure::of_read)?;
+    let (revision, found) = core.client.read_txn(vec![all, expired]).await?;
     let [all, expired] = &found[..] else { return Err(EtcdError::Malformed("ranges are missing").into()) };
     // Entries that have expired, and are not deleted yet.
     let keys = expired.kvs.iter().filter_map(|kv| core.keys.rest(&kv.key).get(8..));
-    let keys: std::collections::BTreeSet<_> = keys.filter(|key| start[..] <= **key && **key < end[..]).collect();
-    let ranges = keys.iter().map(|key| RangeRequest { revision, ..proto::range(core.keys.entry(key), Vec::new()) });
-    let stored = core.client.read_keys(ranges.collect()).await.map_err(Failure::of_read)?;
+    let keys: std::collections::BTreeSet<_> = keys.filter(|key| (start..end).contains(key)).collect();
+    let ranges: Vec<_> = keys.iter().map(|key| proto::range(core.keys.entry(key), Vec::new())).collect();
+    let stored = core.client.read_keys(&ranges, revision).await?;
     let mut dead = 0;
     for kv in stored.iter().filter_map(|found| found.kvs.first()) {
-        dead += u64::from(!Stored::decode(&kv.value)?.is_live(now));
+        match Stored::decode(&kv.value) {
+            Ok(stored) => dead += u64::from(!stored.is_live(now)),
+            Err(error) => return Ok(Err(error)),
+        }
     }
-    Ok(u64::try_from(all.count).unwrap_or_default().saturating_sub(dead))
+    Ok(Ok(u64::try_from(all.count).unwrap_or_default().saturating_sub(dead)))
 }

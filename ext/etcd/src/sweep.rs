@@ -67,8 +67,8 @@ async fn delete(core: &Core, due: Vec<KeyValue>) -> Result<(), Failure> {
     let now = core.now();
     let key = |kv: &KeyValue| core.keys.rest(&kv.key).get(8..).unwrap_or_default().to_vec();
     let entries: Vec<_> = due.iter().map(key).collect();
-    let ranges = entries.iter().map(|key| proto::range(core.keys.entry(key), Vec::new())).collect();
-    let found = core.client.read_keys(ranges).await?;
+    let ranges: Vec<_> = entries.iter().map(|key| proto::range(core.keys.entry(key), Vec::new())).collect();
+    let found = core.client.read_keys(&ranges, 0).await?;
     let mut success = Vec::new();
     let mut deleted = std::collections::BTreeSet::new();
     for ((kv, key), found) in due.into_iter().zip(&entries).zip(found) {

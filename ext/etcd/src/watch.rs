@@ -101,7 +101,8 @@ async fn open(core: &Core, keys: &[Key], revision: i64) -> Result<WatchStream, F
     core.client.watch(keys.iter().map(create).collect()).await
 }
 
-/// Sends entries after each change until the stream ends. A change of several keys is read as a whole, at its revision.
+/// Sends entries after each change until the stream ends. A change of several keys is read as a whole, at its revision. Changes are
+/// received also while the receiver has not taken the last entries, and merged.
 async fn follow(
     core: &Core,
     keys: &[Key],
@@ -109,15 +110,24 @@ async fn follow(
     current: &mut Snapshot,
     events: &mpsc::Sender<Result<WatchEvent>>,
 ) -> Result<(), End> {
+    // The revision of the last change that was not sent: 0 for an expiry.
+    let mut pending = None;
     loop {
         let now = core.now();
-        let until = current.expires.map(|time| Duration::from_millis(time.saturating_sub(now)).min(MAX_WAIT));
+        let until = current.expires.filter(|_| pending.is_none());
+        let until = until.map(|time| Duration::from_millis(time.saturating_sub(now)).min(MAX_WAIT));
         let response = tokio::select! {
+            biased;
             response = stream.next() => response,
+            permit = events.reserve(), if pending.is_some() => {
+                let permit = permit.map_err(|_| End::Dropped)?;
+                *current = read(core, keys, pending.take().unwrap_or(0)).await?;
+                permit.send(Ok(WatchEvent::Entries(current.entries.clone())));
+                continue;
+            }
             () = sleep(until.unwrap_or(Duration::MAX)), if until.is_some() => {
                 if current.expires.is_some_and(|time| time <= core.now()) {
-                    *current = read(core, keys, 0).await?;
-                    send(events, &current.entries).await?;
+                    pending = Some(0);
                 }
                 continue;
             }
@@ -128,9 +138,6 @@ async fn follow(
             return Ok(());
         }
         let revisions = response.events.iter().filter_map(|event| Some(event.kv.as_ref()?.mod_revision));
-        if let Some(revision) = revisions.max().filter(|revision| *revision > current.revision) {
-            *current = read(core, keys, revision).await?;
-            send(events, &current.entries).await?;
-        }
+        pending = revisions.max().filter(|revision| *revision > current.revision).max(pending);
     }
 }

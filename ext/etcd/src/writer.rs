@@ -9,6 +9,7 @@ use crate::commit::{Committer, Executed, MAX_COMPARES};
 use crate::core::Core;
 use crate::error::Failure;
 use crate::layout::{Part, Stored};
+use crate::read::restart;
 use crate::unit::{Size, Unit};
 use crate::view::Plan;
 
@@ -112,39 +113,83 @@ impl Group {
     }
 }
 
-/// Deletes the first entries of a range in one transaction, which requires that none was added or changed since they were counted.
+/// Deletes the first entries of a range in one transaction. Returns their number.
 async fn delete_range(core: &Core, committer: &mut Committer, range: &Range) -> Result<u64> {
+    let now = core.now();
     loop {
-        let (revision, end, live) = first_entries(core, range).await?;
-        if live == 0 {
+        let first = restart(core, || first_entries(core, range, 0, now)).await.map_err(Failure::of_read)??;
+        if first.live == 0 {
             return Ok(0);
         }
-        let bounds = |part| (core.keys.key(part, &range.start), core.keys.key(part, &end));
-        let (start, past) = bounds(Part::Entries);
-        let unchanged = Compare {
-            result: CompareResult::Less.into(),
-            target: CompareTarget::Mod.into(),
-            key: start.clone(),
-            target_union: Some(TargetUnion::ModRevision(revision + 1)),
-            range_end: past.clone(),
-        };
-        let (first_split, past_splits) = bounds(Part::Splits);
-        let plan = Plan {
-            compares: vec![unchanged],
-            operations: vec![proto::delete(start, past), proto::delete(first_split, past_splits)],
-            changes_entries: true,
-            ..Plan::default()
-        };
-        if let Executed::Committed { .. } = committer.execute_alone(&plan).await? {
-            return Ok(live);
+        if first.live == u64::from(range.limit) {
+            // Others must not delete entries of them meanwhile: further ones would take their place.
+            if let Some(deleted) = delete_exclusively(core, committer, range, now).await? {
+                return Ok(deleted);
+            }
+            continue;
         }
+        let mut plan = deletion(core, &range.start, &range.end);
+        if range.limit != u32::MAX {
+            plan.compares.push(not_added_since(core, range, first.revision));
+        }
+        let Executed::Committed { revision } = committer.execute_alone(&plan).await? else { continue };
+        if revision == first.revision + 1 {
+            return Ok(first.live);
+        }
+        // Others have committed since: counted as the deletion found them.
+        let deleted = first_entries(core, range, revision - 1, now).await;
+        return Ok(deleted.map_err(|failure| Failure { is_ambiguous: true, ..failure }.of_write())??.live);
     }
 }
 
-/// Counts the first live entries of a range, up to its limit. Returns the revision, the end of their range, and their number.
-async fn first_entries(core: &Core, range: &Range) -> Result<(i64, Vec<u8>, u64)> {
-    let now = core.now();
-    let (mut start, mut revision, mut live) = (range.start.clone(), 0, 0);
+/// Deletes the first entries of a range while no other process commits. Returns `None` if that took too long.
+async fn delete_exclusively(core: &Core, committer: &mut Committer, range: &Range, now: u64) -> Result<Option<u64>> {
+    let lock = committer.lock().await?;
+    let first = restart(core, || first_entries(core, range, 0, now)).await.map_err(Failure::of_read)??;
+    if first.live > 0 {
+        let plan = deletion(core, &range.start, &first.end);
+        if let Executed::Committed { .. } = committer.execute(&plan, Some(lock)).await? {
+            return Ok(Some(first.live));
+        }
+    }
+    committer.unlock(lock).await?;
+    Ok((first.live == 0).then_some(0))
+}
+
+fn deletion(core: &Core, start: &[u8], end: &[u8]) -> Plan {
+    let delete = |part| proto::delete(core.keys.key(part, start), core.keys.key(part, end));
+    Plan { operations: [Part::Entries, Part::Splits].map(delete).to_vec(), changes_entries: true, ..Plan::default() }
+}
+
+/// Returns the comparison that fails if entries of a range were added or changed after a revision.
+fn not_added_since(core: &Core, range: &Range, revision: i64) -> Compare {
+    Compare {
+        result: CompareResult::Less.into(),
+        target: CompareTarget::Mod.into(),
+        key: core.keys.entry(&range.start),
+        target_union: Some(TargetUnion::ModRevision(revision + 1)),
+        range_end: core.keys.entry(&range.end),
+    }
+}
+
+/// The first live entries of a range, up to its limit.
+struct FirstEntries {
+    /// The revision at which they were read.
+    revision: i64,
+    /// The end of their range.
+    end: Vec<u8>,
+    /// Their number.
+    live: u64,
+}
+
+/// Counts the first live entries of a range at a revision or, if that is 0, at the latest.
+async fn first_entries(
+    core: &Core,
+    range: &Range,
+    mut revision: i64,
+    now: u64,
+) -> Result<Result<FirstEntries>, Failure> {
+    let (mut start, mut live) = (range.start.clone(), 0);
     while live < u64::from(range.limit) && start < range.end {
         let limit = PAGE.min(range.limit as usize);
         let request = RangeRequest {
@@ -152,7 +197,7 @@ async fn first_entries(core: &Core, range: &Range) -> Result<(i64, Vec<u8>, u64)
             revision,
             ..proto::range(core.keys.entry(&start), core.keys.entry(&range.end))
         };
-        let page = core.client.range(request).await.map_err(Failure::of_read)?;
+        let page = core.client.range(request).await?;
         if revision == 0 {
             revision = page.header.as_ref().map_or(0, |header| header.revision);
         }
@@ -160,12 +205,15 @@ async fn first_entries(core: &Core, range: &Range) -> Result<(i64, Vec<u8>, u64)
             if live == u64::from(range.limit) {
                 break;
             }
-            live += u64::from(Stored::decode(&kv.value)?.is_live(now));
+            match Stored::decode(&kv.value) {
+                Ok(stored) => live += u64::from(stored.is_live(now)),
+                Err(error) => return Ok(Err(error)),
+            }
             start = [core.keys.rest(&kv.key), &[0]].concat();
         }
         if !page.more && live < u64::from(range.limit) {
             start = range.end.clone();
         }
     }
-    Ok((revision, start, live))
+    Ok(Ok(FirstEntries { revision, end: start, live }))
 }

@@ -14,7 +14,7 @@ use crate::queue::Deliveries;
 use crate::uri::{self, Named};
 
 /// The beginnings of the URLs of remote databases.
-const REMOTE: [&str; 4] = ["http://", "https://", "postgres://", "postgresql://"];
+const REMOTE: [&str; 6] = ["http://", "https://", "etcd://", "etcds://", "postgres://", "postgresql://"];
 
 /// Returns whether a path is the URL of a remote database.
 pub fn is_remote(path: &str) -> bool {

@@ -97,11 +97,42 @@ pub const OF_SERVERS: &[Measure] = &[
     script("set-100-in-flight", "set, 100 in flight", 3.0),
     script("list", "list of 1,000, batches of 100", 2.0),
     script("list-batch-500", "list of 1,000, batches of 500", 2.0),
-    Measure { name: "watch", title: "watch, from set to item", source: Source::Script, target: None },
+    plain("watch", "watch, from set to item"),
 ];
+
+/// What is measured of the backend over etcd, by `openkv_bench`. The targets are the ratios to etcd by hand.
+pub const OF_ETCD: &[Measure] = &remote([Some(0.8), Some(0.8), Some(1.0 / 1.2), Some(1.0 / 1.2)]);
+
+/// What is measured of the backend over PostgreSQL, by `openkv_bench`. The targets are the ratios to PostgreSQL by hand.
+pub const OF_POSTGRES: &[Measure] = &remote([None, Some(0.7), Some(1.0 / 1.3), None]);
+
+/// Returns the measures of a remote backend, the first of which have these targets.
+const fn remote([set, in_flight, get, get_eventual]: [Option<f64>; 4]) -> [Measure; 14] {
+    [
+        Measure { target: set, ..plain("set", "set, awaited") },
+        Measure { target: in_flight, ..plain("set-100-in-flight", "set, 100 in flight") },
+        Measure { target: get, ..plain("get", "get, awaited") },
+        Measure { target: get_eventual, ..plain("get-eventual", "get, eventual consistency") },
+        plain("list-1000", "list of 1,000, limit 10"),
+        plain("list-1000-reverse", "list of 1,000, limit 10, reverse"),
+        plain("list-10000", "list of 10,000, limit 10"),
+        plain("list-10000-reverse", "list of 10,000, limit 10, reverse"),
+        plain("list-100000", "list of 100,000, limit 10"),
+        plain("list-100000-reverse", "list of 100,000, limit 10, reverse"),
+        plain("list-1000000", "list of 1,000,000, limit 10"),
+        plain("list-1000000-reverse", "list of 1,000,000, limit 10, reverse"),
+        plain("watch", "watch, from set to item"),
+        plain("queue", "queue, 100 in flight"),
+    ]
+}
 
 const fn script(name: &'static str, title: &'static str, target: f64) -> Measure {
     Measure { name, title, source: Source::Script, target: Some(target) }
+}
+
+/// A measure without a target.
+const fn plain(name: &'static str, title: &'static str) -> Measure {
+    Measure { name, title, source: Source::Script, target: None }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod chart;
 mod machine;
 mod measures;
+mod remote;
 mod results;
 mod runtime;
 mod serve;
@@ -33,8 +34,11 @@ struct Options {
 
 /// Measures, prints a table, and writes it with a chart to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
-    if args.first().is_some_and(|arg| arg == "--serve") {
-        return serve::bench(&args[1..]);
+    match args.first().and_then(|arg| arg.to_str()) {
+        Some("--etcd") => return remote::bench(&remote::ETCD, &args[1..]),
+        Some("--postgres") => return remote::bench(&remote::POSTGRES, &args[1..]),
+        Some("--serve") => return serve::bench(&args[1..]),
+        _ => {}
     }
     let options = parse(args)?;
     let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };

@@ -30,7 +30,7 @@ impl Client {
     pub async fn revoke(&self, id: i64) -> Result<(), Failure> {
         match self.call::<_, LeaseRevokeResponse>(REVOKE, LeaseRequest { id }, true).await {
             Ok(_) => Ok(()),
-            Err(Failure { error: EtcdError::Rejected(reason), .. }) if reason.contains("not found") => Ok(()),
+            Err(Failure { error: EtcdError::SessionExpired, .. }) => Ok(()),
             Err(failure) => Err(failure),
         }
     }

@@ -99,9 +99,8 @@ impl Client {
         }
     }
 
-    /// Reads any number of keys in one snapshot.
-    pub async fn read_keys(&self, keys: Vec<RangeRequest>) -> Result<Vec<RangeResponse>, Failure> {
-        let mut revision = 0;
+    /// Reads any number of keys in one snapshot, at a revision or, if that is 0, at the latest.
+    pub async fn read_keys(&self, keys: &[RangeRequest], mut revision: i64) -> Result<Vec<RangeResponse>, Failure> {
         let mut results = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(MAX_RANGES) {
             let ranges = chunk.iter().map(|range| RangeRequest { revision, ..range.clone() }).collect();

@@ -1,6 +1,6 @@
 use futures_util::{StreamExt, stream};
 use http::uri::PathAndQuery;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tonic::Streaming;
 use tonic_prost::ProstCodec;
 
@@ -15,6 +15,8 @@ pub(crate) struct WatchStream {
     responses: Streaming<WatchResponse>,
     /// Changes when the node fails.
     failures: watch::Receiver<u64>,
+    /// Ends the stream of requests when it is dropped, and thereby the watch.
+    _requests: oneshot::Sender<()>,
 }
 
 impl Client {
@@ -37,12 +39,13 @@ impl Client {
             });
         }
         let creates = creates.into_iter().map(|create| WatchRequest { create_request: Some(create) });
-        // The stream of requests stays open: its end would end the watch.
-        let request = self.with_metadata(stream::iter(creates).chain(stream::pending()), true);
+        // The watch lasts as long as the stream of requests, also if nobody receives the responses.
+        let (open, closed) = oneshot::channel();
+        let request = self.with_metadata(stream::iter(creates).chain(stream::pending()).take_until(closed), true);
         let codec = ProstCodec::<WatchRequest, WatchResponse>::default();
         let opened = async { grpc(channel).await?.streaming(request, PathAndQuery::from_static(WATCH), codec).await };
         match opened.await {
-            Ok(responses) => Ok(WatchStream { responses: responses.into_inner(), failures }),
+            Ok(responses) => Ok(WatchStream { responses: responses.into_inner(), failures, _requests: open }),
             Err(status) => {
                 if std::error::Error::source(&status).is_some() {
                     node.fail();

@@ -23,9 +23,14 @@ pub(super) struct ClaimUnit {
     pub candidates: Vec<Candidate>,
     pub token: Vec<u8>,
     pub lease: i64,
+    /// The revision of the listener's key, which exists as long as its lease.
+    pub listener: i64,
+    /// Whether the lease has expired.
+    pub is_expired: bool,
     /// The indices of the candidates that were claimed.
     pub claimed: Vec<usize>,
-    pub reply: oneshot::Sender<Result<Vec<Claimed>>>,
+    /// Receives `None` if the lease has expired.
+    pub reply: oneshot::Sender<Result<Option<Vec<Claimed>>>>,
     /// What is added to revisions.
     pub base: u64,
 }
@@ -33,11 +38,19 @@ pub(super) struct ClaimUnit {
 impl Unit for ClaimUnit {
     fn size(&self) -> Size {
         let count = self.candidates.len();
-        Size { compares: 3 * count, operations: 4 * count, bytes: 256 * count }
+        Size { compares: 3 * count + 1, operations: 4 * count, bytes: 256 * count }
     }
 
     fn evaluate(&mut self, view: &mut View<'_>) -> Verdict {
         self.claimed.clear();
+        // The cluster rejects a transaction with a lease that has expired.
+        let listener = view.keys.key(Part::Listeners, &self.lease.to_be_bytes());
+        view.assume(listener.clone(), self.listener, &[]);
+        let Some((listener, _)) = view.raw(&listener) else { return Verdict::Unknown };
+        self.is_expired = listener == 0;
+        if self.is_expired {
+            return Verdict::Rejected;
+        }
         let mut is_unknown = false;
         let mut verdict = Verdict::Rejected;
         for (i, candidate) in self.candidates.iter().enumerate() {
@@ -67,12 +80,12 @@ impl Unit for ClaimUnit {
     }
 
     fn complete(self: Box<Self>, result: Result<Option<Versionstamp>>) {
-        let Self { candidates, token, claimed, reply, base, .. } = *self;
+        let Self { candidates, token, is_expired, claimed, reply, base, .. } = *self;
         let claimed = result.map(|versionstamp| {
             let revision = versionstamp.and_then(|versionstamp| crate::layout::revision(versionstamp, base));
             let revision = revision.map_or(0, |(revision, _)| revision);
             let claim = |i: usize| Claimed { candidate: candidates[i].clone(), token: token.clone(), revision };
-            claimed.into_iter().map(claim).collect()
+            (!is_expired).then(|| claimed.into_iter().map(claim).collect())
         });
         // If the listener has ended, its lease does.
         let _ = reply.send(claimed);

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::candidate::{Candidate, due};
 use super::claim::InFlight;
 use crate::EtcdError;
 use crate::client::WatchStream;
-use crate::client::proto::{self, EventType, RangeRequest, TxnRequest, WatchCreateRequest};
+use crate::client::proto::{self, EventType, RangeRequest, WatchCreateRequest};
 use crate::core::Core;
 use crate::error::Failure;
 use crate::layout::{self, Part};
@@ -47,6 +47,16 @@ const POLL: Duration = Duration::from_secs(5);
 /// The delay before a lost stream is opened again.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// Due messages that were read together.
+struct Page {
+    /// Those that this listener may claim.
+    candidates: Vec<Candidate>,
+    /// When the next message is due, or no longer left to another listener, in milliseconds since the Unix epoch.
+    next_due: Option<u64>,
+    /// The first key of the next page, if there are more.
+    next: Option<Vec<u8>>,
+}
+
 /// Claims due messages for those who wait, on behalf of a process.
 pub(crate) struct Listener {
     core: Arc<Core>,
@@ -54,6 +64,8 @@ pub(crate) struct Listener {
     waiters: mpsc::UnboundedReceiver<Waiter>,
     waiting: VecDeque<Waiter>,
     lease: Option<Arc<Lease>>,
+    /// The revision of the key under the lease.
+    revision: i64,
     stream: Option<WatchStream>,
     window: VecDeque<Candidate>,
     read_at: Instant,
@@ -73,6 +85,7 @@ impl Listener {
             waiters,
             waiting: VecDeque::new(),
             lease: None,
+            revision: 0,
             stream: None,
             window: VecDeque::new(),
             read_at: Instant::now(),
@@ -129,9 +142,13 @@ impl Listener {
         let count = waiter.limit.min(self.window.len()).min(MAX_CLAIMS);
         let candidates: Vec<_> = self.window.drain(..count).collect();
         match self.claim(candidates, &lease).await {
+            Ok(None) => {
+                self.lease = None;
+                self.waiting.push_front(waiter);
+            }
             // Others have claimed them.
-            Ok(claimed) if claimed.is_empty() => self.waiting.push_front(waiter),
-            Ok(claimed) => {
+            Ok(Some(claimed)) if claimed.is_empty() => self.waiting.push_front(waiter),
+            Ok(Some(claimed)) => {
                 let deliver = |claimed| InFlight::delivery(claimed, self.jobs.clone(), lease.clone());
                 // Messages that are not received are released when they are dropped.
                 let _ = waiter.reply.send(Ok(claimed.into_iter().map(deliver).collect()));
@@ -144,34 +161,62 @@ impl Listener {
         Ok(true)
     }
 
-    async fn claim(&mut self, candidates: Vec<Candidate>, lease: &Lease) -> Result<Vec<Claimed>> {
+    /// Claims messages. Returns those that were claimed, or `None` if the lease has expired.
+    async fn claim(&mut self, candidates: Vec<Candidate>, lease: &Lease) -> Result<Option<Vec<Claimed>>> {
         self.claims += 1;
         let token = [lease.id.to_be_bytes(), self.claims.to_be_bytes()].concat();
         let (reply, claimed) = oneshot::channel();
-        let base = self.core.base();
-        let unit = ClaimUnit { candidates, token, lease: lease.id, claimed: Vec::new(), reply, base };
+        let unit = ClaimUnit {
+            candidates,
+            token,
+            lease: lease.id,
+            listener: self.revision,
+            is_expired: false,
+            claimed: Vec::new(),
+            reply,
+            base: self.core.base(),
+        };
         let _ = self.jobs.send(Job::Unit(Box::new(unit)));
         claimed.await.map_err(|_| EtcdError::Stopped)?
     }
 
-    /// Reads the due messages that this listener may claim, and when the next one is due.
+    /// Reads due messages that this listener may claim, and when the next one is due.
     async fn read(&mut self, lease: &Lease) -> Result<()> {
-        let core = &self.core;
         if self.stream.is_none() {
             // Opened before the messages are read, so that none is missed.
-            self.stream = Some(open(core).await.map_err(Failure::of_read)?);
+            self.stream = Some(open(&self.core).await.map_err(Failure::of_read)?);
         }
         self.is_outdated = false;
         self.read_at = Instant::now();
+        self.next_due = None;
+        let (mut start, _) = self.core.keys.part(Part::Messages);
+        loop {
+            let page = self.read_page(start, lease).await?;
+            self.next_due = self.next_due.into_iter().chain(page.next_due).min();
+            self.window.extend(page.candidates);
+            match page.next {
+                // All messages of the page are in flight, or left to other listeners.
+                Some(next) if self.window.is_empty() => start = next,
+                next => {
+                    self.is_outdated = next.is_some();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Reads due messages from a key on.
+    async fn read_page(&self, start: Vec<u8>, lease: &Lease) -> Result<Page> {
+        let core = &self.core;
         let now = core.now();
-        let (first, end) = core.keys.part(Part::Messages);
+        let (_, end) = core.keys.part(Part::Messages);
         let later = core.keys.key(Part::Messages, &now.saturating_add(1).to_be_bytes());
         let keys = |part| {
             let (start, end) = core.keys.part(part);
             RangeRequest { keys_only: true, ..proto::range(start, end) }
         };
         let ranges = vec![
-            RangeRequest { limit: WINDOW, ..proto::range(first, later.clone()) },
+            RangeRequest { limit: WINDOW, ..proto::range(start, later.clone()) },
             RangeRequest { limit: 1, keys_only: true, ..proto::range(later, end) },
             keys(Part::Claims),
             keys(Part::Started),
@@ -182,9 +227,11 @@ impl Listener {
             return Err(EtcdError::Malformed("ranges are missing").into());
         };
         let claims: BTreeSet<_> = claims.kvs.iter().map(|kv| core.keys.rest(&kv.key)).collect();
+        let started: BTreeMap<_, _> = started.kvs.iter().map(|kv| (core.keys.rest(&kv.key), kv.mod_revision)).collect();
         let listeners: Vec<_> = listeners.kvs.iter().map(|kv| core.keys.rest(&kv.key)).collect();
         let own = listeners.iter().position(|listener| *listener == lease.id.to_be_bytes());
-        self.next_due = next.kvs.first().map(|kv| due(core.keys.rest(&kv.key)));
+        let mut next_due = next.kvs.first().map(|kv| due(core.keys.rest(&kv.key)));
+        let mut candidates = Vec::new();
         for kv in &due_now.kvs {
             let position = core.keys.rest(&kv.key).to_vec();
             let message = Arc::new(Message::from_encoded(&kv.value));
@@ -192,19 +239,18 @@ impl Listener {
             if claims.contains(candidate.id()) {
                 continue;
             }
-            let started = started.kvs.iter().find(|kv| core.keys.rest(&kv.key) == candidate.id());
-            candidate.started = started.map_or(0, |kv| kv.mod_revision);
+            candidate.started = started.get(candidate.id()).copied().unwrap_or_default();
             let is_assigned = own.is_none_or(|own| assigned(candidate.id(), listeners.len()) == own);
             let reserved_until = candidate.due().saturating_add(RESERVED);
             if is_assigned || reserved_until <= now {
-                self.window.push_back(candidate);
+                candidates.push(candidate);
             } else {
-                self.next_due = self.next_due.into_iter().chain([reserved_until]).min();
+                next_due = next_due.into_iter().chain([reserved_until]).min();
             }
         }
-        // More messages are due than were read.
-        self.is_outdated = self.is_outdated || due_now.more && !self.window.is_empty();
-        Ok(())
+        let last = due_now.kvs.last().filter(|_| due_now.more);
+        let next = last.map(|kv| [&kv.key[..], &[0]].concat());
+        Ok(Page { candidates, next_due, next })
     }
 
     /// Waits until there may be messages. Returns false once the database is closed.
@@ -246,12 +292,11 @@ impl Listener {
             return Ok(lease.clone());
         }
         let core = &self.core;
-        let lease = Lease::new(&core.client, &*core.options.random, LEASE, &core.runtime).await;
-        let lease = lease.map_err(Failure::of_read)?;
-        let key = core.keys.key(Part::Listeners, &lease.id.to_be_bytes());
-        let request = TxnRequest { success: vec![proto::put(key, Vec::new(), lease.id)], ..TxnRequest::default() };
-        core.client.txn(request).await.map_err(Failure::of_read)?;
+        let key = |id: i64| core.keys.key(Part::Listeners, &id.to_be_bytes());
+        let created = Lease::with_key(core, LEASE, key, Vec::new()).await;
+        let (lease, revision) = created.map_err(Failure::of_read)?;
         let lease = Arc::new(lease);
+        self.revision = revision;
         self.lease = Some(lease.clone());
         self.window.clear();
         self.is_outdated = true;

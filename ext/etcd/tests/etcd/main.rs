@@ -1,7 +1,7 @@
 //! Tests the backend on a throw-away cluster of three nodes. Without `etcd`, they are skipped.
 
-mod cluster;
 mod faults;
+mod operation;
 mod queue;
 mod reads;
 mod support;

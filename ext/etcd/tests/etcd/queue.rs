@@ -62,6 +62,16 @@ fn dropped_delivery_counts_only_after_its_start() {
 }
 
 #[test]
+fn messages_behind_many_in_flight_are_delivered() {
+    let database = database!();
+    let count = 600;
+    (0..count / 100).for_each(|_| enqueue(&database, (0..100).map(message)));
+    let in_flight: Vec<_> = (0..count).map(|_| next(&database)).collect();
+    in_flight.iter().for_each(Delivery::start);
+    assert_eq!(in_flight.len(), count);
+}
+
+#[test]
 fn closed_database_can_finish_messages_in_flight() {
     let Some(url) = url() else { return };
     let database = opened(&url);
@@ -105,5 +115,9 @@ fn each_message_is_delivered_to_one_of_several_listeners() {
 /// Returns whether no message is left.
 fn is_empty(url: &str) -> bool {
     let name = url.rsplit('/').next().unwrap();
-    crate::cluster::shared().unwrap().ctl(&["get", "--prefix", "--keys-only", &format!("{name}/q/")]).trim().is_empty()
+    openkv_etcd::cluster::shared()
+        .unwrap()
+        .ctl(&["get", "--prefix", "--keys-only", &format!("{name}/q/")])
+        .trim()
+        .is_empty()
 }

@@ -4,7 +4,7 @@ use futures_executor::block_on;
 use openkv_engine::{AtomicWrite, Commit, Database, Key, KeyPart, Mutation, Selector, Value};
 use openkv_etcd::{Options, open};
 
-use crate::cluster;
+use openkv_etcd::cluster;
 
 /// Returns the URL of a new database of the shared cluster, or `None` without etcd.
 pub fn url() -> Option<String> {

@@ -1,10 +1,12 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use futures_executor::block_on;
 use openkv_engine::{AtomicWrite, Mutation, Value, Watch};
 
-use crate::cluster;
 use crate::support::{commit, key, opened, set, url};
+use openkv_etcd::cluster::{self, Cluster};
 
 fn next(watch: &mut Watch) -> Vec<Option<Value>> {
     let entries = block_on(watch.next()).unwrap().unwrap();
@@ -50,4 +52,29 @@ fn watch_continues_after_a_compaction() {
         cluster::shared().unwrap().ctl(&["compaction", &revision.to_string()]);
         while next(&mut watch) != [Some(Value::U64(i))] {}
     }
+}
+
+#[test]
+fn dropped_watch_ends_on_the_server() {
+    let Some(cluster) = Cluster::start() else { return };
+    let database = opened(&cluster.url("watched"));
+    let watches: Vec<_> = (0..10).map(|_| database.watch(&[key(0)]).unwrap()).collect();
+    while watchers(&cluster) < watches.len() as u64 {}
+    drop(watches);
+    while watchers(&cluster) > 0 {}
+}
+
+/// Returns the number of watches on all nodes.
+fn watchers(cluster: &Cluster) -> u64 {
+    let url = cluster.url("");
+    let nodes = url.trim_start_matches("etcd://").trim_end_matches('/').split(',');
+    let of_node = |node: &str| {
+        let mut metrics = String::new();
+        let mut stream = TcpStream::connect(node).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        stream.read_to_string(&mut metrics).unwrap();
+        let count = metrics.lines().find_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    nodes.map(of_node).sum()
 }

@@ -163,3 +163,19 @@ fn closed_database_commits_earlier_writes() {
     assert!(matches!(block_on(database.get(&key(0))), Err(Error::Closed)));
     assert_eq!(get(&opened(&url), &key(0)), Some(1));
 }
+
+#[test]
+fn concurrent_deletions_of_a_range_count_each_entry_once() {
+    let Some(url) = url() else { return };
+    let clients = [opened(&url), opened(&url), opened(&url)];
+    for limit in [u32::MAX, 150, 40] {
+        for _ in 0..5 {
+            fill(&clients[0], 200);
+            let deletions: Vec<_> = clients.iter().map(|client| client.delete_first(&numbers(), limit)).collect();
+            let deleted: u64 = deletions.into_iter().map(|deletion| block_on(deletion).unwrap()).sum();
+            assert_eq!(deleted, 200.min(3 * u64::from(limit)), "{limit}");
+            let rest = block_on(clients[0].delete_range(&numbers())).unwrap();
+            assert_eq!(deleted + rest, 200);
+        }
+    }
+}

@@ -19,8 +19,13 @@ pub(super) fn file(name: &'static str, help: &'static str) -> Arg {
 }
 
 fn reject_url(path: PathBuf) -> Result<PathBuf, &'static str> {
-    if path.to_str().is_some_and(|path| path.starts_with("postgres://") || path.starts_with("postgresql://")) {
+    let has_scheme =
+        |schemes: [&str; 2]| path.to_str().is_some_and(|path| schemes.iter().any(|scheme| path.starts_with(scheme)));
+    if has_scheme(["postgres://", "postgresql://"]) {
         return Err("this command is for files, not for URLs: see docs/postgres.md");
+    }
+    if has_scheme(["etcd://", "etcds://"]) {
+        return Err("this command is for files, not for URLs: see docs/etcd.md");
     }
     Ok(path)
 }

@@ -1,23 +1,27 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::sqlite::file::checkpoint;
 use crate::sqlite::file::connection;
-use crate::sqlite::file::pinned::{FileId, Pinned};
+use crate::sqlite::file::pinned::{FileId, Names, Pinned};
 use crate::{Error, FileProblem, Result};
 
 /// A file that a writer has open.
 ///
 /// SQLite continues to use files that were deleted or replaced, and what it writes to them is lost when the process exits. So their
-/// identities are checked with every commit. While a connection is open, no program that follows SQLite's rules deletes its WAL.
+/// identities are checked with every commit, or only the time of the last change of their directory if that tells enough. While a
+/// connection is open, no program that follows SQLite's rules deletes its WAL.
 pub(crate) struct OpenFile {
     file: Arc<Pinned>,
     id: FileId,
     /// The WAL and its index in shared memory, by suffix. `None` for a read-only file, and for one without a WAL.
     wal_files: Option<[(&'static str, FileId); 2]>,
+    /// The state of the directory when all files were last found in place.
+    found: Mutex<Option<Names>>,
     /// Why the file accepts no more writes.
     failure: Arc<OnceLock<Error>>,
 }
@@ -42,7 +46,7 @@ impl OpenFile {
             }
         };
         let wal_files = if has_wal { Some([id("-wal")?, id("-shm")?]) } else { None };
-        Ok(Self { id: status.id, wal_files, failure: Arc::default(), file })
+        Ok(Self { id: status.id, wal_files, found: Mutex::default(), failure: Arc::default(), file })
     }
 
     /// Returns the identity of the file.
@@ -71,6 +75,13 @@ impl OpenFile {
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
         }
+        // First, so that changes during the following checks are found by the next ones.
+        let names = self.file.directory().names();
+        let mut found = self.found.lock();
+        if names.is_some() && *found == names {
+            return Ok(());
+        }
+        *found = None;
         if self.is_gone("", &self.id) {
             return Err(Error::Moved { path: self.file.path().to_owned() });
         }
@@ -79,6 +90,7 @@ impl OpenFile {
                 return Err(Error::Displaced { path: self.file.path_with_suffix(suffix), is_saved: false });
             }
         }
+        *found = names;
         Ok(())
     }
 

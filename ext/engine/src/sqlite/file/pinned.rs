@@ -17,6 +17,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of a file in its directory. SQLite adds suffixes to it for the WAL and other files.
 #[derive(Debug)]
@@ -153,6 +156,13 @@ impl Status {
     }
 }
 
+/// A state of the names in a directory. While it is the same, no file in the directory was moved or replaced.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The time of the last change, since the Unix epoch.
+    changed: Duration,
+}
+
 /// A resolved directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -192,6 +202,21 @@ impl Directory {
     /// Returns a path to a file in the directory that the operating system can open. Not for messages.
     pub fn file(&self, name: &OsStr) -> PathBuf {
         self.base.join(name)
+    }
+
+    /// Returns the state of the names in the directory, if every later change makes another one.
+    #[cfg(target_os = "linux")]
+    pub fn names(&self) -> Option<Names> {
+        let changed = linux::changed(self.descriptor.as_ref()?).ok()?;
+        // Two changes within one step of the clock have the same time. Some file systems store whole or even seconds.
+        let step = if changed.subsec_millis() % 10 == 0 { Duration::from_secs(4) } else { Duration::from_millis(100) };
+        let age = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(changed)?;
+        (age > step).then_some(Names { changed })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn names(&self) -> Option<Names> {
+        None
     }
 
     /// Returns a path to the directory itself, like [`Directory::file`].

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_executor::block_on;
 
 use crate::sqlite::backend::writer_of as writer;
+#[cfg(target_os = "linux")]
+use crate::sqlite::file::pinned::Pinned;
 use crate::sqlite::{self, Location, Options, wait_closed};
 use crate::{Database, Error, FileProblem, Key, Result, Value};
 
@@ -24,6 +26,17 @@ impl Directory {
 
     fn open(&self, name: &str) -> Result<Database> {
         sqlite::open(Location::file(self.path(name)), Options::default())
+    }
+
+    /// Writes until the directory counts as unchanged, so that a commit trusts the checks of an earlier one.
+    #[cfg(target_os = "linux")]
+    fn settle(&self, database: &Database) {
+        let file = Pinned::resolve(&self.path("x.db"), false).unwrap();
+        while file.directory().names().is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        set(database, "settled").unwrap();
+        set(database, "settled").unwrap();
     }
 
     /// Returns the value that another process would find if this one were killed now: opens a copy of the file and its WAL.
@@ -117,6 +130,22 @@ fn deleted_wal_is_saved_and_later_writes_are_rejected() {
         let again = directory.open("x.db").unwrap();
         set(&again, "d").unwrap();
         assert_eq!((get(&again, "a"), get(&again, "b")), (Some(Value::U64(1)), None), "{names:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_that_is_displaced_after_many_commits_rejects_writes() {
+    for name in ["x.db", "x.db-wal", "x.db-shm"] {
+        let directory = Directory::new();
+        let database = directory.open("x.db").unwrap();
+        directory.settle(&database);
+        set(&database, "a").unwrap();
+        fs::rename(directory.path(name), directory.path("elsewhere")).unwrap();
+        match name {
+            "x.db" => assert!(matches!(set(&database, "b"), Err(Error::Moved { .. }))),
+            name => assert_displaced(set(&database, "b"), name, true),
+        }
     }
 }
 

@@ -12,9 +12,20 @@ type Opener = fn(&str) -> Option<BoxFuture<Database>>;
 
 /// The backends that open URLs.
 const URLS: &[Opener] = &[
+    #[cfg(feature = "etcd")]
+    open_etcd,
     #[cfg(feature = "postgres")]
     open_postgres,
 ];
+
+#[cfg(feature = "etcd")]
+fn open_etcd(url: &str) -> Option<BoxFuture<Database>> {
+    use openkv_etcd::{DatabaseUrl, Environment, Options, open};
+    DatabaseUrl::has_scheme(url).then(|| match DatabaseUrl::parse(url) {
+        Ok(parsed) => open(url, Options::default().environment(Environment::of_process(&parsed))),
+        Err(error) => Box::pin(std::future::ready(Err(error.into()))),
+    })
+}
 
 #[cfg(feature = "postgres")]
 fn open_postgres(url: &str) -> Option<BoxFuture<Database>> {

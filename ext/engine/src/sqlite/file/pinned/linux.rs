@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, makedev};
@@ -79,6 +80,12 @@ pub(crate) fn status(directory: &OwnedFd, name: &OsStr) -> io::Result<Status> {
         is_link: kind == FileType::Symlink,
         has_other_names: stat.stx_nlink > 1 && kind != FileType::Directory,
     })
+}
+
+/// Returns the time of the last change of the names in a directory, or of its attributes, since the Unix epoch.
+pub(crate) fn changed(directory: &OwnedFd) -> io::Result<Duration> {
+    let time = rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::CTIME)?.stx_ctime;
+    Ok(Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec))
 }
 
 fn id(stat: &Stat) -> FileId {

@@ -1,30 +1,48 @@
-use std::fs::File;
+//! Throw-away clusters for tests: three nodes on loopback, in a temporary directory.
+
+use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
 /// Three nodes on loopback, with their data in a temporary directory. They end with this process, however it ends.
+#[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
     directory: tempfile::TempDir,
     token: String,
+    /// Further arguments of the nodes.
+    args: &'static [&'static str],
 }
 
+#[derive(Debug)]
 struct Node {
     client: u16,
     peer: u16,
     running: Option<(Child, ChildStdin)>,
 }
 
-/// Ends etcd when standard input is closed.
-const SUPERVISOR: &str = r#"etcd "$@" & pid=$!; read -r _; kill -9 "$pid"; wait "$pid" 2> /dev/null"#;
+/// Ends etcd at a line of standard input, or at its end, which also removes the directory of the node.
+const SUPERVISOR: &str = r#"
+directory=$1; shift
+etcd "$@" > "$directory/log" 2>&1 & pid=$!
+read -r _; stopped=$?
+kill -9 "$pid"; wait "$pid" 2> /dev/null
+if [ "$stopped" != 0 ]; then rm -rf "$directory"; rmdir "${directory%/*}" 2> /dev/null; fi
+"#;
 
 impl Cluster {
     /// Starts a cluster. Returns `None` if etcd is not installed.
     ///
     /// # Panics
-    /// It is not installed, although `OPENKV_REQUIRE` names it.
+    /// It is not installed, although `OPENKV_REQUIRE` names it, or cannot be started.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a cluster like [`Cluster::start`], with further arguments of its nodes.
+    pub fn start_with(args: &'static [&'static str]) -> Option<Self> {
         if Command::new("etcd").arg("--version").output().is_err() {
             let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
             assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
@@ -37,20 +55,25 @@ impl Cluster {
         drop(listeners);
         let nodes = ports.chunks(2).map(|ports| Node { client: ports[0], peer: ports[1], running: None });
         let token = format!("{}-{}", std::process::id(), ports[0]);
-        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token };
+        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token, args };
         (0..3).for_each(|i| cluster.start_node(i));
         Some(cluster)
     }
 
+    /// Starts a node again after it was killed.
+    ///
+    /// # Panics
+    /// It cannot be started.
     pub fn start_node(&mut self, i: usize) {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let peers = (0..).zip(&self.nodes).map(|(i, node)| format!("n{i}={}", url(node.peer)));
         let peers = peers.collect::<Vec<_>>().join(",");
         let node = &self.nodes[i];
-        let data = self.directory.path().join(format!("n{i}"));
-        let log = File::create(self.directory.path().join(format!("n{i}.log"))).unwrap();
+        let directory = self.directory.path().join(format!("n{i}"));
+        fs::create_dir_all(&directory).unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", SUPERVISOR, "sh", "--name", &format!("n{i}"), "--data-dir"]).arg(data);
+        command.args(["-c", SUPERVISOR, "sh"]).arg(&directory);
+        command.args(["--name", &format!("n{i}"), "--data-dir"]).arg(directory.join("data"));
         for (flag, port) in [
             ("--listen-client-urls", node.client),
             ("--advertise-client-urls", node.client),
@@ -59,17 +82,21 @@ impl Cluster {
         ] {
             command.args([flag, &url(port)]);
         }
-        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]);
-        command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]).args(self.args);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().unwrap();
         self.nodes[i].running = Some((child, input));
     }
 
     /// Kills a node as by `kill -9`.
+    ///
+    /// # Panics
+    /// Its process cannot be awaited.
     pub fn kill_node(&mut self, i: usize) {
-        if let Some((mut child, input)) = self.nodes[i].running.take() {
-            drop(input);
+        if let Some((mut child, mut input)) = self.nodes[i].running.take() {
+            // Fails if the supervisor has ended.
+            let _ = input.write_all(b"\n");
             child.wait().unwrap();
         }
     }
@@ -84,15 +111,26 @@ impl Cluster {
     }
 
     /// Runs `etcdctl`. Returns its output.
+    ///
+    /// # Panics
+    /// It fails.
     pub fn ctl(&self, args: &[&str]) -> String {
+        self.try_ctl(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// Runs `etcdctl`. Returns its output.
+    ///
+    /// # Errors
+    /// What it printed, if it failed.
+    pub fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoints()])
             .args(args)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 }
 
@@ -103,6 +141,9 @@ impl Drop for Cluster {
 }
 
 /// Returns the cluster that the tests of this process share, each with databases of its own.
+///
+/// # Panics
+/// See [`Cluster::start`].
 pub fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     SHARED.get_or_init(Cluster::start).as_ref()
