@@ -17,10 +17,12 @@ create table SCHEMA.entries (
 );
 create index entries_expires_at on SCHEMA.entries (expires_at) where expires_at is not null;
 
--- The last committed batch of each open database, with which it finds out the outcome of a commit whose reply was lost.
+-- The last committed batch of each open database and its version, with which it finds out the outcome of a commit whose reply was
+-- lost.
 create table SCHEMA.sessions (
     id bytea primary key,
     batch bigint not null,
+    version bigint not null,
     at bigint not null
 );
 

@@ -32,7 +32,12 @@ const MAX_HASHES: usize = 900;
 impl Notice {
     /// Encodes the payload: the version, a space, `q` if messages may have become ready, and `*` or the hashes.
     pub fn encode(&self) -> String {
-        let mut payload = format!("{} {}", self.version, if self.queue { "q" } else { "" });
+        format!("{}{}", self.version, self.encode_changes())
+    }
+
+    /// Encodes the payload after the version.
+    pub fn encode_changes(&self) -> String {
+        let mut payload = if self.queue { " q" } else { " " }.to_owned();
         match &self.keys {
             Keys::Hashes(hashes) if hashes.len() <= MAX_HASHES => {
                 // Writing to a string does not fail.

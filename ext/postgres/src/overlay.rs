@@ -128,6 +128,16 @@ impl<'w> Overlay<'w> {
     }
 }
 
+/// Returns whether a write has the same effect whatever is stored, up to its version.
+pub(crate) fn is_independent(write: &AtomicWrite) -> bool {
+    let is_independent = |mutation: &Mutation| match &mutation.kind {
+        MutationKind::Set { versionstamped, .. } => !versionstamped,
+        MutationKind::Delete => true,
+        MutationKind::Combine { .. } | MutationKind::BoundedSum { .. } => false,
+    };
+    write.id.is_none() && write.checks.is_empty() && write.mutations.iter().all(is_independent)
+}
+
 /// Returns the keys whose versions the writes check.
 pub(crate) fn checked<'w>(writes: impl Iterator<Item = &'w AtomicWrite>) -> Vec<&'w [u8]> {
     writes.flat_map(|write| &write.checks).map(|check| check.key.as_bytes()).collect()

@@ -60,6 +60,7 @@ pub(crate) struct Sql {
     pub delete_range: String,
     pub enqueue: String,
     pub notify: String,
+    pub notify_commit: String,
 
     pub claim: String,
     pub take_over: String,
@@ -87,6 +88,7 @@ impl Sql {
             text.replace("LIVE", LIVE)
                 .replace("NOW", NOW)
                 .replace("CLOCK", CLOCK)
+                .replace("LAYOUT", &LAYOUT.to_string())
                 .replace("LEASE", &LEASE.to_string())
                 .replace("SWEPT", &SWEPT.to_string())
                 .replace("SCHEMA", &format!("\"{schema}\""))
@@ -105,17 +107,23 @@ impl Sql {
                  order by expires_at limit 1"),
             expires: sql("select exists (select from SCHEMA.entries where key = any($1) and expires_at is not null)"),
 
-            lock: sql("update SCHEMA.state set version = version + $1 returning version, layout, CLOCK"),
-            marker: sql("select batch from SCHEMA.sessions where id = $1"),
-            mark: sql("insert into SCHEMA.sessions (id, batch, at) values ($1, $2, $3) \
-                 on conflict (id) do update set batch = excluded.batch, at = excluded.at"),
+            // Another layout makes the version null, which its column does not allow.
+            lock: sql("update SCHEMA.state set version = case layout when LAYOUT then version + $1 end \
+                 returning version, CLOCK"),
+            marker: sql("select batch, version from SCHEMA.sessions where id = $1"),
+            mark: sql(
+                "insert into SCHEMA.sessions (id, batch, version, at) select $1, $2, version, NOW from SCHEMA.state \
+                 on conflict (id) do update set batch = excluded.batch, version = excluded.version, at = excluded.at",
+            ),
             ids: sql("select id, version from SCHEMA.commit_ids where id = any($1)"),
             add_ids: sql("insert into SCHEMA.commit_ids (id, version, at) \
                  select id, version, $3 from unnest($1::bytea[], $2::bigint[]) as new (id, version)"),
             versions: sql("select key, version, expires_at from SCHEMA.entries where key = any($1)"),
             values: sql("select key, version, expires_at, value, encoding from SCHEMA.entries where key = any($1)"),
             put: sql("insert into SCHEMA.entries (key, value, encoding, version, expires_at) \
-                 select * from unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[]) \
+                 select new.key, new.value, new.encoding, state.version - $6 + new.version, new.expires_at \
+                 from unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[]) \
+                 as new (key, value, encoding, version, expires_at), SCHEMA.state \
                  on conflict (key) do update set value = excluded.value, encoding = excluded.encoding, \
                  version = excluded.version, expires_at = excluded.expires_at"),
             delete: sql("delete from SCHEMA.entries where key = any($1)"),
@@ -126,6 +134,7 @@ impl Sql {
                  select due, message, schedule::bigint[], undelivered::bytea[] \
                  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[]) as new (due, message, schedule, undelivered)"),
             notify: "select pg_notify($1, $2)".to_owned(),
+            notify_commit: sql("select pg_notify($1, version::text || $2) from SCHEMA.state"),
 
             claim: sql("update SCHEMA.queue as q set claimant = $1, lease_until = NOW + LEASE, started = false \
                  from (select id from SCHEMA.queue where claimant is null and due <= NOW \

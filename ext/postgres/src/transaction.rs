@@ -1,15 +1,16 @@
 //! Commits a batch of writes in one transaction.
 //!
-//! The transaction takes two round trips: it locks the row with the version of the last commit and reads what the writes depend on;
-//! then it stores their effect and commits. While it holds the lock, no other transaction that stores entries can read a version or
-//! commit. As the server makes a commit visible before it releases its locks, and replicates commits in this order, whoever sees a
-//! version sees all earlier ones.
+//! The transaction locks the row with the version of the last commit, reads what the writes depend on, stores their effect, and
+//! commits. That takes two round trips, or one if the writes depend on nothing that is stored. While it holds the lock, no other
+//! transaction that stores entries can read a version or commit. As the server makes a commit visible before it releases its locks,
+//! and replicates commits in this order, whoever sees a version sees all earlier ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all, join3, try_join_all};
+use futures_util::future::{join, join_all, join3, try_join, try_join_all};
 use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result, Value};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -38,7 +39,24 @@ pub(crate) enum Outcome {
 #[derive(Default)]
 pub(crate) struct Progress {
     /// The result that the batch has if the last attempt was committed after all, which is unknown. `None` if none was.
-    pub unconfirmed: Option<Outcome>,
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// The result of a batch if it was committed.
+#[derive(Clone)]
+pub(crate) enum Unconfirmed {
+    Known(Outcome),
+    /// All writes are committed, up to the version that the marker of the session has.
+    Independent,
+}
+
+impl Unconfirmed {
+    fn outcome(self, version: i64, count: i64) -> Outcome {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::Independent => all_done(version, count),
+        }
+    }
 }
 
 /// A connection for transactions that commit batches.
@@ -57,6 +75,7 @@ pub(crate) struct Writer {
     delete_range: Statement,
     enqueue: Statement,
     notify: Statement,
+    notify_commit: Statement,
 }
 
 type Parameters<'p> = [&'p (dyn ToSql + Sync)];
@@ -78,10 +97,26 @@ impl Writer {
             &sql.delete_range,
             &sql.enqueue,
             &sql.notify,
+            &sql.notify_commit,
         ];
         let prepared = try_join_all(statements.map(|statement| connection.client.prepare(statement))).await?;
-        let Ok([lock, marker, mark, ids, add_ids, versions, values, put, delete, delete_range, enqueue, notify]) =
-            <[Statement; 12]>::try_from(prepared)
+        let Ok(
+            [
+                lock,
+                marker,
+                mark,
+                ids,
+                add_ids,
+                versions,
+                values,
+                put,
+                delete,
+                delete_range,
+                enqueue,
+                notify,
+                notify_commit,
+            ],
+        ) = <[Statement; 13]>::try_from(prepared)
         else {
             return Err(CallError::Stopped.into());
         };
@@ -100,6 +135,7 @@ impl Writer {
             delete_range,
             enqueue,
             notify,
+            notify_commit,
         })
     }
 
@@ -126,6 +162,37 @@ impl Writer {
     }
 
     async fn transact(&self, batch: &Batch, number: i64, progress: &mut Progress) -> Result<Outcome, Failure> {
+        match batch {
+            Batch::Writes(writes) if progress.unconfirmed.is_none() && writes.iter().all(overlay::is_independent) => {
+                self.commit_independent(writes, number, progress).await
+            }
+            _ => self.commit_dependent(batch, number, progress).await,
+        }
+    }
+
+    /// Commits writes that depend on nothing that is stored, in one round trip: the server computes their versions.
+    async fn commit_independent(
+        &self,
+        writes: &[AtomicWrite],
+        number: i64,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Failure> {
+        let count = writes.len() as i64;
+        let mut overlay = Overlay::new(0, 0, HashMap::new(), HashMap::new());
+        for write in writes {
+            let _: Commit = overlay.apply(write).map_err(Failure::Data)?;
+        }
+        progress.unconfirmed = Some(Unconfirmed::Independent);
+        // The futures send their statements when they are first polled, in this order.
+        let (locked, stored) = join(self.begin(count), self.store(&overlay, 0, count, number, 0, progress)).await;
+        let (version, _) = locked?;
+        stored?;
+        self.session.committed(version.max(0) as u64);
+        Ok(all_done(version, count))
+    }
+
+    /// Commits a batch after reading what it depends on, or finds that an earlier attempt has committed it.
+    async fn commit_dependent(&self, batch: &Batch, number: i64, progress: &mut Progress) -> Result<Outcome, Failure> {
         let writes = match batch {
             Batch::Writes(writes) => &writes[..],
             Batch::DeleteRange { .. } => &[],
@@ -139,13 +206,9 @@ impl Writer {
             let me = &self.session.id[..];
             if is_retry { client.query_opt(&self.marker, &[&me]).await } else { Ok(None) }
         };
-        let lock: &Parameters<'_> = &[&count];
-        let (locked, read) = join(
-            join3(
-                client.batch_execute("begin isolation level read committed"),
-                client.query_one(&self.lock, lock),
-                marker,
-            ),
+        let (locked, marker, read) = join3(
+            self.begin(count),
+            marker,
             join3(
                 query_any(client, &self.ids, &ids),
                 query_any(client, &self.versions, &checked),
@@ -153,28 +216,22 @@ impl Writer {
             ),
         )
         .await;
-        let (begun, locked, marker) = locked;
-        begun?;
-        let locked = locked?;
-        let (version, layout, now): (i64, i32, i64) = (locked.get(0), locked.get(1), locked.get(2));
-        self.session.clock.set(now);
-        if layout != LAYOUT {
-            return Err(CallError::NewerLayout { found: layout, known: LAYOUT }.into());
-        }
+        let (version, now) = locked?;
         // The lock is held: an earlier attempt to commit this batch is over.
-        let is_marked = marker?.is_some_and(|row| row.get::<_, i64>(0) == number);
-        match progress.unconfirmed.take() {
-            Some(outcome) if is_marked => {
+        let marked = marker?.map(|row| (row.get::<_, i64>(0), row.get(1)));
+        match (progress.unconfirmed.take(), marked) {
+            (Some(unconfirmed), Some((batch, committed))) if batch == number => {
                 // An attempt that was not replicated is followed by this commit, which waits for the replica.
-                progress.unconfirmed = Some(outcome.clone());
-                self.confirm(client.batch_execute("commit").await, version).await?;
-                return Ok(outcome);
+                progress.unconfirmed = Some(unconfirmed.clone());
+                self.confirm(client.batch_execute("commit").await)?;
+                self.session.committed(version.max(0) as u64);
+                return Ok(unconfirmed.outcome(committed, count));
             }
             _ => {}
         }
 
         let before = version - count;
-        match batch {
+        let outcome = match batch {
             Batch::Writes(writes) => {
                 let (ids, versions, values) = read;
                 let stored = stored(&versions?, &values?).map_err(Failure::Data)?;
@@ -184,7 +241,9 @@ impl Writer {
                     client.batch_execute("rollback").await?;
                     return Ok(outcome);
                 }
-                self.store(&overlay, outcome, number, now, progress).await
+                progress.unconfirmed = Some(Unconfirmed::Known(outcome.clone()));
+                self.store(&overlay, before, count, number, now, progress).await?;
+                outcome
             }
             Batch::DeleteRange { start, end, limit } => {
                 let (start, end, limit) = (&start[..], &end[..], i64::from(*limit));
@@ -194,21 +253,53 @@ impl Writer {
                     client.batch_execute("rollback").await?;
                     return Ok(outcome);
                 }
-                let notice = Notice { version: version as u64, queue: false, keys: Keys::All };
-                self.finish(Vec::new(), &notice, outcome, number, now, progress).await
+                progress.unconfirmed = Some(Unconfirmed::Known(outcome.clone()));
+                let notice = Notice { keys: Keys::All, ..Notice::default() };
+                self.finish(Vec::new(), &notice, number, progress).await?;
+                outcome
             }
+        };
+        self.session.committed(version.max(0) as u64);
+        Ok(outcome)
+    }
+
+    /// Begins a transaction that commits `count` writes. Returns the version of the last one, and the time of the server.
+    async fn begin(&self, count: i64) -> Result<(i64, i64), Failure> {
+        let begun = self.client().batch_execute("begin isolation level read committed");
+        // Both are sent in one round trip.
+        let ((), locked) = try_join(async { begun.await.map_err(Failure::from) }, self.lock(count)).await?;
+        Ok(locked)
+    }
+
+    /// Locks the version of the last commit as part of a transaction, and adds `count` to it. Returns the new version, and the time
+    /// of the server.
+    async fn lock(&self, count: i64) -> Result<(i64, i64), Failure> {
+        match self.client().query_one(&self.lock, &[&count]).await {
+            Ok(row) => {
+                let now = row.get(1);
+                self.session.clock.set(now);
+                Ok((row.get(0), now))
+            }
+            // The statement fails if the layout is another.
+            Err(error) if error.code() == Some(&SqlState::NOT_NULL_VIOLATION) => {
+                self.client().batch_execute("rollback").await?;
+                let state = self.client().query_typed_one(&self.session.sql.state, &[]).await?;
+                Err(CallError::NewerLayout { found: state.get(0), known: LAYOUT }.into())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Stores the effect of writes, and commits it.
+    /// Stores the effect of `count` writes, and commits it. The versions of the overlay follow `before`.
     async fn store(
         &self,
         overlay: &Overlay<'_>,
-        outcome: Outcome,
+        before: i64,
+        count: i64,
         number: i64,
         now: i64,
         progress: &mut Progress,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(), Failure> {
         let put: Vec<_> = overlay.changes.iter().filter_map(|(key, new)| Some((&**key, new.as_ref()?))).collect();
         let deleted: Vec<&[u8]> =
             overlay.changes.iter().filter(|(_, new)| new.is_none()).map(|(key, _)| &**key).collect();
@@ -226,7 +317,7 @@ impl Writer {
             })
             .collect();
         let encodings: Vec<i16> = put.iter().map(|(_, new)| row::encoding(&new.value)).collect();
-        let versions: Vec<i64> = put.iter().map(|(_, new)| new.version).collect();
+        let versions: Vec<i64> = put.iter().map(|(_, new)| new.version - before).collect();
         let expiries: Vec<Option<i64>> = put.iter().map(|(_, new)| new.expires_at).collect();
         let (ids, id_versions): (Vec<&[u8]>, Vec<i64>) =
             overlay.new_ids.iter().map(|(id, version)| (&id.0[..], *version)).unzip();
@@ -242,7 +333,7 @@ impl Writer {
             .collect();
 
         let mut statements: Vec<(&Statement, &Parameters<'_>)> = Vec::new();
-        let put: &Parameters<'_> = &[&keys, &values, &encodings, &versions, &expiries];
+        let put: &Parameters<'_> = &[&keys, &values, &encodings, &versions, &expiries, &count];
         let delete: &Parameters<'_> = &[&deleted];
         let add_ids: &Parameters<'_> = &[&ids, &id_versions, &now];
         let enqueue: &Parameters<'_> = &[&due, &messages, &schedules, &undelivered];
@@ -257,28 +348,25 @@ impl Writer {
             }
         }
         let changed = Keys::Hashes(overlay.changes.keys().map(|key| hash(key)).collect::<HashSet<_>>());
-        let notice = Notice { version: overlay.version as u64, queue: !messages.is_empty(), keys: changed };
-        self.finish(statements, &notice, outcome, number, now, progress).await
+        let notice = Notice { queue: !messages.is_empty(), keys: changed, ..Notice::default() };
+        self.finish(statements, &notice, number, progress).await
     }
 
-    /// Runs statements, and commits, in one round trip.
+    /// Runs statements, and commits, in one round trip. The notice gets the version of the commit.
     async fn finish(
         &self,
         statements: Vec<(&Statement, &Parameters<'_>)>,
         notice: &Notice,
-        outcome: Outcome,
         number: i64,
-        now: i64,
         progress: &mut Progress,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(), Failure> {
         let client = self.client();
         let me = &self.session.id[..];
-        let (channel, payload) = (&self.session.sql.channel, notice.encode());
-        let mark: &Parameters<'_> = &[&me, &number, &now];
-        let notify: &Parameters<'_> = &[channel, &payload];
-        let all = statements.into_iter().chain([(&self.mark, mark), (&self.notify, notify)]);
+        let (channel, changes) = (&self.session.sql.channel, notice.encode_changes());
+        let mark: &Parameters<'_> = &[&me, &number];
+        let notify: &Parameters<'_> = &[channel, &changes];
+        let all = statements.into_iter().chain([(&self.mark, mark), (&self.notify_commit, notify)]);
         let executed = join_all(all.map(|(statement, parameters)| client.execute(statement, parameters)));
-        progress.unconfirmed = Some(outcome.clone());
         // The futures send their statements when they are first polled, in this order.
         let (executed, committed) = join(executed, client.batch_execute("commit")).await;
         if let Some(error) = executed.into_iter().find_map(Result::err) {
@@ -288,33 +376,27 @@ impl Writer {
             }
             return Err(error.into());
         }
-        self.confirm(committed, notice.version as i64).await?;
+        self.confirm(committed)?;
         progress.unconfirmed = None;
-        Ok(outcome)
+        Ok(())
     }
 
     /// Checks that a commit was confirmed and replicated.
-    async fn confirm(&self, committed: Result<(), tokio_postgres::Error>, version: i64) -> Result<(), Failure> {
+    fn confirm(&self, committed: Result<(), tokio_postgres::Error>) -> Result<(), Failure> {
         committed.map_err(|error| Failure::Transient(CallError::Lost(describe(&error)).into()))?;
-        self.connection.check_replicated().map_err(Failure::Transient)?;
-        self.session.committed(version.max(0) as u64);
-        Ok(())
+        self.connection.check_replicated().map_err(Failure::Transient)
     }
 
     /// Stores messages that could not be delivered under their keys, as part of a transaction. Returns the change.
     pub async fn put_undelivered(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<Notice, Failure> {
-        let row = self.client().query_one(&self.lock, &[&1_i64]).await?;
-        let (version, layout): (i64, i32) = (row.get(0), row.get(1));
-        if layout != LAYOUT {
-            return Err(CallError::NewerLayout { found: layout, known: LAYOUT }.into());
-        }
+        let (version, _) = self.lock(1).await?;
         // A statement cannot put the same key twice.
         let entries: HashMap<&[u8], &[u8]> = entries.iter().map(|(key, message)| (&key[..], &message[..])).collect();
         let (keys, values): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
         let encodings = vec![row::encoding(&Value::V8(Vec::new())); keys.len()];
-        let versions = vec![version; keys.len()];
+        let versions = vec![1_i64; keys.len()];
         let expiries = vec![None::<i64>; keys.len()];
-        self.client().execute(&self.put, &[&keys, &values, &encodings, &versions, &expiries]).await?;
+        self.client().execute(&self.put, &[&keys, &values, &encodings, &versions, &expiries, &1_i64]).await?;
         let hashes = keys.iter().map(|key| hash(key)).collect();
         Ok(Notice { version: version.max(0) as u64, queue: false, keys: Keys::Hashes(hashes) })
     }
@@ -343,6 +425,13 @@ impl Writer {
         }
         Ok(is_full)
     }
+}
+
+/// Returns the result of `count` writes that were committed up to a version.
+fn all_done(version: i64, count: i64) -> Outcome {
+    Outcome::Writes(
+        (version - count + 1..=version).map(|version| Ok(Commit::Done(row::versionstamp(version)))).collect(),
+    )
 }
 
 /// Runs a statement whose parameter is a list of keys or ids, unless that is empty.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use openkv_engine::{AtomicWrite, Database, Error, Mutation, Value};
+use openkv_engine::{AtomicWrite, Database, Enqueue, Error, Mutation, Value};
 use openkv_postgres::cluster::Server;
 use openkv_postgres::{Address, Environment, Options};
 
@@ -71,7 +71,7 @@ fn write_is_committed_once_wherever_the_connection_is_lost() {
     let database = open(&url).unwrap();
     let add = || AtomicWrite::new().mutate(Mutation::sum(key(0), 1)).mutate(Mutation::sum(key(1), 1));
     let mut last = commit(&database, add());
-    // The responses of the two round trips of a transaction have some hundred bytes.
+    // The responses of the two round trips have some hundred bytes.
     for (bytes, count) in (0..400).step_by(6).zip(2..) {
         proxy.left.store(bytes, Ordering::SeqCst);
         let version = commit(&database, add());
@@ -80,6 +80,34 @@ fn write_is_committed_once_wherever_the_connection_is_lost() {
         assert_eq!(value(&database, 0), Some(count), "after {bytes} bytes");
     }
     assert_eq!(block_on(database.delete_range(&crate::support::numbers())).unwrap(), 2);
+}
+
+#[test]
+fn set_has_the_version_that_was_returned_wherever_the_connection_is_lost() {
+    let Some(place) = Place::new() else { return };
+    let proxy = Proxy::new(place.server.port);
+    let url = format!("postgres://openkv@127.0.0.1:{}/postgres?schema={}&sslmode=disable", proxy.port, place.schema);
+    let database = open(&url).unwrap();
+    let mut last = None;
+    // The responses of the only round trip have some hundred bytes.
+    for bytes in (0..400).step_by(6) {
+        proxy.left.store(bytes, Ordering::SeqCst);
+        let set = |number| AtomicWrite::new().mutate(Mutation::set(key(number), Value::U64(bytes as u64)));
+        let writes = [set(0), set(1).enqueue(Enqueue::new(b"\xff\x0f_".to_vec())), set(2)];
+        let writes = writes.map(|write| database.write(write));
+        for (number, write) in writes.into_iter().enumerate() {
+            let version = block_on(write).unwrap().versionstamp();
+            assert!(version > last, "after {bytes} bytes");
+            let entry = database.get_blocking(&key(number as u64)).unwrap().unwrap();
+            assert_eq!(
+                (entry.value, Some(entry.versionstamp)),
+                (Value::U64(bytes as u64), version),
+                "after {bytes} bytes"
+            );
+            last = version;
+        }
+    }
+    assert_eq!(place.query("select count(*) from SCHEMA.queue"), "67");
 }
 
 #[test]
