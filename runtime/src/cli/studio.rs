@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::serde_json::json;
@@ -20,6 +21,7 @@ pub(crate) struct Studio {
     database: Option<String>,
     port: u16,
     open: bool,
+    read_only: bool,
     flags: RuntimeFlags,
 }
 
@@ -32,8 +34,30 @@ const OPENER: &str = if cfg!(target_os = "macos") {
     "xdg-open"
 };
 
-/// The files of the page: path, media type, text. The script is TypeScript.
-const SCRIPT: (&str, &str) = ("/page.js", include_str!("../../studio/page/page.ts"));
+/// The modules that the server imports: name, text.
+const MODULES: [(&str, &str); 4] = [
+    ("data.ts", include_str!("../../studio/data.ts")),
+    ("format.ts", include_str!("../../studio/format.ts")),
+    ("successor.ts", include_str!("../../studio/successor.ts")),
+    ("transfer.ts", include_str!("../../studio/transfer.ts")),
+];
+
+/// The scripts of the page, in TypeScript: path, text.
+const SCRIPTS: [(&str, &str); 11] = [
+    ("/api.ts", include_str!("../../studio/page/api.ts")),
+    ("/detail.ts", include_str!("../../studio/page/detail.ts")),
+    ("/dom.ts", include_str!("../../studio/page/dom.ts")),
+    ("/list.ts", include_str!("../../studio/page/list.ts")),
+    ("/page.ts", include_str!("../../studio/page/page.ts")),
+    ("/parse.ts", include_str!("../../studio/page/parse.ts")),
+    ("/print.ts", include_str!("../../studio/page/print.ts")),
+    ("/statistics.ts", include_str!("../../studio/page/statistics.ts")),
+    ("/transfer.ts", include_str!("../../studio/page/transfer.ts")),
+    ("/tree.ts", include_str!("../../studio/page/tree.ts")),
+    ("/value.ts", include_str!("../../studio/page/value.ts")),
+];
+
+/// The other files of the page: path, media type, text.
 const FILES: [(&str, &str, &str); 2] = [
     ("/", "text/html; charset=utf-8", include_str!("../../studio/page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../../studio/page/style.css")),
@@ -53,6 +77,7 @@ pub(super) fn declare() -> Command {
                 .default_value("0")
                 .help("The TCP port on 127.0.0.1, or 0 for any that is free"),
         )
+        .arg(switch("read-only").help("Show the data without allowing changes"))
         .arg(switch("no-open").help("Print the address without opening it in the browser"))
 }
 
@@ -66,11 +91,14 @@ pub(super) fn read(matches: &mut ArgMatches) -> Studio {
     for list in [&mut granted.allow_read, &mut granted.allow_write, &mut granted.allow_net, &mut granted.allow_env] {
         *list = Some(Vec::new());
     }
-    granted.allow_run = open.then(|| vec![OPENER.into()]);
+    // The server runs `openkv db info`.
+    let itself = env::current_exe().map(|path| path.to_string_lossy().into_owned());
+    granted.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
     Studio {
         database: matches.remove_one("database"),
         port: matches.remove_one("port").expect("--port has a default"),
         open,
+        read_only: matches.get_flag("read-only"),
         flags,
     }
 }
@@ -89,18 +117,26 @@ impl Studio {
                 .map(|(path, script)| json!({ "path": path, "script": script }))
                 .collect(),
         };
-        let (script, source) = SCRIPT;
-        let script =
-            json!([script, "text/javascript; charset=utf-8", transpile_extension("ext:openkv_studio/page.ts", source)]);
-        let files: Vec<_> = FILES.iter().map(|file| json!(file)).chain([script]).collect();
+        let scripts = SCRIPTS.iter().map(|(path, source)| {
+            let text = transpile_extension(&format!("ext:openkv_studio{path}"), source);
+            json!([path, "text/javascript; charset=utf-8", text])
+        });
+        let files: Vec<_> = FILES.iter().map(|file| json!(file)).chain(scripts).collect();
         let settings = json!({
             "databases": databases,
             "files": files,
             "port": self.port,
             "opener": self.open.then_some(OPENER),
+            "readOnly": self.read_only,
         });
-        let main_module = launch::url("./$openkv$studio.ts")?;
+        // No module of the user has such a URL.
+        let main_module = launch::url("./$openkv$studio/server.ts")?;
+        let embedded: HashMap<_, _> = MODULES
+            .iter()
+            .filter_map(|(name, text)| Some((main_module.join(name).ok()?, (*text).to_owned())))
+            .collect();
         let mut options = launch::options(&self.flags, main_module, vec![settings.to_string()])?;
+        options.embedded = embedded;
         options.main_text = Some(include_str!("../../studio/server.ts").into());
         Ok(options)
     }
