@@ -48,6 +48,7 @@ mod rust_values;
 mod serve;
 mod stdio;
 mod storage;
+mod studio;
 mod support;
 mod task;
 #[cfg(unix)]

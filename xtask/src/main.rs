@@ -1,10 +1,11 @@
 //! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `docs`, `bench`, `torture`,
-//! `compatibility` and `startup`.
+//! `compatibility`, `screenshots` and `startup`.
 
 mod bench;
 mod book;
 mod circles;
 mod compatibility;
+mod screenshots;
 mod startup;
 mod typescript;
 mod v8;
@@ -20,6 +21,7 @@ Usage: cargo xtask COMMAND
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv in release mode, and runs a script with it
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
+    --require-chromium         fails if Chromium and chromedriver, which drive the page of the studio, are not installed
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
     --require-etcd             fails if etcd, of which tests start clusters, is not installed
@@ -40,13 +42,14 @@ Commands:
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md
+  screenshots [--openkv PATH]  generates the images of docs/studio.md, with Chromium
   startup                      finds the functions that run at startup, which the linker groups";
 
 /// The suite also runs on the fake backend, which releases do not contain.
 const FAKE: &str = "openkv/fake";
 
 /// The programs and services that tests need, and may be required.
-const REQUIREMENTS: [&str; 6] = ["deno", "denokv", "etcd", "node", "postgres", "registry"];
+const REQUIREMENTS: [&str; 7] = ["chromium", "deno", "denokv", "etcd", "node", "postgres", "registry"];
 
 /// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
         Some("compatibility") => compatibility::write(&rest),
+        Some("screenshots") => screenshots::write(&rest),
         Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");

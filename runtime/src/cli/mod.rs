@@ -17,6 +17,7 @@ mod permissions;
 mod repl;
 mod run;
 mod serve;
+mod studio;
 mod task;
 mod test;
 mod types;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Eval(eval::Eval),
     Repl(repl::Repl),
     Serve(Box<serve::Serve>),
+    Studio(Box<studio::Studio>),
     Task(Box<task::Task>),
     Test(Box<test::Test>),
     Db(db::Db),
@@ -51,6 +53,7 @@ impl Command {
             Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
             Self::Serve(serve) => serve.execute(),
+            Self::Studio(studio) => studio.execute(),
             Self::Task(task) => task.execute(),
             Self::Test(test) => test.execute(),
             Self::Db(db) => db.execute(),
@@ -82,6 +85,7 @@ fn declare() -> clap::Command {
         .subcommand(eval::declare())
         .subcommand(repl::declare())
         .subcommand(serve::declare())
+        .subcommand(studio::declare())
         .subcommand(task::declare())
         .subcommand(test::declare())
         .subcommand(dependencies::declare_add())
@@ -100,6 +104,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
         "serve" => Command::Serve(Box::new(serve::read(&mut matches)?)),
+        "studio" => Command::Studio(Box::new(studio::read(&mut matches))),
         "task" => Command::Task(Box::new(task::read(&mut matches))),
         "test" => Command::Test(Box::new(test::read(&mut matches)?)),
         "add" => Command::Dependencies(Box::new(dependencies::read_add(&mut matches)?)),
