@@ -33,7 +33,7 @@ const FILL: &str = r#"
     kv.close();
 "#;
 
-fn fill(sandbox: &Sandbox, entries: u32) {
+pub fn fill(sandbox: &Sandbox, entries: u32) {
     sandbox.write("fill.ts", FILL);
     assert_eq!(sandbox.openkv(["run", "-A", "fill.ts", "from.db", &entries.to_string()]).stdout(), "");
 }
@@ -47,7 +47,7 @@ fn open(file: &Path) -> Connection {
 }
 
 /// Returns all entries with their expiry, and all messages with their schedules, without versions and ids.
-fn contents(file: &Path) -> Vec<Vec<Value>> {
+pub fn contents(file: &Path) -> Vec<Vec<Value>> {
     let file = open(file);
     let mut rows = Vec::new();
     for query in [

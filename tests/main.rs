@@ -14,6 +14,8 @@ mod cron;
 mod db;
 mod db_copy;
 #[cfg(feature = "connect")]
+mod db_data;
+#[cfg(feature = "connect")]
 mod db_serve;
 mod dependencies;
 mod documents;

@@ -14,6 +14,7 @@ mod npm;
 mod outcome;
 mod permission_sets;
 mod permissions;
+mod program;
 mod repl;
 mod run;
 mod serve;

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,7 +5,7 @@ use std::{env, fs};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::serde_json::json;
 use deno_core::url::Url;
-use openkv::{Config, Lock, Options, StorageKey, storage_directory};
+use openkv::{Options, StorageKey, storage_directory};
 use openkv_ext::is_remote;
 use openkv_js::transpile::transpile_extension;
 
@@ -14,6 +13,7 @@ use super::arguments::switch;
 use super::flags::RuntimeFlags;
 use super::launch;
 use super::outcome::Outcome;
+use super::program::{self, Program};
 
 /// `openkv studio`: serves a page that shows databases.
 pub(crate) struct Studio {
@@ -34,13 +34,17 @@ const OPENER: &str = if cfg!(target_os = "macos") {
     "xdg-open"
 };
 
-/// The modules that the server imports: name, text.
-const MODULES: [(&str, &str); 4] = [
-    ("data.ts", include_str!("../../studio/data.ts")),
-    ("format.ts", include_str!("../../studio/format.ts")),
-    ("successor.ts", include_str!("../../studio/successor.ts")),
-    ("transfer.ts", include_str!("../../studio/transfer.ts")),
-];
+/// The server.
+const SERVER: Program = Program {
+    main: "studio/server.ts",
+    modules: &[
+        ("studio/data.ts", include_str!("../../studio/data.ts")),
+        ("studio/format.ts", include_str!("../../studio/format.ts")),
+        ("studio/server.ts", include_str!("../../studio/server.ts")),
+        ("studio/successor.ts", include_str!("../../studio/successor.ts")),
+        ("studio/transfer.ts", include_str!("../../studio/transfer.ts")),
+    ],
+};
 
 /// The scripts of the page, in TypeScript: path, text.
 const SCRIPTS: [(&str, &str); 11] = [
@@ -82,18 +86,11 @@ pub(super) fn declare() -> Command {
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Studio {
-    let mut flags = RuntimeFlags::default();
-    // Files in the current directory do not configure the program.
-    flags.modules.config = Config::None;
-    flags.modules.lock = Lock::None;
+    let mut flags = program::flags();
     let open = !matches.get_flag("no-open");
-    let granted = &mut flags.permissions;
-    for list in [&mut granted.allow_read, &mut granted.allow_write, &mut granted.allow_net, &mut granted.allow_env] {
-        *list = Some(Vec::new());
-    }
     // The server runs `openkv db info`.
     let itself = env::current_exe().map(|path| path.to_string_lossy().into_owned());
-    granted.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
+    flags.permissions.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
     Studio {
         database: matches.remove_one("database"),
         port: matches.remove_one("port").expect("--port has a default"),
@@ -129,21 +126,12 @@ impl Studio {
             "opener": self.open.then_some(OPENER),
             "readOnly": self.read_only,
         });
-        // No module of the user has such a URL.
-        let main_module = launch::url("./$openkv$studio/server.ts")?;
-        let embedded: HashMap<_, _> = MODULES
-            .iter()
-            .filter_map(|(name, text)| Some((main_module.join(name).ok()?, (*text).to_owned())))
-            .collect();
-        let mut options = launch::options(&self.flags, main_module, vec![settings.to_string()])?;
-        options.embedded = embedded;
-        options.main_text = Some(include_str!("../../studio/server.ts").into());
-        Ok(options)
+        SERVER.options(&self.flags, &settings)
     }
 }
 
 /// Returns the path or URL of a database. A file must exist: opening it would create it.
-fn existing(database: &str) -> Result<&str, String> {
+pub(super) fn existing(database: &str) -> Result<&str, String> {
     if is_remote(database) {
         return Ok(database);
     }

@@ -1,10 +1,11 @@
-//! `openkv db`: the maintenance commands for database files.
+//! `openkv db`: the commands that maintain, serve, and move databases, and read and write their entries.
 
 mod backup;
 mod check;
 mod common;
 mod compact;
 mod copy;
+mod data;
 mod info;
 mod locations;
 mod restore;
@@ -25,6 +26,7 @@ pub(crate) enum Db {
     Restore(restore::Restore),
     Compact(compact::Compact),
     Copy(copy::Copy),
+    Data(data::Data),
     Salvage(salvage::Salvage),
     #[cfg(feature = "connect")]
     Serve(serve::Serve),
@@ -32,7 +34,7 @@ pub(crate) enum Db {
 
 pub(super) fn declare() -> Command {
     let command = Command::new("db")
-        .about("Checks, copies, repairs and serves databases")
+        .about("Checks, copies, repairs and serves databases, and reads and writes their entries")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(info::declare())
@@ -41,6 +43,7 @@ pub(super) fn declare() -> Command {
         .subcommand(restore::declare())
         .subcommand(compact::declare())
         .subcommand(copy::declare())
+        .subcommands(data::declare())
         .subcommand(salvage::declare());
     #[cfg(feature = "connect")]
     let command = command.subcommand(serve::declare());
@@ -59,7 +62,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Db {
         "salvage" => Db::Salvage(salvage::read(&mut matches)),
         #[cfg(feature = "connect")]
         "serve" => Db::Serve(serve::read(&mut matches)),
-        _ => unreachable!("all commands are listed"),
+        _ => Db::Data(data::read(&name, &mut matches)),
     }
 }
 
@@ -72,6 +75,7 @@ impl Db {
             Self::Restore(restore) => restore.execute(),
             Self::Compact(compact) => compact.execute(),
             Self::Copy(copy) => copy.execute(),
+            Self::Data(data) => data.execute(),
             Self::Salvage(salvage) => salvage.execute(),
             #[cfg(feature = "connect")]
             Self::Serve(serve) => serve.execute(),
