@@ -326,6 +326,34 @@ test("charts show where the data is", async (driver) => {
   await browser.text("#detail h2", '"number", 1');
 });
 
+test("messages of the queue and writes are shown while they change", async (driver) => {
+  await using studio = await Studio.start(async (kv) => {
+    await kv.enqueue({ task: "later" }, { delay: 3_600_000, backoffSchedule: [1], keysIfUndelivered: [["failed"]] });
+  });
+  const browser = await driver.open();
+  await browser.go(studio.address);
+  await browser.click("#queue");
+  await browser.text(".message", "later");
+  await browser.text(".message .state", "due ");
+  await browser.text(".message", "up to 1 more retries");
+  await browser.text(".message", 'If undelivered: ["failed"]');
+  await studio.use(async (kv) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    kv.listenQueue(async () => {
+      await browser.text(".message .state", "in flight");
+      resolve();
+    });
+    await kv.enqueue("now");
+    await promise;
+    // The writes are counted.
+    for (let i = 0; i < 10; i++) await kv.set(["write"], i);
+  });
+  await browser.until("[...document.querySelectorAll('.column')].some((column) => parseFloat(column.title) > 0)");
+  await browser.until("document.querySelectorAll('.message').length === 1");
+  await browser.click("#detail .close");
+  await browser.until("document.querySelector('#detail').hidden");
+});
+
 test("a read-only studio offers no changes", async (driver) => {
   await using studio = await Studio.start(fillUsers, "--read-only");
   const browser = await driver.open();

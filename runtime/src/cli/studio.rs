@@ -35,15 +35,16 @@ const OPENER: &str = if cfg!(target_os = "macos") {
 };
 
 /// The modules that the server imports: name, text.
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 5] = [
     ("data.ts", include_str!("../../studio/data.ts")),
+    ("file.ts", include_str!("../../studio/file.ts")),
     ("format.ts", include_str!("../../studio/format.ts")),
     ("successor.ts", include_str!("../../studio/successor.ts")),
     ("transfer.ts", include_str!("../../studio/transfer.ts")),
 ];
 
 /// The scripts of the page, in TypeScript: path, text.
-const SCRIPTS: [(&str, &str); 11] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("/api.ts", include_str!("../../studio/page/api.ts")),
     ("/detail.ts", include_str!("../../studio/page/detail.ts")),
     ("/dom.ts", include_str!("../../studio/page/dom.ts")),
@@ -51,6 +52,7 @@ const SCRIPTS: [(&str, &str); 11] = [
     ("/page.ts", include_str!("../../studio/page/page.ts")),
     ("/parse.ts", include_str!("../../studio/page/parse.ts")),
     ("/print.ts", include_str!("../../studio/page/print.ts")),
+    ("/queue.ts", include_str!("../../studio/page/queue.ts")),
     ("/statistics.ts", include_str!("../../studio/page/statistics.ts")),
     ("/transfer.ts", include_str!("../../studio/page/transfer.ts")),
     ("/tree.ts", include_str!("../../studio/page/tree.ts")),
@@ -91,7 +93,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Studio {
     for list in [&mut granted.allow_read, &mut granted.allow_write, &mut granted.allow_net, &mut granted.allow_env] {
         *list = Some(Vec::new());
     }
-    // The server runs `openkv db info`.
+    // The server runs `openkv db info` and `openkv db queue`.
     let itself = env::current_exe().map(|path| path.to_string_lossy().into_owned());
     granted.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
     Studio {

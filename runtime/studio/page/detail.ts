@@ -6,7 +6,6 @@ import { button, create, fact, formatSize, report, span } from "./dom.ts";
 import { sameKey } from "./list.ts";
 import { parseKey, parseValue } from "./parse.ts";
 import { print, printKey } from "./print.ts";
-import { showStatistics } from "./statistics.ts";
 import { showKey, showValue } from "./value.ts";
 
 interface Events {
@@ -42,12 +41,12 @@ export class Detail {
     this.#show(await read(key));
   }
 
-  /** Shows charts of the database until the panel shows something else. */
-  async showStatistics(): Promise<void> {
+  /** Shows the state of the database, kept current by a function until the panel shows something else. */
+  async showState(title: string, show: (panel: HTMLElement, signal: AbortSignal) => Promise<void>): Promise<void> {
     this.close();
-    const charts = create("div", { className: "charts" });
-    this.#present(create("h2", {}, "Statistics"), charts);
-    await showStatistics(charts, this.#shown.signal);
+    const content = create("div", { className: "charts" });
+    this.#present(create("h2", {}, title), content);
+    await show(content, this.#shown.signal);
   }
 
   close(): void {

@@ -7,6 +7,8 @@ import { Detail } from "./detail.ts";
 import { EntryList } from "./list.ts";
 import { parseKey, parseSelector } from "./parse.ts";
 import { printKey } from "./print.ts";
+import { showQueue } from "./queue.ts";
+import { showStatistics } from "./statistics.ts";
 import { exportAll, importFile } from "./transfer.ts";
 import { Tree } from "./tree.ts";
 
@@ -108,7 +110,8 @@ function start(session: Session): void {
     onClick("delete-range", confirmDeleteRange);
     onClick("theme", () => setTheme(THEMES[(THEMES.indexOf(currentTheme()) + 1) % THEMES.length]));
     onClick("menu", () => sidebar.classList.toggle("open"));
-    onClick("statistics", () => detail.showStatistics());
+    onClick("queue", () => detail.showState("Queue", showQueue));
+    onClick("statistics", () => detail.showState("Statistics", showStatistics));
     onClick("export", async () => showMessage(await exportAll(selector, showMessage)));
     onClick("import", confirmImport);
     onClick("refresh", showAll);
