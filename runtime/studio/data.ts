@@ -241,7 +241,8 @@ function sizeOf(value: unknown): number {
   }
 }
 
-function encodeOrInspect(value: unknown): Encoded {
+/** Encodes a value, or a description of it if it has no form in the format. */
+export function encodeOrInspect(value: unknown): Encoded {
   try {
     const encoded = encode(value);
     // A value may be nested too deeply for JSON.

@@ -128,3 +128,21 @@ export interface FileInfo {
   messagesInFlight: number;
   lastVersionstamp: string;
 }
+
+/** The first messages of the queue. */
+export interface Queue {
+  inFlight: Message[];
+  waiting: Message[];
+  /** The versionstamp of the last commit. */
+  lastVersionstamp: string;
+}
+
+export interface Message {
+  /** When it is due or, in flight, until when it counts as being handled, in milliseconds since the Unix epoch. */
+  time: number;
+  value: Encoded;
+  /** The delays before further attempts, in milliseconds. */
+  backoffSchedule: number[];
+  /** The keys to store it under if its last delivery fails, as expressions. */
+  keysIfUndelivered: string[];
+}

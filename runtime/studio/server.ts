@@ -1,7 +1,8 @@
 // The server of `openkv studio`. Its settings are its only argument.
 
 import { children, commit, count, deleteRange, list, read, statistics, watch } from "./data.ts";
-import type { Change, FileInfo, Session } from "./protocol.ts";
+import { fileInfo, queue } from "./file.ts";
+import type { Change, Session } from "./protocol.ts";
 import { exportEntries, importEntries } from "./transfer.ts";
 
 interface Settings {
@@ -45,6 +46,8 @@ const READS: Record<string, Call> = {
   "/api/statistics": (kv, { after }) => statistics(kv, after ?? null),
   "/api/watch": (kv, { shown }) => changes((emit, signal) => watch(kv, shown, emit, signal)),
 };
+/** The calls that read the file of a database. */
+const FILE_READS: Record<string, (path: string) => unknown> = { "/api/file": fileInfo, "/api/queue": queue };
 const WRITES: Record<string, Call> = {
   "/api/commit": (kv, { writes }) => commit(kv, writes),
   "/api/delete": (kv, { selector }) => deleteRange(kv, selector),
@@ -118,7 +121,10 @@ function isToken(header: string | null): boolean {
 
 async function answer(path: string, request: Request): Promise<Response> {
   if (path === "/api/session") return json(await session());
-  if (path === "/api/file") return json(await fileInfo((await request.json()).database));
+  if (Object.hasOwn(FILE_READS, path)) {
+    const { database } = await request.json();
+    return json(await FILE_READS[path](pathOf(database)));
+  }
   const isWrite = Object.hasOwn(WRITES, path);
   if (!isWrite && !Object.hasOwn(READS, path)) return failure(404, "there is no such call");
   if (isWrite && settings.readOnly) return failure(403, "the studio is read-only: start it without --read-only");
@@ -138,18 +144,6 @@ async function session(): Promise<Session> {
     return { path, script, size };
   }));
   return { databases, readOnly: settings.readOnly };
-}
-
-/** Returns the state of the file of a database, or null if it is the URL of a server. */
-async function fileInfo(database: number): Promise<FileInfo | null> {
-  const path = pathOf(database);
-  const isFile = await Deno.stat(path).then(({ isFile }) => isFile, () => false);
-  if (!isFile) return null;
-  // Another process, as the file has no API for it.
-  const args = ["db", "info", "--json", "--", path];
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, stdin: "null" }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
-  return JSON.parse(new TextDecoder().decode(stdout));
 }
 
 function pathOf(database: number): string {

@@ -185,6 +185,11 @@ test("entries are added, edited, expired and deleted", async (driver) => {
   assertEquals((await studio.use((kv) => kv.get(added.key))).value, "changed");
 
   await browser.click("#delete");
+  await browser.click("#confirm button", "Cancel");
+  assertEquals((await studio.use((kv) => kv.get(added.key))).value, "changed");
+  await browser.click("#delete");
+  await browser.text("#confirm-text", 'Delete ["all", ');
+  await browser.click("#confirm button", "Delete");
   await browser.until("document.querySelector('#detail').hidden");
   assertEquals((await studio.use((kv) => kv.get(added.key))).versionstamp, null);
 
@@ -280,7 +285,19 @@ test("two browsers that edit one key see both values", async (driver) => {
   // The other one sees the change.
   await one.text("#detail .value", '"two"');
   await one.text(".row", '"two"');
-  await two.click("#delete");
+  // The version to delete is the one that was shown when the dialog was opened.
+  await two.click("#detail .close");
+  await two.run("document.querySelector('#entries').focus()");
+  await two.press(KEYS.delete);
+  await two.text("#confirm-text", "shared");
+  await one.click("#edit");
+  await one.fill("textarea", '"three"');
+  await one.click("#save");
+  await two.text(".row", '"three"');
+  await two.click("#confirm button", "Delete");
+  await two.text("#mine", "deleted");
+  await two.text("#stored", '"three"');
+  await two.click("#overwrite");
   await one.text("#detail", "There is no entry");
 });
 
@@ -290,11 +307,13 @@ test("changes of visible entries by other programs are shown", async (driver) =>
   await browser.go(studio.address);
   await browser.click(".row", '"users", 3n');
   await browser.text("#detail .value", '"user 3"');
+  // The mark fades: wait for it from the beginning.
+  const marked = browser.text(".row.changed", '"changed"');
   await studio.use(async (kv) => {
     await kv.set(["users", 3n], "changed");
     await kv.delete(["users", 4n]);
   });
-  await browser.text(".row.changed", '"changed"');
+  await marked;
   await browser.text("#detail .value", '"changed"');
   await browser.text(".row.deleted", '"users", 4n');
   await studio.use((kv) => kv.set(["users", 4n], "back"));
@@ -324,6 +343,34 @@ test("charts show where the data is", async (driver) => {
   // An entry takes its place.
   await browser.click(".row", '"number", 1');
   await browser.text("#detail h2", '"number", 1');
+});
+
+test("messages of the queue and writes are shown while they change", async (driver) => {
+  await using studio = await Studio.start(async (kv) => {
+    await kv.enqueue({ task: "later" }, { delay: 3_600_000, backoffSchedule: [1], keysIfUndelivered: [["failed"]] });
+  });
+  const browser = await driver.open();
+  await browser.go(studio.address);
+  await browser.click("#queue");
+  await browser.text(".message", "later");
+  await browser.text(".message .state", "due ");
+  await browser.text(".message", "up to 1 more retries");
+  await browser.text(".message", 'If undelivered: ["failed"]');
+  await studio.use(async (kv) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    kv.listenQueue(async () => {
+      await browser.text(".message .state", "in flight");
+      resolve();
+    });
+    await kv.enqueue("now");
+    await promise;
+    // The writes are counted.
+    for (let i = 0; i < 10; i++) await kv.set(["write"], i);
+  });
+  await browser.until("[...document.querySelectorAll('.column')].some((column) => parseFloat(column.title) > 0)");
+  await browser.until("document.querySelectorAll('.message').length === 1");
+  await browser.click("#detail .close");
+  await browser.until("document.querySelector('#detail').hidden");
 });
 
 test("a read-only studio offers no changes", async (driver) => {
@@ -361,6 +408,7 @@ test("the page is used with the keyboard", async (driver) => {
   await browser.press(KEYS.home);
   await browser.text(".row.active", '"users", 0n');
   await browser.press(KEYS.delete);
+  await browser.click("#confirm button", "Delete");
   await browser.text(".row.deleted", '"users", 0n');
   await browser.run("document.querySelector('#tree .node').focus()");
   await browser.press(KEYS.down, KEYS.right);

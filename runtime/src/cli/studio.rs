@@ -39,6 +39,7 @@ const SERVER: Program = Program {
     main: "studio/server.ts",
     modules: &[
         ("studio/data.ts", include_str!("../../studio/data.ts")),
+        ("studio/file.ts", include_str!("../../studio/file.ts")),
         ("studio/format.ts", include_str!("../../studio/format.ts")),
         ("studio/server.ts", include_str!("../../studio/server.ts")),
         ("studio/successor.ts", include_str!("../../studio/successor.ts")),
@@ -47,7 +48,7 @@ const SERVER: Program = Program {
 };
 
 /// The scripts of the page, in TypeScript: path, text.
-const SCRIPTS: [(&str, &str); 11] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("/api.ts", include_str!("../../studio/page/api.ts")),
     ("/detail.ts", include_str!("../../studio/page/detail.ts")),
     ("/dom.ts", include_str!("../../studio/page/dom.ts")),
@@ -55,6 +56,7 @@ const SCRIPTS: [(&str, &str); 11] = [
     ("/page.ts", include_str!("../../studio/page/page.ts")),
     ("/parse.ts", include_str!("../../studio/page/parse.ts")),
     ("/print.ts", include_str!("../../studio/page/print.ts")),
+    ("/queue.ts", include_str!("../../studio/page/queue.ts")),
     ("/statistics.ts", include_str!("../../studio/page/statistics.ts")),
     ("/transfer.ts", include_str!("../../studio/page/transfer.ts")),
     ("/tree.ts", include_str!("../../studio/page/tree.ts")),
@@ -88,7 +90,7 @@ pub(super) fn declare() -> Command {
 pub(super) fn read(matches: &mut ArgMatches) -> Studio {
     let mut flags = program::flags();
     let open = !matches.get_flag("no-open");
-    // The server runs `openkv db info`.
+    // The server runs `openkv db info` and `openkv db queue`.
     let itself = env::current_exe().map(|path| path.to_string_lossy().into_owned());
     flags.permissions.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
     Studio {

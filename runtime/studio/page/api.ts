@@ -11,6 +11,7 @@ import type {
   FileInfo,
   Imported,
   Page,
+  Queue,
   Result,
   Session,
   Statistics,
@@ -66,6 +67,11 @@ export function getStatistics(after: EncodedKey | null): Promise<Statistics> {
 /** Returns the state of the file, or null if the database has none. */
 export function getFileInfo(): Promise<FileInfo | null> {
   return call("file", {});
+}
+
+/** Returns the first messages, or null if the database has no file. */
+export function getQueue(): Promise<Queue | null> {
+  return call("queue", {});
 }
 
 /** Imports lines of a file, of which the first has a number. */

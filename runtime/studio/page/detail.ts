@@ -2,11 +2,10 @@
 
 import type { EncodedKey, Entry, Result, Row, Write } from "../protocol.ts";
 import { commit, read } from "./api.ts";
-import { button, create, fact, formatSize, report, span } from "./dom.ts";
+import { button, confirmDelete, create, fact, formatSize, report, span } from "./dom.ts";
 import { sameKey } from "./list.ts";
 import { parseKey, parseValue } from "./parse.ts";
 import { print, printKey } from "./print.ts";
-import { showStatistics } from "./statistics.ts";
 import { showKey, showValue } from "./value.ts";
 
 interface Events {
@@ -42,12 +41,12 @@ export class Detail {
     this.#show(await read(key));
   }
 
-  /** Shows charts of the database until the panel shows something else. */
-  async showStatistics(): Promise<void> {
+  /** Shows the state of the database, kept current by a function until the panel shows something else. */
+  async showState(title: string, show: (panel: HTMLElement, signal: AbortSignal) => Promise<void>): Promise<void> {
     this.close();
-    const charts = create("div", { className: "charts" });
-    this.#present(create("h2", {}, "Statistics"), charts);
-    await showStatistics(charts, this.#shown.signal);
+    const content = create("div", { className: "charts" });
+    this.#present(create("h2", {}, title), content);
+    await show(content, this.#shown.signal);
   }
 
   close(): void {
@@ -87,7 +86,7 @@ export class Detail {
         value: parseValue(value),
         expireIn,
       };
-      await this.#write(write, form);
+      await this.#write(write);
     });
     form.prepend(create("label", {}, "Key", key));
     this.#present(create("h2", {}, "New entry"), form);
@@ -101,14 +100,15 @@ export class Detail {
     const { key, value, row: { versionstamp } } = entry;
     this.#isEditing = true;
     const form = this.#form(print(value), (text, expireIn) => {
-      return this.#write({ type: "set", key, versionstamp, value: parseValue(text), expireIn }, form);
+      return this.#write({ type: "set", key, versionstamp, value: parseValue(text), expireIn });
     });
     this.#present(create("h2", {}, showKey(key)), form);
     form.querySelector("textarea")?.focus();
   }
 
-  async delete(key: EncodedKey, versionstamp: string): Promise<void> {
-    await this.#write({ type: "delete", key, versionstamp }, this.#panel);
+  /** Asks, and then deletes an entry. */
+  delete(key: EncodedKey, versionstamp: string): void {
+    confirmDelete(printKey(key), () => this.#write({ type: "delete", key, versionstamp }));
   }
 
   #show(entry: Entry): void {
@@ -137,7 +137,7 @@ export class Detail {
     if (!this.#readOnly) {
       actions.prepend(button("Edit", () => this.edit(), { id: "edit", disabled: value.type === "opaque" }));
       actions.append(
-        button("Delete", () => report(() => this.delete(key, row.versionstamp)), { id: "delete", className: "danger" }),
+        button("Delete", () => this.delete(key, row.versionstamp), { id: "delete", className: "danger" }),
       );
       if (row.type === "KvU64") actions.append(this.#sum(key, row.versionstamp));
     }
@@ -156,7 +156,7 @@ export class Detail {
     const form = create("form", { className: "sum" }, summand, create("button", { id: "sum" }, "Add"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      report(() => this.#write({ type: "sum", key, versionstamp, value: summand.value }, form));
+      report(() => this.#write({ type: "sum", key, versionstamp, value: summand.value }));
     });
     return form;
   }
@@ -202,10 +202,10 @@ export class Detail {
     return form;
   }
 
-  async #write(write: Write, form: HTMLElement): Promise<void> {
+  async #write(write: Write): Promise<void> {
     const result: Result = await commit([write]);
     if (!result.ok) {
-      this.#showConflict(write, result.stored[0], form);
+      this.#showConflict(write, result.stored[0]);
       return;
     }
     const entry = await read(write.key);
@@ -216,7 +216,9 @@ export class Detail {
   }
 
   /** Shows the value that was to be written and the one that is stored. */
-  #showConflict(write: Write, stored: Entry | undefined, form: HTMLElement): void {
+  #showConflict(write: Write, stored: Entry | undefined): void {
+    // The panel may show another entry, or none.
+    if (write.type === "delete") this.#show(stored ?? { key: write.key, row: null, value: null });
     this.#panel.querySelectorAll(".conflict, .note").forEach((old) => old.remove());
     // The entry may have got its version back, as by a restored backup.
     const versionstamp = stored ? stored.row?.versionstamp ?? null : write.versionstamp;
@@ -232,14 +234,14 @@ export class Detail {
       create(
         "div",
         { className: "actions" },
-        button("Write yours", () => report(() => this.#write({ ...write, versionstamp }, form)), {
+        button("Write yours", () => report(() => this.#write({ ...write, versionstamp })), {
           id: "overwrite",
           className: "danger",
         }),
         button("Keep stored", () => report(() => this.open(write.key)), { id: "keep" }),
       ),
     );
-    form.before(conflict);
+    this.#panel.querySelector(".heading")?.after(conflict);
     conflict.scrollIntoView({ block: "nearest" });
   }
 

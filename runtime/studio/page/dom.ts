@@ -69,3 +69,20 @@ export async function report(action: () => unknown): Promise<void> {
     if (!(error instanceof DOMException && error.name === "AbortError")) showError(error);
   }
 }
+
+/** Shows a dialog, and runs an action if it is closed with a button. */
+export function confirm(id: string, button: string, action: () => Promise<void>): void {
+  const dialog = element(id, HTMLDialogElement);
+  // Escape keeps the last value.
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === button) report(action);
+  }, { once: true });
+  dialog.showModal();
+}
+
+/** Asks whether to delete something. */
+export function confirmDelete(what: string, action: () => Promise<void>): void {
+  element("confirm-text", HTMLElement).textContent = `Delete ${what}?`;
+  confirm("confirm", "delete", action);
+}

@@ -2,11 +2,13 @@
 
 import type { Database, EncodedKey, EncodedSelector, Row, Session } from "../protocol.ts";
 import { count, deleteRange, getSession, useDatabase, watch } from "./api.ts";
-import { element, formatNumber, formatSize, report } from "./dom.ts";
+import { confirm, confirmDelete, element, formatNumber, formatSize, report } from "./dom.ts";
 import { Detail } from "./detail.ts";
 import { EntryList } from "./list.ts";
 import { parseKey, parseSelector } from "./parse.ts";
 import { printKey } from "./print.ts";
+import { showQueue } from "./queue.ts";
+import { showStatistics } from "./statistics.ts";
 import { exportAll, importFile } from "./transfer.ts";
 import { Tree } from "./tree.ts";
 
@@ -38,7 +40,7 @@ function start(session: Session): void {
       rest = setTimeout(watchVisible, REST);
     },
     onDelete: (row) => {
-      if (!session.readOnly && row.versionstamp) report(() => detail.delete(row.key, row.versionstamp));
+      if (!session.readOnly && row.versionstamp) detail.delete(row.key, row.versionstamp);
     },
   });
   const detail = new Detail(element("detail", HTMLElement), session.readOnly, {
@@ -108,7 +110,8 @@ function start(session: Session): void {
     onClick("delete-range", confirmDeleteRange);
     onClick("theme", () => setTheme(THEMES[(THEMES.indexOf(currentTheme()) + 1) % THEMES.length]));
     onClick("menu", () => sidebar.classList.toggle("open"));
-    onClick("statistics", () => detail.showStatistics());
+    onClick("queue", () => detail.showState("Queue", showQueue));
+    onClick("statistics", () => detail.showState("Statistics", showStatistics));
     onClick("export", async () => showMessage(await exportAll(selector, showMessage)));
     onClick("import", confirmImport);
     onClick("refresh", showAll);
@@ -158,10 +161,8 @@ function start(session: Session): void {
   async function confirmDeleteRange() {
     const range = selector;
     const number = await count(range);
-    element("confirm-text", HTMLElement).textContent = `Delete ${formatNumber(number)} entries of ${
-      filter.value || "the whole database"
-    }?`;
-    confirm("confirm", "delete", async () => {
+    const what = `${formatNumber(number)} entries of ${filter.value || "the whole database"}`;
+    confirmDelete(what, async () => {
       let deleted = 0;
       for (let some = await deleteRange(range); some > 0; some = await deleteRange(range)) {
         deleted += some;
@@ -194,17 +195,6 @@ function start(session: Session): void {
 function describe({ path, script, size }: Database, { databases }: Session): string {
   const name = script ?? (databases.length === 1 ? path.slice(path.lastIndexOf("/") + 1) : path);
   return size === null ? name : `${name} (${formatSize(size)})`;
-}
-
-/** Shows a dialog, and runs an action if it is closed with a button. */
-function confirm(id: string, button: string, action: () => Promise<void>): void {
-  const dialog = element(id, HTMLDialogElement);
-  // Escape keeps the last value.
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => {
-    if (dialog.returnValue === button) report(action);
-  }, { once: true });
-  dialog.showModal();
 }
 
 function onSubmit(id: string, action: () => unknown): void {

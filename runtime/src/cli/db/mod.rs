@@ -8,6 +8,7 @@ mod copy;
 mod data;
 mod info;
 mod locations;
+mod queue;
 mod restore;
 mod salvage;
 #[cfg(feature = "connect")]
@@ -21,6 +22,7 @@ use super::outcome::Outcome;
 /// A command of `openkv db`.
 pub(crate) enum Db {
     Info(info::Info),
+    Queue(queue::Queue),
     Check(check::Check),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -38,6 +40,7 @@ pub(super) fn declare() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(info::declare())
+        .subcommand(queue::declare())
         .subcommand(check::declare())
         .subcommand(backup::declare())
         .subcommand(restore::declare())
@@ -54,6 +57,7 @@ pub(super) fn read(matches: &mut ArgMatches) -> Db {
     let (name, mut matches) = matches.remove_subcommand().expect("a command is required");
     match name.as_str() {
         "info" => Db::Info(info::read(&mut matches)),
+        "queue" => Db::Queue(queue::read(&mut matches)),
         "check" => Db::Check(check::read(&mut matches)),
         "backup" => Db::Backup(backup::read(&mut matches)),
         "restore" => Db::Restore(restore::read(&mut matches)),
@@ -70,6 +74,7 @@ impl Db {
     pub(super) fn execute(self) -> Outcome {
         match self {
             Self::Info(info) => info.execute(),
+            Self::Queue(queue) => queue.execute(),
             Self::Check(check) => check.execute(),
             Self::Backup(backup) => backup.execute(),
             Self::Restore(restore) => restore.execute(),
