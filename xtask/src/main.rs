@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `ci`, `docs`,
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `ci`, `docs`, `dist`,
 //! `bench`, `torture`, `compatibility` and `startup`.
 
 mod bench;
@@ -6,6 +6,7 @@ mod book;
 mod checks;
 mod circles;
 mod compatibility;
+mod dist;
 mod startup;
 mod tools;
 mod typescript;
@@ -31,6 +32,7 @@ Commands:
   ci [FLAGS] [FILTER]          test, and checks dependencies, combinations of features, and examples/deno_kv; takes its flags
     --require-libclang         fails if LIBCLANG_PATH is not set, which examples/deno_kv requires
   docs                         checks the links of the documentation, and builds it as a book, with mdBook
+  dist [--openkv PATH]         makes the files of a release, of a new build or of the binary at PATH, in target/dist
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some("run") => run(&rest),
         Some("test") => checks::test(&rest),
         Some("ci") => checks::ci(&rest),
+        Some("dist") => dist::dist(&rest),
         Some("docs") => book::build(root()),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
