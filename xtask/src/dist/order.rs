@@ -11,17 +11,18 @@ use crate::startup;
 /// same code. The third writes relocations in a compact form, which requires glibc 2.36.
 const LAYOUT: [&str; 5] = ["--no-warn-symbol-ordering", "--icf=all", "-z", "pack-relative-relocs", "--strip-all"];
 
-/// Builds the binary, stripped. On x86-64 Linux, in the order of its startup.
+/// Builds the binary, stripped. On x86-64 Linux, in the order of its startup. `directory` is in the target directory of cargo.
 pub fn build(directory: &Path) -> Result<PathBuf, String> {
     crate::prepare()?;
-    let binary = crate::target_directory().join("release").join(format!("openkv{}", std::env::consts::EXE_SUFFIX));
+    let binary = directory.with_file_name("release").join(format!("openkv{}", std::env::consts::EXE_SUFFIX));
     let mut build = crate::cargo(&["rustc", "--release", "--package", "openkv", "--bin", "openkv", "--"]);
     if !cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")) {
         let built = crate::succeeds(build.arg("-Cstrip=symbols"))?;
         return if built { Ok(binary) } else { Err("the build failed".into()) };
     }
     startup::check_valgrind()?;
-    let inputs = directory.join("link.tar");
+    // Next to the binary, and as long as it: cargo does not link again what is up to date.
+    let inputs = binary.with_file_name("link.tar");
     build.arg(record(&inputs)).env("OPENKV_PLAIN_LINK", "1");
     if !crate::succeeds(&mut build)? {
         return Err("the build failed".into());
@@ -39,16 +40,17 @@ fn record(inputs: &Path) -> String {
 
 /// Links recorded inputs again, with the named functions first.
 fn link(inputs: &Path, names: &[String], binary: &Path) -> Result<(), String> {
-    let fail = |error: io::Error| format!("failed to read the recorded inputs of the linker {inputs:?}: {error}");
-    let unpacked = inputs.with_extension("");
-    tar::Archive::new(fs::File::open(inputs).map_err(fail)?).unpack(inputs.with_file_name("")).map_err(fail)?;
+    let fail = |error: io::Error| format!("failed to unpack the recorded inputs of the linker {inputs:?}: {error}");
+    // The directory in the archive.
+    let unpacked = binary.with_file_name("link");
+    let archive = fs::File::open(inputs).map_err(fail)?;
+    tar::Archive::new(archive).unpack(binary.with_file_name("")).map_err(fail)?;
     fs::write(unpacked.join("order.txt"), names.join("\n")).map_err(fail)?;
     let mut lld = Command::new(lld()?);
     lld.args(["-flavor", "gnu", "@response.txt", "--symbol-ordering-file=order.txt"]).args(LAYOUT);
     lld.arg("-o").arg(binary).current_dir(&unpacked);
     let linked = crate::succeeds(&mut lld)?;
-    // Some gigabytes, together with the archive.
-    fs::remove_dir_all(&unpacked).and_then(|()| fs::remove_file(inputs)).map_err(fail)?;
+    fs::remove_dir_all(&unpacked).map_err(fail)?;
     if linked { Ok(()) } else { Err(format!("failed to link {binary:?}")) }
 }
 
