@@ -10,6 +10,7 @@ mod eval;
 mod flags;
 mod inspect;
 mod launch;
+mod man;
 mod npm;
 mod outcome;
 mod permission_sets;
@@ -24,6 +25,8 @@ mod test;
 mod types;
 mod warnings;
 mod watch;
+
+use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
@@ -44,6 +47,7 @@ pub(crate) enum Command {
     Dependencies(Box<dependencies::Dependencies>),
     Types,
     Completions(Shell),
+    Man(PathBuf),
 }
 
 impl Command {
@@ -61,6 +65,7 @@ impl Command {
             Self::Dependencies(dependencies) => dependencies.execute(),
             Self::Types => types::execute(),
             Self::Completions(shell) => completions::execute(shell, declare()),
+            Self::Man(directory) => man::execute(&directory, declare()),
         }
     }
 }
@@ -96,6 +101,7 @@ fn declare() -> clap::Command {
         .subcommand(db::declare())
         .subcommand(types::declare())
         .subcommand(completions::declare())
+        .subcommand(man::declare())
 }
 
 fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
@@ -115,6 +121,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "db" => Command::Db(db::read(&mut matches)),
         "types" => Command::Types,
         "completions" => Command::Completions(completions::read(&mut matches)),
+        "man" => Command::Man(man::read(&mut matches)),
         _ => unreachable!("all commands are listed"),
     })
 }
