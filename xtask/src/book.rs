@@ -12,13 +12,15 @@ use links::Link;
 const MDBOOK: &str = "0.5.4";
 
 /// The documents whose links are checked, in addition to those of `docs`.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
     "benches/etcd.md",
+    "benches/others.md",
     "benches/postgres.md",
     "benches/results.md",
+    "benches/scale.md",
     "benches/serve.md",
     "examples/deno_kv/README.md",
     "ext/engine/README.md",
