@@ -13,13 +13,15 @@ use crate::tools::Tool;
 const MDBOOK: Tool = Tool { name: "mdbook", version: "0.5.4", args: &[] };
 
 /// The documents whose links are checked, in addition to those of `docs`.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
     "benches/etcd.md",
+    "benches/others.md",
     "benches/postgres.md",
     "benches/results.md",
+    "benches/scale.md",
     "benches/serve.md",
     "examples/deno_kv/README.md",
     "ext/engine/README.md",

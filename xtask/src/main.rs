@@ -45,6 +45,11 @@ Commands:
   bench --etcd [MEASURES...]   measures the backend over etcd compared with etcd by hand; also takes --rounds
   bench --postgres [MEASURES...]
                                measures the backend over PostgreSQL compared with PostgreSQL by hand; also takes --rounds
+  bench --others [MEASURES...] measures values of several kinds compared with lmdb, better-sqlite3 and classic-level in Node.js, with
+                               Deno and with raw SQLite; also takes --rounds, --deno and --openkv
+  bench --scale [SECTIONS...]  measures many entries, watchers, messages, processes and connections compared with Deno; also takes
+                               --rounds, --deno and --openkv
+    --max-SECTION N            the greatest number of a section: --max-entries 1000000
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md

@@ -283,8 +283,7 @@ impl Backend for Sqlite {
         let watcher = Arc::new(watcher);
         let registration = open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()).collect(), &watcher);
         open.writer.wake()?;
-        open.watches.retain(|watch| !watch.is_closed());
-        open.watches.push(watcher);
+        add_watch(&mut open.watches, watcher);
         let changes = stream::unfold((changes, registration), |(mut changes, registration)| async move {
             changes.recv().await?;
             Some((Ok(WatchEvent::Changed), (changes, registration)))
@@ -328,4 +327,36 @@ fn with_writer<T: Send + 'static>(
     call: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
 ) -> BoxFuture<T> {
     writer.map_or_else(|error| ready(Err(error)), call)
+}
+
+/// Adds a watch. Those that have ended are removed when the list is full, and it then has room for as many again: this costs a watch the
+/// same with many watches as with few.
+fn add_watch(watches: &mut Vec<Watcher>, watch: Watcher) {
+    if watches.len() == watches.capacity() {
+        watches.retain(|watch| !watch.is_closed());
+        watches.reserve(watches.len() + 1);
+    }
+    watches.push(watch);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ended_watches_do_not_accumulate() {
+        let mut watches = Vec::new();
+        let receivers: Vec<_> = (0..10)
+            .map(|_| {
+                let (watch, receiver) = mpsc::channel(1);
+                add_watch(&mut watches, Arc::new(watch));
+                receiver
+            })
+            .collect();
+        for _ in 0..1000 {
+            add_watch(&mut watches, Arc::new(mpsc::channel(1).0));
+        }
+        assert!(watches.len() <= 3 * receivers.len(), "{} watches", watches.len());
+        assert_eq!(watches.iter().filter(|watch| !watch.is_closed()).count(), receivers.len());
+    }
 }
