@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::address::Address;
 use crate::clock::ServerClock;
-use crate::connection::{Connection, Connector, Role};
+use crate::connection::{Connector, Role};
 use crate::error::{CallError, Failure};
 use crate::listener::Listener;
 use crate::options::Options;
@@ -66,7 +66,7 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
         version: AtomicU64::new(0),
     });
     let mut backoff = Backoff::new(&*session.random, session.retry_for.min(OPEN_FOR));
-    let (connection, state) = loop {
+    let (writer, state) = loop {
         match prepare(&session, &schema).await {
             Ok(prepared) => break prepared,
             Err(Failure::Transient(error)) if !backoff.wait().await => return Err(error),
@@ -75,7 +75,6 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
         }
     };
     session.committed(state.version.max(0) as u64);
-    let writer = Writer::new(session.clone(), connection).await.map_err(Failure::into_error)?;
     let (writes, jobs) = mpsc::unbounded_channel();
     runtime.spawn(writer::run(session.clone(), writer, jobs));
     let pool = Arc::new(Pool::new(session.clone()));
@@ -97,11 +96,11 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
     Ok(Database::new(backend, options.limits))
 }
 
-async fn prepare(session: &Session, schema: &str) -> Result<(Connection, schema::State), Failure> {
+async fn prepare(session: &Arc<Session>, schema: &str) -> Result<(Writer, schema::State), Failure> {
     let connection = session.connector.connect(Role::Primary).await?;
     let address = session.connector.address.to_string();
     let state = schema::prepare(&connection, &session.sql, schema, &address).await?;
-    Ok((connection, state))
+    Ok((Writer::new(session.clone(), connection).await?, state))
 }
 
 impl Postgres {
