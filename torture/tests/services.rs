@@ -63,3 +63,16 @@ fn killed_leaders_of_etcd_lose_no_acknowledged_write() {
 fn killed_primaries_of_postgres_lose_no_acknowledged_write() {
     holds_in_postgres(&["failover", "--rounds", "1"]);
 }
+
+#[test]
+fn primaries_that_patroni_replaces_lose_no_acknowledged_write() {
+    if Command::new("patroni").arg("--version").output().is_ok() {
+        if openkv_etcd::cluster::is_installed() {
+            holds_in_postgres(&["failover", "--patroni", "--rounds", "1"]);
+        }
+    } else {
+        let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|name| name == "patroni"), "Patroni is required, and not installed");
+        eprintln!("skipped: Patroni is not installed (Debian: patroni)");
+    }
+}

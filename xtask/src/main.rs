@@ -24,6 +24,7 @@ Commands:
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
     --require-etcd             fails if etcd, of which tests start clusters, is not installed
     --require-postgres         fails if PostgreSQL, which is a backend, is not installed
+    --require-patroni          fails if Patroni, which replaces primaries of PostgreSQL in tests, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
   docs                         checks the links of the documentation, and builds it as a book, with mdBook
@@ -46,7 +47,7 @@ Commands:
 const FAKE: &str = "openkv/fake";
 
 /// The programs and services that tests need, and may be required.
-const REQUIREMENTS: [&str; 6] = ["deno", "denokv", "etcd", "node", "postgres", "registry"];
+const REQUIREMENTS: [&str; 7] = ["deno", "denokv", "etcd", "node", "patroni", "postgres", "registry"];
 
 /// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";

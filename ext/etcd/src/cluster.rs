@@ -115,7 +115,8 @@ impl Cluster {
         })
     }
 
-    fn endpoints(&self) -> String {
+    /// Returns the addresses of the nodes, separated by commas.
+    pub fn endpoints(&self) -> String {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.client)).collect::<Vec<_>>().join(",")
     }
 

@@ -1,8 +1,9 @@
-//! Kills servers while processes read and write: the primary of PostgreSQL, whose synchronous standby is promoted, or the leader of a
-//! cluster of etcd.
+//! Kills servers while processes read and write: the primary of PostgreSQL, whose synchronous standby is promoted by this program or by
+//! Patroni, or the leader of a cluster of etcd.
 
 mod etcd;
 mod load;
+mod patroni;
 mod postgres;
 
 use std::time::Instant;
@@ -16,6 +17,9 @@ pub struct Args {
     /// Kill leaders of etcd instead of primaries of PostgreSQL.
     #[arg(long)]
     pub etcd: bool,
+    /// Let Patroni replace the killed primaries.
+    #[arg(long, conflicts_with = "etcd")]
+    pub patroni: bool,
     /// The number of killed servers: 20 primaries, or 120 leaders, one every 5 seconds.
     #[arg(long)]
     pub rounds: Option<u64>,
@@ -37,6 +41,9 @@ pub fn run(args: &Args) -> Outcome {
     let (killed, totals) = if args.etcd {
         let rounds = args.rounds.unwrap_or(120);
         (format!("{rounds} killed leaders of etcd"), etcd::run(rounds, args)?)
+    } else if args.patroni {
+        let rounds = args.rounds.unwrap_or(20);
+        (format!("{rounds} killed primaries of PostgreSQL under Patroni"), patroni::run(rounds, args)?)
     } else {
         let rounds = args.rounds.unwrap_or(20);
         (format!("{rounds} killed primaries of PostgreSQL"), postgres::run(rounds, args)?)
