@@ -24,6 +24,8 @@ mod engine_only;
 mod environment;
 #[cfg(all(unix, feature = "etcd"))]
 mod etcd;
+#[cfg(all(unix, feature = "connect", feature = "etcd"))]
+mod failover;
 mod faults;
 mod flags;
 mod handlers;

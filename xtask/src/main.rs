@@ -29,6 +29,7 @@ Commands:
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
     --require-etcd             fails if etcd, of which tests start clusters, is not installed
     --require-postgres         fails if PostgreSQL, which is a backend, is not installed
+    --require-patroni          fails if Patroni, which replaces primaries of PostgreSQL in tests, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
   ci [FLAGS] [FILTER]          test, and checks dependencies, combinations of features, and examples/deno_kv; takes its flags

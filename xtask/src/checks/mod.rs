@@ -16,7 +16,8 @@ use crate::{book, circles, typescript};
 const FAKE: &str = "openkv/fake";
 
 /// The programs and services that tests and checks need, and may be required.
-const REQUIREMENTS: [&str; 8] = ["chromium", "deno", "denokv", "etcd", "libclang", "node", "postgres", "registry"];
+const REQUIREMENTS: [&str; 9] =
+    ["chromium", "deno", "denokv", "etcd", "libclang", "node", "patroni", "postgres", "registry"];
 
 /// The variable that names those that are required: their tests may not be skipped.
 const REQUIRE: &str = "OPENKV_REQUIRE";
