@@ -9,6 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "connect")]
+use crate::db_serve::{Served, TOKEN};
 use crate::support::{Running, Sandbox, TIMEOUT, read_repository, repository, skip};
 
 /// A running studio.
@@ -21,7 +23,10 @@ struct Studio {
 
 impl Studio {
     fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
-        let mut command = sandbox.command(["studio", "--no-open"].iter().chain(args));
+        Self::run(sandbox.command(["studio", "--no-open"].iter().chain(args)))
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
         let mut output = BufReader::new(process.0.stdout.take().unwrap());
         let mut line = String::new();
@@ -352,6 +357,30 @@ fn shown(row: &Value) -> Value {
 /// Returns a write of a row without its value.
 fn shown_write(row: &Value) -> Value {
     json!({ "type": "set", "key": row["key"], "versionstamp": row["versionstamp"] })
+}
+
+#[cfg(feature = "connect")]
+#[test]
+fn database_of_a_server_is_shown_and_changed() {
+    let sandbox = sandbox_with("await kv.set(['a'], 1)");
+    let server = Served::start(&sandbox, &["kv.db"]);
+    let mut command = sandbox.command(["studio", "--no-open", &server.url]);
+    command.env("DENO_KV_ACCESS_TOKEN", TOKEN);
+    let studio = Studio::run(command);
+    assert_eq!(studio.result("session", &json!({}))["databases"][0]["size"], Value::Null);
+    let page = studio.result("list", &json!({ "database": 0, "selector": all() }));
+    let mut write = shown_write(&page["rows"][0]);
+    write["value"] = string("changed");
+    let commit = json!({ "database": 0, "writes": [write] });
+    assert_eq!(studio.result("commit", &commit)["ok"], true);
+    let conflict = studio.result("commit", &commit);
+    assert_eq!((&conflict["ok"], &conflict["stored"][0]["value"]), (&json!(false), &string("changed")));
+    let children = studio.result("children", &json!({ "database": 0, "prefix": [] }));
+    assert_eq!(children["children"], json!([{ "part": string("a"), "isEntry": true, "hasChildren": false }]));
+    // It has no file here.
+    for call in ["file", "queue"] {
+        assert_eq!(studio.result(call, &json!({ "database": 0 })), Value::Null);
+    }
 }
 
 #[cfg(unix)]
