@@ -7,7 +7,8 @@ import { printKey } from "../studio/page/print.ts";
 import { entries, Progress } from "./output.ts";
 import { Failure, type Settings } from "./settings.ts";
 
-/** The limits of a batch, within those of a commit: in entries, and in characters of lines. */
+/** The limits of a batch, within those of a commit: in entries, with and without a check for each, and in characters of lines. */
+const MAX_CHECKED = 99;
 const MAX_ENTRIES = 500;
 const MAX_LENGTH = 256 * 1024;
 
@@ -102,7 +103,8 @@ class Import {
       throw new Failure(`line ${number} is not an entry: ${(error as Error).message}`);
     }
     const name = JSON.stringify(encodeKey(line.key));
-    const isFull = this.#batch.size >= MAX_ENTRIES || this.#length + text.length > MAX_LENGTH;
+    const maxEntries = this.#onConflict === "replace" ? MAX_ENTRIES : MAX_CHECKED;
+    const isFull = this.#batch.size >= maxEntries || this.#length + text.length > MAX_LENGTH;
     // A key that occurs twice is in different batches, so that its second entry meets its first.
     if (this.#batch.size > 0 && (isFull || this.#batch.has(name))) await this.#commit(number - 1);
     this.#batch.set(name, line);
