@@ -93,3 +93,9 @@ fn examples_of_the_api() {
 fn examples_of_operating() {
     passes("operating.md");
 }
+
+#[cfg(unix)]
+#[test]
+fn examples_of_recovery() {
+    passes("recovery.md");
+}

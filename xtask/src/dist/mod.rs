@@ -8,9 +8,9 @@ mod wheel;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::{env, io};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -47,12 +47,17 @@ pub fn dist(args: &[OsString]) -> Result<ExitCode, String> {
     check_version(&binary)?;
     let name = format!("openkv-{}-{}", env!("CARGO_PKG_VERSION"), crate::target()?);
     let unpacked = directory.join(&name);
-    fill(&unpacked, &binary)?;
+    let program = unpacked.join(format!("openkv{}", env::consts::EXE_SUFFIX));
+    fill(&unpacked, &binary, &program)?;
     archive(&unpacked, &directory.join(format!("{name}.tar.gz"))).map_err(fail)?;
     fs::copy(unpacked.join("openkv.cdx.json"), directory.join(format!("{name}.cdx.json"))).map_err(fail)?;
-    wheel::write(&unpacked.join("openkv"), &directory)?;
-    root::check(&unpacked.join("openkv"))?;
+    wheel::write(&program, &directory)?;
+    root::check(&program)?;
     fs::remove_dir_all(&unpacked).map_err(fail)?;
+    if binary.starts_with(&directory) {
+        // The binary that was linked in the directory is in the archive now.
+        fs::remove_file(&binary).map_err(fail)?;
+    }
     let sums = checksums(&directory).map_err(fail)?;
     fs::write(directory.join("SHA256SUMS"), &sums).map_err(fail)?;
     print!("{sums}");
@@ -69,12 +74,12 @@ fn check_version(binary: &Path) -> Result<(), String> {
 }
 
 /// Fills the directory of the archive.
-fn fill(directory: &Path, binary: &Path) -> Result<(), String> {
+fn fill(directory: &Path, binary: &Path, program: &Path) -> Result<(), String> {
     let fail = |error: io::Error| format!("failed to write to {directory:?}: {error}");
     let (completions, man) = (directory.join("completions"), directory.join("man"));
     fs::create_dir_all(&completions).map_err(fail)?;
     fs::create_dir_all(&man).map_err(fail)?;
-    fs::copy(binary, directory.join("openkv")).map_err(fail)?;
+    fs::copy(binary, program).map_err(fail)?;
     for document in DOCUMENTS {
         fs::copy(crate::root().join(document), directory.join(document)).map_err(fail)?;
     }

@@ -8,8 +8,11 @@ use std::{fs, io};
 use crate::startup;
 
 /// The arguments of the linker that lay out the binary like the build script of `openkv` does. The second merges functions with the
-/// same code. The third writes relocations in a compact form, which requires glibc 2.36.
-const LAYOUT: [&str; 5] = ["--no-warn-symbol-ordering", "--icf=all", "-z", "pack-relative-relocs", "--strip-all"];
+/// same code.
+const LAYOUT: [&str; 3] = ["--no-warn-symbol-ordering", "--icf=all", "--strip-all"];
+
+/// Writes relocations in a compact form, which requires glibc 2.36.
+const PACKED: [&str; 2] = ["-z", "pack-relative-relocs"];
 
 /// Builds the binary, stripped. On x86-64 Linux, in the order of its startup. `directory` is in the target directory of cargo.
 pub fn build(directory: &Path) -> Result<PathBuf, String> {
@@ -29,8 +32,13 @@ pub fn build(directory: &Path) -> Result<PathBuf, String> {
     }
     let names: Vec<_> = startup::profile(&binary)?.into_iter().flat_map(|(_, names)| names).collect();
     let ordered = directory.join("openkv");
-    link(&inputs, &names, &ordered)?;
-    Ok(ordered)
+    for layout in [&PACKED[..], &[]] {
+        link(&inputs, &names, layout, &ordered)?;
+        if crate::first_line(Command::new(&ordered).arg("-V")).is_ok() {
+            return Ok(ordered);
+        }
+    }
+    Err(format!("the linked binary {ordered:?} does not run"))
 }
 
 /// Returns the argument of rustc with which lld writes its inputs and its arguments to an archive.
@@ -39,7 +47,7 @@ fn record(inputs: &Path) -> String {
 }
 
 /// Links recorded inputs again, with the named functions first.
-fn link(inputs: &Path, names: &[String], binary: &Path) -> Result<(), String> {
+fn link(inputs: &Path, names: &[String], layout: &[&str], binary: &Path) -> Result<(), String> {
     let fail = |error: io::Error| format!("failed to unpack the recorded inputs of the linker {inputs:?}: {error}");
     // The directory in the archive.
     let unpacked = binary.with_file_name("link");
@@ -47,7 +55,7 @@ fn link(inputs: &Path, names: &[String], binary: &Path) -> Result<(), String> {
     tar::Archive::new(archive).unpack(binary.with_file_name("")).map_err(fail)?;
     fs::write(unpacked.join("order.txt"), names.join("\n")).map_err(fail)?;
     let mut lld = Command::new(lld()?);
-    lld.args(["-flavor", "gnu", "@response.txt", "--symbol-ordering-file=order.txt"]).args(LAYOUT);
+    lld.args(["-flavor", "gnu", "@response.txt", "--symbol-ordering-file=order.txt"]).args(LAYOUT).args(layout);
     lld.arg("-o").arg(binary).current_dir(&unpacked);
     let linked = crate::succeeds(&mut lld)?;
     fs::remove_dir_all(&unpacked).map_err(fail)?;
@@ -76,7 +84,7 @@ mod tests {
         let mut rustc = Command::new("rustc");
         rustc.arg(&source).arg("-o").arg(&first).arg(record(&inputs));
         assert!(rustc.status().unwrap().success());
-        link(&inputs, &["main".into()], &second).unwrap();
+        link(&inputs, &["main".into()], &[], &second).unwrap();
         assert_eq!(crate::first_line(&mut Command::new(&second)).unwrap(), "linked");
         assert!(second.metadata().unwrap().len() < first.metadata().unwrap().len(), "it is stripped");
         fs::remove_dir_all(&directory).unwrap();
