@@ -154,7 +154,7 @@ fn blocks(printed: &str) -> Vec<String> {
 }
 
 /// Returns whether a command can be run.
-fn runs(command: &str) -> bool {
+pub fn runs(command: &str) -> bool {
     Command::new(command).arg("--help").output().is_ok_and(|output| output.status.success())
 }
 
@@ -309,7 +309,7 @@ fn node_conforms_except_for_known_failures() {
 }
 
 /// Returns the directory where `.ci/run` installs packages for Node.
-fn node_modules() -> PathBuf {
+pub fn node_modules() -> PathBuf {
     let named = env::var_os("OPENKV_NODE_MODULES").map(PathBuf::from);
     named.unwrap_or_else(|| repository("target/tools/node_modules"))
 }

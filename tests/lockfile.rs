@@ -29,6 +29,25 @@ fn read(sandbox: &Sandbox, file: &str) -> String {
     fs::read_to_string(sandbox.path(file)).unwrap()
 }
 
+#[test]
+fn lockfile_keeps_what_workers_add() {
+    let (server, sandbox) = project(1);
+    let main = format!(
+        "import '{0}/0.ts';
+         const worker = new Worker(new URL('worker.ts', import.meta.url), {{ type: 'module' }});
+         await new Promise((resolve) => worker.onmessage = resolve);
+         worker.terminate();
+         const name = '{0}/2.ts';
+         await import(name);",
+        server.url
+    );
+    sandbox.write("main.ts", main);
+    sandbox.write("worker.ts", format!("import '{}/1.ts'; postMessage('loaded');", server.url));
+    run(&sandbox, &[]).stdout();
+    let lock = read(&sandbox, "deno.lock");
+    assert!((0..3).all(|number| lock.contains(&format!("/{number}.ts"))), "{lock}");
+}
+
 #[cfg(unix)]
 #[test]
 fn lockfile_keeps_its_mode() {

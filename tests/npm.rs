@@ -457,3 +457,22 @@ fn program_of_a_package_runs() {
         assert!(error.contains("did not have a bin property"), "{error}");
     }
 }
+
+#[test]
+fn program_of_a_package_runs_in_a_project_that_does_not_require_it() {
+    let (registry, sandbox) = (Registry::start(), Sandbox::new());
+    for version in ["1.0.0", "2.0.0"] {
+        let manifest = json!({ "name": "tool", "version": version, "bin": "tool.js" });
+        registry.publish(manifest, &[("tool.js", &format!("console.log('{version} of the registry');"))]);
+    }
+    let run = |package: &str| Output::of(registry.command(&sandbox, &["run", "-A", "-q", package]), "");
+    sandbox.write("package.json", "{}");
+    assert_eq!(run("npm:tool@1").stdout(), "1.0.0 of the registry\n");
+    assert!(!sandbox.path("deno.lock").exists() && !sandbox.path("node_modules").exists());
+    fs::create_dir_all(sandbox.path("node_modules/tool")).unwrap();
+    sandbox.write("node_modules/tool/package.json", r#"{ "name": "tool", "version": "1.0.0", "bin": "tool.js" }"#);
+    sandbox.write("node_modules/tool/tool.js", "console.log('1.0.0 of the project');");
+    sandbox.write("package.json", r#"{ "dependencies": { "tool": "1" } }"#);
+    assert_eq!(run("npm:tool@1").stdout(), "1.0.0 of the project\n");
+    assert_eq!(run("npm:tool@2").stdout(), "2.0.0 of the registry\n");
+}

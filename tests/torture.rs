@@ -1,5 +1,6 @@
 //! Short forms of the tests of `cargo xtask torture`.
 
+use openkv_torture::service::{On, Service};
 use openkv_torture::{Outcome, Programs, Under, backup, claims, close, compare, crash, model, processes};
 
 /// Returns the binary under test.
@@ -19,7 +20,7 @@ fn processes_that_mix_all_operations_lose_nothing() {
 
 #[test]
 fn killed_processes_lose_no_acknowledged_write() {
-    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1 }));
+    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1, on: On::File }));
 }
 
 #[test]
@@ -34,8 +35,30 @@ fn guarantees_that_deno_lacks_hold() {
 
 #[test]
 fn calls_take_effect_in_program_order() {
-    let args = model::Args { histories: 0, steps: 0, seed: 1, programs: 100, under: Under::Openkv };
-    holds(model::programs::run(&programs(), &args));
+    calls_take_effect_in_program_order_on(On::File, 100);
+}
+
+#[cfg(all(unix, feature = "etcd"))]
+#[test]
+fn calls_take_effect_in_program_order_in_etcd() {
+    if openkv_etcd::cluster::is_installed() {
+        calls_take_effect_in_program_order_on(On::Etcd, 25);
+    }
+}
+
+#[cfg(all(unix, feature = "postgres"))]
+#[test]
+fn calls_take_effect_in_program_order_in_postgres() {
+    if openkv_postgres::cluster::installed().is_some() {
+        calls_take_effect_in_program_order_on(On::Postgres, 25);
+    }
+}
+
+#[track_caller]
+fn calls_take_effect_in_program_order_on(on: On, count: u32) {
+    let args = model::Args { histories: 0, steps: 0, seed: 1, programs: count, under: Under::Openkv, on };
+    let service = Service::start(&args.on).unwrap_or_else(|failure| panic!("{failure}"));
+    holds(model::programs::run(&programs(), &service, &args));
 }
 
 #[test]

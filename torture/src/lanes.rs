@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
@@ -38,12 +38,21 @@ impl Lanes {
         lanes: u32,
     ) -> Result<Self, String> {
         let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
-        let file = |name| File::create(directory.path().join(name)).map_err(failed("creating a file"));
         let mut command = Runtime::openkv(programs).script("lanes.ts", directory.path());
         command.envs(token.map(|token| ("DENO_KV_ACCESS_TOKEN", token)));
         command.arg(database).args([first.to_string(), lanes.to_string()]);
+        Self::run(command, directory)
+    }
+
+    /// Starts a process that prints what `scripts/lanes.ts` prints.
+    pub fn start_command(command: Command) -> Result<Self, String> {
+        Self::run(command, tempfile::tempdir().map_err(failed("creating a directory"))?)
+    }
+
+    fn run(mut command: Command, directory: TempDir) -> Result<Self, String> {
+        let file = |name| File::create(directory.path().join(name)).map_err(failed("creating a file"));
         command.stdout(file("stdout")?).stderr(file("stderr")?);
-        Ok(Self { process: command.spawn().map_err(failed("starting openkv"))?, directory })
+        Ok(Self { process: command.spawn().map_err(failed("starting a process"))?, directory })
     }
 
     /// Returns the lines that it has printed so far.

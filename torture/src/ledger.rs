@@ -168,7 +168,7 @@ impl Ledger {
         self.finished.extend(messages);
     }
 
-    /// Records the output of a process: the lines of `scripts/lanes.ts`.
+    /// Records the output of a process: the lines of `scripts/lanes.ts`, or those of `crash/worker.rs`.
     ///
     /// # Errors
     /// A violated guarantee, or an unknown line.
@@ -181,6 +181,14 @@ impl Ledger {
                     let lane = lane.parse().map_err(|_| unknown())?;
                     let number = number.parse().map_err(|_| unknown())?;
                     self.acknowledge(Step { lane, number }, versionstamp.parse().map_err(|_| unknown())?)?;
+                }
+                ["c", lane, number, versionstamp] => {
+                    let lane = lane.parse().map_err(|_| unknown())?;
+                    let number = number.parse().map_err(|_| unknown())?;
+                    let versionstamp = versionstamp.parse().map_err(|_| unknown())?;
+                    if self.done(lane) != (Done { number, versionstamp }) {
+                        self.acknowledge(Step { lane, number }, versionstamp)?;
+                    }
                 }
                 ["d", message] => self.deliver(message)?,
                 ["f", message] => self.finish([message.to_owned()]),
@@ -210,6 +218,17 @@ impl Ledger {
         self.finished.len() as u64
     }
 
+    /// Checks that all messages were delivered.
+    ///
+    /// # Errors
+    /// One was not.
+    pub fn check_delivered(&self) -> Result<(), String> {
+        match self.undelivered().next() {
+            Some(message) => Err(format!("message {message} was never delivered")),
+            None => Ok(()),
+        }
+    }
+
     /// Treats the content of a database as acknowledged: a write may have been committed without an acknowledgement.
     pub fn resume(&mut self, found: &Found) {
         self.lanes.clone_from(&found.lanes);
@@ -223,18 +242,7 @@ impl Ledger {
     pub fn check(&self, path: &Path, lanes: u32, since: Since) -> Result<Found, String> {
         let database =
             sqlite::open(Location::file(path), Options::default()).map_err(failed("opening the database"))?;
-        let found: BTreeMap<u32, Done> = (0..lanes)
-            .map(|lane| Ok((lane, self.check_lane(&database, lane, since)?)))
-            .collect::<Result<_, String>>()?;
-
-        let steps: u64 = found.values().map(|done| done.number).sum();
-        let total = number(&database, key("total", &[]))?.map_or(0, |(total, _)| total);
-        if total != steps {
-            return Err(format!("the total is {total} after {steps} steps"));
-        }
-        if !list(&database, "poison", None)?.is_empty() {
-            return Err("a rejected write stored something".into());
-        }
+        let Found { lanes: found, .. } = self.check_entries(&database, lanes, since)?;
         database.close();
         wait_closed(TIMEOUT);
 
@@ -254,6 +262,28 @@ impl Ledger {
         }
         let messages = self.check_messages(&file, &found, since)?;
         Ok(Found { lanes: found, messages })
+    }
+
+    /// Verifies that the entries of a database are those of what was acknowledged to a number of lanes. No process may write to it.
+    /// Returns the lanes, and the messages that their steps enqueued.
+    ///
+    /// # Errors
+    /// The violated guarantee.
+    pub fn check_entries(&self, database: &Database, lanes: u32, since: Since) -> Result<Found, String> {
+        let lanes: BTreeMap<u32, Done> = (0..lanes)
+            .map(|lane| Ok((lane, self.check_lane(database, lane, since)?)))
+            .collect::<Result<_, String>>()?;
+        let steps: u64 = lanes.values().map(|done| done.number).sum();
+        let total = number(database, key("total", &[]))?.map_or(0, |(total, _)| total);
+        if total != steps {
+            return Err(format!("the total is {total} after {steps} steps"));
+        }
+        if !list(database, "poison", None)?.is_empty() {
+            return Err("a rejected write stored something".into());
+        }
+        let steps = lanes.iter().flat_map(|(lane, done)| (1..=done.number).map(|number| Step { lane: *lane, number }));
+        let messages = steps.filter(|step| step.enqueues()).map(Step::message).collect();
+        Ok(Found { lanes, messages })
     }
 
     /// Verifies that a lane is exactly at one step: the last acknowledged one, or the next.

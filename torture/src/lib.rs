@@ -22,6 +22,7 @@ pub mod processes;
 mod runtime;
 pub mod scripts;
 pub mod serve;
+pub mod service;
 pub mod soak;
 mod support;
 

@@ -36,7 +36,10 @@ enum Command {
     Compare(compare::Args),
     /// Kills writing processes at random moments
     Crash(crash::Args),
-    /// Kills the primary of PostgreSQL under load, and promotes its standby
+    /// Works as one of the processes of `crash`
+    #[command(hide = true)]
+    CrashWorker(crash::Worker),
+    /// Kills the primary of PostgreSQL, or the leader of etcd, under load
     Failover(failover::Args),
     /// Makes each call to the disk fail in turn
     Faults(faults::Args),
@@ -84,6 +87,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Close(args) => close::run(programs, &args),
         Command::Compare(args) => compare::run(programs, &args),
         Command::Crash(args) => crash::run(programs, &args),
+        Command::CrashWorker(args) => crash::run_worker(&args),
         Command::Failover(args) => failover::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Linear(args) => linear::run(&args),

@@ -43,10 +43,7 @@ impl Cluster {
 
     /// Starts a cluster like [`Cluster::start`], with further arguments of its nodes.
     pub fn start_with(args: &'static [&'static str]) -> Option<Self> {
-        if Command::new("etcd").arg("--version").output().is_err() {
-            let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
-            assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
-            eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+        if !is_installed() {
             return None;
         }
         // Held until all are chosen, so that they differ.
@@ -106,7 +103,20 @@ impl Cluster {
         format!("etcd://{}/{name}", self.endpoints())
     }
 
-    fn endpoints(&self) -> String {
+    /// Returns the node that leads the cluster, if there is one.
+    pub fn leader(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| {
+            let mut status = Command::new("etcdctl");
+            status.env("ETCDCTL_API", "3").args(["--dial-timeout=2s", "--command-timeout=2s", "endpoint", "status"]);
+            status.args(["--endpoints", &format!("127.0.0.1:{}", node.client)]);
+            let printed = if node.running.is_some() { status.output().ok() } else { None };
+            // The endpoint, the id, the version, the size, and whether the node leads.
+            printed.is_some_and(|printed| String::from_utf8_lossy(&printed.stdout).split(", ").nth(4) == Some("true"))
+        })
+    }
+
+    /// Returns the addresses of the nodes, separated by commas.
+    pub fn endpoints(&self) -> String {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.client)).collect::<Vec<_>>().join(",")
     }
 
@@ -138,6 +148,20 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         (0..3).for_each(|i| self.kill_node(i));
     }
+}
+
+/// Returns whether etcd is installed. Prints that tests are skipped if it is not.
+///
+/// # Panics
+/// It is not installed, although `OPENKV_REQUIRE` names it.
+pub fn is_installed() -> bool {
+    let is_installed = Command::new("etcd").arg("--version").output().is_ok();
+    if !is_installed {
+        let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
+        eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+    }
+    is_installed
 }
 
 /// Returns the cluster that the tests of this process share, each with databases of its own.

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, Order, Read,
-    ReadEntry, ReadOptions, Result, Turn, WatchEvent, remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, LastCommit, Order,
+    Page, Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent,
+    remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::address::Address;
 use crate::clock::ServerClock;
-use crate::connection::{Connection, Connector, Role};
+use crate::connection::{Connector, Role};
 use crate::error::{CallError, Failure};
 use crate::listener::Listener;
 use crate::options::Options;
@@ -66,7 +67,7 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
         version: AtomicU64::new(0),
     });
     let mut backoff = Backoff::new(&*session.random, session.retry_for.min(OPEN_FOR));
-    let (connection, state) = loop {
+    let (writer, state) = loop {
         match prepare(&session, &schema).await {
             Ok(prepared) => break prepared,
             Err(Failure::Transient(error)) if !backoff.wait().await => return Err(error),
@@ -75,7 +76,6 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
         }
     };
     session.committed(state.version.max(0) as u64);
-    let writer = Writer::new(session.clone(), connection).await.map_err(Failure::into_error)?;
     let (writes, jobs) = mpsc::unbounded_channel();
     runtime.spawn(writer::run(session.clone(), writer, jobs));
     let pool = Arc::new(Pool::new(session.clone()));
@@ -97,11 +97,11 @@ pub(crate) async fn open(address: Address, options: Options, runtime: Handle) ->
     Ok(Database::new(backend, options.limits))
 }
 
-async fn prepare(session: &Session, schema: &str) -> Result<(Connection, schema::State), Failure> {
+async fn prepare(session: &Arc<Session>, schema: &str) -> Result<(Writer, schema::State), Failure> {
     let connection = session.connector.connect(Role::Primary).await?;
     let address = session.connector.address.to_string();
     let state = schema::prepare(&connection, &session.sql, schema, &address).await?;
-    Ok((connection, state))
+    Ok((Writer::new(session.clone(), connection).await?, state))
 }
 
 impl Postgres {
@@ -120,6 +120,11 @@ impl Postgres {
             return Box::pin(std::future::ready(Err(error)));
         }
         remote::read_in_turn(&self.runtime, turn, read, CallError::Stopped)
+    }
+
+    /// Runs what reads the whole database, after the writes before it.
+    fn read_all<T: Send + 'static>(&self, read: impl Future<Output = Result<T>> + Send + 'static) -> BoxFuture<T> {
+        self.read_in_turn(self.order.read_range(&[], &[u8::MAX]), read)
     }
 
     /// Queues a write for the task of the writer.
@@ -141,6 +146,34 @@ impl Postgres {
         {
             self.runtime.spawn(self.listener.clone().run(closed.subscribe()));
         }
+    }
+}
+
+impl Transfer for Postgres {
+    fn entries(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredEntry>> {
+        let (pool, after) = (self.pool.clone(), after.to_vec());
+        self.read_all(async move { pool.entries(&after, page).await })
+    }
+
+    fn messages(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredMessage>> {
+        let (pool, after) = (self.pool.clone(), after.to_vec());
+        self.read_all(async move { pool.messages(&after, page).await })
+    }
+
+    fn last_commit(&self) -> BoxFuture<LastCommit> {
+        let pool = self.pool.clone();
+        self.read_all(async move {
+            let versionstamp = Versionstamp::from_version(pool.version().await?);
+            Ok(LastCommit { versionstamp, is_exact: true })
+        })
+    }
+
+    fn raise_version(&self, versionstamp: Versionstamp) -> BoxFuture<()> {
+        let pool = self.pool.clone();
+        self.read_all(async move {
+            let version = i64::try_from(versionstamp.to_version()).map_err(|_| Error::NoVersionLeft)?;
+            pool.raise_version(version).await
+        })
     }
 }
 
@@ -208,6 +241,10 @@ impl Backend for Postgres {
 
     fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
         Box::pin(std::future::ready(self.closing().map(|_| Some(self.database_id))))
+    }
+
+    fn transfer(&self) -> Option<&dyn Transfer> {
+        Some(self)
     }
 
     fn now(&self) -> u64 {

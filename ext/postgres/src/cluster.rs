@@ -53,8 +53,26 @@ impl Programs {
         command
     }
 
-    /// Returns the command of a program that runs as the user of servers.
-    fn unprivileged(&self, program: &str) -> Command {
+    /// Returns the directory of the programs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Creates a temporary directory of the user of servers.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn owned_directory(&self) -> io::Result<TempDir> {
+        let directory = tempfile::tempdir()?;
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        if let Some((user, group)) = self.identity {
+            chown(directory.path(), Some(user), Some(group))?;
+        }
+        Ok(directory)
+    }
+
+    /// Returns the command of a program, by its name or path, that runs as the user of servers.
+    pub fn unprivileged(&self, program: &str) -> Command {
         let mut command = self.command(program);
         if let Some((user, group)) = self.identity {
             command.uid(user).gid(group);
@@ -119,11 +137,7 @@ impl Server {
     }
 
     fn new(programs: &Programs) -> io::Result<Self> {
-        let directory = tempfile::tempdir()?;
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
-        if let Some((user, group)) = programs.identity {
-            chown(directory.path(), Some(user), Some(group))?;
-        }
+        let directory = programs.owned_directory()?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         Ok(Self { programs: programs.clone(), directory, port, pid: Mutex::default() })
     }
@@ -152,26 +166,9 @@ impl Server {
     pub fn restart(&self) -> io::Result<()> {
         let mut command = self.programs.unprivileged("postgres");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("log"))?;
-        command.arg("-D").arg(self.data()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        #[cfg(target_os = "linux")]
-        // SAFETY: the closure calls only a system call, which is async-signal-safe.
-        unsafe {
-            command.pre_exec(|| {
-                // Ends the server immediately if the tests are killed.
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT);
-                Ok(())
-            });
-        }
-        // The signal is sent when the thread that started the server ends, so that this thread waits for it.
-        let (started, pid) = mpsc::channel();
-        thread::spawn(move || match command.spawn() {
-            Ok(mut child) => {
-                let _ = started.send(Ok(child.id() as i32));
-                let _ = child.wait();
-            }
-            Err(error) => drop(started.send(Err(error))),
-        });
-        *self.pid.lock().unwrap_or_else(|error| error.into_inner()) = Some(pid.recv().map_err(io::Error::other)??);
+        command.arg("-D").arg(self.data()).stdout(log.try_clone()?).stderr(log);
+        let pid = spawn(command, libc::SIGQUIT)?;
+        *self.pid.lock().unwrap_or_else(|error| error.into_inner()) = Some(pid);
         self.wait(|server| server.query("select 1").is_ok())
     }
 
@@ -241,12 +238,8 @@ impl Server {
 
     fn signal(&self, signal: i32) {
         let pid = *self.pid.lock().unwrap_or_else(|error| error.into_inner());
-        let Some(pid) = pid else { return };
-        // The other processes of the server have groups of their own.
-        let children = children(pid);
-        for pid in std::iter::once(pid).chain(children) {
-            // SAFETY: the call has no preconditions. The processes are those of this server.
-            unsafe { libc::kill(pid, signal) };
+        if let Some(pid) = pid {
+            signal_with_children(pid, signal);
         }
     }
 }
@@ -260,6 +253,40 @@ impl Drop for Server {
         while !is_removed(self.directory.path()) && start.elapsed() < Duration::from_secs(5) {
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// Starts a server. It receives a signal if this process is killed. Returns its id.
+///
+/// # Errors
+/// It cannot be started.
+pub fn spawn(mut command: Command, signal: i32) -> io::Result<i32> {
+    command.process_group(0);
+    #[cfg(target_os = "linux")]
+    // SAFETY: the closure calls only a system call, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+            Ok(())
+        });
+    }
+    // The signal is sent when the thread that started the server ends, so that this thread waits for it.
+    let (started, pid) = mpsc::channel();
+    thread::spawn(move || match command.spawn() {
+        Ok(mut child) => {
+            let _ = started.send(Ok(child.id() as i32));
+            let _ = child.wait();
+        }
+        Err(error) => drop(started.send(Err(error))),
+    });
+    pid.recv().map_err(io::Error::other)?
+}
+
+/// Sends a signal to a server and to its children, which have groups of their own.
+pub fn signal_with_children(pid: i32, signal: i32) {
+    for pid in std::iter::once(pid).chain(children(pid)) {
+        // SAFETY: the call has no preconditions. The processes are those of a server of the tests.
+        unsafe { libc::kill(pid, signal) };
     }
 }
 

@@ -4,10 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deno_core::serde_json::{self, Value};
 use deno_error::JsErrorBox;
 use deno_graph::ModuleGraph;
+use deno_lockfile::{Lockfile, LockfileContent};
 use deno_resolver::lockfile::LockfileLock;
 use deno_semver::jsr::JsrDepPackageReq;
+use parking_lot::Mutex;
 use sys_traits::impls::RealSys;
 
 /// A lock file with the additions of this run.
@@ -15,12 +18,15 @@ pub(super) struct LockfileState {
     pub file: Arc<LockfileLock<RealSys>>,
     /// The file to write: the lock file, or its target if it was a symbolic link before the script ran.
     target: PathBuf,
+    /// What the file contained when it was last read or written.
+    last: Mutex<Option<Vec<u8>>>,
 }
 
 impl LockfileState {
     pub fn new(file: Arc<LockfileLock<RealSys>>) -> Self {
         let target = follow_links(&file.filename);
-        Self { file, target }
+        let last = Mutex::new(std::fs::read(&target).ok());
+        Self { file, target, last }
     }
 
     /// Adds the redirects and JSR packages of a graph.
@@ -50,15 +56,59 @@ impl LockfileState {
         })
     }
 
-    /// Writes the file if it has changed.
+    /// Writes the file if it has changed. Keeps what others, such as workers, have added to it meanwhile.
     pub fn write(&self) -> Result<(), JsErrorBox> {
+        /// Held while the file is read and written, by any thread.
+        static WRITING: Mutex<()> = Mutex::new(());
         let mut file = self.file.lock();
+        if !file.has_content_changed {
+            return Ok(());
+        }
+        let mut last = self.last.lock();
+        let _writing = WRITING.lock();
+        let current = std::fs::read(&self.target).ok();
+        if current != *last
+            && let Some(others) = current.as_deref().and_then(parse)
+        {
+            merge(&mut file, others);
+        }
         let Some(bytes) = file.resolve_write_bytes() else { return Ok(()) };
         write(&self.target, &bytes).map_err(|error| {
             JsErrorBox::generic(format!("failed to write the lock file {:?}: {error}", self.file.filename))
         })?;
         file.has_content_changed = false;
+        *last = Some(bytes);
         Ok(())
+    }
+}
+
+/// Parses a lock file of the version that is written.
+fn parse(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok().filter(|value: &Value| value["version"] == "5")
+}
+
+/// Adds the entries of another lock file that a lock file does not have.
+fn merge(file: &mut Lockfile, others: Value) {
+    for (url, hash) in others["remote"].as_object().into_iter().flatten() {
+        if let Some(hash) = hash.as_str()
+            && !file.remote().contains_key(url)
+        {
+            file.insert_remote(url.clone(), hash.to_owned());
+        }
+    }
+    let Ok(LockfileContent { packages, redirects, .. }) = LockfileContent::from_json(others) else { return };
+    let content = &mut file.content;
+    for (specifier, version) in packages.specifiers {
+        content.packages.specifiers.entry(specifier).or_insert(version);
+    }
+    for (package, info) in packages.jsr {
+        content.packages.jsr.entry(package).or_insert(info);
+    }
+    for (package, info) in packages.npm {
+        content.packages.npm.entry(package).or_insert(info);
+    }
+    for (from, to) in redirects {
+        content.redirects.entry(from).or_insert(to);
     }
 }
 

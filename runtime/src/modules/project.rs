@@ -7,10 +7,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deno_config::deno_json::PermissionsObjectWithBase;
+use deno_config::deno_json::{NodeModulesDirMode, PermissionsObjectWithBase};
 use deno_config::workspace::WorkspaceDirectory;
 use deno_core::url::Url;
+use deno_package_json::PackageJsonDepValue;
 use deno_resolver::factory::{ConfigDiscoveryOption, WorkspaceFactory, WorkspaceFactoryOptions};
+use deno_semver::npm::NpmPackageReqReference;
+use deno_semver::package::PackageReq;
 use sys_traits::impls::RealSys;
 use tempfile::TempDir;
 
@@ -64,8 +67,41 @@ impl Project {
     pub fn of(main_module: &Url, options: &ModuleOptions) -> Result<Self, Error> {
         match main_module.to_file_path() {
             Ok(file) => Self::of_directory(file.parent().unwrap_or(&file), options),
-            Err(()) => Self::of_directory(&std::env::current_dir()?, options),
+            Err(()) => Self::of_package(main_module, options),
         }
+    }
+
+    /// Finds the workspace of a main module that is not a file.
+    fn of_package(main_module: &Url, options: &ModuleOptions) -> Result<Self, Error> {
+        let directory = std::env::current_dir()?;
+        let project = Self::of_directory(&directory, options)?;
+        match NpmPackageReqReference::from_specifier(main_module) {
+            Ok(package) if project.lacks(package.req())? => {
+                // As in Deno, the program of a package that is no dependency runs without `node_modules`.
+                let (node_modules_dir, lock) = (Some(NodeModulesDirMode::None), Lock::None);
+                Self::of_directory(&directory, &ModuleOptions { node_modules_dir, lock, ..options.clone() })
+            }
+            _ => Ok(project),
+        }
+    }
+
+    /// Returns whether packages are found in `node_modules` alone, and no `package.json` of the workspace requires this one.
+    fn lacks(&self, package: &PackageReq) -> Result<bool, Error> {
+        let is_required = |dependency: &PackageJsonDepValue| match dependency {
+            PackageJsonDepValue::Req(required) => {
+                required.name == package.name && required.version_req.intersects(&package.version_req)
+            }
+            PackageJsonDepValue::Workspace { .. } | PackageJsonDepValue::File(_) | PackageJsonDepValue::Catalog(_) => {
+                false
+            }
+        };
+        let workspace = &self.workspace.workspace_directory().map_err(Error::Read)?.workspace;
+        let mut dependencies = workspace.package_jsons().flat_map(|package_json| {
+            let all = package_json.resolve_local_package_json_deps();
+            all.dependencies.values().chain(all.dev_dependencies.values())
+        });
+        let is_manual = matches!(self.workspace.node_modules_dir_mode(), Ok(NodeModulesDirMode::Manual));
+        Ok(is_manual && !dependencies.any(|dependency| dependency.as_ref().is_ok_and(is_required)))
     }
 
     /// Finds the workspace of a directory: that of its configuration file, or of the nearest one in a parent directory.

@@ -3,9 +3,9 @@
 import { execute, type Mismatch } from "./execute.ts";
 import { makeProgram, type Program, Random, show } from "./program.ts";
 
-const { directory, seed, programs, length, handles, common } = JSON.parse(Deno.args[0]) as {
-  /** The directory of files, or null for databases in memory. */
-  directory: string | null;
+const { databases, seed, programs, length, handles, common } = JSON.parse(Deno.args[0]) as {
+  /** What the paths or URLs of databases begin with, or null for databases in memory. */
+  databases: string | null;
   seed: number;
   programs: number;
   /** The maximum number of steps of a program. */
@@ -19,12 +19,12 @@ const { directory, seed, programs, length, handles, common } = JSON.parse(Deno.a
 /** How often to retry a program, which may fail only sometimes, and how long to shrink it, in milliseconds. */
 const TRIES = 3, SHRINKING = 10_000;
 
-let files = 0;
+let opened = 0;
 
 async function run(program: Program): Promise<Mismatch | undefined> {
-  const path = directory === null ? ":memory:" : `${directory}/${files++}.db`;
+  const path = databases === null ? ":memory:" : `${databases}${opened++}`;
   const open = () => Promise.all(Array.from({ length: program.handles }, () => Deno.openKv(path)));
-  return await execute(program, open, directory !== null);
+  return await execute(program, open, databases !== null);
 }
 
 /** Removes steps while the program still fails. */

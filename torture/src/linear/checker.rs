@@ -62,7 +62,8 @@ impl Event {
         }
     }
 
-    fn committed(&self) -> Option<&String> {
+    /// Returns the versionstamp of a committed write.
+    pub fn committed(&self) -> Option<&String> {
         match self {
             Event::Read(_) => None,
             Event::Write { committed, .. } => committed.as_ref(),

@@ -1,5 +1,5 @@
-//! Random operations of several threads, and of several processes, on a few keys of one file, recorded with the times of their calls
-//! and results. Each short history must be linearizable.
+//! Random operations of several threads, and of several processes, on a few keys of one database, recorded with the times of their
+//! calls and results. Each short history must be linearizable.
 
 mod checker;
 
@@ -10,7 +10,6 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
     AtomicWrite, Check, Database, EntryRef, Key, KeyPart, Mutation, MutationKind, Operand, Read, ReadEntry, Value,
 };
@@ -18,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use crate::service::{On, Service, open};
 use crate::{Outcome, failed};
 use checker::{Cell, Change, Event, KEYS, Record};
 
@@ -36,12 +36,15 @@ pub struct Args {
     /// The seed of the random operations.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Where the databases are: in a "file", in "etcd" or "postgres", which are started, or at a URL of either.
+    #[arg(long, default_value = "file")]
+    pub on: On,
 }
 
 /// The arguments of a worker process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Worker {
-    /// The database: a file, or the URL of one in PostgreSQL.
+    /// The database: the path of a file, or a URL.
     pub location: String,
     /// The number of the worker.
     pub worker: usize,
@@ -56,19 +59,18 @@ pub struct Worker {
 /// # Errors
 /// A history that is not linearizable, or an operation that failed.
 pub fn run(args: &Args) -> Outcome {
-    let threads = with_threads(args)?;
-    let processes = with_processes(args)?;
+    let service = Service::start(&args.on)?;
+    let threads = with_threads(&service, args)?;
+    let processes = with_processes(&service, args)?;
     Ok(format!("{threads}\n{processes}"))
 }
 
-/// Runs histories with threads, each with its own database handle on one file.
+/// Runs histories with threads, each with its own handle on one database.
 ///
 /// # Errors
 /// See [`run`].
-pub fn with_threads(args: &Args) -> Outcome {
-    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
-    let path = directory.path().join("kv.sqlite3");
-    let location = path.to_string_lossy();
+pub fn with_threads(service: &Service, args: &Args) -> Outcome {
+    let location = service.location("threads");
     let databases: Vec<_> = (0..args.workers).map(|_| open(&location)).collect::<Result<_, _>>()?;
     let barrier = Barrier::new(args.workers);
     run_histories("threads", args, |history| {
@@ -86,10 +88,8 @@ pub fn with_threads(args: &Args) -> Outcome {
     })
 }
 
-fn with_processes(args: &Args) -> Outcome {
-    let directory = tempfile::tempdir().map_err(failed("creating a directory"))?;
-    let path = directory.path().join("kv.sqlite3");
-    let mut processes = Processes::start(&path.to_string_lossy(), args)?;
+fn with_processes(service: &Service, args: &Args) -> Outcome {
+    let mut processes = Processes::start(&service.location("processes"), args)?;
     run_histories("processes", args, |history| processes.run(history))
 }
 
@@ -107,17 +107,49 @@ impl Processes {
         self.0.iter_mut().map(Process::records).collect()
     }
 
-    /// Runs a history, reads its keys at its end, and checks it. Returns the number of operations.
-    pub(crate) fn check(&mut self, history: u64, database: &Database) -> Result<usize, String> {
+    /// Runs a history, reads its keys at its end, and checks it.
+    pub(crate) fn check(&mut self, history: u64, database: &Database) -> Result<Checked, String> {
         let mut records = self.run(history)?.concat();
-        let keys = keys(history)?;
         let begin = now();
-        let entries = futures_executor::block_on(database.get_many(&keys)).map_err(failed("reading"))?;
-        let cells = entries.into_iter().map(|entry| cell(entry.map(Into::into))).enumerate();
+        let end_state = state(history, database)?;
+        let cells = end_state.iter().cloned().enumerate();
         records.push(Record { begin, end: now(), event: Event::Read(cells.collect()) });
         checker::check(&records).map_err(|error| format!("linear: {error}: {records:?}"))?;
-        Ok(records.len())
+        let durations = records.iter().map(|record| Duration::from_nanos(record.end - record.begin));
+        let longest = durations.max().unwrap_or_default();
+        let writes = records.iter().filter(|record| record.event.committed().is_some()).count();
+        Ok(Checked { history, operations: records.len(), writes, longest, end_state })
     }
+}
+
+/// A linearizable history.
+pub(crate) struct Checked {
+    history: u64,
+    /// The number of operations, and that of committed writes.
+    pub operations: usize,
+    pub writes: usize,
+    /// The longest operation.
+    pub longest: Duration,
+    /// The keys at its end.
+    end_state: Vec<Cell>,
+}
+
+impl Checked {
+    /// Checks that the keys did not change since the end of the history.
+    pub(crate) fn check_again(&self, database: &Database) -> Result<(), String> {
+        let now = state(self.history, database)?;
+        if now == self.end_state {
+            Ok(())
+        } else {
+            Err(format!("linear: history {} ended with {:?}, and later had {now:?}", self.history, self.end_state))
+        }
+    }
+}
+
+/// Reads the keys of a history.
+fn state(history: u64, database: &Database) -> Result<Vec<Cell>, String> {
+    let entries = futures_executor::block_on(database.get_many(&keys(history)?)).map_err(failed("reading"))?;
+    Ok(entries.into_iter().map(|entry| cell(entry.map(Into::into))).collect())
 }
 
 /// A worker process. Dropping it kills the process.
@@ -183,9 +215,9 @@ fn run_histories(kind: &str, args: &Args, mut run: impl FnMut(u64) -> Result<Vec
         operations += history.len();
         overlapping += history.iter().filter(|one| history.iter().any(|other| overlap(one, other))).count();
     }
-    let Args { histories, workers, operations: each, seed } = args;
+    let Args { histories, workers, operations: each, seed, on } = args;
     Ok(format!(
-        "linear: {histories} histories of {workers} {kind} with {each} operations each, seed {seed}: linearizable; \
+        "linear, on {on}: {histories} histories of {workers} {kind} with {each} operations each, seed {seed}: linearizable; \
          {overlapping} of {operations} operations overlap with a write, {states} states searched in {searching:.1?} of {:.1?}",
         begin.elapsed()
     ))
@@ -197,16 +229,6 @@ fn overlap(one: &Record, other: &Record) -> bool {
         && one.begin <= other.end
         && other.begin <= one.end
         && matches!(other.event, Event::Write { .. })
-}
-
-pub(crate) fn open(location: &str) -> Result<Database, String> {
-    if openkv_postgres::is_address(location) {
-        let address = openkv_postgres::Address::parse(location).map_err(failed("parsing the URL"))?;
-        let opened = openkv_postgres::open(address, openkv_postgres::Options::default());
-        return futures_executor::block_on(opened).map_err(failed("opening the database"));
-    }
-    let location = Location::File { path: location.into(), follow_links: false };
-    sqlite::open(location, Options::default()).map_err(failed("opening the database"))
 }
 
 /// Returns the keys of a history.
@@ -306,7 +328,9 @@ mod tests {
 
     #[test]
     fn histories_of_threads_are_linearizable() {
-        let args = Args { histories: 30, workers: 4, operations: 8, seed: 1 };
-        with_threads(&args).unwrap_or_else(|failure| panic!("{failure}"));
+        let args = Args { histories: 30, workers: 4, operations: 8, seed: 1, on: On::File };
+        Service::start(&args.on)
+            .and_then(|service| with_threads(&service, &args))
+            .unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

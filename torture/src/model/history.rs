@@ -30,6 +30,24 @@ pub struct Step {
     pub op: Op,
 }
 
+impl Step {
+    /// Returns the step for a database whose clock cannot be set: without delays, and without expiry but that of expired entries.
+    pub fn without_time(&self) -> Self {
+        let mut step = self.clone();
+        let Op::Write(writes) = &mut step.op else { return step };
+        for (_, change) in writes.iter_mut().flat_map(|write| &mut write.mutations) {
+            if let Change::Set { expire_in, .. } = change {
+                *expire_in = expire_in.filter(|time| *time <= 0);
+            }
+        }
+        for message in writes.iter_mut().flat_map(|write| &mut write.messages) {
+            message.delay = 0;
+            message.backoff = Some(vec![0; message.backoff.as_ref().map_or(0, Vec::len)]);
+        }
+        step
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Concurrent writes.

@@ -1,4 +1,4 @@
-//! Random histories of all operations of the engine, on a database in memory and on a file. Every result is compared with that
+//! Random histories of all operations of the engine, on databases in memory and in files, or in a service. Every result is compared with that
 //! of a simple model: a map, a queue and a manual clock. A history that fails is shrunk.
 //!
 //! Then random programs of calls on a `Deno.Kv`, in TypeScript, most of them not awaited: [`programs`].
@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use crate::service::{On, Service};
 use crate::{Outcome, Programs, Under};
 use replay::{Place, replay};
 
 /// The arguments of `model`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// The number of histories in memory. A fifth as many run on files, which take longer.
+    /// The number of histories in memory, and a fifth as many in files, which take longer; or in a service.
     #[arg(long, default_value_t = 20_000)]
     pub histories: u32,
     /// The maximum number of steps of a history.
@@ -33,6 +34,9 @@ pub struct Args {
     /// Which runtime runs the programs. Deno runs no histories, which test the engine.
     #[arg(long, value_enum, default_value_t)]
     pub under: Under,
+    /// Where the databases are: in memory and in files, "file", in "etcd" or "postgres", which are started, or at a URL of either.
+    #[arg(long, default_value = "file")]
+    pub on: On,
 }
 
 /// Runs histories, then programs.
@@ -40,32 +44,41 @@ pub struct Args {
 /// # Errors
 /// See [`run_engine`] and [`programs::run`].
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
+    let service = Service::start(&args.on)?;
     let histories = match args.under {
-        Under::Openkv => run_engine(args)?,
+        Under::Openkv => run_engine(&service, args)?,
         Under::Deno => "model: no histories under Deno".into(),
     };
-    let programs = programs::run(programs, args)?;
+    if args.programs == 0 {
+        return Ok(histories);
+    }
+    let programs = programs::run(programs, &service, args)?;
     Ok(format!("{histories}\n{programs}"))
 }
 
-/// Runs histories in memory and on files.
+/// Runs histories in memory and in files, or in another service.
 ///
 /// # Errors
 /// The shortest failing history, and its wrong result.
-pub fn run_engine(args: &Args) -> Outcome {
+pub fn run_engine(service: &Service, args: &Args) -> Outcome {
     let begin = Instant::now();
-    let files = args.histories.div_ceil(5);
-    run_histories(Place::Memory, args.histories, args)?;
-    run_histories(Place::File, files, args)?;
-    let Args { histories, steps, seed, .. } = args;
+    let Args { histories, steps, seed, on, .. } = args;
+    let places = if let Service::Files(_) = service {
+        let files = histories.div_ceil(5);
+        run_histories(Place::Memory, *histories, args)?;
+        run_histories(Place::File, files, args)?;
+        format!("{histories} histories in memory and {files} in files")
+    } else {
+        run_histories(Place::Service(service), *histories, args)?;
+        format!("{histories} histories in databases on {on}")
+    };
     Ok(format!(
-        "model: {histories} histories in memory and {files} on files of up to {steps} steps, seed {seed}: every result equals \
-         that of the model, in {:.0?}",
+        "model: {places} of up to {steps} steps, seed {seed}: every result equals that of the model, in {:.0?}",
         begin.elapsed()
     ))
 }
 
-fn run_histories(place: Place, count: u32, args: &Args) -> Result<(), String> {
+fn run_histories(place: Place<'_>, count: u32, args: &Args) -> Result<(), String> {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&args.seed.to_le_bytes());
     let config = Config { cases: count, failure_persistence: None, ..Config::default() };
@@ -73,7 +86,7 @@ fn run_histories(place: Place, count: u32, args: &Args) -> Result<(), String> {
     let result =
         runner.run(&history::histories(args.steps), |history| replay(place, &history).map_err(TestCaseError::fail));
     result.map_err(|error| match error {
-        TestError::Fail(reason, history) => format!("model: {place:?}: {reason}, in {history:?}"),
+        TestError::Fail(reason, history) => format!("model: {reason}, in {history:?}"),
         TestError::Abort(reason) => format!("model: {reason}"),
     })
 }
@@ -84,7 +97,9 @@ mod tests {
 
     #[test]
     fn engine_agrees_with_the_model() {
-        let args = Args { histories: 300, steps: 30, seed: 1, programs: 0, under: Under::Openkv };
-        run_engine(&args).unwrap_or_else(|failure| panic!("{failure}"));
+        let args = Args { histories: 300, steps: 30, seed: 1, programs: 0, under: Under::Openkv, on: On::File };
+        Service::start(&args.on)
+            .and_then(|service| run_engine(&service, &args))
+            .unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

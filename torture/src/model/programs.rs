@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Args;
 use crate::runtime::{Runtime, finish};
+use crate::service::Service;
 use crate::{Outcome, Programs, TIMEOUT, Under, failed, scratch};
 
 /// The maximum number of steps of a program.
@@ -29,25 +30,32 @@ struct Report {
     first: Option<String>,
 }
 
-/// Runs programs in memory and on files, with one handle and with two.
+/// Runs programs in memory and in files, or in another service, with one handle and with two.
 ///
 /// # Errors
 /// The number of failed programs, by call, and the first of them, shrunk.
-pub fn run(programs: &Programs, args: &Args) -> Outcome {
+pub fn run(programs: &Programs, service: &Service, args: &Args) -> Outcome {
     let begin = Instant::now();
     let runtime = args.under.runtime(programs)?;
     let (mut lines, mut wrong) = (Vec::new(), 0);
-    for (place, handles) in [("memory", 1), ("memory", 2), ("files", 1), ("files", 2)] {
-        if args.under == Under::Deno && (place, handles) == ("files", 2) {
+    let on = args.on.to_string();
+    let places = if let Service::Files(_) = service {
+        vec![("memory", 1), ("memory", 2), (&on, 1), (&on, 2)]
+    } else {
+        vec![(&*on, 1), (&on, 2)]
+    };
+    for (place, handles) in places {
+        if args.under == Under::Deno && handles == 2 && place != "memory" {
             // Deno rejects commits then, because the database is locked.
             continue;
         }
-        let report = run_in(&runtime, place == "files", handles, args)?;
+        let databases = (place != "memory").then(|| service.location(&format!("programs{handles}x")));
+        let report = run_in(&runtime, databases, handles, args)?;
         let calls: Vec<_> = report.wrong.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let count: u64 = report.wrong.values().sum();
         let found = if count == 0 { "none".to_owned() } else { format!("{count} (first at: {})", calls.join(", ")) };
         lines.push(format!(
-            "model: {} programs in {place} with {handles} handle{}, {} steps, {} of them awaited: failed: {found}",
+            "model: {} programs on {place} with {handles} handle{}, {} steps, {} of them awaited: failed: {found}",
             report.programs,
             if handles == 1 { "" } else { "s" },
             report.steps,
@@ -61,10 +69,11 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     if wrong == 0 { Ok(report) } else { Err(format!("calls took effect out of order\n{report}")) }
 }
 
-fn run_in(runtime: &Runtime, on_files: bool, handles: u32, args: &Args) -> Result<Report, String> {
+/// Runs programs in databases in memory, or in those whose locations begin so.
+fn run_in(runtime: &Runtime, databases: Option<String>, handles: u32, args: &Args) -> Result<Report, String> {
     let directory = scratch()?;
     let arguments = json!({
-        "directory": on_files.then_some(directory.path()),
+        "databases": databases,
         "seed": args.seed,
         "programs": args.programs,
         "length": LENGTH,

@@ -21,14 +21,14 @@ pub struct Reference {
     queue: BTreeMap<(u64, u64), Queued>,
     /// The messages in flight, by their number.
     claimed: BTreeMap<u64, Queued>,
-    /// The number of the last commit.
-    version: u64,
+    /// The versionstamp of the last commit.
+    last: Option<Versionstamp>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     value: Value,
-    version: u64,
+    versionstamp: Versionstamp,
     expire_at: Option<u64>,
 }
 
@@ -47,18 +47,34 @@ impl Reference {
     /// Returns the versionstamp of a check.
     pub fn stamp(&self, key: &Parts, stamp: &Stamp) -> Option<Versionstamp> {
         match stamp {
-            Stamp::Current => self.live(key).map(|entry| Versionstamp::from_version(entry.version)),
+            Stamp::Current => self.live(key).map(|entry| entry.versionstamp),
             Stamp::Absent => None,
-            Stamp::Before(commits) => Some(Versionstamp::from_version(self.version.saturating_sub(*commits))),
+            Stamp::Before(commits) => Some(Versionstamp::from_version(self.version().saturating_sub(*commits))),
         }
     }
 
-    /// Commits a write, with the versionstamps of its checks and the numbers of its messages. The error is its message.
+    /// Returns the versionstamp of the last commit.
+    pub fn last(&self) -> Option<Versionstamp> {
+        self.last
+    }
+
+    /// Returns the versionstamp of the next commit, if versions are consecutive.
+    pub fn next(&self) -> Versionstamp {
+        Versionstamp::from_version(self.version() + 1)
+    }
+
+    fn version(&self) -> u64 {
+        self.last.map_or(0, |last| last.as_bytes()[..8].iter().fold(0, |version, byte| version << 8 | u64::from(*byte)))
+    }
+
+    /// Commits a write, with the versionstamps of its checks, the numbers of its messages, and the versionstamp of the commit. The
+    /// error is its message.
     pub fn write(
         &mut self,
         write: &Write,
         stamps: &[Option<Versionstamp>],
         messages: &[u64],
+        versionstamp: Versionstamp,
     ) -> Result<Commit, String> {
         let holds =
             |i: &usize| self.stamp(&write.checks[*i].0, &Stamp::Current).is_some_and(|now| stamps[*i] == Some(now));
@@ -68,35 +84,34 @@ impl Reference {
             return Ok(Commit::Conflict { failed });
         }
         let mut after = self.clone();
-        after.version += 1;
+        after.last = Some(versionstamp);
         for (key, change) in &write.mutations {
-            after.change(key, change)?;
+            after.change(key, change, versionstamp)?;
         }
         for (Message { delay, backoff, undelivered }, id) in write.messages.iter().zip(messages) {
             let backoff = backoff.clone().unwrap_or(DEFAULT_BACKOFF.to_vec());
             after.queue.insert((self.now + delay, *id), Queued { backoff, undelivered: undelivered.clone() });
         }
         *self = after;
-        Ok(Commit::Done(Versionstamp::from_version(self.version)))
+        Ok(Commit::Done(versionstamp))
     }
 
-    fn change(&mut self, key: &Parts, change: &Change) -> Result<(), String> {
-        let version = self.version;
+    fn change(&mut self, key: &Parts, change: &Change, versionstamp: Versionstamp) -> Result<(), String> {
         match change {
             Change::Set { value, expire_in, versionstamped } => {
                 let expire_at = expire_in.map(|time| self.now.saturating_add_signed(time));
                 let mut key = key.clone();
                 if *versionstamped {
-                    key.push(Part::Text(Versionstamp::from_version(version).to_string().into()));
+                    key.push(Part::Text(versionstamp.to_string().into()));
                 }
-                self.entries.insert(key, Entry { value: value.clone(), version, expire_at });
+                self.entries.insert(key, Entry { value: value.clone(), versionstamp, expire_at });
             }
             Change::Delete => drop(self.entries.remove(key)),
             Change::Combine { operand, value } => {
                 let stored = self.live(key);
                 let combined = combine(*operand, stored.map(|entry| &entry.value), value)?;
                 let expire_at = stored.and_then(|entry| entry.expire_at);
-                self.entries.insert(key.clone(), Entry { value: combined, version, expire_at });
+                self.entries.insert(key.clone(), Entry { value: combined, versionstamp, expire_at });
             }
         }
         Ok(())
@@ -106,13 +121,15 @@ impl Reference {
     pub fn delete_range(&mut self, selection: &Selection, limit: usize) -> u64 {
         let rows = self.list(selection);
         let deleted = rows.iter().take(limit).filter_map(|(key, ..)| self.entries.remove(key)).count();
-        self.version += u64::from(deleted > 0);
+        if deleted > 0 {
+            self.last = Some(self.next());
+        }
         deleted as u64
     }
 
     /// Returns the entry of a key.
     pub fn get(&self, key: &Parts) -> Option<Row> {
-        self.live(key).map(|entry| (key.clone(), entry.value.clone(), Versionstamp::from_version(entry.version)))
+        self.live(key).map(|entry| (key.clone(), entry.value.clone(), entry.versionstamp))
     }
 
     /// Returns the entries of a range.
@@ -144,8 +161,14 @@ impl Reference {
         ready.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Finishes a message in flight.
-    pub fn finish(&mut self, id: u64, success: bool) {
+    /// Returns a key under which a message in flight is stored when it is finished, if it is given up then.
+    pub fn undelivered_key(&self, id: u64, success: bool) -> Option<&Parts> {
+        let message = self.claimed.get(&id).filter(|message| !success && message.backoff.is_empty())?;
+        message.undelivered.first()
+    }
+
+    /// Finishes a message in flight. If it is given up, it is stored by a commit with this versionstamp.
+    pub fn finish(&mut self, id: u64, success: bool, versionstamp: Versionstamp) {
         let mut message = self.claimed.remove(&id).expect("the message is in flight");
         if success {
             return;
@@ -154,9 +177,9 @@ impl Reference {
             let wait = message.backoff.remove(0);
             self.queue.insert((self.now + u64::from(wait), id), message);
         } else if !message.undelivered.is_empty() {
-            self.version += 1;
+            self.last = Some(versionstamp);
             for key in message.undelivered {
-                let entry = Entry { value: number(id as f64), version: self.version, expire_at: None };
+                let entry = Entry { value: number(id as f64), versionstamp, expire_at: None };
                 self.entries.insert(key, entry);
             }
         }

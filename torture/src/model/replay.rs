@@ -3,18 +3,21 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 use futures_executor::block_on;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{
-    AtomicWrite, Check, Clock, Database, Delivery, Enqueue, Error, Key, Limits, Mutation, MutationKind, Read,
-    ReadEntry, Selector, Time, Value,
+    AtomicWrite, BoxFuture, Check, Clock, Commit, Database, Delivery, Enqueue, Error, Key, Limits, Mutation,
+    MutationKind, Read, ReadEntry, Selector, Time, Value, Versionstamp,
 };
 use tempfile::TempDir;
 
 use super::history::{Change, Message, Op, Parts, Portion, Selection, Step, Write, key, number};
 use super::reference::{Reference, Row};
-use crate::{failed, scratch};
+use crate::service::{Service, open_with};
+use crate::{TIMEOUT, failed, scratch};
 
 /// The limit of `delete_range`: few, so that some entries are left.
 const DELETIONS: u32 = 5;
@@ -49,16 +52,21 @@ impl Clock for ManualClock {
 }
 
 /// Where the database is.
-#[derive(Clone, Copy, Debug)]
-pub enum Place {
+#[derive(Clone, Copy)]
+pub enum Place<'s> {
     Memory,
     File,
+    Service(&'s Service),
 }
 
+/// The number of databases in services.
+static DATABASES: AtomicU64 = AtomicU64::new(0);
+
 /// Executes a history. The error describes the wrong result.
-pub fn replay(place: Place, history: &[Step]) -> Result<(), String> {
+pub fn replay(place: Place<'_>, history: &[Step]) -> Result<(), String> {
     let mut world = World::new(place)?;
     for (i, step) in history.iter().enumerate() {
+        let step = if world.has_clock { step } else { &step.without_time() };
         world.step(step).map_err(|error| format!("step {i}, {:?}: {error}", step.op))?;
     }
     world.end().map_err(|error| format!("at the end: {error}"))
@@ -73,33 +81,53 @@ struct World {
     /// The number of messages so far.
     messages: u64,
     clock: Arc<ManualClock>,
-    /// The directory of the file. `None` in memory. The last field, to be dropped after the handles.
-    directory: Option<TempDir>,
+    /// Whether the database uses the clock, and not that of a server.
+    has_clock: bool,
+    /// Whether the database is in a service: then, versions need not be consecutive, messages that are ready may be delivered in any
+    /// order, and only the first handle receives any, as others may leave them to that.
+    is_remote: bool,
+    /// The path or URL of the database. `None` in memory.
+    location: Option<String>,
+    /// The directory of the file. The last field, to be dropped after the handles.
+    _directory: Option<TempDir>,
 }
 
 impl World {
-    fn new(place: Place) -> Result<Self, String> {
-        let directory = match place {
+    fn new(place: Place<'_>) -> Result<Self, String> {
+        let directory = if matches!(place, Place::File) { Some(scratch()?) } else { None };
+        let location = match place {
             Place::Memory => None,
-            Place::File => Some(scratch()?),
+            Place::File => directory.as_ref().map(|it| it.path().join("kv.sqlite3").to_string_lossy().into_owned()),
+            Place::Service(service) => {
+                Some(service.location(&format!("history{}", DATABASES.fetch_add(1, Ordering::Relaxed))))
+            }
         };
-        let clock = Arc::new(ManualClock::default());
-        let mut world =
-            Self { reference: Reference::new(0), handles: vec![], held: vec![], messages: 0, clock, directory };
+        let mut world = Self {
+            reference: Reference::new(0),
+            handles: vec![],
+            held: vec![],
+            messages: 0,
+            clock: Arc::new(ManualClock::default()),
+            has_clock: !matches!(place, Place::Service(service) if !service.uses_local_clock()),
+            is_remote: matches!(place, Place::Service(_)),
+            location,
+            _directory: directory,
+        };
         world.wait(LONG);
         world.open()?;
         Ok(world)
     }
 
     fn open(&mut self) -> Result<(), String> {
-        let location = match &self.directory {
-            None => Location::Memory,
-            Some(directory) => Location::File { path: directory.path().join("kv.sqlite3"), follow_links: false },
-        };
         let mut limits = Limits::default();
         limits.deletions = DELETIONS;
-        let options = Options::default().clock(self.clock.clone()).limits(limits);
-        self.handles.push(sqlite::open(location, options).map_err(failed("opening the database"))?);
+        let clock = self.clock.clone();
+        let opened = match &self.location {
+            None => sqlite::open(Location::Memory, Options::default().clock(clock).limits(limits))
+                .map_err(failed("opening the database")),
+            Some(location) => open_with(location, limits, clock),
+        };
+        self.handles.push(opened?);
         Ok(())
     }
 
@@ -126,8 +154,11 @@ impl World {
                 self.wait(*milliseconds);
                 Ok(())
             }
-            Op::Open if self.directory.is_some() && self.handles.len() < 3 => self.open(),
-            Op::Close if self.handles.len() > 1 => close(self.handles.remove(handle)),
+            Op::Open if self.location.is_some() && self.handles.len() < 3 => self.open(),
+            // The first one receives the messages of a service.
+            Op::Close if self.handles.len() > 1 && !(self.is_remote && handle == 0) => {
+                close(self.handles.remove(handle))
+            }
             Op::Open | Op::Close => Ok(()),
             Op::Reopen => self.reopen(),
         }
@@ -135,6 +166,7 @@ impl World {
 
     fn write(&mut self, handle: usize, writes: &[Write]) -> Result<(), String> {
         let mut writing = Vec::new();
+        let mut calls = Vec::new();
         let mut expected = Vec::new();
         for write in writes {
             let stamps: Vec<_> = write.checks.iter().map(|(key, stamp)| self.reference.stamp(key, stamp)).collect();
@@ -147,10 +179,33 @@ impl World {
                 enqueues: write.messages.iter().zip(&messages).map(|(one, id)| self.enqueue(one, *id)).collect(),
                 id: None,
             }));
-            expected.push(self.reference.write(write, &stamps, &messages));
+            if self.is_remote {
+                calls.push((write, stamps, messages));
+            } else {
+                let next = self.reference.next();
+                expected.push(self.reference.write(write, &stamps, &messages, next));
+            }
         }
         let results: Vec<_> = writing.into_iter().map(|write| block_on(write).map_err(message)).collect();
+        for ((write, stamps, messages), result) in calls.iter().zip(&results) {
+            let versionstamp = match result {
+                Ok(Commit::Done(versionstamp)) => *versionstamp,
+                _ => self.reference.next(),
+            };
+            self.check_growth(versionstamp)?;
+            expected.push(self.reference.write(write, stamps, messages, versionstamp));
+        }
         same(results, expected)
+    }
+
+    /// Checks that a versionstamp is that of a new commit.
+    fn check_growth(&self, versionstamp: Versionstamp) -> Result<(), String> {
+        match self.reference.last() {
+            Some(last) if last >= versionstamp => {
+                Err(format!("{versionstamp:?} of a commit is not greater than {last:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn mutation(&self, parts: &Parts, change: &Change) -> Mutation {
@@ -248,10 +303,14 @@ impl World {
         if self.held.len() > CAPACITY {
             return Ok(());
         }
-        let pending = self.handles[handle].dequeue();
+        let receiver = if self.is_remote { 0 } else { handle };
+        let pending = self.handles[receiver].dequeue();
         if !self.reference.is_ready() {
             // The only message that is delivered then.
             self.send(handle, 0)?;
+        }
+        if self.is_remote {
+            return self.receive_in_any_order(pending);
         }
         let deliveries = block_on(pending).map_err(message)?;
         let ids = self.reference.claim(BATCH);
@@ -259,6 +318,22 @@ impl World {
         same(messages, ids.iter().map(|id| content(*id)).collect())?;
         self.held.extend(ids.into_iter().zip(deliveries));
         Ok(())
+    }
+
+    /// Receives all messages that are ready, each once.
+    fn receive_in_any_order(&mut self, mut pending: BoxFuture<Vec<Delivery>>) -> Result<(), String> {
+        let mut missing = self.reference.claim(usize::MAX);
+        loop {
+            for delivery in within_timeout(pending)? {
+                let index = missing.iter().position(|id| content(*id) == delivery.message);
+                let index = index.ok_or_else(|| format!("returned {delivery:?}, expected the messages {missing:?}"))?;
+                self.held.push((missing.remove(index), delivery));
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            pending = self.handles[0].dequeue();
+        }
     }
 
     /// Enqueues a message.
@@ -270,7 +345,15 @@ impl World {
     fn finish(&mut self, which: usize, success: bool) -> Result<(), String> {
         let (id, delivery) = self.held.remove(which);
         block_on(if success { delivery.done() } else { delivery.retry() }).map_err(message)?;
-        self.reference.finish(id, success);
+        let versionstamp = match self.reference.undelivered_key(id, success) {
+            Some(parts) if self.is_remote => {
+                let entry = self.handles[0].get_blocking(&key(parts)).map_err(message)?;
+                entry.ok_or("an undelivered message was not stored")?.versionstamp
+            }
+            _ => self.reference.next(),
+        };
+        self.check_growth(versionstamp)?;
+        self.reference.finish(id, success, versionstamp);
         Ok(())
     }
 
@@ -281,22 +364,29 @@ impl World {
         }
         let Some((id, delivery)) = self.held.pop() else { return Ok(()) };
         delivery.start();
-        if self.directory.is_none() {
-            // In memory, the next call may overtake the release of a dropped delivery.
-            block_on(delivery.retry()).map_err(message)?;
+        if self.location.is_none() || self.is_remote {
+            // The next call may overtake the release of a dropped delivery.
+            self.held.push((id, delivery));
+            self.finish(0, false)?;
         } else {
             drop(delivery);
             if reopen {
                 self.reopen()?;
             }
+            self.reference.finish(id, false, self.reference.next());
         }
-        self.reference.finish(id, false);
         self.receive(0)
     }
 
     fn reopen(&mut self) -> Result<(), String> {
+        if self.is_remote {
+            // A closed handle with messages in flight remains a listener, to which others leave messages for a while.
+            while !self.held.is_empty() {
+                self.finish(0, true)?;
+            }
+        }
         self.handles.drain(..).try_for_each(close)?;
-        if self.directory.is_none() {
+        if self.location.is_none() {
             self.held.clear();
             self.reference = Reference::new(self.reference.now);
         }
@@ -331,6 +421,14 @@ fn close(database: Database) -> Result<(), String> {
         Err(Error::Closed) => Ok(()),
         result => Err(format!("a closed database returned {result:?}")),
     }
+}
+
+/// Waits for the result of a call that hangs if a message was lost.
+fn within_timeout<T: Send + 'static>(pending: BoxFuture<T>) -> Result<T, String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(block_on(pending)));
+    let result = receiver.recv_timeout(TIMEOUT).map_err(|_| format!("no message within {TIMEOUT:?}"))?;
+    result.map_err(message)
 }
 
 /// Returns the selector of a selection. `None` if it is invalid, with the expected error.

@@ -7,7 +7,7 @@ mod node;
 pub(crate) mod proto;
 mod stream;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -20,7 +20,9 @@ use tonic_prost::ProstCodec;
 
 use self::auth::Auth;
 use self::node::Node;
-use self::proto::{RangeRequest, RangeResponse, ResponseOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse};
+use self::proto::{
+    Headed, RangeRequest, RangeResponse, ResponseOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+};
 use crate::Options;
 use crate::error::{Attempt, EtcdError, Failure};
 use crate::url::DatabaseUrl;
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     nodes: Vec<Node>,
     /// The index of the node that calls use.
     current: AtomicUsize,
+    /// The latest term of a leader that a response had.
+    term: AtomicU64,
     auth: Auth,
     retry_for: Duration,
 }
@@ -67,6 +71,7 @@ impl Client {
         Self {
             nodes,
             current: AtomicUsize::new(first),
+            term: AtomicU64::new(0),
             auth: Auth::new(options.credentials.clone()),
             retry_for: options.retry_for,
         }
@@ -125,7 +130,7 @@ impl Client {
     async fn call<Q, R>(&self, path: &'static str, request: Q, needs_leader: bool) -> Result<(R, bool), Failure>
     where
         Q: Message + Clone + 'static,
-        R: Message + Default + 'static,
+        R: Headed + Message + Default + 'static,
     {
         let start = Instant::now();
         let (mut attempts, mut reauthentications, mut is_ambiguous) = (0_u32, 0, false);
@@ -173,7 +178,7 @@ impl Client {
     ) -> (usize, Result<R, Attempt>)
     where
         Q: Message + Clone + 'static,
-        R: Message + Default + 'static,
+        R: Headed + Message + Default + 'static,
     {
         let index = self.pick();
         let node = &self.nodes[index];
@@ -188,11 +193,15 @@ impl Client {
         if let Err(attempt) = self.auth.renew(self, node).await {
             return (index, Err(attempt));
         }
-        let mut call = std::pin::pin!(self.send(channel, path, request.clone(), needs_leader));
+        let term = self.term.load(Ordering::Relaxed);
+        let mut call = std::pin::pin!(self.send::<_, R>(channel, path, request.clone(), needs_leader));
         loop {
             let at = (Instant::now() + PATIENCE).min(deadline);
             match tokio::time::timeout_at(at, &mut call).await {
-                Ok(Ok(response)) => return (index, Ok(response)),
+                Ok(Ok(response)) => {
+                    self.term.fetch_max(response.term(), Ordering::Relaxed);
+                    return (index, Ok(response));
+                }
                 Ok(Err(status)) => {
                     if std::error::Error::source(&status).is_some() {
                         node.fail();
@@ -204,8 +213,16 @@ impl Client {
                 }
                 // Without a leader, the call waits for longer than an election takes.
                 Err(_) => match self.status(node).await {
-                    Ok(status) if status.leader != 0 => {}
-                    Ok(_) => return (index, retry("the cluster has no leader".into(), true)),
+                    Ok(status) if status.leader == 0 => {
+                        return (index, retry("the cluster has no leader".into(), true));
+                    }
+                    Ok(status) => {
+                        self.term.fetch_max(status.term(), Ordering::Relaxed);
+                        // The node has sent the call to a leader that was lost, and waits for it for several seconds.
+                        if status.term() > term {
+                            return (index, retry("the cluster has a new leader".into(), true));
+                        }
+                    }
                     Err(reason) => {
                         node.fail();
                         return (index, retry(format!("{}: {reason}", node.address), true));

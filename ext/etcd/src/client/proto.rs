@@ -284,6 +284,8 @@ pub(crate) struct LeaseGrantRequest {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LeaseGrantResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<ResponseHeader>,
     #[prost(int64, tag = "2")]
     pub id: i64,
     #[prost(int64, tag = "3")]
@@ -297,7 +299,10 @@ pub(crate) struct LeaseRequest {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct LeaseRevokeResponse {}
+pub(crate) struct LeaseRevokeResponse {
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<ResponseHeader>,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LeaseKeepAliveResponse {
@@ -339,6 +344,26 @@ pub(crate) struct AuthenticateResponse {
     #[prost(string, tag = "2")]
     pub token: String,
 }
+
+/// A response with a header.
+pub(crate) trait Headed {
+    /// Returns the term of the leader that the node knew, or 0 without a header.
+    fn term(&self) -> u64;
+}
+
+macro_rules! headed {
+    ($($message:ident)*) => {
+        $(
+            impl Headed for $message {
+                fn term(&self) -> u64 {
+                    self.header.as_ref().map_or(0, |header| header.raft_term)
+                }
+            }
+        )*
+    };
+}
+
+headed!(LeaseGrantResponse LeaseRevokeResponse RangeResponse StatusResponse TxnResponse);
 
 /// Returns the operation that reads a range.
 pub(crate) fn range(key: Vec<u8>, range_end: Vec<u8>) -> RangeRequest {

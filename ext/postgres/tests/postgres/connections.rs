@@ -92,18 +92,14 @@ fn set_has_the_version_that_was_returned_wherever_the_connection_is_lost() {
     // The responses of the only round trip have some hundred bytes.
     for bytes in (0..400).step_by(6) {
         proxy.left.store(bytes, Ordering::SeqCst);
-        let set = |number| AtomicWrite::new().mutate(Mutation::set(key(number), Value::U64(bytes as u64)));
+        let set = |number| AtomicWrite::new().mutate(Mutation::set(key(number), Value::U64(bytes)));
         let writes = [set(0), set(1).enqueue(Enqueue::new(b"\xff\x0f_".to_vec())), set(2)];
         let writes = writes.map(|write| database.write(write));
         for (number, write) in writes.into_iter().enumerate() {
             let version = block_on(write).unwrap().versionstamp();
             assert!(version > last, "after {bytes} bytes");
             let entry = database.get_blocking(&key(number as u64)).unwrap().unwrap();
-            assert_eq!(
-                (entry.value, Some(entry.versionstamp)),
-                (Value::U64(bytes as u64), version),
-                "after {bytes} bytes"
-            );
+            assert_eq!((entry.value, Some(entry.versionstamp)), (Value::U64(bytes), version), "after {bytes} bytes");
             last = version;
         }
     }
