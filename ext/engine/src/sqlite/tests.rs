@@ -1,5 +1,7 @@
 mod commit_ids;
 mod database_id;
+#[cfg(target_os = "linux")]
+mod large_values;
 mod queue;
 mod watches;
 
