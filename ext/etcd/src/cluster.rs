@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -215,25 +215,27 @@ impl Node {
 struct Network {
     /// The name of the bridge, with which those of the namespaces begin.
     bridge: String,
-    /// The first three bytes of the addresses, in the range for tests of networks.
-    prefix: String,
+    /// The first address of a subnet of eight, in the range for tests of networks.
+    first: Ipv4Addr,
 }
 
 impl Network {
     /// Creates namespaces for three nodes.
     fn create() -> Result<Self, String> {
         let id = std::process::id();
-        let network = Self { bridge: format!("okv{id}"), prefix: format!("198.18.{}", id % 256) };
-        let Self { bridge, prefix } = &network;
+        // The range has 16384 such subnets.
+        let first = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + id % 16384 * 8);
+        let network = Self { bridge: format!("okv{id}"), first };
+        let bridge = &network.bridge;
         run_ip(&["link", "add", bridge, "type", "bridge"])?;
-        run_ip(&["addr", "add", &format!("{prefix}.254/24"), "dev", bridge])?;
+        run_ip(&["addr", "add", &format!("{}/29", network.host(5)), "dev", bridge])?;
         run_ip(&["link", "set", bridge, "up"])?;
         for i in 0..3 {
             let (namespace, end) = (network.namespace(i), format!("{bridge}v{i}"));
             run_ip(&["netns", "add", &namespace])?;
             run_ip(&["link", "add", &end, "type", "veth", "peer", "name", "eth0", "netns", &namespace])?;
             run_ip(&["link", "set", &end, "master", bridge, "up"])?;
-            let address = format!("{}/24", network.host(i));
+            let address = format!("{}/29", network.host(i));
             run_ip(&["-n", &namespace, "addr", "add", &address, "dev", "eth0"])?;
             run_ip(&["-n", &namespace, "link", "set", "eth0", "up"])?;
         }
@@ -245,7 +247,7 @@ impl Network {
     }
 
     fn host(&self, i: usize) -> String {
-        format!("{}.{}", self.prefix, i + 1)
+        Ipv4Addr::from_bits(self.first.to_bits() + 1 + i as u32).to_string()
     }
 }
 
