@@ -1,6 +1,9 @@
 //! The examples of the book in `docs`. The examples of a page run in the order of the page, in one directory; docs/contributing.md
 //! describes which blocks are examples.
 
+#[cfg(all(unix, feature = "connect"))]
+mod servers;
+
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -57,8 +60,13 @@ fn passes(page: &str) {
     assert!(examples > 0, "docs/{page} has examples");
 }
 
-/// Runs commands of a shell, with `openkv` on the path.
+/// Runs commands of a shell.
 fn run_commands(sandbox: &Sandbox, commands: &str) -> Output {
+    Output::of(shell(sandbox, commands), "")
+}
+
+/// Returns a shell that runs commands, with `openkv` on the path.
+fn shell(sandbox: &Sandbox, commands: &str) -> Command {
     let openkv = sandbox.command([""; 0]);
     let directory = Path::new(openkv.get_program()).parent().expect("it is the path of a file");
     let path = env::var_os("PATH").unwrap_or_default();
@@ -66,7 +74,8 @@ fn run_commands(sandbox: &Sandbox, commands: &str) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", commands]).current_dir(sandbox.path(""));
     shell.env("PATH", path.expect("no directory has a colon in its name")).env("NO_COLOR", "1");
-    Output::of(shell, "")
+    shell.env("DENO_DIR", sandbox.path("deno_dir"));
+    shell
 }
 
 #[test]

@@ -109,6 +109,37 @@ fn info_counts_entries_and_messages() {
 }
 
 #[test]
+fn queue_prints_messages() {
+    let sandbox = Sandbox::new();
+    let script = "
+        const kv = await Deno.openKv('kv.sqlite3');
+        await kv.enqueue('later', { delay: 7_200_000, backoffSchedule: [1, 2], keysIfUndelivered: [['failed', 1n]] });
+        await kv.enqueue('now', { backoffSchedule: [] });
+        kv.close();
+    ";
+    sandbox.run(script).stdout();
+    let shown = db(&sandbox, ["queue", "kv.sqlite3"]).stdout();
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines[0], "due, 7 bytes, up to 0 retries");
+    assert!(lines[1].starts_with("due in 2 hours, "), "{shown}");
+    assert!(lines[1].ends_with(", 9 bytes, up to 2 retries, then to [\"failed\", 1n]"), "{shown}");
+    assert_eq!(db(&sandbox, ["queue", "kv.sqlite3", "--limit", "1"]).stdout().lines().count(), 1);
+
+    // A message in flight.
+    let script = "
+        const kv = await Deno.openKv('kv.sqlite3');
+        kv.listenQueue(async () => {
+            const command = new Deno.Command(Deno.execPath(), { args: ['db', 'queue', '--json', 'kv.sqlite3'] });
+            const { inFlight, waiting } = JSON.parse(new TextDecoder().decode((await command.output()).stdout));
+            console.log(inFlight.length, atob(inFlight[0].message).endsWith('now'), inFlight[0].time > Date.now());
+            console.log(waiting.length, waiting[0].backoffSchedule, waiting[0].keysIfUndelivered);
+            kv.close();
+        });
+    ";
+    assert_eq!(sandbox.run(script).stdout(), "1 true true\n1 [ 1, 2 ] [ '[\"failed\", 1n]' ]\n");
+}
+
+#[test]
 fn restore_rejects_open_files_and_keeps_versionstamps_increasing() {
     let sandbox = Sandbox::new();
     fill(&sandbox, "kv.sqlite3");
@@ -208,7 +239,7 @@ fn errors_name_the_file_and_create_none() {
     fill(&sandbox, "kv.sqlite3");
     sandbox.write("directory/file", "");
     sandbox.write("text", "A text that is longer than the header of a database. ".repeat(20));
-    for command in ["info", "check", "compact"] {
+    for command in ["info", "queue", "check", "compact"] {
         let error = |file| db(&sandbox, [command, file]);
         assert_eq!(error("missing").stderr(), "error: missing: no such file\n");
         assert_eq!(error("directory").stderr(), "error: directory: this is a directory, not a file\n");
@@ -349,7 +380,7 @@ fn foreign_objects_and_hard_links_are_rejected() {
     file.execute_batch("create index costly on kv (length(randomblob(length(v))))").unwrap_err();
     file.execute_batch("create index costly on kv (length(hex(v)))").unwrap();
     let foreign = "error: kv.sqlite3: the file contains an object that is not part of the Deno KV format, index costly: drop it, or salvage the file\n";
-    for command in ["info", "check", "compact"] {
+    for command in ["info", "queue", "check", "compact"] {
         assert_eq!(db(&sandbox, [command, "kv.sqlite3"]).stderr(), foreign, "{command}");
     }
     assert_eq!(sandbox.run(script).stdout(), foreign);

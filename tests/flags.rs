@@ -272,6 +272,23 @@ fn types_declares_deno_kv() {
 }
 
 #[test]
+fn every_command_has_a_man_page() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.openkv(["man", "."]).stdout(), "");
+    let help = sandbox.openkv(["--help"]).stdout();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands =
+        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    for command in commands.filter(|command| *command != "help") {
+        let page = std::fs::read_to_string(sandbox.path(&format!("openkv-{command}.1"))).unwrap();
+        assert!(page.contains(&format!("openkv\\-{command}")), "{page}");
+    }
+    assert!(sandbox.path("openkv-db-serve.1").exists());
+    let error = sandbox.openkv(["man", "missing"]).stderr();
+    assert!(error.contains("failed to write the man pages to missing"), "{error}");
+}
+
+#[test]
 fn completions_contain_commands_and_flags() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {

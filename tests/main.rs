@@ -12,6 +12,9 @@ mod conformance;
 mod corruption;
 mod cron;
 mod db;
+mod db_copy;
+#[cfg(feature = "connect")]
+mod db_data;
 #[cfg(feature = "connect")]
 mod db_serve;
 mod dependencies;
@@ -49,6 +52,7 @@ mod rust_values;
 mod serve;
 mod stdio;
 mod storage;
+mod studio;
 mod support;
 mod task;
 #[cfg(unix)]

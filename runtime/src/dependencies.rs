@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use deno_error::JsErrorBox;
 use deno_web::BlobStore;
 
@@ -10,7 +12,12 @@ use crate::runtime::{Options, user_agent};
 /// The download directory cannot be determined.
 pub fn installer(options: Options) -> Result<Installer, JsErrorBox> {
     Installer::new(LoaderOptions {
-        main: MainModule { url: options.main_module, text: None, media_type: options.main_media_type },
+        main: MainModule {
+            url: options.main_module,
+            text: None,
+            media_type: options.main_media_type,
+            embedded: HashMap::new(),
+        },
         main_package: None,
         modules: options.modules,
         project: options.project,

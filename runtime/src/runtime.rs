@@ -1,6 +1,7 @@
 mod bootstrap;
 mod worker;
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -75,6 +76,8 @@ pub struct Options {
     pub main_text: Option<String>,
     /// Its media type, if not that of its URL.
     pub main_media_type: Option<MediaType>,
+    /// The texts of modules that it imports, if they are not to be loaded from their URLs.
+    pub embedded: HashMap<Url, String>,
     /// The specifier of the npm package whose program the main module is. See [`resolve_program`](Self::resolve_program).
     pub main_package: Option<Url>,
     /// How modules are resolved and loaded.
@@ -134,6 +137,7 @@ impl Options {
                 url: self.main_module.clone(),
                 text: self.main_text.clone(),
                 media_type: self.main_media_type,
+                embedded: self.embedded.clone(),
             },
             main_package: package.and_then(Result::ok).map(|package| package.into_inner().req),
             modules: self.modules.clone(),

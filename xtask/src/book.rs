@@ -3,22 +3,25 @@
 mod links;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::{env, fs, io};
+use std::process::{Command, ExitCode};
+use std::{fs, io};
 
 use links::Link;
 
-/// The version of mdBook, which is installed at first use: as a dependency, it would slow the build of all other commands.
-const MDBOOK: &str = "0.5.4";
+use crate::tools::Tool;
+
+const MDBOOK: Tool = Tool { name: "mdbook", version: "0.5.4", args: &[] };
 
 /// The documents whose links are checked, in addition to those of `docs`.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "benches/README.md",
     "benches/etcd.md",
+    "benches/others.md",
     "benches/postgres.md",
     "benches/results.md",
+    "benches/scale.md",
     "benches/serve.md",
     "examples/deno_kv/README.md",
     "ext/engine/README.md",
@@ -32,7 +35,7 @@ pub fn build(root: &Path) -> Result<ExitCode, String> {
     let target = crate::target_directory();
     let (source, book) = (target.join("book-source"), target.join("book"));
     stage(&root.join("docs"), &source).map_err(|error| format!("failed to copy docs to {source:?}: {error}"))?;
-    let mdbook = mdbook(&target)?;
+    let mdbook = MDBOOK.find()?;
     if !crate::succeeds(Command::new(mdbook).arg("build").arg(&source).arg("--dest-dir").arg(&book))? {
         return Ok(ExitCode::FAILURE);
     }
@@ -120,23 +123,4 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("failed to read {path:?}: {error}"))
-}
-
-/// Returns mdBook: the one on the `PATH`, or the one in `target/tools`, which is installed at first use.
-fn mdbook(target: &Path) -> Result<PathBuf, String> {
-    let tools = target.join("tools");
-    let installed = tools.join("bin").join(format!("mdbook{}", env::consts::EXE_SUFFIX));
-    for candidate in [Path::new("mdbook"), &installed] {
-        let mut version = Command::new(candidate);
-        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        if version.status().is_ok_and(|status| status.success()) {
-            return Ok(candidate.to_owned());
-        }
-    }
-    let mut install = crate::cargo(&["install", "--locked", "--version", MDBOOK, "mdbook", "--root"]);
-    if crate::succeeds(install.arg(&tools))? {
-        Ok(installed)
-    } else {
-        Err("failed to install mdBook: install it with your package manager".into())
-    }
 }

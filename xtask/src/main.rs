@@ -1,11 +1,15 @@
-//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `docs`, `bench`, `torture`,
-//! `compatibility` and `startup`.
+//! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `ci`, `docs`, `dist`,
+//! `bench`, `torture`, `compatibility`, `screenshots` and `startup`.
 
 mod bench;
 mod book;
+mod checks;
 mod circles;
 mod compatibility;
+mod dist;
+mod screenshots;
 mod startup;
+mod tools;
 mod typescript;
 mod v8;
 
@@ -20,6 +24,7 @@ Usage: cargo xtask COMMAND
 Commands:
   run [FLAGS] FILE [ARGS]...   builds openkv in release mode, and runs a script with it
   test [FLAGS] [FILTER]        checks formatting, types, lints and documentation, and runs all tests
+    --require-chromium         fails if Chromium and chromedriver, which drive the page of the studio, are not installed
     --require-deno             fails if Deno, which checks and lints TypeScript and is a client, is not installed
     --require-node             fails if Node with @deno/kv, which is a client, is not installed: see .ci/run
     --require-etcd             fails if etcd, of which tests start clusters, is not installed
@@ -27,7 +32,10 @@ Commands:
     --require-patroni          fails if Patroni, which replaces primaries of PostgreSQL in tests, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
+  ci [FLAGS] [FILTER]          test, and checks dependencies, combinations of features, and examples/deno_kv; takes its flags
+    --require-libclang         fails if LIBCLANG_PATH is not set, which examples/deno_kv requires
   docs                         checks the links of the documentation, and builds it as a book, with mdBook
+  dist [--openkv PATH]         makes the files of a release, of a new build or of the binary at PATH, in target/dist
   bench [FLAGS] [MEASURES...]  measures openkv compared with Deno, all or some measures; see benches/README.md
     --rounds N                 the number of rounds, 5 by default
     --deno PATH                the Deno to compare with, by default the one on the PATH
@@ -38,19 +46,16 @@ Commands:
   bench --etcd [MEASURES...]   measures the backend over etcd compared with etcd by hand; also takes --rounds
   bench --postgres [MEASURES...]
                                measures the backend over PostgreSQL compared with PostgreSQL by hand; also takes --rounds
+  bench --others [MEASURES...] measures values of several kinds compared with lmdb, better-sqlite3 and classic-level in Node.js, with
+                               Deno and with raw SQLite; also takes --rounds, --deno and --openkv
+  bench --scale [SECTIONS...]  measures many entries, watchers, messages, processes and connections compared with Deno; also takes
+                               --rounds, --deno and --openkv
+    --max-SECTION N            the greatest number of a section: --max-entries 1000000
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md
+  screenshots [--openkv PATH]  generates the images of docs/studio.md, with Chromium
   startup                      finds the functions that run at startup, which the linker groups";
-
-/// The suite also runs on the fake backend, which releases do not contain.
-const FAKE: &str = "openkv/fake";
-
-/// The programs and services that tests need, and may be required.
-const REQUIREMENTS: [&str; 7] = ["deno", "denokv", "etcd", "node", "patroni", "postgres", "registry"];
-
-/// The variable that names those that are required: their tests may not be skipped.
-const REQUIRE: &str = "OPENKV_REQUIRE";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -58,11 +63,14 @@ fn main() -> ExitCode {
     let rest: Vec<OsString> = args.collect();
     let result = match command.to_str() {
         Some("run") => run(&rest),
-        Some("test") => test(&rest),
+        Some("test") => checks::test(&rest),
+        Some("ci") => checks::ci(&rest),
+        Some("dist") => dist::dist(&rest),
         Some("docs") => book::build(root()),
         Some("bench") => bench::bench(&rest),
         Some("torture") => torture(&rest),
         Some("compatibility") => compatibility::write(&rest),
+        Some("screenshots") => screenshots::write(&rest),
         Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");
@@ -104,44 +112,6 @@ fn run_release(package: &str, args: &[OsString]) -> Result<ExitCode, String> {
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
 }
 
-fn test(args: &[OsString]) -> Result<ExitCode, String> {
-    prepare()?;
-    circles::check(root())?;
-    book::check_links(root())?;
-    let is_requirement = |arg: &&OsString| REQUIREMENTS.iter().any(|name| **arg == *format!("--require-{name}"));
-    let (flags, filter): (Vec<_>, Vec<_>) = args.iter().partition(is_requirement);
-    let required: Vec<_> = flags.iter().filter_map(|flag| flag.to_str()?.strip_prefix("--require-")).collect();
-    let passed = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?
-        && typescript::check(required.contains(&"deno"))?
-        && succeeds(&mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--features",
-            FAKE,
-            "--",
-            "--deny",
-            "warnings",
-        ]))?
-        && succeeds(
-            cargo(&[
-                "doc",
-                "--no-deps",
-                "-p",
-                "openkv_connect",
-                "-p",
-                "openkv_engine",
-                "-p",
-                "openkv_etcd",
-                "-p",
-                "openkv_ext",
-            ])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-        )?
-        && succeeds(cargo(&["test", "--workspace", "--features", FAKE]).args(filter).env(REQUIRE, required.join(",")))?;
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 /// Prepares the build of the workspace.
 fn prepare() -> Result<(), String> {
     check_c_compiler()?;
@@ -171,6 +141,16 @@ fn root() -> &'static Path {
 /// Returns the target directory of cargo.
 fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Returns the default target of cargo.
+fn target() -> Result<String, String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output =
+        Command::new(&rustc).arg("-vV").output().map_err(|error| format!("failed to run {rustc:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let target = text.lines().find_map(|line| line.strip_prefix("host: "));
+    target.map(Into::into).ok_or_else(|| format!("{rustc:?} does not print its host target"))
 }
 
 fn cargo(args: &[&str]) -> Command {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
@@ -14,9 +15,7 @@ const FILES: [(&str, &[&str]); 2] = [
 
 /// Builds openkv in release mode, and writes the names of the functions that run. The binary must be built again afterwards.
 pub fn startup() -> Result<ExitCode, String> {
-    crate::first_line(Command::new("valgrind").arg("--version")).map_err(
-        |_| "failed to run valgrind, which finds the functions: install it (Debian and Ubuntu: the package valgrind)",
-    )?;
+    check_valgrind()?;
     // The names contain hashes that depend on the compiler.
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = crate::first_line(Command::new(&rustc).arg("--version"))
@@ -27,27 +26,42 @@ pub fn startup() -> Result<ExitCode, String> {
     if !crate::succeeds(build.env("OPENKV_PLAIN_LINK", "1"))? {
         return Ok(ExitCode::FAILURE);
     }
-    let mut known = BTreeSet::new();
-    for (file, scripts) in FILES {
-        let mut names = BTreeSet::new();
-        for script in scripts {
-            names.extend(functions(script)?);
-        }
-        let new: Vec<_> = names.difference(&known).map(String::as_str).collect();
-        let text = format!("# {version}\n# Written by `cargo xtask startup`.\n{}\n", new.join("\n"));
+    let binary = crate::target_directory().join("release").join("openkv");
+    for (file, names) in profile(&binary)? {
+        let text = format!("# {version}\n# Written by `cargo xtask startup`.\n{}\n", names.join("\n"));
         let path = crate::root().join(file);
         fs::write(&path, text).map_err(|error| format!("failed to write {path:?}: {error}"))?;
-        eprintln!("xtask: {file} lists {} functions", new.len());
-        known.extend(names);
+        eprintln!("xtask: {file} lists {} functions", names.len());
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the names of each file: those of the functions of a binary that run with its scripts.
+pub fn profile(binary: &Path) -> Result<Vec<(&'static str, Vec<String>)>, String> {
+    let mut known = BTreeSet::new();
+    let mut files = Vec::new();
+    for (file, scripts) in FILES {
+        let mut names = BTreeSet::new();
+        for script in scripts {
+            names.extend(functions(binary, script)?);
+        }
+        files.push((file, names.difference(&known).cloned().collect()));
+        known.extend(names);
+    }
+    Ok(files)
+}
+
+/// Checks for Valgrind, which finds the functions.
+pub fn check_valgrind() -> Result<(), String> {
+    crate::first_line(Command::new("valgrind").arg("--version")).map(|_| ()).map_err(|_| {
+        "failed to run valgrind, which finds the functions: install it (Debian and Ubuntu: the package valgrind)".into()
+    })
+}
+
 /// Returns the functions of the binary that run with a script.
-fn functions(script: &str) -> Result<BTreeSet<String>, String> {
+fn functions(binary: &Path, script: &str) -> Result<BTreeSet<String>, String> {
     eprintln!("xtask: valgrind openkv run -A {script}");
     let fail = |error: &dyn Display| format!("failed to profile {script}: {error}");
-    let binary = crate::target_directory().join("release").join("openkv");
     // The profile contains the canonical path.
     let binary = binary.canonicalize().map_err(|error| fail(&error))?;
     let directory = crate::target_directory().join("startup");

@@ -9,8 +9,20 @@ const CONFIG: &str = "js/deno.jsonc";
 const MODULES: &str = "js";
 
 /// The directories of the scripts of tests, benchmarks and examples.
-const SCRIPTS: [&str; 7] =
-    ["benches", "examples", "runtime/startup", "testdata/databases", "tests", "torture/scripts", "xtask/src"];
+const SCRIPTS: [&str; 8] = [
+    "benches",
+    "examples",
+    "runtime/startup",
+    "runtime/studio",
+    "testdata/databases",
+    "tests",
+    "torture/scripts",
+    "xtask/src",
+];
+
+/// The page of the studio, which has the types of a browser, and its configuration.
+const PAGE: &str = "runtime/studio/page";
+const PAGE_CONFIG: &str = "runtime/studio/page/deno.jsonc";
 
 /// Disables the rules for modules: scripts print, and are written like user code.
 const WITHOUT_MODULE_RULES: &str =
@@ -28,9 +40,11 @@ pub fn check(is_required: bool) -> Result<bool, String> {
         return Ok(true);
     }
     let all: Vec<_> = [MODULES].into_iter().chain(SCRIPTS).collect();
-    let found_nothing = crate::succeeds(&mut deno("check", &all))?
-        && crate::succeeds(&mut deno("lint", &[MODULES]))?
-        && crate::succeeds(deno("lint", &SCRIPTS).arg(WITHOUT_MODULE_RULES))?;
+    let found_nothing = crate::succeeds(&mut deno("check", CONFIG, &all))?
+        && crate::succeeds(&mut deno("check", PAGE_CONFIG, &[PAGE]))?
+        && crate::succeeds(&mut deno("lint", CONFIG, &[MODULES]))?
+        && crate::succeeds(deno("lint", CONFIG, &SCRIPTS).arg(WITHOUT_MODULE_RULES))?
+        && crate::succeeds(&mut deno("lint", PAGE_CONFIG, &[PAGE]))?;
     Ok(found_nothing)
 }
 
@@ -40,8 +54,8 @@ fn is_installed() -> bool {
     version.status().is_ok_and(|status| status.success())
 }
 
-fn deno(command: &str, paths: &[&str]) -> Command {
+fn deno(command: &str, config: &str, paths: &[&str]) -> Command {
     let mut deno = Command::new("deno");
-    deno.args([command, "--quiet", "--config", CONFIG]).args(paths).current_dir(crate::root());
+    deno.args([command, "--quiet", "--config", config]).args(paths).current_dir(crate::root());
     deno
 }

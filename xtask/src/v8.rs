@@ -3,7 +3,6 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -27,7 +26,7 @@ pub fn make_available(root: &Path) -> Result<(), String> {
     }
 
     let base = env::var("RUSTY_V8_MIRROR").unwrap_or_else(|_| DOWNLOADS.into());
-    let archive = archive_name(&target()?);
+    let archive = archive_name(&crate::target()?);
     let url = format!("{base}/v{}/{archive}", version(root)?);
     let seeded = cache()?.join(url.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
     if seeded.is_file() {
@@ -60,16 +59,6 @@ fn version(root: &Path) -> Result<String, String> {
         rest.split_once('"').map(|(version, _)| version.to_owned())
     });
     version.ok_or_else(|| format!("{path:?} does not contain the version of v8"))
-}
-
-/// Returns the default target of cargo.
-fn target() -> Result<String, String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output =
-        Command::new(&rustc).arg("-vV").output().map_err(|error| format!("failed to run {rustc:?}: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let target = text.lines().find_map(|line| line.strip_prefix("host: "));
-    target.map(Into::into).ok_or_else(|| format!("{rustc:?} does not print its host target"))
 }
 
 fn archive_name(target: &str) -> String {

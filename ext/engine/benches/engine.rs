@@ -1,6 +1,8 @@
 //! Compares the engine with raw SQLite doing the same work, with the same file format, settings and data, through prepared
 //! statements of `rusqlite`. The ratio of the medians in each group is the overhead of the engine.
 
+mod raw_sqlite;
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::slice;
@@ -12,7 +14,7 @@ use futures_executor::block_on;
 use futures_util::future::try_join_all;
 use openkv_engine::sqlite::{self, Location, Options};
 use openkv_engine::{AtomicWrite, Database, Key, KeyPart, Limits, Mutation, Read, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 
 fn main() {
@@ -50,12 +52,8 @@ impl File {
         sqlite::open(Location::file(path), Options::default().limits(limits)).unwrap()
     }
 
-    /// Opens a connection with the settings of the engine's connections.
     fn raw(&self) -> Connection {
-        let connection = Connection::open(self.directory.path().join("kv.sqlite3")).unwrap();
-        connection.pragma_update(None, "journal_mode", "wal").unwrap();
-        connection.pragma_update(None, "synchronous", "full").unwrap();
-        connection
+        raw_sqlite::open(&self.directory.path().join("kv.sqlite3"))
     }
 
     /// Returns the number of the next entry, cycling through all of them.
@@ -254,7 +252,9 @@ mod set_awaited {
     fn raw(bencher: Bencher) {
         let mut file = File::new();
         let connection = file.raw();
-        bencher.with_inputs(|| row(file.next())).bench_local_refs(|row| commit(&connection, slice::from_ref(row)));
+        bencher
+            .with_inputs(|| row(file.next()))
+            .bench_local_refs(|row| raw_sqlite::commit(&connection, slice::from_ref(row)));
     }
 }
 
@@ -281,28 +281,11 @@ mod set_500_in_flight {
         bencher
             .counter(ItemsCount::new(IN_FLIGHT))
             .with_inputs(|| Vec::from_iter((0..IN_FLIGHT).map(|_| row(file.next()))))
-            .bench_local_refs(|rows| commit(&connection, rows));
+            .bench_local_refs(|rows| raw_sqlite::commit(&connection, rows));
     }
 }
 
 /// Returns a key and a value.
 fn row(i: u64) -> (Key, Vec<u8>) {
     (key(i), value(i))
-}
-
-const GET_VERSION: &str = "select version from data_version where k = 0";
-const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
-const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
-    on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4, expiration_ms = ?5";
-
-/// Stores rows in one commit, each with its own version.
-fn commit(connection: &Connection, rows: &[(Key, Vec<u8>)]) {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).unwrap();
-    let mut version: i64 = transaction.prepare_cached(GET_VERSION).unwrap().query_row([], |row| row.get(0)).unwrap();
-    for (key, value) in rows {
-        version += 1;
-        transaction.prepare_cached(SET).unwrap().execute((key.as_bytes(), value, 1, version, -1)).unwrap();
-    }
-    transaction.prepare_cached(SET_VERSION).unwrap().execute([version]).unwrap();
-    transaction.commit().unwrap();
 }

@@ -1,5 +1,7 @@
 use crate::future::ready;
-use crate::{AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Visitor};
+use crate::{
+    AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Transfer, Visitor,
+};
 
 /// The storage of a [`Database`](crate::Database): the interface between the engine and its backends.
 ///
@@ -53,6 +55,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Closes the backend: earlier writes are committed, messages in flight can still be finished, streams end, and later calls
     /// fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     fn close(&self);
+
+    /// Returns access to all that the database stores, or `None` if the backend cannot provide it, as a protocol without expiry.
+    fn transfer(&self) -> Option<&dyn Transfer> {
+        None
+    }
 
     /// Returns synchronous reads, if the backend supports them.
     fn local(&self) -> Option<&dyn LocalReads> {

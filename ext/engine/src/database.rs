@@ -5,7 +5,7 @@ use crate::future::ready;
 use crate::visit::{self, Visit};
 use crate::{
     AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, LocalReads, Mutation, Read, ReadEntry,
-    ReadOptions, Result, Value, Visitor,
+    ReadOptions, Result, Transfer, Value, Visitor,
 };
 
 /// An open database. Clones are handles of the same database, which is closed when the last one is dropped, or by
@@ -197,6 +197,11 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Returns access to all that the database stores, if the backend supports it. See [`copy`](crate::copy).
+    pub fn transfer(&self) -> Option<&dyn Transfer> {
+        self.backend().transfer()
     }
 
     /// Returns synchronous reads, if the backend supports them.

@@ -122,6 +122,7 @@
 mod backend;
 mod clock;
 mod commit_id;
+pub mod copy;
 mod database;
 mod delivery;
 #[cfg(feature = "denokv")]
@@ -143,6 +144,7 @@ mod selector;
 pub mod sqlite;
 mod sum;
 mod time;
+mod transfer;
 #[cfg(feature = "serde")]
 pub mod v8;
 mod value;
@@ -167,6 +169,7 @@ pub use random::{Random, SystemRandom};
 pub use read::{Entry, EntryRef, KeyEntry, OwnedRead, Read, ReadEntry, Visitor};
 pub use selector::Selector;
 pub use time::Time;
+pub use transfer::{LastCommit, Page, StoredEntry, StoredMessage, Transfer};
 pub use value::{Value, ValueRef};
 pub use versionstamp::{ParseVersionstampError, Versionstamp};
 pub use watch::Watch;

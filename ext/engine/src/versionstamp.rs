@@ -16,6 +16,12 @@ impl Versionstamp {
         Self(bytes)
     }
 
+    /// Returns the version of its commit, rounded up if the last two bytes are not zero.
+    pub fn to_version(self) -> u64 {
+        let [version @ .., high, low] = self.0;
+        u64::from_be_bytes(version).saturating_add(u64::from((high, low) != (0, 0)))
+    }
+
     /// Returns a versionstamp with arbitrary bytes. Unless a commit has it, no entry does.
     pub fn from_bytes(bytes: [u8; 10]) -> Self {
         Self(bytes)

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Delivery, Error, Key, OwnedRead, Read, ReadEntry, ReadOptions,
-    Result, Turn, WatchEvent, remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Delivery, Error, Key, LastCommit, OwnedRead, Page, Read,
+    ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,6 +12,7 @@ use crate::EtcdError;
 use crate::core::Core;
 use crate::queue::{Listener, Waiter};
 use crate::read;
+use crate::transfer;
 use crate::unit::WriteUnit;
 use crate::watch::Watcher;
 use crate::writer::{self, Job, Range};
@@ -58,6 +59,11 @@ impl Etcd {
         remote::read_in_turn(&self.core.runtime, turn, read, EtcdError::Stopped)
     }
 
+    /// Runs what reads the whole database, after the writes before it.
+    fn read_all<T: Send + 'static>(&self, read: impl Future<Output = Result<T>> + Send + 'static) -> BoxFuture<T> {
+        self.read_in_turn(self.core.order.read_range(&[], &[u8::MAX]), read)
+    }
+
     /// Queues a write for the writer.
     fn write_in_turn<T: Send + 'static>(
         &self,
@@ -81,6 +87,24 @@ impl Etcd {
         id[..6].copy_from_slice(&self.core.now().to_be_bytes()[2..]);
         id[6..10].copy_from_slice(&self.messages.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         id
+    }
+}
+
+impl Transfer for Etcd {
+    fn entries(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredEntry>> {
+        self.read_all(transfer::entries(self.core.clone(), after.to_vec(), page))
+    }
+
+    fn messages(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredMessage>> {
+        self.read_all(transfer::messages(self.core.clone(), after.to_vec(), page))
+    }
+
+    fn last_commit(&self) -> BoxFuture<LastCommit> {
+        self.read_all(transfer::last_commit(self.core.clone()))
+    }
+
+    fn raise_version(&self, versionstamp: Versionstamp) -> BoxFuture<()> {
+        self.read_all(transfer::raise_version(self.core.clone(), versionstamp))
     }
 }
 
@@ -151,6 +175,10 @@ impl Backend for Etcd {
         let id = self.core.description.lock().id;
         let is_open = self.open.lock().is_some();
         Box::pin(std::future::ready(if is_open { Ok(Some(id)) } else { Err(Error::Closed) }))
+    }
+
+    fn transfer(&self) -> Option<&dyn Transfer> {
+        Some(self)
     }
 
     fn now(&self) -> u64 {

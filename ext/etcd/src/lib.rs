@@ -21,6 +21,7 @@ mod queue;
 mod read;
 mod splits;
 mod sweep;
+mod transfer;
 mod unit;
 mod url;
 mod view;

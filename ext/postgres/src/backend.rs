@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, Order, Read,
-    ReadEntry, ReadOptions, Result, Turn, WatchEvent, remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, LastCommit, Order,
+    Page, Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent,
+    remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -121,6 +122,11 @@ impl Postgres {
         remote::read_in_turn(&self.runtime, turn, read, CallError::Stopped)
     }
 
+    /// Runs what reads the whole database, after the writes before it.
+    fn read_all<T: Send + 'static>(&self, read: impl Future<Output = Result<T>> + Send + 'static) -> BoxFuture<T> {
+        self.read_in_turn(self.order.read_range(&[], &[u8::MAX]), read)
+    }
+
     /// Queues a write for the task of the writer.
     fn write_in_turn<T: Send + 'static>(&self, job: impl FnOnce(&Order, Reply<T>) -> Job) -> BoxFuture<T> {
         let (reply, response) = oneshot::channel();
@@ -140,6 +146,34 @@ impl Postgres {
         {
             self.runtime.spawn(self.listener.clone().run(closed.subscribe()));
         }
+    }
+}
+
+impl Transfer for Postgres {
+    fn entries(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredEntry>> {
+        let (pool, after) = (self.pool.clone(), after.to_vec());
+        self.read_all(async move { pool.entries(&after, page).await })
+    }
+
+    fn messages(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredMessage>> {
+        let (pool, after) = (self.pool.clone(), after.to_vec());
+        self.read_all(async move { pool.messages(&after, page).await })
+    }
+
+    fn last_commit(&self) -> BoxFuture<LastCommit> {
+        let pool = self.pool.clone();
+        self.read_all(async move {
+            let versionstamp = Versionstamp::from_version(pool.version().await?);
+            Ok(LastCommit { versionstamp, is_exact: true })
+        })
+    }
+
+    fn raise_version(&self, versionstamp: Versionstamp) -> BoxFuture<()> {
+        let pool = self.pool.clone();
+        self.read_all(async move {
+            let version = i64::try_from(versionstamp.to_version()).map_err(|_| Error::NoVersionLeft)?;
+            pool.raise_version(version).await
+        })
     }
 }
 
@@ -207,6 +241,10 @@ impl Backend for Postgres {
 
     fn id(&self) -> BoxFuture<Option<[u8; 16]>> {
         Box::pin(std::future::ready(self.closing().map(|_| Some(self.database_id))))
+    }
+
+    fn transfer(&self) -> Option<&dyn Transfer> {
+        Some(self)
     }
 
     fn now(&self) -> u64 {

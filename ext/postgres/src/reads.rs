@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
-use openkv_engine::{OwnedRead, ReadEntry, Result, Value};
+use openkv_engine::{OwnedRead, Page, ReadEntry, Result, StoredEntry, StoredMessage, Value};
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
-use tokio_postgres::RowStream;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, RowStream};
 
 use crate::connection::{Connection, Role};
 use crate::error::{CallError, Failure};
@@ -102,6 +102,39 @@ impl Pool {
     /// Reads the version of the last commit.
     pub async fn version(&self) -> Result<u64> {
         self.number(&self.session.sql.version, &[]).await
+    }
+
+    /// Makes the versions of later commits greater than this one.
+    pub async fn raise_version(&self, version: i64) -> Result<()> {
+        self.number(&self.session.sql.raise_version, &[&version]).await.map(drop)
+    }
+
+    /// Reads a page of entries. See [`Transfer`](openkv_engine::Transfer).
+    pub async fn entries(&self, after: &[u8], page: Page) -> Result<Vec<StoredEntry>> {
+        let rows = self.page(&self.session.sql.page_of_entries, &after, page).await?;
+        rows.iter().map(row::stored_entry).collect()
+    }
+
+    /// Reads a page of messages. See [`Transfer`](openkv_engine::Transfer).
+    pub async fn messages(&self, after: &[u8], page: Page) -> Result<Vec<StoredMessage>> {
+        let after = after.try_into().map_or(i64::MIN, i64::from_be_bytes);
+        let rows = self.page(&self.session.sql.page_of_messages, &after, page).await?;
+        Ok(rows.iter().map(row::stored_message).collect())
+    }
+
+    async fn page(&self, statement: &str, after: &(dyn ToSql + Sync), page: Page) -> Result<Vec<Row>> {
+        let (items, bytes) = (i64::from(page.items), i64::try_from(page.bytes).unwrap_or(i64::MAX));
+        let mut attempts = Attempts::new(self);
+        loop {
+            let Some(connection) = attempts.connect().await? else { continue };
+            let rows = async {
+                let statement = connection.prepare(statement).await?;
+                Ok(connection.client.query(&statement, &[after, &items, &bytes]).await?)
+            };
+            if let Some(rows) = attempts.within(rows).await? {
+                return Ok(rows);
+            }
+        }
     }
 
     async fn number(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64> {

@@ -45,6 +45,9 @@ pub(crate) struct Sql {
     pub get: String,
     pub get_many: String,
     pub count: String,
+    pub page_of_entries: String,
+    pub page_of_messages: String,
+    pub raise_version: String,
     pub expiry: String,
     pub expires: String,
 
@@ -103,6 +106,17 @@ impl Sql {
             get: sql("select key, version, value, encoding from SCHEMA.entries where key = $1 and LIVE"),
             get_many: sql("select key, version, value, encoding from SCHEMA.entries where key = any($1) and LIVE"),
             count: sql("select count(*) from SCHEMA.entries where key >= $1 and key < $2 and LIVE"),
+            page_of_entries: sql("select key, version, value, encoding, expires_at from \
+                 (select *, sum(octet_length(value)) over (order by key) - octet_length(value) as before \
+                 from (select * from SCHEMA.entries where key > $1 and LIVE order by key limit $2) as rows) as sized \
+                 where before < $3 order by key"),
+            page_of_messages: sql(
+                "select id, due, message, schedule, undelivered, claimant is not null and started from \
+                 (select *, sum(octet_length(message)) over (order by id) - octet_length(message) as before \
+                 from (select * from SCHEMA.queue where id > $1 order by id limit $2) as rows) as sized \
+                 where before < $3 order by id",
+            ),
+            raise_version: sql("update SCHEMA.state set version = greatest(version, $1) returning version"),
             expiry: sql("select key, expires_at, NOW from SCHEMA.entries where key = any($1) and expires_at > NOW \
                  order by expires_at limit 1"),
             expires: sql("select exists (select from SCHEMA.entries where key = any($1) and expires_at is not null)"),

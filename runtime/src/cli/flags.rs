@@ -12,7 +12,8 @@ use openkv_js::transpile::MediaType;
 use super::arguments::{list, maybe_list, one, optional, switch};
 use super::{inspect, npm, permissions};
 
-/// The flags of every command that runs scripts.
+/// The flags of every command that runs scripts. The default is that of a command line without flags.
+#[derive(Default)]
 pub(crate) struct RuntimeFlags {
     /// The permissions of the command line.
     pub permissions: PermissionsOptions,
@@ -199,19 +200,11 @@ impl RuntimeFlags {
             unchecked_hosts: maybe_list(matches, "unsafely-ignore-certificate-errors"),
         };
         Self {
-            permissions: PermissionsOptions::default(),
-            allow_all: false,
-            permission_set: None,
-            is_test: false,
-            inspect: None,
-            location: None,
             env_files: maybe_list(matches, "env-file").unwrap_or_default(),
-            seed: None,
-            v8_flags: Vec::new(),
             quiet: matches.get_flag("quiet"),
-            unstable: Vec::new(),
             modules,
             certificates,
+            ..Self::default()
         }
     }
 }

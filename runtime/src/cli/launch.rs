@@ -1,5 +1,6 @@
 //! Setup that is shared by the commands that run scripts.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Once;
 
@@ -78,6 +79,7 @@ pub(super) fn options(flags: &RuntimeFlags, main_module: Url, args: Vec<String>)
         main_package: None,
         main_text: None,
         main_media_type: None,
+        embedded: HashMap::new(),
         project,
         quiet: flags.quiet,
         args,

@@ -10,18 +10,23 @@ mod eval;
 mod flags;
 mod inspect;
 mod launch;
+mod man;
 mod npm;
 mod outcome;
 mod permission_sets;
 mod permissions;
+mod program;
 mod repl;
 mod run;
 mod serve;
+mod studio;
 mod task;
 mod test;
 mod types;
 mod warnings;
 mod watch;
+
+use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
@@ -35,12 +40,14 @@ pub(crate) enum Command {
     Eval(eval::Eval),
     Repl(repl::Repl),
     Serve(Box<serve::Serve>),
+    Studio(Box<studio::Studio>),
     Task(Box<task::Task>),
     Test(Box<test::Test>),
     Db(db::Db),
     Dependencies(Box<dependencies::Dependencies>),
     Types,
     Completions(Shell),
+    Man(PathBuf),
 }
 
 impl Command {
@@ -51,12 +58,14 @@ impl Command {
             Self::Eval(eval) => eval.execute(),
             Self::Repl(repl) => repl.execute(),
             Self::Serve(serve) => serve.execute(),
+            Self::Studio(studio) => studio.execute(),
             Self::Task(task) => task.execute(),
             Self::Test(test) => test.execute(),
             Self::Db(db) => db.execute(),
             Self::Dependencies(dependencies) => dependencies.execute(),
             Self::Types => types::execute(),
             Self::Completions(shell) => completions::execute(shell, declare()),
+            Self::Man(directory) => man::execute(&directory, declare()),
         }
     }
 }
@@ -82,6 +91,7 @@ fn declare() -> clap::Command {
         .subcommand(eval::declare())
         .subcommand(repl::declare())
         .subcommand(serve::declare())
+        .subcommand(studio::declare())
         .subcommand(task::declare())
         .subcommand(test::declare())
         .subcommand(dependencies::declare_add())
@@ -91,6 +101,7 @@ fn declare() -> clap::Command {
         .subcommand(db::declare())
         .subcommand(types::declare())
         .subcommand(completions::declare())
+        .subcommand(man::declare())
 }
 
 fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
@@ -100,6 +111,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "eval" => Command::Eval(eval::read(&mut matches)?),
         "repl" => Command::Repl(repl::read(&mut matches)?),
         "serve" => Command::Serve(Box::new(serve::read(&mut matches)?)),
+        "studio" => Command::Studio(Box::new(studio::read(&mut matches))),
         "task" => Command::Task(Box::new(task::read(&mut matches))),
         "test" => Command::Test(Box::new(test::read(&mut matches)?)),
         "add" => Command::Dependencies(Box::new(dependencies::read_add(&mut matches)?)),
@@ -109,6 +121,7 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
         "db" => Command::Db(db::read(&mut matches)),
         "types" => Command::Types,
         "completions" => Command::Completions(completions::read(&mut matches)),
+        "man" => Command::Man(man::read(&mut matches)),
         _ => unreachable!("all commands are listed"),
     })
 }

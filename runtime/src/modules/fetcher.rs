@@ -38,9 +38,17 @@ pub(crate) struct MainModule {
     pub text: Option<String>,
     /// The media type, if the URL does not determine it.
     pub media_type: Option<MediaType>,
+    /// The sources of modules that it imports, if they are not read from their URLs.
+    pub embedded: HashMap<Url, String>,
 }
 
 impl MainModule {
+    /// Returns the source of a module that is not read from its URL.
+    fn text_of(&self, url: &Url) -> Option<&str> {
+        let text = if self.url == *url { self.text.as_ref() } else { self.embedded.get(url) };
+        text.map(String::as_str)
+    }
+
     /// Returns the response headers that correspond to the media type.
     fn headers(&self) -> Option<HashMap<String, String>> {
         let content_type = self.media_type?.as_content_type()?;
@@ -192,7 +200,7 @@ impl Fetcher {
     async fn fetch(self, url: Url, options: LoadOptions) -> Result<Option<LoadResponse>, LoadError> {
         let main = Some(&self.0.main).filter(|main| main.url == url);
         let headers = main.and_then(MainModule::headers);
-        if let Some(text) = main.and_then(|main| main.text.as_deref()) {
+        if let Some(text) = self.0.main.text_of(&url) {
             let content = text.as_bytes().into();
             return Ok(Some(LoadResponse::Module { content, mtime: None, specifier: url, maybe_headers: headers }));
         }

@@ -12,7 +12,7 @@ const TICKS: [f64; 12] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
 
 /// The style, with a background so that the chart is readable on any page. Uses no CSS variables, which viewers other than browsers do
 /// not support.
-const STYLE: &str = "
+pub const STYLE: &str = "
   text { font: 13px system-ui, sans-serif; fill: #1f2328; }
   .title { font-weight: 600; font-size: 15px; }
   .page { fill: #ffffff; }
@@ -30,8 +30,8 @@ const STYLE: &str = "
   }
 ";
 
-/// Draws the ratios as an SVG.
-pub fn draw(rows: &[Row]) -> String {
+/// Draws the ratios to another program as an SVG.
+pub fn draw(rows: &[Row], other: &str) -> String {
     let bars: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((row, row.ratio()?))).collect();
     let values = bars.iter().flat_map(|(row, ratio)| [Some(*ratio), row.measure.target]).flatten();
     let (least, greatest) = values.fold((0.5, 2.0), |(least, greatest): (f64, f64), v| (least.min(v), greatest.max(v)));
@@ -43,7 +43,7 @@ pub fn draw(rows: &[Row]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\">\n<style>{STYLE}</style>\n\
          <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\n\
-         <text class=\"title\" x=\"16\" y=\"26\">OpenKV, compared with Deno = 1×</text>\n\
+         <text class=\"title\" x=\"16\" y=\"26\">OpenKV, compared with {other} = 1×</text>\n\
          <text x=\"16\" y=\"46\">Times as fast, or times the memory. The bold mark is the target. Green: reached; \
          orange: missed.</text>\n"
     );
@@ -73,6 +73,6 @@ pub fn draw(rows: &[Row]) -> String {
     svg + "</svg>\n"
 }
 
-fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
+pub fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>\n")
 }

@@ -3,11 +3,16 @@
 mod chart;
 mod machine;
 mod measures;
+mod options;
+mod others;
 mod remote;
 mod results;
 mod runtime;
+mod scale;
 mod serve;
 mod statistics;
+mod table;
+mod targets;
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,16 +21,15 @@ use std::process::ExitCode;
 
 use machine::Condition;
 use measures::{MEASURES, Measure, Source};
+use options::Common;
 use results::{Results, Row};
 use runtime::Runtime;
 use statistics::median;
+use targets::Target;
 
 /// The command-line options.
 struct Options {
-    rounds: usize,
-    /// The binary of OpenKV. `None` to build it.
-    openkv: Option<PathBuf>,
-    deno: PathBuf,
+    common: Common,
     /// Whether to measure without Deno.
     alone: bool,
     /// In the order of [`MEASURES`].
@@ -35,52 +39,47 @@ struct Options {
 /// Measures, prints a table, and writes it with a chart to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     match args.first().and_then(|arg| arg.to_str()) {
+        Some("--others") => return others::bench(&args[1..]),
+        Some("--scale") => return scale::bench(&args[1..]),
         Some("--etcd") => return remote::bench(&remote::ETCD, &args[1..]),
         Some("--postgres") => return remote::bench(&remote::POSTGRES, &args[1..]),
         Some("--serve") => return serve::bench(&args[1..]),
         _ => {}
     }
     let options = parse(args)?;
-    let deno = if options.alone { None } else { Some(Runtime::deno(&options.deno)?) };
-    let openkv = Runtime::openkv(&binary(options.openkv.as_deref())?)?;
-    let runtimes: Vec<Runtime> = [Some(openkv), deno].into_iter().flatten().collect();
+    let deno = if options.alone { None } else { Some(options.common.deno()?) };
+    let runtimes: Vec<Runtime> = [Some(options.common.openkv()?), deno].into_iter().flatten().collect();
 
     let results = measure(&options, &runtimes)?;
     let complete = !options.alone && options.measures.len() == MEASURES.len();
-    println!("{}\n\n{}", results.circumstances(), results.table());
+    let targets =
+        targets::section(&[Target::at_most("get, time in a file to time in memory", 1.15, file_to_memory(&results))]);
+    println!("{}\n\n{}{targets}", results.circumstances(), results.table());
     if complete {
-        let page = results.page("cargo xtask bench", "\n![The ratios as a chart](results.svg)\n");
-        write([("results.md", page), ("results.svg", chart::draw(&results.rows))])?
+        let end = format!("{targets}\n![The ratios as a chart](results.svg)\n");
+        let page = results.page("cargo xtask bench", &end);
+        write([("results.md", page), ("results.svg", chart::draw(&results.rows, "Deno"))])?
     } else {
         eprintln!("xtask: benches/results.md is unchanged, because not all measures ran under both runtimes")
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The binary of OpenKV: the one that is named, or one that is built.
-fn binary(named: Option<&Path>) -> Result<PathBuf, String> {
-    match named {
-        Some(path) => Ok(path.to_owned()),
-        None if crate::build_release()? => Ok(crate::target_directory().join("release").join("openkv")),
-        None => Err("openkv could not be built".into()),
-    }
+/// Returns the ratio of the times of a get in a file and in memory.
+fn file_to_memory(results: &Results) -> Option<f64> {
+    let rate = |name| results.rows.iter().find(|row| row.measure.name == name).map(|row| median(&row.values[0]));
+    Some(rate("memory-get")? / rate("get-hit")?)
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
-    let mut options = Options { rounds: 5, openkv: None, deno: "deno".into(), alone: false, measures: Vec::new() };
+    let mut options = Options { common: Common::with_rounds(5), alone: false, measures: Vec::new() };
     let mut names = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let mut value = || args.next().ok_or_else(|| format!("{arg:?} needs a value"));
         match arg.to_str() {
-            Some("--rounds") => {
-                let rounds = value()?.to_str().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
-                options.rounds = rounds.ok_or("--rounds needs a number above 0")?;
-            }
-            Some("--openkv") => options.openkv = Some(value()?.into()),
-            Some("--deno") => options.deno = value()?.into(),
             Some("--alone") => options.alone = true,
             Some(name) if !name.starts_with('-') => names.push(name),
+            Some(option) if options.common.take(option, &mut args)? => {}
             _ => return Err(format!("unknown option {arg:?}\n\n{}", crate::USAGE)),
         }
     }
@@ -102,8 +101,8 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
     }
     let mut rows: Vec<Row> = options.measures.iter().map(|measure| Row::new(measure, runtimes.len())).collect();
     let mut conditions = Vec::new();
-    for round in 0..options.rounds {
-        eprintln!("xtask: round {} of {}", round + 1, options.rounds);
+    for round in 0..options.common.rounds {
+        eprintln!("xtask: round {} of {}", round + 1, options.common.rounds);
         conditions.push(Condition::measure(&scratch.0)?);
         for row in &mut rows {
             let mut samples = vec![Vec::new(); runtimes.len()];
@@ -119,7 +118,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
         }
     }
     let versions: Vec<_> = runtimes.iter().map(|runtime| runtime.version.as_str()).collect();
-    Ok(Results { rows, versions: versions.join(" and "), other: "Deno", conditions })
+    Ok(Results { rows, versions: versions.join(" and "), others: vec!["Deno"], conditions })
 }
 
 /// Takes one sample of a measure.

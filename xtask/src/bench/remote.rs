@@ -45,7 +45,7 @@ pub fn bench(service: &Service, args: &[OsString]) -> Result<ExitCode, String> {
         }
     }
     let versions = format!("The backend over {0} and {0} by hand", service.title);
-    let results = Results { rows, versions, other: service.title, conditions };
+    let results = Results { rows, versions, others: vec![service.title], conditions };
     println!("{}\n\n{}", results.circumstances(), results.table());
     let page = format!("{}.md", service.name);
     if selected.len() == service.measures.len() {

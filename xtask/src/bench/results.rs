@@ -3,14 +3,15 @@
 use super::machine::{self, Condition};
 use super::measures::{Measure, Source};
 use super::statistics::{extremes, median};
+use super::table::{markdown, thousands};
 
 /// The results of all measures.
 pub struct Results {
     pub rows: Vec<Row>,
     /// The names and versions of what was measured.
     pub versions: String,
-    /// The peer of the comparison.
-    pub other: &'static str,
+    /// What OpenKV is compared with. The ratios are those to the first.
+    pub others: Vec<&'static str>,
     /// The state of the machine before each round.
     pub conditions: Vec<Condition>,
 }
@@ -18,7 +19,7 @@ pub struct Results {
 /// The values of a measure.
 pub struct Row {
     pub measure: &'static Measure,
-    /// One value per round for each runtime, OpenKV first.
+    /// One value per round for each runtime, OpenKV first. None of a runtime without the measure.
     pub values: Vec<Vec<f64>>,
 }
 
@@ -29,15 +30,25 @@ impl Row {
 
     /// Returns the ratio of the medians. `None` if OpenKV was measured alone.
     pub fn ratio(&self) -> Option<f64> {
-        let [ours, theirs] = &*self.values else { return None };
-        Some(self.measure.source.ratio(median(ours), median(theirs)))
+        self.ratio_to(1)
+    }
+
+    /// Returns the ratio of the medians of OpenKV and another runtime. `None` if that was not measured.
+    pub fn ratio_to(&self, other: usize) -> Option<f64> {
+        let theirs = self.values.get(other).filter(|values| !values.is_empty())?;
+        Some(self.measure.source.ratio(median(&self.values[0]), median(theirs)))
+    }
+
+    /// Returns the values of OpenKV and of one other runtime.
+    pub fn beside(&self, other: usize) -> Self {
+        Self { measure: self.measure, values: vec![self.values[0].clone(), self.values[other].clone()] }
     }
 
     /// Returns the minimum and maximum ratio of a round; of OpenKV alone, the minimum and maximum value.
     fn spread(&self) -> String {
         let source = self.measure.source;
         match &*self.values {
-            [ours, theirs] => {
+            [ours, theirs, ..] => {
                 let ratios: Vec<_> =
                     ours.iter().zip(theirs).map(|(ours, theirs)| source.ratio(*ours, *theirs)).collect();
                 let (least, greatest) = extremes(&ratios);
@@ -53,7 +64,8 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         let Measure { title, source, target, .. } = *self.measure;
         let mut cells = vec![title.to_owned()];
-        cells.extend(self.values.iter().map(|values| with_unit(source, median(values))));
+        let cell = |values: &Vec<f64>| if values.is_empty() { "–".into() } else { with_unit(source, median(values)) };
+        cells.extend(self.values.iter().map(cell));
         let Some(ratio) = self.ratio() else {
             cells.push(self.spread());
             return cells;
@@ -71,31 +83,16 @@ impl Results {
     /// Returns the table in Markdown, with aligned columns.
     pub fn table(&self) -> String {
         let alone = self.rows.iter().all(|row| row.ratio().is_none());
-        let head: &[&str] = if alone {
-            &["measure", "OpenKV", "spread"]
+        let mut head = vec!["measure", "OpenKV"];
+        if alone {
+            head.push("spread");
         } else {
-            &["measure", "OpenKV", self.other, "ratio", "spread", "target", "met"]
-        };
-        let mut lines = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
-        lines.extend(self.rows.iter().map(Row::cells));
-        let widths: Vec<usize> = (0..head.len())
-            .map(|i| lines.iter().map(|cells: &Vec<String>| cells[i].chars().count()).max().unwrap_or_default())
-            .collect();
-        let mut table = String::new();
-        for (i, cells) in lines.iter().enumerate() {
-            for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-                table += &if column == 0 { format!("| {cell:width$} ") } else { format!("| {cell:>width$} ") };
-            }
-            table += "|\n";
-            if i == 0 {
-                let rules = widths.iter().enumerate().map(|(column, width)| match column {
-                    0 => format!("| {} ", "-".repeat(*width)),
-                    _ => format!("| {}: ", "-".repeat(width - 1)),
-                });
-                table += &format!("{}|\n", rules.collect::<String>());
-            }
+            head.extend(&self.others);
+            head.extend(["ratio", "spread", "target", "met"]);
         }
-        table
+        let mut lines = vec![head.into_iter().map(str::to_owned).collect()];
+        lines.extend(self.rows.iter().map(Row::cells));
+        markdown(&lines)
     }
 
     /// Describes the versions, the date and the machine.
@@ -137,16 +134,6 @@ fn with_unit(source: Source, value: f64) -> String {
     }
 }
 
-/// Formats a number with thousands separators, and small ones with a decimal.
-fn thousands(value: f64) -> String {
-    if value < 100.0 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{value:.0}");
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +141,6 @@ mod tests {
 
     #[test]
     fn numbers_are_formatted() {
-        assert_eq!([12.34, 123.4, 1234.5, 1_234_567.0].map(thousands), ["12.3", "123", "1,234", "1,234,567"]);
         assert_eq!([0.8, 1.364, 10.0, 18.14, 200.4].map(times), ["0.8×", "1.36×", "10×", "18.1×", "200×"]);
         assert_eq!([median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])], [2.0, 2.5]);
     }
@@ -163,7 +149,7 @@ mod tests {
     fn table_has_the_ratio_of_medians_and_the_spread_of_rounds() {
         let values = vec![vec![180.0, 200.0, 190.0], vec![10.0, 10.0, 5.0]];
         let rows = vec![Row { measure: &MEASURES[0], values }];
-        let results = Results { rows, versions: String::new(), other: "Deno", conditions: Vec::new() };
+        let results = Results { rows, versions: String::new(), others: vec!["Deno"], conditions: Vec::new() };
         let table = "\
 | measure             | OpenKV |   Deno | ratio |  spread | target | met |
 | ------------------- | -----: | -----: | ----: | ------: | -----: | --: |

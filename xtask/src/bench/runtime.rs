@@ -10,6 +10,8 @@ pub struct Runtime {
     path: PathBuf,
     /// The arguments before the script.
     args: &'static [&'static str],
+    /// The directory of the scripts, and the extension of their names.
+    scripts: (PathBuf, &'static str),
     /// Its name and version.
     pub version: String,
 }
@@ -26,7 +28,7 @@ impl Runtime {
     pub fn openkv(path: &Path) -> Result<Self, String> {
         let version = crate::first_line(Command::new(path).arg("--version"))
             .map_err(|error| format!("failed to run {path:?}: {error}"))?;
-        Ok(Self { path: path.to_owned(), args: &["run", "-A"], version })
+        Ok(Self { path: path.to_owned(), args: &["run", "-A"], scripts: sources(), version })
     }
 
     pub fn deno(path: &Path) -> Result<Self, String> {
@@ -41,7 +43,14 @@ impl Runtime {
         // `deno` may be a wrapper script, whose startup must not be measured.
         let binary =
             crate::first_line(Command::new(path).args(["eval", "console.log(Deno.execPath())"])).map_err(fail)?;
-        Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], version })
+        Ok(Self { path: binary.into(), args: &["run", "-A", "--unstable-kv"], scripts: sources(), version })
+    }
+
+    /// Node.js, with a directory of scripts that are bundled for it.
+    pub fn node(scripts: PathBuf) -> Result<Self, String> {
+        let version = crate::first_line(Command::new("node").arg("--version"));
+        let version = version.map_err(|error| format!("failed to run node: {error}: install Node.js 20 or later"))?;
+        Ok(Self { path: "node".into(), args: &[], scripts: (scripts, "mjs"), version: format!("Node.js {version}") })
     }
 
     /// Runs one measure of `kv.ts`, with its databases in a directory. Returns its operations per second.
@@ -49,11 +58,23 @@ impl Runtime {
         self.rate_of(measure, self.command("kv.ts", directory))
     }
 
+    /// Runs one measure of a store of `others/main.ts`, with its files in a directory. Returns its operations per second.
+    pub fn rate_of_store(&self, store: &str, measure: &str, directory: &Path) -> Result<f64, String> {
+        let mut command = self.command("others/main.ts", directory);
+        command.arg(store);
+        self.rate_of(measure, command)
+    }
+
     fn rate_of(&self, measure: &str, mut command: Command) -> Result<f64, String> {
-        let fail = |what: String| format!("{measure} under {}: {what}", self.version);
-        let line = crate::first_line(command.arg(measure)).map_err(|error| fail(error.to_string()))?;
-        let json: serde_json::Value = serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))?;
-        json["perSecond"].as_f64().ok_or_else(|| fail(format!("printed {line:?}")))
+        let json = self.json(measure, command.arg(measure))?;
+        json["perSecond"].as_f64().ok_or_else(|| format!("{measure} under {}: printed {json}", self.version))
+    }
+
+    /// Runs a command of this runtime, which prints a line of JSON.
+    pub fn json(&self, what: &str, command: &mut Command) -> Result<serde_json::Value, String> {
+        let fail = |why: String| format!("{what} under {}: {why}", self.version);
+        let line = crate::first_line(command).map_err(|error| fail(error.to_string()))?;
+        serde_json::from_str(&line).map_err(|_| fail(format!("printed {line:?}")))
     }
 
     /// Runs one measure of `remote.ts` with the database of a server. Returns its operations in a second.
@@ -78,13 +99,20 @@ impl Runtime {
         }
     }
 
-    fn command(&self, script: &str, directory: &Path) -> Command {
+    /// Returns a command that runs a script of `benches`, with a directory for its files.
+    pub fn command(&self, script: &str, directory: &Path) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(self.args).arg(crate::root().join("benches").join(script));
+        let (scripts, extension) = &self.scripts;
+        command.args(self.args).arg(scripts.join(script).with_extension(extension));
         // Prevents Deno from checking for updates.
         command.env("TMPDIR", directory).env("DENO_NO_UPDATE_CHECK", "1").env("NO_COLOR", "1");
         command
     }
+}
+
+/// The directory of the sources of the scripts, and their extension.
+fn sources() -> (PathBuf, &'static str) {
+    (crate::root().join("benches"), "ts")
 }
 
 /// Runs a command until it exits. Also returns its peak resident memory in bytes.

@@ -11,6 +11,7 @@ use std::{io, thread};
 use super::Scratch;
 use super::machine::Condition;
 use super::measures::{Measure, OF_SERVERS};
+use super::options::{Common, value};
 use super::results::{Results, Row};
 use super::runtime::Runtime;
 
@@ -21,9 +22,7 @@ const TOKEN: &str = "token-of-the-benchmark";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Options {
-    rounds: usize,
-    openkv: Option<PathBuf>,
-    deno: PathBuf,
+    common: Common,
     denokv: Option<PathBuf>,
     measures: Vec<&'static Measure>,
 }
@@ -31,14 +30,14 @@ struct Options {
 /// Runs the benchmarks, prints a table, and writes it to `benches` if it is complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
     let options = parse(args)?;
-    let deno = Runtime::deno(&options.deno)?;
-    let openkv = super::binary(options.openkv.as_deref())?;
+    let deno = options.common.deno()?;
+    let openkv = options.common.binary()?;
     let version = Runtime::openkv(&openkv)?.version;
     let mut rows: Vec<Row> =
         options.measures.iter().map(|measure| Row::new(measure, 1 + usize::from(options.denokv.is_some()))).collect();
     let mut conditions = Vec::new();
-    for round in 0..options.rounds {
-        eprintln!("xtask: round {} of {}", round + 1, options.rounds);
+    for round in 0..options.common.rounds {
+        eprintln!("xtask: round {} of {}", round + 1, options.common.rounds);
         let scratch = Scratch::new()?;
         conditions.push(Condition::measure(&scratch.0)?);
         let ours = Server::openkv(&openkv, &scratch.0)?;
@@ -54,7 +53,7 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
         }
     }
     let client = format!("{version} as the server and {} as its client", deno.version);
-    let results = Results { rows, versions: client, other: "denokv", conditions };
+    let results = Results { rows, versions: client, others: vec!["denokv"], conditions };
     println!("{}\n\n{}", results.circumstances(), results.table());
     if options.denokv.is_some() && options.measures.len() == OF_SERVERS.len() {
         super::write([("serve.md", results.page("cargo xtask bench --serve --denokv PATH", ""))])?;
@@ -65,20 +64,13 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
-    let mut options =
-        Options { rounds: 5, openkv: None, deno: "deno".into(), denokv: None, measures: OF_SERVERS.iter().collect() };
+    let mut options = Options { common: Common::with_rounds(5), denokv: None, measures: OF_SERVERS.iter().collect() };
     let mut names = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let mut value = || args.next().ok_or_else(|| format!("{arg:?} needs a value"));
         match arg.to_str() {
-            Some("--rounds") => {
-                let rounds = value()?.to_str().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0);
-                options.rounds = rounds.ok_or("--rounds needs a number above 0")?;
-            }
-            Some("--openkv") => options.openkv = Some(value()?.into()),
-            Some("--deno") => options.deno = value()?.into(),
-            Some("--denokv") => options.denokv = Some(value()?.into()),
+            Some("--denokv") => options.denokv = Some(value("--denokv", &mut args)?.into()),
+            Some(option) if options.common.take(option, &mut args)? => {}
             Some(name) if OF_SERVERS.iter().any(|measure| measure.name == name) => names.push(name),
             _ => return Err(format!("unknown option or measure {arg:?}\n\n{}", crate::USAGE)),
         }

@@ -155,6 +155,7 @@ fn lock(directory: &Directory) -> Lock {
 
 /// Creates a directory that only its owner can access.
 fn create_directory(path: &Path) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -138,6 +138,32 @@ fn info_counts_entries_and_messages() {
 }
 
 #[test]
+fn queue_returns_messages_in_the_order_of_their_times() {
+    let directory = Directory::new();
+    let file = directory.path("kv.sqlite3");
+    let database = open(&file);
+    let soon = Enqueue { deliver_at: Time::At(4_900_000_000_000), backoff_schedule: Some(vec![7, 8]), ..message(2) };
+    let write = AtomicWrite { enqueues: vec![message(1), soon, message(3)], ..AtomicWrite::new() };
+    let versionstamp = database.write_blocking(write).unwrap().versionstamp().unwrap();
+    let found = queue(&file, 2).unwrap();
+    assert_eq!((found.in_flight, found.last_versionstamp), (vec![], versionstamp));
+    let [first, second] = &found.waiting[..] else { panic!("{:?}", found.waiting) };
+    assert_eq!((first.time, &first.message[..]), (4_900_000_000_000, &[0xff, 15, b'I', 2][..]));
+    assert_eq!((&first.backoff_schedule[..], &first.keys_if_undelivered[..]), (&[7, 8][..], &[key(2)][..]));
+    assert_eq!((second.time, second.backoff_schedule.len()), (5_000_000_000_000, 5));
+
+    // One of them as another process handles it, with corrupt columns.
+    let connection = Connection::open(&file).unwrap();
+    let insert = "insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered)
+        values (-1, 'a', x'ff0f30', 'corrupt', x'00')";
+    connection.execute_batch(insert).unwrap();
+    let found = queue(&file, 1).unwrap();
+    let corrupt =
+        QueuedMessage { time: 0, message: vec![0xff, 15, b'0'], backoff_schedule: vec![], keys_if_undelivered: vec![] };
+    assert_eq!((found.in_flight, found.waiting.len()), (vec![corrupt], 1));
+}
+
+#[test]
 fn reading_commands_change_nothing() {
     let directory = Directory::new();
     let file = directory.path("kv.sqlite3");

@@ -18,13 +18,14 @@ use crate::sqlite::options::Options;
 use crate::sqlite::read::background::Background;
 use crate::sqlite::read::reader;
 use crate::sqlite::read::readers::Readers;
+use crate::sqlite::read::transfer;
 use crate::sqlite::write::delivery;
 use crate::sqlite::write::jobs::Closing;
 use crate::sqlite::write::watchers::Watcher;
 use crate::sqlite::write::writer::{self, Writer};
 use crate::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, LocalReads, Read, ReadEntry,
-    ReadOptions, Result, Visitor, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, LastCommit, LocalReads, Page,
+    Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Versionstamp, Visitor, WatchEvent,
 };
 
 /// Waits until the threads of closed databases have closed their files, up to a timeout. Needed only for files that were locked by
@@ -113,6 +114,24 @@ pub(super) fn readers_of(database: &Database) -> Arc<Readers> {
 }
 
 impl Sqlite {
+    /// Reads what may take long: from a file, on a connection of its own, so that other reads of this database are not blocked. If
+    /// `is_pending`, the read sees the writes in flight.
+    fn read_apart<T: Send + 'static>(
+        &self,
+        is_pending: bool,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> BoxFuture<T> {
+        let begin = || {
+            let writer = self.handle.writer()?;
+            match writer.memory() {
+                Some(memory) if !is_pending => Ok(ready(read(&memory.lock()))),
+                Some(_) => Ok(writer.run(read)),
+                None => self.read_snapshot(&writer, is_pending, read),
+            }
+        };
+        begin().unwrap_or_else(|error| ready(Err(error)))
+    }
+
     /// Reads a snapshot of a file on a new thread. If `is_pending`, the snapshot begins after the writes in flight.
     fn read_snapshot<T: Send + 'static>(
         &self,
@@ -194,6 +213,31 @@ impl LocalReads for Sqlite {
     }
 }
 
+impl Transfer for Sqlite {
+    fn entries(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredEntry>> {
+        let (now, after) = (self.handle.options.clock.now(), after.to_vec());
+        self.read_apart(true, move |connection| transfer::entries(connection, now, &after, page))
+    }
+
+    fn messages(&self, after: &[u8], page: Page) -> BoxFuture<Vec<StoredMessage>> {
+        let after = after.to_vec();
+        self.read_apart(true, move |connection| transfer::messages(connection, &after, page))
+    }
+
+    fn last_commit(&self) -> BoxFuture<LastCommit> {
+        self.read_apart(true, transfer::last_commit)
+    }
+
+    fn raise_version(&self, versionstamp: Versionstamp) -> BoxFuture<()> {
+        match i64::try_from(versionstamp.to_version()) {
+            Ok(version) => {
+                with_writer(self.handle.writer(), |writer| writer.raise_version(version, &self.handle.in_flight))
+            }
+            Err(_) => ready(Err(Error::NoVersionLeft)),
+        }
+    }
+}
+
 impl Backend for Sqlite {
     fn read(&self, reads: &[Read<'_>], ReadOptions { max_bytes, .. }: ReadOptions) -> BoxFuture<Vec<Vec<ReadEntry>>> {
         let Handle { options, in_flight, .. } = &*self.handle;
@@ -222,18 +266,8 @@ impl Backend for Sqlite {
         let Handle { options, in_flight, .. } = &*self.handle;
         let now = options.clock.now();
         let is_pending = in_flight.touches_range(start, end);
-        let begin = || {
-            let writer = self.handle.writer()?;
-            let (start, end) = (start.to_vec(), end.to_vec());
-            let count = move |connection: &Connection| reader::count(connection, now, &start, &end);
-            match writer.memory() {
-                Some(memory) if !is_pending => Ok(ready(count(&memory.lock()))),
-                Some(_) => Ok(writer.run(count)),
-                // On a connection of its own, so that the count does not block reads of this database.
-                None => self.read_snapshot(&writer, is_pending, count),
-            }
-        };
-        Some(begin().unwrap_or_else(|error| ready(Err(error))))
+        let (start, end) = (start.to_vec(), end.to_vec());
+        Some(self.read_apart(is_pending, move |connection| reader::count(connection, now, &start, &end)))
     }
 
     fn delete_range(&self, start: &[u8], end: &[u8], limit: u32) -> Option<BoxFuture<u64>> {
@@ -249,8 +283,7 @@ impl Backend for Sqlite {
         let watcher = Arc::new(watcher);
         let registration = open.writer.watchers.add(keys.iter().map(|key| key.as_bytes().to_vec()).collect(), &watcher);
         open.writer.wake()?;
-        open.watches.retain(|watch| !watch.is_closed());
-        open.watches.push(watcher);
+        add_watch(&mut open.watches, watcher);
         let changes = stream::unfold((changes, registration), |(mut changes, registration)| async move {
             changes.recv().await?;
             Some((Ok(WatchEvent::Changed), (changes, registration)))
@@ -279,6 +312,10 @@ impl Backend for Sqlite {
         self.handle.close();
     }
 
+    fn transfer(&self) -> Option<&dyn Transfer> {
+        Some(self)
+    }
+
     fn local(&self) -> Option<&dyn LocalReads> {
         Some(self)
     }
@@ -290,4 +327,36 @@ fn with_writer<T: Send + 'static>(
     call: impl FnOnce(Arc<Writer>) -> BoxFuture<T>,
 ) -> BoxFuture<T> {
     writer.map_or_else(|error| ready(Err(error)), call)
+}
+
+/// Adds a watch. Those that have ended are removed when the list is full, and it then has room for as many again: this costs a watch the
+/// same with many watches as with few.
+fn add_watch(watches: &mut Vec<Watcher>, watch: Watcher) {
+    if watches.len() == watches.capacity() {
+        watches.retain(|watch| !watch.is_closed());
+        watches.reserve(watches.len() + 1);
+    }
+    watches.push(watch);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ended_watches_do_not_accumulate() {
+        let mut watches = Vec::new();
+        let receivers: Vec<_> = (0..10)
+            .map(|_| {
+                let (watch, receiver) = mpsc::channel(1);
+                add_watch(&mut watches, Arc::new(watch));
+                receiver
+            })
+            .collect();
+        for _ in 0..1000 {
+            add_watch(&mut watches, Arc::new(mpsc::channel(1).0));
+        }
+        assert!(watches.len() <= 3 * receivers.len(), "{} watches", watches.len());
+        assert_eq!(watches.iter().filter(|watch| !watch.is_closed()).count(), receivers.len());
+    }
 }

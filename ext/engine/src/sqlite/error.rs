@@ -120,13 +120,16 @@ pub(super) fn can_open(count: usize) -> bool {
 }
 
 /// Returns whether an error means that the process, or the system, has no file descriptor left.
+#[cfg(unix)]
 fn is_out_of_files(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    return [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
-    #[cfg(not(unix))]
-    return false;
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// On other systems, such an error is not known.
+#[cfg(not(unix))]
+fn is_out_of_files(_: &std::io::Error) -> bool {
+    false
 }
 
 /// Returns SQLite's message with the path, which it lacks if the file is not a database, or its WAL cannot be opened, and with a

@@ -7,6 +7,7 @@
 mod backend;
 mod error;
 mod file;
+pub(crate) mod message;
 mod open_files;
 mod options;
 mod read;

@@ -17,9 +17,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 #[cfg(target_os = "linux")]
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name of a file in its directory. SQLite adds suffixes to it for the WAL and other files.
 #[derive(Debug)]
@@ -157,11 +156,17 @@ impl Status {
 }
 
 /// A state of the names in a directory. While it is the same, no file in the directory was moved or replaced.
+#[cfg(target_os = "linux")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     /// The time of the last change, since the Unix epoch.
     changed: Duration,
 }
+
+/// On other systems, the state is unknown.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Names {}
 
 /// A resolved directory.
 #[derive(Debug)]

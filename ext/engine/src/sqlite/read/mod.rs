@@ -5,3 +5,4 @@ pub(super) mod reader;
 pub(super) mod readers;
 pub(super) mod row;
 pub(super) mod scan;
+pub(super) mod transfer;

@@ -36,7 +36,14 @@ impl Job {
     pub fn is_called(&self) -> bool {
         matches!(
             self,
-            Job::Do(Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Read { .. }) | Job::Run(_)
+            Job::Run(_)
+                | Job::Do(
+                    Operation::Write { .. }
+                        | Operation::DeleteRange { .. }
+                        | Operation::Read { .. }
+                        | Operation::Id { .. }
+                        | Operation::RaiseVersion { .. }
+                )
         )
     }
 }
@@ -75,6 +82,11 @@ pub(crate) enum Operation {
     Id {
         reply: Reply<[u8; 16]>,
     },
+    /// Makes later versions greater than this one.
+    RaiseVersion {
+        version: i64,
+        reply: Reply<()>,
+    },
     Finish {
         token: Token,
         success: bool,
@@ -90,7 +102,10 @@ impl Operation {
     /// Returns when its changes must be on disk, or `None` for a read.
     pub fn durability(&self) -> Option<Durability> {
         match self {
-            Operation::Write { .. } | Operation::DeleteRange { .. } | Operation::Id { .. } => Some(Durability::Synced),
+            Operation::Write { .. }
+            | Operation::DeleteRange { .. }
+            | Operation::Id { .. }
+            | Operation::RaiseVersion { .. } => Some(Durability::Synced),
             Operation::Finish { .. } | Operation::Release { .. } => Some(Durability::Deferred),
             Operation::Read { .. } => None,
         }
@@ -109,7 +124,11 @@ impl Operation {
         match self {
             Operation::Write { write, flight, .. } => *flight = Some(in_flight.write(write)),
             Operation::DeleteRange { start, end, flight, .. } => *flight = Some(in_flight.delete_range(start, end)),
-            Operation::Read { .. } | Operation::Id { .. } | Operation::Finish { .. } | Operation::Release { .. } => {}
+            Operation::Read { .. }
+            | Operation::Id { .. }
+            | Operation::RaiseVersion { .. }
+            | Operation::Finish { .. }
+            | Operation::Release { .. } => {}
         }
     }
 }

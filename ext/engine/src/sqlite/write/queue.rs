@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::mpsc;
 
 use crate::clock::Moment;
+use crate::sqlite::message;
 use crate::sqlite::write::apply::{self, json, set_undelivered};
 use crate::sqlite::write::jobs::{Claim, Job, ReplySender, Token};
 use crate::sqlite::write::transaction::Transaction;
@@ -188,15 +189,15 @@ impl Queue {
             old.push(row.get::<_, i64>(0)?);
             let ready_at = integer(row, 1)?.unwrap_or_default();
             let mut id = id(transaction, row, 2)?;
-            let (message, schedule) = (bytes(row, 3)?, schedule(text(row, 4)?));
+            let (data, schedule) = (message::bytes(row, 3)?, message::schedule(message::text(row, 4)?));
             let unchanged = json([&[0], &schedule[..]].concat())?;
             // Duplicate ids exist only in a corrupt file.
-            while add.execute((deadline(transaction), &id, &message, &unchanged, text(row, 5)?))? == 0 {
+            while add.execute((deadline(transaction), &id, &data, &unchanged, message::text(row, 5)?))? == 0 {
                 id = apply::new_message_id(transaction);
             }
             let rowid = connection.last_insert_rowid();
             let received = Arc::default();
-            claimed.push((Running { rowid, id, ready_at, schedule, attempt: Attempt::Claimed, received }, message));
+            claimed.push((Running { rowid, id, ready_at, schedule, attempt: Attempt::Claimed, received }, data));
         }
         drop(rows);
         let mut remove = connection.prepare_cached(REMOVE_READY)?;
@@ -396,9 +397,10 @@ fn move_back(
     let mut running = connection.prepare_cached(GET_RUNNING)?;
     let columns = running.query_row([rowid], |row| {
         let stored = row.get_ref(0)?.as_str().map(ToOwned::to_owned).ok();
-        Ok((stored, id(transaction, row, 0), bytes(row, 1)?, schedule(text(row, 2)?), text(row, 3)?.to_owned()))
+        let schedule = message::schedule(message::text(row, 2)?);
+        Ok((stored, id(transaction, row, 0), message::bytes(row, 1)?, schedule, message::text(row, 3)?.to_owned()))
     });
-    let Some((stored, id, message, schedule, keys)) = columns.optional()? else {
+    let Some((stored, id, data, schedule, keys)) = columns.optional()? else {
         return Ok(());
     };
     if expected.is_some_and(|expected| stored.as_deref() != Some(expected)) {
@@ -407,21 +409,15 @@ fn move_back(
     match next(schedule) {
         Some((time, schedule)) => {
             let schedule = json(schedule)?;
-            apply::requeue(transaction, time, id?, &message, &schedule, &keys)?;
+            apply::requeue(transaction, time, id?, &data, &schedule, &keys)?;
         }
         None => {
             tracing::warn!(id = ?id.as_ref().ok(), "gave up on a message: its last delivery failed");
-            set_undelivered(transaction, serde_json::from_str(&keys).unwrap_or_default(), &message)?;
+            set_undelivered(transaction, message::keys(&keys), &data)?;
         }
     }
     connection.prepare_cached(REMOVE_RUNNING)?.execute([rowid])?;
     Ok(())
-}
-
-/// Returns the delays of a schedule. Deno writes null for an empty one. Invalid JSON, which only a corrupt file has, counts as
-/// empty rather than losing the message.
-fn schedule(text: &str) -> Vec<u64> {
-    serde_json::from_str::<Option<Vec<u64>>>(text).ok().flatten().unwrap_or_default()
 }
 
 /// Returns the id of a message. An id that is not text, which only a corrupt file has, is replaced: the message can still be
@@ -431,17 +427,6 @@ fn id(transaction: &Transaction<'_>, row: &Row<'_>, column: usize) -> Result<Str
         Ok(id) => Ok(id.to_owned()),
         Err(_) => Ok(apply::new_message_id(transaction)),
     }
-}
-
-/// Returns the bytes of a message, or an empty message if the column is corrupt: decoding it fails in the handler, and does not
-/// block other messages.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
-    Ok(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec())
-}
-
-/// Returns a column of JSON, or an empty list if it is corrupt. Deno declares one such column as a blob, but stores text.
-fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
-    Ok(row.get_ref(column)?.as_str().unwrap_or("[]"))
 }
 
 /// Returns a time, or `None` if it is null or corrupt.

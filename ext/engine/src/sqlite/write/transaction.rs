@@ -120,6 +120,11 @@ impl<'a> Transaction<'a> {
         Ok(version)
     }
 
+    /// Makes later versions greater than this one.
+    pub fn raise_version(&self, version: i64) {
+        self.version.set(self.version.get().max(version));
+    }
+
     /// Runs the statement that stores an entry. Returns the number of stored entries: 0 if the key has one with another expiry.
     pub fn set(&self, parameters: impl Params) -> Result<usize> {
         let mut set = self.set.borrow_mut();

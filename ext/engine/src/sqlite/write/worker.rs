@@ -53,6 +53,10 @@ impl Operation {
                 reply.result = Some(reader::read_entries(connection, transaction.now, reads, *max_bytes));
             }
             Operation::Id { reply } => reply.result = Some(transaction.with_savepoint(database_id::find)?),
+            Operation::RaiseVersion { version, reply } => {
+                transaction.raise_version(*version);
+                reply.result = Some(Ok(()));
+            }
             Operation::Finish { token, success, reply } => {
                 let run = |transaction: &_| queue.finish(transaction, *token, *success);
                 reply.result = Some(transaction.with_savepoint(run)?);
@@ -84,6 +88,7 @@ impl Operation {
                 reply.send(&Ok(()));
             }
             Operation::Id { reply } => reply.send(committed),
+            Operation::RaiseVersion { reply, .. } => reply.send(committed),
             Operation::Finish { token, reply, .. } => {
                 queue.forget(token);
                 reply.send(committed);

@@ -177,6 +177,11 @@ impl Writer {
         self.operate(in_flight, |reply| Operation::Id { reply: Reply::new(reply) })
     }
 
+    /// Makes later versions greater than this one.
+    pub fn raise_version(&self, version: i64, in_flight: &Arc<InFlight>) -> BoxFuture<()> {
+        self.operate(in_flight, |reply| Operation::RaiseVersion { version, reply: Reply::new(reply) })
+    }
+
     /// Reads entries in the order of the queued writes.
     pub fn read(
         &self,

@@ -91,9 +91,11 @@ impl Config {
             check_name(name).map_err(|error| failed(&error))?;
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        config.databases.values_mut().filter(|location| super::locations::is_path(location)).for_each(|location| {
-            *location = directory.join(&*location).to_string_lossy().into_owned();
-        });
+        config.databases.values_mut().filter(|location| crate::cli::db::locations::is_path(location)).for_each(
+            |location| {
+                *location = directory.join(&*location).to_string_lossy().into_owned();
+            },
+        );
         for (name, token) in &mut config.tokens {
             let unknown = token.databases.iter().flatten().find(|name| !config.databases.contains_key(*name));
             if let Some(unknown) = unknown {

@@ -1,7 +1,6 @@
 //! `openkv db serve`: serves databases over the network.
 
 mod config;
-mod locations;
 mod log;
 mod run;
 mod signals;

@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 
 use super::config::Tls;
 use super::signals::{Signal, Signals};
-use super::{Plan, locations, tokens};
+use super::{Plan, tokens};
+use crate::cli::db::locations;
 use crate::cli::outcome::{self, Outcome};
 
 /// Serves until a signal stops the server.

@@ -1,11 +1,11 @@
-//! Opens the databases that `openkv db serve` serves.
+//! Opens the databases that commands name: files and URLs.
 
 use std::path::Path;
 
 use openkv_engine::sqlite::{self, Location};
 use openkv_engine::{BoxFuture, Database};
 
-use super::super::common;
+use super::common;
 
 /// Opens the database of a URL, or returns `None` if its backend does not support the URL.
 type Opener = fn(&str) -> Option<BoxFuture<Database>>;
@@ -50,11 +50,23 @@ pub(super) async fn open(location: &str) -> Result<Database, String> {
         path if is_path(path) => Location::file(path),
         url => return Err(format!("{url}: no backend supports this URL")),
     };
-    // Blocking is fine: the server does not run yet.
+    // Blocking is fine: nothing else runs yet.
     sqlite::open(target, sqlite::Options::default()).map_err(|error| common::explain(Path::new(location), &error))
 }
 
 /// Returns whether a location is the path of a file.
 pub(super) fn is_path(location: &str) -> bool {
     location != ":memory:" && !location.contains("://")
+}
+
+/// Returns the name of a location that messages and copies may contain: a path that does not depend on the current directory, or a
+/// URL without the user and the password.
+pub(super) fn name(location: &str) -> String {
+    let Some((scheme, rest)) = location.split_once("://") else {
+        let path = std::fs::canonicalize(location).or_else(|_| std::path::absolute(location));
+        return path.map_or_else(|_| location.to_owned(), |path| path.display().to_string());
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    format!("{scheme}://{hosts}{path}")
 }
