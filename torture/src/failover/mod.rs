@@ -1,4 +1,4 @@
-//! Kills servers while processes read and write: the primary of PostgreSQL, whose synchronous standby is promoted by this program or by
+//! Kills or partitions servers while processes read and write: the primary of PostgreSQL, whose synchronous standby is promoted by this program or by
 //! Patroni, or the leader of a cluster of etcd.
 
 mod etcd;
@@ -17,6 +17,9 @@ pub struct Args {
     /// Kill leaders of etcd instead of primaries of PostgreSQL.
     #[arg(long)]
     pub etcd: bool,
+    /// Cut the leaders of etcd off from the other nodes instead of killing them, which requires the privileges of root.
+    #[arg(long, requires = "etcd")]
+    pub partition: bool,
     /// Let Patroni replace the killed primaries.
     #[arg(long, conflicts_with = "etcd")]
     pub patroni: bool,
@@ -40,7 +43,8 @@ pub fn run(args: &Args) -> Outcome {
     let begin = Instant::now();
     let (killed, totals) = if args.etcd {
         let rounds = args.rounds.unwrap_or(120);
-        (format!("{rounds} killed leaders of etcd"), etcd::run(rounds, args)?)
+        let lost = if args.partition { "partitioned" } else { "killed" };
+        (format!("{rounds} {lost} leaders of etcd"), etcd::run(rounds, args)?)
     } else if args.patroni {
         let rounds = args.rounds.unwrap_or(20);
         (format!("{rounds} killed primaries of PostgreSQL under Patroni"), patroni::run(rounds, args)?)
