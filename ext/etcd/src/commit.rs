@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openkv_engine::{Error, Result};
+use openkv_engine::Result;
 use tokio::time::{Instant, sleep};
 
 use crate::EtcdError;
 use crate::client::proto::{self, CompareResult, Request, RequestOp, TxnRequest, TxnResponse};
+use crate::client::shape;
 use crate::core::Core;
 use crate::description::Description;
 use crate::error::Failure;
@@ -73,6 +74,8 @@ pub(crate) enum Executed {
         /// The revision of the lock of versionstamped commits, or 0.
         lock: i64,
     },
+    /// The lease of commit ids had expired, and nothing was written.
+    LeaseLost,
 }
 
 impl Committer {
@@ -98,6 +101,7 @@ impl Committer {
         let mut known = BTreeMap::new();
         let mut lock = None;
         let mut is_large = false;
+        let deadline = self.core.deadline();
         loop {
             if lock.is_none() && (is_large || units.iter().any(|unit| unit.is_versionstamped())) {
                 lock = Some(self.lock().await?);
@@ -105,7 +109,7 @@ impl Committer {
             }
             let id_lease = if units.iter().any(|unit| unit.id().is_some()) { self.id_lease().await? } else { 0 };
             let base = self.core.base();
-            let version = lock.map(|revision: i64| base + revision as u64);
+            let version = lock.map(|revision| layout::version(revision, base));
             let keys = self.core.keys.clone();
             let mut view = View::new(&keys, self.core.now(), base, version, std::mem::take(&mut known));
             view.id_lease = id_lease;
@@ -139,9 +143,11 @@ impl Committer {
             match self.execute(&plan, lock).await? {
                 Executed::Committed { revision } => {
                     self.core.splits.apply(&plan.splits);
-                    return Ok((verdicts, version.unwrap_or(base + revision as u64)));
+                    return Ok((verdicts, version.unwrap_or(layout::version(revision, base))));
                 }
+                Executed::LeaseLost => deadline.check(EtcdError::LeasesLost)?,
                 Executed::Failed { known: found, lock: held } => {
+                    deadline.check(EtcdError::Contention)?;
                     known = found.unwrap_or_default();
                     if held != lock.unwrap_or_default() {
                         lock = None;
@@ -169,14 +175,16 @@ impl Committer {
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the session expired, or the time was over, before the outcome was known.
     pub async fn execute(&mut self, plan: &Plan, lock: Option<i64>) -> Result<Executed> {
+        let deadline = self.core.deadline();
         loop {
             let description = self.core.description.lock().clone();
             let keys = self.core.keys.clone();
             let session = self.session().await?;
             session.number += 1;
             let number = session.number;
+            let marker_key = session.marker.clone();
             let state = |state: u8| [&number.to_be_bytes()[..], &[state]].concat();
-            let marker = |state| proto::put(session.marker.clone(), state, session.lease.id);
+            let marker = |state| proto::put(marker_key.clone(), state, session.lease.id);
 
             let mut compares = vec![proto::unchanged_since(keys.description(), description.revision)];
             if plan.changes_entries {
@@ -194,12 +202,12 @@ impl Committer {
             let inner = TxnRequest { compare: compares, success: split(success), failure };
             let request = TxnRequest {
                 compare: vec![proto::compare_value(
-                    session.marker.clone(),
+                    marker_key.clone(),
                     CompareResult::Less,
                     number.to_be_bytes().to_vec(),
                 )],
                 success: vec![Request::Txn(inner).into()],
-                failure: vec![Request::Range(proto::range(session.marker.clone(), Vec::new())).into()],
+                failure: vec![Request::Range(proto::range(marker_key.clone(), Vec::new())).into()],
             };
             let (response, was_ambiguous) = match self.core.client.txn(request).await {
                 Ok(response) => response,
@@ -207,7 +215,7 @@ impl Committer {
                 // commit ids has expired.
                 Err(Failure { error: EtcdError::SessionExpired, .. }) => {
                     self.id_lease = None;
-                    return Ok(Executed::Failed { known: None, lock: lock.unwrap_or_default() });
+                    return Ok(Executed::LeaseLost);
                 }
                 Err(failure) => return Err(failure.of_write()),
             };
@@ -215,13 +223,15 @@ impl Committer {
                 return self.executed(response, plan, reads_keys);
             }
             // An earlier attempt has raised the marker, or the session has expired.
-            let found = response.responses.into_iter().next().and_then(proto::ResponseOp::into_range);
-            let Some(kv) = found.and_then(|mut found| found.kvs.pop()) else {
+            let found = shape::entry(response.responses.into_iter().next(), &marker_key);
+            let found = found.map_err(|error| Failure { error, is_ambiguous: was_ambiguous }.of_write())?;
+            let Some(kv) = found else {
                 self.session = None;
                 if was_ambiguous {
                     let failure = Failure { error: EtcdError::SessionExpired, is_ambiguous: true };
                     return Err(failure.of_write());
                 }
+                deadline.check(EtcdError::LeasesLost)?;
                 continue;
             };
             if kv.value == state(COMMITTED) {
@@ -234,27 +244,31 @@ impl Committer {
 
     /// Interprets the response of a transaction that was processed now.
     fn executed(&self, response: TxnResponse, plan: &Plan, reads_keys: bool) -> Result<Executed> {
-        let malformed = || Error::from(EtcdError::Malformed("results are missing"));
-        let revision = response.header.as_ref().map_or(0, |header| header.revision);
+        let unknown = |error| Failure { error, is_ambiguous: true }.of_write();
+        let keys = &self.core.keys;
+        let revision = response.revision();
         let inner = response.responses.into_iter().next().and_then(proto::ResponseOp::into_txn);
-        let inner = inner.ok_or_else(malformed)?;
+        let inner = inner.ok_or_else(|| unknown(EtcdError::Malformed("results are missing")))?;
         if inner.succeeded {
             return Ok(Executed::Committed { revision });
         }
-        let mut ranges = inner.responses.into_iter().filter_map(proto::ResponseOp::into_range);
-        let description = ranges.next().ok_or_else(malformed)?;
-        let lock = ranges.next().ok_or_else(malformed)?;
-        let Some(kv) = description.kvs.first() else { return Err(EtcdError::Deleted.into()) };
+        // After the change of the marker.
+        let mut found = inner.responses.into_iter().skip(1);
+        let mut read = |key: &[u8]| shape::entry(found.next(), key).map_err(unknown);
+        let Some(kv) = read(&keys.description())? else { return Err(EtcdError::Deleted.into()) };
+        let lock = read(&keys.lock())?.map_or(0, |kv| kv.mod_revision);
         *self.core.description.lock() = Description::decode(kv.mod_revision, &kv.value, &self.core.url)?;
-        let known = reads_keys.then(|| read_results(&plan.reads, ranges));
-        Ok(Executed::Failed { known, lock: lock.kvs.first().map_or(0, |kv| kv.mod_revision) })
+        let known = plan.reads.iter().filter(|_| reads_keys).map(|key| Ok((key.clone(), Known::of(read(key)?))));
+        let known = known.collect::<Result<BTreeMap<_, _>>>()?;
+        Ok(Executed::Failed { known: reads_keys.then_some(known), lock })
     }
 
     /// Reads keys in one snapshot.
     async fn read(&self, keys: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, Known>> {
         let ranges: Vec<_> = keys.iter().map(|key| proto::range(key.clone(), Vec::new())).collect();
         let results = restart(&self.core, || self.core.client.read_keys(&ranges, 0)).await.map_err(Failure::of_read)?;
-        Ok(read_results(keys, results.into_iter()))
+        let known = results.into_iter().map(|found| Known::of(found.kvs.into_iter().next()));
+        Ok(keys.iter().cloned().zip(known).collect())
     }
 
     async fn session(&mut self) -> Result<&mut Session> {
@@ -290,6 +304,7 @@ impl Committer {
     /// Returns the revision of the lock.
     pub async fn lock(&mut self) -> Result<i64> {
         let key = self.core.keys.lock();
+        let deadline = self.core.deadline();
         loop {
             let session = self.session().await?;
             let (owner, lease) = (session.marker.clone(), session.lease.id);
@@ -301,15 +316,16 @@ impl Committer {
             let (response, _) = match self.core.client.txn(request).await {
                 Err(Failure { error: EtcdError::SessionExpired, .. }) => {
                     self.session = None;
+                    deadline.check(EtcdError::LeasesLost)?;
                     continue;
                 }
                 result => result.map_err(Failure::of_read)?,
             };
             if response.succeeded {
-                return Ok(response.header.map_or(0, |header| header.revision));
+                return Ok(response.revision());
             }
-            let found = response.responses.into_iter().next().and_then(proto::ResponseOp::into_range);
-            match found.and_then(|mut found| found.kvs.pop()) {
+            deadline.check(EtcdError::Contention)?;
+            match shape::entry(response.responses.into_iter().next(), &key)? {
                 // An earlier attempt has acquired it.
                 Some(kv) if kv.value == owner => return Ok(kv.mod_revision),
                 Some(kv) => self.wait_for_lock(kv.mod_revision).await?,
@@ -348,14 +364,6 @@ impl Committer {
             sleep(LOCK_POLL).await;
         }
     }
-}
-
-fn read_results(keys: &[Vec<u8>], results: impl Iterator<Item = proto::RangeResponse>) -> BTreeMap<Vec<u8>, Known> {
-    let known = |mut found: proto::RangeResponse| match found.kvs.pop() {
-        Some(kv) => Known::Read { revision: kv.mod_revision, value: kv.value },
-        None => Known::Read { revision: 0, value: Vec::new() },
-    };
-    keys.iter().cloned().zip(results.map(known)).collect()
 }
 
 /// Distributes operations to lists of the size that etcd accepts.
