@@ -12,7 +12,7 @@ use openkv_engine::Result;
 use tokio::time::{Instant, sleep};
 
 use crate::EtcdError;
-use crate::client::proto::{self, CompareResult, Request, RequestOp, TxnRequest, TxnResponse};
+use crate::client::proto::{self, CompareResult, KeyValue, Request, RequestOp, ResponseOp, TxnRequest};
 use crate::client::shape;
 use crate::core::Core;
 use crate::description::Description;
@@ -53,6 +53,9 @@ const LIST: usize = 62;
 /// The maximum number of comparisons of a group, besides those of the description and the lock. A write with more excludes other
 /// commits while it reads its keys, instead of comparing them.
 pub(crate) const MAX_COMPARES: usize = LIST - 2;
+
+/// The maximum number of keys that a transaction reads if a comparison fails, besides the description and the lock.
+const MAX_READS: usize = LIST - 3;
 
 /// How long another process may hold the lock of versionstamped commits before it is assumed to have stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -182,34 +185,35 @@ impl Committer {
             let session = self.session().await?;
             session.number += 1;
             let number = session.number;
-            let marker_key = session.marker.clone();
-            let state = |state: u8| [&number.to_be_bytes()[..], &[state]].concat();
-            let marker = |state| proto::put(marker_key.clone(), state, session.lease.id);
+            let key = session.marker.clone();
+            let put = |state| proto::put(key.clone(), encoded(number, state), session.lease.id);
+            let range = proto::range(key.clone(), Vec::new());
+            let is_lower = proto::compare_value(key.clone(), CompareResult::Less, number.to_be_bytes().to_vec());
 
-            let mut compares = vec![proto::unchanged_since(keys.description(), description.revision)];
+            let mut compare = vec![is_lower.clone(), proto::unchanged_since(keys.description(), description.revision)];
             if plan.changes_entries {
-                compares.push(proto::unchanged_since(keys.lock(), lock.unwrap_or_default()));
+                compare.push(proto::unchanged_since(keys.lock(), lock.unwrap_or_default()));
             }
-            compares.extend(plan.compares.iter().cloned());
-            let mut success = plan.operations.clone();
-            success.extend(lock.map(|_| proto::delete(keys.lock(), Vec::new())));
-            success.push(marker(state(COMMITTED)));
-            let reads_keys = plan.reads.len() <= LIST - 3;
-            let read: &[Vec<u8>] = if reads_keys { &plan.reads } else { &[] };
-            let mut failure = vec![marker(state(NOT_COMMITTED))];
-            let read = [keys.description(), keys.lock()].into_iter().chain(read.iter().cloned());
-            failure.extend(read.map(|key| RequestOp::from(Request::Range(proto::range(key, Vec::new())))));
-            let inner = TxnRequest { compare: compares, success: split(success), failure };
-            let request = TxnRequest {
-                compare: vec![proto::compare_value(
-                    marker_key.clone(),
-                    CompareResult::Less,
-                    number.to_be_bytes().to_vec(),
-                )],
-                success: vec![Request::Txn(inner).into()],
-                failure: vec![Request::Range(proto::range(marker_key.clone(), Vec::new())).into()],
+            compare.extend(plan.compares.iter().cloned());
+            let mut operations = plan.operations.clone();
+            operations.extend(lock.map(|_| proto::delete(keys.lock(), Vec::new())));
+            let mut success = split(operations);
+            // Not in a nested transaction: their size does not count for the quota.
+            success.push(put(COMMITTED));
+            let read: &[Vec<u8>] = if plan.reads.len() <= MAX_READS { &plan.reads } else { &[] };
+            let read_keys = [keys.description(), keys.lock()].into_iter().chain(read.iter().cloned());
+            let reads = read_keys.map(|key| RequestOp::from(Request::Range(proto::range(key, Vec::new()))));
+            let not_committed = TxnRequest {
+                compare: vec![is_lower],
+                success: [put(NOT_COMMITTED)].into_iter().chain(reads).collect(),
+                failure: vec![Request::Range(range.clone()).into()],
             };
+            let request = TxnRequest { compare, success, failure: vec![Request::Txn(not_committed).into()] };
+
             let (response, was_ambiguous) = match self.core.client.txn(request).await {
+                Ok((response, _)) if response.succeeded => {
+                    return Ok(Executed::Committed { revision: response.revision() });
+                }
                 Ok(response) => response,
                 // The marker existed and was not raised, so that no attempt has been committed, and none can be: the lease of
                 // commit ids has expired.
@@ -217,50 +221,45 @@ impl Committer {
                     self.id_lease = None;
                     return Ok(Executed::LeaseLost);
                 }
+                Err(failure @ Failure { error: EtcdError::NoSpace, .. }) => {
+                    // A transaction with which the quota is used up is rejected, and may be processed all the same.
+                    let unknown = |failure| Failure { is_ambiguous: true, ..failure }.of_write();
+                    let marker = self.core.client.range(range).await.map_err(unknown)?.kvs.pop();
+                    let Some(marker) = marker else { return Err(unknown(failure)) };
+                    return processed(&marker, number, lock).ok_or_else(|| failure.of_write());
+                }
                 Err(failure) => return Err(failure.of_write()),
             };
-            if response.succeeded {
-                return self.executed(response, plan, reads_keys);
+            let unknown = |error| Failure { error, is_ambiguous: true }.of_write();
+            let inner = response.responses.into_iter().next().and_then(ResponseOp::into_txn);
+            let inner = inner.ok_or_else(|| unknown(EtcdError::Malformed("results are missing")))?;
+            let mut results = inner.responses.into_iter();
+            if inner.succeeded {
+                return self.failed(results.skip(1), read);
             }
             // An earlier attempt has raised the marker, or the session has expired.
-            let found = shape::entry(response.responses.into_iter().next(), &marker_key);
-            let found = found.map_err(|error| Failure { error, is_ambiguous: was_ambiguous }.of_write())?;
-            let Some(kv) = found else {
-                self.session = None;
-                if was_ambiguous {
-                    let failure = Failure { error: EtcdError::SessionExpired, is_ambiguous: true };
-                    return Err(failure.of_write());
-                }
-                deadline.check(EtcdError::LeasesLost)?;
-                continue;
-            };
-            if kv.value == state(COMMITTED) {
-                return Ok(Executed::Committed { revision: kv.mod_revision });
+            if let Some(marker) = shape::entry(results.next(), &key).map_err(unknown)? {
+                let executed = processed(&marker, number, lock);
+                return executed.ok_or_else(|| unknown(EtcdError::Malformed("it has another marker")));
             }
-            // It was not committed.
-            return Ok(Executed::Failed { known: None, lock: lock.unwrap_or_default() });
+            self.session = None;
+            if was_ambiguous {
+                return Err(unknown(EtcdError::SessionExpired));
+            }
+            deadline.check(EtcdError::LeasesLost)?;
         }
     }
 
-    /// Interprets the response of a transaction that was processed now.
-    fn executed(&self, response: TxnResponse, plan: &Plan, reads_keys: bool) -> Result<Executed> {
+    /// Interprets the results of the reads of a transaction that was not committed.
+    fn failed(&self, mut results: impl Iterator<Item = ResponseOp>, read: &[Vec<u8>]) -> Result<Executed> {
         let unknown = |error| Failure { error, is_ambiguous: true }.of_write();
         let keys = &self.core.keys;
-        let revision = response.revision();
-        let inner = response.responses.into_iter().next().and_then(proto::ResponseOp::into_txn);
-        let inner = inner.ok_or_else(|| unknown(EtcdError::Malformed("results are missing")))?;
-        if inner.succeeded {
-            return Ok(Executed::Committed { revision });
-        }
-        // After the change of the marker.
-        let mut found = inner.responses.into_iter().skip(1);
-        let mut read = |key: &[u8]| shape::entry(found.next(), key).map_err(unknown);
-        let Some(kv) = read(&keys.description())? else { return Err(EtcdError::Deleted.into()) };
-        let lock = read(&keys.lock())?.map_or(0, |kv| kv.mod_revision);
+        let mut next = |key: &[u8]| shape::entry(results.next(), key).map_err(unknown);
+        let Some(kv) = next(&keys.description())? else { return Err(EtcdError::Deleted.into()) };
+        let lock = next(&keys.lock())?.map_or(0, |kv| kv.mod_revision);
         *self.core.description.lock() = Description::decode(kv.mod_revision, &kv.value, &self.core.url)?;
-        let known = plan.reads.iter().filter(|_| reads_keys).map(|key| Ok((key.clone(), Known::of(read(key)?))));
-        let known = known.collect::<Result<BTreeMap<_, _>>>()?;
-        Ok(Executed::Failed { known: reads_keys.then_some(known), lock })
+        let known = read.iter().map(|key| Ok((key.clone(), Known::of(next(key)?)))).collect::<Result<_>>()?;
+        Ok(Executed::Failed { known: Some(known), lock })
     }
 
     /// Reads keys in one snapshot.
@@ -278,8 +277,7 @@ impl Committer {
             core.options.random.fill(&mut id);
             let marker = core.keys.key(Part::Markers, &id);
             // Comparisons of the value fail as long as there is none.
-            let value = [&[0; 8][..], &[COMMITTED]].concat();
-            let created = Lease::with_key(core, SESSION, |_| marker.clone(), value).await;
+            let created = Lease::with_key(core, SESSION, |_| marker.clone(), encoded(0, COMMITTED)).await;
             let (lease, _) = created.map_err(Failure::of_read)?;
             self.session = Some(Session { lease, marker, number: 0 });
         }
@@ -364,6 +362,20 @@ impl Committer {
             sleep(LOCK_POLL).await;
         }
     }
+}
+
+/// Returns the value of a marker.
+fn encoded(number: u64, state: u8) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &[state]].concat()
+}
+
+/// Returns what became of a transaction, by the marker that it raises. Returns `None` if it was not processed.
+fn processed(marker: &KeyValue, number: u64, lock: Option<i64>) -> Option<Executed> {
+    if marker.value == encoded(number, COMMITTED) {
+        return Some(Executed::Committed { revision: marker.mod_revision });
+    }
+    let is_processed = marker.value == encoded(number, NOT_COMMITTED);
+    is_processed.then(|| Executed::Failed { known: None, lock: lock.unwrap_or_default() })
 }
 
 /// Distributes operations to lists of the size that etcd accepts.

@@ -204,7 +204,7 @@ fn commits_without_results_have_an_unknown_outcome() {
     let Some(cluster) = cluster::shared() else { return };
     let setup = Setup::new(cluster, "results");
     setup.replacing.replace(|name, message| {
-        changed(name, message, |fields| fields.0.retain(|field| name != "Txn" || field.number != 3))
+        changed(name, message, |fields| fields.0.retain(|field| name != "Txn" || field.number == 1))
     });
     let set = setup.database.write(AtomicWrite::new().mutate(set(key(9), 1)));
     let error = setup.runtime.block_on(set).unwrap_err();
@@ -235,16 +235,19 @@ fn leases_that_are_never_found_fail_writes_in_time() {
 #[test]
 fn commits_that_never_succeed_fail_in_time() {
     // The marker is missing, as if the session had expired each time.
-    assert_fail("rejected", &["set", "sum", "enqueue"], "did not find leases", |name, message| {
+    assert_fail("rejected", &["set", "sum", "enqueue"], "etcd", |name, message| {
         changed(name, message, |fields| {
-            let is_commit = fields.0.iter_mut().filter(|field| field.number == 3).any(|response| {
-                let mut is_transaction = false;
-                response.nested(|response| is_transaction = response.0.iter().any(|field| field.number == 4));
-                is_transaction
+            let is_write = fields.0.iter_mut().filter(|field| field.number == 3).any(|response| {
+                let mut is_write = false;
+                response.nested(|response| is_write = response.0.iter().any(|field| [2, 4].contains(&field.number)));
+                is_write
             });
-            if is_commit {
+            if is_write {
                 fields.0.retain(|field| field.number == 1);
-                fields.0.push(Field::message(3, &Fields(vec![Field::message(1, &Fields(Vec::new()))])));
+                let message = |number, field| Field::message(number, &Fields(Vec::from_iter(field)));
+                let range = message(1, None);
+                let transaction = message(4, Some(message(3, Some(range))));
+                fields.0.push(message(3, Some(transaction)));
             }
         })
     });

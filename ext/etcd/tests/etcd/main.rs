@@ -1,10 +1,12 @@
 //! Tests the backend on a throw-away cluster of three nodes. Without `etcd`, they are skipped.
 
+mod compactions;
 mod faults;
 mod hostile;
 mod losses;
 mod operation;
 mod queue;
+mod quota;
 mod reads;
 mod relay;
 mod support;
