@@ -5,6 +5,7 @@ mod faults;
 mod hostile;
 mod losses;
 mod operation;
+mod pauses;
 mod queue;
 mod quota;
 mod reads;
