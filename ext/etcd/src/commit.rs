@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openkv_engine::{Error, Result};
+use openkv_engine::Result;
 use tokio::time::{Instant, sleep};
 
 use crate::EtcdError;
-use crate::client::proto::{self, CompareResult, Request, RequestOp, TxnRequest, TxnResponse};
+use crate::client::proto::{self, CompareResult, KeyValue, Request, RequestOp, ResponseOp, TxnRequest};
+use crate::client::shape;
 use crate::core::Core;
 use crate::description::Description;
 use crate::error::Failure;
@@ -53,6 +54,9 @@ const LIST: usize = 62;
 /// commits while it reads its keys, instead of comparing them.
 pub(crate) const MAX_COMPARES: usize = LIST - 2;
 
+/// The maximum number of keys that a transaction reads if a comparison fails, besides the description and the lock.
+const MAX_READS: usize = LIST - 3;
+
 /// How long another process may hold the lock of versionstamped commits before it is assumed to have stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const LOCK_POLL: Duration = Duration::from_millis(2);
@@ -73,6 +77,8 @@ pub(crate) enum Executed {
         /// The revision of the lock of versionstamped commits, or 0.
         lock: i64,
     },
+    /// The lease of commit ids had expired, and nothing was written.
+    LeaseLost,
 }
 
 impl Committer {
@@ -98,6 +104,7 @@ impl Committer {
         let mut known = BTreeMap::new();
         let mut lock = None;
         let mut is_large = false;
+        let deadline = self.core.deadline();
         loop {
             if lock.is_none() && (is_large || units.iter().any(|unit| unit.is_versionstamped())) {
                 lock = Some(self.lock().await?);
@@ -105,7 +112,7 @@ impl Committer {
             }
             let id_lease = if units.iter().any(|unit| unit.id().is_some()) { self.id_lease().await? } else { 0 };
             let base = self.core.base();
-            let version = lock.map(|revision: i64| base + revision as u64);
+            let version = lock.map(|revision| layout::version(revision, base));
             let keys = self.core.keys.clone();
             let mut view = View::new(&keys, self.core.now(), base, version, std::mem::take(&mut known));
             view.id_lease = id_lease;
@@ -139,9 +146,11 @@ impl Committer {
             match self.execute(&plan, lock).await? {
                 Executed::Committed { revision } => {
                     self.core.splits.apply(&plan.splits);
-                    return Ok((verdicts, version.unwrap_or(base + revision as u64)));
+                    return Ok((verdicts, version.unwrap_or(layout::version(revision, base))));
                 }
+                Executed::LeaseLost => deadline.check(EtcdError::LeasesLost)?,
                 Executed::Failed { known: found, lock: held } => {
+                    deadline.check(EtcdError::Contention)?;
                     known = found.unwrap_or_default();
                     if held != lock.unwrap_or_default() {
                         lock = None;
@@ -169,92 +178,96 @@ impl Committer {
     /// # Errors
     /// [`Error::OutcomeUnknown`] if the session expired, or the time was over, before the outcome was known.
     pub async fn execute(&mut self, plan: &Plan, lock: Option<i64>) -> Result<Executed> {
+        let deadline = self.core.deadline();
         loop {
             let description = self.core.description.lock().clone();
             let keys = self.core.keys.clone();
             let session = self.session().await?;
             session.number += 1;
             let number = session.number;
-            let state = |state: u8| [&number.to_be_bytes()[..], &[state]].concat();
-            let marker = |state| proto::put(session.marker.clone(), state, session.lease.id);
+            let key = session.marker.clone();
+            let put = |state| proto::put(key.clone(), encoded(number, state), session.lease.id);
+            let range = proto::range(key.clone(), Vec::new());
+            let is_lower = proto::compare_value(key.clone(), CompareResult::Less, number.to_be_bytes().to_vec());
 
-            let mut compares = vec![proto::unchanged_since(keys.description(), description.revision)];
+            let mut compare = vec![is_lower.clone(), proto::unchanged_since(keys.description(), description.revision)];
             if plan.changes_entries {
-                compares.push(proto::unchanged_since(keys.lock(), lock.unwrap_or_default()));
+                compare.push(proto::unchanged_since(keys.lock(), lock.unwrap_or_default()));
             }
-            compares.extend(plan.compares.iter().cloned());
-            let mut success = plan.operations.clone();
-            success.extend(lock.map(|_| proto::delete(keys.lock(), Vec::new())));
-            success.push(marker(state(COMMITTED)));
-            let reads_keys = plan.reads.len() <= LIST - 3;
-            let read: &[Vec<u8>] = if reads_keys { &plan.reads } else { &[] };
-            let mut failure = vec![marker(state(NOT_COMMITTED))];
-            let read = [keys.description(), keys.lock()].into_iter().chain(read.iter().cloned());
-            failure.extend(read.map(|key| RequestOp::from(Request::Range(proto::range(key, Vec::new())))));
-            let inner = TxnRequest { compare: compares, success: split(success), failure };
-            let request = TxnRequest {
-                compare: vec![proto::compare_value(
-                    session.marker.clone(),
-                    CompareResult::Less,
-                    number.to_be_bytes().to_vec(),
-                )],
-                success: vec![Request::Txn(inner).into()],
-                failure: vec![Request::Range(proto::range(session.marker.clone(), Vec::new())).into()],
+            compare.extend(plan.compares.iter().cloned());
+            let mut operations = plan.operations.clone();
+            operations.extend(lock.map(|_| proto::delete(keys.lock(), Vec::new())));
+            let mut success = split(operations);
+            // Not in a nested transaction: their size does not count for the quota.
+            success.push(put(COMMITTED));
+            let read: &[Vec<u8>] = if plan.reads.len() <= MAX_READS { &plan.reads } else { &[] };
+            let read_keys = [keys.description(), keys.lock()].into_iter().chain(read.iter().cloned());
+            let reads = read_keys.map(|key| RequestOp::from(Request::Range(proto::range(key, Vec::new()))));
+            let not_committed = TxnRequest {
+                compare: vec![is_lower],
+                success: [put(NOT_COMMITTED)].into_iter().chain(reads).collect(),
+                failure: vec![Request::Range(range.clone()).into()],
             };
+            let request = TxnRequest { compare, success, failure: vec![Request::Txn(not_committed).into()] };
+
             let (response, was_ambiguous) = match self.core.client.txn(request).await {
+                Ok((response, _)) if response.succeeded => {
+                    return Ok(Executed::Committed { revision: response.revision() });
+                }
                 Ok(response) => response,
                 // The marker existed and was not raised, so that no attempt has been committed, and none can be: the lease of
                 // commit ids has expired.
                 Err(Failure { error: EtcdError::SessionExpired, .. }) => {
                     self.id_lease = None;
-                    return Ok(Executed::Failed { known: None, lock: lock.unwrap_or_default() });
+                    return Ok(Executed::LeaseLost);
+                }
+                Err(failure @ Failure { error: EtcdError::NoSpace, .. }) => {
+                    // A transaction with which the quota is used up is rejected, and may be processed all the same.
+                    let unknown = |failure| Failure { is_ambiguous: true, ..failure }.of_write();
+                    let marker = self.core.client.range(range).await.map_err(unknown)?.kvs.pop();
+                    let Some(marker) = marker else { return Err(unknown(failure)) };
+                    return processed(&marker, number, lock).ok_or_else(|| failure.of_write());
                 }
                 Err(failure) => return Err(failure.of_write()),
             };
-            if response.succeeded {
-                return self.executed(response, plan, reads_keys);
+            let unknown = |error| Failure { error, is_ambiguous: true }.of_write();
+            let inner = response.responses.into_iter().next().and_then(ResponseOp::into_txn);
+            let inner = inner.ok_or_else(|| unknown(EtcdError::Malformed("results are missing")))?;
+            let mut results = inner.responses.into_iter();
+            if inner.succeeded {
+                return self.failed(results.skip(1), read);
             }
             // An earlier attempt has raised the marker, or the session has expired.
-            let found = response.responses.into_iter().next().and_then(proto::ResponseOp::into_range);
-            let Some(kv) = found.and_then(|mut found| found.kvs.pop()) else {
-                self.session = None;
-                if was_ambiguous {
-                    let failure = Failure { error: EtcdError::SessionExpired, is_ambiguous: true };
-                    return Err(failure.of_write());
-                }
-                continue;
-            };
-            if kv.value == state(COMMITTED) {
-                return Ok(Executed::Committed { revision: kv.mod_revision });
+            if let Some(marker) = shape::entry(results.next(), &key).map_err(unknown)? {
+                let executed = processed(&marker, number, lock);
+                return executed.ok_or_else(|| unknown(EtcdError::Malformed("it has another marker")));
             }
-            // It was not committed.
-            return Ok(Executed::Failed { known: None, lock: lock.unwrap_or_default() });
+            self.session = None;
+            if was_ambiguous {
+                return Err(unknown(EtcdError::SessionExpired));
+            }
+            deadline.check(EtcdError::LeasesLost)?;
         }
     }
 
-    /// Interprets the response of a transaction that was processed now.
-    fn executed(&self, response: TxnResponse, plan: &Plan, reads_keys: bool) -> Result<Executed> {
-        let malformed = || Error::from(EtcdError::Malformed("results are missing"));
-        let revision = response.header.as_ref().map_or(0, |header| header.revision);
-        let inner = response.responses.into_iter().next().and_then(proto::ResponseOp::into_txn);
-        let inner = inner.ok_or_else(malformed)?;
-        if inner.succeeded {
-            return Ok(Executed::Committed { revision });
-        }
-        let mut ranges = inner.responses.into_iter().filter_map(proto::ResponseOp::into_range);
-        let description = ranges.next().ok_or_else(malformed)?;
-        let lock = ranges.next().ok_or_else(malformed)?;
-        let Some(kv) = description.kvs.first() else { return Err(EtcdError::Deleted.into()) };
+    /// Interprets the results of the reads of a transaction that was not committed.
+    fn failed(&self, mut results: impl Iterator<Item = ResponseOp>, read: &[Vec<u8>]) -> Result<Executed> {
+        let unknown = |error| Failure { error, is_ambiguous: true }.of_write();
+        let keys = &self.core.keys;
+        let mut next = |key: &[u8]| shape::entry(results.next(), key).map_err(unknown);
+        let Some(kv) = next(&keys.description())? else { return Err(EtcdError::Deleted.into()) };
+        let lock = next(&keys.lock())?.map_or(0, |kv| kv.mod_revision);
         *self.core.description.lock() = Description::decode(kv.mod_revision, &kv.value, &self.core.url)?;
-        let known = reads_keys.then(|| read_results(&plan.reads, ranges));
-        Ok(Executed::Failed { known, lock: lock.kvs.first().map_or(0, |kv| kv.mod_revision) })
+        let known = read.iter().map(|key| Ok((key.clone(), Known::of(next(key)?)))).collect::<Result<_>>()?;
+        Ok(Executed::Failed { known: Some(known), lock })
     }
 
     /// Reads keys in one snapshot.
     async fn read(&self, keys: &[Vec<u8>]) -> Result<BTreeMap<Vec<u8>, Known>> {
         let ranges: Vec<_> = keys.iter().map(|key| proto::range(key.clone(), Vec::new())).collect();
         let results = restart(&self.core, || self.core.client.read_keys(&ranges, 0)).await.map_err(Failure::of_read)?;
-        Ok(read_results(keys, results.into_iter()))
+        let known = results.into_iter().map(|found| Known::of(found.kvs.into_iter().next()));
+        Ok(keys.iter().cloned().zip(known).collect())
     }
 
     async fn session(&mut self) -> Result<&mut Session> {
@@ -264,8 +277,7 @@ impl Committer {
             core.options.random.fill(&mut id);
             let marker = core.keys.key(Part::Markers, &id);
             // Comparisons of the value fail as long as there is none.
-            let value = [&[0; 8][..], &[COMMITTED]].concat();
-            let created = Lease::with_key(core, SESSION, |_| marker.clone(), value).await;
+            let created = Lease::with_key(core, SESSION, |_| marker.clone(), encoded(0, COMMITTED)).await;
             let (lease, _) = created.map_err(Failure::of_read)?;
             self.session = Some(Session { lease, marker, number: 0 });
         }
@@ -290,6 +302,7 @@ impl Committer {
     /// Returns the revision of the lock.
     pub async fn lock(&mut self) -> Result<i64> {
         let key = self.core.keys.lock();
+        let deadline = self.core.deadline();
         loop {
             let session = self.session().await?;
             let (owner, lease) = (session.marker.clone(), session.lease.id);
@@ -301,15 +314,16 @@ impl Committer {
             let (response, _) = match self.core.client.txn(request).await {
                 Err(Failure { error: EtcdError::SessionExpired, .. }) => {
                     self.session = None;
+                    deadline.check(EtcdError::LeasesLost)?;
                     continue;
                 }
                 result => result.map_err(Failure::of_read)?,
             };
             if response.succeeded {
-                return Ok(response.header.map_or(0, |header| header.revision));
+                return Ok(response.revision());
             }
-            let found = response.responses.into_iter().next().and_then(proto::ResponseOp::into_range);
-            match found.and_then(|mut found| found.kvs.pop()) {
+            deadline.check(EtcdError::Contention)?;
+            match shape::entry(response.responses.into_iter().next(), &key)? {
                 // An earlier attempt has acquired it.
                 Some(kv) if kv.value == owner => return Ok(kv.mod_revision),
                 Some(kv) => self.wait_for_lock(kv.mod_revision).await?,
@@ -350,12 +364,18 @@ impl Committer {
     }
 }
 
-fn read_results(keys: &[Vec<u8>], results: impl Iterator<Item = proto::RangeResponse>) -> BTreeMap<Vec<u8>, Known> {
-    let known = |mut found: proto::RangeResponse| match found.kvs.pop() {
-        Some(kv) => Known::Read { revision: kv.mod_revision, value: kv.value },
-        None => Known::Read { revision: 0, value: Vec::new() },
-    };
-    keys.iter().cloned().zip(results.map(known)).collect()
+/// Returns the value of a marker.
+fn encoded(number: u64, state: u8) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &[state]].concat()
+}
+
+/// Returns what became of a transaction, by the marker that it raises. Returns `None` if it was not processed.
+fn processed(marker: &KeyValue, number: u64, lock: Option<i64>) -> Option<Executed> {
+    if marker.value == encoded(number, COMMITTED) {
+        return Some(Executed::Committed { revision: marker.mod_revision });
+    }
+    let is_processed = marker.value == encoded(number, NOT_COMMITTED);
+    is_processed.then(|| Executed::Failed { known: None, lock: lock.unwrap_or_default() })
 }
 
 /// Distributes operations to lists of the size that etcd accepts.

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::Options;
 use crate::client::Client;
+use crate::deadline::Deadline;
 use crate::description::Description;
 use crate::layout::Keys;
 use crate::splits::Splits;
@@ -26,6 +27,11 @@ impl Core {
     /// Returns the time, in milliseconds since the Unix epoch.
     pub fn now(&self) -> u64 {
         self.options.clock.now()
+    }
+
+    /// Returns the deadline of a call that begins now.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::new(self.options.retry_for)
     }
 
     /// Returns what is added to revisions.

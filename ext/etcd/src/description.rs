@@ -2,9 +2,10 @@ use openkv_engine::Error;
 use prost::Message;
 
 use crate::client::{Client, proto};
+use crate::deadline::Deadline;
 use crate::error::Failure;
 use crate::layout::{Keys, LAYOUT};
-use crate::{OpenError, Options};
+use crate::{EtcdError, OpenError, Options};
 
 /// The description of a database, which every transaction finds unchanged.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,9 +35,10 @@ impl Description {
         let key = keys.description();
         let mut id = [0; 16];
         options.random.fill(&mut id);
+        let deadline = Deadline::new(options.retry_for);
         loop {
             let mut found = client.range(proto::range(key.clone(), Vec::new())).await.map_err(failed)?;
-            let current = found.header.as_ref().map_or(0, |header| header.revision);
+            let current = found.revision();
             let raised = options.min_version.saturating_sub(u64::try_from(current).unwrap_or_default());
             let (revision, encoded) = match found.kvs.pop() {
                 Some(kv) => {
@@ -56,6 +58,7 @@ impl Description {
                 failure: Vec::new(),
             };
             client.txn(request).await.map_err(failed)?;
+            deadline.check(EtcdError::Contention).map_err(|error| failed(error.into()))?;
         }
     }
 

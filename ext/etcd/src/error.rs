@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,8 +42,17 @@ pub enum EtcdError {
     #[error("etcd rejected the call: {0}")]
     Rejected(String),
     /// The response does not match the call.
-    #[error("etcd sent a response that does not match the call: {0}")]
+    #[error("etcd sent a response that does not match the call: {0}: check that the URL names nodes of etcd")]
     Malformed(&'static str),
+    /// Other processes changed the keys of a write each time before it was committed. With the time in seconds.
+    #[error(
+        "the write was not committed within {0} s, because others changed the same keys each time: write them less often, or in \
+         fewer processes"
+    )]
+    Contention(u64),
+    /// Leases expired each time before they were used. With the time in seconds.
+    #[error("etcd did not find leases that it had granted, for {0} s: check the health and the load of its nodes")]
+    LeasesLost(u64),
     /// The lease of the call has expired, such as that of the session while the outcome of a write was unknown.
     #[error(
         "the session with etcd expired before the call was confirmed, as after a long pause of this process: read what was \
@@ -103,28 +113,58 @@ pub(crate) enum Attempt {
     Retry { reason: String, is_ambiguous: bool },
     /// The call can be repeated with a new token.
     Reauthenticate(String),
-    /// A repetition would fail, too.
-    Final(EtcdError),
+    /// A repetition would fail, too. `is_ambiguous` if the node may have processed the call.
+    Final { error: EtcdError, is_ambiguous: bool },
+}
+
+impl fmt::Display for Attempt {
+    /// Writes the reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry { reason, .. } | Self::Reauthenticate(reason) => f.write_str(reason),
+            Self::Final { error, .. } => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Returns why a call failed.
+pub(crate) fn reason(status: &Status) -> String {
+    std::error::Error::source(status).map_or_else(|| status.message().to_owned(), cause)
+}
+
+/// Returns the first cause of an error.
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 impl Attempt {
     /// Classifies the status of a response.
     pub fn of_status(status: &Status) -> Self {
-        let message = status.message().to_owned();
+        let message = reason(status);
         let retry = |is_ambiguous| Self::Retry { reason: message.clone(), is_ambiguous };
+        let reject = |error| Self::Final { error, is_ambiguous: false };
+        if std::error::Error::source(status).is_some() {
+            // Not sent by the node: the connection has failed.
+            return retry(true);
+        }
         match status.code() {
             Code::Unauthenticated => Self::Reauthenticate(message),
             Code::InvalidArgument if message.contains("auth store is old") => Self::Reauthenticate(message),
             Code::InvalidArgument
                 if message.contains("authentication failed") || message.contains("user name is empty") =>
             {
-                Self::Final(EtcdError::Credentials(message))
+                reject(EtcdError::Credentials(message))
             }
-            Code::PermissionDenied => Self::Final(EtcdError::Permission(message)),
-            Code::ResourceExhausted if message.contains("space exceeded") => Self::Final(EtcdError::NoSpace),
+            Code::PermissionDenied => reject(EtcdError::Permission(message)),
+            Code::ResourceExhausted if message.contains("space exceeded") => reject(EtcdError::NoSpace),
             Code::ResourceExhausted if message.contains("too many requests") => retry(false),
-            Code::NotFound if message.contains("lease not found") => Self::Final(EtcdError::SessionExpired),
-            Code::OutOfRange if message.contains("compacted") => Self::Final(EtcdError::Compacted),
+            Code::NotFound if message.contains("lease not found") => reject(EtcdError::SessionExpired),
+            Code::OutOfRange if message.contains("compacted") => reject(EtcdError::Compacted),
+            // Of the client, before it receives the response.
+            Code::OutOfRange if message.contains("message length too large") => {
+                Self::Final { error: EtcdError::Malformed("it is too large"), is_ambiguous: true }
+            }
             // Checked before the request is proposed.
             Code::Unavailable if message.contains("no leader") => retry(false),
             Code::Unavailable
@@ -133,7 +173,7 @@ impl Attempt {
             | Code::Aborted
             | Code::Unknown
             | Code::Internal => retry(true),
-            _ => Self::Final(EtcdError::Rejected(message)),
+            _ => reject(EtcdError::Rejected(message)),
         }
     }
 }

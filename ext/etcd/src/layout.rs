@@ -198,10 +198,14 @@ impl Stored {
     }
 }
 
+/// Returns the version of a transaction: its revision, after `base`.
+pub(crate) fn version(revision: i64, base: u64) -> u64 {
+    base.saturating_add(u64::try_from(revision).unwrap_or_default())
+}
+
 /// Returns the versionstamp of a write: the revision of its transaction, after `base`, and its index in the transaction.
 pub(crate) fn versionstamp(revision: i64, base: u64, index: u16) -> Versionstamp {
-    let version = base.saturating_add(u64::try_from(revision).unwrap_or_default());
-    let mut bytes = *Versionstamp::from_version(version).as_bytes();
+    let mut bytes = *Versionstamp::from_version(version(revision, base)).as_bytes();
     bytes[8..].copy_from_slice(&index.to_be_bytes());
     Versionstamp::from_bytes(bytes)
 }

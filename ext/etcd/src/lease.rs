@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
 use crate::EtcdError;
 use crate::client::Client;
@@ -29,14 +28,14 @@ impl Lease {
         key: impl Fn(i64) -> Vec<u8>,
         value: Vec<u8>,
     ) -> Result<(Self, i64), Failure> {
-        let start = Instant::now();
+        let deadline = core.deadline();
         loop {
             let lease = Self::new(core, ttl).await?;
             let put = proto::put(key(lease.id), value.clone(), lease.id);
             match core.client.txn(TxnRequest { success: vec![put], ..TxnRequest::default() }).await {
-                Ok((response, _)) => return Ok((lease, response.header.map_or(0, |header| header.revision))),
+                Ok((response, _)) => return Ok((lease, response.revision())),
                 // It expired before the key was stored, as after a pause of this process.
-                Err(Failure { error: EtcdError::SessionExpired, .. }) if start.elapsed() < core.options.retry_for => {}
+                Err(Failure { error: EtcdError::SessionExpired, .. }) => deadline.check(EtcdError::LeasesLost)?,
                 Err(failure) => return Err(failure),
             }
         }

@@ -10,6 +10,7 @@ mod client;
 pub mod cluster;
 mod commit;
 mod core;
+mod deadline;
 mod description;
 mod environment;
 mod error;

@@ -11,8 +11,12 @@ use crate::core::Core;
 use crate::error::Failure;
 use crate::layout::{Part, Stored};
 
-/// The maximum number of entries to request from a range at a time.
+/// The maximum number of entries to request at a time: from a range, and from all ranges.
 const PAGE: usize = 500;
+const PAGES: usize = 1000;
+
+/// The maximum number of keys of expired entries to read at a time.
+const EXPIRED: i64 = 10_000;
 
 /// Repeats a read while its snapshot is compacted, for as long as calls are retried.
 pub(crate) async fn restart<T, F>(core: &Core, read: impl Fn() -> F) -> Result<T, Failure>
@@ -52,19 +56,16 @@ async fn try_read(
         if pending.is_empty() || bytes >= options.max_bytes {
             break;
         }
+        let page = PAGE.min(PAGES / pending.len()).max(1);
         let mut requests = Vec::new();
         let mut parts = Vec::new();
         for cursor in &pending {
-            let (request, part) = cursor.request(core);
+            let (request, part) = cursor.request(core, page);
             requests.push(RangeRequest { revision, serializable, ..request });
             parts.push(part);
         }
         let results = match &requests[..] {
-            [request] => core
-                .client
-                .range(request.clone())
-                .await
-                .map(|found| (found.header.as_ref().map_or(0, |header| header.revision), vec![found])),
+            [request] => core.client.range(request.clone()).await.map(|found| (found.revision(), vec![found])),
             _ => core.client.read_txn(requests).await,
         };
         let (current, results) = match results {
@@ -143,13 +144,13 @@ impl Cursor {
         self.left == 0 || self.bounds.0 >= self.bounds.1
     }
 
-    /// Returns the next request, and the range that it covers.
-    fn request(&self, core: &Core) -> (RangeRequest, Bounds) {
+    /// Returns the next request, for up to `page` entries, and the range that it covers.
+    fn request(&self, core: &Core, page: usize) -> (RangeRequest, Bounds) {
         let (start, end) = &self.bounds;
         if self.is_key {
             return (proto::range(core.keys.entry(start), Vec::new()), self.bounds.clone());
         }
-        let limit = self.left.min(PAGE);
+        let limit = self.left.min(page);
         let part = core.splits.part(start, end, limit, self.reverse);
         let order = if self.reverse { SortOrder::Descend } else { SortOrder::None };
         let request = RangeRequest {
@@ -233,14 +234,26 @@ pub(crate) async fn count(core: Arc<Core>, start: Vec<u8>, end: Vec<u8>) -> Resu
 async fn try_count(core: &Core, start: &[u8], end: &[u8]) -> Result<Result<u64>, Failure> {
     let now = core.now();
     let all = RangeRequest { count_only: true, ..proto::range(core.keys.entry(start), core.keys.entry(end)) };
-    let due = now.saturating_add(1).to_be_bytes();
     let (first, _) = core.keys.part(Part::Expiries);
-    let expired = RangeRequest { keys_only: true, ..proto::range(first, core.keys.key(Part::Expiries, &due)) };
-    let (revision, found) = core.client.read_txn(vec![all, expired]).await?;
-    let [all, expired] = &found[..] else { return Err(EtcdError::Malformed("ranges are missing").into()) };
+    let due = core.keys.key(Part::Expiries, &now.saturating_add(1).to_be_bytes());
+    let expired = |first, revision| RangeRequest {
+        limit: EXPIRED,
+        revision,
+        keys_only: true,
+        ..proto::range(first, due.clone())
+    };
+    let (revision, mut found) = core.client.read_txn(vec![all, expired(first, 0)]).await?;
+    let (Some(mut page), Some(all)) = (found.pop(), found.pop()) else {
+        return Err(EtcdError::Malformed("ranges are missing").into());
+    };
     // Entries that have expired, and are not deleted yet.
-    let keys = expired.kvs.iter().filter_map(|kv| core.keys.rest(&kv.key).get(8..));
-    let keys: std::collections::BTreeSet<_> = keys.filter(|key| (start..end).contains(key)).collect();
+    let mut keys = std::collections::BTreeSet::new();
+    loop {
+        let found = page.kvs.iter().filter_map(|kv| core.keys.rest(&kv.key).get(8..));
+        keys.extend(found.filter(|key| (start..end).contains(key)).map(<[u8]>::to_vec));
+        let Some(last) = page.kvs.last().filter(|_| page.more) else { break };
+        page = core.client.range(expired([&last.key[..], &[0]].concat(), revision)).await?;
+    }
     let ranges: Vec<_> = keys.iter().map(|key| proto::range(core.keys.entry(key), Vec::new())).collect();
     let stored = core.client.read_keys(&ranges, revision).await?;
     let mut dead = 0;

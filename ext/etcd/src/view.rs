@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openkv_engine::{Key, Result, Versionstamp};
 
-use crate::client::proto::{self, Compare, CompareResult, RequestOp};
+use crate::client::proto::{self, Compare, CompareResult, KeyValue, RequestOp};
 use crate::layout::{self, Keys, Part, Stored};
 
 /// What is known of a key.
@@ -17,6 +17,16 @@ pub(crate) enum Known {
     Absent,
     /// It is assumed to be live, with a revision and index.
     Live { revision: i64, index: u16 },
+}
+
+impl Known {
+    /// Returns what is known of a key that was read.
+    pub fn of(found: Option<KeyValue>) -> Self {
+        found.map_or(Self::Read { revision: 0, value: Vec::new() }, |kv| Self::Read {
+            revision: kv.mod_revision,
+            value: kv.value,
+        })
+    }
 }
 
 /// A change of a key.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use openkv_engine::{Entry, Error, Key, Result, Turn, WatchEvent};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::EtcdError;
 use crate::client::WatchStream;
@@ -43,20 +43,10 @@ impl Watcher {
         let watching = async {
             let mut current = first?;
             send(events, &current.entries).await?;
-            let mut failing_since = None;
             loop {
-                match open(&core, &keys, current.revision).await {
-                    Ok(stream) => {
-                        failing_since = None;
-                        follow(&core, &keys, stream, &mut current, events).await?;
-                    }
-                    Err(failure) => {
-                        let since = *failing_since.get_or_insert_with(Instant::now);
-                        if since.elapsed() > core.options.retry_for {
-                            return Err(End::Failed(failure.of_read()));
-                        }
-                    }
-                }
+                let opened = open(&core, &keys, current.revision).await;
+                let stream = opened.map_err(|failure| End::Failed(failure.of_read()))?;
+                follow(&core, &keys, stream, &mut current, events).await?;
                 sleep(RETRY).await;
                 // Also after a compaction: what is lost are states, not the latest one.
                 let latest = read(&core, &keys, 0).await?;
@@ -97,6 +87,7 @@ async fn open(core: &Core, keys: &[Key], revision: i64) -> Result<WatchStream, F
         key: core.keys.entry(key.as_bytes()),
         range_end: Vec::new(),
         start_revision: revision + 1,
+        fragment: true,
     };
     core.client.watch(keys.iter().map(create).collect()).await
 }

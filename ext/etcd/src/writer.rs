@@ -4,6 +4,7 @@ use std::sync::Arc;
 use openkv_engine::{Result, Turn};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::EtcdError;
 use crate::client::proto::{self, Compare, CompareResult, CompareTarget, RangeRequest, TargetUnion};
 use crate::commit::{Committer, Executed, MAX_COMPARES};
 use crate::core::Core;
@@ -116,6 +117,7 @@ impl Group {
 /// Deletes the first entries of a range in one transaction. Returns their number.
 async fn delete_range(core: &Core, committer: &mut Committer, range: &Range) -> Result<u64> {
     let now = core.now();
+    let deadline = core.deadline();
     loop {
         let first = restart(core, || first_entries(core, range, 0, now)).await.map_err(Failure::of_read)??;
         if first.live == 0 {
@@ -126,13 +128,17 @@ async fn delete_range(core: &Core, committer: &mut Committer, range: &Range) -> 
             if let Some(deleted) = delete_exclusively(core, committer, range, now).await? {
                 return Ok(deleted);
             }
+            deadline.check(EtcdError::Contention)?;
             continue;
         }
         let mut plan = deletion(core, &range.start, &range.end);
         if range.limit != u32::MAX {
             plan.compares.push(not_added_since(core, range, first.revision));
         }
-        let Executed::Committed { revision } = committer.execute_alone(&plan).await? else { continue };
+        let Executed::Committed { revision } = committer.execute_alone(&plan).await? else {
+            deadline.check(EtcdError::Contention)?;
+            continue;
+        };
         if revision == first.revision + 1 {
             return Ok(first.live);
         }
@@ -199,7 +205,7 @@ async fn first_entries(
         };
         let page = core.client.range(request).await?;
         if revision == 0 {
-            revision = page.header.as_ref().map_or(0, |header| header.revision);
+            revision = page.revision();
         }
         for kv in &page.kvs {
             if live == u64::from(range.limit) {

@@ -4,8 +4,9 @@ use openkv_engine::Random;
 use tokio::time::timeout;
 use tonic_prost::ProstCodec;
 
+use super::node::Node;
 use super::proto::{LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseRequest, LeaseRevokeResponse};
-use super::{Client, PATIENCE, grpc};
+use super::{Client, PATIENCE, grpc, with_metadata};
 use crate::error::{EtcdError, Failure};
 
 const GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
@@ -39,26 +40,28 @@ impl Client {
     pub async fn keep_alive(&self, id: i64) -> Result<i64, String> {
         let index = self.pick();
         let node = &self.nodes[index];
-        let renewed = async {
-            let (channel, _) = node.connect().await?;
-            let call = async {
-                let request = self.with_metadata(stream::iter([LeaseRequest { id }]), true);
-                let codec = ProstCodec::<LeaseRequest, LeaseKeepAliveResponse>::default();
-                let path = PathAndQuery::from_static(KEEP_ALIVE);
-                let mut responses = grpc(channel).await?.streaming(request, path, codec).await?.into_inner();
-                responses.message().await
-            };
-            match timeout(PATIENCE, call).await {
-                Ok(Ok(Some(response))) => Ok(response.ttl),
-                Ok(Ok(None)) => Err("it did not respond".into()),
-                Ok(Err(status)) => Err(status.message().to_owned()),
-                Err(_) => Err("it did not respond in time".to_owned()),
-            }
-        };
-        let renewed = renewed.await;
+        let renewed = timeout(PATIENCE, self.try_keep_alive(node, id)).await;
+        let renewed = renewed.unwrap_or_else(|_| Err("it did not respond in time".into()));
         if renewed.is_err() {
             self.leave(index);
         }
         renewed
+    }
+
+    async fn try_keep_alive(&self, node: &Node, id: i64) -> Result<i64, String> {
+        let (channel, _) = node.connect().await?;
+        let token = self.auth.token(node).await.map_err(|attempt| attempt.to_string())?;
+        let call = async {
+            let request = with_metadata(stream::iter([LeaseRequest { id }]), true, token.clone());
+            let codec = ProstCodec::<LeaseRequest, LeaseKeepAliveResponse>::default();
+            let path = PathAndQuery::from_static(KEEP_ALIVE);
+            let mut grpc = grpc(channel, self.max_response).await?;
+            grpc.streaming(request, path, codec).await?.into_inner().message().await
+        };
+        match call.await {
+            Ok(Some(response)) => Ok(response.ttl),
+            Ok(None) => Err("it did not respond".into()),
+            Err(status) => Err(self.failed(node, token.as_ref(), &status).to_string()),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod auth;
 mod lease;
 mod node;
 pub(crate) mod proto;
+pub(crate) mod shape;
 mod stream;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,19 +13,21 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost::Message;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
-use self::auth::Auth;
+use self::auth::{Auth, Token};
 use self::node::Node;
 use self::proto::{
     Headed, RangeRequest, RangeResponse, ResponseOp, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
 };
 use crate::Options;
-use crate::error::{Attempt, EtcdError, Failure};
+use crate::error::{self, Attempt, EtcdError, Failure};
 use crate::url::DatabaseUrl;
 
 pub(crate) use self::stream::WatchStream;
@@ -38,6 +41,8 @@ pub(crate) struct Client {
     term: AtomicU64,
     auth: Auth,
     retry_for: Duration,
+    /// The maximum size of a response, in bytes.
+    max_response: usize,
 }
 
 /// How long a call may take before the node is probed.
@@ -56,6 +61,9 @@ const REAUTHENTICATIONS: u32 = 3;
 /// The maximum number of ranges in a transaction. By default, etcd accepts 128.
 const MAX_RANGES: usize = 100;
 
+/// The number of the largest messages of the queue, or of twice as many entries, that a response may have.
+const MAX_MESSAGES: usize = 512;
+
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const TXN: &str = "/etcdserverpb.KV/Txn";
 const STATUS: &str = "/etcdserverpb.Maintenance/Status";
@@ -68,40 +76,49 @@ impl Client {
         let mut random = [0; 2];
         options.random.fill(&mut random);
         let first = usize::from(u16::from_le_bytes(random)) % nodes.len();
+        let limits = &options.limits;
+        let largest = limits.value_size.saturating_add(limits.write_keys_size).saturating_add(1024);
         Self {
             nodes,
             current: AtomicUsize::new(first),
             term: AtomicU64::new(0),
             auth: Auth::new(options.credentials.clone()),
             retry_for: options.retry_for,
+            max_response: largest.saturating_mul(MAX_MESSAGES),
         }
     }
 
     /// Reads a range.
     pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Failure> {
         let needs_leader = !request.serializable;
-        Ok(self.call(RANGE, request, needs_leader).await?.0)
+        let response = self.call::<_, RangeResponse>(RANGE, request.clone(), needs_leader).await?.0;
+        shape::check_header(response.header.as_ref())?;
+        shape::check_range(&request, &response)?;
+        Ok(response)
     }
 
     /// Commits a transaction. Also returns whether an earlier attempt may have been processed, too.
     pub async fn txn(&self, request: TxnRequest) -> Result<(TxnResponse, bool), Failure> {
-        self.call(TXN, request, true).await
+        let (response, is_ambiguous) = self.call::<_, TxnResponse>(TXN, request, true).await?;
+        let checked = shape::check_header(response.header.as_ref());
+        checked.map_err(|error| Failure { error, is_ambiguous: true })?;
+        Ok((response, is_ambiguous))
     }
 
     /// Reads ranges in one snapshot.
     pub async fn read_txn(&self, ranges: Vec<RangeRequest>) -> Result<(i64, Vec<RangeResponse>), Failure> {
         let needs_leader = ranges.iter().any(|range| !range.serializable);
-        let count = ranges.len();
-        let success = ranges.into_iter().map(|range| proto::Request::Range(range).into()).collect();
+        let success = ranges.iter().map(|range| proto::Request::Range(range.clone()).into()).collect();
         let request = TxnRequest { success, ..TxnRequest::default() };
         let response = self.call::<_, TxnResponse>(TXN, request, needs_leader).await?.0;
-        let revision = response.header.as_ref().map_or(0, |header| header.revision);
-        let ranges: Vec<_> = response.responses.into_iter().filter_map(ResponseOp::into_range).collect();
-        if ranges.len() == count {
-            Ok((revision, ranges))
-        } else {
-            Err(EtcdError::Malformed("ranges are missing").into())
+        shape::check_header(response.header.as_ref())?;
+        let revision = response.revision();
+        let found: Vec<_> = response.responses.into_iter().filter_map(ResponseOp::into_range).collect();
+        if found.len() != ranges.len() {
+            return Err(EtcdError::Malformed("ranges are missing").into());
         }
+        ranges.iter().zip(&found).try_for_each(|(range, found)| shape::check_range(range, found))?;
+        Ok((revision, found))
     }
 
     /// Reads any number of keys in one snapshot, at a revision or, if that is 0, at the latest.
@@ -118,9 +135,9 @@ impl Client {
 
     async fn status(&self, node: &Node) -> Result<StatusResponse, String> {
         let (channel, _) = node.connect().await?;
-        let call = self.send::<_, StatusResponse>(channel, STATUS, StatusRequest {}, false);
+        let call = self.send::<_, StatusResponse>(channel, STATUS, StatusRequest {}, false, self.auth.current());
         match timeout(PROBE_TIMEOUT, call).await {
-            Ok(response) => response.map_err(|status| status.message().to_owned()),
+            Ok(response) => response.map_err(|status| error::reason(&status)),
             Err(_) => Err("it does not respond".into()),
         }
     }
@@ -132,20 +149,35 @@ impl Client {
         Q: Message + Clone + 'static,
         R: Headed + Message + Default + 'static,
     {
+        self.retry(path, |node, deadline| self.attempt(node, path, &request, needs_leader, deadline)).await
+    }
+
+    /// Makes attempts, each with a node and the deadline of the call, until one succeeds, is rejected, or the time is over. Also
+    /// returns whether an earlier attempt may have been processed.
+    async fn retry<'a, T, F>(
+        &'a self,
+        path: &'static str,
+        attempt: impl Fn(&'a Node, Instant) -> F,
+    ) -> Result<(T, bool), Failure>
+    where
+        F: Future<Output = Result<T, Attempt>>,
+    {
         let start = Instant::now();
+        let deadline = start + self.retry_for;
         let (mut attempts, mut reauthentications, mut is_ambiguous) = (0_u32, 0, false);
         loop {
-            let deadline = start + self.retry_for;
-            let (node, attempt) = self.attempt(path, &request, needs_leader, deadline).await;
-            let reason = match attempt {
+            let index = self.pick();
+            let node = &self.nodes[index];
+            let reason = match attempt(node, deadline).await {
                 Ok(response) => return Ok((response, is_ambiguous)),
-                Err(Attempt::Final(error)) => return Err(Failure { error, is_ambiguous }),
+                Err(Attempt::Final { error, is_ambiguous: last }) => {
+                    return Err(Failure { error, is_ambiguous: is_ambiguous || last });
+                }
                 Err(Attempt::Reauthenticate(reason)) => {
                     reauthentications += 1;
                     if reauthentications > REAUTHENTICATIONS || !self.auth.has_credentials() {
                         return Err(Failure { error: EtcdError::Credentials(reason), is_ambiguous });
                     }
-                    self.auth.forget();
                     continue;
                 }
                 Err(Attempt::Retry { reason, is_ambiguous: ambiguous }) => {
@@ -153,8 +185,8 @@ impl Client {
                     reason
                 }
             };
-            tracing::debug!(%reason, path, node = %self.nodes[node].address, "a call to etcd failed, trying again");
-            self.leave(node);
+            tracing::debug!(%reason, path, node = %node.address, "a call to etcd failed, trying again");
+            self.leave(index);
             attempts += 1;
             let rounds = attempts / self.nodes.len() as u32;
             let delay = if rounds == 0 { Duration::ZERO } else { FIRST_DELAY * (1 << (rounds - 1).min(10)) };
@@ -168,96 +200,80 @@ impl Client {
         }
     }
 
-    /// Makes one attempt. Also returns the index of the node.
+    /// Makes one attempt of a call.
     async fn attempt<Q, R>(
         &self,
+        node: &Node,
         path: &'static str,
         request: &Q,
         needs_leader: bool,
         deadline: Instant,
-    ) -> (usize, Result<R, Attempt>)
+    ) -> Result<R, Attempt>
     where
         Q: Message + Clone + 'static,
         R: Headed + Message + Default + 'static,
     {
-        let index = self.pick();
-        let node = &self.nodes[index];
-        let retry = |reason, is_ambiguous| Err(Attempt::Retry { reason, is_ambiguous });
-        let channel = match node.connect().await {
-            Ok((channel, _)) => channel,
-            Err(reason) => {
-                node.fail();
-                return (index, retry(reason, false));
-            }
-        };
-        if let Err(attempt) = self.auth.renew(self, node).await {
-            return (index, Err(attempt));
-        }
+        let retry = |reason| Err(Attempt::Retry { reason, is_ambiguous: true });
+        let (channel, _) = connect(node).await?;
+        let token = self.auth.token(node).await?;
         let term = self.term.load(Ordering::Relaxed);
-        let mut call = std::pin::pin!(self.send::<_, R>(channel, path, request.clone(), needs_leader));
+        let mut call = std::pin::pin!(self.send::<_, R>(channel, path, request.clone(), needs_leader, token.clone()));
         loop {
             let at = (Instant::now() + PATIENCE).min(deadline);
             match tokio::time::timeout_at(at, &mut call).await {
                 Ok(Ok(response)) => {
                     self.term.fetch_max(response.term(), Ordering::Relaxed);
-                    return (index, Ok(response));
+                    return Ok(response);
                 }
-                Ok(Err(status)) => {
-                    if std::error::Error::source(&status).is_some() {
-                        node.fail();
-                    }
-                    return (index, Err(Attempt::of_status(&status)));
-                }
-                Err(_) if Instant::now() >= deadline => {
-                    return (index, retry("it did not respond in time".into(), true));
-                }
+                Ok(Err(status)) => return Err(self.failed(node, token.as_ref(), &status)),
+                Err(_) if Instant::now() >= deadline => return retry("it did not respond in time".into()),
                 // Without a leader, the call waits for longer than an election takes.
                 Err(_) => match self.status(node).await {
-                    Ok(status) if status.leader == 0 => {
-                        return (index, retry("the cluster has no leader".into(), true));
-                    }
+                    Ok(status) if status.leader == 0 => return retry("the cluster has no leader".into()),
                     Ok(status) => {
                         self.term.fetch_max(status.term(), Ordering::Relaxed);
                         // The node has sent the call to a leader that was lost, and waits for it for several seconds.
                         if status.term() > term {
-                            return (index, retry("the cluster has a new leader".into(), true));
+                            return retry("the cluster has a new leader".into());
                         }
                     }
                     Err(reason) => {
                         node.fail();
-                        return (index, retry(format!("{}: {reason}", node.address), true));
+                        return retry(format!("{}: {reason}", node.address));
                     }
                 },
             }
         }
     }
 
+    /// Returns what the status of an attempt means. Closes a connection that failed, and discards a token that was rejected.
+    fn failed(&self, node: &Node, token: Option<&Token>, status: &Status) -> Attempt {
+        if std::error::Error::source(status).is_some() {
+            node.fail();
+        }
+        let attempt = Attempt::of_status(status);
+        if let Attempt::Reauthenticate(_) = attempt {
+            self.auth.forget(token);
+        }
+        attempt
+    }
+
     async fn send<Q, R>(
         &self,
-        channel: tonic::transport::Channel,
+        channel: Channel,
         path: &'static str,
         request: Q,
         needs_leader: bool,
+        token: Option<Token>,
     ) -> Result<R, Status>
     where
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let mut grpc = grpc(channel).await?;
-        let request = self.with_metadata(request, needs_leader);
+        let mut grpc = grpc(channel, self.max_response).await?;
         let codec = ProstCodec::<Q, R>::default();
+        let request = with_metadata(request, needs_leader, token);
         Ok(grpc.unary(request, PathAndQuery::from_static(path), codec).await?.into_inner())
-    }
-
-    fn with_metadata<T>(&self, message: T, needs_leader: bool) -> Request<T> {
-        let mut request = Request::new(message);
-        if needs_leader {
-            request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
-        }
-        if let Some(token) = self.auth.token() {
-            request.metadata_mut().insert("token", token);
-        }
-        request
     }
 
     /// Returns the index of the node to use: the current one, unless it is avoided.
@@ -279,10 +295,28 @@ impl Client {
     }
 }
 
-/// Prepares calls over a connection.
-async fn grpc(channel: tonic::transport::Channel) -> Result<Grpc<tonic::transport::Channel>, Status> {
-    // A response may have a thousand entries.
-    let mut grpc = Grpc::new(channel).max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX);
+/// Connects to a node for an attempt.
+async fn connect(node: &Node) -> Result<(Channel, watch::Receiver<u64>), Attempt> {
+    node.connect().await.map_err(|reason| {
+        node.fail();
+        Attempt::Retry { reason, is_ambiguous: false }
+    })
+}
+
+fn with_metadata<T>(message: T, needs_leader: bool, token: Option<Token>) -> Request<T> {
+    let mut request = Request::new(message);
+    if needs_leader {
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    }
+    if let Some(token) = token {
+        request.metadata_mut().insert("token", token);
+    }
+    request
+}
+
+/// Prepares calls over a connection. A larger response is not received.
+async fn grpc(channel: Channel, max_response: usize) -> Result<Grpc<Channel>, Status> {
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(max_response).max_encoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     Ok(grpc)
 }

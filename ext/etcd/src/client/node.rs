@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
+use crate::error;
 use crate::url::Address;
 
 /// A node of the cluster, with the connection to it.
@@ -75,12 +76,8 @@ impl Node {
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
         let connecting = timeout(CONNECT_TIMEOUT, endpoint.connect_with_connector(self.connector.clone())).await;
-        let reason = |error: &dyn std::error::Error| {
-            let cause = std::iter::successors(Some(error), |error| error.source()).last();
-            cause.map_or_else(String::new, ToString::to_string)
-        };
         let connected = connecting.map_err(|_| format!("{} does not accept connections", self.address))?;
-        let connected = connected.map_err(|error| format!("{}: {}", self.address, reason(&error)))?;
+        let connected = connected.map_err(|error| format!("{}: {}", self.address, error::cause(&error)))?;
         *channel = Some(connected.clone());
         *self.avoided_until.lock() = None;
         Ok((connected, failures))

@@ -136,6 +136,20 @@ pub(crate) struct ResponseOp {
     pub response: Option<Response>,
 }
 
+impl RangeResponse {
+    /// Returns the revision of the state that was read. The client has checked that there is one.
+    pub fn revision(&self) -> i64 {
+        self.header.as_ref().map_or(0, |header| header.revision)
+    }
+}
+
+impl TxnResponse {
+    /// Returns the revision after the transaction. The client has checked that there is one.
+    pub fn revision(&self) -> i64 {
+        self.header.as_ref().map_or(0, |header| header.revision)
+    }
+}
+
 impl ResponseOp {
     pub fn into_range(self) -> Option<RangeResponse> {
         match self.response? {
@@ -237,6 +251,9 @@ pub(crate) struct WatchCreateRequest {
     pub range_end: Vec<u8>,
     #[prost(int64, tag = "3")]
     pub start_revision: i64,
+    /// Whether the events of a revision may be sent in several messages, instead of one of any size.
+    #[prost(bool, tag = "8")]
+    pub fragment: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

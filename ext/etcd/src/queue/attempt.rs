@@ -128,8 +128,8 @@ impl Unit for StepUnit {
         let Some((_, holder)) = view.raw(&claim) else { return Verdict::Unknown };
         if holder != *token {
             let Some((revision, _)) = view.raw(&message) else { return Verdict::Unknown };
-            // A message that no longer exists was finished.
-            self.is_lost = revision != 0;
+            // A message that no longer exists was finished, unless another listener has its claim: then it was requeued.
+            self.is_lost = revision != 0 || !holder.is_empty();
             return Verdict::Rejected;
         }
         match self.step {

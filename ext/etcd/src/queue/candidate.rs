@@ -14,6 +14,12 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// Returns the candidate of a key, or `None` if it is not that of a message.
+    pub fn new(position: &[u8], revision: i64, message: Arc<Message>) -> Option<Self> {
+        let is_message = position.len() == size_of::<u64>() + size_of::<[u8; 16]>();
+        is_message.then(|| Self { position: position.to_vec(), revision, message, started: 0 })
+    }
+
     /// Returns the id of the message, which stays the same when it is requeued.
     pub fn id(&self) -> &[u8] {
         self.position.get(8..).unwrap_or_default()

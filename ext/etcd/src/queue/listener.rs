@@ -13,6 +13,7 @@ use crate::EtcdError;
 use crate::client::WatchStream;
 use crate::client::proto::{self, EventType, RangeRequest, WatchCreateRequest};
 use crate::core::Core;
+use crate::deadline::Deadline;
 use crate::error::Failure;
 use crate::layout::{self, Part};
 use crate::lease::Lease;
@@ -75,6 +76,8 @@ pub(crate) struct Listener {
     is_outdated: bool,
     /// The number of the last claim.
     claims: u64,
+    /// The deadline since a claim found that its lease had expired.
+    lost: Option<Deadline>,
 }
 
 impl Listener {
@@ -92,6 +95,7 @@ impl Listener {
             next_due: None,
             is_outdated: true,
             claims: 0,
+            lost: None,
         }
     }
 
@@ -144,11 +148,20 @@ impl Listener {
         match self.claim(candidates, &lease).await {
             Ok(None) => {
                 self.lease = None;
-                self.waiting.push_front(waiter);
+                let core = &self.core;
+                let lost = *self.lost.get_or_insert_with(|| core.deadline());
+                match lost.check(EtcdError::LeasesLost) {
+                    Ok(()) => self.waiting.push_front(waiter),
+                    Err(error) => {
+                        self.lost = None;
+                        let _ = waiter.reply.send(Err(error.into()));
+                    }
+                }
             }
             // Others have claimed them.
             Ok(Some(claimed)) if claimed.is_empty() => self.waiting.push_front(waiter),
             Ok(Some(claimed)) => {
+                self.lost = None;
                 let deliver = |claimed| InFlight::delivery(claimed, self.jobs.clone(), lease.clone());
                 // Messages that are not received are released when they are dropped.
                 let _ = waiter.reply.send(Ok(claimed.into_iter().map(deliver).collect()));
@@ -233,9 +246,9 @@ impl Listener {
         let mut next_due = next.kvs.first().map(|kv| due(core.keys.rest(&kv.key)));
         let mut candidates = Vec::new();
         for kv in &due_now.kvs {
-            let position = core.keys.rest(&kv.key).to_vec();
             let message = Arc::new(Message::from_encoded(&kv.value));
-            let mut candidate = Candidate { position, revision: kv.mod_revision, message, started: 0 };
+            let position = core.keys.rest(&kv.key);
+            let Some(mut candidate) = Candidate::new(position, kv.mod_revision, message) else { continue };
             if claims.contains(candidate.id()) {
                 continue;
             }
@@ -307,10 +320,9 @@ impl Listener {
 /// Watches the messages, claims and listeners.
 async fn open(core: &Core) -> Result<WatchStream, Failure> {
     let current = core.client.range(proto::range(core.keys.description(), Vec::new())).await?;
-    let revision = current.header.map_or(0, |header| header.revision);
     let create = |part| {
         let (key, range_end) = core.keys.part(part);
-        WatchCreateRequest { key, range_end, start_revision: revision + 1 }
+        WatchCreateRequest { key, range_end, start_revision: current.revision() + 1, fragment: true }
     };
     core.client.watch([Part::Messages, Part::Claims, Part::Listeners].map(create).to_vec()).await
 }

@@ -99,7 +99,7 @@ fn versions_exceed_the_minimum() {
 }
 
 /// Ends the leases of the keys of a part of a database.
-fn revoke_leases(url: &str, part: &str) {
+pub fn revoke_leases(url: &str, part: &str) {
     let name = url.rsplit('/').next().unwrap();
     let cluster = cluster::shared().unwrap();
     let found = cluster.ctl(&["get", "--prefix", &format!("{name}/{part}/"), "-w", "fields"]);
