@@ -5,5 +5,6 @@ mod operation;
 mod queue;
 mod reads;
 mod support;
+mod transfer;
 mod watches;
 mod writes;
