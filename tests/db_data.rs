@@ -114,6 +114,24 @@ fn lines_of_the_library_are_imported() {
 }
 
 #[test]
+fn batches_of_an_import_are_within_the_limits_of_commits() {
+    let sandbox = Sandbox::new();
+    let long = "\u{20ac}".repeat(300);
+    let line = |i| {
+        let key = format!(r#"[{{"type":"string","value":"{long}"}},{{"type":"number","value":{i}}}]"#);
+        format!("{{\"key\":{key},\"value\":{{\"type\":\"null\",\"value\":null}}}}\n")
+    };
+    let lines: String = (0..1000).map(line).collect();
+    sandbox.write("lines", &lines);
+    for action in ["fail", "keep", "replace"] {
+        let file = format!("{action}.db");
+        let imported = db(&sandbox, ["import", &file, "lines", "--on-conflict", action]).stdout();
+        assert_eq!(imported, "imported 1,000 entries\n");
+        assert_eq!(entries(&sandbox, &file).len(), 1000);
+    }
+}
+
+#[test]
 fn conflicts_fail_keep_or_replace() {
     let sandbox = Sandbox::new();
     db(&sandbox, ["set", "from.db", "[1]", "\"new\""]).stdout();

@@ -7,10 +7,12 @@ import { printKey } from "../studio/page/print.ts";
 import { entries, Progress } from "./output.ts";
 import { Failure, type Settings } from "./settings.ts";
 
-/** The limits of a batch, within those of a commit: in entries, with and without a check for each, and in characters of lines. */
-const MAX_CHECKED = 99;
-const MAX_ENTRIES = 500;
+// The limits of a batch, within those of a commit. A character takes up to two bytes in a value, and three in a key.
+/** In entries. All but those that are replaced are checked, and so is the state. */
+const MAX_ENTRIES = { fail: 99, keep: 99, replace: 500 };
+/** In characters of lines, and of keys in JSON. */
 const MAX_LENGTH = 256 * 1024;
+const MAX_KEYS_LENGTH = 20 * 1024;
 
 /** The state of an import, which the database stores until the import is complete. */
 interface State {
@@ -74,6 +76,7 @@ class Import {
   #stored: { key: Deno.KvKey; versionstamp: string | null } | undefined;
   #batch = new Map<string, Line>();
   #length = 0;
+  #keysLength = 0;
 
   constructor(kv: Deno.Kv, { onConflict, range }: Settings) {
     this.#kv = kv;
@@ -103,12 +106,13 @@ class Import {
       throw new Failure(`line ${number} is not an entry: ${(error as Error).message}`);
     }
     const name = JSON.stringify(encodeKey(line.key));
-    const maxEntries = this.#onConflict === "replace" ? MAX_ENTRIES : MAX_CHECKED;
-    const isFull = this.#batch.size >= maxEntries || this.#length + text.length > MAX_LENGTH;
+    const isFull = this.#batch.size >= MAX_ENTRIES[this.#onConflict] || this.#length + text.length > MAX_LENGTH ||
+      this.#keysLength + name.length > MAX_KEYS_LENGTH;
     // A key that occurs twice is in different batches, so that its second entry meets its first.
     if (this.#batch.size > 0 && (isFull || this.#batch.has(name))) await this.#commit(number - 1);
     this.#batch.set(name, line);
     this.#length += text.length;
+    this.#keysLength += name.length;
   }
 
   /** Commits the last batch, and deletes the state. */
@@ -138,7 +142,7 @@ class Import {
       if (result.ok) {
         if (this.#stored) this.#stored.versionstamp = result.versionstamp;
         this.state = next;
-        [this.#batch, this.#length] = [new Map(), 0];
+        [this.#batch, this.#length, this.#keysLength] = [new Map(), 0, 0];
         return;
       }
       for (const line of result.existing) {

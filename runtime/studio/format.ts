@@ -143,10 +143,11 @@ export function decode(encoded: Encoded): unknown {
 }
 
 function decodeArray(values: unknown[]): unknown[] {
-  const array = new Array(values.length);
-  // An element that is not encoded is a hole.
+  // Without holes at first: V8 stores arrays that were created with holes in another form.
+  const array = Array.from(values, (value) => value === null ? undefined : decode(value as Encoded));
   values.forEach((value, index) => {
-    if (value !== null) array[index] = decode(value as Encoded);
+    // An element that is not encoded is a hole.
+    if (value === null) delete array[index];
   });
   return array;
 }

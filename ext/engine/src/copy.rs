@@ -15,9 +15,6 @@ use crate::{
     StoredMessage, Time, Transfer, Value, Versionstamp,
 };
 
-#[cfg(test)]
-mod tests;
-
 /// How much to read at a time. The next page is read while this one is written.
 const PAGE: Page = Page { items: 1000, bytes: 4 * 1024 * 1024 };
 
@@ -142,7 +139,7 @@ pub async fn copy(
         if first.is_exact {
             return Err(CopyError::SourceChanged);
         }
-        raise_version(to, last.versionstamp).await?;
+        target.raise_version(last.versionstamp).await?;
     }
     target.finish().await
 }
@@ -258,7 +255,12 @@ impl<'d> Target<'d> {
             }
         };
         raise_version(database, last).await?;
-        let check = found.as_ref().map_or_else(|| Check::absent(state_key()), Check::unchanged);
+        // Raising may change the versions of stored entries, too.
+        let current = database.get(&state_key()).await.map_err(CopyError::Write)?;
+        if current.as_ref().map(|entry| &entry.value) != found.as_ref().map(|entry| &entry.value) {
+            return Err(CopyError::Conflict);
+        }
+        let check = current.as_ref().map_or_else(|| Check::absent(state_key()), Check::unchanged);
         let write = AtomicWrite::new().check(check).mutate(Mutation::set(state_key(), state.as_value()));
         let stored = commit(database, write).await?;
         let room = Room::new(database.limits());
@@ -309,13 +311,31 @@ impl<'d> Target<'d> {
             return Ok(());
         }
         if !self.batch.mutations.is_empty() || !self.batch.enqueues.is_empty() {
-            let batch = std::mem::take(&mut self.batch);
-            let write = batch.check(self.check()).mutate(Mutation::set(state_key(), self.state.as_value()));
-            self.stored = commit(self.database, write).await?;
+            self.flush().await?;
         }
         let all = Room::new(self.database.limits());
         // What exceeds the limits is rejected by the database.
         self.left = all.without(room).unwrap_or(Room { mutations: 0, size: 0, keys_size: 0 });
+        Ok(())
+    }
+
+    /// Writes the batch, and the state after it. Returns the stored state.
+    async fn flush(&mut self) -> Result<Value> {
+        let state = self.state.as_value();
+        let batch = std::mem::take(&mut self.batch);
+        let write = batch.check(self.check()).mutate(Mutation::set(state_key(), state.clone()));
+        self.stored = commit(self.database, write).await?;
+        Ok(state)
+    }
+
+    /// Makes all later commits have greater versionstamps than this one.
+    async fn raise_version(&mut self, versionstamp: Versionstamp) -> Result<()> {
+        let state = self.flush().await?;
+        raise_version(self.database, versionstamp).await?;
+        let current = self.database.get(&state_key()).await.map_err(CopyError::Write)?;
+        // Raising may have changed the version of the state.
+        let unchanged = current.filter(|entry| entry.value == state).ok_or(CopyError::Conflict)?;
+        self.stored = unchanged.versionstamp;
         Ok(())
     }
 

@@ -122,6 +122,7 @@
 mod backend;
 mod clock;
 mod commit_id;
+pub mod contents;
 pub mod copy;
 mod database;
 mod delivery;

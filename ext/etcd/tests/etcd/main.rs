@@ -11,6 +11,7 @@ mod quota;
 mod reads;
 mod relay;
 mod support;
+mod transfer;
 mod watches;
 mod wire;
 mod writes;

@@ -7,6 +7,7 @@ mod privileges;
 mod queue;
 mod reads;
 mod support;
+mod transfer;
 mod versions;
 mod watches;
 mod writes;

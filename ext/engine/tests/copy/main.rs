@@ -1,84 +1,21 @@
+//! Copies of databases.
+
+mod contents;
+
 use std::path::Path;
 
 use futures_executor::block_on;
+use openkv_engine::contents::contents as count;
+use openkv_engine::copy::{CopyError, Options, copy};
+use openkv_engine::sqlite::{self, Location};
+use openkv_engine::{AtomicWrite, Database, Enqueue, Error, Key, Page, Time, Value};
 
-use super::{CopyError, Options, copy};
-use crate::sqlite::{self, Location};
-use crate::{
-    AtomicWrite, Database, Enqueue, Error, Key, KeyPart, Mutation, Page, StoredEntry, StoredMessage, Time, Value,
-};
+use self::contents::{FAR, contents, fill, last_version};
 
 const OPTIONS: Options<'_> = Options { source: "source", overwrite: false };
-const FAR: u64 = 1 << 45;
 
 fn open(path: &Path) -> Database {
     sqlite::open(Location::file(path), sqlite::Options::default()).unwrap()
-}
-
-/// Stores entries of every type of key and value, some that expire, and messages.
-fn fill(database: &Database, count: u64) {
-    let parts: [KeyPart; 7] = [
-        KeyPart::Bytes(vec![0, 255, 0].into()),
-        "a\0b".into(),
-        KeyPart::bigint(-5),
-        (-0.0).into(),
-        f64::NAN.into(),
-        false.into(),
-        true.into(),
-    ];
-    let values = [Value::V8(b"\xff\x0f\"\x05hello".to_vec()), Value::U64(u64::MAX), Value::Bytes(vec![])];
-    for part in parts {
-        for (i, value) in values.iter().enumerate() {
-            let key = Key::from_parts(&[part.clone(), KeyPart::from(i as f64)]).unwrap();
-            database.set_blocking(key, value.clone()).unwrap();
-        }
-    }
-    for first in (0..count).step_by(500) {
-        let sets = (first..count.min(first + 500)).map(|i| {
-            let key = Key::from_parts(&["n".into(), KeyPart::from(i as f64)]).unwrap();
-            let mut set = Mutation::set(key, Value::Bytes(vec![7; (i % 1000) as usize]));
-            if let (crate::MutationKind::Set { expire_at, .. }, true) = (&mut set.kind, i % 3 == 0) {
-                *expire_at = Some(Time::At(FAR + i));
-            }
-            set
-        });
-        database.write_blocking(sets.fold(AtomicWrite::new(), AtomicWrite::mutate)).unwrap().into_result().unwrap();
-    }
-    for i in 0..count / 10 {
-        let enqueue = Enqueue {
-            deliver_at: Time::At(FAR + i),
-            backoff_schedule: (i % 2 == 0).then(|| vec![1, i as u32]),
-            ..Enqueue::new(b"\xff\x0f\"\x05hello".to_vec()).undelivered(Key::from(["undelivered"]))
-        };
-        database.write_blocking(AtomicWrite::new().enqueue(enqueue)).unwrap().into_result().unwrap();
-    }
-}
-
-type Contents = (Vec<(Key, Value, Option<u64>)>, Vec<Enqueue>);
-
-/// Returns all entries without their versions, and all messages without their positions.
-fn contents(database: &Database) -> Contents {
-    let transfer = database.transfer().unwrap();
-    let page = Page { items: 100, bytes: 10_000 };
-    let (mut entries, mut messages, mut after) = (Vec::new(), Vec::new(), Vec::new());
-    loop {
-        let page = block_on(transfer.entries(&after, page)).unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.entry.key.as_bytes().to_vec();
-        entries.extend(page.into_iter().map(|StoredEntry { entry, expires_at }| (entry.key, entry.value, expires_at)));
-    }
-    after.clear();
-    loop {
-        let page = block_on(transfer.messages(&after, page)).unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.position.clone();
-        messages.extend(page.into_iter().map(|StoredMessage { enqueue, .. }| enqueue));
-    }
-    (entries, messages)
-}
-
-fn last_version(database: &Database) -> u64 {
-    block_on(database.transfer().unwrap().last_commit()).unwrap().versionstamp.to_version()
 }
 
 #[test]
@@ -109,7 +46,7 @@ fn interrupted_copy_is_continued() {
         // The copy ends where it next waits.
         let mut reports = 0;
         let interrupted = std::cell::Cell::new(false);
-        let mut on_progress = |progress: crate::maintenance::Progress| {
+        let mut on_progress = |progress: openkv_engine::maintenance::Progress| {
             reports += 1;
             let done = if progress.total == 0 { 6021 + progress.done } else { progress.done };
             interrupted.set(done >= interrupt_at);
@@ -162,7 +99,24 @@ fn commit_to_the_source_fails_the_copy() {
 #[test]
 fn versions_past_the_greatest_are_rejected() {
     let to = sqlite::open(Location::Memory, sqlite::Options::default()).unwrap();
-    let greatest = crate::Versionstamp::from_version(u64::MAX);
+    let greatest = openkv_engine::Versionstamp::from_version(u64::MAX);
     let raised = block_on(to.transfer().unwrap().raise_version(greatest));
     assert!(matches!(raised, Err(Error::NoVersionLeft)));
+}
+
+#[test]
+fn contents_are_counted() {
+    let database = sqlite::open(Location::Memory, sqlite::Options::default()).unwrap();
+    fill(&database, 3000);
+    let ready = AtomicWrite::new().enqueue(Enqueue::new(vec![255, 15, 48]));
+    database.write_blocking(ready).unwrap().into_result().unwrap();
+    let mut last = 0;
+    let counted = block_on(count(&database, &mut |progress| last = progress.done)).unwrap().unwrap();
+    assert_eq!((counted.entries, counted.messages, counted.ready, last), (3021, 301, 1, 301));
+    assert_eq!((counted.encodings.v8, counted.encodings.u64, counted.encodings.bytes), (7, 7, 3007));
+    assert_eq!((counted.expiring, counted.problems), (1000, Vec::new()));
+    assert_eq!(counted.last_versionstamp.to_version(), last_version(&database));
+    database.set_blocking(Key::from_encoded(vec![0xfe]), Value::U64(1)).unwrap();
+    let counted = block_on(count(&database, &mut |_| {})).unwrap().unwrap();
+    assert!(counted.problems[0].starts_with("the key [fe] cannot be decoded: "), "{:?}", counted.problems);
 }
