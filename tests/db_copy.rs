@@ -67,6 +67,20 @@ fn returns_from(url: &str) {
     fill(&sandbox, 2000);
     let printed = copy(&sandbox, "from.db", url, &[]).stdout();
     assert!(printed.ends_with(": 2,145 entries, 20 messages\n"), "{printed}");
+    assert_eq!(sandbox.openkv(["db", "check", url]).stdout(), "ok: 2145 entries, 20 messages\n");
+    let info = sandbox.openkv(["db", "info", url]).stdout();
+    // The Uint8Array of each of 9 parts, and the KvU64.
+    for line in [
+        "entries               2,145",
+        "  V8 values           2,127",
+        "  64-bit integers     9",
+        "  bytes               9",
+    ] {
+        assert!(info.lines().any(|shown| shown == line), "{line}\n{info}");
+    }
+    let json = sandbox.openkv(["db", "info", url, "--json"]).stdout();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["entries"].as_u64(), json["encodings"]["u64"].as_u64()), (Some(2145), Some(9)));
     let stamps = "
         const last = async (path: string) => {
             using kv = await Deno.openKv(path);

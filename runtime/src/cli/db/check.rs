@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Command};
 use openkv_engine::maintenance::{self, Problem, ProblemLocation};
 
-use super::common;
+use super::{common, remote};
 use crate::cli::outcome::{self, Outcome};
 
 /// `openkv db check`: checks a database for corruption.
@@ -16,7 +16,7 @@ pub(super) fn declare() -> Command {
     Command::new("check")
         .about("Checks every page, entry and message of a database")
         .after_help("The exit code is 0 if no problems are found, and 1 otherwise.")
-        .arg(common::file("file", "The database file, which is not changed"))
+        .arg(common::file_or_url("file", "The database: a file, which is not changed, or a URL of PostgreSQL or etcd"))
 }
 
 pub(super) fn read(matches: &mut ArgMatches) -> Check {
@@ -25,6 +25,9 @@ pub(super) fn read(matches: &mut ArgMatches) -> Check {
 
 impl Check {
     pub(super) fn execute(self) -> Outcome {
+        if let Some(url) = common::as_url(&self.file) {
+            return check_remote(url);
+        }
         let report = common::with_bar(|progress| maintenance::check(&self.file, progress));
         let report = report.map_err(|error| common::explain(&self.file, &error))?;
         if report.problems.is_empty() {
@@ -44,6 +47,17 @@ impl Check {
         .expect("writing to a string succeeds");
         outcome::print(&text).map(|_| 1)
     }
+}
+
+/// Reads all entries and messages. The server checks its own files.
+fn check_remote(url: &str) -> Outcome {
+    let contents = remote::read(url)?;
+    if contents.problems.is_empty() {
+        return outcome::print(&format!("ok: {} entries, {} messages\n", contents.entries, contents.messages));
+    }
+    let lines: String = contents.problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let (problems, entries, messages) = (contents.problems.len(), contents.entries, contents.messages);
+    outcome::print(&format!("{lines}problems: {problems}; read: {entries} entries, {messages} messages\n")).map(|_| 1)
 }
 
 fn remedy(problem: &Problem) -> &'static str {

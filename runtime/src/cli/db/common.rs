@@ -18,6 +18,16 @@ pub(super) fn file(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).value_name(value_name).required(true).value_parser(path).help(help)
 }
 
+/// Returns an argument for a file, or the URL of a database on a server.
+pub(super) fn file_or_url(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name("FILE|URL").required(true).value_parser(PathBufValueParser::new()).help(help)
+}
+
+/// Returns the URL, if it is not the path of a file.
+pub(super) fn as_url(location: &Path) -> Option<&str> {
+    location.to_str().filter(|location| location.contains("://"))
+}
+
 fn reject_url(path: PathBuf) -> Result<PathBuf, &'static str> {
     let has_scheme =
         |schemes: [&str; 2]| path.to_str().is_some_and(|path| schemes.iter().any(|scheme| path.starts_with(scheme)));

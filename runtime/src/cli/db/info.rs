@@ -4,9 +4,10 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use deno_core::serde_json::{self, json};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use openkv_engine::contents::Contents;
 use openkv_engine::maintenance;
 
-use super::common;
+use super::{common, remote};
 use crate::cli::arguments;
 use crate::cli::outcome::{self, Outcome};
 
@@ -19,7 +20,7 @@ pub(crate) struct Info {
 pub(super) fn declare() -> Command {
     Command::new("info")
         .about("Prints the contents and sizes of a database, in numbers")
-        .arg(common::file("file", "The database file, which is not changed"))
+        .arg(common::file_or_url("file", "The database: a file, which is not changed, or a URL of PostgreSQL or etcd"))
         .arg(arguments::switch("json").help("Print JSON: sizes in bytes, times in milliseconds since the Unix epoch"))
 }
 
@@ -29,6 +30,10 @@ pub(super) fn read(matches: &mut ArgMatches) -> Info {
 
 impl Info {
     pub(super) fn execute(self) -> Outcome {
+        if let Some(url) = common::as_url(&self.file) {
+            let contents = remote::read(url)?;
+            return outcome::print(&if self.json { contents_as_json(&contents) } else { contents_as_text(&contents) });
+        }
         let now = common::now();
         let info = maintenance::info(&self.file, now).map_err(|error| common::explain(&self.file, &error))?;
         let text = if self.json { as_json(&info) } else { as_text(&info, now) };
@@ -66,7 +71,51 @@ fn as_text(info: &maintenance::Info, now: u64) -> String {
         ("commit ids", count(info.commit_ids)),
         ("last versionstamp", info.last_versionstamp.to_string()),
     ];
+    aligned(&lines)
+}
+
+fn contents_as_text(contents: &Contents) -> String {
+    let bytes = |bytes| format!("{} ({} bytes)", HumanBytes(bytes), HumanCount(bytes));
+    let count = |count| HumanCount(count).to_string();
+    let lines = [
+        ("entries", count(contents.entries)),
+        ("  V8 values", count(contents.encodings.v8)),
+        ("  64-bit integers", count(contents.encodings.u64)),
+        ("  bytes", count(contents.encodings.bytes)),
+        ("keys", bytes(contents.key_bytes)),
+        ("values", bytes(contents.value_bytes)),
+        ("expiring entries", count(contents.expiring)),
+        ("messages", format!("{}, {} of them ready", count(contents.messages), count(contents.ready))),
+        ("last versionstamp", contents.last_versionstamp.to_string()),
+    ];
+    aligned(&lines)
+}
+
+fn aligned(lines: &[(&str, String)]) -> String {
     lines.iter().map(|(name, value)| format!("{name:<21} {value}\n")).collect()
+}
+
+fn contents_as_json(contents: &Contents) -> String {
+    let value = json!({
+        "entries": contents.entries,
+        "encodings": {
+            "v8": contents.encodings.v8,
+            "u64": contents.encodings.u64,
+            "bytes": contents.encodings.bytes,
+        },
+        "keyBytes": contents.key_bytes,
+        "valueBytes": contents.value_bytes,
+        "expiringEntries": contents.expiring,
+        "messages": contents.messages,
+        "messagesReady": contents.ready,
+        "lastVersionstamp": contents.last_versionstamp.to_string(),
+    });
+    pretty(&value)
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    let text = serde_json::to_string_pretty(value).expect("numbers and strings can be serialized");
+    format!("{text}\n")
 }
 
 fn as_json(info: &maintenance::Info) -> String {
@@ -96,6 +145,5 @@ fn as_json(info: &maintenance::Info) -> String {
         "commitIds": info.commit_ids,
         "lastVersionstamp": info.last_versionstamp.to_string(),
     });
-    let text = serde_json::to_string_pretty(&value).expect("numbers and strings can be serialized");
-    format!("{text}\n")
+    pretty(&value)
 }

@@ -9,6 +9,7 @@ mod data;
 mod info;
 mod locations;
 mod queue;
+mod remote;
 mod restore;
 mod salvage;
 #[cfg(feature = "connect")]
