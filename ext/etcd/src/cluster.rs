@@ -1,10 +1,16 @@
 //! Throw-away clusters for tests: three nodes on loopback, in a temporary directory.
 
+mod certificates;
+mod network;
+
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
+
+use self::network::Network;
 
 /// Three nodes on loopback, with their data in a temporary directory. They end with this process, however it ends.
 #[derive(Debug)]
@@ -14,10 +20,15 @@ pub struct Cluster {
     token: String,
     /// Further arguments of the nodes.
     args: &'static [&'static str],
+    /// Whether clients connect over TLS, with a certificate.
+    is_secure: bool,
+    /// The namespaces of the nodes, if they have them. Removed after the nodes have ended.
+    network: Option<Network>,
 }
 
 #[derive(Debug)]
 struct Node {
+    host: Ipv4Addr,
     client: u16,
     peer: u16,
     running: Option<(Child, ChildStdin)>,
@@ -26,10 +37,10 @@ struct Node {
 /// Ends etcd at a line of standard input, or at its end, which also removes the directory of the node.
 const SUPERVISOR: &str = r#"
 directory=$1; shift
-etcd "$@" > "$directory/log" 2>&1 & pid=$!
+$PREFIX etcd "$@" > "$directory/log" 2>&1 & pid=$!
 read -r _; stopped=$?
 kill -9 "$pid"; wait "$pid" 2> /dev/null
-if [ "$stopped" != 0 ]; then rm -rf "$directory"; rmdir "${directory%/*}" 2> /dev/null; fi
+if [ "$stopped" != 0 ]; then rm -rf "$directory"; rmdir "${directory%/*}" 2> /dev/null; eval "$REMOVAL"; fi
 "#;
 
 impl Cluster {
@@ -43,21 +54,61 @@ impl Cluster {
 
     /// Starts a cluster like [`Cluster::start`], with further arguments of its nodes.
     pub fn start_with(args: &'static [&'static str]) -> Option<Self> {
-        if Command::new("etcd").arg("--version").output().is_err() {
-            let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
-            assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
-            eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+        is_installed().then(|| Self::of_nodes(args, None, false))
+    }
+
+    /// Starts a cluster that requires TLS, with certificates of clients: see [`Cluster::file`]. Returns `None` also without
+    /// `openssl`.
+    ///
+    /// # Panics
+    /// See [`Cluster::start`].
+    pub fn start_secure() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        if certificates::create(directory.path()).is_none() {
+            eprintln!("skipped: certificates cannot be created (Debian: openssl)");
             return None;
         }
+        is_installed().then(|| Self::of_nodes_in(directory, &[], None, true))
+    }
+
+    /// Starts a cluster whose nodes can be isolated from each other. Returns `None` also where a process cannot create network
+    /// namespaces, which requires to be root.
+    ///
+    /// # Panics
+    /// See [`Cluster::start`].
+    pub fn start_in_namespaces() -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let Some(network) = Network::create() else {
+            eprintln!("skipped: network namespaces cannot be created (Debian: iproute2, as root)");
+            return None;
+        };
+        Some(Self::of_nodes(&[], Some(network), false))
+    }
+
+    fn of_nodes(args: &'static [&'static str], network: Option<Network>, is_secure: bool) -> Self {
+        Self::of_nodes_in(tempfile::tempdir().unwrap(), args, network, is_secure)
+    }
+
+    fn of_nodes_in(
+        directory: tempfile::TempDir,
+        args: &'static [&'static str],
+        network: Option<Network>,
+        is_secure: bool,
+    ) -> Self {
         // Held until all are chosen, so that they differ.
         let listeners: Vec<_> = (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
         let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
-        let nodes = ports.chunks(2).map(|ports| Node { client: ports[0], peer: ports[1], running: None });
+        let host = |i| network.as_ref().map_or(Ipv4Addr::LOCALHOST, |network| network.address(i));
+        let node =
+            |(i, ports): (usize, &[u16])| Node { host: host(i), client: ports[0], peer: ports[1], running: None };
+        let nodes = ports.chunks(2).enumerate().map(node).collect();
         let token = format!("{}-{}", std::process::id(), ports[0]);
-        let mut cluster = Self { nodes: nodes.collect(), directory: tempfile::tempdir().unwrap(), token, args };
+        let mut cluster = Self { nodes, directory, token, args, is_secure, network };
         (0..3).for_each(|i| cluster.start_node(i));
-        Some(cluster)
+        cluster
     }
 
     /// Starts a node again after it was killed.
@@ -65,8 +116,10 @@ impl Cluster {
     /// # Panics
     /// It cannot be started.
     pub fn start_node(&mut self, i: usize) {
-        let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let peers = (0..).zip(&self.nodes).map(|(i, node)| format!("n{i}={}", url(node.peer)));
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let client = |node: &Node| format!("{scheme}://{}:{}", node.host, node.client);
+        let peer = |node: &Node| format!("http://{}:{}", node.host, node.peer);
+        let peers = (0..).zip(&self.nodes).map(|(i, node)| format!("n{i}={}", peer(node)));
         let peers = peers.collect::<Vec<_>>().join(",");
         let node = &self.nodes[i];
         let directory = self.directory.path().join(format!("n{i}"));
@@ -74,14 +127,21 @@ impl Cluster {
         let mut command = Command::new("sh");
         command.args(["-c", SUPERVISOR, "sh"]).arg(&directory);
         command.args(["--name", &format!("n{i}"), "--data-dir"]).arg(directory.join("data"));
-        for (flag, port) in [
-            ("--listen-client-urls", node.client),
-            ("--advertise-client-urls", node.client),
-            ("--listen-peer-urls", node.peer),
-            ("--initial-advertise-peer-urls", node.peer),
+        for (flag, url) in [
+            ("--listen-client-urls", client(node)),
+            ("--advertise-client-urls", client(node)),
+            ("--listen-peer-urls", peer(node)),
+            ("--initial-advertise-peer-urls", peer(node)),
         ] {
-            command.args([flag, &url(port)]);
+            command.args([flag, url.as_str()]);
         }
+        if self.is_secure {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(self.file("ca.pem"));
+            command.arg("--cert-file").arg(self.file("server.pem")).arg("--key-file").arg(self.file("server.key"));
+        }
+        let network = self.network.as_ref();
+        command.env("PREFIX", network.map_or_else(String::new, |network| network.prefix(i)));
+        command.env("REMOVAL", network.map_or_else(String::new, Network::removal));
         command.args(["--initial-cluster", &peers, "--initial-cluster-token", &self.token]).args(self.args);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -103,11 +163,31 @@ impl Cluster {
 
     /// Returns the URL of a database.
     pub fn url(&self, name: &str) -> String {
-        format!("etcd://{}/{name}", self.endpoints())
+        self.url_of(&[0, 1, 2], name)
     }
 
-    fn endpoints(&self) -> String {
-        self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.client)).collect::<Vec<_>>().join(",")
+    /// Returns the URL of a database that names some of the nodes.
+    pub fn url_of(&self, nodes: &[usize], name: &str) -> String {
+        let scheme = if self.is_secure { "etcds" } else { "etcd" };
+        format!("{scheme}://{}/{name}", self.endpoints(nodes))
+    }
+
+    /// Returns the path of a file of a cluster that requires TLS: `ca.pem`, and `client.pem` with `client.key`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Isolates a node of a cluster in namespaces from the others, not from clients, or connects it again.
+    ///
+    /// # Panics
+    /// That fails.
+    pub fn isolate(&self, i: usize, is_isolated: bool) {
+        assert!(self.network.as_ref().is_some_and(|network| network.isolate(i, is_isolated)), "node {i}");
+    }
+
+    fn endpoints(&self, nodes: &[usize]) -> String {
+        let address = |i: &usize| format!("{}:{}", self.nodes[*i].host, self.nodes[*i].client);
+        nodes.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
     /// Compacts all revisions but the last.
@@ -137,12 +217,15 @@ impl Cluster {
     /// # Errors
     /// What it printed, if it failed.
     pub fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .args(["--endpoints", &self.endpoints()])
-            .args(args)
-            .output()
-            .unwrap();
+        let mut command = Command::new("etcdctl");
+        command.env("ETCDCTL_API", "3").args(["--endpoints", &self.endpoints(&[0, 1, 2])]).args(args);
+        if self.is_secure {
+            let files = [("--cacert", "ca.pem"), ("--cert", "client.pem"), ("--key", "client.key")];
+            for (flag, name) in files {
+                command.arg(flag).arg(self.file(name));
+            }
+        }
+        let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
@@ -152,6 +235,17 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         (0..3).for_each(|i| self.kill_node(i));
     }
+}
+
+/// Returns whether etcd is installed.
+fn is_installed() -> bool {
+    if Command::new("etcd").arg("--version").output().is_ok() {
+        return true;
+    }
+    let required = std::env::var("OPENKV_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == "etcd"), "etcd is required, and not installed");
+    eprintln!("skipped: etcd is not installed (Debian: etcd-server)");
+    false
 }
 
 /// Returns the cluster that the tests of this process share, each with databases of its own.
