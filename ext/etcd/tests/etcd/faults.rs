@@ -50,29 +50,6 @@ fn minority_refuses_reads_and_writes() {
 }
 
 #[test]
-fn partitioned_node_refuses_reads_and_writes() {
-    let Some(cluster) = Cluster::start_in_namespaces() else { return };
-    let all = opened(&cluster.url("partition"));
-    block_on(all.set(key(0), Value::U64(1))).unwrap();
-    let node = cluster.leader().unwrap();
-    let options = Options::default().retry_for(Duration::from_secs(8));
-    let one = block_on(open(&cluster.url_of_node(node, "partition"), options)).unwrap();
-    assert_eq!(get(&one, &key(0)), Some(1));
-
-    cluster.isolate(node, true);
-    let error = block_on(one.get(&key(0))).unwrap_err().to_string();
-    assert!(error.contains("check that most nodes run"), "{error}");
-    let error = block_on(one.set(key(1), Value::U64(1))).unwrap_err();
-    assert!(matches!(error, Error::OutcomeUnknown(_) | Error::Storage(_)), "{error}");
-    block_on(all.set(key(0), Value::U64(2))).unwrap();
-    assert_eq!(get(&all, &key(0)), Some(2));
-
-    cluster.isolate(node, false);
-    assert_eq!(get(&opened(&cluster.url_of_node(node, "partition")), &key(0)), Some(2));
-    assert!([None, Some(1)].contains(&get(&all, &key(1))));
-}
-
-#[test]
 fn newer_layout_is_refused() {
     let Some(url) = url() else { return };
     drop(opened(&url));
