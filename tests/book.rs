@@ -96,6 +96,12 @@ fn examples_of_operating() {
 
 #[cfg(unix)]
 #[test]
+fn examples_of_data() {
+    passes("data.md");
+}
+
+#[cfg(unix)]
+#[test]
 fn examples_of_recovery() {
     passes("recovery.md");
 }
