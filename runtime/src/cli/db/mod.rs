@@ -37,7 +37,7 @@ pub(crate) enum Db {
 
 pub(super) fn declare() -> Command {
     let command = Command::new("db")
-        .about("Checks, copies, repairs and serves databases, and reads and writes their entries")
+        .about("Checks, copies, repairs, serves and edits databases")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(info::declare())
