@@ -277,8 +277,9 @@ fn every_command_has_a_man_page() {
     assert_eq!(sandbox.openkv(["man", "."]).stdout(), "");
     let help = sandbox.openkv(["--help"]).stdout();
     let (_, commands) = help.split_once("Commands:\n").unwrap();
-    let commands =
-        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    // Descriptions continue in lines that are indented further.
+    let commands = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
+    let commands = commands.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_whitespace().next());
     for command in commands.filter(|command| *command != "help") {
         let page = std::fs::read_to_string(sandbox.path(&format!("openkv-{command}.1"))).unwrap();
         assert!(page.contains(&format!("openkv\\-{command}")), "{page}");
