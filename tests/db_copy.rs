@@ -66,8 +66,8 @@ fn returns_from(url: &str) {
     let sandbox = Sandbox::new();
     fill(&sandbox, 2000);
     let printed = copy(&sandbox, "from.db", url, &[]).stdout();
-    assert!(printed.ends_with(": entries 2,145, messages 20\n"), "{printed}");
-    assert_eq!(sandbox.openkv(["db", "check", url]).stdout(), "ok: entries 2145, messages 20\n");
+    assert!(printed.ends_with(": 2,145 entries, 20 messages\n"), "{printed}");
+    assert_eq!(sandbox.openkv(["db", "check", url]).stdout(), "ok: 2145 entries, 20 messages\n");
     let info = sandbox.openkv(["db", "info", url]).stdout();
     // The Uint8Array of each of 9 parts, and the KvU64.
     for line in [
@@ -95,11 +95,11 @@ fn returns_from(url: &str) {
     ";
     sandbox.write("stamps.ts", stamps);
     assert_eq!(sandbox.openkv(["run", "-A", "stamps.ts", url]).stdout(), "true true\n");
-    assert_eq!(copy(&sandbox, url, "to.db", &[]).stdout(), "to.db: entries 2,145, messages 20\n");
+    assert_eq!(copy(&sandbox, url, "to.db", &[]).stdout(), "to.db: 2,145 entries, 20 messages\n");
     assert_eq!(contents(&sandbox.path("to.db")), contents(&sandbox.path("from.db")));
     let error = copy(&sandbox, "from.db", url, &[]).stderr();
     assert!(error.contains("the target is not empty") && error.contains("--overwrite"), "{error}");
-    assert!(copy(&sandbox, "from.db", url, &["--overwrite"]).stdout().contains("entries 2,145"));
+    assert!(copy(&sandbox, "from.db", url, &["--overwrite"]).stdout().contains("2,145 entries"));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn killed_copy_is_completed_by_the_same_command() {
     assert!(counts.is_sorted(), "{counts:?}");
     let error = copy(&sandbox, "to.db", "third.db", &[]).stderr();
     assert!(error.contains("the source is incomplete"), "{error}");
-    assert_eq!(copy(&sandbox, "from.db", "to.db", &[]).stdout(), "to.db: entries 100,145, messages 20\n");
+    assert_eq!(copy(&sandbox, "from.db", "to.db", &[]).stdout(), "to.db: 100,145 entries, 20 messages\n");
     assert!(contents(&to) == contents(&sandbox.path("from.db")));
 }
 

@@ -50,7 +50,7 @@ impl Copy {
         let runtime =
             tokio::runtime::Runtime::new().map_err(|error| format!("failed to create the event loop: {error}"))?;
         let Copied { entries, messages, .. } = common::with_bar(|progress| runtime.block_on(self.copy(progress)))?;
-        outcome::print(&format!("{to}: entries {}, messages {}\n", HumanCount(entries), HumanCount(messages)))
+        outcome::print(&format!("{to}: {} entries, {} messages\n", HumanCount(entries), HumanCount(messages)))
     }
 
     async fn copy(&self, progress: &mut OnProgress<'_>) -> Result<Copied, String> {
