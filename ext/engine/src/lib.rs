@@ -123,6 +123,7 @@ mod backend;
 mod clock;
 mod commit_id;
 pub mod contents;
+#[cfg(feature = "serde")]
 pub mod copy;
 mod database;
 mod delivery;
