@@ -23,7 +23,10 @@ struct Studio {
 
 impl Studio {
     fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
-        Self::run(sandbox.command(["studio", "--no-open"].iter().chain(args)))
+        let mut command = sandbox.command(["studio", "--no-open"].iter().chain(args));
+        // Programs with such a variable are started only with permission for all.
+        command.env("LD_LIBRARY_PATH", sandbox.path(""));
+        Self::run(command)
     }
 
     fn run(mut command: Command) -> Self {

@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use deno_core::serde_json::json;
@@ -90,9 +90,8 @@ pub(super) fn declare() -> Command {
 pub(super) fn read(matches: &mut ArgMatches) -> Studio {
     let mut flags = program::flags();
     let open = !matches.get_flag("no-open");
-    // The server runs `openkv db info` and `openkv db queue`.
-    let itself = env::current_exe().map(|path| path.to_string_lossy().into_owned());
-    flags.permissions.allow_run = Some(itself.into_iter().chain(open.then(|| OPENER.into())).collect());
+    // The server runs `openkv db info` and `openkv db queue`. A list of programs would exclude environments with LD_LIBRARY_PATH.
+    flags.permissions.allow_run = Some(Vec::new());
     Studio {
         database: matches.remove_one("database"),
         port: matches.remove_one("port").expect("--port has a default"),
