@@ -173,6 +173,18 @@ fn killed_import_is_completed_by_the_same_command() {
         importing.0.kill().unwrap();
         importing.0.wait().unwrap();
     }
+    // Under a prefix, it is another import, from the first line.
+    let elsewhere = ["import", "to.db", "lines", "--prefix", r#"["elsewhere"]"#];
+    assert_eq!(db(&sandbox, elsewhere).stdout(), "imported 50,145 entries\n");
+    assert_eq!(
+        db(&sandbox, ["list", "to.db", "--prefix", r#"["elsewhere"]"#, "--keys"]).stdout().lines().count(),
+        50_145
+    );
+    let removed = Connection::open(sandbox.path("to.db")).unwrap();
+    removed
+        .execute("delete from kv where k >= x'02656c7365776865726500' and k < x'02656c7365776865726501'", [])
+        .unwrap();
+    drop(removed);
     // Without the state of the import, the entries would be conflicts.
     db(&sandbox, ["import", "to.db", "lines"]).stdout();
     assert!(entries(&sandbox, "to.db") == entries(&sandbox, "from.db"));

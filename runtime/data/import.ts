@@ -89,7 +89,8 @@ class Import {
     const file = await Deno.realPath(name);
     const { size, mtime } = await Deno.stat(file);
     const modified = mtime?.getTime() ?? 0;
-    const key = ["\u{10ffff}openkv", "import in progress", file];
+    // Under another prefix, it is another import.
+    const key = ["\u{10ffff}openkv", "import in progress", file, ...this.#prefix];
     const { value, versionstamp } = await this.#kv.get<State>(key);
     if (value !== null && value.size === size && value.modified === modified) this.state = value;
     else this.state = { ...this.state, file, size, modified };
