@@ -128,7 +128,7 @@ pub(super) fn read(name: &str, matches: &mut ArgMatches) -> Data {
         "range": { "prefix": text("prefix"), "start": text("start"), "end": text("end") },
         "limit": matches.try_get_one::<u32>("limit").ok().flatten(),
         "reverse": flag("reverse"),
-        "keysOnly": flag("keys") ,
+        "keysOnly": flag("keys"),
         "json": flag("json"),
         "file": text("file"),
         "force": flag("force"),
