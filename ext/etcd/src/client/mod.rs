@@ -2,6 +2,7 @@
 //! rejected, or the time is over. Callers see to it that a repeated call has no further effect.
 
 mod auth;
+mod connector;
 mod lease;
 mod node;
 pub(crate) mod proto;
@@ -248,10 +249,13 @@ impl Client {
 
     /// Returns what the status of an attempt means. Closes a connection that failed, and discards a token that was rejected.
     fn failed(&self, node: &Node, token: Option<&Token>, status: &Status) -> Attempt {
+        let mut attempt = Attempt::of_status(status);
         if std::error::Error::source(status).is_some() {
             node.fail();
+            if let (Attempt::Retry { reason, .. }, Some(error)) = (&mut attempt, node.broken_by()) {
+                *reason = error;
+            }
         }
-        let attempt = Attempt::of_status(status);
         if let Attempt::Reauthenticate(_) = attempt {
             self.auth.forget(token);
         }

@@ -1,22 +1,12 @@
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint};
-use tower_service::Service;
 
+use super::connector::Connector;
 use crate::error;
 use crate::url::Address;
 
@@ -44,13 +34,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Node {
     pub fn new(address: Address, tls: Option<&ClientConfig>) -> Self {
-        let tls = tls.map(|config| {
-            let mut config = config.clone();
-            config.alpn_protocols = vec![b"h2".to_vec()];
-            TlsConnector::from(Arc::new(config))
-        });
         Self {
-            connector: Connector { address: address.clone(), tls },
+            connector: Connector::new(address.clone(), tls),
             address,
             channel: tokio::sync::Mutex::default(),
             avoided_until: Mutex::default(),
@@ -83,6 +68,11 @@ impl Node {
         Ok((connected, failures))
     }
 
+    /// Returns the error that the current or latest connection ended with.
+    pub fn broken_by(&self) -> Option<String> {
+        self.connector.error()
+    }
+
     /// Closes the connection after a failure, and prefers other nodes for a while.
     pub fn fail(&self) {
         *self.avoided_until.lock() = Some(Instant::now() + AVOIDED_FOR);
@@ -95,42 +85,5 @@ impl Node {
     /// Returns whether other nodes are preferred.
     pub fn is_avoided(&self) -> bool {
         self.avoided_until.lock().is_some_and(|until| Instant::now() < until)
-    }
-}
-
-/// A byte stream in both directions.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Connects to a node, whatever the URI.
-#[derive(Clone)]
-struct Connector {
-    address: Address,
-    tls: Option<TlsConnector>,
-}
-
-impl Connector {
-    async fn connect(self) -> io::Result<TokioIo<Box<dyn Stream>>> {
-        let Address { host, port } = self.address;
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        stream.set_nodelay(true)?;
-        let Some(tls) = self.tls else { return Ok(TokioIo::new(Box::new(stream))) };
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        Ok(TokioIo::new(Box::new(tls.connect(name, stream).await?)))
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Box<dyn Stream>>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        Box::pin(self.clone().connect())
     }
 }
