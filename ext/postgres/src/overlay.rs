@@ -93,7 +93,7 @@ impl<'w> Overlay<'w> {
             changes.insert(changed, change);
         }
         self.version = version;
-        self.changes.append(&mut changes);
+        self.changes.extend(changes);
         self.enqueues.extend(&write.enqueues);
         if let Some(id) = write.id {
             self.ids.insert(id, version);
