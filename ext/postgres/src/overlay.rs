@@ -102,6 +102,11 @@ impl<'w> Overlay<'w> {
         Ok(Commit::Done(row::versionstamp(version)))
     }
 
+    /// Returns whether all changes are of entries that are stored.
+    pub fn only_puts(&self) -> bool {
+        self.new_ids.is_empty() && self.enqueues.is_empty() && self.changes.values().all(Option::is_some)
+    }
+
     fn is_live(&self, expires_at: Option<i64>) -> bool {
         expires_at.is_none_or(|time| time > self.now)
     }
