@@ -5,7 +5,7 @@
 //! transaction that stores entries can read a version or commit. As the server makes a commit visible before it releases its locks,
 //! and replicates commits in this order, whoever sees a version sees all earlier ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all, join3, try_join};
@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use crate::connection::Connection;
 use crate::error::{CallError, Failure, describe};
-use crate::notice::{Keys, Notice, hash};
+use crate::notice::{Keys, Notice};
 use crate::overlay::{self, Overlay, Stored};
 use crate::puts::Puts;
 use crate::row::{self, millis};
@@ -381,10 +381,10 @@ impl Writer {
         let (version, _) = self.lock(1).await?;
         // A statement cannot put the same key twice.
         let entries: HashMap<&[u8], &[u8]> = entries.iter().map(|(key, message)| (&key[..], &message[..])).collect();
-        let hashes = entries.keys().map(|key| hash(key)).collect();
+        let changed = Keys::of(entries.keys().copied());
         let puts = Puts::of_messages(entries.into_iter());
         self.client().execute(&self.statements.put, &puts.parameters()).await?;
-        Ok(Notice { version: version.max(0) as u64, queue: false, keys: Keys::Hashes(hashes) })
+        Ok(Notice { version: version.max(0) as u64, queue: false, keys: changed })
     }
 
     /// Notifies all open databases of a change, as part of a transaction.
@@ -415,8 +415,8 @@ impl Writer {
 
 /// Returns the notice of a batch, without its version.
 fn notice(overlay: &Overlay<'_>) -> Notice {
-    let changed = overlay.changes.keys().map(|key| hash(key)).collect::<HashSet<_>>();
-    Notice { queue: !overlay.enqueues.is_empty(), keys: Keys::Hashes(changed), ..Notice::default() }
+    let keys = Keys::of(overlay.changes.keys().map(|key| &**key));
+    Notice { queue: !overlay.enqueues.is_empty(), keys, ..Notice::default() }
 }
 
 /// Returns the result of `count` writes that were committed up to a version.
