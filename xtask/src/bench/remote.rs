@@ -31,7 +31,7 @@ pub fn bench(service: &Service, args: &[OsString]) -> Result<ExitCode, String> {
     }
     let scratch = Scratch::new()?;
     // Without the servers, which are not idle when nothing is measured.
-    let before = Condition::measure(&scratch.0)?;
+    let conditions = vec![Condition::measure(&scratch.0)?];
     let mut program = Program::start(service, &scratch)?;
     let mut rows: Vec<_> = selected.iter().map(|measure| Row::new(measure, SIDES.len())).collect();
     // Each measure to its end, as later ones need a million entries.
@@ -45,8 +45,6 @@ pub fn bench(service: &Service, args: &[OsString]) -> Result<ExitCode, String> {
             }
         }
     }
-    drop(program);
-    let conditions = vec![before, Condition::measure(&scratch.0)?];
     let versions = format!("The backend over {0} and {0} by hand", service.title);
     let results = Results { rows, versions, others: vec![service.title], conditions };
     println!("{}\n\n{}", results.circumstances(), results.table());
