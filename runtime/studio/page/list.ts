@@ -47,11 +47,12 @@ export class EntryList {
     this.#selector = selector;
     const reset = ++this.#resets;
     const page = await list(from ? { ...selector, start: from } : selector, null, false);
+    // The entries before the key, which may be too close to the end to fill the list.
+    const before = from ? await list(selector, from, true) : { rows: [], more: false };
     if (reset !== this.#resets) return;
-    this.#reset(page.rows, from !== null, page.more);
-    this.#scroller.scrollTop = 0;
-    // There may be entries before the key, and it may be too close to the end to fill the list.
-    if (from) await this.#loadBefore();
+    this.#reset([...before.rows.reverse(), ...page.rows], before.more, page.more);
+    const first = this.#rows[before.rows.length] ?? this.#rows.at(-1);
+    this.#scroller.scrollTop = first?.element.offsetTop ?? 0;
     this.#setActive(from ? this.#rows.find(({ row }) => sameKey(row.key, from))?.row : undefined);
   }
 
