@@ -4,6 +4,7 @@
 import type { EncodedKey, EncodedSelector, Row } from "../protocol.ts";
 import { list } from "./api.ts";
 import { create, formatSize, report, span } from "./dom.ts";
+import { showTimeLeft } from "./expiry.ts";
 import { showKey } from "./value.ts";
 
 /** The maximum number of entries in the window. */
@@ -213,9 +214,10 @@ export class EntryList {
   }
 }
 
-function cells({ key, type, preview, size }: Row): HTMLElement[] {
+function cells({ key, type, preview, size, expiresAt }: Row): HTMLElement[] {
   const value = span(`preview t-${type}`, preview);
-  return [showKey(key), value, span("type", type), span("size", formatSize(size))];
+  const expiry = span("expires", typeof expiresAt === "number" && showTimeLeft(expiresAt));
+  return [showKey(key), value, span("type", type), expiry, span("size", formatSize(size))];
 }
 
 export function sameKey(a: EncodedKey, b: EncodedKey): boolean {
