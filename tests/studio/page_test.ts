@@ -225,7 +225,7 @@ test("entries are added, edited, expired and deleted", async (driver) => {
 test("the expiry of entries is shown, counted down, and kept by edits", async (driver) => {
   const hour = 3_600_000;
   await using studio = await Studio.start(async (kv) => {
-    await kv.set(["kept"], 1, { expireIn: 5 * hour });
+    await kv.set(["kept"], new RangeError("far"), { expireIn: 5 * hour });
     await kv.set(["forever"], 1);
   });
   const browser = await driver.open();
@@ -241,6 +241,13 @@ test("the expiry of entries is shown, counted down, and kept by edits", async (d
   // It is the one of the clock that the page shows.
   assertEquals(await browser.run("return Date.parse(document.querySelector('#detail time').dateTime)"), first);
 
+  // A value that is not edited is stored as it was, with the stack of an error.
+  const stack = async () => (await studio.use((kv) => kv.get<Error>(["kept"]))).value?.stack;
+  const created = await stack();
+  await browser.click("#edit");
+  await browser.click("#save");
+  await browser.text("#edit");
+  assertEquals([await stack(), created?.includes("    at ")], [created, true]);
   await browser.click("#edit");
   await browser.fill("textarea", '"edited"');
   await browser.click("#save");

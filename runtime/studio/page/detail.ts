@@ -100,8 +100,11 @@ export class Detail {
     if (this.#readOnly || !entry?.row || !entry.value || entry.value.type === "opaque") return;
     const { key, value, row: { versionstamp, expiresAt = null } } = entry;
     this.#isEditing = true;
-    const form = this.#form(print(value), expiresAt, (text, expiresAt) => {
-      return this.#write({ type: "set", key, versionstamp, value: parseValue(text), expiresAt });
+    const printed = print(value);
+    const form = this.#form(printed, expiresAt, (text, expiresAt) => {
+      // An expression does not have all of a value, such as the stack of an error.
+      const edited = text === printed ? value : parseValue(text);
+      return this.#write({ type: "set", key, versionstamp, value: edited, expiresAt });
     });
     this.#present(create("h2", {}, showKey(key)), form);
     form.querySelector("textarea")?.focus();
