@@ -339,6 +339,7 @@ const DENOKV: Client = Client {
         "watch",
     ],
     failures: &[
+        Failure { script: "additions", text: "getExpiries", reason: "the server cannot tell when entries expire" },
         Failure {
             script: "additions",
             text: "count excludes expired entries",

@@ -44,6 +44,40 @@ fn entries_are_set_printed_and_deleted() {
 }
 
 #[test]
+fn expiry_is_printed_exported_and_imported() {
+    let sandbox = Sandbox::new();
+    db(&sandbox, ["set", "kv.db", "[1]", "{ a: 1 }", "--expire-in", "3600000"]).stdout();
+    db(&sandbox, ["set", "kv.db", "[2]", "2"]).stdout();
+    // As an interrupted import leaves it.
+    db(&sandbox, ["set", "kv.db", r#"["\u{10ffff}openkv", "import in progress", "file"]"#, "{}"]).stdout();
+    let listed = db(&sandbox, ["list", "kv.db", "--start", "[0]"]).stdout();
+    let [one, two] = listed.lines().collect::<Vec<_>>()[..] else { panic!("{listed}") };
+    assert!(one.starts_with("[1] { a: 1 } // expires 20") && one.ends_with('Z'), "{one}");
+    assert_eq!(two, "[2] 2");
+    assert_eq!(db(&sandbox, ["get", "kv.db", "[1]"]).stdout(), "{ a: 1 }\n");
+
+    let expires_at = |file: &str, key: &str| {
+        let json = db(&sandbox, ["get", file, key, "--json"]).stdout();
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()["expiresAt"].as_u64()
+    };
+    let expected = expires_at("kv.db", "[1]").unwrap();
+    assert_eq!(expires_at("kv.db", "[2]"), None);
+    assert!(db(&sandbox, ["list", "kv.db", "--json"]).stdout().contains(&format!(",\"expiresAt\":{expected}}}\n")));
+
+    assert_eq!(db(&sandbox, ["export", "kv.db", "lines"]).stdout(), "exported 2 entries\n");
+    db(&sandbox, ["import", "to.db", "lines"]).stdout();
+    assert!(expires_at("to.db", "[1]").unwrap().abs_diff(expected) < 600_000);
+    assert_eq!(expires_at("to.db", "[2]"), None);
+    sandbox
+        .write("past", r#"{"key":[{"type":"number","value":2}],"value":{"type":"null","value":null},"expiresAt":1}"#);
+    db(&sandbox, ["import", "to.db", "past", "--on-conflict", "replace"]).stdout();
+    assert_eq!(db(&sandbox, ["list", "to.db", "--keys"]).stdout(), "[1]\n");
+    sandbox.write("wrong", r#"{"key":[],"value":{"type":"null","value":null},"expiresAt":"soon"}"#);
+    let error = db(&sandbox, ["import", "to.db", "wrong"]).stderr();
+    assert!(error.contains("line 1 is not an entry: the time \"soon\" is not a number of milliseconds"), "{error}");
+}
+
+#[test]
 fn wrong_arguments_are_errors_that_name_them() {
     let sandbox = Sandbox::new();
     fill(&sandbox, 0);

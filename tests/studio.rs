@@ -309,11 +309,65 @@ fn writes_require_the_version_that_is_shown() {
     assert_eq!(entry("n")["value"], json!({ "type": "KvU64", "value": "5" }));
 
     let expiring = json!({
-        "type": "set", "key": [string("e")], "versionstamp": null, "value": string("x"), "expireIn": 3_600_000,
+        "type": "set", "key": [string("e")], "versionstamp": null, "value": string("x"), "expiresAt": 7_000_000_000_000_u64,
     });
     assert_eq!(write(expiring)["ok"], true);
     assert_eq!(studio.result("delete", &json!({ "database": 0, "selector": all() })), json!(2));
     assert_eq!(studio.result("count", &json!({ "database": 0, "selector": all() })), json!(0));
+}
+
+#[test]
+fn expiry_is_read_and_written() {
+    let sandbox =
+        sandbox_with("await kv.set(['a'], 1); await kv.set(['b'], new Deno.KvU64(1n), { expireIn: 3_600_000 })");
+    let studio = Studio::start(&sandbox, &["kv.db"]);
+    let entry = |name: &str| studio.result("entry", &json!({ "database": 0, "key": [string(name)] }))["row"].clone();
+    let page = studio.result("list", &json!({ "database": 0, "selector": all() }));
+    assert_eq!(page["rows"], json!([entry("a"), entry("b")]));
+    assert_eq!(entry("a")["expiresAt"], Value::Null);
+    let expires_at = entry("b")["expiresAt"].as_u64().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert!(expires_at > now && expires_at <= now + 3_600_000);
+
+    // A write has the expiry that it comes with, but for the time between the readings of the clock.
+    let write = |row: &Value, kind: Value| {
+        let mut write = json!({ "key": row["key"], "versionstamp": row["versionstamp"] });
+        write.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+        assert_eq!(studio.result("commit", &json!({ "database": 0, "writes": [write] }))["ok"], true);
+    };
+    write(&entry("b"), json!({ "type": "sum", "value": "2" }));
+    assert_eq!(entry("b")["expiresAt"].as_u64(), Some(expires_at), "a sum keeps it");
+    write(&entry("b"), json!({ "type": "set", "value": string("x"), "expiresAt": expires_at }));
+    assert!(entry("b")["expiresAt"].as_u64().unwrap().abs_diff(expires_at) < 600_000);
+    write(&entry("b"), json!({ "type": "set", "value": string("x") }));
+    assert_eq!(entry("b")["expiresAt"], Value::Null);
+    write(&entry("b"), json!({ "type": "set", "value": string("x"), "expiresAt": 1 }));
+    assert_eq!(entry("b"), Value::Null, "a time that has passed");
+}
+
+#[test]
+fn lines_are_exported_and_imported_with_expiry_within_the_limits_of_commits() {
+    // The keys of a hundred lines exceed a commit.
+    let sandbox = sandbox_with(
+        "for (let i = 0; i < 100; i++) await kv.set(['\\u20ac'.repeat(300), i], i, i === 50 ? { expireIn: 3_600_000 } : {});
+        await kv.set(['\\u{10ffff}openkv', 'import in progress', 'file'], {})",
+    );
+    let studio = Studio::start(&sandbox, &["kv.db"]);
+    let exported = studio.result("export", &json!({ "database": 0, "selector": all() }));
+    let lines = exported["lines"].as_array().unwrap();
+    assert_eq!((lines.len(), &exported["skipped"]), (100, &json!(0)), "the state of an import is not exported");
+    assert_eq!(lines.iter().filter(|line| line.as_str().unwrap().contains("\"expiresAt\":")).count(), 1);
+    let import = |replace: bool| {
+        let body = json!({ "database": 0, "lines": lines, "first": 1, "replace": replace });
+        studio.result("import", &body)
+    };
+    assert_eq!(import(false), json!({ "written": 0, "skipped": 100 }));
+    studio.result("delete", &json!({ "database": 0, "selector": all() }));
+    assert_eq!(import(false), json!({ "written": 100, "skipped": 0 }));
+    assert_eq!(import(true), json!({ "written": 100, "skipped": 0 }));
+    let page = studio.result("list", &json!({ "database": 0, "selector": all() }));
+    let expiring = page["rows"].as_array().unwrap().iter().filter(|row| !row["expiresAt"].is_null());
+    assert_eq!(expiring.map(|row| row["preview"].clone()).collect::<Vec<_>>(), ["50"]);
 }
 
 #[test]
@@ -431,10 +485,12 @@ fn default_databases_are_found_with_their_scripts() {
 }
 
 #[test]
-fn expressions_are_those_of_javascript() {
-    let test = repository("tests/studio/expression_test.ts");
-    let output = Sandbox::new().openkv([OsStr::new("test"), OsStr::new("-A"), test.as_os_str()]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+fn modules_of_the_server_pass_their_tests() {
+    for name in ["expiry_test.ts", "expression_test.ts"] {
+        let test = repository("tests/studio").join(name);
+        let output = Sandbox::new().openkv([OsStr::new("test"), OsStr::new("-A"), test.as_os_str()]);
+        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    }
 }
 
 /// The modules that drive the page in a browser.

@@ -12,7 +12,7 @@ import { KvListIterator, type ListOptions } from "ext:openkv/list.ts";
 import { type Mutations, remove, set } from "ext:openkv/mutation.ts";
 import { option } from "ext:openkv/options.ts";
 import { listen } from "ext:openkv/queue.ts";
-import { afterYield, type Entry, entry, type Found, readMany } from "ext:openkv/read.ts";
+import { afterYield, type Entry, entry, type Expiry, type Found, readExpiries, readMany } from "ext:openkv/read.ts";
 import { copySelector, isEventual, type Selector } from "ext:openkv/selector.ts";
 import { watch } from "ext:openkv/watch.ts";
 import { commit, commitVersionstamp, enqueue, type EnqueueOptions, type Key, type Result } from "ext:openkv/write.ts";
@@ -54,6 +54,10 @@ export class Kv {
 
   async getMany(keys: Key[], options?: ReadOptions): Promise<Entry[]> {
     return await readMany(this.#rid, keys, isEventual(option(options ?? undefined, "consistency")));
+  }
+
+  async getExpiries(keys: Key[]): Promise<Expiry[]> {
+    return await readExpiries(this.#rid, keys);
   }
 
   set(key: Key, value: unknown, options?: { expireIn?: number }): Promise<Result> {

@@ -31,6 +31,18 @@ declare namespace Deno {
   /** An entry, or the absence of one. */
   export type KvEntryMaybe<T> = KvEntry<T> | { key: KvKey; value: null; versionstamp: null };
 
+  /**
+   * When an entry expires.
+   * @addition
+   */
+  export interface KvExpiry {
+    key: KvKey;
+    /** The version of the entry, or null if there is none. */
+    versionstamp: string | null;
+    /** When it expires, in milliseconds since the Unix epoch by the clock of the database, or null if it does not. */
+    expiresAt: number | null;
+  }
+
   /** An entry of a listing. */
   export interface KvListEntry<T> extends KvEntry<T> {
     /**
@@ -127,6 +139,13 @@ declare namespace Deno {
       keys: readonly [...{ [K in keyof T]: KvKey }],
       options?: { consistency?: KvConsistencyLevel },
     ): Promise<{ [K in keyof T]: KvEntryMaybe<T[K]> }>;
+
+    /**
+     * Reads when up to 1000 entries expire, in one snapshot. The versionstamp tells whether that is the entry that was read
+     * before. Throws `NotSupported` for a database of a server that cannot tell, as those other than OpenKV.
+     * @addition
+     */
+    getExpiries(keys: readonly KvKey[]): Promise<KvExpiry[]>;
 
     /** Stores a value. */
     set(key: KvKey, value: unknown, options?: KvSetOptions): Promise<KvCommitResult>;

@@ -30,6 +30,8 @@ export function op_openkv_delete_range(rid: number, selector: Selector): Promise
 /** Returns messages, each with the number that finishes it; the message of a transient error; or null once closed. */
 export function op_openkv_dequeue(rid: number): Promise<[Uint8Array, number][] | string | null>;
 export function op_openkv_encode_cursor(selector: Selector, key: Key): string;
+/** Returns the versionstamp of each entry, and when it expires, in a flat array. */
+export function op_openkv_expiries(rid: number, keys: Key[]): Promise<(string | number | null)[]>;
 export function op_openkv_finish(number: number, success: boolean): Promise<void>;
 export function op_openkv_found(found: FoundLater): unknown;
 export function op_openkv_get(rid: number, key: Key, eventual: boolean): Found | undefined;

@@ -1,9 +1,11 @@
 // `openkv db get`, `set`, `delete`, `list` and `watch`.
 
 import { decodeSelector } from "../studio/data.ts";
+import { type Expiring, listWithExpiries, withExpiries } from "../studio/expiry.ts";
 import { decode, decodeKey, encode, encodeKey } from "../studio/format.ts";
-import { parseKey, parseValue } from "../studio/page/parse.ts";
-import { print, printKey } from "../studio/page/print.ts";
+import { printLine } from "../studio/lines.ts";
+import { parseKey, parseValue } from "../studio/parse.ts";
+import { print, printKey, printTime } from "../studio/print.ts";
 import type { EncodedSelector } from "../studio/protocol.ts";
 import { Lines } from "./output.ts";
 import { Failure, type Settings } from "./settings.ts";
@@ -11,7 +13,7 @@ import { Failure, type Settings } from "./settings.ts";
 /** Prints the value of a key. */
 export async function show(kv: Deno.Kv, settings: Settings): Promise<number> {
   const [key] = keysOf(settings);
-  const entry = await kv.get(key);
+  const [entry] = await withExpiries(kv, [await kv.get(key)]);
   if (entry.versionstamp === null) throw new Failure(`${printKey(encodeKey(key))}: there is no such entry`);
   console.log(settings.json ? jsonOf(entry) : valueOf(entry.value));
   return 0;
@@ -48,7 +50,8 @@ export async function list(kv: Deno.Kv, settings: Settings): Promise<number> {
       await lines.add(json ? JSON.stringify(encodeKey(key)) : printKey(encodeKey(key)));
     }
   } else {
-    for await (const entry of kv.list(selectorOf(settings), options)) {
+    for await (const entry of listWithExpiries(kv, kv.list(selectorOf(settings), options))) {
+      if (entry.versionstamp === null) continue;
       await lines.add(json ? jsonOf(entry) : lineOf(entry));
     }
   }
@@ -61,21 +64,22 @@ export async function watch(kv: Deno.Kv, settings: Settings): Promise<number> {
   const keys = keysOf(settings);
   const versions = new Map<number, string | null>();
   for await (const entries of kv.watch(keys)) {
-    entries.forEach((entry, index) => {
-      if (versions.get(index) === entry.versionstamp) return;
-      versions.set(index, entry.versionstamp);
+    const changed = [...entries.entries()].filter(([index, entry]) => versions.get(index) !== entry.versionstamp);
+    for (const [i, entry] of (await withExpiries(kv, changed.map(([, entry]) => entry))).entries()) {
+      versions.set(changed[i][0], entry.versionstamp);
       console.log(settings.json ? jsonOf(entry) : lineOf(entry));
-    });
+    }
   }
   return 0;
 }
 
-function lineOf({ key, value, versionstamp }: Deno.KvEntryMaybe<unknown>): string {
+function lineOf({ key, value, versionstamp, expiresAt }: Expiring): string {
   // In one line, without the comma before a closing bracket.
   const printed = versionstamp === null
     ? "(deleted)"
     : valueOf(value).replaceAll(/,\n\s*(?=[\]}])/g, " ").replaceAll(/\n\s*/g, " ");
-  return `${printKey(encodeKey(key))} ${printed}`;
+  const expiry = typeof expiresAt === "number" ? ` // expires ${printTime(expiresAt)}` : "";
+  return `${printKey(encodeKey(key))} ${printed}${expiry}`;
 }
 
 /** Prints a value as an expression, or describes one that has none. */
@@ -88,12 +92,13 @@ function valueOf(value: unknown): string {
 }
 
 /** Returns an entry as a line of an export, or the versionstamp null if there is none. */
-function jsonOf({ key, value, versionstamp }: Deno.KvEntryMaybe<unknown>): string {
-  if (versionstamp === null) return JSON.stringify({ key: encodeKey(key), versionstamp });
+function jsonOf(entry: Expiring): string {
+  const key = encodeKey(entry.key);
+  if (entry.versionstamp === null) return JSON.stringify({ key, versionstamp: null });
   try {
-    return JSON.stringify({ key: encodeKey(key), value: encode(value), versionstamp });
+    return printLine(entry);
   } catch (error) {
-    throw new Failure(`${printKey(encodeKey(key))}: ${(error as Error).message}`);
+    throw new Failure(`${printKey(key)}: ${(error as Error).message}`);
   }
 }
 

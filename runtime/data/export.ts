@@ -1,7 +1,9 @@
 // `openkv db export`: the entries of a range as lines of JSON.
 
-import { encode, encodeKey } from "../studio/format.ts";
-import { printKey } from "../studio/page/print.ts";
+import { listWithExpiries } from "../studio/expiry.ts";
+import { encodeKey } from "../studio/format.ts";
+import { isImportState, printLine } from "../studio/lines.ts";
+import { printKey } from "../studio/print.ts";
 import { selectorOf } from "./entries.ts";
 import { entries, Lines, Progress } from "./output.ts";
 import { Failure, type Settings } from "./settings.ts";
@@ -35,10 +37,12 @@ async function write(
 ): Promise<number> {
   const [lines, progress] = [new Lines(target), new Progress()];
   let [written, skipped] = [0, 0];
-  for await (const { key, value, versionstamp } of kv.list(selectorOf(settings))) {
+  for await (const entry of listWithExpiries(kv, kv.list(selectorOf(settings)))) {
+    const { key, versionstamp } = entry;
+    if (versionstamp === null || isImportState(key)) continue;
     let line;
     try {
-      line = JSON.stringify({ key: encodeKey(key), value: encode(value), versionstamp });
+      line = printLine(entry);
     } catch (error) {
       progress.clear();
       console.error(`${printKey(encodeKey(key))} is left out: ${(error as Error).message}`);

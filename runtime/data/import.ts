@@ -1,18 +1,19 @@
 // `openkv db import`: stores lines of JSON, in atomic batches. Each batch of a file also stores how far the import is, so that it
 // continues there after an interruption.
 
-import { decode, decodeKey, encodeKey } from "../studio/format.ts";
-import { parseKey } from "../studio/page/parse.ts";
-import { printKey } from "../studio/page/print.ts";
+import { expiringAt } from "../studio/expiry.ts";
+import { decodeKey, encodeKey } from "../studio/format.ts";
+import { importStateKey, type Line, MAX_KEYS_LENGTH, parseLine } from "../studio/lines.ts";
+import { parseKey } from "../studio/parse.ts";
+import { printKey } from "../studio/print.ts";
 import { entries, Progress } from "./output.ts";
 import { Failure, type Settings } from "./settings.ts";
 
-// The limits of a batch, within those of a commit. A character takes up to two bytes in a value, and three in a key.
+// The limits of a batch, within those of a commit. A character takes up to two bytes in a value.
 /** In entries. All but those that are replaced are checked, and so is the state. */
 const MAX_ENTRIES = { fail: 99, keep: 99, replace: 500 };
-/** In characters of lines, and of keys in JSON. */
+/** In characters of lines. */
 const MAX_LENGTH = 256 * 1024;
-const MAX_KEYS_LENGTH = 20 * 1024;
 
 /** The state of an import, which the database stores until the import is complete. */
 interface State {
@@ -26,10 +27,8 @@ interface State {
 }
 
 /** A line that was read. */
-interface Line {
+interface Numbered extends Line {
   number: number;
-  key: Deno.KvKey;
-  value: unknown;
 }
 
 export async function importEntries(kv: Deno.Kv, settings: Settings): Promise<number> {
@@ -74,7 +73,7 @@ class Import {
   #prefix: Deno.KvKey;
   /** The key of the state, and its version, if the source is a file. */
   #stored: { key: Deno.KvKey; versionstamp: string | null } | undefined;
-  #batch = new Map<string, Line>();
+  #batch = new Map<string, Numbered>();
   #length = 0;
   #keysLength = 0;
 
@@ -90,7 +89,7 @@ class Import {
     const { size, mtime } = await Deno.stat(file);
     const modified = mtime?.getTime() ?? 0;
     // Under another prefix, it is another import.
-    const key = ["\u{10ffff}openkv", "import in progress", file, ...this.#prefix];
+    const key = importStateKey(file, this.#prefix);
     const { value, versionstamp } = await this.#kv.get<State>(key);
     if (value !== null && value.size === size && value.modified === modified) this.state = value;
     else this.state = { ...this.state, file, size, modified };
@@ -99,10 +98,10 @@ class Import {
   }
 
   async add(number: number, text: string): Promise<void> {
-    let line: Line;
+    let line: Numbered;
     try {
-      const { key, value } = JSON.parse(text);
-      line = { number, key: [...this.#prefix, ...decodeKey(key)], value: decode(value) };
+      const parsed = parseLine(text);
+      line = { ...parsed, number, key: [...this.#prefix, ...parsed.key] };
     } catch (error) {
       throw new Failure(`line ${number} is not an entry: ${(error as Error).message}`);
     }
@@ -127,9 +126,9 @@ class Import {
     while (true) {
       const operation = this.#kv.atomic();
       const added = [...this.#batch].filter(([name]) => !existing.has(name)).map(([, line]) => line);
-      for (const { key, value } of added) {
+      for (const { key, value, expiresAt } of added) {
         if (this.#onConflict !== "replace") operation.check({ key, versionstamp: null });
-        operation.set(key, value);
+        operation.set(key, value, expiringAt(expiresAt));
       }
       const state = this.state;
       const { written, kept } = { written: state.written + added.length, kept: state.kept + existing.size };
@@ -159,7 +158,7 @@ class Import {
     }
   }
 
-  async #write(operation: Deno.AtomicOperation, added: Line[]) {
+  async #write(operation: Deno.AtomicOperation, added: Numbered[]) {
     let result;
     try {
       result = await operation.commit();
@@ -176,8 +175,8 @@ class Import {
   }
 
   /** Returns the lines whose keys exist. */
-  async #existing(lines: Line[]): Promise<Line[]> {
-    const found: Line[] = [];
+  async #existing(lines: Numbered[]): Promise<Numbered[]> {
+    const found: Numbered[] = [];
     for (let first = 0; first < lines.length; first += 10) {
       const some = lines.slice(first, first + 10);
       const stored = await this.#kv.getMany(some.map(({ key }) => key));

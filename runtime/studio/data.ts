@@ -2,6 +2,7 @@
 
 import { serialize } from "node:v8";
 
+import { type Expiring, expiringAt, withExpiries } from "./expiry.ts";
 import { decode, decodeKey, encode, encodeKey } from "./format.ts";
 import type {
   Change,
@@ -36,14 +37,12 @@ export async function list(
   const range = decodeSelector(selector);
   if (after) range[reverse ? "end" : "start"] = decodeKey(after);
   const excluded = after && !reverse ? JSON.stringify(after) : undefined;
-  const rows = [];
-  let count = 0;
-  for await (const entry of kv.list(range as Deno.KvListSelector, { limit: PAGE_SIZE + 1, reverse })) {
-    count += 1;
-    const row = describe(entry);
-    if (JSON.stringify(row.key) !== excluded) rows.push(row);
-  }
-  return { rows: rows.slice(0, PAGE_SIZE), more: count > PAGE_SIZE };
+  const listed = await Array.fromAsync(kv.list(range as Deno.KvListSelector, { limit: PAGE_SIZE + 1, reverse }));
+  const rows = (await withExpiries(kv, listed)).map(rowOf).filter((row) => row !== null);
+  return {
+    rows: rows.filter(({ key }) => JSON.stringify(key) !== excluded).slice(0, PAGE_SIZE),
+    more: listed.length > PAGE_SIZE,
+  };
 }
 
 /** Lists the parts that follow a prefix in keys, without reading all of their entries. */
@@ -113,7 +112,8 @@ export async function statistics(kv: Deno.Kv, after: EncodedKey | null): Promise
 }
 
 export async function read(kv: Deno.Kv, key: EncodedKey): Promise<Entry> {
-  return detail(await kv.get(decodeKey(key)));
+  const [entry] = await withExpiries(kv, [await kv.get(decodeKey(key))]);
+  return { key, row: rowOf(entry), value: entry.versionstamp === null ? null : encodeOrInspect(entry.value) };
 }
 
 /** Commits writes if all entries have the versions that the page has shown. */
@@ -123,8 +123,7 @@ export async function commit(kv: Deno.Kv, writes: Write[]): Promise<Result> {
     const key = decodeKey(write.key);
     operation.check({ key, versionstamp: write.versionstamp });
     if (write.type === "set") {
-      const { expireIn } = write;
-      operation.set(key, decode(write.value), expireIn === undefined ? {} : { expireIn });
+      operation.set(key, decode(write.value), expiringAt(write.expiresAt));
     } else if (write.type === "delete") {
       operation.delete(key);
     } else {
@@ -172,10 +171,11 @@ async function watchSome(
   if (signal.aborted) cancel();
   try {
     for (let item = await reader.read(); !item.done; item = await reader.read()) {
-      item.value.forEach((entry, index) => {
-        if (entry.versionstamp === versions[index]) return;
-        versions[index] = entry.versionstamp;
-        emit({ key: shown[index].key, row: entry.versionstamp === null ? null : describe(entry) });
+      const changed = [...item.value.entries()].filter(([index, entry]) => entry.versionstamp !== versions[index]);
+      const entries = await withExpiries(kv, changed.map(([, entry]) => entry));
+      changed.forEach(([index], i) => {
+        versions[index] = entries[i].versionstamp;
+        emit({ key: shown[index].key, row: rowOf(entries[i]) });
       });
     }
   } finally {
@@ -192,19 +192,15 @@ export function decodeSelector({ prefix, start, end }: EncodedSelector) {
   } as { prefix: Deno.KvKey; start?: Deno.KvKey; end?: Deno.KvKey };
 }
 
-function detail(entry: Deno.KvEntryMaybe<unknown>): Entry {
-  const key = encodeKey(entry.key);
-  if (entry.versionstamp === null) return { key, row: null, value: null };
-  return { key, row: describe(entry), value: encodeOrInspect(entry.value) };
-}
-
-function describe({ key, value, versionstamp }: Deno.KvEntry<unknown>): Row {
+function rowOf({ key, value, versionstamp, expiresAt }: Expiring): Row | null {
+  if (versionstamp === null) return null;
   return {
     key: encodeKey(key),
     type: typeOf(value),
     preview: preview(value),
     size: sizeOf(value),
     versionstamp,
+    expiresAt,
   };
 }
 

@@ -1,23 +1,9 @@
 // Values and keys as JSON, in the format of `@deno/kv-utils`.
 
+import { ERRORS, TYPED_ARRAYS } from "./classes.ts";
 import type { Encoded, EncodedKey } from "./protocol.ts";
 
 type Part = Exclude<Deno.KvKeyPart, symbol>;
-
-const TYPED_ARRAYS = {
-  Int8Array,
-  Uint8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-};
-const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
 /** The special numbers, which JSON does not have. */
 const NUMBERS = ["NaN", "Infinity", "-Infinity", "-0"];

@@ -42,6 +42,8 @@ export interface Row {
   /** The size of the value in bytes. */
   size: number;
   versionstamp: string;
+  /** When the entry expires, in milliseconds since the Unix epoch: null if it does not, absent if the database cannot tell. */
+  expiresAt?: number | null;
 }
 
 export interface Page {
@@ -71,11 +73,14 @@ export interface Children {
   more: boolean;
 }
 
-/** A change of an entry whose version is the one that the page has shown: null if there was no entry. */
+/**
+ * A change of an entry whose version is the one that the page has shown: null if there was no entry. A value without a time does
+ * not expire.
+ */
 export type Write =
   & { key: EncodedKey; versionstamp: string | null }
   & (
-    | { type: "set"; value: Encoded; expireIn?: number }
+    | { type: "set"; value: Encoded; expiresAt?: number }
     | { type: "delete" }
     | { type: "sum"; value: string }
   );

@@ -183,6 +183,60 @@ await addition("a listing may omit values", async () => {
   equal(await values(kv.list({ prefix: ["x"] }, { values: undefined })), "abcde");
 });
 
+await addition("getExpiries returns when entries expire", async () => {
+  using kv: any = await memory();
+  const before = Date.now();
+  const { versionstamp } = await kv.atomic().set(["a"], 1, { expireIn: 3_600_000 }).set(["b"], 2).commit();
+  const promise = kv.getExpiries([["b"], ["a"], ["none"], ["a"]]);
+  equal(promise instanceof Promise, true);
+  const [b, a, none, again] = await promise;
+  equal(b, { key: ["b"], versionstamp, expiresAt: null });
+  equal(none, { key: ["none"], versionstamp: null, expiresAt: null });
+  equal(again, a);
+  equal([a.key, a.versionstamp], [["a"], versionstamp]);
+  // The clock of a server may differ from that of the script.
+  equal(Math.abs(a.expiresAt - 3_600_000 - before) < 600_000, true);
+  equal(await kv.getExpiries([]), []);
+});
+
+await addition("getExpiries sees the expiry of the latest write, awaited or not", async () => {
+  using kv: any = await memory();
+  const expiresAt = async () => (await kv.getExpiries([["n"]]))[0].expiresAt;
+  kv.set(["n"], new Deno.KvU64(1n), { expireIn: 1e10 });
+  const first = await expiresAt();
+  equal(typeof first, "number");
+  // Sums keep it.
+  kv.atomic().sum(["n"], 1n).commit();
+  equal(await expiresAt(), first);
+  kv.set(["n"], 1, { expireIn: 1e11 });
+  equal(await expiresAt() > first, true);
+  kv.set(["n"], 1);
+  equal(await expiresAt(), null);
+  await kv.set(["n"], 1, { expireIn: 0 });
+  equal(await kv.getExpiries([["n"]]), [{ key: ["n"], versionstamp: null, expiresAt: null }]);
+});
+
+await addition("getExpiries reads up to 1000 keys", async () => {
+  const kv: any = await memory();
+  const keys = Array.from({ length: 1000 }, (_, i) => ["n", i]);
+  for (let i = 0; i < 1000; i += 500) {
+    const atomic = kv.atomic();
+    for (const key of keys.slice(i, i + 500)) atomic.set(key, null, { expireIn: 1e12 + (key[1] as number) * 1e6 });
+    await atomic.commit();
+  }
+  const expiries = await kv.getExpiries(keys);
+  equal(expiries.map(({ key }: any) => key), keys);
+  const times = expiries.map(({ expiresAt }: any) => expiresAt);
+  equal(times, times.toSorted((a: number, b: number) => a - b));
+  equal(times.every((time: number) => time > 1e12), true);
+  await rejects(() => kv.getExpiries([...keys, ["a"]]), "TypeError", "Too many entries (max 1000)");
+  await rejects(() => kv.getExpiries([["n".repeat(3000)]]), "TypeError", "Key too large for read (max 2049 bytes)");
+  await rejects(() => kv.getExpiries([[{}]]), "TypeError");
+  await rejects(() => kv.getExpiries(), "TypeError");
+  kv.close();
+  await rejects(() => kv.getExpiries([["n"]]), "BadResource", "Bad resource ID");
+});
+
 await addition("count counts the entries of a selector", async () => {
   using kv = await alphabet();
   const promise = kv.count({ prefix: ["x"] });

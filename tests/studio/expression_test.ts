@@ -1,8 +1,8 @@
 // Compares the expressions of the page of `openkv studio` with JavaScript. Run by tests/studio.rs.
 
 import { decode } from "../../runtime/studio/format.ts";
-import { parseKey, parseSelector, parseValue } from "../../runtime/studio/page/parse.ts";
-import { print, printKey } from "../../runtime/studio/page/print.ts";
+import { parseKey, parseSelector, parseValue } from "../../runtime/studio/parse.ts";
+import { print, printKey } from "../../runtime/studio/print.ts";
 
 const EXPRESSIONS = [
   "0",

@@ -222,6 +222,59 @@ test("entries are added, edited, expired and deleted", async (driver) => {
   assertEquals(await browser.console(), []);
 });
 
+test("the expiry of entries is shown, counted down, and kept by edits", async (driver) => {
+  const hour = 3_600_000;
+  await using studio = await Studio.start(async (kv) => {
+    await kv.set(["kept"], new RangeError("far"), { expireIn: 5 * hour });
+    await kv.set(["forever"], 1);
+  });
+  const browser = await driver.open();
+  await browser.go(studio.address);
+  await browser.text(".row .expires", "in 4 h ");
+  assertEquals((await browser.texts(".row .expires")).length, 2);
+  await browser.click(".row", '"forever"');
+  await browser.text("#detail dd", "never");
+  await browser.click(".row", '"kept"');
+  await browser.text("#detail dd", "in 4 h ");
+  const expiresAt = async () => (await studio.use((kv) => kv.getExpiries([["kept"]])))[0].expiresAt ?? 0;
+  const first = await expiresAt();
+  // It is the one of the clock that the page shows.
+  assertEquals(await browser.run("return Date.parse(document.querySelector('#detail time').dateTime)"), first);
+
+  // A value that is not edited is stored as it was, with the stack of an error.
+  const stack = async () => (await studio.use((kv) => kv.get<Error>(["kept"]))).value?.stack;
+  const created = await stack();
+  await browser.click("#edit");
+  await browser.click("#save");
+  await browser.text("#edit");
+  assertEquals([await stack(), created?.includes("    at ")], [created, true]);
+  await browser.click("#edit");
+  await browser.fill("textarea", '"edited"');
+  await browser.click("#save");
+  await browser.text("#detail .value", '"edited"');
+  // But for the time between two readings of the clock.
+  assertEquals(Math.abs(await expiresAt() - first) < hour / 60, true);
+
+  for (const [text, shown] of [["2030-01-01T00:00:00Z", "01/01/2030"], ["864000", "in 9 d 23 h"], ["", "never"]]) {
+    await browser.click("#edit");
+    await browser.fill('[name="expiry"]', text);
+    await browser.click("#save");
+    await browser.text("#detail dd", shown);
+  }
+  assertEquals(await expiresAt(), 0);
+  await browser.click("#edit");
+  await browser.fill('[name="expiry"]', "soon");
+  await browser.click("#save");
+  await browser.text("#error", "neither a number of seconds nor a date");
+
+  // The entry goes by itself.
+  await browser.fill('[name="expiry"]', "6");
+  await browser.click("#save");
+  await browser.text("#detail", "There is no entry with this key.");
+  await browser.text(".row.deleted", '"kept"');
+  assertEquals(await browser.console(), []);
+});
+
 test("the entries of a filter are exported, and imported elsewhere", async (driver) => {
   const fill = async (kv: Deno.Kv) => {
     for (const [name, value] of VALUES) await kv.set(["value", name], value);

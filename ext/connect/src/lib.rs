@@ -5,7 +5,7 @@
 //! - `client`, with the feature of that name, opens remote databases.
 //! - `server`, with the feature of that name, serves databases.
 //!
-//! Between this client and this server, an extension adds commit ids, queues, counts, deletions of ranges, and reads without
+//! Between this client and this server, an extension adds commit ids, queues, expiries, counts, deletions of ranges, and reads without
 //! values. The client requests it with the header [`wire::headers::OPENKV_PROTOCOL`], which other servers ignore.
 
 #![warn(missing_debug_implementations)]

@@ -1,6 +1,6 @@
 use crate::future::ready;
 use crate::{
-    AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Key, Read, ReadEntry, Result, Transfer, Visitor,
+    AtomicWrite, BoxFuture, BoxStream, Commit, Delivery, Entry, Expiry, Key, Read, ReadEntry, Result, Transfer, Visitor,
 };
 
 /// The storage of a [`Database`](crate::Database): the interface between the engine and its backends.
@@ -23,6 +23,10 @@ pub trait Backend: Send + Sync + 'static {
     /// for at least [`CommitId::REMEMBERED`](crate::CommitId::REMEMBERED). The id of a write that failed, or whose checks failed,
     /// is not remembered, as nothing was written.
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit>;
+
+    /// Reads when the entries of keys expire, in one snapshot, in the order of the keys, with `None` for a key without a value. Fails
+    /// with [`Error::Unsupported`](crate::Error::Unsupported) if the backend does not support this.
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>>;
 
     /// Counts the entries of a range of encoded keys, excluding the end. Returns `None` if the backend does not support this: the
     /// database then reads the keys.
@@ -56,7 +60,7 @@ pub trait Backend: Send + Sync + 'static {
     /// fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     fn close(&self);
 
-    /// Returns access to all that the database stores, or `None` if the backend cannot provide it, as a protocol without expiry.
+    /// Returns access to all that the database stores, or `None` if the backend cannot provide it, as a protocol that does not pass on messages.
     fn transfer(&self) -> Option<&dyn Transfer> {
         None
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use crate::future::ready;
 use crate::visit::{self, Visit};
 use crate::{
-    AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Key, Limits, LocalReads, Mutation, Read, ReadEntry,
-    ReadOptions, Result, Transfer, Value, Visitor,
+    AtomicWrite, Backend, BoxFuture, Commit, Delivery, Entry, Expiry, Key, Limits, LocalReads, Mutation, Read,
+    ReadEntry, ReadOptions, Result, Transfer, Value, Visitor,
 };
 
 /// An open database. Clones are handles of the same database, which is closed when the last one is dropped, or by
@@ -123,6 +123,20 @@ impl Database {
         let reads: Vec<_> = keys.iter().map(Read::Key).collect();
         let lists = self.read_checked(&reads, ReadOptions::default());
         Box::pin(async move { Ok(lists.await?.into_iter().map(entry).collect()) })
+    }
+
+    /// Reads when the entries of keys expire, in one snapshot, up to [`Limits::read_entries`](crate::Limits::read_entries) of them.
+    /// Returns the expiries in the order of the keys, with `None` for a key without a value. The versionstamp tells whether an
+    /// expiry is that of an entry that was read before.
+    ///
+    /// # Errors
+    /// See [`Database::read`]. [`Error::Unsupported`](crate::Error::Unsupported) if the backend cannot tell, as that of a remote
+    /// database whose server is not OpenKV.
+    pub fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        match self.limits().check_keys(keys) {
+            Ok(()) => self.backend().expiries(keys),
+            Err(error) => ready(Err(error)),
+        }
     }
 
     /// Reads keys and ranges in one snapshot. Returns a list of entries for each read.

@@ -168,7 +168,7 @@ pub use limits::Limits;
 pub use list::{BlockingList, List, Listed};
 pub use order::{Order, Turn};
 pub use random::{Random, SystemRandom};
-pub use read::{Entry, EntryRef, KeyEntry, OwnedRead, Read, ReadEntry, Visitor};
+pub use read::{Entry, EntryRef, Expiry, KeyEntry, OwnedRead, Read, ReadEntry, Visitor};
 pub use selector::Selector;
 pub use time::Time;
 pub use transfer::{LastCommit, Page, StoredEntry, StoredMessage, Transfer};

@@ -85,6 +85,17 @@ impl Limits {
         Ok(())
     }
 
+    /// Checks the keys of entries to read without their values.
+    ///
+    /// # Errors
+    /// [`Error::TooManyEntries`] or [`Error::KeyTooLargeToRead`].
+    pub(crate) fn check_keys(&self, keys: &[Key]) -> Result<()> {
+        if keys.len() > self.read_entries {
+            return Err(Error::TooManyEntries { max: self.read_entries });
+        }
+        keys.iter().try_for_each(|key| self.check_read_key_size(key.as_bytes().len() + 1))
+    }
+
     /// Checks the bounds of a range.
     ///
     /// # Errors

@@ -89,6 +89,15 @@ pub struct KeyEntry {
     pub versionstamp: Versionstamp,
 }
 
+/// When an entry expires. See [`Database::expiries`](crate::Database::expiries).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// The version of the commit that stored the value which expires.
+    pub versionstamp: Versionstamp,
+    /// When the entry expires, in milliseconds since the Unix epoch, or `None` if it does not.
+    pub expires_at: Option<u64>,
+}
+
 /// An entry that a [`Read`] found, with its value if that was requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadEntry {

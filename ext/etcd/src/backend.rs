@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Delivery, Error, Key, LastCommit, OwnedRead, Page, Read,
-    ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent, remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Delivery, Error, Expiry, Key, LastCommit, OwnedRead, Page,
+    Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -124,6 +124,11 @@ impl Backend for Etcd {
             let turn = core.order.write(&write);
             Job::Unit(Box::new(WriteUnit { turn, write, message_ids, reply, rejected: None }))
         })
+    }
+
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        self.read_in_turn(self.core.order.read(&reads), read::expiries(self.core.clone(), keys.to_vec()))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use openkv_engine::{Consistency, Entry, Key, OwnedRead, ReadEntry, ReadOptions, Result};
+use openkv_engine::{Consistency, Entry, Expiry, Key, OwnedRead, ReadEntry, ReadOptions, Result};
 use tokio::time::Instant;
 
 use crate::EtcdError;
@@ -221,6 +221,19 @@ pub(crate) async fn snapshot(core: &Core, keys: &[Key], revision: i64) -> Result
         snapshot.entries.push(entry);
     }
     Ok(Ok(snapshot))
+}
+
+/// Reads when the entries of keys expire.
+pub(crate) async fn expiries(core: Arc<Core>, keys: Vec<Key>) -> Result<Vec<Option<Expiry>>> {
+    let ranges: Vec<_> = keys.iter().map(|key| proto::range(core.keys.entry(key.as_bytes()), Vec::new())).collect();
+    let found = restart(&core, || core.client.read_keys(&ranges, 0)).await.map_err(Failure::of_read)?;
+    let now = core.now();
+    let expiry = |kv: &KeyValue| {
+        let stored = Stored::decode(&kv.value)?;
+        let versionstamp = stored.versionstamp(kv.mod_revision, core.base());
+        Ok(stored.is_live(now).then_some(Expiry { versionstamp, expires_at: stored.expire_at }))
+    };
+    found.iter().map(|found| found.kvs.first().map_or(Ok(None), expiry)).collect()
 }
 
 /// Counts the live entries of a range.

@@ -3,8 +3,8 @@ use std::sync::mpsc;
 
 use futures_util::{StreamExt, stream};
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Delivery, Error, Key, Read, ReadEntry, ReadOptions,
-    Result, SystemClock, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Clock, Commit, Delivery, Error, Expiry, Key, Read, ReadEntry,
+    ReadOptions, Result, SystemClock, WatchEvent,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -50,6 +50,10 @@ impl Backend for Client {
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
         self.call(|reply| Request::Write { write, reply })
+    }
+
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        self.call(|reply| Request::Expiries { keys: keys.to_vec(), reply })
     }
 
     fn count(&self, _start: &[u8], _end: &[u8]) -> Option<BoxFuture<u64>> {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openkv_engine::{AtomicWrite, Clock, Commit, Delivery, Key, ReadEntry, Result, SystemClock, WatchEvent};
+use openkv_engine::{AtomicWrite, Clock, Commit, Delivery, Expiry, Key, ReadEntry, Result, SystemClock, WatchEvent};
 use tokio::sync::{oneshot, watch};
 
 use crate::client::ClientId;
@@ -25,6 +25,10 @@ pub(crate) enum Request {
         ranges: Vec<Range>,
         max_bytes: usize,
         reply: Reply<Vec<Vec<ReadEntry>>>,
+    },
+    Expiries {
+        keys: Vec<Key>,
+        reply: Reply<Vec<Option<Expiry>>>,
     },
     Write {
         write: AtomicWrite,
@@ -197,6 +201,13 @@ impl Server {
                 let result = match fault {
                     Some(_) => Err(Fault::of_read()),
                     None => Ok(self.store.read(&ranges, max_bytes, now)),
+                };
+                self.reply(reply, result);
+            }
+            Request::Expiries { keys, reply } => {
+                let result = match fault {
+                    Some(_) => Err(Fault::of_read()),
+                    None => Ok(self.store.expiries(&keys, now)),
                 };
                 self.reply(reply, result);
             }

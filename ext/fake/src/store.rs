@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use openkv_engine::{
-    AtomicWrite, Commit, CommitId, Entry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp,
+    AtomicWrite, Commit, CommitId, Entry, Expiry, Key, MutationKind, Read, ReadEntry, Result, Value, Versionstamp,
 };
 
 /// A read of a range of encoded keys.
@@ -88,6 +88,15 @@ impl Store {
     pub fn entries(&self, keys: &[Key], now: u64) -> Vec<Option<Entry>> {
         let ranges: Vec<_> = keys.iter().map(Range::of_key).collect();
         self.read(&ranges, usize::MAX, now).into_iter().map(|list| list.into_iter().next()?.into_entry()).collect()
+    }
+
+    /// Returns when the entries of keys expire.
+    pub fn expiries(&self, keys: &[Key], now: u64) -> Vec<Option<Expiry>> {
+        let expiry = |key: &Key| {
+            let stored = self.live(key.as_bytes(), now)?;
+            Some(Expiry { versionstamp: stored.versionstamp, expires_at: stored.expire_at })
+        };
+        keys.iter().map(expiry).collect()
     }
 
     fn range(&self, range: &Range, now: u64) -> Box<dyn Iterator<Item = (&Vec<u8>, &Stored)> + '_> {

@@ -72,6 +72,7 @@ deno_core::extension!(
         queue::op_openkv_start,
         read::op_openkv_count,
         read::op_openkv_encode_cursor,
+        read::op_openkv_expiries,
         read::op_openkv_found,
         read::op_openkv_get,
         read::op_openkv_get_many,

@@ -3,13 +3,15 @@
 //! `undefined`; [`op_openkv_wait`] waits for the last of them.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, op2, v8};
+use deno_core::{FromV8, GarbageCollected, OpState, ResourceId, ToV8, op2, v8};
 use openkv_engine::{
-    BoxFuture, Consistency, EntryRef, Key, KeyError, Read, ReadEntry, ReadOptions, Selector, ValueRef, Versionstamp,
+    BoxFuture, Consistency, EntryRef, Expiry, Key, KeyError, Read, ReadEntry, ReadOptions, Selector, ValueRef,
+    Versionstamp,
 };
 use smallvec::SmallVec;
 
@@ -135,6 +137,42 @@ impl<'s> FromV8<'s> for CursorArgument {
 
     fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, KvError> {
         string(scope, "The cursor", value).map(Self)
+    }
+}
+
+/// Reads when the entries of several keys expire, in one snapshot: versionstamp and time of each key in a flat array. The versionstamp
+/// is `null` if there is no entry, the time if it does not expire.
+#[op2(reentrant)]
+pub(crate) fn op_openkv_expiries(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[scoped] keys: KeysArgument,
+) -> Result<impl Future<Output = Result<Expiries, KvError>> + use<>, KvError> {
+    let (resource, budget) = database_and_budget(&state.borrow(), rid)?;
+    let expiries = resource.database.expiries(&keys.0?);
+    Ok(async move { Ok(Expiries(budget.wait(expiries).await?)) })
+}
+
+/// When entries expire, for the shim.
+pub(crate) struct Expiries(Vec<Option<Expiry>>);
+
+impl<'s> ToV8<'s> for Expiries {
+    type Error = Infallible;
+
+    fn to_v8<'i>(self, scope: &mut v8::PinScope<'s, 'i>) -> Result<v8::Local<'s, v8::Value>, Infallible> {
+        let mut elements = Vec::with_capacity(2 * self.0.len());
+        for expiry in self.0 {
+            let expires_at = expiry.and_then(|expiry| expiry.expires_at);
+            elements.push(match expiry {
+                Some(expiry) => versionstamp_to_v8(scope, expiry.versionstamp),
+                None => v8::null(scope).into(),
+            });
+            elements.push(match expires_at {
+                Some(time) => v8::Number::new(scope, time as f64).into(),
+                None => v8::null(scope).into(),
+            });
+        }
+        Ok(v8::Array::new_with_elements(scope, &elements).into())
     }
 }
 

@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Key, LastCommit, Order,
-    Page, Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn, Versionstamp, WatchEvent,
-    remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Consistency, Database, Delivery, Error, Expiry, Key,
+    LastCommit, Order, Page, Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Turn,
+    Versionstamp, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -193,6 +193,12 @@ impl Backend for Postgres {
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
         self.write_in_turn(|order, reply| Job { turn: order.write(&write), kind: Kind::Write { write, reply } })
+    }
+
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        let (pool, keys) = (self.pool.clone(), keys.to_vec());
+        self.read_in_turn(self.order.read(&reads), async move { pool.expiries(&keys).await })
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
-use openkv_engine::{OwnedRead, Page, ReadEntry, Result, StoredEntry, StoredMessage, Value};
+use openkv_engine::{Expiry, Key, OwnedRead, Page, ReadEntry, Result, StoredEntry, StoredMessage, Value};
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
 use tokio_postgres::types::{ToSql, Type};
@@ -94,6 +94,14 @@ impl Pool {
         }
     }
 
+    /// Reads when the entries of keys expire.
+    pub async fn expiries(&self, keys: &[Key]) -> Result<Vec<Option<Expiry>>> {
+        let keys: Vec<_> = keys.iter().map(Key::as_bytes).collect();
+        let rows = self.rows(&self.session.sql.expiries, &[&keys]).await?;
+        let found: HashMap<&[u8], _> = rows.iter().map(|row| (row.get(0), row::expiry(row))).collect();
+        Ok(keys.iter().map(|key| found.get(key).copied()).collect())
+    }
+
     /// Counts the entries of a range.
     pub async fn count(&self, start: &[u8], end: &[u8]) -> Result<u64> {
         self.number(&self.session.sql.count, &[&start, &end]).await
@@ -124,12 +132,16 @@ impl Pool {
 
     async fn page(&self, statement: &str, after: &(dyn ToSql + Sync), page: Page) -> Result<Vec<Row>> {
         let (items, bytes) = (i64::from(page.items), i64::try_from(page.bytes).unwrap_or(i64::MAX));
+        self.rows(statement, &[after, &items, &bytes]).await
+    }
+
+    async fn rows(&self, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let mut attempts = Attempts::new(self);
         loop {
             let Some(connection) = attempts.connect().await? else { continue };
             let rows = async {
                 let statement = connection.prepare(statement).await?;
-                Ok(connection.client.query(&statement, &[after, &items, &bytes]).await?)
+                Ok(connection.client.query(&statement, parameters).await?)
             };
             if let Some(rows) = attempts.within(rows).await? {
                 return Ok(rows);

@@ -1,7 +1,7 @@
 //! Converts entries from and to the columns of their table.
 
 use openkv_engine::{
-    Enqueue, Entry, Error, Key, ReadEntry, Result, StoredEntry, StoredMessage, Time, Value, Versionstamp,
+    Enqueue, Entry, Error, Expiry, Key, ReadEntry, Result, StoredEntry, StoredMessage, Time, Value, Versionstamp,
 };
 use tokio_postgres::Row;
 
@@ -59,6 +59,11 @@ pub(crate) fn stored_entry(row: &Row) -> Result<StoredEntry> {
         versionstamp: versionstamp(row.get(1)),
     };
     Ok(StoredEntry { entry, expires_at: row.get::<_, Option<i64>>(4).map(time) })
+}
+
+/// Decodes an expiry from the columns key, version and expires_at.
+pub(crate) fn expiry(row: &Row) -> Expiry {
+    Expiry { versionstamp: versionstamp(row.get(1)), expires_at: row.get::<_, Option<i64>>(2).map(time) }
 }
 
 /// Decodes a message from the columns id, due, message, schedule, undelivered, and whether it is in flight.

@@ -44,6 +44,7 @@ pub(crate) struct Sql {
     pub version: String,
     pub get: String,
     pub get_many: String,
+    pub expiries: String,
     pub count: String,
     pub page_of_entries: String,
     pub page_of_messages: String,
@@ -121,6 +122,7 @@ impl Sql {
             version: sql("select version from SCHEMA.state"),
             get: sql("select key, version, value, encoding from SCHEMA.entries where key = $1 and LIVE"),
             get_many: sql("select key, version, value, encoding from SCHEMA.entries where key = any($1) and LIVE"),
+            expiries: sql("select key, version, expires_at from SCHEMA.entries where key = any($1) and LIVE"),
             count: sql("select count(*) from SCHEMA.entries where key >= $1 and key < $2 and LIVE"),
             page_of_entries: sql("select key, version, value, encoding, expires_at from \
                  (select *, sum(octet_length(value)) over (order by key) - octet_length(value) as before \

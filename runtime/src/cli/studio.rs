@@ -38,9 +38,12 @@ const OPENER: &str = if cfg!(target_os = "macos") {
 const SERVER: Program = Program {
     main: "studio/server.ts",
     modules: &[
+        ("studio/classes.ts", include_str!("../../studio/classes.ts")),
         ("studio/data.ts", include_str!("../../studio/data.ts")),
+        ("studio/expiry.ts", include_str!("../../studio/expiry.ts")),
         ("studio/file.ts", include_str!("../../studio/file.ts")),
         ("studio/format.ts", include_str!("../../studio/format.ts")),
+        ("studio/lines.ts", include_str!("../../studio/lines.ts")),
         ("studio/server.ts", include_str!("../../studio/server.ts")),
         ("studio/successor.ts", include_str!("../../studio/successor.ts")),
         ("studio/transfer.ts", include_str!("../../studio/transfer.ts")),
@@ -48,14 +51,16 @@ const SERVER: Program = Program {
 };
 
 /// The scripts of the page, in TypeScript: path, text.
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 14] = [
     ("/api.ts", include_str!("../../studio/page/api.ts")),
+    ("/classes.ts", include_str!("../../studio/classes.ts")),
     ("/detail.ts", include_str!("../../studio/page/detail.ts")),
     ("/dom.ts", include_str!("../../studio/page/dom.ts")),
+    ("/expiry.ts", include_str!("../../studio/page/expiry.ts")),
     ("/list.ts", include_str!("../../studio/page/list.ts")),
     ("/page.ts", include_str!("../../studio/page/page.ts")),
-    ("/parse.ts", include_str!("../../studio/page/parse.ts")),
-    ("/print.ts", include_str!("../../studio/page/print.ts")),
+    ("/parse.ts", include_str!("../../studio/parse.ts")),
+    ("/print.ts", include_str!("../../studio/print.ts")),
     ("/queue.ts", include_str!("../../studio/page/queue.ts")),
     ("/statistics.ts", include_str!("../../studio/page/statistics.ts")),
     ("/transfer.ts", include_str!("../../studio/page/transfer.ts")),

@@ -1,11 +1,12 @@
 // The panel of an entry: its value, and the form that changes it.
 
+import { parseExpiry, parseKey, parseValue } from "../parse.ts";
+import { print, printKey, printTime } from "../print.ts";
 import type { EncodedKey, Entry, Result, Row, Write } from "../protocol.ts";
 import { commit, read } from "./api.ts";
 import { button, confirmDelete, create, fact, formatSize, report, span } from "./dom.ts";
+import { formatTime, showTimeLeft } from "./expiry.ts";
 import { sameKey } from "./list.ts";
-import { parseKey, parseValue } from "./parse.ts";
-import { print, printKey } from "./print.ts";
 import { showKey, showValue } from "./value.ts";
 
 interface Events {
@@ -78,13 +79,13 @@ export class Detail {
       spellcheck: false,
       required: true,
     });
-    const form = this.#form('""', async (value, expireIn) => {
+    const form = this.#form('""', null, async (value, expiresAt) => {
       const write: Write = {
         type: "set",
         key: parseKey(key.value),
         versionstamp: null,
         value: parseValue(value),
-        expireIn,
+        expiresAt,
       };
       await this.#write(write);
     });
@@ -97,10 +98,13 @@ export class Detail {
   edit(): void {
     const entry = this.#entry;
     if (this.#readOnly || !entry?.row || !entry.value || entry.value.type === "opaque") return;
-    const { key, value, row: { versionstamp } } = entry;
+    const { key, value, row: { versionstamp, expiresAt = null } } = entry;
     this.#isEditing = true;
-    const form = this.#form(print(value), (text, expireIn) => {
-      return this.#write({ type: "set", key, versionstamp, value: parseValue(text), expireIn });
+    const printed = print(value);
+    const form = this.#form(printed, expiresAt, (text, expiresAt) => {
+      // An expression does not have all of a value, such as the stack of an error.
+      const edited = text === printed ? value : parseValue(text);
+      return this.#write({ type: "set", key, versionstamp, value: edited, expiresAt });
     });
     this.#present(create("h2", {}, showKey(key)), form);
     form.querySelector("textarea")?.focus();
@@ -127,6 +131,7 @@ export class Detail {
       ...fact("Type", row.type),
       ...fact("Size", formatSize(row.size)),
       ...fact("Versionstamp", row.versionstamp),
+      ...fact("Expires", ...showExpiry(row)),
     );
     const actions = create(
       "div",
@@ -161,8 +166,12 @@ export class Detail {
     return form;
   }
 
-  /** Returns the form of a value, which calls a function with its text and time to live. */
-  #form(text: string, onSave: (text: string, expireIn: number | undefined) => Promise<void>): HTMLFormElement {
+  /** Returns the form of a value, which calls a function with its text and the time at which it expires. */
+  #form(
+    text: string,
+    expiresAt: number | null,
+    onSave: (text: string, expiresAt: number | undefined) => Promise<void>,
+  ): HTMLFormElement {
     const value = create("textarea", {
       className: "expression",
       name: "value",
@@ -172,15 +181,15 @@ export class Detail {
     });
     const expiry = create("input", {
       name: "expiry",
-      inputMode: "decimal",
+      value: expiresAt === null ? "" : printTime(expiresAt),
       placeholder: "never",
-      pattern: "\\d+(\\.\\d+)?",
+      spellcheck: false,
     });
     const form = create(
       "form",
       { className: "editor" },
       create("label", {}, "Value, as a JavaScript expression", value),
-      create("label", { className: "expiry" }, "Expires in", expiry, "seconds"),
+      create("label", { className: "expiry" }, "Expires", expiry, "seconds from now, or a date"),
       create(
         "div",
         { className: "actions" },
@@ -188,10 +197,7 @@ export class Detail {
         button("Cancel", () => this.#entry ? this.#show(this.#entry) : this.close(), { id: "cancel" }),
       ),
     );
-    const submit = () => {
-      const expireIn = expiry.value === "" ? undefined : Math.round(Number(expiry.value) * 1000);
-      return report(() => onSave(value.value, expireIn));
-    };
+    const submit = () => report(() => onSave(value.value, parseExpiry(expiry.value)));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       submit();
@@ -257,6 +263,12 @@ export class Detail {
     this.#panel.replaceChildren(create("div", { className: "heading" }, heading, close), ...content);
     this.#panel.hidden = false;
   }
+}
+
+/** Shows when an entry expires, and how long it is until then. */
+function showExpiry({ expiresAt }: Row): (string | HTMLElement)[] {
+  if (expiresAt === undefined) return ["unknown to this server"];
+  return expiresAt === null ? ["never"] : [`${formatTime(expiresAt)}, `, showTimeLeft(expiresAt)];
 }
 
 function side(title: string, value: HTMLElement, id: string): HTMLElement {

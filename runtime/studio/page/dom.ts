@@ -28,8 +28,8 @@ export function button(
 }
 
 /** Creates a term and its description. */
-export function fact(name: string, value: string): HTMLElement[] {
-  return [create("dt", {}, name), create("dd", {}, value)];
+export function fact(name: string, ...value: Child[]): HTMLElement[] {
+  return [create("dt", {}, name), create("dd", {}, ...value)];
 }
 
 /** Returns an element of the page. */

@@ -4,6 +4,7 @@
 import type { EncodedKey, EncodedSelector, Row } from "../protocol.ts";
 import { list } from "./api.ts";
 import { create, formatSize, report, span } from "./dom.ts";
+import { showTimeLeft } from "./expiry.ts";
 import { showKey } from "./value.ts";
 
 /** The maximum number of entries in the window. */
@@ -47,11 +48,12 @@ export class EntryList {
     this.#selector = selector;
     const reset = ++this.#resets;
     const page = await list(from ? { ...selector, start: from } : selector, null, false);
+    // The entries before the key, which may be too close to the end to fill the list.
+    const before = from ? await list(selector, from, true) : { rows: [], more: false };
     if (reset !== this.#resets) return;
-    this.#reset(page.rows, from !== null, page.more);
-    this.#scroller.scrollTop = 0;
-    // There may be entries before the key, and it may be too close to the end to fill the list.
-    if (from) await this.#loadBefore();
+    this.#reset([...before.rows.reverse(), ...page.rows], before.more, page.more);
+    const first = this.#rows[before.rows.length] ?? this.#rows.at(-1);
+    this.#scroller.scrollTop = first?.element.offsetTop ?? 0;
     this.#setActive(from ? this.#rows.find(({ row }) => sameKey(row.key, from))?.row : undefined);
   }
 
@@ -212,9 +214,10 @@ export class EntryList {
   }
 }
 
-function cells({ key, type, preview, size }: Row): HTMLElement[] {
+function cells({ key, type, preview, size, expiresAt }: Row): HTMLElement[] {
   const value = span(`preview t-${type}`, preview);
-  return [showKey(key), value, span("type", type), span("size", formatSize(size))];
+  const expiry = span("expires", typeof expiresAt === "number" && showTimeLeft(expiresAt));
+  return [showKey(key), value, span("type", type), expiry, span("size", formatSize(size))];
 }
 
 export function sameKey(a: EncodedKey, b: EncodedKey): boolean {

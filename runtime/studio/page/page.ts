@@ -4,9 +4,10 @@ import type { Database, EncodedKey, EncodedSelector, Row, Session } from "../pro
 import { count, deleteRange, getSession, useDatabase, watch } from "./api.ts";
 import { confirm, confirmDelete, element, formatNumber, formatSize, report } from "./dom.ts";
 import { Detail } from "./detail.ts";
+import { keepTimesCurrent } from "./expiry.ts";
 import { EntryList } from "./list.ts";
-import { parseKey, parseSelector } from "./parse.ts";
-import { printKey } from "./print.ts";
+import { parseKey, parseSelector } from "../parse.ts";
+import { printKey } from "../print.ts";
 import { showQueue } from "./queue.ts";
 import { showStatistics } from "./statistics.ts";
 import { exportAll, importFile } from "./transfer.ts";
@@ -70,6 +71,7 @@ function start(session: Session): void {
   databases.addEventListener("change", () => report(showDatabase));
   document.body.classList.toggle("read-only", session.readOnly);
   listen();
+  keepTimesCurrent();
   report(showDatabase);
 
   async function showDatabase() {

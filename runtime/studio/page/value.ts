@@ -2,7 +2,7 @@
 
 import type { Encoded, EncodedKey } from "../protocol.ts";
 import { create, formatNumber, formatSize, span } from "./dom.ts";
-import { bytesOf, isError, print, printName, toHex } from "./print.ts";
+import { bytesOf, isError, print, printName, toHex } from "../print.ts";
 
 /** The number of items up to which a nested value is open at first. */
 const OPEN_ITEMS = 12;

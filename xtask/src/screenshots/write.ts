@@ -4,6 +4,7 @@ import { type Browser, Driver } from "../../../tests/studio/browser.ts";
 import { Studio } from "../../../tests/studio/studio.ts";
 
 const [WIDTH, HEIGHT] = [1200, 720];
+const MONTH = 30 * 24 * 60 * 60 * 1000;
 const NAMES = [
   "Ada Lovelace",
   "Grace Hopper",
@@ -57,7 +58,7 @@ async function fill(kv: Deno.Kv): Promise<void> {
       born: new Date(Date.UTC(1900 + Number(i) % 90, Number(i) % 12, 3)),
       roles: new Set(["admin", "editor"].slice(Number(i) % 2)),
       visits: i * i,
-    });
+    }, i % 4n === 3n ? { expireIn: MONTH } : {});
   }
   for (let i = 0; i < 300; i++) {
     kv.set(["orders", 2024 + i % 3, `order-${i}`], { total: Math.round(i * 199.5) / 10, paid: i % 3 > 0 });

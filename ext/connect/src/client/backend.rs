@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use openkv_engine::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, Limits, Order, Read, ReadEntry,
-    ReadOptions, Result, Turn, WatchEvent, remote,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Expiry, Key, Limits, Order, Read,
+    ReadEntry, ReadOptions, Result, Turn, WatchEvent, remote,
 };
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -104,6 +104,14 @@ impl Backend for Client {
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
         self.write_in_turn(|order, reply| (order.write(&write), Kind::Write { write, reply }))
+    }
+
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        if !self.has_extension {
+            return Box::pin(std::future::ready(Err(reads::NO_EXPIRIES)));
+        }
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        self.read_in_turn(self.order.read(&reads), reads::expiries(self.session.clone(), keys.to_vec()))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {

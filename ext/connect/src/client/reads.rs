@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use openkv_engine::{Consistency, OwnedRead, ReadEntry, ReadOptions, Result};
+use http::StatusCode;
+use openkv_engine::{Consistency, Error, Expiry, Key, OwnedRead, ReadEntry, ReadOptions, Result};
 
 use super::call::{Call, Decoded, RESPONSE_PARTS};
 use super::error::CallError;
 use super::session::Session;
 use crate::wire::openkv::{Count, CountOutput};
 use crate::wire::read::{self, ReadOutcome, Shape};
-use crate::wire::{datapath, frame, parts, paths};
+use crate::wire::{datapath, expiry, frame, parts, paths};
 
 /// The maximum length of an entry in a response, in bytes: the limits of key and value, and their framing.
 const ENTRY_LEN: usize = 2048 + 64 * 1024 + 64;
@@ -57,6 +58,25 @@ fn truncate(lists: &mut [Vec<ReadEntry>], max_bytes: usize) {
         let len = list.iter().map(fits).take_while(|fits| *fits).count();
         list.truncate(len);
     }
+}
+
+/// The error of a server that does not have the call, as those of OpenKV 0.2 and of others.
+pub(crate) const NO_EXPIRIES: Error =
+    Error::Unsupported { backend: "the server of this database", what: "tell when entries expire" };
+
+/// Reads when the entries of keys expire.
+pub(crate) async fn expiries(session: Arc<Session>, keys: Vec<Key>) -> Result<Vec<Option<Expiry>>> {
+    let call = Call::new(paths::EXPIRIES, &expiry::encode(&keys));
+    let expiries = session.call(&call, |body| {
+        Ok(Decoded::Value(expiry::decode_output(parts::decode(body, RESPONSE_PARTS)?, keys.len())?))
+    });
+    expiries.await.map_err(|error| if is_not_found(&error) { NO_EXPIRIES } else { error })
+}
+
+fn is_not_found(error: &Error) -> bool {
+    let Error::Storage(cause) = error else { return false };
+    let error = cause.get_ref().downcast_ref();
+    matches!(error, Some(CallError::Status { status: StatusCode::NOT_FOUND, .. }))
 }
 
 /// Counts the entries of a range.

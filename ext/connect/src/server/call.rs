@@ -11,6 +11,7 @@ pub(crate) enum Call {
     AtomicWrite,
     Watch,
     Read,
+    Expiries,
     Count,
     DeleteRange,
     Write,
@@ -21,11 +22,12 @@ pub(crate) enum Call {
 
 impl Call {
     /// All calls, in the order of their discriminants.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SnapshotRead,
         Self::AtomicWrite,
         Self::Watch,
         Self::Read,
+        Self::Expiries,
         Self::Count,
         Self::DeleteRange,
         Self::Write,
@@ -41,6 +43,7 @@ impl Call {
             Call::AtomicWrite => paths::ATOMIC_WRITE,
             Call::Watch => paths::WATCH,
             Call::Read => paths::READ,
+            Call::Expiries => paths::EXPIRIES,
             Call::Count => paths::COUNT,
             Call::DeleteRange => paths::DELETE_RANGE,
             Call::Write => paths::WRITE,
@@ -53,7 +56,7 @@ impl Call {
     /// Returns whether the call changes the database or claims messages.
     pub fn is_write(self) -> bool {
         match self {
-            Call::SnapshotRead | Call::Watch | Call::Read | Call::Count => false,
+            Call::SnapshotRead | Call::Watch | Call::Read | Call::Expiries | Call::Count => false,
             Call::AtomicWrite | Call::DeleteRange | Call::Write | Call::Dequeue | Call::Start | Call::Finish => true,
         }
     }

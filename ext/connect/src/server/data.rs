@@ -16,7 +16,7 @@ use super::request::Received;
 use super::shared::Shared;
 use crate::wire::openkv::{BatchId, Count, CountOutput, DeleteRange, DeleteRangeOutput, Finish, Start};
 use crate::wire::write::WriteOutcome;
-use crate::wire::{datapath, headers, openkv, read, write, writes};
+use crate::wire::{datapath, expiry, headers, openkv, read, write, writes};
 
 /// Reads ranges.
 ///
@@ -138,6 +138,12 @@ fn outcome(shared: &Shared, result: Result<Commit, Error>) -> Result<WriteOutcom
         Err(Error::ReadOnly) => Ok(WriteOutcome::Disabled),
         Err(error) => Err(error),
     }
+}
+
+/// Reads when entries expire.
+pub(crate) async fn expiries(hosted: &Hosted, mut request: Received) -> Result<openkv::ExpiriesOutput, Failure> {
+    let keys = expiry::decode(request.decode(hosted.database.limits())?)?;
+    Ok(expiry::encode_output(&hosted.database.expiries(&keys).await?))
 }
 
 /// Counts the entries of a range.

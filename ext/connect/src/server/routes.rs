@@ -124,6 +124,7 @@ async fn dispatch(
             watch::respond(shared, peer, hosted, &keys)
         }
         Call::Read => data::openkv_read(shared, peer, hosted, request).await,
+        Call::Expiries => data::respond(shared, peer, &data::expiries(hosted, request).await?),
         Call::Count => data::respond(shared, peer, &data::count(hosted, request).await?),
         Call::DeleteRange => data::respond(shared, peer, &data::delete_range(shared, hosted, head, request).await?),
         Call::Write => data::respond(shared, peer, &data::write(shared, hosted, request).await?),

@@ -5,6 +5,7 @@
 
 pub mod entry;
 pub mod error;
+pub mod expiry;
 pub mod frame;
 pub mod headers;
 mod malformed;

@@ -33,6 +33,33 @@ pub struct Range {
     pub keys_only: bool,
 }
 
+/// The request to read when entries expire.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Expiries {
+    /// The encoded keys.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub keys: Vec<Vec<u8>>,
+}
+
+/// The response to [`Expiries`].
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct ExpiriesOutput {
+    /// The expiries, in the order of the keys.
+    #[prost(message, repeated, tag = "1")]
+    pub expiries: Vec<Expiry>,
+}
+
+/// When an entry expires.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Expiry {
+    /// The versionstamp of the entry; empty if there is none.
+    #[prost(bytes = "vec", tag = "1")]
+    pub versionstamp: Vec<u8>,
+    /// When it expires, in milliseconds since the Unix epoch, if it does.
+    #[prost(uint64, optional, tag = "2")]
+    pub expires_at: Option<u64>,
+}
+
 /// The request of a count.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Count {

@@ -28,6 +28,7 @@ pub trait Parts: Message + Default {
 impl Parts for datapath::SnapshotRead {}
 impl Parts for datapath::Watch {}
 impl Parts for openkv::Read {}
+impl Parts for openkv::Expiries {}
 impl Parts for openkv::Count {}
 impl Parts for openkv::DeleteRange {}
 impl Parts for openkv::Writes {}
@@ -43,6 +44,10 @@ impl Parts for datapath::WatchOutput {}
 impl Parts for openkv::CountOutput {}
 impl Parts for openkv::DeleteRangeOutput {}
 impl Parts for openkv::Batch {}
+
+impl Parts for openkv::ExpiriesOutput {
+    const FIELDS: Fields = &[(1, Field::Message(&[]))];
+}
 
 impl Parts for datapath::SnapshotReadOutput {
     const FIELDS: Fields = &[(1, Field::Message(&[]))];

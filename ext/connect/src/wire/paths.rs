@@ -9,6 +9,8 @@ pub const WATCH: &str = "watch";
 
 /// Reads ranges without values, or up to a number of bytes. Extension.
 pub const READ: &str = "openkv/read";
+/// Reads when entries expire. Extension, since OpenKV 0.3.
+pub const EXPIRIES: &str = "openkv/expiries";
 /// Counts the entries of a range. Extension.
 pub const COUNT: &str = "openkv/count";
 /// Deletes the first entries of a range. Extension.

@@ -68,6 +68,19 @@ async fn read_fails_when_retries_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn servers_that_cannot_tell_the_expiry_are_reported() {
+    // OpenKV 0.2 has the extension without this call.
+    let older = Servers::openkv(|call| call.path.ends_with("/expiries").then(|| Reply::status(404, "no call")));
+    for servers in [Servers::other(|_| None), older] {
+        let error = message(servers.opened().await.expiries(&[key()]).await);
+        assert_eq!(error, "the server of this database cannot tell when entries expire");
+    }
+    let failing = Servers::openkv(|call| call.path.ends_with("/expiries").then(|| Reply::status(400, "no")));
+    let error = message(failing.opened().await.expiries(&[key()]).await);
+    assert!(error.ends_with("(status=400 Bad Request): no"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn permanent_failure_is_not_retried() {
     let (result, calls) = read_of(|_| Some(Reply::status(400, "bad thing"))).await;
     let expected = "the database failed: KV Connect failed to call 'http://kv.test/v3/snapshot_read' (status=400 Bad \

@@ -24,8 +24,9 @@ use crate::sqlite::write::jobs::Closing;
 use crate::sqlite::write::watchers::Watcher;
 use crate::sqlite::write::writer::{self, Writer};
 use crate::{
-    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Key, LastCommit, LocalReads, Page,
-    Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Versionstamp, Visitor, WatchEvent,
+    AtomicWrite, Backend, BoxFuture, BoxStream, Commit, Database, Delivery, Error, Expiry, Key, LastCommit, LocalReads,
+    Page, Read, ReadEntry, ReadOptions, Result, StoredEntry, StoredMessage, Transfer, Versionstamp, Visitor,
+    WatchEvent,
 };
 
 /// Waits until the threads of closed databases have closed their files, up to a timeout. Needed only for files that were locked by
@@ -260,6 +261,20 @@ impl Backend for Sqlite {
 
     fn write(&self, write: AtomicWrite) -> BoxFuture<Commit> {
         with_writer(self.handle.writer(), |writer| writer.write(write, &self.handle.in_flight))
+    }
+
+    fn expiries(&self, keys: &[Key]) -> BoxFuture<Vec<Option<Expiry>>> {
+        let Handle { options, in_flight, .. } = &*self.handle;
+        let now = options.clock.now();
+        let reads: Vec<_> = keys.iter().map(Read::Key).collect();
+        let begin = || {
+            if in_flight.touches(&reads) {
+                let keys = keys.to_vec();
+                return Ok(self.handle.writer()?.run(move |connection| reader::expiries(connection, now, &keys)));
+            }
+            Ok(ready(self.handle.readers()?.begin()?.expiries(now, keys)))
+        };
+        begin().unwrap_or_else(|error| ready(Err(error)))
     }
 
     fn count(&self, start: &[u8], end: &[u8]) -> Option<BoxFuture<u64>> {

@@ -1,5 +1,6 @@
 mod commit_ids;
 mod database_id;
+mod expiries;
 #[cfg(target_os = "linux")]
 mod large_values;
 mod queue;

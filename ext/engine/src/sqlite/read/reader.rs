@@ -1,11 +1,11 @@
 use std::ops::ControlFlow;
 
-use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::schema::live;
 use crate::sqlite::read::row::blob;
-use crate::{EntryRef, Error, OwnedRead, Read, ReadEntry, Result, ValueRef, Versionstamp, Visitor};
+use crate::{EntryRef, Error, Expiry, Key, OwnedRead, Read, ReadEntry, Result, ValueRef, Versionstamp, Visitor};
 
 /// A query for the entries in a range of keys that are live at a time.
 macro_rules! scan {
@@ -15,6 +15,7 @@ macro_rules! scan {
 }
 
 const GET: &str = concat!("select k, v, v_encoding, version from kv where k = ?1 and ", live!("?2"));
+const EXPIRY: &str = concat!("select version, expiration_ms from kv where k = ?1 and ", live!("?2"));
 const SCAN: &str = scan!("k, v, v_encoding, version", "order by k limit ?4");
 const SCAN_REVERSE: &str = scan!("k, v, v_encoding, version", "order by k desc limit ?4");
 const SCAN_KEYS: &str = scan!("k, null, 0, version", "order by k limit ?4");
@@ -23,14 +24,7 @@ const COUNT: &str = scan!("count(*)", "");
 
 /// Reads in one snapshot. See [`Database::read`](crate::Database::read).
 pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit: &mut Visitor<'_>) -> Result<()> {
-    // A single statement reads one snapshot by itself; several need a transaction. A nested read, from within a visit, is part
-    // of the outer snapshot.
-    let _snapshot = match reads {
-        [_, _, ..] if connection.is_autocommit() => {
-            Some(Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?)
-        }
-        _ => None,
-    };
+    let _snapshot = snapshot(connection, reads.len())?;
     // Reads of many keys look the statement up once.
     let mut last: Option<(&str, CachedStatement<'_>)> = None;
     for (i, read) in reads.iter().enumerate() {
@@ -59,6 +53,15 @@ pub(crate) fn read(connection: &Connection, now: u64, reads: &[Read<'_>], visit:
         }
     }
     Ok(())
+}
+
+/// Makes a number of statements read one snapshot. A single one does so by itself; several need a transaction. A nested read, from
+/// within a visit, is part of the outer snapshot.
+fn snapshot(connection: &Connection, statements: usize) -> Result<Option<Transaction<'_>>> {
+    if statements > 1 && connection.is_autocommit() {
+        return Ok(Some(Transaction::new_unchecked(connection, TransactionBehavior::Deferred)?));
+    }
+    Ok(None)
 }
 
 /// Checks that an entry is not before the start of its range, which is possible in a corrupt file: a listing that continues
@@ -99,6 +102,17 @@ pub(crate) fn begin_snapshot(connection: FileConnection) -> Result<FileConnectio
     connection.execute_batch("begin")?;
     connection.query_row("select version from data_version where k = 0", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+/// Reads when the entries of keys expire. See [`Database::expiries`](crate::Database::expiries).
+pub(crate) fn expiries(connection: &Connection, now: u64, keys: &[Key]) -> Result<Vec<Option<Expiry>>> {
+    let _snapshot = snapshot(connection, keys.len())?;
+    let mut statement = connection.prepare_cached(EXPIRY)?;
+    let expiry = |row: &Row<'_>| {
+        let versionstamp = Versionstamp::from_version(row.get::<_, i64>(0)? as u64);
+        Ok(Expiry { versionstamp, expires_at: u64::try_from(row.get::<_, i64>(1)?).ok() })
+    };
+    keys.iter().map(|key| Ok(statement.query_row((key.as_bytes(), now as i64), expiry).optional()?)).collect()
 }
 
 /// Counts the entries of a range. See [`Database::count`](crate::Database::count).

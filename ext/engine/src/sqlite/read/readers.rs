@@ -13,7 +13,7 @@ use crate::sqlite::file::snapshots;
 use crate::sqlite::read::reader;
 use crate::sqlite::read::scan::{self, Scan};
 use crate::sqlite::write::writer::Writer;
-use crate::{Read, Result, Visitor};
+use crate::{Expiry, Key, Read, Result, Visitor};
 
 /// How many connections to open besides the first.
 const FURTHER: usize = 3;
@@ -57,7 +57,16 @@ impl<'a> Reading<'a> {
 
     /// Reads in the snapshot of the latest commit, or in that of the visit in which this is.
     pub fn read(&self, now: u64, reads: &[Read<'_>], visitor: &mut Visitor<'_>) -> Result<()> {
-        let result = reader::read(&self.connection, now, reads, visitor);
+        self.checked(reader::read(&self.connection, now, reads, visitor))
+    }
+
+    /// Reads when the entries of keys expire, in the same snapshot.
+    pub fn expiries(&self, now: u64, keys: &[Key]) -> Result<Vec<Option<Expiry>>> {
+        self.checked(reader::expiries(&self.connection, now, keys))
+    }
+
+    /// Returns a result. After an error, the snapshot is not used again.
+    fn checked<T>(&self, result: Result<T>) -> Result<T> {
         if let (Err(_), Some(snapshot)) = (&result, self.connection.snapshot()) {
             snapshot.invalidate();
         }

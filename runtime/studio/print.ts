@@ -1,10 +1,18 @@
 // Prints keys and values as JavaScript expressions, which parse.ts reads.
 
-import type { Encoded, EncodedKey } from "../protocol.ts";
+import type { Encoded, EncodedKey } from "./protocol.ts";
 
 const INDENT = "  ";
 /** The length up to which an array, object, map or set is printed in one line. */
 const LINE_LENGTH = 72;
+
+/** The last time that a date can be. */
+const MAX_TIME = 8.64e15;
+
+/** Prints a time in milliseconds since the Unix epoch. */
+export function printTime(time: number): string {
+  return new Date(Math.min(time, MAX_TIME)).toISOString();
+}
 
 export function printKey(key: EncodedKey): string {
   return `[${key.map((part) => print(part)).join(", ")}]`;

@@ -1,23 +1,10 @@
 // Parses keys and values that are written as JavaScript expressions. Only literals and constructors of values are known: nothing is
 // evaluated.
 
-import type { Encoded, EncodedKey, EncodedSelector } from "../protocol.ts";
+import { ERRORS, TYPED_ARRAYS } from "./classes.ts";
 import { encodeBytes } from "./print.ts";
+import type { Encoded, EncodedKey, EncodedSelector } from "./protocol.ts";
 
-const ERRORS = ["Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError"];
-const TYPED_ARRAYS = {
-  Int8Array,
-  Uint8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-};
 const PART_TYPES = ["string", "number", "bigint", "boolean", "Uint8Array"];
 const ESCAPES: Record<string, string> = { n: "\n", t: "\t", r: "\r", b: "\b", f: "\f", v: "\v", "0": "\0" };
 
@@ -47,6 +34,14 @@ export function parseSelector(text: string): EncodedSelector {
   const end = parser.atEnd() ? undefined : parser.key();
   parser.end();
   return { prefix: [], ...(start && { start }), ...(end && { end }) };
+}
+
+/** Parses when an entry expires: a number of seconds from now, a date, or nothing for never. Returns milliseconds since the Unix epoch. */
+export function parseExpiry(text: string): number | undefined {
+  if (text.trim() === "") return undefined;
+  const time = /^\s*\d+(\.\d+)?\s*$/.test(text) ? Date.now() + Math.round(Number(text) * 1000) : Date.parse(text);
+  if (Number.isNaN(time)) throw new SyntaxError(`the expiry ${text} is neither a number of seconds nor a date`);
+  return time;
 }
 
 class Parser {
@@ -123,7 +118,7 @@ class Parser {
       return { type: "Date", value: Number.isNaN(date.getTime()) ? "Invalid Date" : date.toISOString() };
     }
     if (name === "Map" || name === "Set") return construct(name, first);
-    if (ERRORS.includes(name) && (first === undefined || first.type === "string")) {
+    if (Object.hasOwn(ERRORS, name) && (first === undefined || first.type === "string")) {
       const options = args[1]?.value as { cause?: Encoded } | undefined;
       return { type: name, value: { message: first?.value ?? "", ...(options?.cause && { cause: options.cause }) } };
     }
