@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use http::StatusCode;
 use openkv_engine::{Consistency, Error, Expiry, Key, OwnedRead, ReadEntry, ReadOptions, Result};
 
 use super::call::{Call, Decoded, RESPONSE_PARTS};
@@ -60,23 +59,15 @@ fn truncate(lists: &mut [Vec<ReadEntry>], max_bytes: usize) {
     }
 }
 
-/// The error of a server that does not have the call, as those of OpenKV 0.2 and of others.
+/// The error of servers other than OpenKV.
 pub(crate) const NO_EXPIRIES: Error =
     Error::Unsupported { backend: "the server of this database", what: "tell when entries expire" };
 
 /// Reads when the entries of keys expire.
 pub(crate) async fn expiries(session: Arc<Session>, keys: Vec<Key>) -> Result<Vec<Option<Expiry>>> {
     let call = Call::new(paths::EXPIRIES, &expiry::encode(&keys));
-    let expiries = session.call(&call, |body| {
-        Ok(Decoded::Value(expiry::decode_output(parts::decode(body, RESPONSE_PARTS)?, keys.len())?))
-    });
-    expiries.await.map_err(|error| if is_not_found(&error) { NO_EXPIRIES } else { error })
-}
-
-fn is_not_found(error: &Error) -> bool {
-    let Error::Storage(cause) = error else { return false };
-    let error = cause.get_ref().downcast_ref();
-    matches!(error, Some(CallError::Status { status: StatusCode::NOT_FOUND, .. }))
+    let decode = |body| Ok(Decoded::Value(expiry::decode_output(parts::decode(body, RESPONSE_PARTS)?, keys.len())?));
+    session.call(&call, decode).await
 }
 
 /// Counts the entries of a range.

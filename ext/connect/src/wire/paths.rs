@@ -9,7 +9,7 @@ pub const WATCH: &str = "watch";
 
 /// Reads ranges without values, or up to a number of bytes. Extension.
 pub const READ: &str = "openkv/read";
-/// Reads when entries expire. Extension, since OpenKV 0.3.
+/// Reads when entries expire. Extension.
 pub const EXPIRIES: &str = "openkv/expiries";
 /// Counts the entries of a range. Extension.
 pub const COUNT: &str = "openkv/count";
