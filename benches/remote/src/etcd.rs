@@ -18,6 +18,7 @@ pub const DATABASE: &str = "bench";
 
 const DELETE: &str = "/etcdserverpb.KV/DeleteRange";
 const PUT: &str = "/etcdserverpb.KV/Put";
+const TXN: &str = "/etcdserverpb.KV/Txn";
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
@@ -30,6 +31,19 @@ struct PutRequest {
     key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     value: Vec<u8>,
+}
+
+/// A transaction without conditions.
+#[derive(Clone, PartialEq, Message)]
+struct TxnRequest {
+    #[prost(message, repeated, tag = "2")]
+    success: Vec<RequestOp>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RequestOp {
+    #[prost(message, optional, tag = "2")]
+    put: Option<PutRequest>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -129,9 +143,20 @@ fn stored(key: &[u8]) -> Vec<u8> {
     [format!("{DATABASE}/d/").as_bytes(), key].concat()
 }
 
+/// Returns the key of an entry that is written by hand.
+fn plain(number: u64) -> Vec<u8> {
+    [b"plain/", written(number).as_bytes()].concat()
+}
+
 impl Store for Etcd {
     async fn set(&self, number: u64) -> Result {
-        self.put([b"plain/", written(number).as_bytes()].concat()).await
+        self.put(plain(number)).await
+    }
+
+    async fn set_by_transaction(&self, number: u64) -> Result {
+        let put = Some(PutRequest { key: plain(number), value: VALUE.to_vec() });
+        self.call::<_, Ignored>(TXN, TxnRequest { success: vec![RequestOp { put }] }).await?;
+        Ok(())
     }
 
     async fn set_all(&self, numbers: Range<u64>) -> Result {

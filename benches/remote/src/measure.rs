@@ -19,6 +19,11 @@ const FILLING: usize = 4;
 pub async fn measure(name: &str, store: &impl Store, database: &Database) -> Result<f64> {
     match name {
         "set" => repeat(20, async |numbers| for_each(numbers, async |number| store.set(number).await).await).await,
+        "set-in-1000000" => {
+            fill(database, 1_000_000).await?;
+            let set = async |number| store.set_by_transaction(number).await;
+            repeat(20, async |numbers| for_each(numbers, set).await).await
+        }
         "set-100-in-flight" => repeat(2_000, async |numbers| store.set_all(numbers).await).await,
         "get" | "get-eventual" => {
             fill(database, LISTS[0]).await?;

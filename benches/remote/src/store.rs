@@ -13,6 +13,11 @@ pub trait Store {
     /// Sets the entry of a number.
     async fn set(&self, number: u64) -> Result;
 
+    /// Sets the entry of a number by what the service offers for writes with conditions.
+    async fn set_by_transaction(&self, number: u64) -> Result {
+        self.set(number).await
+    }
+
     /// Sets entries, [`IN_FLIGHT`] at a time.
     async fn set_all(&self, numbers: Range<u64>) -> Result;
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 
 use crate::{AtomicWrite, Flight, InFlight, OwnedRead, Read};
 
@@ -26,8 +26,8 @@ struct Calls {
     last_write: Option<End>,
 }
 
-/// A receiver whose channel closes at the end of a call.
-type End = watch::Receiver<()>;
+/// A semaphore without permits, closed at the end of a call.
+type End = Arc<Semaphore>;
 
 /// The place of a call in the [`Order`]. Dropping it ends the call.
 #[must_use = "the call has ended once this is dropped"]
@@ -40,7 +40,22 @@ pub struct Turn {
 struct Done {
     _flight: Option<Flight>,
     _read: Option<Registered>,
-    _end: watch::Sender<()>,
+    _end: Ending,
+}
+
+/// Closes the semaphore of a call when dropped.
+struct Ending(End);
+
+impl Ending {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// A registered read. Dropping it removes the read.
@@ -70,15 +85,15 @@ impl std::fmt::Debug for Turn {
 impl Turn {
     /// Waits until the call may be sent.
     pub async fn wait(&mut self) {
-        for mut end in self.after.drain(..) {
-            // The channel never carries a value: this returns when it closes.
-            let _ = end.changed().await;
+        for end in self.after.drain(..) {
+            // There are no permits: this returns when the semaphore is closed.
+            let _ = end.acquire().await;
         }
     }
 
     /// Returns whether it is the turn of the call.
     pub fn has_come(&self) -> bool {
-        self.after.iter().all(|end| end.has_changed().is_err())
+        self.after.iter().all(|end| end.is_closed())
     }
 }
 
@@ -87,10 +102,10 @@ impl Order {
     pub fn read(self: &Arc<Self>, reads: &[Read<'_>]) -> Turn {
         let mut calls = self.calls.lock();
         let after = if self.in_flight.touches(reads) { calls.last_write.clone() } else { None };
-        let (end, ended) = watch::channel(());
+        let end = Ending::new();
         calls.last_read += 1;
         let number = calls.last_read;
-        calls.reads.insert(number, (reads.iter().map(|read| read.into_owned()).collect(), ended));
+        calls.reads.insert(number, (reads.iter().map(|read| read.into_owned()).collect(), end.0.clone()));
         let read = Some(Registered { order: self.clone(), number });
         Turn { after: after.into_iter().collect(), _done: Done { _flight: None, _read: read, _end: end } }
     }
@@ -123,8 +138,8 @@ impl Order {
             });
             after.extend(touched.map(|(_, end)| end.clone()));
         }
-        let (end, ended) = watch::channel(());
-        calls.last_write = Some(ended);
+        let end = Ending::new();
+        calls.last_write = Some(end.0.clone());
         Turn { after, _done: Done { _flight: Some(begin(&self.in_flight)), _read: None, _end: end } }
     }
 }

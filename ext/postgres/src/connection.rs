@@ -24,7 +24,7 @@ use crate::sql;
 /// writes. The plans of the few statements are known: by the indexes, whatever the statistics. Our own setting shows whether the
 /// options have arrived.
 const SESSION: &str = "-c openkv.session=direct -c idle_in_transaction_session_timeout=10s -c search_path=pg_catalog,pg_temp \
-     -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off";
+     -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off";
 
 /// How soon a dead peer is detected.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);

@@ -36,6 +36,7 @@ mod notice;
 mod options;
 mod overlay;
 mod password;
+mod puts;
 mod queue;
 mod reads;
 mod row;

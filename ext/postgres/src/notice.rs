@@ -1,6 +1,5 @@
 //! The notifications that transactions send to all open databases.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What a transaction changed.
@@ -17,12 +16,26 @@ pub(crate) struct Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Keys {
     All,
-    Hashes(HashSet<u32>),
+    /// Sorted.
+    Hashes(Vec<u32>),
+}
+
+impl Keys {
+    /// Returns the hashes of keys.
+    pub fn of<'k>(keys: impl Iterator<Item = &'k [u8]>) -> Self {
+        Self::sorted(keys.map(hash).collect())
+    }
+
+    fn sorted(mut hashes: Vec<u32>) -> Self {
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self::Hashes(hashes)
+    }
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self::Hashes(HashSet::new())
+        Self::Hashes(Vec::new())
     }
 }
 
@@ -58,8 +71,8 @@ impl Notice {
             let hash = std::str::from_utf8(hash).ok().filter(|hash| hash.len() == 8)?;
             u32::from_str_radix(hash, 16).ok()
         });
-        match hashes.collect() {
-            Some(hashes) => Self { version, queue, keys: Keys::Hashes(hashes) },
+        match hashes.collect::<Option<_>>() {
+            Some(hashes) => Self { version, queue, keys: Keys::sorted(hashes) },
             None => Self { version, queue: queue || rest != "*", keys: Keys::All },
         }
     }
@@ -68,7 +81,7 @@ impl Notice {
     pub fn touches(&self, hashes: &[u32]) -> bool {
         match &self.keys {
             Keys::All => true,
-            Keys::Hashes(changed) => hashes.iter().any(|hash| changed.contains(hash)),
+            Keys::Hashes(changed) => hashes.iter().any(|hash| changed.binary_search(hash).is_ok()),
         }
     }
 }
@@ -84,10 +97,8 @@ mod tests {
 
     #[test]
     fn payload_is_decoded() {
-        let hashes = |keys: &[&[u8]]| keys.iter().map(|key| hash(key)).collect::<HashSet<_>>();
-        for (queue, keys) in
-            [(true, Keys::All), (false, Keys::default()), (true, Keys::Hashes(hashes(&[b"a", b"b", b""])))]
-        {
+        let keys: [&[u8]; 4] = [b"a", b"b", b"", b"a"];
+        for (queue, keys) in [(true, Keys::All), (false, Keys::default()), (true, Keys::of(keys.into_iter()))] {
             let notice = Notice { version: 7, queue, keys };
             assert_eq!(Notice::decode(&notice.encode()), notice);
         }

@@ -93,13 +93,18 @@ impl<'w> Overlay<'w> {
             changes.insert(changed, change);
         }
         self.version = version;
-        self.changes.append(&mut changes);
+        self.changes.extend(changes);
         self.enqueues.extend(&write.enqueues);
         if let Some(id) = write.id {
             self.ids.insert(id, version);
             self.new_ids.push((id, version));
         }
         Ok(Commit::Done(row::versionstamp(version)))
+    }
+
+    /// Returns whether all changes are of entries that are stored.
+    pub fn only_puts(&self) -> bool {
+        self.new_ids.is_empty() && self.enqueues.is_empty() && self.changes.values().all(Option::is_some)
     }
 
     fn is_live(&self, expires_at: Option<i64>) -> bool {

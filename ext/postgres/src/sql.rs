@@ -64,6 +64,7 @@ pub(crate) struct Sql {
     pub enqueue: String,
     pub notify: String,
     pub notify_commit: String,
+    pub commit_puts: String,
 
     pub claim: String,
     pub take_over: String,
@@ -82,6 +83,21 @@ pub(crate) struct Sql {
 
     schema: String,
 }
+
+/// Another layout makes the version null, which its column does not allow.
+const LOCK: &str =
+    "update SCHEMA.state set version = case layout when LAYOUT then version + COUNT end returning version, CLOCK";
+
+/// The versions of the new entries end with that of STATE.
+const PUT: &str = "insert into SCHEMA.entries (key, value, encoding, version, expires_at) \
+     select new.key, new.value, new.encoding, state.version - $6 + new.version, new.expires_at \
+     from unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[]) \
+     as new (key, value, encoding, version, expires_at), STATE \
+     on conflict (key) do update set value = excluded.value, encoding = excluded.encoding, \
+     version = excluded.version, expires_at = excluded.expires_at";
+
+const MARK: &str = "insert into SCHEMA.sessions (id, batch, version, at) select SESSION, BATCH, version, NOW from STATE \
+     on conflict (id) do update set batch = excluded.batch, version = excluded.version, at = excluded.at";
 
 const LIVE: &str = "(expires_at is null or expires_at > NOW)";
 
@@ -121,25 +137,15 @@ impl Sql {
                  order by expires_at limit 1"),
             expires: sql("select exists (select from SCHEMA.entries where key = any($1) and expires_at is not null)"),
 
-            // Another layout makes the version null, which its column does not allow.
-            lock: sql("update SCHEMA.state set version = case layout when LAYOUT then version + $1 end \
-                 returning version, CLOCK"),
+            lock: sql(&LOCK.replace("COUNT", "$1")),
             marker: sql("select batch, version from SCHEMA.sessions where id = $1"),
-            mark: sql(
-                "insert into SCHEMA.sessions (id, batch, version, at) select $1, $2, version, NOW from SCHEMA.state \
-                 on conflict (id) do update set batch = excluded.batch, version = excluded.version, at = excluded.at",
-            ),
+            mark: sql(&MARK.replace("SESSION", "$1").replace("BATCH", "$2").replace("STATE", "SCHEMA.state")),
             ids: sql("select id, version from SCHEMA.commit_ids where id = any($1)"),
             add_ids: sql("insert into SCHEMA.commit_ids (id, version, at) \
                  select id, version, $3 from unnest($1::bytea[], $2::bigint[]) as new (id, version)"),
             versions: sql("select key, version, expires_at from SCHEMA.entries where key = any($1)"),
             values: sql("select key, version, expires_at, value, encoding from SCHEMA.entries where key = any($1)"),
-            put: sql("insert into SCHEMA.entries (key, value, encoding, version, expires_at) \
-                 select new.key, new.value, new.encoding, state.version - $6 + new.version, new.expires_at \
-                 from unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::bigint[], $5::bigint[]) \
-                 as new (key, value, encoding, version, expires_at), SCHEMA.state \
-                 on conflict (key) do update set value = excluded.value, encoding = excluded.encoding, \
-                 version = excluded.version, expires_at = excluded.expires_at"),
+            put: sql(&PUT.replace("STATE", "SCHEMA.state")),
             delete: sql("delete from SCHEMA.entries where key = any($1)"),
             delete_range: sql("with chosen as materialized (select key from SCHEMA.entries \
                  where key >= $1 and key < $2 and (expires_at is null or expires_at > $4) order by key limit $3) \
@@ -149,6 +155,15 @@ impl Sql {
                  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[]) as new (due, message, schedule, undelivered)"),
             notify: "select pg_notify($1, $2)".to_owned(),
             notify_commit: sql("select pg_notify($1, version::text || $2) from SCHEMA.state"),
+            commit_puts: {
+                let lock = LOCK.replace("COUNT", "$6");
+                let put = PUT.replace("STATE", "locked as state");
+                let mark = MARK.replace("SESSION", "$7").replace("BATCH", "$8").replace("STATE", "locked");
+                sql(&format!(
+                    "with locked (version, now) as ({lock}), put as ({put}), marked as ({mark}) \
+                     select version, now, pg_notify($9, version::text || $10) from locked"
+                ))
+            },
 
             claim: sql("update SCHEMA.queue as q set claimant = $1, lease_until = NOW + LEASE, started = false \
                  from (select id from SCHEMA.queue where claimant is null and due <= NOW \

@@ -5,22 +5,23 @@
 //! transaction that stores entries can read a version or commit. As the server makes a commit visible before it releases its locks,
 //! and replicates commits in this order, whoever sees a version sees all earlier ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all, join3, try_join, try_join_all};
-use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result, Value};
-use tokio_postgres::error::SqlState;
+use futures_util::future::{join, join_all, join3, try_join};
+use openkv_engine::{AtomicWrite, Commit, CommitId, Error, Result};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
 use crate::connection::Connection;
 use crate::error::{CallError, Failure, describe};
-use crate::notice::{Keys, Notice, hash};
+use crate::notice::{Keys, Notice};
 use crate::overlay::{self, Overlay, Stored};
+use crate::puts::Puts;
 use crate::row::{self, millis};
 use crate::session::Session;
-use crate::sql::LAYOUT;
+use crate::sql::{LAYOUT, Sql};
 
 /// What one transaction commits.
 pub(crate) enum Batch {
@@ -59,23 +60,42 @@ impl Unconfirmed {
     }
 }
 
+/// Declares the prepared statements of a writer: each is a field of [`Sql`].
+macro_rules! statements {
+    ($($name:ident),*) => {
+        struct Statements { $($name: Statement),* }
+
+        impl Statements {
+            async fn prepare(client: &Client, sql: &Sql) -> Result<Self, tokio_postgres::Error> {
+                let ($($name),*) = tokio::try_join!($(client.prepare(&sql.$name)),*)?;
+                Ok(Self { $($name),* })
+            }
+        }
+    };
+}
+
+statements!(
+    lock,
+    marker,
+    mark,
+    ids,
+    add_ids,
+    versions,
+    values,
+    put,
+    delete,
+    delete_range,
+    enqueue,
+    notify,
+    notify_commit,
+    commit_puts
+);
+
 /// A connection for transactions that commit batches.
 pub(crate) struct Writer {
     session: Arc<Session>,
     connection: Connection,
-    lock: Statement,
-    marker: Statement,
-    mark: Statement,
-    ids: Statement,
-    add_ids: Statement,
-    versions: Statement,
-    values: Statement,
-    put: Statement,
-    delete: Statement,
-    delete_range: Statement,
-    enqueue: Statement,
-    notify: Statement,
-    notify_commit: Statement,
+    statements: Statements,
 }
 
 type Parameters<'p> = [&'p (dyn ToSql + Sync)];
@@ -83,60 +103,8 @@ type Parameters<'p> = [&'p (dyn ToSql + Sync)];
 impl Writer {
     /// Prepares a connection.
     pub async fn new(session: Arc<Session>, connection: Connection) -> Result<Self, Failure> {
-        let sql = &session.sql;
-        let statements = [
-            &sql.lock,
-            &sql.marker,
-            &sql.mark,
-            &sql.ids,
-            &sql.add_ids,
-            &sql.versions,
-            &sql.values,
-            &sql.put,
-            &sql.delete,
-            &sql.delete_range,
-            &sql.enqueue,
-            &sql.notify,
-            &sql.notify_commit,
-        ];
-        let prepared = try_join_all(statements.map(|statement| connection.client.prepare(statement))).await?;
-        let Ok(
-            [
-                lock,
-                marker,
-                mark,
-                ids,
-                add_ids,
-                versions,
-                values,
-                put,
-                delete,
-                delete_range,
-                enqueue,
-                notify,
-                notify_commit,
-            ],
-        ) = <[Statement; 13]>::try_from(prepared)
-        else {
-            return Err(CallError::Stopped.into());
-        };
-        Ok(Self {
-            session,
-            connection,
-            lock,
-            marker,
-            mark,
-            ids,
-            add_ids,
-            versions,
-            values,
-            put,
-            delete,
-            delete_range,
-            enqueue,
-            notify,
-            notify_commit,
-        })
+        let statements = Statements::prepare(&connection.client, &session.sql).await?;
+        Ok(Self { session, connection, statements })
     }
 
     fn client(&self) -> &Client {
@@ -183,12 +151,45 @@ impl Writer {
             let _: Commit = overlay.apply(write).map_err(Failure::Data)?;
         }
         progress.unconfirmed = Some(Unconfirmed::Independent);
-        // The futures send their statements when they are first polled, in this order.
-        let (locked, stored) = join(self.begin(count), self.store(&overlay, 0, count, number, 0, progress)).await;
-        let (version, _) = locked?;
-        stored?;
+        let version = if overlay.only_puts() {
+            self.commit_puts(&overlay, count, number, progress).await?
+        } else {
+            // The futures send their statements when they are first polled, in this order.
+            let (locked, stored) = join(self.begin(count), self.store(&overlay, 0, count, number, 0, progress)).await;
+            let (version, _) = locked?;
+            stored?;
+            version
+        };
         self.session.committed(version.max(0) as u64);
         Ok(all_done(version, count))
+    }
+
+    /// Commits entries by one statement, a transaction by itself. Returns the version of the last write.
+    ///
+    /// A deletion cannot be part of it: it would miss what others commit while the statement waits for the lock.
+    async fn commit_puts(
+        &self,
+        overlay: &Overlay<'_>,
+        count: i64,
+        number: i64,
+        progress: &mut Progress,
+    ) -> Result<i64, Failure> {
+        let puts = Puts::of(overlay, 0, count);
+        let (me, channel) = (&self.session.id[..], &self.session.sql.channel);
+        let changes = notice(overlay).encode_changes();
+        let others: &Parameters<'_> = &[&me, &number, channel, &changes];
+        let parameters = [&puts.parameters(), others].concat();
+        let result = self.client().query_one(&self.statements.commit_puts, &parameters).await;
+        if let Err(error) = &result
+            && error.as_db_error().and_then(DbError::parsed_severity) == Some(Severity::Error)
+        {
+            // The server rejected the statement. It also sends why it ends a session, whose statement may be committed.
+            progress.unconfirmed = None;
+        }
+        let (version, _) = self.locked(result).await?;
+        self.connection.check_replicated().map_err(Failure::Transient)?;
+        progress.unconfirmed = None;
+        Ok(version)
     }
 
     /// Commits a batch after reading what it depends on, or finds that an earlier attempt has committed it.
@@ -204,15 +205,15 @@ impl Writer {
         let client = self.client();
         let marker = async {
             let me = &self.session.id[..];
-            if is_retry { client.query_opt(&self.marker, &[&me]).await } else { Ok(None) }
+            if is_retry { client.query_opt(&self.statements.marker, &[&me]).await } else { Ok(None) }
         };
         let (locked, marker, read) = join3(
             self.begin(count),
             marker,
             join3(
-                query_any(client, &self.ids, &ids),
-                query_any(client, &self.versions, &checked),
-                query_any(client, &self.values, &combined),
+                query_any(client, &self.statements.ids, &ids),
+                query_any(client, &self.statements.versions, &checked),
+                query_any(client, &self.statements.values, &combined),
             ),
         )
         .await;
@@ -247,7 +248,7 @@ impl Writer {
             }
             Batch::DeleteRange { start, end, limit } => {
                 let (start, end, limit) = (&start[..], &end[..], i64::from(*limit));
-                let deleted = client.execute(&self.delete_range, &[&start, &end, &limit, &now]).await?;
+                let deleted = client.execute(&self.statements.delete_range, &[&start, &end, &limit, &now]).await?;
                 let outcome = Outcome::Deleted(deleted);
                 if deleted == 0 {
                     client.batch_execute("rollback").await?;
@@ -274,7 +275,12 @@ impl Writer {
     /// Locks the version of the last commit as part of a transaction, and adds `count` to it. Returns the new version, and the time
     /// of the server.
     async fn lock(&self, count: i64) -> Result<(i64, i64), Failure> {
-        match self.client().query_one(&self.lock, &[&count]).await {
+        self.locked(self.client().query_one(&self.statements.lock, &[&count]).await).await
+    }
+
+    /// Returns the new version and the time of the server from the result of a statement that locks the version.
+    async fn locked(&self, result: Result<Row, tokio_postgres::Error>) -> Result<(i64, i64), Failure> {
+        match result {
             Ok(row) => {
                 let now = row.get(1);
                 self.session.clock.set(now);
@@ -300,25 +306,9 @@ impl Writer {
         now: i64,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let put: Vec<_> = overlay.changes.iter().filter_map(|(key, new)| Some((&**key, new.as_ref()?))).collect();
+        let puts = Puts::of(overlay, before, count);
         let deleted: Vec<&[u8]> =
             overlay.changes.iter().filter(|(_, new)| new.is_none()).map(|(key, _)| &**key).collect();
-        let keys: Vec<&[u8]> = put.iter().map(|(key, _)| *key).collect();
-        let numbers: Vec<[u8; 8]> = put
-            .iter()
-            .map(|(_, new)| if let Value::U64(number) = *new.value { number.to_le_bytes() } else { [0; 8] })
-            .collect();
-        let values: Vec<&[u8]> = put
-            .iter()
-            .zip(&numbers)
-            .map(|((_, new), number)| match &*new.value {
-                Value::V8(bytes) | Value::Bytes(bytes) => &bytes[..],
-                Value::U64(_) => &number[..],
-            })
-            .collect();
-        let encodings: Vec<i16> = put.iter().map(|(_, new)| row::encoding(&new.value)).collect();
-        let versions: Vec<i64> = put.iter().map(|(_, new)| new.version - before).collect();
-        let expiries: Vec<Option<i64>> = put.iter().map(|(_, new)| new.expires_at).collect();
         let (ids, id_versions): (Vec<&[u8]>, Vec<i64>) =
             overlay.new_ids.iter().map(|(id, version)| (&id.0[..], *version)).unzip();
         let messages: Vec<&[u8]> = overlay.enqueues.iter().map(|enqueue| &enqueue.message[..]).collect();
@@ -333,23 +323,21 @@ impl Writer {
             .collect();
 
         let mut statements: Vec<(&Statement, &Parameters<'_>)> = Vec::new();
-        let put: &Parameters<'_> = &[&keys, &values, &encodings, &versions, &expiries, &count];
+        let put: &Parameters<'_> = &puts.parameters();
         let delete: &Parameters<'_> = &[&deleted];
         let add_ids: &Parameters<'_> = &[&ids, &id_versions, &now];
         let enqueue: &Parameters<'_> = &[&due, &messages, &schedules, &undelivered];
         for (is_needed, statement, parameters) in [
-            (!keys.is_empty(), &self.put, put),
-            (!deleted.is_empty(), &self.delete, delete),
-            (!ids.is_empty(), &self.add_ids, add_ids),
-            (!messages.is_empty(), &self.enqueue, enqueue),
+            (!puts.is_empty(), &self.statements.put, put),
+            (!deleted.is_empty(), &self.statements.delete, delete),
+            (!ids.is_empty(), &self.statements.add_ids, add_ids),
+            (!messages.is_empty(), &self.statements.enqueue, enqueue),
         ] {
             if is_needed {
                 statements.push((statement, parameters));
             }
         }
-        let changed = Keys::Hashes(overlay.changes.keys().map(|key| hash(key)).collect::<HashSet<_>>());
-        let notice = Notice { queue: !messages.is_empty(), keys: changed, ..Notice::default() };
-        self.finish(statements, &notice, number, progress).await
+        self.finish(statements, &notice(overlay), number, progress).await
     }
 
     /// Runs statements, and commits, in one round trip. The notice gets the version of the commit.
@@ -365,7 +353,8 @@ impl Writer {
         let (channel, changes) = (&self.session.sql.channel, notice.encode_changes());
         let mark: &Parameters<'_> = &[&me, &number];
         let notify: &Parameters<'_> = &[channel, &changes];
-        let all = statements.into_iter().chain([(&self.mark, mark), (&self.notify_commit, notify)]);
+        let all =
+            statements.into_iter().chain([(&self.statements.mark, mark), (&self.statements.notify_commit, notify)]);
         let executed = join_all(all.map(|(statement, parameters)| client.execute(statement, parameters)));
         // The futures send their statements when they are first polled, in this order.
         let (executed, committed) = join(executed, client.batch_execute("commit")).await;
@@ -392,18 +381,15 @@ impl Writer {
         let (version, _) = self.lock(1).await?;
         // A statement cannot put the same key twice.
         let entries: HashMap<&[u8], &[u8]> = entries.iter().map(|(key, message)| (&key[..], &message[..])).collect();
-        let (keys, values): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
-        let encodings = vec![row::encoding(&Value::V8(Vec::new())); keys.len()];
-        let versions = vec![1_i64; keys.len()];
-        let expiries = vec![None::<i64>; keys.len()];
-        self.client().execute(&self.put, &[&keys, &values, &encodings, &versions, &expiries, &1_i64]).await?;
-        let hashes = keys.iter().map(|key| hash(key)).collect();
-        Ok(Notice { version: version.max(0) as u64, queue: false, keys: Keys::Hashes(hashes) })
+        let changed = Keys::of(entries.keys().copied());
+        let puts = Puts::of_messages(entries.into_iter());
+        self.client().execute(&self.statements.put, &puts.parameters()).await?;
+        Ok(Notice { version: version.max(0) as u64, queue: false, keys: changed })
     }
 
     /// Notifies all open databases of a change, as part of a transaction.
     pub async fn notify(&self, notice: &Notice) -> Result<(), Failure> {
-        self.client().execute(&self.notify, &[&self.session.sql.channel, &notice.encode()]).await?;
+        self.client().execute(&self.statements.notify, &[&self.session.sql.channel, &notice.encode()]).await?;
         Ok(())
     }
 
@@ -425,6 +411,12 @@ impl Writer {
         }
         Ok(is_full)
     }
+}
+
+/// Returns the notice of a batch, without its version.
+fn notice(overlay: &Overlay<'_>) -> Notice {
+    let keys = Keys::of(overlay.changes.keys().map(|key| &**key));
+    Notice { queue: !overlay.enqueues.is_empty(), keys, ..Notice::default() }
 }
 
 /// Returns the result of `count` writes that were committed up to a version.

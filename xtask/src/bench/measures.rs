@@ -107,7 +107,7 @@ pub const OF_ETCD: &[Measure] = &remote([Some(0.8), Some(0.8), Some(1.0 / 1.2), 
 pub const OF_POSTGRES: &[Measure] = &remote([None, Some(0.7), Some(1.0 / 1.3), None]);
 
 /// Returns the measures of a remote backend, the first of which have these targets.
-const fn remote([set, in_flight, get, get_eventual]: [Option<f64>; 4]) -> [Measure; 14] {
+const fn remote([set, in_flight, get, get_eventual]: [Option<f64>; 4]) -> [Measure; 15] {
     [
         Measure { target: set, ..plain("set", "set, awaited") },
         Measure { target: in_flight, ..plain("set-100-in-flight", "set, 100 in flight") },
@@ -121,6 +121,7 @@ const fn remote([set, in_flight, get, get_eventual]: [Option<f64>; 4]) -> [Measu
         plain("list-100000-reverse", "list of 100,000, limit 10, reverse"),
         plain("list-1000000", "list of 1,000,000, limit 10"),
         plain("list-1000000-reverse", "list of 1,000,000, limit 10, reverse"),
+        plain("set-in-1000000", "set, awaited, in 1,000,000 entries"),
         plain("watch", "watch, from set to item"),
         plain("queue", "queue, 100 in flight"),
     ]

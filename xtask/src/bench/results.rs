@@ -100,7 +100,7 @@ impl Results {
         format!(
             "{}, medians of {} rounds, {}. {}.",
             self.versions,
-            self.conditions.len(),
+            self.rows.first().map_or(0, |row| row.values[0].len()),
             machine::today(),
             Condition::describe(&self.conditions)
         )

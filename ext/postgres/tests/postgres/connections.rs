@@ -89,12 +89,13 @@ fn set_has_the_version_that_was_returned_wherever_the_connection_is_lost() {
     let url = format!("postgres://openkv@127.0.0.1:{}/postgres?schema={}&sslmode=disable", proxy.port, place.schema);
     let database = open(&url).unwrap();
     let mut last = None;
-    // The responses of the only round trip have some hundred bytes.
-    for bytes in (0..400).step_by(6) {
+    // The responses of the only round trip have some hundred bytes. Entries alone take one statement, and with a message several.
+    for (bytes, has_message) in (0..400).step_by(6).zip([false, true].into_iter().cycle()) {
         proxy.left.store(bytes, Ordering::SeqCst);
         let set = |number| AtomicWrite::new().mutate(Mutation::set(key(number), Value::U64(bytes)));
-        let writes = [set(0), set(1).enqueue(Enqueue::new(b"\xff\x0f_".to_vec())), set(2)];
-        let writes = writes.map(|write| database.write(write));
+        let message = Enqueue::new(b"\xff\x0f_".to_vec());
+        let second = if has_message { set(1).enqueue(message) } else { set(1) };
+        let writes = [set(0), second, set(2)].map(|write| database.write(write));
         for (number, write) in writes.into_iter().enumerate() {
             let version = block_on(write).unwrap().versionstamp();
             assert!(version > last, "after {bytes} bytes");
@@ -103,7 +104,32 @@ fn set_has_the_version_that_was_returned_wherever_the_connection_is_lost() {
             last = version;
         }
     }
-    assert_eq!(place.query("select count(*) from SCHEMA.queue"), "67");
+    assert_eq!(place.query("select count(*) from SCHEMA.queue"), "33");
+}
+
+#[test]
+fn deletion_removes_what_was_committed_while_it_waited() {
+    let Some(place) = Place::new() else { return };
+    let database = place.open_named();
+    let waiting =
+        "select exists (select from pg_stat_activity where application_name = 'SCHEMA' and wait_event_type = 'Lock')";
+    // A write of another program, in the layout of ours.
+    let write = "begin; update SCHEMA.state set version = version + 1; insert into SCHEMA.entries \
+                 select decode('KEY', 'hex'), '', 3, version from SCHEMA.state";
+    let hex: String = key(1).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut other = Command::start(&place.server, &write.replace("SCHEMA", &place.schema).replace("KEY", &hex));
+    let sets_and_deletes = AtomicWrite::new()
+        .mutate(Mutation::set(key(2), Value::U64(2)))
+        .mutate(Mutation::delete(key(1)))
+        .mutate(Mutation::set(key(3), Value::U64(3)));
+    let deleted = database.write(sets_and_deletes);
+    while place.query(waiting) != "t" {
+        std::thread::yield_now();
+    }
+    other.run("commit");
+    block_on(deleted).unwrap().into_result().unwrap();
+    assert_eq!([1, 2, 3].map(|number| value(&database, number)), [None, Some(2), Some(3)]);
+    other.end();
 }
 
 #[test]
@@ -156,6 +182,10 @@ impl Command {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
         child.stdin = Some(stdin);
         Self(child)
+    }
+
+    fn run(&mut self, sql: &str) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "{sql};").unwrap();
     }
 
     fn end(&mut self) {
