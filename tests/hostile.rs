@@ -12,7 +12,7 @@ use crate::support::{Sandbox, TIMEOUT};
 /// Returns the stored inputs of a target, and a number of mutations.
 fn inputs(target: &str, mutations: usize) -> Vec<Vec<u8>> {
     let seeds = fuzz::seeds(target);
-    let mutated = fuzz::mutated(&seeds, mutations).collect();
+    let mutated = fuzz::mutated(&seeds, 1).take(mutations).collect();
     [seeds, mutated].concat()
 }
 

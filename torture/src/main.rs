@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use openkv_torture::{
-    Outcome, Programs, backup, claims, clock, close, compare, crash, failover, faults, linear, model, paths, power,
-    processes, scripts, serve, soak,
+    Outcome, Programs, backup, claims, clock, close, compare, crash, failover, faults, fuzz, linear, model, paths,
+    power, processes, scripts, serve, soak,
 };
 
 #[derive(Parser)]
@@ -43,6 +43,8 @@ enum Command {
     Failover(failover::Args),
     /// Makes each call to the disk fail in turn
     Faults(faults::Args),
+    /// Runs fuzz targets on mutations of stored inputs
+    Fuzz(fuzz::Args),
     /// Checks that concurrent histories are linearizable
     Linear(linear::Args),
     /// Works as one of the processes of `linear`
@@ -90,6 +92,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::CrashWorker(args) => crash::run_worker(&args),
         Command::Failover(args) => failover::run(&args),
         Command::Faults(args) => faults::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Linear(args) => linear::run(&args),
         Command::LinearWorker(args) => linear::run_worker(&args),
         Command::Model(args) => model::run(programs, &args),

@@ -1,7 +1,7 @@
 //! Stored inputs, and mutations of them.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, iter};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -18,10 +18,10 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).collect()
 }
 
-/// Returns a number of mutations of inputs, always the same ones.
-pub fn mutated(seeds: &[Vec<u8>], count: usize) -> impl Iterator<Item = Vec<u8>> {
-    let mut random = SmallRng::seed_from_u64(count as u64);
-    (0..count).map(move |_| {
+/// Returns endless mutations of inputs. The same seed yields the same ones.
+pub fn mutated(seeds: &[Vec<u8>], seed: u64) -> impl Iterator<Item = Vec<u8>> {
+    let mut random = SmallRng::seed_from_u64(seed);
+    iter::repeat_with(move || {
         let mut input = seeds[random.random_range(0..seeds.len())].clone();
         for _ in 0..random.random_range(1..=8) {
             mutate(&mut input, seeds, &mut random);

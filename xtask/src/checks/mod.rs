@@ -6,7 +6,7 @@ mod stages;
 
 use std::env;
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use stages::{Outcome, Stage};
 
@@ -25,6 +25,9 @@ const REQUIRE: &str = "OPENKV_REQUIRE";
 /// Programs without documentation of their own.
 const UNDOCUMENTED: [&str; 5] = ["axum-service", "engine-only", "host-minimal", "host-web", "openkv_bench"];
 
+/// How long CI fuzzes each target, in seconds.
+const FUZZ_SECONDS: &str = "15";
+
 /// Checks what a change can break, and runs the tests.
 pub fn test(args: &[OsString]) -> Result<ExitCode, String> {
     crate::prepare()?;
@@ -34,7 +37,8 @@ pub fn test(args: &[OsString]) -> Result<ExitCode, String> {
     Ok(stages::run(&stages))
 }
 
-/// Checks everything: in addition to `test`, the combinations of features, the dependencies, and the example in another workspace.
+/// Checks everything: in addition to `test`, the combinations of features, the dependencies, the example in another workspace, and
+/// random inputs.
 pub fn ci(args: &[OsString]) -> Result<ExitCode, String> {
     crate::prepare()?;
     let (required, filter) = requirements(args);
@@ -43,6 +47,7 @@ pub fn ci(args: &[OsString]) -> Result<ExitCode, String> {
     stages.push(Stage::new("features", features::check));
     stages.push(Stage::new("examples/deno_kv", || deno_kv(&required)));
     stages.push(tests(&required, &filter));
+    stages.push(Stage::new("fuzzing", fuzz));
     Ok(stages::run(&stages))
 }
 
@@ -80,6 +85,16 @@ fn tests<'a>(required: &'a [&str], filter: &'a [&OsString]) -> Stage<'a> {
         let mut test = crate::cargo(&["test", "--workspace", "--features", FAKE]);
         crate::succeeds(test.args(filter).env(REQUIRE, required.join(",")))
     })
+}
+
+/// Fuzzes the engine with random inputs, with what the tests have compiled.
+fn fuzz() -> Result<bool, String> {
+    let build = ["build", "--quiet", "--workspace", "--features", FAKE, "--bin", "openkv_torture"];
+    if !crate::succeeds(&mut crate::cargo(&build))? {
+        return Ok(false);
+    }
+    let program = crate::target_directory().join("debug").join(format!("openkv_torture{}", env::consts::EXE_SUFFIX));
+    crate::succeeds(Command::new(program).args(["fuzz", "--seconds", FUZZ_SECONDS]))
 }
 
 /// Checks the types of the example that is not in the workspace. Its build requires libclang, which `LIBCLANG_PATH` names.
