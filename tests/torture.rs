@@ -3,6 +3,9 @@
 use openkv_torture::service::{On, Service};
 use openkv_torture::{Outcome, Programs, Under, backup, claims, close, compare, crash, model, processes};
 
+use crate::clients::runs;
+use crate::support::skip;
+
 /// Returns the binary under test.
 fn programs() -> Programs {
     Programs { openkv: env!("CARGO_BIN_EXE_openkv").into(), deno: "deno".into() }
@@ -15,12 +18,20 @@ fn holds(outcome: Outcome) {
 
 #[test]
 fn processes_that_mix_all_operations_lose_nothing() {
-    holds(processes::run(&programs(), &processes::Args { workers: 8, visitors: 1, seconds: 2 }));
+    holds(processes::run(&programs(), &processes::Args { workers: 8, visitors: 1, seconds: 2, with_deno: false }));
 }
 
 #[test]
 fn killed_processes_lose_no_acknowledged_write() {
-    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1, on: On::File }));
+    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 1, on: On::File, with_deno: false }));
+}
+
+#[test]
+fn killed_processes_lose_no_acknowledged_write_while_deno_writes() {
+    if !runs("deno") {
+        return skip("deno", "as another writer of a file: it is not on the PATH");
+    }
+    holds(crash::run(&programs(), &crash::Args { rounds: 6, seed: 2, on: On::File, with_deno: true }));
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod claims;
 pub mod clock;
 pub mod close;
+mod companion;
 pub mod compare;
 pub mod crash;
 pub mod disk;

@@ -93,7 +93,7 @@ fn run(programs: &Programs, command: Command) -> Outcome {
         Command::Failover(args) => failover::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
-        Command::Linear(args) => linear::run(&args),
+        Command::Linear(args) => linear::run(programs, &args),
         Command::LinearWorker(args) => linear::run_worker(&args),
         Command::Model(args) => model::run(programs, &args),
         Command::Paths(args) => paths::run(programs, &args),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde::Deserialize;
 
+use crate::companion::Companion;
 use crate::runtime::Runtime;
 use crate::{Outcome, Programs, failed};
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// How long they run, in seconds.
     #[arg(long, default_value_t = 300)]
     pub seconds: u64,
+    /// Lets Deno write to the file at the same time.
+    #[arg(long)]
+    pub with_deno: bool,
 }
 
 /// The output of a worker.
@@ -78,6 +82,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let path = directory.path().join("kv.sqlite3");
     let start = |script: &str, numbers: &[u64]| Script::start(programs, script, &path, numbers);
     start("setup.ts", &[ACCOUNTS])?.finish()?;
+    let companion = args.with_deno.then(|| Companion::start(programs, &path)).transpose()?;
 
     let [workers, seconds] = [args.workers as u64, args.seconds];
     let mut workers: Vec<_> =
@@ -101,6 +106,8 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         works.push(serde_json::from_str(&worker.finish()?).map_err(failed("parsing the output of a worker"))?);
     }
 
+    let written = companion.map(|companion| companion.finish(&path)).transpose()?;
+
     let report: Report =
         serde_json::from_str(&start("report.ts", &[])?.finish()?).map_err(failed("parsing the report"))?;
     let sum = |count: fn(&Counts) -> u64| works.iter().map(|work| count(&work.counts)).sum::<u64>();
@@ -120,7 +127,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let counts = format!(
         "processes: {} workers and {} visitors for {seconds:.0} s, no error. {} increments and {} moves, {} races lost; \
          {} consistent snapshots of the accounts; {} messages in {} deliveries; {} watched changes; {visits} visits, {processes} \
-         of them by short-lived processes.",
+         of them by short-lived processes.{}",
         args.workers,
         args.visitors,
         report.increments,
@@ -130,6 +137,7 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
         report.sent,
         report.deliveries,
         sum(|counts| counts.watched),
+        written.map(|written| format!(" {written} writes by Deno.")).unwrap_or_default(),
     );
     Ok(format!("{counts}\n\n{}", table(works, seconds)))
 }

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
 
+use crate::companion::Companion;
 use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Since};
 use crate::service::{On, Service};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Where the databases are: in a "file", in "etcd" or "postgres", which are started, or at a URL of either.
     #[arg(long, default_value = "file")]
     pub on: On,
+    /// Lets Deno write to the file at the same time.
+    #[arg(long, conflicts_with = "on")]
+    pub with_deno: bool,
 }
 
 /// Kills processes that write: scripts on files, and programs of the engine on other databases.
@@ -49,12 +53,13 @@ pub struct Args {
 pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let service = Service::start(&args.on)?;
     let mut random = StdRng::seed_from_u64(args.seed);
-    let (mut steps, mut messages, mut finished, mut rounds) = (0, 0, 0, 0);
+    let (mut steps, mut messages, mut finished, mut rounds, mut written) = (0, 0, 0, 0, 0);
     while rounds < args.rounds {
         let location = service.location(&format!("crash{rounds}"));
+        let companion = args.with_deno.then(|| Companion::start(programs, location.as_ref())).transpose()?;
         let database: Box<dyn Killing> = match &service {
-            Service::Files(_) => Box::new(OnFile { programs, path: location.into() }),
-            _ => Box::new(remote::Remote { location }),
+            Service::Files(_) => Box::new(OnFile { programs, path: location.clone().into() }),
+            _ => Box::new(remote::Remote { location: location.clone() }),
         };
         let mut ledger = Ledger::default();
         for _ in 0..ROUNDS.min(args.rounds - rounds) {
@@ -62,13 +67,17 @@ pub fn run(programs: &Programs, args: &Args) -> Outcome {
             rounds += 1;
         }
         database.drain(&mut ledger).map_err(|failure| format!("after round {rounds}: {failure}"))?;
+        if let Some(companion) = companion {
+            written += companion.finish(location.as_ref())?;
+        }
         steps += ledger.steps();
         messages += ledger.delivered();
         finished += ledger.finished();
     }
+    let deno = if args.with_deno { format!("; Deno wrote {written} times meanwhile") } else { String::new() };
     Ok(format!(
         "crash, on {}: {rounds} rounds with {PROCESSES} killed processes each, seed {}: none of {steps} acknowledged writes lost, none \
-         partially applied or applied twice; {messages} messages delivered, none after it was finished, which {finished} were",
+         partially applied or applied twice; {messages} messages delivered, none after it was finished, which {finished} were{deno}",
         args.on, args.seed
     ))
 }

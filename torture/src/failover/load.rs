@@ -32,7 +32,14 @@ pub struct Load<'t> {
 impl<'t> Load<'t> {
     /// Starts the processes. Their histories are added to the totals.
     pub fn start(url: &str, workers: usize, seed: u64, totals: &'t mut Totals) -> Result<Self, String> {
-        let args = linear::Args { histories: 0, workers, operations: OPERATIONS, seed, on: On::Url(url.to_owned()) };
+        let args = linear::Args {
+            histories: 0,
+            workers,
+            operations: OPERATIONS,
+            seed,
+            on: On::Url(url.to_owned()),
+            with_deno: false,
+        };
         let processes = Processes::start(url, &args)?;
         Ok(Self { processes, database: open(url)?, totals, checked: Vec::new() })
     }

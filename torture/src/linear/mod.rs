@@ -17,8 +17,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use crate::companion::Companion;
 use crate::service::{On, Service, open};
-use crate::{Outcome, failed};
+use crate::{Outcome, Programs, failed};
 use checker::{Cell, Change, Event, KEYS, Record};
 
 /// The arguments of `linear`.
@@ -39,6 +40,9 @@ pub struct Args {
     /// Where the databases are: in a "file", in "etcd" or "postgres", which are started, or at a URL of either.
     #[arg(long, default_value = "file")]
     pub on: On,
+    /// Lets Deno write to the file at the same time.
+    #[arg(long, conflicts_with = "on")]
+    pub with_deno: bool,
 }
 
 /// The arguments of a worker process.
@@ -58,11 +62,21 @@ pub struct Worker {
 ///
 /// # Errors
 /// A history that is not linearizable, or an operation that failed.
-pub fn run(args: &Args) -> Outcome {
+pub fn run(programs: &Programs, args: &Args) -> Outcome {
     let service = Service::start(&args.on)?;
-    let threads = with_threads(&service, args)?;
-    let processes = with_processes(&service, args)?;
+    let threads = with_deno(programs, &service.location("threads"), args, || with_threads(&service, args))?;
+    let processes = with_deno(programs, &service.location("processes"), args, || with_processes(&service, args))?;
     Ok(format!("{threads}\n{processes}"))
+}
+
+/// Runs histories while Deno writes to the same file, if the arguments say so.
+fn with_deno(programs: &Programs, location: &str, args: &Args, run: impl FnOnce() -> Outcome) -> Outcome {
+    if !args.with_deno {
+        return run();
+    }
+    let companion = Companion::start(programs, location.as_ref())?;
+    let outcome = run()?;
+    Ok(format!("{outcome}; Deno wrote {} times meanwhile", companion.finish(location.as_ref())?))
 }
 
 /// Runs histories with threads, each with its own handle on one database.
@@ -215,7 +229,7 @@ fn run_histories(kind: &str, args: &Args, mut run: impl FnMut(u64) -> Result<Vec
         operations += history.len();
         overlapping += history.iter().filter(|one| history.iter().any(|other| overlap(one, other))).count();
     }
-    let Args { histories, workers, operations: each, seed, on } = args;
+    let Args { histories, workers, operations: each, seed, on, .. } = args;
     Ok(format!(
         "linear, on {on}: {histories} histories of {workers} {kind} with {each} operations each, seed {seed}: linearizable; \
          {overlapping} of {operations} operations overlap with a write, {states} states searched in {searching:.1?} of {:.1?}",
@@ -328,7 +342,7 @@ mod tests {
 
     #[test]
     fn histories_of_threads_are_linearizable() {
-        let args = Args { histories: 30, workers: 4, operations: 8, seed: 1, on: On::File };
+        let args = Args { histories: 30, workers: 4, operations: 8, seed: 1, on: On::File, with_deno: false };
         Service::start(&args.on)
             .and_then(|service| with_threads(&service, &args))
             .unwrap_or_else(|failure| panic!("{failure}"));
