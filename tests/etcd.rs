@@ -2,52 +2,13 @@
 
 use openkv_etcd::cluster;
 
-use crate::db_serve::{Served, TOKEN};
-use crate::support::{Output, Sandbox};
-
-fn run(sandbox: &Sandbox, flags: &[&str], variables: &[(&str, &str)], url: &str, script: &str) -> Output {
-    sandbox.write("main.ts", script);
-    let mut command = sandbox.command(["run", "--no-prompt"].iter().chain(flags).chain(&["main.ts", url]));
-    command.env("DENO_KV_ACCESS_TOKEN", TOKEN).envs(variables.iter().copied());
-    Output::of(command, "")
-}
-
-/// Prints the name and the message of the error, or "opened".
-const OPEN: &str = r#"
-try {
-  (await Deno.openKv(Deno.args[0])).close();
-  console.log("opened");
-} catch (error) {
-  const { name, message } = error as Error;
-  console.log(name, message);
-}
-"#;
+use crate::services::{OPEN, check_files_only, check_sharing, denied, run};
+use crate::support::Sandbox;
 
 #[test]
 fn programs_and_clients_of_a_server_share_a_database() {
     let Some(cluster) = cluster::shared() else { return };
-    let (sandbox, url) = (Sandbox::new(), cluster.url("shared"));
-    let set = r#"
-        const kv = await Deno.openKv(Deno.args[0]);
-        const watched = (async () => {
-          for await (const [entry] of kv.watch<[Map<string, number>]>([["map"]])) if (entry.value !== null) return entry.value;
-        })();
-        console.log((await kv.set(["map"], new Map([["a", 1]]))).ok, await watched);
-        await kv.enqueue("hello");
-        await new Promise<void>((resolve) => kv.listenQueue((message) => { console.log(message); resolve(); }));
-        kv.close();
-    "#;
-    assert_eq!(run(&sandbox, &["-A"], &[], &url, set).stdout(), "true Map(1) { \"a\" => 1 }\nhello\n");
-    let get = r#"
-        const kv = await Deno.openKv(Deno.args[0]);
-        console.log(await kv.get(["map"]).then(({ value }) => value));
-        console.log(await Array.fromAsync(kv.list({ prefix: [] }, { consistency: "eventual" }), ({ key }) => key));
-        kv.close();
-    "#;
-    let expected = "Map(1) { \"a\" => 1 }\n[ [ \"map\" ] ]\n";
-    assert_eq!(run(&sandbox, &["-A"], &[], &url, get).stdout(), expected);
-    let served = Served::start(&sandbox, &[&url]);
-    assert_eq!(run(&sandbox, &["-A"], &[], &served.url, get).stdout(), expected);
+    check_sharing(&cluster.url("shared"));
 }
 
 #[test]
@@ -59,7 +20,6 @@ fn url_requires_permissions_for_each_node_and_what_completes_it() {
     let (first, _) = nodes.split_once(',').unwrap();
     let (_, last) = nodes.rsplit_once(',').unwrap();
     let opened = |flags: &[&str]| run(&sandbox, flags, &[], &url, OPEN).stdout();
-    let denied = |what: &str, flag: &str| format!("NotCapable Requires {what}, run again with the {flag} flag\n");
     assert_eq!(opened(&[]), denied(&format!("net access to {first:?}"), "--allow-net"));
     let without_last = nodes.trim_end_matches(&format!(",{last}"));
     let flag = format!("--allow-net={without_last}");
@@ -77,10 +37,9 @@ fn certificates_require_permissions_for_their_files() {
     let opened =
         |flags: &[&str]| run(&sandbox, &[&["--allow-net"], flags].concat(), &variables, "etcds://127.0.0.1:1/db", OPEN);
     let env = "--allow-env=OPENKV_ETCD_USER,OPENKV_ETCD_PASSWORD";
-    let denied = "NotCapable Requires env access to \"OPENKV_ETCD_CACERT\", run again with the --allow-env flag\n";
-    assert_eq!(opened(&[env]).stdout(), denied);
-    let denied = format!("NotCapable Requires read access to {root:?}, run again with the --allow-read flag\n");
-    assert_eq!(opened(&["--allow-env"]).stdout(), denied);
+    assert_eq!(opened(&[env]).stdout(), denied("env access to \"OPENKV_ETCD_CACERT\"", "--allow-env"));
+    let file = denied(&format!("read access to {root:?}"), "--allow-read");
+    assert_eq!(opened(&["--allow-env"]).stdout(), file);
     sandbox.write("root.pem", "no certificate");
     let invalid =
         format!("TypeError failed to read the certificate or key in {root:?}: the file contains no certificate\n");
@@ -104,8 +63,5 @@ fn unusable_urls_are_errors_that_say_why() {
 
 #[test]
 fn commands_for_files_reject_urls() {
-    let sandbox = Sandbox::new();
-    let output = sandbox.openkv(["db", "compact", "etcd://127.0.0.1/shop"]);
-    assert_ne!(output.code, Some(0));
-    assert!(output.stderr.contains("this command is for files, not for URLs: see docs/etcd.md"), "{}", output.stderr);
+    check_files_only("etcd://127.0.0.1/shop", "docs/etcd.md");
 }

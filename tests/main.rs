@@ -8,6 +8,7 @@ mod cli;
 #[cfg(feature = "connect")]
 mod clients;
 mod closing;
+mod configuration;
 mod conformance;
 mod corruption;
 mod cron;
@@ -50,6 +51,8 @@ mod repl;
 mod resolution;
 mod rust_values;
 mod serve;
+#[cfg(all(unix, any(feature = "etcd", feature = "postgres")))]
+mod services;
 mod stdio;
 mod storage;
 mod studio;

@@ -72,23 +72,12 @@ fn file_to_memory(results: &Results) -> Option<f64> {
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
-    let mut options = Options { common: Common::with_rounds(5), alone: false, measures: Vec::new() };
-    let mut names = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("--alone") => options.alone = true,
-            Some(name) if !name.starts_with('-') => names.push(name),
-            Some(option) if options.common.take(option, &mut args)? => {}
-            _ => return Err(format!("unknown option {arg:?}\n\n{}", crate::USAGE)),
-        }
-    }
-    if let Some(name) = names.iter().find(|name| !MEASURES.iter().any(|measure| measure.name == **name)) {
-        let known: Vec<_> = MEASURES.iter().map(|measure| measure.name).collect();
-        return Err(format!("unknown measure {name:?}: choose from {}", known.join(", ")));
-    }
-    options.measures = MEASURES.iter().filter(|measure| names.is_empty() || names.contains(&measure.name)).collect();
-    Ok(options)
+    let (mut common, mut alone) = (Common::with_rounds(5), false);
+    let measures = options::parse(args, MEASURES, |option, rest| {
+        alone |= option == "--alone";
+        Ok(option == "--alone" || common.take(option, rest)?)
+    })?;
+    Ok(Options { common, alone, measures })
 }
 
 /// Measures in rounds. The runtimes alternate at each measure, so that both run under the same conditions, and the first one changes

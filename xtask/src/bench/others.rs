@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::{fs, io};
 
 use super::machine::Condition;
-use super::measures::{Measure, OF_STORES};
-use super::options::Common;
+use super::measures::OF_STORES;
+use super::options::{self, Common};
 use super::results::{Results, Row};
 use super::runtime::Runtime;
 use super::targets::{self, Target};
@@ -31,7 +31,8 @@ const SYSTEM_CALLS: f64 = 0.05;
 
 /// Runs the benchmarks, prints the tables, and writes them with a chart to `benches` if they are complete.
 pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
-    let (common, measures) = parse(args)?;
+    let mut common = Common::with_rounds(5);
+    let measures = options::parse(args, OF_STORES, |option, rest| common.take(option, rest))?;
     let stores = Stores { openkv: common.openkv()?, deno: common.deno()?, node: Runtime::node(install()?)? };
     if !crate::succeeds(&mut raw(&["--no-run"]))? {
         return Ok(ExitCode::FAILURE);
@@ -63,21 +64,6 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
         eprintln!("xtask: benches/others.md is unchanged, because not all measures ran");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn parse(args: &[OsString]) -> Result<(Common, Vec<&'static Measure>), String> {
-    let mut common = Common::with_rounds(5);
-    let mut names = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some(name) if OF_STORES.iter().any(|measure| measure.name == name) => names.push(name),
-            Some(option) if common.take(option, &mut args)? => {}
-            _ => return Err(format!("unknown option or measure {arg:?}\n\n{}", crate::USAGE)),
-        }
-    }
-    let is_selected = |measure: &&Measure| names.is_empty() || names.contains(&measure.name);
-    Ok((common, OF_STORES.iter().filter(is_selected).collect()))
 }
 
 /// Installs the packages in the target directory, and bundles the script for Node.js beside them. Returns their directory.

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use super::Scratch;
 use super::machine::Condition;
 use super::measures::{self, Measure};
+use super::options::{self, number};
 use super::results::{Results, Row};
 
 /// A service with a backend.
@@ -24,7 +25,14 @@ pub const POSTGRES: Service = Service { name: "postgres", title: "PostgreSQL", m
 
 /// Runs the benchmarks, prints a table, and writes it to `benches` if it is complete.
 pub fn bench(service: &Service, args: &[OsString]) -> Result<ExitCode, String> {
-    let (rounds, selected) = parse(service, args)?;
+    let mut rounds = 5;
+    let selected = options::parse(args, service.measures, |option, rest| {
+        let is_rounds = option == "--rounds";
+        if is_rounds {
+            rounds = number(option, rest)?;
+        }
+        Ok(is_rounds)
+    })?;
     let build = ["build", "--release", "--package", "openkv_bench"];
     if !crate::succeeds(&mut crate::cargo(&build))? {
         return Ok(ExitCode::FAILURE);
@@ -56,24 +64,6 @@ pub fn bench(service: &Service, args: &[OsString]) -> Result<ExitCode, String> {
         eprintln!("xtask: benches/{page} is unchanged, because not all measures ran");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the number of rounds and the measures.
-fn parse(service: &Service, args: &[OsString]) -> Result<(usize, Vec<&'static Measure>), String> {
-    let (mut rounds, mut names) = (5, Vec::new());
-    let mut args = args.iter().map(|arg| arg.to_str().unwrap_or_default());
-    while let Some(arg) = args.next() {
-        if arg == "--rounds" {
-            let number = args.next().and_then(|number| number.parse().ok()).filter(|number| *number > 0);
-            rounds = number.ok_or("--rounds needs a number above 0")?;
-        } else if service.measures.iter().any(|measure| measure.name == arg) {
-            names.push(arg);
-        } else {
-            return Err(format!("unknown option or measure {arg:?}\n\n{}", crate::USAGE));
-        }
-    }
-    let is_selected = |measure: &&Measure| names.is_empty() || names.contains(&measure.name);
-    Ok((rounds, service.measures.iter().filter(is_selected).collect()))
 }
 
 /// What is compared, in the requests of the program.

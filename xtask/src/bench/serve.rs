@@ -11,7 +11,7 @@ use std::{io, thread};
 use super::Scratch;
 use super::machine::Condition;
 use super::measures::{Measure, OF_SERVERS};
-use super::options::{Common, value};
+use super::options::{self, Common, value};
 use super::results::{Results, Row};
 use super::runtime::Runtime;
 
@@ -64,19 +64,15 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode, String> {
 }
 
 fn parse(args: &[OsString]) -> Result<Options, String> {
-    let mut options = Options { common: Common::with_rounds(5), denokv: None, measures: OF_SERVERS.iter().collect() };
-    let mut names = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("--denokv") => options.denokv = Some(value("--denokv", &mut args)?.into()),
-            Some(option) if options.common.take(option, &mut args)? => {}
-            Some(name) if OF_SERVERS.iter().any(|measure| measure.name == name) => names.push(name),
-            _ => return Err(format!("unknown option or measure {arg:?}\n\n{}", crate::USAGE)),
+    let (mut common, mut denokv) = (Common::with_rounds(5), None);
+    let measures = options::parse(args, OF_SERVERS, |option, rest| {
+        if option == "--denokv" {
+            denokv = Some(value(option, rest)?.into());
+            return Ok(true);
         }
-    }
-    options.measures.retain(|measure| names.is_empty() || names.contains(&measure.name));
-    Ok(options)
+        common.take(option, rest)
+    })?;
+    Ok(Options { common, denokv, measures })
 }
 
 /// A server process, killed on drop.
