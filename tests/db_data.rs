@@ -110,6 +110,7 @@ fn export_and_import_keep_every_key_and_value() {
     assert_eq!(db(&sandbox, ["export", "from.db", "all.ndjson"]).stdout(), "exported 2,145 entries\n");
     let lines = fs::read_to_string(sandbox.path("all.ndjson")).unwrap();
     assert_eq!(lines.lines().count(), 2145);
+    assert!(lines.contains(r#""value":{"type":"number","value":-0},"versionstamp":"#), "not as text");
     assert_eq!(db(&sandbox, ["export", "from.db"]).stdout(), lines);
     db(&sandbox, ["import", "to.db", "all.ndjson"]).stdout();
     assert!(entries(&sandbox, "to.db") == entries(&sandbox, "from.db"));

@@ -24,12 +24,14 @@ export interface Line {
  * @throws {TypeError} Its value has no form in the format.
  */
 export function printLine({ key, value, versionstamp, expiresAt }: Expiring): string {
-  return JSON.stringify({
+  const line = JSON.stringify({
     key: encodeKey(key),
     value: encode(value),
     versionstamp,
     ...(typeof expiresAt === "number" && { expiresAt }),
   });
+  // Other readers know the number -0, which `JSON.stringify` does not write, and not its name.
+  return line.replaceAll('{"type":"number","value":"-0"}', '{"type":"number","value":-0}');
 }
 
 /**
