@@ -97,8 +97,14 @@ const PUT: &str = "insert into SCHEMA.entries (key, value, encoding, version, ex
      on conflict (key) do update set value = excluded.value, encoding = excluded.encoding, \
      version = excluded.version, expires_at = excluded.expires_at";
 
+/// Raises the marker of a session to a batch. Returns no row if it is not lower: then the statement arrives late, after the batch was
+/// sent again over another connection, and must fail.
 const MARK: &str = "insert into SCHEMA.sessions (id, batch, version, at) select SESSION, BATCH, version, NOW from STATE \
-     on conflict (id) do update set batch = excluded.batch, version = excluded.version, at = excluded.at";
+     on conflict (id) do update set batch = excluded.batch, version = excluded.version, at = excluded.at \
+     where sessions.batch < excluded.batch returning id";
+
+/// Divides by zero if there is no row.
+const MARKED: &str = "1 / (select count(*) from marked)";
 
 const LIVE: &str = "(expires_at is null or expires_at > NOW)";
 
@@ -141,7 +147,10 @@ impl Sql {
 
             lock: sql(&LOCK.replace("COUNT", "$1")),
             marker: sql("select batch, version from SCHEMA.sessions where id = $1"),
-            mark: sql(&MARK.replace("SESSION", "$1").replace("BATCH", "$2").replace("STATE", "SCHEMA.state")),
+            mark: {
+                let mark = MARK.replace("SESSION", "$1").replace("BATCH", "$2").replace("STATE", "SCHEMA.state");
+                sql(&format!("with marked as ({mark}) select {MARKED}"))
+            },
             ids: sql("select id, version from SCHEMA.commit_ids where id = any($1)"),
             add_ids: sql("insert into SCHEMA.commit_ids (id, version, at) \
                  select id, version, $3 from unnest($1::bytea[], $2::bigint[]) as new (id, version)"),
@@ -163,7 +172,7 @@ impl Sql {
                 let mark = MARK.replace("SESSION", "$7").replace("BATCH", "$8").replace("STATE", "locked");
                 sql(&format!(
                     "with locked (version, now) as ({lock}), put as ({put}), marked as ({mark}) \
-                     select version, now, pg_notify($9, version::text || $10) from locked"
+                     select version, now, pg_notify($9, version::text || $10), {MARKED} from locked"
                 ))
             },
 

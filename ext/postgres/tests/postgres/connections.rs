@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -16,11 +16,43 @@ use openkv_postgres::{Address, Environment, Options};
 
 use crate::support::{Place, commit, key, open, options, value};
 
-/// A proxy of a server, which cuts the connection after a number of bytes from the server.
+/// A proxy of a server, which cuts the connection after a number of bytes from the server, or before it passes some to it.
 struct Proxy {
     port: u16,
     /// The number of bytes that may still pass. Once it is 0, connections are cut, and new ones pass everything.
     left: Arc<AtomicU64>,
+    held: Arc<Held>,
+}
+
+/// What a proxy holds back.
+#[derive(Default)]
+struct Held {
+    /// What the bytes contain that are held back, for the next time.
+    pattern: Mutex<Option<&'static [u8]>>,
+    /// The bytes, and the connection to the server, which stays open. That to the client is cut.
+    bytes: Mutex<Option<(Vec<u8>, TcpStream)>>,
+}
+
+impl Held {
+    /// Passes bytes of a client, until it has some to hold back.
+    fn copy(&self, mut client: TcpStream, mut server: TcpStream) {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            let read = client.read(&mut buffer).unwrap_or_default();
+            let bytes = &buffer[..read];
+            let mut pattern = self.pattern.lock().unwrap();
+            if pattern.is_some_and(|pattern| bytes.windows(pattern.len()).any(|window| window == pattern)) {
+                *pattern = None;
+                *self.bytes.lock().unwrap() = Some((bytes.to_vec(), server));
+                let _ = client.shutdown(std::net::Shutdown::Both);
+                return;
+            }
+            if read == 0 || server.write_all(bytes).is_err() {
+                let _ = (client.shutdown(std::net::Shutdown::Both), server.shutdown(std::net::Shutdown::Both));
+                return;
+            }
+        }
+    }
 }
 
 const ENDLESS: u64 = u64::MAX / 2;
@@ -29,32 +61,30 @@ impl Proxy {
     fn new(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let left = Arc::new(AtomicU64::new(ENDLESS));
-        let shared = left.clone();
+        let (left, held) = (Arc::new(AtomicU64::new(ENDLESS)), Arc::<Held>::default());
+        let shared = (left.clone(), held.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", server)).unwrap());
                 let [(c1, c2), (s1, s2)] =
                     [&client, &server].map(|stream| (stream.try_clone().unwrap(), stream.try_clone().unwrap()));
-                thread::spawn(move || copy(c1, s1, None));
-                let left = shared.clone();
-                thread::spawn(move || copy(s2, c2, Some(&left)));
+                let (left, held) = shared.clone();
+                thread::spawn(move || held.copy(c1, s1));
+                thread::spawn(move || copy(s2, c2, &left));
             }
         });
-        Self { port, left }
+        Self { port, left, held }
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, left: Option<&AtomicU64>) {
+fn copy(mut from: TcpStream, mut to: TcpStream, left: &AtomicU64) {
     let mut byte = [0; 1];
     // Byte by byte, so that the connection can be cut anywhere.
     while let Ok(1) = from.read(&mut byte) {
-        if let Some(left) = left {
-            let may_pass = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            if may_pass.is_err() {
-                left.store(ENDLESS, Ordering::SeqCst);
-                break;
-            }
+        let may_pass = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if may_pass.is_err() {
+            left.store(ENDLESS, Ordering::SeqCst);
+            break;
         }
         if to.write_all(&byte).is_err() {
             break;
@@ -105,6 +135,37 @@ fn set_has_the_version_that_was_returned_wherever_the_connection_is_lost() {
         }
     }
     assert_eq!(place.query("select count(*) from SCHEMA.queue"), "33");
+}
+
+#[test]
+fn write_that_arrives_after_its_repetition_has_no_effect() {
+    let Some(place) = Place::new() else { return };
+    let proxy = Proxy::new(place.server.port);
+    let (port, schema) = (proxy.port, &place.schema);
+    let url = format!(
+        "postgres://openkv@127.0.0.1:{port}/postgres?schema={schema}&sslmode=disable&application_name={schema}"
+    );
+    let database = open(&url).unwrap();
+    let set = |value: &[u8]| AtomicWrite::new().mutate(Mutation::set(key(0), Value::Bytes(value.to_vec())));
+    let sessions =
+        || place.query("select count(*) from pg_stat_activity where application_name = 'SCHEMA'").parse::<u32>();
+    // Entries alone take one statement, and with a message several.
+    for (i, write) in [set(b"late"), set(b"late").enqueue(Enqueue::new(b"\xff\x0f_".to_vec()))].into_iter().enumerate()
+    {
+        *proxy.held.pattern.lock().unwrap() = Some(b"late");
+        commit(&database, write);
+        let last = commit(&database, set(b"last"));
+        let (bytes, mut server) = proxy.held.bytes.lock().unwrap().take().unwrap();
+        let before = sessions().unwrap();
+        server.write_all(&bytes).unwrap();
+        // The session ends once the server has responded, as there is no client.
+        while sessions().unwrap() >= before {
+            thread::yield_now();
+        }
+        let entry = database.get_blocking(&key(0)).unwrap().unwrap();
+        assert_eq!((entry.value, entry.versionstamp), (Value::Bytes(b"last".to_vec()), last));
+        assert_eq!(place.query("select count(*) from SCHEMA.queue"), i.to_string());
+    }
 }
 
 #[test]
