@@ -34,6 +34,16 @@ export class Driver implements AsyncDisposable {
   }
 
   static async start(): Promise<Driver> {
+    for (;;) {
+      const started = await Driver.#start();
+      if (typeof started !== "string") return started;
+      // It chooses a port that is free on one version of IP, and exits if another program has that of the other.
+      if (!started.includes("port not available")) throw new Error(`chromedriver did not start: ${started}`);
+    }
+  }
+
+  /** Returns the output of a chromedriver that exits. */
+  static async #start(): Promise<Driver | string> {
     const process = new Deno.Command("chromedriver", { args: ["--port=0"], stdout: "piped", stderr: "null" }).spawn();
     let output = "";
     const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
@@ -45,7 +55,7 @@ export class Driver implements AsyncDisposable {
       reader.cancel();
       return new Driver(process, `http://127.0.0.1:${port}`);
     }
-    throw new Error(`chromedriver did not start: ${output}`);
+    return output;
   }
 
   /** Opens a window of its own browser. */
