@@ -60,7 +60,8 @@ pub trait Backend: Send + Sync + 'static {
     /// fail with [`Error::Closed`](crate::Error::Closed). Closing twice is allowed.
     fn close(&self);
 
-    /// Returns access to all that the database stores, or `None` if the backend cannot provide it, as a protocol that does not pass on messages.
+    /// Returns access to all that the database stores, or `None` if the backend cannot provide it, as one over a
+    /// protocol that does not pass on messages.
     fn transfer(&self) -> Option<&dyn Transfer> {
         None
     }
