@@ -16,7 +16,6 @@ use openkv_js::transpile::transpile_extension;
 #[allow(dead_code, unused_imports)]
 #[path = "src/extensions/mod.rs"]
 mod extensions;
-mod startup;
 
 #[path = "build/code_cache.rs"]
 mod code_cache;
@@ -47,7 +46,6 @@ fn main() {
 
     let evaluated: HashSet<_> = snapshot.consumed_lazy_specifiers.into_iter().collect();
     write_lazy(&out, &evaluated);
-    startup::lay_out(&out);
 }
 
 /// Adds the context from which `node:vm` creates contexts.

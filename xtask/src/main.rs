@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask run FILE [ARGS]...`, `test`, `ci`, `docs`, `dist`,
-//! `bench`, `torture`, `compatibility`, `screenshots` and `startup`.
+//! `bench`, `torture`, `compatibility` and `screenshots`.
 
 mod bench;
 mod book;
@@ -8,7 +8,6 @@ mod circles;
 mod compatibility;
 mod dist;
 mod screenshots;
-mod startup;
 mod tools;
 mod typescript;
 mod v8;
@@ -55,8 +54,7 @@ Commands:
   torture [ARGS]               tries to make openkv lose data; without arguments, lists the commands
   compatibility [--openkv PATH]
                                compares openkv with Deno, and generates docs/compatibility.md
-  screenshots [--openkv PATH]  generates the images of docs/studio.md, with Chromium
-  startup                      finds the functions that run at startup, which the linker groups";
+  screenshots [--openkv PATH]  generates the images of docs/studio.md, with Chromium";
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -72,7 +70,6 @@ fn main() -> ExitCode {
         Some("torture") => torture(&rest),
         Some("compatibility") => compatibility::write(&rest),
         Some("screenshots") => screenshots::write(&rest),
-        Some("startup") => startup::startup(),
         Some("" | "help" | "-h" | "--help") => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -9,11 +9,10 @@ const CONFIG: &str = "js/deno.jsonc";
 const MODULES: &str = "js";
 
 /// The directories of the scripts of tests, benchmarks and examples.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 8] = [
     "benches",
     "examples",
     "runtime/data",
-    "runtime/startup",
     "runtime/studio",
     "testdata/databases",
     "tests",

@@ -4,6 +4,7 @@ mod licenses;
 mod order;
 mod packages;
 mod root;
+mod startup;
 mod wheel;
 
 use std::ffi::OsString;

@@ -1,14 +1,13 @@
-//! Builds the binary of a release, and links it a second time, with the functions first that this very build runs at startup: so their
-//! names match exactly, unlike those of the lists in `runtime/startup`, with which other release builds are linked.
+//! Builds the binary of a release, and links it a second time, laid out so that it starts fast and in little memory: the functions that
+//! this very build runs at startup stand together, instead of scattered over 60 MB, and relocations are written in a compact form.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use crate::startup;
+use super::startup;
 
-/// The arguments of the linker that lay out the binary like the build script of `openkv` does. The second merges functions with the
-/// same code.
+/// The arguments of the linker. The second merges functions with the same code.
 const LAYOUT: [&str; 3] = ["--no-warn-symbol-ordering", "--icf=all", "--strip-all"];
 
 /// Writes relocations in a compact form, which requires glibc 2.36.
@@ -26,11 +25,11 @@ pub fn build(directory: &Path) -> Result<PathBuf, String> {
     startup::check_valgrind()?;
     // Next to the binary, and as long as it: cargo does not link again what is up to date.
     let inputs = binary.with_file_name("link.tar");
-    build.arg(record(&inputs)).env("OPENKV_PLAIN_LINK", "1");
+    build.arg(record(&inputs));
     if !crate::succeeds(&mut build)? {
         return Err("the build failed".into());
     }
-    let names: Vec<_> = startup::profile(&binary)?.into_iter().flat_map(|(_, names)| names).collect();
+    let names = startup::functions(&binary)?;
     let ordered = directory.join("openkv");
     for layout in [&PACKED[..], &[]] {
         link(&inputs, &names, layout, &ordered)?;

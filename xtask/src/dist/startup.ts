@@ -1,4 +1,4 @@
-// Does what many scripts do, so that the functions it runs are grouped in the binary: see `cargo xtask startup`.
+// Does what many scripts do, so that the functions it runs are grouped in the binary: see `cargo xtask dist`.
 interface Note {
   text: string;
   tags: Set<string>;

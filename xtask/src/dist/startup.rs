@@ -1,54 +1,23 @@
-//! `cargo xtask startup`: finds the functions that run at startup. `runtime/startup` lists them for the linker, which groups them.
+//! The functions of a binary that run at startup, which the linker groups.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::{env, fs};
+use std::process::{Command, Stdio};
 
-/// The files of names, and the scripts that are profiled for them. The second file omits the names of the first.
-const FILES: [(&str, &[&str]); 2] = [
-    ("runtime/startup/every.txt", &["benches/empty.ts"]),
-    ("runtime/startup/common.txt", &["examples/quickstart.ts", "runtime/startup/common.ts"]),
-];
+/// The scripts that are profiled. The functions that run with the first one are grouped, then the others.
+const SCRIPTS: [&str; 3] = ["benches/empty.ts", "examples/quickstart.ts", "xtask/src/dist/startup.ts"];
 
-/// Builds openkv in release mode, and writes the names of the functions that run. The binary must be built again afterwards.
-pub fn startup() -> Result<ExitCode, String> {
-    check_valgrind()?;
-    // The names contain hashes that depend on the compiler.
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = crate::first_line(Command::new(&rustc).arg("--version"))
-        .map_err(|error| format!("failed to read the version of {rustc:?}: {error}"))?;
-    crate::prepare()?;
-    // Valgrind does not find the names of functions in sections that a linker script adds.
-    let mut build = crate::cargo(&["build", "--release", "--package", "openkv"]);
-    if !crate::succeeds(build.env("OPENKV_PLAIN_LINK", "1"))? {
-        return Ok(ExitCode::FAILURE);
+/// Returns the names of the functions of a binary that run with the scripts, in their order.
+pub fn functions(binary: &Path) -> Result<Vec<String>, String> {
+    let every = functions_of_script(binary, SCRIPTS[0])?;
+    let mut common = BTreeSet::new();
+    for script in &SCRIPTS[1..] {
+        common.extend(functions_of_script(binary, script)?);
     }
-    let binary = crate::target_directory().join("release").join("openkv");
-    for (file, names) in profile(&binary)? {
-        let text = format!("# {version}\n# Written by `cargo xtask startup`.\n{}\n", names.join("\n"));
-        let path = crate::root().join(file);
-        fs::write(&path, text).map_err(|error| format!("failed to write {path:?}: {error}"))?;
-        eprintln!("xtask: {file} lists {} functions", names.len());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the names of each file: those of the functions of a binary that run with its scripts.
-pub fn profile(binary: &Path) -> Result<Vec<(&'static str, Vec<String>)>, String> {
-    let mut known = BTreeSet::new();
-    let mut files = Vec::new();
-    for (file, scripts) in FILES {
-        let mut names = BTreeSet::new();
-        for script in scripts {
-            names.extend(functions(binary, script)?);
-        }
-        files.push((file, names.difference(&known).cloned().collect()));
-        known.extend(names);
-    }
-    Ok(files)
+    Ok(every.iter().chain(common.difference(&every)).cloned().collect())
 }
 
 /// Checks for Valgrind, which finds the functions.
@@ -59,7 +28,7 @@ pub fn check_valgrind() -> Result<(), String> {
 }
 
 /// Returns the functions of the binary that run with a script.
-fn functions(binary: &Path, script: &str) -> Result<BTreeSet<String>, String> {
+fn functions_of_script(binary: &Path, script: &str) -> Result<BTreeSet<String>, String> {
     eprintln!("xtask: valgrind openkv run -A {script}");
     let fail = |error: &dyn Display| format!("failed to profile {script}: {error}");
     // The profile contains the canonical path.
