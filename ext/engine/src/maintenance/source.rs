@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::sqlite::connection::{self, FileConnection};
+use crate::sqlite::lock;
 use crate::sqlite::pinned::Pinned;
 use crate::sqlite::schema;
 use crate::{Error, FileProblem, Result};
@@ -96,7 +97,7 @@ fn connect(file: &Arc<Pinned>, name: &Path, flags: OpenFlags) -> Result<FileConn
         }
     })?;
     connection::configure(&connection)?;
-    connection.busy_handler(Some(connection::wait_for_lock))?;
+    connection.busy_handler(Some(lock::wait))?;
     Ok(connection)
 }
 

@@ -22,7 +22,7 @@ use crate::{Database, Result};
 use backend::Sqlite;
 pub use backend::{close_all, wait_closed};
 use file::connection::shared;
-pub(crate) use file::{connection, pinned, schema};
+pub(crate) use file::{connection, lock, pinned, schema};
 pub use options::{Location, Options};
 use write::writer::Writer;
 

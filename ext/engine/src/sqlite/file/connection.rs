@@ -2,8 +2,6 @@ use std::ffi::c_int;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use parking_lot::ReentrantMutex;
 use rusqlite::config::DbConfig;
@@ -11,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::sqlite::error::{IS_DIRECTORY, open_hint};
 use crate::sqlite::file::durability::Durability;
-use crate::sqlite::file::lifecycle;
+use crate::sqlite::file::lock;
 use crate::sqlite::file::pinned::Pinned;
 use crate::sqlite::file::schema;
 use crate::sqlite::file::snapshot::Snapshot;
@@ -26,17 +24,6 @@ const STATEMENTS: usize = 32;
 /// The size of a connection's page cache, in KiB. With SQLite's default of 2 MiB, random gets among 50,000 small entries take 50%
 /// longer.
 const CACHE: i32 = 8 * 1024;
-
-/// The interval and number of attempts to acquire a lock that another process holds. A commit holds the lock for about as long as
-/// a disk sync; SQLite's own busy handler sleeps up to 100 ms at a time, which starves a process among many.
-const LOCK_INTERVAL: Duration = Duration::from_millis(1);
-const LOCK_ATTEMPTS: i32 = 60_000;
-
-/// The number of attempts after which the wait for a lock is logged: about a second.
-const LOGGED_LOCK_ATTEMPTS: i32 = 1000 - 1;
-
-/// The number of attempts to acquire a lock that is not essential.
-const BRIEF_LOCK_ATTEMPTS: i32 = 1000;
 
 /// Does not create the file. A file that is moved away while it is open may come back: a new, empty file in its place would make
 /// SQLite delete the WAL.
@@ -149,7 +136,7 @@ pub(crate) fn try_open_writer(file: &Arc<Pinned>) -> Option<FileConnection> {
         return None;
     }
     schema::check(&connection).ok()?;
-    connection.busy_handler(Some(wait_for_lock)).ok()?;
+    connection.busy_handler(Some(lock::wait)).ok()?;
     prepare_to_write(&connection).ok()?;
     Some(connection)
 }
@@ -162,7 +149,7 @@ pub(crate) fn open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
 /// Opens a connection like [`open_reader`], but fails if the file is locked.
 pub(crate) fn try_open_reader(file: &Arc<Pinned>) -> Result<FileConnection> {
     let connection = prepare_to_read(file, open_without_waiting(file, EXISTING)?)?;
-    connection.busy_handler(Some(wait_for_lock))?;
+    connection.busy_handler(Some(lock::wait))?;
     Ok(connection)
 }
 
@@ -193,7 +180,7 @@ pub(crate) fn open_memory() -> Result<FileConnection> {
 
 fn open(file: &Arc<Pinned>, more: OpenFlags) -> Result<FileConnection> {
     let connection = open_without_waiting(file, more)?;
-    connection.busy_handler(Some(wait_for_lock))?;
+    connection.busy_handler(Some(lock::wait))?;
     Ok(connection)
 }
 
@@ -272,7 +259,7 @@ fn use_wal(connection: &Connection) -> Result<bool> {
     let mut attempts = 0;
     loop {
         match connection.query_row("pragma journal_mode = wal", [], is_wal).map_err(Error::from) {
-            Err(Error::Busy) if wait_for_lock(attempts) => attempts += 1,
+            Err(Error::Busy) if lock::wait(attempts) => attempts += 1,
             result => return result,
         }
     }
@@ -280,18 +267,8 @@ fn use_wal(connection: &Connection) -> Result<bool> {
 
 /// Runs an operation that waits for a lock for at most about a second.
 pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.busy_handler(Some(|attempts| wait_for_lock(attempts) && attempts < BRIEF_LOCK_ATTEMPTS))?;
+    connection.busy_handler(Some(lock::wait_briefly))?;
     let result = operation(connection);
-    connection.busy_handler(Some(wait_for_lock))?;
+    connection.busy_handler(Some(lock::wait))?;
     result
-}
-
-/// Waits before the next attempt to acquire a lock. Returns false when the attempts are used up.
-pub(crate) fn wait_for_lock(attempts: i32) -> bool {
-    lifecycle::waits_for_lock(attempts);
-    if attempts == LOGGED_LOCK_ATTEMPTS {
-        tracing::warn!(attempts, "waiting for a lock that another process holds");
-    }
-    thread::sleep(LOCK_INTERVAL);
-    attempts < LOCK_ATTEMPTS
 }

@@ -1,15 +1,9 @@
 //! The lifecycle of an open file: the number of its users, and the state of its thread. `close()` waits here until the file is
 //! closed, unless another process holds its lock.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-
-/// The number of attempts after which `close()` no longer waits for a lock that another process holds. There is one attempt per
-/// millisecond, and a commit holds the lock for a few milliseconds.
-const LONG_LOCK_ATTEMPTS: i32 = 50;
 
 /// The number of files that are being closed by their threads.
 static CLOSING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
@@ -32,7 +26,7 @@ struct State {
     /// The number of databases that have ever opened it.
     acquired: u64,
     phase: Phase,
-    /// Whether the thread has been waiting for a lock of another process for [`LONG_LOCK_ATTEMPTS`].
+    /// Whether the thread has been waiting for a lock of another process for long.
     locked: bool,
 }
 
@@ -168,35 +162,9 @@ impl Lifecycle {
         self.changed.wait_while(&mut self.state.lock(), waits);
     }
 
-    /// Records that the thread no longer waits for a lock.
-    pub fn unlocked(&self) {
-        if LONG_LOCK.take() {
-            self.state.lock().locked = false;
-        }
-    }
-}
-
-thread_local! {
-    /// The file of this thread.
-    static FILE: RefCell<Option<Arc<Lifecycle>>> = const { RefCell::new(None) };
-
-    /// Whether this thread has set [`State::locked`].
-    static LONG_LOCK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Records long waits for locks of this thread in the lifecycle of its file.
-pub(crate) fn watch_locks(file: Arc<Lifecycle>) {
-    FILE.set(Some(file));
-}
-
-/// Records that this thread waits for a lock, after a number of attempts.
-pub(crate) fn waits_for_lock(attempts: i32) {
-    if attempts == LONG_LOCK_ATTEMPTS {
-        FILE.with_borrow(|file| {
-            let Some(file) = file else { return };
-            LONG_LOCK.set(true);
-            file.state.lock().locked = true;
-            file.changed.notify_all();
-        });
+    /// Records whether the thread has been waiting for a lock of another process for long.
+    pub fn set_locked(&self, locked: bool) {
+        self.state.lock().locked = locked;
+        self.changed.notify_all();
     }
 }

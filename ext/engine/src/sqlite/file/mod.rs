@@ -4,6 +4,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod connection;
 pub(crate) mod durability;
 pub(crate) mod lifecycle;
+pub(crate) mod lock;
 pub(crate) mod open_file;
 pub(crate) mod pinned;
 pub(crate) mod schema;
@@ -12,4 +13,4 @@ pub(crate) mod snapshots;
 #[cfg(unix)]
 mod vfs;
 mod wal;
-mod wal_index;
+pub(crate) mod wal_index;

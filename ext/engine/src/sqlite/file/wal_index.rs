@@ -6,6 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
@@ -16,6 +17,16 @@ const WORDS: usize = 12;
 
 /// The size of the regions of the index in bytes.
 const REGION: c_int = 32 * 1024;
+
+/// Who waits for a commit, on which word of the header: both change with each commit.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+pub(crate) enum Waiting {
+    /// On the counter of commits.
+    Next = 2,
+    /// On the length of the WAL.
+    InQueue = 4,
+}
 
 /// The index as mapped by a connection.
 pub(crate) struct WalIndex {
@@ -64,5 +75,95 @@ impl WalIndex {
         // The frames that the header describes were written before it.
         fence(Ordering::Acquire);
         header
+    }
+
+    /// Waits until it is woken, for the given time at most.
+    pub fn wait(&self, waiting: Waiting, timeout: Duration) {
+        let word = self.word(waiting);
+        // If the word changes first, there was a commit: nothing is waited for.
+        futex::wait(word, word.load(Ordering::Relaxed), timeout);
+    }
+
+    /// Wakes the thread, of any process, that has waited for the longest time. Returns whether there is one.
+    pub fn wake(&self, waiting: Waiting) -> bool {
+        futex::wake(self.word(waiting))
+    }
+
+    fn word(&self, waiting: Waiting) -> &AtomicU32 {
+        // SAFETY: the region is mapped, larger than the header, and aligned to a page.
+        unsafe { self.header.add(waiting as usize).as_ref() }
+    }
+}
+
+/// The queues of the kernel.
+#[cfg(target_os = "linux")]
+mod futex {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use rustix::thread::futex::{self, Flags, Timespec};
+
+    pub fn wait(word: &AtomicU32, value: u32, timeout: Duration) {
+        let timeout = Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos().into() };
+        // It fails if the word has changed, after the timeout, and if a signal arrives.
+        let _ = futex::wait(word, Flags::empty(), value, Some(&timeout));
+    }
+
+    pub fn wake(word: &AtomicU32) -> bool {
+        futex::wake(word, Flags::empty(), 1).is_ok_and(|woken| woken > 0)
+    }
+}
+
+/// Other systems have no such queues for memory that processes share.
+#[cfg(not(target_os = "linux"))]
+mod futex {
+    use std::sync::atomic::AtomicU32;
+    use std::thread;
+    use std::time::Duration;
+
+    pub fn wait(_word: &AtomicU32, _value: u32, timeout: Duration) {
+        thread::sleep(timeout);
+    }
+
+    pub fn wake(_word: &AtomicU32) -> bool {
+        false
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::thread;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::sqlite::{self, Location, Options};
+    use crate::{Key, Value};
+
+    #[test]
+    fn thread_that_waits_is_woken_through_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kv.sqlite3");
+        let database = sqlite::open(Location::file(&path), Options::default()).unwrap();
+        database.set_blocking(Key::from(["a"]), Value::U64(1)).unwrap();
+        let open = || {
+            let connection = Connection::open(&path).unwrap();
+            let _: i64 = connection.query_row("select count(*) from kv", [], |row| row.get(0)).unwrap();
+            connection
+        };
+        let (one, other) = (open(), open());
+        // SAFETY: the connections are closed last.
+        let (one_index, other_index) = unsafe { (WalIndex::of(&one).unwrap(), WalIndex::of(&other).unwrap()) };
+        thread::scope(|scope| {
+            // Longer than the test may take.
+            let waiting = scope.spawn(|| one_index.wait(Waiting::InQueue, Duration::from_secs(3600)));
+            assert!(!other_index.wake(Waiting::Next), "it waits in the queue");
+            while !other_index.wake(Waiting::InQueue) {}
+            waiting.join().unwrap();
+        });
+        assert!(!other_index.wake(Waiting::InQueue), "none is left");
+        let begin = std::time::Instant::now();
+        one_index.wait(Waiting::Next, Duration::from_millis(1));
+        assert!(begin.elapsed() >= Duration::from_millis(1));
     }
 }

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 
 use rusqlite::{CachedStatement, Connection, Params};
 
+use crate::sqlite::file::lock;
 use crate::{Clock, Error, Random, Result};
 
 const BEGIN: &str = "begin immediate";
@@ -160,6 +161,7 @@ impl<'a> Transaction<'a> {
             self.connection.prepare_cached(SET_VERSION)?.execute([version])?;
         }
         run(self.connection, COMMIT)?;
+        lock::released();
         Ok(self.effects.take())
     }
 }
@@ -169,6 +171,7 @@ impl Drop for Transaction<'_> {
         if !self.connection.is_autocommit() {
             // If this fails, the next transaction cannot begin, and returns an error.
             let _ = run(self.connection, ROLLBACK);
+            lock::released();
         }
     }
 }

@@ -17,8 +17,10 @@ use crate::future::ready;
 use crate::in_flight::InFlight;
 use crate::sqlite::file::connection::FileConnection;
 use crate::sqlite::file::connection::{self, SharedConnection};
-use crate::sqlite::file::lifecycle::{self, Lifecycle, Release};
+use crate::sqlite::file::lifecycle::{Lifecycle, Release};
+use crate::sqlite::file::lock;
 use crate::sqlite::file::open_file::OpenFile;
+use crate::sqlite::file::wal_index::WalIndex;
 use crate::sqlite::options::Options;
 use crate::sqlite::write::jobs::{Claim, Closing, Job, Operation, Reply, ReplySender};
 use crate::sqlite::write::watchers::Watchers;
@@ -307,9 +309,13 @@ fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>, th
         let Some(Unstarted { shared, waiting }) = unstarted.lock().take() else { return };
         // Also runs if this thread panics: `close` must not wait forever. Otherwise, the connection is closed first.
         let _closed = Closed(&lifecycle);
-        lifecycle::watch_locks(lifecycle.clone());
+        shared.with(|_, connection| {
+            // SAFETY: the connection is closed after its index is forgotten.
+            unsafe { lock::watch(lifecycle.clone(), WalIndex::of(connection)) }
+        });
         runtime.block_on(run(&shared, waiting, &lifecycle));
         shared.end();
+        lock::forget();
         drop(shared);
     };
     thread::Builder::new().name("openkv-writer".into()).spawn(run)?;
@@ -366,7 +372,7 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
             jobs.push_back(job);
         }
         closing = shared.step(&mut jobs).or(closing);
-        lifecycle.unlocked();
+        lock::unlocked();
         let Some(how) = closing else { continue };
         let Some(unused) = lifecycle.unused() else {
             // The file was opened again.
@@ -381,7 +387,7 @@ async fn run(shared: &Shared, mut waiting: mpsc::UnboundedReceiver<Job>, lifecyc
                 // The connection stays open: handlers may still finish their messages, or the process is exiting. The file is
                 // complete nevertheless, and can be copied.
                 shared.with(Worker::checkpoint);
-                lifecycle.unlocked();
+                lock::unlocked();
             }
             if is_handling {
                 lifecycle.settle();

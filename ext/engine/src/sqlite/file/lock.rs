@@ -1,0 +1,128 @@
+//! Waiting for a lock that another process holds, and passing it on.
+//!
+//! SQLite does not wait for a lock, but calls a handler between its attempts. Processes that try again every millisecond leave the
+//! lock unused between the attempts, and take the time of the one that holds it. On Linux, those of this engine wait in queues of the
+//! kernel instead, on words of the [`WalIndex`], from where a commit wakes them. Nothing is written to the index. The one that is
+//! woken may find the lock taken again: it is the next then, and is woken before those in the queue. A process that is not woken,
+//! because another program released the lock or a process was killed, tries again after a while.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::sqlite::file::lifecycle::Lifecycle;
+use crate::sqlite::file::wal_index::{Waiting, WalIndex};
+
+/// The interval between attempts to acquire a lock. A commit holds it for about as long as a disk sync; SQLite's own busy handler
+/// sleeps up to 100 ms at a time, which starves a process among many.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// The interval between attempts of processes in the queue.
+const QUEUE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long a lock is waited for.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a lock that is not essential is waited for.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The wait after which a lock is logged.
+const LOGGED: Duration = Duration::from_secs(1);
+
+/// The wait after which `close()` no longer waits for a lock that another process holds. A commit holds it for a few milliseconds.
+const LONG: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// The time of the first of the current attempts.
+    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+
+    /// The file of this thread, if it is that of a writer.
+    static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// The file of a writer's thread.
+struct File {
+    lifecycle: Arc<Lifecycle>,
+    /// Whether the lifecycle records a long wait.
+    is_long: Cell<bool>,
+    /// `None` for a file without a WAL, and for a database in memory.
+    index: Option<WalIndex>,
+    /// Whether the thread has left the queue, but not acquired the lock yet.
+    is_next: Cell<bool>,
+}
+
+/// Makes waits of this thread those for the locks of a file.
+///
+/// # Safety
+/// The connection of the index must stay open until [`forget`] was called.
+pub(crate) unsafe fn watch(lifecycle: Arc<Lifecycle>, index: Option<WalIndex>) {
+    FILE.set(Some(File { lifecycle, is_long: Cell::default(), index, is_next: Cell::default() }));
+}
+
+/// Ends the effect of [`watch`].
+pub(crate) fn forget() {
+    FILE.set(None);
+}
+
+/// Waits before the next attempt to acquire a lock: a busy handler of SQLite. Returns false after a minute.
+pub(crate) fn wait(attempts: i32) -> bool {
+    wait_up_to(TIMEOUT, attempts)
+}
+
+/// Waits like [`wait`], but for at most about a second.
+pub(crate) fn wait_briefly(attempts: i32) -> bool {
+    wait_up_to(BRIEF_TIMEOUT, attempts)
+}
+
+fn wait_up_to(timeout: Duration, attempts: i32) -> bool {
+    let now = Instant::now();
+    let began = BEGAN.get().filter(|_| attempts > 0).unwrap_or(now);
+    BEGAN.set(Some(began));
+    FILE.with_borrow(|file| file.as_ref().map_or_else(|| thread::sleep(INTERVAL), File::wait));
+    let (before, waited) = (now - began, began.elapsed());
+    let exceeds = |limit| before < limit && waited >= limit;
+    if exceeds(LONG) {
+        FILE.with_borrow(|file| file.iter().for_each(|file| file.record(true)));
+    }
+    if exceeds(LOGGED) {
+        tracing::warn!(attempts, "waiting for a lock that another process holds");
+    }
+    waited < timeout
+}
+
+/// Tells the waiting processes that this thread has released the lock of its file.
+pub(crate) fn released() {
+    FILE.with_borrow(|file| file.iter().for_each(File::pass_on));
+}
+
+/// Records that this thread no longer waits for a lock.
+pub(crate) fn unlocked() {
+    FILE.with_borrow(|file| file.iter().for_each(|file| file.record(false)));
+}
+
+impl File {
+    fn wait(&self) {
+        let Some(index) = &self.index else { return thread::sleep(INTERVAL) };
+        if self.is_next.replace(true) {
+            index.wait(Waiting::Next, INTERVAL);
+        } else {
+            index.wait(Waiting::InQueue, QUEUE_INTERVAL);
+        }
+    }
+
+    fn pass_on(&self) {
+        self.is_next.set(false);
+        if let Some(index) = &self.index
+            && !index.wake(Waiting::Next)
+        {
+            index.wake(Waiting::InQueue);
+        }
+    }
+
+    fn record(&self, is_long: bool) {
+        if self.is_long.replace(is_long) != is_long {
+            self.lifecycle.set_locked(is_long);
+        }
+    }
+}
