@@ -40,6 +40,42 @@ fn stored_object_of_an_unknown_type_is_an_error() {
 }
 
 #[test]
+fn corrupt_value_is_the_same_error_in_a_list() {
+    // Each is the value between two others.
+    let values: [&[u8]; 9] = [
+        b"\xff\x10o\"\x01aI",
+        b"\xff\x10o\"\x01aI\x02{\x02",
+        b"\xff\x10A\xff\xff\xff\xff\x0fI\x02$\x00\xff\xff\xff\xff\x0f",
+        b"\xff\x10;I\x02:\x01",
+        b"\xff\x10-",
+        b"\xff\x10",
+        b"\xff\x11I\x02",
+        // What follows a value is ignored.
+        b"\xff\x10I\x02I\x04",
+        b"\xff\x10I\x02$\x00\x03",
+    ];
+    for bytes in values {
+        let sandbox = Sandbox::new();
+        let script = r#"for (const key of ["a", "b", "c"]) await kv.set([key], { key })"#;
+        database(&sandbox, script, |file| {
+            assert_eq!(file.execute("update kv set v = ?1 where version = 2", [&bytes]).unwrap(), 1);
+        });
+        let script = r#"
+            const kv = await Deno.openKv("db");
+            const outcome = (promise) => promise.then(Deno.inspect, String);
+            const values = async (selector) => (await Array.fromAsync(kv.list(selector))).map((entry) => entry.value);
+            const got = await outcome(kv.get(["b"]).then((entry) => [{ key: "a" }, entry.value, { key: "c" }]));
+            const listed = await outcome(values({ prefix: [] }));
+            console.log(got === listed, listed);
+            console.log(await values({ start: ["c"], end: ["d"] }));
+            kv.close();
+        "#;
+        let output = sandbox.run(script).stdout();
+        assert!(output.starts_with("true ") && output.ends_with("\n[ { key: \"c\" } ]\n"), "{bytes:?}: {output}");
+    }
+}
+
+#[test]
 fn message_of_an_unknown_type_fails_its_handler() {
     for (bytes, message) in unknown_objects() {
         let sandbox = Sandbox::new();

@@ -32,10 +32,10 @@ const DEFAULT_BATCH = 100;
 const DEFAULT_BATCH_MAX = 500;
 
 /**
- * The number of elements of an entry in a batch: key, value and versionstamp. The last element of a batch is whether there
- * may be more entries.
+ * The number of elements of an entry in a batch: key and versionstamp. They are followed by an array of the values, and by whether
+ * there may be more entries.
  */
-const STRIDE = 3;
+const STRIDE = 2;
 
 /** The entries of a selector, read in batches. */
 export class KvListIterator {
@@ -45,7 +45,7 @@ export class KvListIterator {
   #batchSize: number;
   #reverse: boolean;
   #consistency: unknown;
-  #values: boolean;
+  #withValues: boolean;
   /** The cursor to start after, used until an entry has been read. */
   #cursor: string | undefined;
   /** The key of the last entry that was returned. */
@@ -53,8 +53,9 @@ export class KvListIterator {
   /** The key after which the next batch starts: a copy, as scripts may change the keys of the entries they have. */
   #batchKey: Key | undefined;
   #batch: unknown[] = [];
+  #values: unknown[] = [];
   #next = 0;
-  /** The end of the entries in the batch. */
+  /** The number of entries in the batch. */
   #end = 0;
   #count = 0;
   /** Whether the batch is the last one. */
@@ -88,7 +89,7 @@ export class KvListIterator {
     // As on Deno, only `true` reverses, not 1 or "true".
     this.#reverse = read("reverse") === true;
     this.#consistency = read("consistency");
-    this.#values = !!(read("values") ?? true);
+    this.#withValues = !!(read("values") ?? true);
     this.#cursor = read("cursor") || undefined;
   }
 
@@ -144,13 +145,11 @@ export class KvListIterator {
       this.#exhausted = true;
       return { done: true, value: undefined };
     }
-    const batch = this.#batch;
-    const i = this.#next;
-    this.#next += STRIDE;
+    const i = this.#next++;
     this.#count++;
-    const key = batch[i] as Key;
+    const key = this.#batch[STRIDE * i] as Key;
     this.#lastKey = key;
-    const entry = { key, value: batch[i + 1], versionstamp: batch[i + 2] as string };
+    const entry = { key, value: this.#values[i], versionstamp: this.#batch[STRIDE * i + 1] as string };
     return { done: false, value: withCursor(entry, this.#selector) };
   }
 
@@ -159,7 +158,7 @@ export class KvListIterator {
     return op_openkv_list(this.#rid, this.#selector, {
       limit: this.#batchSize,
       reverse: this.#reverse,
-      values: this.#values,
+      values: this.#withValues,
       eventual: isEventual(this.#consistency),
       cursor: this.#batchKey === undefined ? this.#cursor : op_openkv_encode_cursor(this.#selector, this.#batchKey),
     });
@@ -167,11 +166,12 @@ export class KvListIterator {
 
   #begin(batch: unknown[]): void {
     this.#batch = batch;
+    this.#values = batch[batch.length - 2] as unknown[];
     this.#next = 0;
-    this.#end = batch.length - 1;
-    this.#last = !batch[this.#end];
-    const isFollowed = !this.#last && this.#count + this.#end / STRIDE < this.#limit;
-    if (isFollowed && this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[this.#end - STRIDE] as Key);
+    this.#end = this.#values.length;
+    this.#last = !batch[batch.length - 1];
+    const isFollowed = !this.#last && this.#count + this.#end < this.#limit;
+    if (isFollowed && this.#end > 0) this.#batchKey = ArrayPrototypeSlice(batch[STRIDE * (this.#end - 1)] as Key);
   }
 
   [SymbolAsyncIterator](): this {

@@ -42,6 +42,27 @@ for (const [kind, ofKind] of Object.entries(values)) {
   });
 }
 
+await test("the values of a list are those of get", async () => {
+  using kv = await memory();
+  const shared = { a: 1 };
+  const self: any = {};
+  self.self = self;
+  const nested = JSON.parse("[".repeat(100) + "]".repeat(100));
+  const objects = Array.from({ length: 50 }, (_, i) => ({ id: i, name: `name ${i}`, "\u0100": "\u0100".repeat(i), at: new Date(i) }));
+  const all: unknown[] = [[shared, shared], ...objects, self, nested, ...Object.values(values).flat(), "last"];
+  for (const [i, value] of all.entries()) await kv.set([i], value);
+  const listed = await Array.fromAsync(kv.list<any>({ prefix: [] }, { batchSize: 500 }));
+  equal(listed.length, all.length);
+  for (const [i, { key, value }] of listed.entries()) {
+    equal(key, [i]);
+    const got = (await kv.get<any>(key)).value;
+    if (all[i] === self) equal([value.self === value, got.self === got], [true, true]);
+    else equal(value, got);
+    equal(Object.getPrototypeOf(value ?? {}) === Object.getPrototypeOf(got ?? {}), true);
+  }
+  equal(listed[0].value[0] === listed[0].value[1], true);
+});
+
 await test("a value keeps its type", async () => {
   const types = [Object, Array, Map, Set, Date, Uint8Array, Float64Array, DataView, ArrayBuffer, Deno.KvU64];
   const instances = [{}, [], new Map(), new Set(), new Date(), new Uint8Array(), new Float64Array()];

@@ -19,6 +19,7 @@ use crate::database::database;
 use crate::error::KvError;
 use crate::key::{self, KeyDecoder};
 use crate::value::Decoder;
+use crate::values::Values;
 use crate::yielding::{budget, database_and_budget};
 
 /// Reads the entry of a key: `[key, value, versionstamp]`, or `null`. Returns `undefined` if another thread reads it.
@@ -79,9 +80,9 @@ pub(crate) struct Batch {
 /// The maximum number of bytes of values in a batch of a listing, not counting the last value.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Reads a batch of a listing: key, value and versionstamp of each entry in a flat array, and whether there may be more as its
-/// last element. A batch of large values ends early, so that the event loop can run before the next one. Returns `undefined` if
-/// another thread reads it.
+/// Reads a batch of a listing: key and versionstamp of each entry in a flat array, then an array of the values, and whether there may be
+/// more. A batch of large values ends early, so that the event loop can run before the next one. Returns `undefined` if another thread
+/// reads it.
 #[op2(reentrant)]
 pub(crate) fn op_openkv_list<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -248,16 +249,6 @@ impl<'s> FromV8<'s> for KeysArgument {
     }
 }
 
-/// Key, value and versionstamp of an entry.
-type Decoded<'s> = [v8::Local<'s, v8::Value>; 3];
-
-/// The entries that a read found, each with the index of its read.
-struct Entries<'s> {
-    entries: SmallVec<[(usize, Decoded<'s>); 1]>,
-    /// Whether the read stopped early.
-    is_cut: bool,
-}
-
 /// The form in which the shim receives the entries of a read.
 #[derive(Clone, Copy)]
 enum Shape {
@@ -270,33 +261,6 @@ enum Shape {
 }
 
 impl Shape {
-    fn of<'s>(
-        self,
-        scope: &mut v8::PinScope<'s, '_>,
-        Entries { entries, is_cut }: Entries<'s>,
-    ) -> v8::Local<'s, v8::Value> {
-        match self {
-            Shape::Entry => match entries.into_iter().next() {
-                Some((_, entry)) => v8::Array::new_with_elements(scope, &entry).into(),
-                None => v8::null(scope).into(),
-            },
-            Shape::Entries { count } => {
-                let mut elements = vec![v8::null(scope).into(); count];
-                for (i, entry) in entries {
-                    elements[i] = v8::Array::new_with_elements(scope, &entry).into();
-                }
-                v8::Array::new_with_elements(scope, &elements).into()
-            }
-            Shape::Batch { limit } => {
-                let may_be_more = is_cut || entries.len() == limit;
-                let mut elements = Vec::with_capacity(entries.len() * 3 + 1);
-                elements.extend(entries.into_iter().flat_map(|(_, entry)| entry));
-                elements.push(v8::Boolean::new(scope, may_be_more).into());
-                v8::Array::new_with_elements(scope, &elements).into()
-            }
-        }
-    }
-
     /// Returns the number of bytes of values after which a read stops early.
     fn max_bytes(self) -> usize {
         if matches!(self, Shape::Batch { .. }) { BATCH_BYTES } else { usize::MAX }
@@ -318,10 +282,9 @@ fn read<'s>(
     let options = ReadOptions::default().consistency(consistency).max_bytes(shape.max_bytes());
     let entries = match resource.database.local() {
         Some(local) => {
-            let mut collector = Collector::new(scope, state, shape.max_bytes())?;
+            let mut collector = Collector::new(scope, state, shape)?;
             if local.try_read(reads, &mut |i, entry| collector.add(scope, i, entry))? {
-                let entries = collector.end()?;
-                return Ok(shape.of(scope, entries));
+                return collector.end(scope);
             }
             local.read_later(reads, options)
         }
@@ -388,7 +351,7 @@ impl Found {
         scope: &mut v8::PinScope<'s, '_>,
         state: &RefCell<OpState>,
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
-        let mut collector = Collector::new(scope, state, self.shape.max_bytes())?;
+        let mut collector = Collector::new(scope, state, self.shape)?;
         let lists = self.lists.take();
         let entries = lists.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |entry| (i, entry)));
         for (i, entry) in entries {
@@ -396,68 +359,93 @@ impl Found {
                 break;
             }
         }
-        let entries = collector.end()?;
-        Ok(self.shape.of(scope, entries))
+        collector.end(scope)
     }
 }
 
-/// Decodes the entries of a read, up to `max_bytes` of values. The limit depends on the data only, not on time, so that the
+/// Decodes the entries of a read, up to a number of bytes of values. The limit depends on the data only, not on time, so that the
 /// batches of a listing are the same on each run.
 struct Collector<'s> {
+    shape: Shape,
     keys: KeyDecoder<'s>,
-    values: Decoder<'s>,
+    decoder: Decoder<'s>,
     /// The versionstamp of the previous entry, for reuse: one commit may have written many entries.
     versionstamp: Option<(Versionstamp, v8::Local<'s, v8::Value>)>,
-    entries: SmallVec<[(usize, Decoded<'s>); 1]>,
+    /// The entries, each with the index of its read, unless they are a batch.
+    entries: SmallVec<[(usize, v8::Local<'s, v8::Value>); 1]>,
+    /// Key and versionstamp of each entry of a batch.
+    elements: Vec<v8::Local<'s, v8::Value>>,
+    values: Values<'s>,
     bytes: usize,
-    max_bytes: usize,
     failure: Option<KvError>,
 }
 
 impl<'s> Collector<'s> {
-    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, max_bytes: usize) -> Result<Self, KvError> {
+    fn new(scope: &mut v8::PinScope<'s, '_>, state: &RefCell<OpState>, shape: Shape) -> Result<Self, KvError> {
         Ok(Self {
+            shape,
             keys: KeyDecoder::default(),
-            values: Decoder::new(scope, state)?,
+            decoder: Decoder::new(scope, state)?,
             versionstamp: None,
             entries: SmallVec::new(),
+            elements: Vec::new(),
+            values: Values::default(),
             bytes: 0,
-            max_bytes,
             failure: None,
         })
     }
 
     fn add(&mut self, scope: &mut v8::PinScope<'s, '_>, i: usize, entry: EntryRef<'_>) -> ControlFlow<()> {
         self.bytes += entry.value.map_or(0, ValueRef::len);
-        match self.decode(scope, entry) {
-            Ok(decoded) => self.entries.push((i, decoded)),
-            Err(error) => self.failure = Some(error),
+        if let Err(error) = self.decode(scope, i, entry) {
+            self.failure = Some(error);
         }
-        if self.failure.is_none() && self.bytes < self.max_bytes {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        if self.failure.is_none() && !self.is_full() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    fn decode(&mut self, scope: &mut v8::PinScope<'s, '_>, entry: EntryRef<'_>) -> Result<Decoded<'s>, KvError> {
+    fn is_full(&self) -> bool {
+        self.bytes >= self.shape.max_bytes()
+    }
+
+    fn decode(&mut self, scope: &mut v8::PinScope<'s, '_>, i: usize, entry: EntryRef<'_>) -> Result<(), KvError> {
         let key = self.keys.decode(scope, entry.key)?;
-        let value = match entry.value {
-            Some(value) => self.values.decode(scope, value)?,
-            None => v8::undefined(scope).into(),
-        };
         let versionstamp = match self.versionstamp {
             Some((before, string)) if before == entry.versionstamp => string,
             _ => versionstamp_to_v8(scope, entry.versionstamp),
         };
         self.versionstamp = Some((entry.versionstamp, versionstamp));
-        Ok([key, value, versionstamp])
+        if let Shape::Batch { .. } = self.shape {
+            self.elements.extend([key, versionstamp]);
+            return self.values.push(scope, &self.decoder, entry.value);
+        }
+        let value = match entry.value {
+            Some(value) => self.decoder.decode(scope, value)?,
+            None => v8::undefined(scope).into(),
+        };
+        self.entries.push((i, v8::Array::new_with_elements(scope, &[key, value, versionstamp]).into()));
+        Ok(())
     }
 
-    fn end(self) -> Result<Entries<'s>, KvError> {
-        match self.failure {
-            None => Ok(Entries { entries: self.entries, is_cut: self.bytes >= self.max_bytes }),
-            Some(error) => Err(error),
+    /// Returns the entries in the form that the op of the read returns.
+    fn end(mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, KvError> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        match self.shape {
+            Shape::Entry => Ok(self.entries.first().map_or_else(|| v8::null(scope).into(), |(_, entry)| *entry)),
+            Shape::Entries { count } => {
+                let mut elements = vec![v8::null(scope).into(); count];
+                for (i, entry) in self.entries {
+                    elements[i] = entry;
+                }
+                Ok(v8::Array::new_with_elements(scope, &elements).into())
+            }
+            Shape::Batch { limit } => {
+                let may_be_more = self.is_full() || self.values.len() == limit;
+                self.elements.push(self.values.into_array(scope, &self.decoder)?);
+                self.elements.push(v8::Boolean::new(scope, may_be_more).into());
+                Ok(v8::Array::new_with_elements(scope, &self.elements).into())
+            }
         }
     }
 }
