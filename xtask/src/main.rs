@@ -31,8 +31,8 @@ Commands:
     --require-patroni          fails if Patroni, which replaces primaries of PostgreSQL in tests, is not installed
     --require-registry         fails if packages cannot be installed from the npm registry
     --require-denokv           fails if the denokv server is neither on the PATH nor named by OPENKV_DENOKV
-  ci [FLAGS] [FILTER]          test, and checks dependencies, combinations of features and examples/deno_kv, and fuzzes the engine
-                               for a minute; takes the flags of test
+  ci [FLAGS] [FILTER]          test, and checks dependencies, combinations of features and examples/deno_kv, fuzzes the engine for
+                               a minute, and builds in release mode; takes the flags of test
     --require-libclang         fails if LIBCLANG_PATH is not set, which examples/deno_kv requires
   docs                         checks the links of the documentation, and builds it as a book, with mdBook
   dist [--openkv PATH]         makes the files of a release, of a new build or of the binary at PATH, in target/dist

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use stages::{Outcome, Stage};
 
-use crate::{book, circles, typescript};
+use crate::{book, circles, dist, typescript};
 
 /// The suite also runs on the fake backend, which releases do not contain.
 const FAKE: &str = "openkv/fake";
@@ -37,8 +37,8 @@ pub fn test(args: &[OsString]) -> Result<ExitCode, String> {
     Ok(stages::run(&stages))
 }
 
-/// Checks everything: in addition to `test`, the combinations of features, the dependencies, the example in another workspace, and
-/// random inputs.
+/// Checks everything: in addition to `test`, the combinations of features, the dependencies, the example in another workspace, random
+/// inputs, and a release build.
 pub fn ci(args: &[OsString]) -> Result<ExitCode, String> {
     crate::prepare()?;
     let (required, filter) = requirements(args);
@@ -48,6 +48,7 @@ pub fn ci(args: &[OsString]) -> Result<ExitCode, String> {
     stages.push(Stage::new("examples/deno_kv", || deno_kv(&required)));
     stages.push(tests(&required, &filter));
     stages.push(Stage::new("fuzzing", fuzz));
+    stages.push(Stage::new("release build", release));
     Ok(stages::run(&stages))
 }
 
@@ -95,6 +96,16 @@ fn fuzz() -> Result<bool, String> {
     }
     let program = crate::target_directory().join("debug").join(format!("openkv_torture{}", env::consts::EXE_SUFFIX));
     crate::succeeds(Command::new(program).args(["fuzz", "--seconds", FUZZ_SECONDS]))
+}
+
+/// Builds the binary in release mode, and runs the quick start with it.
+fn release() -> Result<bool, String> {
+    if !crate::succeeds(&mut crate::cargo(&["build", "--quiet", "--profile", "ci", "--package", "openkv"]))? {
+        return Ok(false);
+    }
+    let binary = crate::target_directory().join("ci").join(format!("openkv{}", env::consts::EXE_SUFFIX));
+    dist::root::check(&binary)?;
+    Ok(true)
 }
 
 /// Checks the types of the example that is not in the workspace. Its build requires libclang, which `LIBCLANG_PATH` names.

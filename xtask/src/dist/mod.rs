@@ -3,7 +3,7 @@
 mod licenses;
 mod order;
 mod packages;
-mod root;
+pub mod root;
 mod startup;
 mod wheel;
 
