@@ -137,6 +137,11 @@ impl Case {
         self.length.map_or("null".into(), |length| format!("{:?}", &INTERVALS[..length]))
     }
 
+    /// Returns the longest time until a message is claimed, with the intervals of its schedule.
+    fn timeout(self) -> Duration {
+        TIMEOUT + if self.length.is_none() { DEFAULT_WAITS } else { Duration::ZERO }
+    }
+
     fn name(self) -> String {
         format!("{}, {}, backoffSchedule {}", self.point, self.exit, self.schedule())
     }
@@ -163,13 +168,12 @@ fn try_one(runtime: &Runtime, case: Case, messages: u64) -> Result<Count, String
     let mut listeners = Listeners { runtime, directory: directory.path().into(), path, started: 0 };
     let mut exits = 0;
     for _ in 0..case.kills {
-        if !listeners.wait_for_message()? {
+        if !listeners.wait_for_message(case.timeout())? {
             break;
         }
         exits += u64::from(listeners.terminate(case)?);
     }
-    let waits = if case.length.is_none() { DEFAULT_WAITS } else { Duration::ZERO };
-    listeners.drain(TIMEOUT + waits)?;
+    listeners.drain(case.timeout())?;
     let mut count = listeners.count(case, &acknowledged)?;
     count.exits = exits;
     Ok(count)
@@ -187,10 +191,10 @@ impl Listeners<'_> {
     }
 
     /// Waits until a message can be claimed. Returns false if none are left.
-    fn wait_for_message(&self) -> Result<bool, String> {
+    fn wait_for_message(&self, timeout: Duration) -> Result<bool, String> {
         let begin = Instant::now();
         let ready = "select (select count(*) from queue where ts <= ?1) + (select count(*) from queue_running where deadline <= ?1)";
-        while begin.elapsed() < TIMEOUT {
+        while begin.elapsed() < timeout {
             let now =
                 SystemTime::now().duration_since(UNIX_EPOCH).map_err(failed("reading the time"))?.as_millis() as i64;
             if self.select(ready, [now])? > 0 {
@@ -201,7 +205,7 @@ impl Listeners<'_> {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Err(format!("messages are left, but none could be claimed within {TIMEOUT:?}"))
+        Err(format!("messages are left, but none could be claimed within {timeout:?}"))
     }
 
     /// Runs a listener until it terminates as planned. Returns false if it did not in time, and was killed.
