@@ -295,7 +295,18 @@ fn partial(sandbox: &Sandbox) -> Vec<String> {
 #[cfg(unix)]
 fn interrupt(sandbox: &Sandbox, args: &[&str], signal: &str) -> Option<i32> {
     let before = partial(sandbox);
-    let mut running = Running(sandbox.command(["db"].iter().chain(args)).stdout(Stdio::null()).spawn().unwrap());
+    let mut command = sandbox.command(["db"].iter().chain(args));
+    // The tests may run in the background, or under `nohup`, where these signals are ignored.
+    let reset = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: it is allowed between `fork` and `exec`.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: see above.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, reset) };
+    let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
     while partial(sandbox) == before && running.0.try_wait().unwrap().is_none() {}
     let pid = running.0.id().to_string();
     std::process::Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status().unwrap();
