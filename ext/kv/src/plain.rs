@@ -2,7 +2,7 @@
 //!
 //! Such a value ends where its bytes end, so that the next element begins there. It does not refer to objects by number, because they
 //! are counted from the beginning of the array. And it has no objects of the host, which scripts restore. Values that are not recognized,
-//! among them all corrupt ones, are decoded alone.
+//! among them most corrupt ones, are decoded alone.
 
 use std::ops::RangeInclusive;
 

@@ -74,7 +74,7 @@ impl<'s> Values<'s> {
         decoder: &Decoder<'s>,
     ) -> Result<v8::Local<'s, v8::Value>, KvError> {
         if self.is_needed
-            && let Some(array) = self.together(scope, decoder)
+            && let Some(array) = self.together(scope, decoder)?
         {
             for (i, slot) in self.values.iter().enumerate() {
                 if let Slot::Decoded(value) = slot {
@@ -94,11 +94,14 @@ impl<'s> Values<'s> {
     }
 
     /// Decodes all elements. Returns `None` if that fails: which element is the cause is not known then.
+    ///
+    /// # Errors
+    /// [`KvError::Deserialize`] if the script is being terminated.
     fn together(
         &mut self,
         scope: &mut v8::PinScope<'s, '_>,
         decoder: &Decoder<'s>,
-    ) -> Option<v8::Local<'s, v8::Array>> {
+    ) -> Result<Option<v8::Local<'s, v8::Array>>, KvError> {
         let count = self.values.len();
         let mut start = vec![plain::ARRAY];
         plain::push_varint(&mut start, count);
@@ -107,6 +110,12 @@ impl<'s> Values<'s> {
         self.elements.extend([plain::ARRAY_END, 0]);
         plain::push_varint(&mut self.elements, count);
         v8::tc_scope!(let scope, scope);
-        decoder.deserialize(scope, &self.elements).ok()?.try_into().ok()
+        let array = decoder.deserialize(scope, &self.elements);
+        if scope.has_terminated() {
+            // The request was consumed.
+            scope.terminate_execution();
+            return Err(KvError::Deserialize);
+        }
+        Ok(array.ok().and_then(|array| array.try_into().ok()))
     }
 }

@@ -1,5 +1,5 @@
 //! Builds the binary of a release, and links it a second time, laid out so that it starts fast and in little memory: the functions that
-//! this very build runs at startup stand together, instead of scattered over 60 MB, and relocations are written in a compact form.
+//! this very build runs at startup are grouped, instead of scattered over 60 MB, and relocations are written in a compact form.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

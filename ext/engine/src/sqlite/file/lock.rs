@@ -1,7 +1,7 @@
 //! Waiting for a lock that another process holds, and passing it on.
 //!
 //! SQLite does not wait for a lock, but calls a handler between its attempts. Processes that try again every millisecond leave the
-//! lock unused between the attempts, and take the time of the one that holds it. On Linux, those of this engine wait in queues of the
+//! lock unused between the attempts, and take CPU time from the one that holds it. On Linux, those of this engine wait in queues of the
 //! kernel instead, on words of the [`WalIndex`], from where a commit wakes them. Nothing is written to the index. The one that is
 //! woken may find the lock taken again: it is the next then, and is woken before those in the queue. A process that is not woken,
 //! because another program released the lock or a process was killed, tries again after a while.
@@ -27,15 +27,15 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a lock that is not essential is waited for.
 const BRIEF_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The wait after which a lock is logged.
+/// The wait after which waiting for a lock is logged.
 const LOGGED: Duration = Duration::from_secs(1);
 
 /// The wait after which `close()` no longer waits for a lock that another process holds. A commit holds it for a few milliseconds.
 const LONG: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// The time of the first of the current attempts.
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// How long this thread has waited between the current attempts.
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 
     /// The file of this thread, if it is that of a writer.
     static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
@@ -76,11 +76,11 @@ pub(crate) fn wait_briefly(attempts: i32) -> bool {
 }
 
 fn wait_up_to(timeout: Duration, attempts: i32) -> bool {
+    let before = if attempts == 0 { Duration::ZERO } else { WAITED.get() };
     let now = Instant::now();
-    let began = BEGAN.get().filter(|_| attempts > 0).unwrap_or(now);
-    BEGAN.set(Some(began));
     FILE.with_borrow(|file| file.as_ref().map_or_else(|| thread::sleep(INTERVAL), File::wait));
-    let (before, waited) = (now - began, began.elapsed());
+    let waited = before + now.elapsed();
+    WAITED.set(waited);
     let exceeds = |limit| before < limit && waited >= limit;
     if exceeds(LONG) {
         FILE.with_borrow(|file| file.iter().for_each(|file| file.record(true)));
@@ -91,7 +91,7 @@ fn wait_up_to(timeout: Duration, attempts: i32) -> bool {
     waited < timeout
 }
 
-/// Tells the waiting processes that this thread has released the lock of its file.
+/// Wakes the next of the waiting processes, after this thread has released the lock of its file.
 pub(crate) fn released() {
     FILE.with_borrow(|file| file.iter().for_each(File::pass_on));
 }
