@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// The scripts that are profiled. The functions that run with the first one are grouped, then the others.
 const SCRIPTS: [&str; 3] = ["benches/empty.ts", "examples/quickstart.ts", "xtask/src/dist/startup.ts"];
 
-/// Returns the names of the functions of a binary that run with the scripts, in their order.
+/// Returns the names of the functions of a binary that run with the scripts, those of the first script first.
 pub fn functions(binary: &Path) -> Result<Vec<String>, String> {
     let every = functions_of_script(binary, SCRIPTS[0])?;
     let mut common = BTreeSet::new();

@@ -26,7 +26,7 @@ struct State {
     /// The number of databases that have ever opened it.
     acquired: u64,
     phase: Phase,
-    /// Whether the thread has been waiting for a lock of another process for long.
+    /// Whether the thread has been waiting for a lock of another process for a long time.
     locked: bool,
 }
 
@@ -162,7 +162,7 @@ impl Lifecycle {
         self.changed.wait_while(&mut self.state.lock(), waits);
     }
 
-    /// Records whether the thread has been waiting for a lock of another process for long.
+    /// Records whether the thread has been waiting for a lock of another process for a long time.
     pub fn set_locked(&self, locked: bool) {
         self.state.lock().locked = locked;
         self.changed.notify_all();

@@ -80,7 +80,8 @@ impl WalIndex {
     /// Waits until it is woken, for the given time at most.
     pub fn wait(&self, waiting: Waiting, timeout: Duration) {
         let word = self.word(waiting);
-        // If the word changes first, there was a commit: nothing is waited for.
+        // If the word changes first, there was a commit: nothing is waited for. One between the last attempt to acquire the lock and
+        // this read is not noticed, which the timeout bounds.
         futex::wait(word, word.load(Ordering::Relaxed), timeout);
     }
 
