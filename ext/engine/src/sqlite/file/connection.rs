@@ -265,10 +265,11 @@ fn use_wal(connection: &Connection) -> Result<bool> {
     }
 }
 
-/// Runs an operation that waits for a lock for at most about a second.
+/// Runs an operation that waits for the lock of writers for at most about a second, and passes it on.
 pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.busy_handler(Some(lock::wait_briefly))?;
     let result = operation(connection);
+    lock::released();
     connection.busy_handler(Some(lock::wait))?;
     result
 }

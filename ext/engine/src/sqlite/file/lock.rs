@@ -7,6 +7,7 @@
 //! because another program released the lock or a process was killed, tries again after a while.
 
 use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ use crate::sqlite::file::wal_index::{Waiting, WalIndex};
 /// sleeps up to 100 ms at a time, which starves a process among many.
 const INTERVAL: Duration = Duration::from_millis(1);
 
-/// The interval between attempts of processes in the queue.
-const QUEUE_INTERVAL: Duration = Duration::from_millis(5);
+/// The interval between attempts of processes in the queue. Other systems have no queue.
+const QUEUE_INTERVAL: Duration = if cfg!(target_os = "linux") { Duration::from_millis(5) } else { INTERVAL };
 
 /// How long a lock is waited for.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -48,21 +49,26 @@ struct File {
     is_long: Cell<bool>,
     /// `None` for a file without a WAL, and for a database in memory.
     index: Option<WalIndex>,
-    /// Whether the thread has left the queue, but not acquired the lock yet.
+    /// Whether the thread was woken from the queue, but has not acquired the lock yet.
     is_next: Cell<bool>,
 }
 
-/// Makes waits of this thread those for the locks of a file.
+/// Makes waits of this thread those for the locks of a file, until the result is dropped.
 ///
 /// # Safety
-/// The connection of the index must stay open until [`forget`] was called.
-pub(crate) unsafe fn watch(lifecycle: Arc<Lifecycle>, index: Option<WalIndex>) {
+/// The connection of the index must be closed after that.
+pub(crate) unsafe fn watch(lifecycle: Arc<Lifecycle>, index: Option<WalIndex>) -> Watch {
     FILE.set(Some(File { lifecycle, is_long: Cell::default(), index, is_next: Cell::default() }));
+    Watch(PhantomData)
 }
 
-/// Ends the effect of [`watch`].
-pub(crate) fn forget() {
-    FILE.set(None);
+/// The effect of [`watch`] on this thread.
+pub(crate) struct Watch(PhantomData<*const ()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        FILE.set(None);
+    }
 }
 
 /// Waits before the next attempt to acquire a lock: a busy handler of SQLite. Returns false after a minute.
@@ -78,7 +84,10 @@ pub(crate) fn wait_briefly(attempts: i32) -> bool {
 fn wait_up_to(timeout: Duration, attempts: i32) -> bool {
     let before = if attempts == 0 { Duration::ZERO } else { WAITED.get() };
     let now = Instant::now();
-    FILE.with_borrow(|file| file.as_ref().map_or_else(|| thread::sleep(INTERVAL), File::wait));
+    FILE.with_borrow(|file| match file {
+        Some(file) => file.wait(attempts),
+        None => thread::sleep(INTERVAL),
+    });
     let waited = before + now.elapsed();
     WAITED.set(waited);
     let exceeds = |limit| before < limit && waited >= limit;
@@ -102,17 +111,17 @@ pub(crate) fn unlocked() {
 }
 
 impl File {
-    fn wait(&self) {
+    fn wait(&self, attempts: i32) {
         let Some(index) = &self.index else { return thread::sleep(INTERVAL) };
-        if self.is_next.replace(true) {
+        if attempts > 0 && self.is_next.get() {
             index.wait(Waiting::Next, INTERVAL);
         } else {
-            index.wait(Waiting::InQueue, QUEUE_INTERVAL);
+            // One that tries again by itself stays in the queue: if a commit takes longer than the interval, all of them do.
+            self.is_next.set(index.wait(Waiting::InQueue, QUEUE_INTERVAL));
         }
     }
 
     fn pass_on(&self) {
-        self.is_next.set(false);
         if let Some(index) = &self.index
             && !index.wake(Waiting::Next)
         {
@@ -124,5 +133,47 @@ impl File {
         if self.is_long.replace(is_long) != is_long {
             self.lifecycle.set_locked(is_long);
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn thread_stays_in_the_queue_until_it_is_woken() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("kv.sqlite3")).unwrap();
+        connection.execute_batch("pragma journal_mode = wal; create table entry (value)").unwrap();
+        // SAFETY: the connection is closed last.
+        let [waiting, index] = [(); 2].map(|()| unsafe { WalIndex::of(&connection) }.unwrap());
+        let attempts = AtomicI32::new(0);
+        let file = thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let file = File {
+                    lifecycle: Arc::default(),
+                    is_long: Cell::default(),
+                    index: Some(waiting),
+                    is_next: Cell::default(),
+                };
+                while !file.is_next.get() {
+                    file.wait(attempts.fetch_add(1, Ordering::Relaxed));
+                }
+                file
+            });
+            while attempts.load(Ordering::Relaxed) < 3 {
+                assert!(!index.wake(Waiting::Next), "it was not woken from the queue");
+            }
+            while !index.wake(Waiting::InQueue) {}
+            waits.join().unwrap()
+        });
+        file.wait(attempts.into_inner());
+        assert!(file.is_next.get(), "until it acquires the lock");
+        file.wait(0);
+        assert!(!file.is_next.get(), "it acquired the lock, and waits for it again");
     }
 }

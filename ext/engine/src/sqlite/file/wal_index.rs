@@ -77,12 +77,12 @@ impl WalIndex {
         header
     }
 
-    /// Waits until it is woken, for the given time at most.
-    pub fn wait(&self, waiting: Waiting, timeout: Duration) {
+    /// Waits until it is woken, for the given time at most. Returns whether it was woken.
+    pub fn wait(&self, waiting: Waiting, timeout: Duration) -> bool {
         let word = self.word(waiting);
         // If the word changes first, there was a commit: nothing is waited for. One between the last attempt to acquire the lock and
         // this read is not noticed, which the timeout bounds.
-        futex::wait(word, word.load(Ordering::Relaxed), timeout);
+        futex::wait(word, word.load(Ordering::Relaxed), timeout)
     }
 
     /// Wakes the thread, of any process, that has waited for the longest time. Returns whether there is one.
@@ -100,14 +100,24 @@ impl WalIndex {
 #[cfg(target_os = "linux")]
 mod futex {
     use std::sync::atomic::AtomicU32;
+    use std::thread;
     use std::time::Duration;
 
+    use rustix::io::Errno;
     use rustix::thread::futex::{self, Flags, Timespec};
 
-    pub fn wait(word: &AtomicU32, value: u32, timeout: Duration) {
-        let timeout = Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos().into() };
-        // It fails if the word has changed, after the timeout, and if a signal arrives.
-        let _ = futex::wait(word, Flags::empty(), value, Some(&timeout));
+    pub fn wait(word: &AtomicU32, value: u32, timeout: Duration) -> bool {
+        let limit = Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos().into() };
+        match futex::wait(word, Flags::empty(), value, Some(&limit)) {
+            Ok(()) => true,
+            // The word has changed, nobody woke this thread, or a signal arrived.
+            Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => false,
+            // A sandbox forbids the call, for example.
+            Err(_) => {
+                thread::sleep(timeout);
+                false
+            }
+        }
     }
 
     pub fn wake(word: &AtomicU32) -> bool {
@@ -122,8 +132,9 @@ mod futex {
     use std::thread;
     use std::time::Duration;
 
-    pub fn wait(_word: &AtomicU32, _value: u32, timeout: Duration) {
+    pub fn wait(_word: &AtomicU32, _value: u32, timeout: Duration) -> bool {
         thread::sleep(timeout);
+        false
     }
 
     pub fn wake(_word: &AtomicU32) -> bool {
@@ -160,11 +171,11 @@ mod tests {
             let waiting = scope.spawn(|| one_index.wait(Waiting::InQueue, Duration::from_secs(3600)));
             assert!(!other_index.wake(Waiting::Next), "it waits in the queue");
             while !other_index.wake(Waiting::InQueue) {}
-            waiting.join().unwrap();
+            assert!(waiting.join().unwrap(), "it was woken");
         });
         assert!(!other_index.wake(Waiting::InQueue), "none is left");
         let begin = std::time::Instant::now();
-        one_index.wait(Waiting::Next, Duration::from_millis(1));
+        assert!(!one_index.wait(Waiting::Next, Duration::from_millis(1)), "the time has passed");
         assert!(begin.elapsed() >= Duration::from_millis(1));
     }
 }

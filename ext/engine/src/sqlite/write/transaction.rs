@@ -14,7 +14,8 @@ const SET_VERSION: &str = "update data_version set version = ?1 where k = 0";
 const SET: &str = "insert into kv (k, v, v_encoding, version, expiration_ms) values (?1, ?2, ?3, ?4, ?5)
     on conflict (k) do update set v = ?2, v_encoding = ?3, version = ?4 where expiration_ms = ?5";
 
-/// A transaction of the writer, with the state that its operations share. Rolled back on drop.
+/// A transaction of the writer, with the state that its operations share. On drop, it is rolled back unless it was committed, and
+/// the next waiting process gets the lock.
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     /// Whether it has a single operation.
@@ -161,7 +162,6 @@ impl<'a> Transaction<'a> {
             self.connection.prepare_cached(SET_VERSION)?.execute([version])?;
         }
         run(self.connection, COMMIT)?;
-        lock::released();
         Ok(self.effects.take())
     }
 }
@@ -171,8 +171,8 @@ impl Drop for Transaction<'_> {
         if !self.connection.is_autocommit() {
             // If this fails, the next transaction cannot begin, and returns an error.
             let _ = run(self.connection, ROLLBACK);
-            lock::released();
         }
+        lock::released();
     }
 }
 

@@ -309,13 +309,11 @@ fn start(unstarted: Arc<Mutex<Option<Unstarted>>>, lifecycle: Arc<Lifecycle>, th
         let Some(Unstarted { shared, waiting }) = unstarted.lock().take() else { return };
         // Also runs if this thread panics: `close` must not wait forever. Otherwise, the connection is closed first.
         let _closed = Closed(&lifecycle);
-        shared.with(|_, connection| {
-            // SAFETY: the connection is closed after its index is forgotten.
-            unsafe { lock::watch(lifecycle.clone(), WalIndex::of(connection)) }
-        });
+        // SAFETY: it is dropped before the connection is closed, also if this thread panics.
+        let watch = shared.with(|_, connection| unsafe { lock::watch(lifecycle.clone(), WalIndex::of(connection)) });
         runtime.block_on(run(&shared, waiting, &lifecycle));
         shared.end();
-        lock::forget();
+        drop(watch);
         drop(shared);
     };
     thread::Builder::new().name("openkv-writer".into()).spawn(run)?;
