@@ -1,6 +1,5 @@
 //! Commands of Deno that OpenKV lacks.
 
-use clap::Command;
 use clap::error::ErrorKind;
 
 /// The names of the commands. As on Deno, each is a command even if a file has the same name.
@@ -47,7 +46,7 @@ pub(super) fn is_absent(name: &str) -> bool {
 }
 
 /// Returns the error for a command of Deno, if `name` is one.
-pub(super) fn error(name: &str, openkv: &Command) -> Option<clap::Error> {
+pub(super) fn error(name: &str) -> Option<clap::Error> {
     is_absent(name).then(|| {
         let instead = match name {
             "bench" => "benchmarks are not run: run `deno bench`".into(),
@@ -59,8 +58,7 @@ pub(super) fn error(name: &str, openkv: &Command) -> Option<clap::Error> {
             _ => format!("run `deno {name}`"),
         };
         let message = format!(
-            "the command '{name}' is not supported: {instead}\n\nTo run a file with that name: {} run {name}\n",
-            openkv.get_name()
+            "the command '{name}' is not supported: {instead}\n\nTo run a file with that name: openkv run {name}\n"
         );
         clap::Error::raw(ErrorKind::InvalidSubcommand, message)
     })

@@ -26,12 +26,14 @@ mod types;
 mod warnings;
 mod watch;
 
+use std::cell::LazyCell;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
 use openkv::{DENO_VERSION, TYPESCRIPT_VERSION, V8_VERSION};
 
+use dependencies::Dependencies;
 pub(crate) use outcome::Outcome;
 
 /// A command, with its arguments.
@@ -44,7 +46,7 @@ pub(crate) enum Command {
     Task(Box<task::Task>),
     Test(Box<test::Test>),
     Db(db::Db),
-    Dependencies(Box<dependencies::Dependencies>),
+    Dependencies(Box<Dependencies>),
     Types,
     Completions(Shell),
     Man(PathBuf),
@@ -70,14 +72,88 @@ impl Command {
     }
 }
 
-/// Parses the command line. Exits if it is invalid, or requests help or the version.
-pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
-    let declared = declare();
-    let args = with_command(args.into_iter().collect(), &declared).unwrap_or_else(|error| error.exit());
-    read(declared.get_matches_from(args)).unwrap_or_else(|error| error.exit())
+/// How a command is declared, and read from the command line.
+struct Declaration {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    declare: fn() -> clap::Command,
+    read: fn(&mut ArgMatches) -> Result<Command, clap::Error>,
 }
 
+/// All commands, in the order of the help.
+const COMMANDS: [Declaration; 15] = [
+    declaration("run", &[], run::declare, |matches| run::read(matches).map(Command::Run)),
+    declaration("eval", &[], eval::declare, |matches| eval::read(matches).map(Command::Eval)),
+    declaration("repl", &[], repl::declare, |matches| repl::read(matches).map(Command::Repl)),
+    declaration("serve", &[], serve::declare, |matches| serve::read(matches).map(Box::new).map(Command::Serve)),
+    declaration("studio", &[], studio::declare, |matches| Ok(Command::Studio(Box::new(studio::read(matches))))),
+    declaration("task", &[], task::declare, |matches| Ok(Command::Task(Box::new(task::read(matches))))),
+    declaration("test", &[], test::declare, |matches| test::read(matches).map(Box::new).map(Command::Test)),
+    declaration("add", &[], dependencies::declare_add, |matches| of_dependencies(dependencies::read_add(matches))),
+    declaration("remove", &["rm", "uninstall"], dependencies::declare_remove, |matches| {
+        of_dependencies(dependencies::read_remove(matches))
+    }),
+    declaration("install", &["i"], dependencies::declare_install, |matches| {
+        of_dependencies(dependencies::read_install(matches))
+    }),
+    declaration("cache", &[], dependencies::declare_cache, |matches| {
+        of_dependencies(dependencies::read_cache(matches))
+    }),
+    declaration("db", &[], db::declare, |matches| Ok(Command::Db(db::read(matches)))),
+    declaration("types", &[], types::declare, |_| Ok(Command::Types)),
+    declaration("completions", &[], completions::declare, |matches| {
+        Ok(Command::Completions(completions::read(matches)))
+    }),
+    declaration("man", &[], man::declare, |matches| Ok(Command::Man(man::read(matches)))),
+];
+
+const fn declaration(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    declare: fn() -> clap::Command,
+    read: fn(&mut ArgMatches) -> Result<Command, clap::Error>,
+) -> Declaration {
+    Declaration { name, aliases, declare, read }
+}
+
+fn of_dependencies(read: Result<Dependencies, clap::Error>) -> Result<Command, clap::Error> {
+    read.map(Box::new).map(Command::Dependencies)
+}
+
+impl Declaration {
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    fn declare(&self) -> clap::Command {
+        (self.declare)().visible_aliases(self.aliases)
+    }
+}
+
+/// Parses the command line. Exits if it is invalid, or requests help or the version.
+pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Command {
+    let args = with_command(args.into_iter().collect()).unwrap_or_else(|error| error.exit());
+    // Declaring all commands would take a tenth of the time in which an empty script runs.
+    let declared = match args.get(1).and_then(|name| find(name)) {
+        Some(command) => program().subcommand(command.declare()),
+        None => declare(),
+    };
+    let (name, mut matches) = declared.get_matches_from(args).remove_subcommand().expect("a command is required");
+    let command = find(&name).expect("it was declared");
+    (command.read)(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+fn find(name: &str) -> Option<&'static Declaration> {
+    COMMANDS.iter().find(|command| command.is_named(name))
+}
+
+/// Declares the program with all commands.
 fn declare() -> clap::Command {
+    program().subcommands(COMMANDS.iter().map(Declaration::declare))
+}
+
+/// Declares the program without commands.
+fn program() -> clap::Command {
     clap::Command::new("openkv")
         .version(env!("CARGO_PKG_VERSION"))
         .long_version(format!(
@@ -87,43 +163,6 @@ fn declare() -> clap::Command {
         .about("A TypeScript runtime with Deno KV built in")
         .override_usage("openkv [run] [FLAGS] FILE [ARGS]...\n       openkv COMMAND")
         .subcommand_required(true)
-        .subcommand(run::declare())
-        .subcommand(eval::declare())
-        .subcommand(repl::declare())
-        .subcommand(serve::declare())
-        .subcommand(studio::declare())
-        .subcommand(task::declare())
-        .subcommand(test::declare())
-        .subcommand(dependencies::declare_add())
-        .subcommand(dependencies::declare_remove())
-        .subcommand(dependencies::declare_install())
-        .subcommand(dependencies::declare_cache())
-        .subcommand(db::declare())
-        .subcommand(types::declare())
-        .subcommand(completions::declare())
-        .subcommand(man::declare())
-}
-
-fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
-    let (name, mut matches) = matches.remove_subcommand().expect("a command is required");
-    Ok(match name.as_str() {
-        "run" => Command::Run(run::read(&mut matches)?),
-        "eval" => Command::Eval(eval::read(&mut matches)?),
-        "repl" => Command::Repl(repl::read(&mut matches)?),
-        "serve" => Command::Serve(Box::new(serve::read(&mut matches)?)),
-        "studio" => Command::Studio(Box::new(studio::read(&mut matches))),
-        "task" => Command::Task(Box::new(task::read(&mut matches))),
-        "test" => Command::Test(Box::new(test::read(&mut matches)?)),
-        "add" => Command::Dependencies(Box::new(dependencies::read_add(&mut matches)?)),
-        "remove" => Command::Dependencies(Box::new(dependencies::read_remove(&mut matches)?)),
-        "install" => Command::Dependencies(Box::new(dependencies::read_install(&mut matches)?)),
-        "cache" => Command::Dependencies(Box::new(dependencies::read_cache(&mut matches)?)),
-        "db" => Command::Db(db::read(&mut matches)),
-        "types" => Command::Types,
-        "completions" => Command::Completions(completions::read(&mut matches)),
-        "man" => Command::Man(man::read(&mut matches)),
-        _ => unreachable!("all commands are listed"),
-    })
 }
 
 /// Inserts the command if the user left it out: `openkv FILE` is `openkv run FILE`, and `openkv` alone is
@@ -131,9 +170,9 @@ fn read(mut matches: ArgMatches) -> Result<Command, clap::Error> {
 ///
 /// # Errors
 /// A command that only Deno has, or a flag before the command that must follow it.
-fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<String>, clap::Error> {
-    let is_command = |arg: &str| arg == "help" || declared.find_subcommand(arg).is_some();
-    let command = 1 + flags_before_command(&args[1.min(args.len())..], declared);
+fn with_command(mut args: Vec<String>) -> Result<Vec<String>, clap::Error> {
+    let is_command = |arg: &str| arg == "help" || find(arg).is_some();
+    let command = 1 + flags_before_command(&args[1.min(args.len())..]);
     let Some(name) = args.get(command).cloned() else {
         match args.get(1).map(String::as_str) {
             None => args.extend(["repl".into(), "--allow-all".into()]),
@@ -147,7 +186,7 @@ fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<S
         "-h" | "--help" | "-V" | "--version" => return Ok(args),
         "-v" => args[1] = "-V".into(),
         _ => {
-            if let Some(error) = absent::error(&name, declared) {
+            if let Some(error) = absent::error(&name) {
                 return Err(error);
             }
             if !is_command(&name) {
@@ -164,8 +203,8 @@ fn with_command(mut args: Vec<String>, declared: &clap::Command) -> Result<Vec<S
 }
 
 /// Counts the arguments before the command: flags, and values that are separate arguments.
-fn flags_before_command(args: &[String], declared: &clap::Command) -> usize {
-    let run = declared.find_subcommand("run").expect("the command is declared");
+fn flags_before_command(args: &[String]) -> usize {
+    let run = LazyCell::new(run::declare);
     let takes_next = |flag: &str| {
         let is_match = |arg: &clap::Arg| match flag.strip_prefix("--") {
             Some(long) => arg.get_long() == Some(long),

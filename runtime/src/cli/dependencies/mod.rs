@@ -57,7 +57,6 @@ pub(super) fn declare_add() -> Command {
 
 pub(super) fn declare_remove() -> Command {
     let command = Command::new("remove")
-        .visible_aliases(["rm", "uninstall"])
         .about("Removes dependencies from deno.json and package.json, and from node_modules")
         .override_usage("openkv remove [FLAGS] PACKAGES...")
         .arg(names("packages", "PACKAGES").required(true).help("The names that the packages are imported by"))
@@ -68,7 +67,6 @@ pub(super) fn declare_remove() -> Command {
 
 pub(super) fn declare_install() -> Command {
     let command = Command::new("install")
-        .visible_alias("i")
         .about("Installs the dependencies of deno.json and package.json, or adds packages")
         .override_usage(
             "openkv install [FLAGS]\n       openkv install [FLAGS] PACKAGES...\n       openkv install [FLAGS] --entrypoint FILES...",
