@@ -60,6 +60,7 @@ fn local_entries_persist_for_their_origin() {
     let files: Vec<_> = directories.map(|entry| entry.unwrap().path().join("local_storage")).collect();
     assert_eq!(files.len(), 5);
     for file in files {
+        assert!(!file.with_file_name("local_storage-wal").exists(), "the file was not closed at the end of the script");
         let connection = rusqlite::Connection::open(file).unwrap();
         let read = "SELECT count(*) FROM data WHERE key = 'runs'";
         assert_eq!(connection.query_row(read, [], |row| row.get::<_, u32>(0)), Ok(1));

@@ -3,6 +3,7 @@ mod options;
 mod worker;
 
 use std::future::poll_fn;
+use std::mem::{self, ManuallyDrop};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -260,6 +261,19 @@ impl Runtime {
         let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
+    /// Ends like a drop, but leaves the memory of the isolate to the end of the process, which frees it in less time.
+    pub fn end_with_process(self) {
+        let mut runtime = ManuallyDrop::new(self);
+        runtime.close();
+        let state = runtime.js.op_state();
+        let mut state = state.borrow_mut();
+        // Closes files and connections.
+        let resources = mem::take(&mut state.resource_table);
+        let others = mem::take(&mut **state);
+        drop(state);
+        drop((resources, others));
+    }
+
     /// Loads the main module and its imports without running them.
     ///
     /// # Errors
@@ -366,11 +380,8 @@ impl Runtime {
             (None, None) => Err(CoreErrorKind::ExecutionTerminated.into_box()),
         }
     }
-}
 
-/// Terminates the workers of the script and closes its databases, however it terminated.
-impl Drop for Runtime {
-    fn drop(&mut self) {
+    fn close(&mut self) {
         Interrupter::detach(&mut self.js);
         let workers: Option<Workers> = self.js.op_state().borrow_mut().try_take();
         if let Some(workers) = workers {
@@ -378,6 +389,13 @@ impl Drop for Runtime {
         }
         openkv_ext::close_databases(&mut self.js.op_state().borrow_mut());
         openkv_engine::sqlite::wait_closed(CLOSING_TIMEOUT);
+    }
+}
+
+/// Terminates the workers of the script and closes its databases, however it terminated.
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -130,11 +130,14 @@ fn remote_host(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)).filter(|_| is_remote)
 }
 
-/// Runs the main module to its end.
+/// Runs the main module to its end, which is that of the process.
 pub(super) fn run(mut options: Options) -> Outcome {
     let result = block_on(async {
         options.resolve_program().await?;
-        Runtime::new(options)?.run().await
+        let mut runtime = Runtime::new(options)?;
+        let result = runtime.run().await;
+        runtime.end_with_process();
+        result
     })?;
     // Only the low byte of an exit code is significant, as in a shell.
     result.map(|code| code as u8).map_err(|error| report(&error))
