@@ -261,7 +261,8 @@ impl Runtime {
         let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
-    /// Ends like a drop, but leaves the memory of the isolate to the end of the process, which frees it in less time.
+    /// Ends like a drop, before the end of the process, which frees the memory of the isolate in less time. Closes all databases of
+    /// the process: messages whose handlers are running are requeued.
     pub fn end_with_process(self) {
         let mut runtime = ManuallyDrop::new(self);
         runtime.close();
@@ -272,6 +273,7 @@ impl Runtime {
         let others = mem::take(&mut **state);
         drop(state);
         drop((resources, others));
+        close_databases();
     }
 
     /// Loads the main module and its imports without running them.
