@@ -99,6 +99,7 @@ impl Runtime {
         let node_services = loader.node_services()?;
         let mut js = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(loader.clone())),
+            eval_context_code_cache_cbs: Some(loader.cjs_code_cache()),
             create_params,
             extensions: extensions(),
             startup_snapshot: Some(snapshot::SNAPSHOT),

@@ -40,8 +40,8 @@ pub(crate) struct RuntimeFlags {
     pub certificates: Certificates,
 }
 
-/// Flags of Deno that have no effect, because OpenKV lacks what they configure: type checking, a code cache, a log.
-const ACCEPTED: [&str; 3] = ["no-check", "no-code-cache", "use-env-proxy"];
+/// Flags of Deno that have no effect, because OpenKV lacks what they configure: type checking, and a choice of proxies.
+const ACCEPTED: [&str; 2] = ["no-check", "use-env-proxy"];
 
 /// Flags of Deno that would change the behaviour or the output, but are not supported.
 const UNSUPPORTED: [(&str, Option<char>, &str); 5] = [
@@ -67,6 +67,7 @@ pub(super) fn declare(command: Command) -> Command {
                 .help("Seed the random number generator, for reproducible numbers"),
         )
         .arg(list("v8-flags".into(), "FLAG").help("Flags for V8; --v8-flags=--help lists them [env: DENO_V8_FLAGS]"))
+        .arg(switch("no-code-cache").help("Neither use compiled code of an earlier run, nor keep it for the next one"))
         .args(inspect::flags());
     unsupported(declare_modules(command), &UNSUPPORTED)
         .arg(switch("unstable").hide(true))
@@ -155,6 +156,7 @@ impl RuntimeFlags {
         let mut v8_flags: Vec<String> =
             from_environment.split(',').filter(|flag| !flag.is_empty()).map(Into::into).collect();
         v8_flags.extend(maybe_list(matches, "v8-flags").into_iter().flatten());
+        let of_modules = Self::read_modules(matches);
         Ok(Self {
             permissions: permissions::read(matches),
             allow_all: matches.get_flag("allow-all"),
@@ -164,7 +166,8 @@ impl RuntimeFlags {
             seed: matches.remove_one("seed"),
             v8_flags,
             unstable,
-            ..Self::read_modules(matches)
+            modules: ModuleOptions { no_code_cache: matches.get_flag("no-code-cache"), ..of_modules.modules },
+            ..of_modules
         })
     }
 

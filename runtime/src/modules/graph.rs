@@ -15,6 +15,7 @@ use deno_resolver::graph::{DefaultDenoResolverRc, EnhanceGraphErrorMode, NpmType
 use sys_traits::impls::RealSys;
 use tokio::sync::OnceCell;
 
+use super::analysis::ImportAnalyzer;
 use super::fetcher::GraphFetcher;
 use super::lockfile::LockfileState;
 use super::resolver::GraphResolver;
@@ -87,7 +88,7 @@ impl GraphBuilder {
 
     /// Adds modules and all their imports to a graph.
     pub async fn build(&self, graph: &mut ModuleGraph, request: Request, is_dynamic: bool) -> Result<(), JsErrorBox> {
-        let Services { resolvers, npm, fetcher, packages, .. } = &*self.services;
+        let Services { resolvers, npm, fetcher, packages, derived, .. } = &*self.services;
         let Prepared { resolver, jsx, lockfile } = self.prepared().await?;
         if graph.roots.is_empty() {
             self.install_first().await?;
@@ -110,7 +111,7 @@ impl GraphBuilder {
             jsr_url_provider: &jsr,
             jsr_version_resolver: Cow::Borrowed(resolvers.jsr_version_resolver().map_err(failed)?),
             prefer_cached_jsr_versions: self.services.cached_only,
-            module_analyzer: &ParserModuleAnalyzer::new(&parser),
+            module_analyzer: &ImportAnalyzer { parser: ParserModuleAnalyzer::new(&parser), derived },
             npm_resolver: Some(&**npm_resolver),
             resolver: Some(&resolver),
             ..BuildOptions::default()

@@ -21,6 +21,7 @@ use openkv_js::transpile::{Decorators, MediaType};
 use tokio::sync::Mutex;
 
 use super::cjs_sources::PermittedSources;
+use super::derived::{Kind, hash};
 use super::failed;
 use super::freshness::{self, WALK};
 use super::graph::{GraphBuilder, Request, describe};
@@ -32,6 +33,14 @@ use super::source::{asset_type, module_type, requested_type, source_code};
 use super::source_map;
 use crate::snapshot::code_cache;
 use crate::watch::WatchedFiles;
+
+/// Returns the compiled code of a CommonJS module, whose source is given in UTF-16.
+type GetCompiled = Box<dyn Fn(&Url, &[u16]) -> Result<SourceCodeCacheInfo, JsErrorBox>>;
+/// Keeps the compiled code of a CommonJS module, with the hash of its source.
+type KeepCompiled = Box<dyn Fn(Url, u64, &[u8])>;
+
+/// The length from which compiled code is kept, in bytes: V8 compiles shorter code in less time than a file is read.
+const MIN_KEPT_CODE: usize = 1024;
 
 /// Loads modules from a graph, which it builds before they run.
 #[derive(Clone)]
@@ -187,7 +196,37 @@ impl GraphLoader {
     fn module_source(&self, specifier: &Url, module: LoadedModule, requested: &RequestedModuleType) -> ModuleSource {
         let module_type = module_type(module.media_type, requested);
         let code = source_code(module.source, module_type == ModuleType::JavaScript);
-        ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, None)
+        let compiled = match &code {
+            ModuleSourceCode::String(code) if module_type == ModuleType::JavaScript => {
+                self.compiled(&module.specifier, code.as_bytes())
+            }
+            _ => None,
+        };
+        ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, compiled)
+    }
+
+    /// Returns the compiled code of a module, or what is needed to keep it once V8 has compiled it. `None` if it is not kept.
+    fn compiled(&self, module: &Url, code: &[u8]) -> Option<SourceCodeCacheInfo> {
+        let Services { derived, keeps_code, .. } = &*self.0.services;
+        (*keeps_code && code.len() >= MIN_KEPT_CODE).then(|| {
+            let hash = hash(code, MediaType::JavaScript);
+            SourceCodeCacheInfo { hash, data: derived.read(Kind::Code, module, hash).map(Cow::Owned) }
+        })
+    }
+
+    /// Keeps the compiled code of a module.
+    fn keep_compiled(&self, module: &Url, hash: u64, code: &[u8]) {
+        self.0.services.derived.write(Kind::Code, module, hash, code.to_vec());
+    }
+
+    /// Returns the functions with which CommonJS modules use compiled code, and keep it.
+    pub fn cjs_code_cache(&self) -> (GetCompiled, KeepCompiled) {
+        let (loader, keeper) = (self.clone(), self.clone());
+        let get = move |module: &Url, code: &[u16]| {
+            let bytes: Vec<u8> = code.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            loader.compiled(module, &bytes).ok_or_else(|| JsErrorBox::generic("compiled code is not kept"))
+        };
+        (Box::new(get), Box::new(move |module, hash, code| keeper.keep_compiled(&module, hash, code)))
     }
 
     /// Loads a file imported as text or bytes. Dynamic imports need permission to read it, even if it is a module of the
@@ -297,6 +336,11 @@ impl ModuleLoader for GraphLoader {
 
     fn finish_load(&self) {
         self.0.services.resolvers.parsed_source_cache().free_all();
+    }
+
+    fn code_cache_ready(&self, specifier: Url, hash: u64, code: &[u8]) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.keep_compiled(&specifier, hash, code);
+        Box::pin(std::future::ready(()))
     }
 
     fn get_code_cache(&self, specifier: &Url, _source: &str) -> Option<SourceCodeCacheInfo> {

@@ -7,7 +7,9 @@ use std::fmt::Write;
 use deno_core::anyhow;
 use deno_error::JsErrorBox;
 
+mod analysis;
 mod cjs_sources;
+mod derived;
 mod fetcher;
 mod freshness;
 mod graph;

@@ -32,6 +32,8 @@ pub struct ModuleOptions {
     pub no_remote: bool,
     /// Whether npm packages are disabled.
     pub no_npm: bool,
+    /// Whether compiled code is neither kept for the next run, nor used from an earlier one.
+    pub no_code_cache: bool,
     /// The choice of the lock file.
     pub lock: Lock,
     /// Whether the lock file must not change. Overrides the configuration file.

@@ -25,6 +25,8 @@ use node_resolver::cache::NodeResolutionThreadLocalCache;
 use node_resolver::{NodeConditionOptions, NodeResolverOptions, PackageJsonThreadLocalCache};
 use sys_traits::impls::RealSys;
 
+use super::analysis::ExportCache;
+use super::derived::Derived;
 use super::fetcher::{Fetcher, MainModule, Permissions};
 use super::http_client::ModuleClient;
 use super::install_scripts::InstallScripts;
@@ -77,6 +79,9 @@ pub(super) struct Services {
     pub cached_only: bool,
     pub permissions: PermissionsContainer,
     pub main_package: Option<PackageReq>,
+    pub derived: Arc<Derived>,
+    /// Whether compiled code is kept.
+    pub keeps_code: bool,
 }
 
 impl Services {
@@ -128,6 +133,7 @@ impl Services {
         let import_map = modules.import_map.map(|name| {
             Box::new(NamedImportMap { name, fetcher: fetcher.clone() }) as Box<dyn SpecifiedImportMapProvider>
         });
+        let derived = Arc::new(Derived::in_cache_directory());
         let resolvers = Arc::new(ResolverFactory::new(
             project.workspace.clone(),
             ResolverFactoryOptions {
@@ -140,6 +146,7 @@ impl Services {
                     },
                     ..NodeResolverOptions::default()
                 },
+                node_analysis_cache: Some(Arc::new(ExportCache(derived.clone()))),
                 node_resolution_cache: Some(Arc::new(NodeResolutionThreadLocalCache)),
                 package_json_cache: Some(Arc::new(PackageJsonThreadLocalCache)),
                 on_mapped_resolution_diagnostic: Some(Arc::new(|found| {
@@ -202,6 +209,8 @@ impl Services {
             cached_only: modules.cached_only,
             permissions,
             main_package,
+            derived,
+            keeps_code: !modules.no_code_cache,
         })
     }
 }
