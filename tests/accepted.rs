@@ -113,7 +113,7 @@ const WATCHED: Table<'static> = &[
     ("--watch-exclude=none", Supported),
 ];
 
-const RUN_ONLY: Table<'static> = &[("--hmr", Rejected), ("--no-code-cache", Ignored), ("--use-env-proxy", Ignored)];
+const RUN_ONLY: Table<'static> = &[("--hmr", Rejected), ("--no-code-cache", Supported), ("--use-env-proxy", Ignored)];
 
 const TEST_ONLY: Table<'static> = &[
     ("--changed", Rejected),

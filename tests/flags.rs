@@ -168,7 +168,7 @@ fn flags_without_effect_are_accepted() {
         &["--no-check", "--no-check=remote"][..],
         &["--unstable", "--unstable-kv", "--unstable-net", "--unstable-temporal"],
         &["--node-modules-dir=manual", "--node-modules-linker", "hoisted", "--no-npm", "--allow-scripts=npm:a,npm:b"],
-        &["--no-code-cache", "--use-env-proxy", "-L", "debug", "-q"],
+        &["--use-env-proxy", "-L", "debug", "-q"],
         &[
             "--cached-only",
             "--no-remote",

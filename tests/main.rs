@@ -19,6 +19,7 @@ mod db_data;
 #[cfg(feature = "connect")]
 mod db_serve;
 mod dependencies;
+mod derived;
 mod documents;
 mod engine_only;
 #[cfg(unix)]

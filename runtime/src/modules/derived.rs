@@ -69,7 +69,9 @@ impl Derived {
         let mut data = self.files.as_ref()?.get(&self.name(kind, module)?).ok()?;
         let end = data.len().checked_sub(2 * HASH)?;
         let (hash, checksum) = data[end..].split_at(HASH);
-        if hash != source_hash.to_le_bytes() || checksum != self::checksum(kind, source_hash, &data[..end]).to_le_bytes() {
+        if hash != source_hash.to_le_bytes()
+            || checksum != self::checksum(kind, source_hash, &data[..end]).to_le_bytes()
+        {
             return None;
         }
         data.truncate(end);

@@ -16,8 +16,8 @@ pub struct Measure {
 pub enum Source {
     /// A script, `kv.ts` or `remote.ts`: operations per second.
     Script,
-    /// The time of a process that runs an empty script, in milliseconds.
-    Startup,
+    /// The time of a process that runs this script, in milliseconds.
+    Startup(&'static str),
     /// The peak resident memory of a process that runs this script, in MiB.
     PeakMemory(&'static str),
 }
@@ -27,7 +27,7 @@ impl Source {
     pub fn runs(self) -> usize {
         match self {
             Source::Script => 1,
-            Source::Startup => 20,
+            Source::Startup(_) => 20,
             Source::PeakMemory(_) => 3,
         }
     }
@@ -36,7 +36,7 @@ impl Source {
     pub fn ratio(self, ours: f64, theirs: f64) -> f64 {
         match self {
             Source::Script | Source::PeakMemory(_) => ours / theirs,
-            Source::Startup => theirs / ours,
+            Source::Startup(_) => theirs / ours,
         }
     }
 
@@ -74,7 +74,13 @@ pub const MEASURES: &[Measure] = &[
     script("queue-1000-ready", "queue, 1000 ready", 20.0),
     script("watch", "watch round trip", 1.4),
     script("open-close", "open and close", 3.0),
-    Measure { name: "startup", title: "startup, empty script", source: Source::Startup, target: Some(1.3) },
+    Measure { name: "startup", title: "startup, empty script", source: Source::Startup("empty.ts"), target: Some(1.3) },
+    Measure {
+        name: "startup-modules",
+        title: "startup, 100 modules",
+        source: Source::Startup("modules/main.ts"),
+        target: Some(1.0),
+    },
     Measure {
         name: "memory-empty",
         title: "peak memory, empty script",

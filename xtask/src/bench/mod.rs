@@ -5,6 +5,7 @@ mod machine;
 mod measures;
 mod options;
 mod others;
+mod program;
 mod remote;
 mod results;
 mod runtime;
@@ -114,7 +115,7 @@ fn measure(options: &Options, runtimes: &[Runtime]) -> Result<Results, String> {
 fn sample(measure: &Measure, runtime: &Runtime, scratch: &Scratch) -> Result<f64, String> {
     match measure.source {
         Source::Script => runtime.rate(measure.name, &scratch.0),
-        Source::Startup => Ok(scratch.run(runtime, "empty.ts")?.milliseconds),
+        Source::Startup(script) => Ok(scratch.run(runtime, script)?.milliseconds),
         Source::PeakMemory(script) => Ok(scratch.run(runtime, script)?.peak_mebibytes),
     }
 }
@@ -125,12 +126,15 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> Result<Self, String> {
         let path = crate::target_directory().join(format!("bench-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|error| format!("failed to create {path:?}: {error}"))?;
+        program::write(&path.join("modules")).map_err(|error| format!("failed to write to {path:?}: {error}"))?;
         Ok(Self(path))
     }
 
-    /// Runs one of the scripts that are measured as processes, with their shared database.
+    /// Runs one of the scripts that are measured as processes, with their shared database. One in this directory is not looked for in
+    /// `benches`.
     fn run(&self, runtime: &Runtime, script: &str) -> Result<runtime::Process, String> {
+        let generated = self.0.join(script);
+        let script = generated.to_str().filter(|_| generated.exists()).unwrap_or(script);
         runtime.run(script, &self.0.join("kv.sqlite3"), &self.0)
     }
 }

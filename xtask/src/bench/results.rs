@@ -129,7 +129,7 @@ pub fn times(ratio: f64) -> String {
 fn with_unit(source: Source, value: f64) -> String {
     match source {
         Source::Script => format!("{}/s", thousands(value)),
-        Source::Startup => format!("{value:.1} ms"),
+        Source::Startup(_) => format!("{value:.1} ms"),
         Source::PeakMemory(_) => format!("{value:.1} MiB"),
     }
 }
