@@ -15,16 +15,19 @@ fn padding() -> String {
     (0..50).map(function).collect()
 }
 
-/// Writes a program of ES modules and a package with a CommonJS module, whose output is `1 2 3`.
+/// Writes a program of ES modules and two packages, of a CommonJS and an ES module, whose output is `1 2 3 4`.
 fn write_program(sandbox: &Sandbox) {
-    sandbox.write("package.json", r#"{ "dependencies": { "package": "1.0.0" } }"#);
+    sandbox.write("package.json", r#"{ "dependencies": { "package": "1.0.0", "modern": "1.0.0" } }"#);
     sandbox
         .write("node_modules/package/package.json", r#"{ "name": "package", "version": "1.0.0", "main": "main.js" }"#);
     let comment = "// a comment\n".repeat(100);
     sandbox.write("node_modules/package/main.js", format!("{comment}exports.three = 3;\n"));
+    let modern = r#"{ "name": "modern", "version": "1.0.0", "main": "modern.js", "type": "module" }"#;
+    sandbox.write("node_modules/modern/package.json", modern);
+    sandbox.write("node_modules/modern/modern.js", format!("{comment}export const four = 4;\n"));
     sandbox.write("two.ts", format!("export const two: number = 2;\n{}", padding()));
-    let imports = r#"import { two } from "./two.ts"; import { three } from "package";"#;
-    let main = format!("{imports}\nexport const one: number = 1;\nconsole.log(one, two, three);\n{}", padding());
+    let imports = r#"import { two } from "./two.ts"; import { three } from "package"; import { four } from "modern";"#;
+    let main = format!("{imports}\nexport const one: number = 1;\nconsole.log(one, two, three, four);\n{}", padding());
     sandbox.write("main.ts", main);
 }
 
@@ -50,22 +53,29 @@ fn kept(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
 fn kept_files_are_used_and_follow_their_modules() {
     let sandbox = Sandbox::new();
     write_program(&sandbox);
-    assert_eq!(run(&sandbox), "1 2 3\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
     let files = kept(&sandbox.path(DIRECTORY));
     let names = files.keys().map(|file| file.file_name().unwrap().to_str().unwrap());
     let names: Vec<_> = names.collect();
-    let expected =
-        ["main.ts.code", "main.ts.imports", "main.js.code", "main.js.exports", "two.ts.code", "two.ts.imports"];
+    let expected = [
+        "main.ts.code",
+        "main.ts.imports",
+        "main.js.code",
+        "main.js.exports",
+        "modern.js.code",
+        "two.ts.code",
+        "two.ts.imports",
+    ];
     assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
-    assert_eq!(run(&sandbox), "1 2 3\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
     assert_eq!(kept(&sandbox.path(DIRECTORY)), files, "the files were used, and not written again");
 
     // Of the same length, as V8 itself compares only the lengths.
     sandbox.write("two.ts", format!("export const two: number = 4;\n{}", padding()));
-    assert_eq!(run(&sandbox), "1 4 3\n");
+    assert_eq!(run(&sandbox), "1 4 3 4\n");
     let text = std::fs::read_to_string(sandbox.path("node_modules/package/main.js")).unwrap();
     sandbox.write("node_modules/package/main.js", text.replace("= 3", "= 5"));
-    assert_eq!(run(&sandbox), "1 4 5\n");
+    assert_eq!(run(&sandbox), "1 4 5 4\n");
     sandbox.write("node_modules/package/main.js", text.replace("exports.three = 3", "exports.other = 3"));
     let stderr = sandbox.openkv(["run", "-A", "main.ts"]).stderr();
     assert!(stderr.contains("does not provide an export named 'three'"), "{stderr}");
@@ -97,7 +107,7 @@ fn damaged_and_exchanged_files_are_not_used() {
         for (i, file) in files.iter().enumerate() {
             std::fs::write(file, damage(i, &intact)).unwrap();
         }
-        assert_eq!(run(&sandbox), "1 2 3\n");
+        assert_eq!(run(&sandbox), "1 2 3 4\n");
         let read: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
         let replaced = read.iter().zip(&intact).filter(|(read, intact)| read.len() == intact.len()).count();
         assert_eq!(replaced, files.len(), "the next run finds intact files");
@@ -123,8 +133,8 @@ fn programs_run_if_nothing_can_be_kept() {
     let sandbox = Sandbox::new();
     write_program(&sandbox);
     sandbox.write(DIRECTORY, "a file instead of a directory");
-    assert_eq!(run(&sandbox), "1 2 3\n");
-    assert_eq!(run(&sandbox), "1 2 3\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
 }
 
 #[test]
@@ -132,12 +142,12 @@ fn no_code_cache_keeps_no_code() {
     let sandbox = Sandbox::new();
     write_program(&sandbox);
     let without = || sandbox.openkv(["run", "-A", "--no-code-cache", "main.ts"]).stdout();
-    assert_eq!(without(), "1 2 3\n");
+    assert_eq!(without(), "1 2 3 4\n");
     let code = || kept(&sandbox.path(DIRECTORY)).into_keys().filter(|file| file.extension().unwrap() == "code").count();
     assert_eq!(code(), 0);
     run(&sandbox);
-    assert_eq!(code(), 3);
-    assert_eq!(without(), "1 2 3\n");
+    assert_eq!(code(), 4);
+    assert_eq!(without(), "1 2 3 4\n");
 }
 
 #[test]
@@ -147,9 +157,9 @@ fn compiled_code_of_other_v8_flags_is_compiled_again() {
     run(&sandbox);
     let files = kept(&sandbox.path(DIRECTORY));
     let jitless = sandbox.openkv(["run", "-A", "--v8-flags=--no-lazy", "main.ts"]);
-    assert_eq!(jitless.stdout(), "1 2 3\n");
+    assert_eq!(jitless.stdout(), "1 2 3 4\n");
     assert_ne!(kept(&sandbox.path(DIRECTORY)), files, "V8 rejected the code");
-    assert_eq!(run(&sandbox), "1 2 3\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
 }
 
 #[test]
@@ -158,9 +168,9 @@ fn processes_start_the_same_program_concurrently() {
     write_program(&sandbox);
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| run(&sandbox))).collect();
-        runs.into_iter().for_each(|run| assert_eq!(run.join().unwrap(), "1 2 3\n"));
+        runs.into_iter().for_each(|run| assert_eq!(run.join().unwrap(), "1 2 3 4\n"));
     });
-    assert_eq!(run(&sandbox), "1 2 3\n");
+    assert_eq!(run(&sandbox), "1 2 3 4\n");
     let temporary = kept(&sandbox.path(DIRECTORY))
         .into_keys()
         .filter(|file| !["code", "exports", "imports"].contains(&file.extension().unwrap().to_str().unwrap()));

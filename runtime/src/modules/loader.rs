@@ -195,13 +195,9 @@ impl GraphLoader {
 
     fn module_source(&self, specifier: &Url, module: LoadedModule, requested: &RequestedModuleType) -> ModuleSource {
         let module_type = module_type(module.media_type, requested);
-        let code = source_code(module.source, module_type == ModuleType::JavaScript);
-        let compiled = match &code {
-            ModuleSourceCode::String(code) if module_type == ModuleType::JavaScript => {
-                self.compiled(&module.specifier, code.as_bytes())
-            }
-            _ => None,
-        };
+        let is_javascript = module_type == ModuleType::JavaScript;
+        let code = source_code(module.source, is_javascript);
+        let compiled = if is_javascript { self.compiled(&module.specifier, code.as_bytes()) } else { None };
         ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, compiled)
     }
 
@@ -223,8 +219,9 @@ impl GraphLoader {
     pub fn cjs_code_cache(&self) -> (GetCompiled, KeepCompiled) {
         let (loader, keeper) = (self.clone(), self.clone());
         let get = move |module: &Url, code: &[u16]| {
-            let bytes: Vec<u8> = code.iter().flat_map(|unit| unit.to_le_bytes()).collect();
-            loader.compiled(module, &bytes).ok_or_else(|| JsErrorBox::generic("compiled code is not kept"))
+            // SAFETY: these are the bytes of the same slice.
+            let bytes = unsafe { std::slice::from_raw_parts(code.as_ptr().cast(), size_of_val(code)) };
+            loader.compiled(module, bytes).ok_or_else(|| JsErrorBox::generic("compiled code is not kept"))
         };
         (Box::new(get), Box::new(move |module, hash, code| keeper.keep_compiled(&module, hash, code)))
     }
