@@ -98,7 +98,7 @@ fn fuzz() -> Result<bool, String> {
     crate::succeeds(Command::new(program).args(["fuzz", "--seconds", FUZZ_SECONDS]))
 }
 
-/// Builds the binary in release mode, and runs the quick start with it.
+/// Builds the binary without debug assertions, as for a release but not optimized, and runs the quick start with it.
 fn release() -> Result<bool, String> {
     if !crate::succeeds(&mut crate::cargo(&["build", "--quiet", "--profile", "ci", "--package", "openkv"]))? {
         return Ok(false);
