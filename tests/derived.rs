@@ -31,6 +31,9 @@ fn write_program(sandbox: &Sandbox) {
     sandbox.write("main.ts", main);
 }
 
+/// Returns what replaces one of the intact files.
+type Damage = fn(usize, &[Vec<u8>]) -> Vec<u8>;
+
 fn run(sandbox: &Sandbox) -> String {
     sandbox.openkv(["run", "-A", "main.ts"]).stdout()
 }
@@ -92,7 +95,7 @@ fn damaged_and_exchanged_files_are_not_used() {
     run(&sandbox);
     let files: Vec<_> = kept(&sandbox.path(DIRECTORY)).into_keys().collect();
     let intact: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
-    let damages: [fn(usize, &[Vec<u8>]) -> Vec<u8>; 5] = [
+    let damages: [Damage; 5] = [
         |i, intact| intact[i][..intact[i].len() / 2].to_vec(),
         |_, _| Vec::new(),
         |i, intact| vec![0; intact[i].len()],
