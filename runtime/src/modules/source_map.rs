@@ -2,13 +2,14 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use memchr::memrchr2;
 
 const PREFIX: &str = "//# sourceMappingURL=data:application/json;base64,";
 
 /// Returns the offset of the source map in the last line of a module. Without it, V8 parses the module faster.
 pub(super) fn start(code: &[u8]) -> Option<usize> {
     let end = code.trim_ascii_end();
-    let line = end.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    let line = memrchr2(b'\n', b'\r', end).map_or(0, |at| at + 1);
     end[line..].starts_with(PREFIX.as_bytes()).then_some(line)
 }
 
