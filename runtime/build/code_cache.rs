@@ -1,4 +1,4 @@
-//! Compiles the scripts that are loaded on first use, so that V8 does not have to parse them when they are.
+//! Compiles the sources that are loaded on first use, so that V8 does not have to parse them when they are.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,21 +14,25 @@ pub const ARGUMENT: &str = "code-cache";
 /// V8 copies data that is not aligned to this.
 const ALIGNMENT: usize = 8;
 
-/// Writes the code caches of scripts, which are given by specifier and file, and a table of where each of them begins and ends.
-/// This takes a process of its own: V8 rejects a cache that it has written with other flags, and it creates snapshots with
+/// The kind of a source, as an argument.
+pub const SCRIPT: &str = "script";
+pub const MODULE: &str = "module";
+
+/// Writes the code caches of sources, which are given by kind, specifier and file, in the order of their specifiers, and a table of
+/// where each of them begins and ends. This takes a process of its own: V8 rejects a cache that it has written with other flags, and it creates snapshots with
 /// flags that a runtime does not have.
-pub fn write<'a>(out: &Path, scripts: impl Iterator<Item = (&'a str, &'a Path)>) {
+pub fn write<'a>(out: &Path, sources: impl Iterator<Item = (&'a str, &'a str, &'a Path)>) {
     let program = env::current_exe().expect("the build script has a path");
     let mut command = Command::new(program);
     command.arg(ARGUMENT);
-    for (specifier, file) in scripts {
-        command.arg(specifier).arg(file);
+    for (kind, specifier, file) in sources {
+        command.arg(kind).arg(specifier).arg(file);
     }
     let status = command.env("OUT_DIR", out).status().expect("the build script can be run");
     assert!(status.success(), "failed to create code caches: {status}");
 }
 
-/// Compiles the scripts that `write` passes.
+/// Compiles the sources that `write` passes.
 pub fn compile(out: &Path) {
     let snapshot = fs::read(out.join("snapshot.bin")).expect("the snapshot has been written");
     // V8 requires a tokio runtime for its tasks.
@@ -43,12 +47,13 @@ pub fn compile(out: &Path) {
     let (mut blob, mut table) = (Vec::new(), String::from("&["));
     deno_core::scope!(scope, &mut js);
     let args: Vec<_> = env::args().skip(2).collect();
-    for script in args.chunks_exact(2) {
-        let source = fs::read_to_string(&script[1]).expect("the script has been written");
+    for source in args.chunks_exact(3) {
+        let [kind, specifier, file] = source else { unreachable!("chunks of three") };
+        let text = fs::read_to_string(file).expect("the source has been written");
         let start = blob.len();
-        blob.extend_from_slice(&code_cache(scope, &script[0], &source));
+        blob.extend_from_slice(&code_cache(scope, specifier, &text, kind == MODULE));
         let end = blob.len();
-        write!(table, "({:?}, {start}, {end}),", script[0]).expect("writing to a string cannot fail");
+        write!(table, "({specifier:?}, {start}, {end}),").expect("writing to a string cannot fail");
         blob.resize(end.next_multiple_of(ALIGNMENT), 0);
     }
     table.push(']');
@@ -56,20 +61,20 @@ pub fn compile(out: &Path) {
     fs::write(out.join("code_cache.rs"), table).expect("OUT_DIR is writable");
 }
 
-/// Compiles a script as deno_core does.
-fn code_cache(scope: &mut v8::PinScope<'_, '_>, specifier: &str, source: &str) -> Vec<u8> {
-    let [name, source, parameter] = [specifier, source, "__bootstrap"]
+/// Compiles a source as deno_core does.
+fn code_cache(scope: &mut v8::PinScope<'_, '_>, specifier: &str, text: &str, is_module: bool) -> Vec<u8> {
+    let [name, text, parameter] = [specifier, text, "__bootstrap"]
         .map(|text| v8::String::new(scope, text).expect("the text is shorter than the limit of V8"));
-    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, false, None);
-    let mut source = v8::script_compiler::Source::new(source, Some(&origin));
-    let function = v8::script_compiler::compile_function(
-        scope,
-        &mut source,
-        &[parameter],
-        &[],
-        v8::script_compiler::CompileOptions::NoCompileOptions,
-        v8::script_compiler::NoCacheReason::NoReason,
-    );
-    let function = function.unwrap_or_else(|| panic!("{specifier} is not valid JavaScript"));
-    function.create_code_cache().expect("functions have code caches").to_vec()
+    let origin = v8::ScriptOrigin::new(scope, name.into(), 0, 0, false, -1, None, false, false, is_module, None);
+    let mut source = v8::script_compiler::Source::new(text, Some(&origin));
+    let cache = if is_module {
+        let module = v8::script_compiler::compile_module(scope, &mut source);
+        module.and_then(|module| module.get_unbound_module_script(scope).create_code_cache())
+    } else {
+        let (options, reason) =
+            (v8::script_compiler::CompileOptions::NoCompileOptions, v8::script_compiler::NoCacheReason::NoReason);
+        let function = v8::script_compiler::compile_function(scope, &mut source, &[parameter], &[], options, reason);
+        function.and_then(|function| function.create_code_cache())
+    };
+    cache.unwrap_or_else(|| panic!("{specifier} is not valid JavaScript")).to_vec()
 }
