@@ -58,18 +58,8 @@ fn kept_files_are_used_and_follow_their_modules() {
     write_program(&sandbox);
     assert_eq!(run(&sandbox), "1 2 3 4\n");
     let files = kept(&sandbox.path(DIRECTORY));
-    let names = files.keys().map(|file| file.file_name().unwrap().to_str().unwrap());
-    let names: Vec<_> = names.collect();
-    let expected = [
-        "main.ts.code",
-        "main.ts.imports",
-        "main.js.code",
-        "main.js.exports",
-        "modern.js.code",
-        "two.ts.code",
-        "two.ts.imports",
-    ];
-    assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
+    let count = |kind| files.keys().filter(|file| file.extension().unwrap() == kind).count();
+    assert_eq!(["imports", "exports", "code", "cjs-code"].map(count), [2, 1, 3, 1]);
     assert_eq!(run(&sandbox), "1 2 3 4\n");
     assert_eq!(kept(&sandbox.path(DIRECTORY)), files, "the files were used, and not written again");
 
@@ -146,7 +136,8 @@ fn no_code_cache_keeps_no_code() {
     write_program(&sandbox);
     let without = || sandbox.openkv(["run", "-A", "--no-code-cache", "main.ts"]).stdout();
     assert_eq!(without(), "1 2 3 4\n");
-    let code = || kept(&sandbox.path(DIRECTORY)).into_keys().filter(|file| file.extension().unwrap() == "code").count();
+    let code =
+        || kept(&sandbox.path(DIRECTORY)).into_keys().filter(|file| file.to_str().unwrap().ends_with("code")).count();
     assert_eq!(code(), 0);
     run(&sandbox);
     assert_eq!(code(), 4);
@@ -174,8 +165,38 @@ fn processes_start_the_same_program_concurrently() {
         runs.into_iter().for_each(|run| assert_eq!(run.join().unwrap(), "1 2 3 4\n"));
     });
     assert_eq!(run(&sandbox), "1 2 3 4\n");
-    let temporary = kept(&sandbox.path(DIRECTORY))
-        .into_keys()
-        .filter(|file| !["code", "exports", "imports"].contains(&file.extension().unwrap().to_str().unwrap()));
+    let temporary = kept(&sandbox.path(DIRECTORY)).into_keys().filter(|file| {
+        !["cjs-code", "code", "exports", "imports"].contains(&file.extension().unwrap().to_str().unwrap())
+    });
     assert_eq!(temporary.count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_of_any_name_are_kept_in_the_cache_directory_only() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let sandbox = Sandbox::new();
+    let long = format!("{}.js", "a".repeat(240));
+    sandbox.write(&long, format!("console.log('long');\n{}", "// padding\n".repeat(200)));
+    let other = sandbox.path("").join(std::ffi::OsStr::from_bytes(b"m.\xff"));
+    std::fs::write(other, "export default 1;").unwrap();
+    sandbox.write("sub/target.ts", "console.log('target');");
+    sandbox.write(
+        "main.ts",
+        format!("import './{long}'; try {{ await import('./m.%FF'); }} catch (e) {{ console.log(e.name); }}"),
+    );
+    let stdout = run(&sandbox);
+    assert!(stdout.starts_with("long\n"), "{stdout}");
+    let code = kept(&sandbox.path(DIRECTORY)).into_keys().filter(|file| file.extension().unwrap() == "code").count();
+    assert_eq!(code, 1, "a long name");
+
+    // Deno decodes the separators in the path of what it has transpiled.
+    for parents in 1..10 {
+        sandbox.write("main.ts", format!("import './sub/{}sub/target.ts';", "..%2F".repeat(parents)));
+        let stderr = sandbox.openkv(["run", "main.ts"]).stderr();
+        assert!(stderr.contains("it contains an encoded '/'"), "{stderr}");
+    }
+    let outside = kept(&sandbox.path("")).into_keys().filter(|file| file.to_string_lossy().ends_with("target.ts.js"));
+    assert_eq!(outside.count(), 0);
 }

@@ -14,13 +14,14 @@ pub const ARGUMENT: &str = "code-cache";
 /// V8 copies data that is not aligned to this.
 const ALIGNMENT: usize = 8;
 
-/// The kind of a source, as an argument.
+/// The kind of a script, as an argument.
 pub const SCRIPT: &str = "script";
+/// The kind of an ES module, as an argument.
 pub const MODULE: &str = "module";
 
 /// Writes the code caches of sources, which are given by kind, specifier and file, in the order of their specifiers, and a table of
-/// where each of them begins and ends. This takes a process of its own: V8 rejects a cache that it has written with other flags, and it creates snapshots with
-/// flags that a runtime does not have.
+/// where each of them begins and ends. This takes a process of its own: V8 rejects a cache that it has written with other flags, and
+/// it creates snapshots with flags that a runtime does not have.
 pub fn write<'a>(out: &Path, sources: impl Iterator<Item = (&'a str, &'a str, &'a Path)>) {
     let program = env::current_exe().expect("the build script has a path");
     let mut command = Command::new(program);

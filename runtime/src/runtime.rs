@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
+use deno_core::stats::{RuntimeActivity, RuntimeActivityStatsFilter};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use deno_cron::local::LocalCronHandler;
@@ -70,6 +71,7 @@ pub struct Runtime {
     exit_code: ExitCode,
     /// When the main module starts if it can be debugged.
     inspect_start: InspectStart,
+    is_inspected: bool,
     loader: GraphLoader,
     hooks: Hooks,
 }
@@ -220,7 +222,17 @@ impl Runtime {
         let hooks = bootstrap.start(&mut js)?;
         let inspect_start = inspect.map_or(InspectStart::Immediately, |inspect| inspect.start);
         let (main_module, serve) = (options.main_module, options.serve);
-        Ok(Self { js, interrupter, main_module, serve, exit_code, inspect_start, loader, hooks })
+        Ok(Self {
+            js,
+            interrupter,
+            main_module,
+            serve,
+            exit_code,
+            inspect_start,
+            is_inspected: inspect.is_some(),
+            loader,
+            hooks,
+        })
     }
 
     /// Runs the main module until the event loop is empty. Returns the exit code.
@@ -262,19 +274,21 @@ impl Runtime {
         let _ = self.dispatch(|hooks| &hooks.dispatch_unload);
     }
 
-    /// Ends like a drop, before the end of the process, which frees the memory of the isolate in less time. Closes all databases of
-    /// the process: messages whose handlers are running are requeued.
+    /// Drops the runtime before the process exits. If the script has left no pending operation and nothing open but the standard
+    /// streams, the memory of the isolate is left to the system, which takes less time.
     pub fn end_with_process(self) {
         let mut runtime = ManuallyDrop::new(self);
+        let activities = runtime.js.runtime_activity_stats_factory().capture(&RuntimeActivityStatsFilter::all()).dump();
+        let is_standard = |activity: &RuntimeActivity| matches!(activity, RuntimeActivity::Resource(0..=2, ..));
+        if runtime.is_inspected || !activities.active.iter().all(is_standard) {
+            drop(ManuallyDrop::into_inner(runtime));
+            return;
+        }
         runtime.close();
         let state = runtime.js.op_state();
-        let mut state = state.borrow_mut();
-        // Closes files and connections.
-        let resources = mem::take(&mut state.resource_table);
-        let others = mem::take(&mut **state);
+        // Closes the files of storages.
+        let state = mem::take(&mut **state.borrow_mut());
         drop(state);
-        drop((resources, others));
-        close_databases();
     }
 
     /// Loads the main module and its imports without running them.

@@ -130,7 +130,7 @@ fn remote_host(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)).filter(|_| is_remote)
 }
 
-/// Runs the main module to its end, which is that of the process.
+/// Runs the main module to its end. The process must exit afterwards.
 pub(super) fn run(mut options: Options) -> Outcome {
     let result = block_on(async {
         options.resolve_program().await?;

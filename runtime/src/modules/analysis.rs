@@ -48,7 +48,8 @@ impl NodeAnalysisCache for ExportCache {
     }
 
     fn set_cjs_analysis(&self, module: &Url, source_hash: NodeAnalysisCacheSourceHash, analysis: &DenoCjsAnalysis) {
-        // That a module is an ES module may depend on its `package.json` alone, which the hash does not include.
+        // That a module is an ES module may depend on its `package.json` alone, which the hash does not include. That one is a
+        // CommonJS module, the loader checks first.
         if let DenoCjsAnalysis::Cjs(_) = analysis
             && let Ok(kept) = serde_json::to_vec(analysis)
         {

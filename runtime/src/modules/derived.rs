@@ -1,11 +1,11 @@
 //! What is derived from the source of modules, and kept for the next run: their imports, the exports of CommonJS modules, and their
-//! code as V8 has compiled it. To start a program of many modules, this takes a quarter of the time of parsing them.
+//! code as V8 has compiled it. Reading this takes a quarter of the time that parsing the modules takes.
 //!
-//! Each is a file in the cache directory, named like its module. It ends with a hash of the source from which it was derived and a
-//! checksum, so that neither what belongs to another source nor a damaged file is used: V8 does not check the code that it is given.
+//! Each is a file in the cache directory. It ends with a hash of the source from which it was derived and a checksum, so that neither
+//! what belongs to another source nor a damaged file is used: V8 does not verify the bytecode that it is given.
 
 use std::hash::Hasher;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deno_core::url::Url;
@@ -20,6 +20,9 @@ use crate::runtime::{DENO_VERSION, V8_VERSION};
 /// The directory in that of the cache.
 const DIRECTORY: &str = "openkv";
 
+/// Must be raised if what is derived changes while all versions in [`checksum`] stay.
+const FORMAT: &str = "1";
+
 /// The size of the hash and of the checksum in bytes.
 const HASH: usize = size_of::<u64>();
 
@@ -30,8 +33,10 @@ pub(super) enum Kind {
     Imports,
     /// The exports of a CommonJS module.
     Exports,
-    /// The compiled code of a module.
+    /// The compiled code of an ES module.
     Code,
+    /// The compiled code of a CommonJS module.
+    CommonJsCode,
 }
 
 impl Kind {
@@ -41,6 +46,7 @@ impl Kind {
             Self::Imports => "imports",
             Self::Exports => "exports",
             Self::Code => "code",
+            Self::CommonJsCode => "cjs-code",
         }
     }
 }
@@ -66,12 +72,11 @@ impl Derived {
 
     /// Returns what was derived from the source of a module with this hash.
     pub fn read(&self, kind: Kind, module: &Url, source_hash: u64) -> Option<Vec<u8>> {
-        let mut data = self.files.as_ref()?.get(&self.name(kind, module)?).ok()?;
+        let mut data = self.files.as_ref()?.get(&name(kind, module)?).ok()?;
         let end = data.len().checked_sub(2 * HASH)?;
         let (hash, checksum) = data[end..].split_at(HASH);
-        if hash != source_hash.to_le_bytes()
-            || checksum != self::checksum(kind, source_hash, &data[..end]).to_le_bytes()
-        {
+        let expected = self::checksum(kind, module, source_hash, &data[..end]);
+        if hash != source_hash.to_le_bytes() || checksum != expected.to_le_bytes() {
             return None;
         }
         data.truncate(end);
@@ -80,25 +85,26 @@ impl Derived {
 
     /// Keeps what was derived from the source of a module.
     pub fn write(&self, kind: Kind, module: &Url, source_hash: u64, mut data: Vec<u8>) {
-        let (Some(files), Some(name)) = (&self.files, self.name(kind, module)) else { return };
+        let (Some(files), Some(name)) = (&self.files, name(kind, module)) else { return };
         if self.failed.load(Ordering::Relaxed) {
             return;
         }
-        let checksum = checksum(kind, source_hash, &data);
+        let checksum = checksum(kind, module, source_hash, &data);
         data.extend(source_hash.to_le_bytes());
         data.extend(checksum.to_le_bytes());
-        if let Err(error) = files.set(&name, &data) {
-            log::debug!("failed to write {} to {}: {error}", name.display(), files.location.display());
+        if files.set(&name, &data).is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }
     }
+}
 
-    /// Returns the path of a file. Modules with other URLs, such as blobs, exist only once.
-    fn name(&self, kind: Kind, module: &Url) -> Option<PathBuf> {
-        let is_kept = matches!(module.scheme(), "file" | "http" | "https");
-        let files = self.files.as_ref().filter(|_| is_kept)?;
-        files.get_cache_filename_with_extension(module, kind.extension())
-    }
+/// Returns the path of a file, which must not depend on the names in the URL: a program may choose them. Returns `None` for a module
+/// that no later run loads again, such as a blob or the code of `openkv eval`.
+fn name(kind: Kind, module: &Url) -> Option<PathBuf> {
+    let is_kept = matches!(module.scheme(), "file" | "http" | "https") && !module.path().contains("/$deno$");
+    let name = format!("{:016x}.{}", XxHash3_64::oneshot(module.as_str().as_bytes()), kind.extension());
+    // Few files in each directory.
+    is_kept.then(|| Path::new(&name[..2]).join(&name[2..]))
 }
 
 /// Returns the hash of a source of a type.
@@ -107,9 +113,9 @@ pub(super) fn hash(source: &[u8], media_type: MediaType) -> u64 {
 }
 
 /// Returns the checksum of a file, which differs in each version that may derive something else.
-fn checksum(kind: Kind, source_hash: u64, data: &[u8]) -> u64 {
+fn checksum(kind: Kind, module: &Url, source_hash: u64, data: &[u8]) -> u64 {
     let mut hasher = XxHash3_64::with_seed(source_hash);
-    for part in [env!("CARGO_PKG_VERSION"), DENO_VERSION, V8_VERSION, kind.extension()] {
+    for part in [FORMAT, env!("CARGO_PKG_VERSION"), DENO_VERSION, V8_VERSION, kind.extension(), module.as_str()] {
         hasher.write(part.as_bytes());
     }
     hasher.write(data);
@@ -132,10 +138,15 @@ mod tests {
         assert_eq!(read(Kind::Code, 2), None);
         assert_eq!(read(Kind::Imports, 1), None);
 
-        let file = directory.path().join(derived.name(Kind::Code, &module).unwrap());
+        let file = directory.path().join(name(Kind::Code, &module).unwrap());
         let intact = std::fs::read(&file).unwrap();
         std::fs::write(file.with_extension("imports"), &intact).unwrap();
         assert_eq!(read(Kind::Imports, 1), None, "it is of another kind");
+        let other = Url::parse("https://example.com/a.ts?b").unwrap();
+        let of_other = directory.path().join(name(Kind::Code, &other).unwrap());
+        std::fs::create_dir_all(of_other.parent().unwrap()).unwrap();
+        std::fs::write(of_other, &intact).unwrap();
+        assert_eq!(derived.read(Kind::Code, &other, 1), None, "it is of another module");
         for i in 0..intact.len() {
             let mut damaged = intact.clone();
             damaged[i] ^= 1;
@@ -154,7 +165,7 @@ mod tests {
     fn modules_without_a_location_are_not_kept() {
         let directory = tempfile::tempdir().unwrap();
         let derived = Derived::in_directory(Some(directory.path().to_owned()));
-        for module in ["data:text/javascript,1", "blob:null/1", "npm:a@1.0.0"] {
+        for module in ["data:text/javascript,1", "blob:null/1", "npm:a@1.0.0", "file:///$deno$eval.mts"] {
             derived.write(Kind::Code, &Url::parse(module).unwrap(), 1, Vec::new());
         }
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

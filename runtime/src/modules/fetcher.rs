@@ -193,6 +193,12 @@ impl Fetcher {
     /// Checks that the script may import a module. Imports with constant specifiers are part of the program; dynamic
     /// imports need permission.
     fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
+        // Otherwise, the path of its transpiled code, which contains the path of the module, might leave the cache directory.
+        if url.scheme() == "file" && url.path().to_ascii_lowercase().contains("%2f") {
+            return Err(other(JsErrorBox::type_error(format!(
+                "Invalid URL of a file: it contains an encoded '/': {url}"
+            ))));
+        }
         let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
         self.0.permissions.check(url, kind).map_err(other)
     }

@@ -39,7 +39,7 @@ type GetCompiled = Box<dyn Fn(&Url, &[u16]) -> Result<SourceCodeCacheInfo, JsErr
 /// Keeps the compiled code of a CommonJS module, with the hash of its source.
 type KeepCompiled = Box<dyn Fn(Url, u64, &[u8])>;
 
-/// The length from which compiled code is kept, in bytes: V8 compiles shorter code in less time than a file is read.
+/// The length in memory from which compiled code is kept, in bytes: V8 compiles shorter code in less time than a file is read.
 const MIN_KEPT_CODE: usize = 1024;
 
 /// Loads modules from a graph, which it builds before they run.
@@ -197,22 +197,22 @@ impl GraphLoader {
         let module_type = module_type(module.media_type, requested);
         let is_javascript = module_type == ModuleType::JavaScript;
         let code = source_code(module.source, is_javascript);
-        let compiled = if is_javascript { self.compiled(&module.specifier, code.as_bytes()) } else { None };
+        let compiled = if is_javascript { self.compiled(Kind::Code, &module.specifier, code.as_bytes()) } else { None };
         ModuleSource::new_with_redirect(module_type, code, specifier, &module.specifier, compiled)
     }
 
     /// Returns the compiled code of a module, or what is needed to keep it once V8 has compiled it. `None` if it is not kept.
-    fn compiled(&self, module: &Url, code: &[u8]) -> Option<SourceCodeCacheInfo> {
+    fn compiled(&self, kind: Kind, module: &Url, code: &[u8]) -> Option<SourceCodeCacheInfo> {
         let Services { derived, keeps_code, .. } = &*self.0.services;
         (*keeps_code && code.len() >= MIN_KEPT_CODE).then(|| {
             let hash = hash(code, MediaType::JavaScript);
-            SourceCodeCacheInfo { hash, data: derived.read(Kind::Code, module, hash).map(Cow::Owned) }
+            SourceCodeCacheInfo { hash, data: derived.read(kind, module, hash).map(Cow::Owned) }
         })
     }
 
     /// Keeps the compiled code of a module.
-    fn keep_compiled(&self, module: &Url, hash: u64, code: &[u8]) {
-        self.0.services.derived.write(Kind::Code, module, hash, code.to_vec());
+    fn keep_compiled(&self, kind: Kind, module: &Url, hash: u64, code: &[u8]) {
+        self.0.services.derived.write(kind, module, hash, code.to_vec());
     }
 
     /// Returns the functions with which CommonJS modules use compiled code, and keep it.
@@ -221,9 +221,12 @@ impl GraphLoader {
         let get = move |module: &Url, code: &[u16]| {
             // SAFETY: these are the bytes of the same slice.
             let bytes = unsafe { std::slice::from_raw_parts(code.as_ptr().cast(), size_of_val(code)) };
-            loader.compiled(module, bytes).ok_or_else(|| JsErrorBox::generic("compiled code is not kept"))
+            loader
+                .compiled(Kind::CommonJsCode, module, bytes)
+                .ok_or_else(|| JsErrorBox::generic("compiled code is not kept"))
         };
-        (Box::new(get), Box::new(move |module, hash, code| keeper.keep_compiled(&module, hash, code)))
+        let keep = move |module: Url, hash, code: &[u8]| keeper.keep_compiled(Kind::CommonJsCode, &module, hash, code);
+        (Box::new(get), Box::new(keep))
     }
 
     /// Loads a file imported as text or bytes. Dynamic imports need permission to read it, even if it is a module of the
@@ -336,7 +339,7 @@ impl ModuleLoader for GraphLoader {
     }
 
     fn code_cache_ready(&self, specifier: Url, hash: u64, code: &[u8]) -> Pin<Box<dyn Future<Output = ()>>> {
-        self.keep_compiled(&specifier, hash, code);
+        self.keep_compiled(Kind::Code, &specifier, hash, code);
         Box::pin(std::future::ready(()))
     }
 

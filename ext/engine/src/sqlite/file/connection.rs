@@ -265,7 +265,7 @@ fn use_wal(connection: &Connection) -> Result<bool> {
     }
 }
 
-/// Runs an operation that waits for the lock of writers for at most about a second, and passes it on.
+/// Runs an operation that waits for the lock of writers for at most about a second. Then wakes the next waiting process.
 pub(crate) fn wait_briefly<T>(connection: &Connection, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.busy_handler(Some(lock::wait_briefly))?;
     let result = operation(connection);

@@ -56,7 +56,7 @@ struct File {
 /// Makes waits of this thread those for the locks of a file, until the result is dropped.
 ///
 /// # Safety
-/// The connection of the index must be closed after that.
+/// The connection of the index must stay open until then, and the result must be dropped.
 pub(crate) unsafe fn watch(lifecycle: Arc<Lifecycle>, index: Option<WalIndex>) -> Watch {
     FILE.set(Some(File { lifecycle, is_long: Cell::default(), index, is_next: Cell::default() }));
     Watch(PhantomData)
@@ -116,7 +116,7 @@ impl File {
         if attempts > 0 && self.is_next.get() {
             index.wait(Waiting::Next, INTERVAL);
         } else {
-            // One that tries again by itself stays in the queue: if a commit takes longer than the interval, all of them do.
+            // One that tries again by itself stays in the queue: otherwise, all would leave it while a commit takes longer.
             self.is_next.set(index.wait(Waiting::InQueue, QUEUE_INTERVAL));
         }
     }
