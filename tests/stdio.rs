@@ -73,6 +73,19 @@ fn process_returns_its_exit_code() {
     assert_eq!(code(again), (3, "again\nagain\n".to_owned()));
 }
 
+#[test]
+fn uncaught_errors_of_event_listeners_are_reported() {
+    for event in ["load", "beforeunload", "unload"] {
+        let script = format!("addEventListener('{event}', () => {{ throw new TypeError('in {event}'); }});");
+        let stderr = Sandbox::new().run(&script).stderr();
+        assert!(stderr.starts_with(&format!("error: Uncaught TypeError: in {event}\n")), "{stderr}");
+        assert!(stderr.contains("main.ts:1:"), "{stderr}");
+    }
+    let script = "import process from 'node:process'; process.on('exit', () => { throw new RangeError('in exit'); });";
+    let stderr = Sandbox::new().run(script).stderr();
+    assert!(stderr.starts_with("error: Uncaught RangeError: in exit\n"), "{stderr}");
+}
+
 #[cfg(unix)]
 #[test]
 fn unhandled_signal_terminates_the_process() {

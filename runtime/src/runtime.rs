@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use deno_core::error::{CoreError, CoreErrorKind, JsError};
+use deno_core::error::{CoreError, CoreErrorKind, exception_to_err};
 use deno_core::stats::{RuntimeActivity, RuntimeActivityStatsFilter};
 use deno_core::url::Url;
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
@@ -393,7 +393,8 @@ impl Runtime {
         let returned = function.call(scope, receiver, &args);
         match (returned, scope.exception()) {
             (Some(returned), None) => Ok(returned.is_true()),
-            (_, Some(exception)) => Err(JsError::from_v8_exception(scope, exception).into()),
+            // An uncaught error of an event listener terminates the execution, and is recorded.
+            (_, Some(exception)) => Err(exception_to_err(scope, exception, false, true).into()),
             (None, None) => Err(CoreErrorKind::ExecutionTerminated.into_box()),
         }
     }
