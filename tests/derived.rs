@@ -195,7 +195,7 @@ fn files_of_any_name_are_kept_in_the_cache_directory_only() {
     for parents in 1..10 {
         sandbox.write("main.ts", format!("import './sub/{}sub/target.ts';", "..%2F".repeat(parents)));
         let stderr = sandbox.openkv(["run", "main.ts"]).stderr();
-        assert!(stderr.contains("it contains an encoded '/'"), "{stderr}");
+        assert!(stderr.contains("it contains an encoded path separator"), "{stderr}");
     }
     let outside = kept(&sandbox.path("")).into_keys().filter(|file| file.to_string_lossy().ends_with("target.ts.js"));
     assert_eq!(outside.count(), 0);

@@ -1,5 +1,5 @@
 //! What is derived from the source of modules, and kept for the next run: their imports, the exports of CommonJS modules, and their
-//! code as V8 has compiled it. Reading this takes a quarter of the time that parsing the modules takes.
+//! code as V8 has compiled it. Reading this takes less than a quarter of the time that parsing the modules takes.
 //!
 //! Each is a file in the cache directory. It ends with a hash of the source from which it was derived and a checksum, so that neither
 //! what belongs to another source nor a damaged file is used: V8 does not verify the bytecode that it is given.

@@ -194,10 +194,9 @@ impl Fetcher {
     /// imports need permission.
     fn check(&self, url: &Url, options: &LoadOptions) -> Result<(), LoadError> {
         // Otherwise, the path of its transpiled code, which contains the path of the module, might leave the cache directory.
-        if url.scheme() == "file" && url.path().to_ascii_lowercase().contains("%2f") {
-            return Err(other(JsErrorBox::type_error(format!(
-                "Invalid URL of a file: it contains an encoded '/': {url}"
-            ))));
+        if url.scheme() == "file" && has_encoded_separator(url) {
+            let message = format!("Invalid URL of a file: it contains an encoded path separator: {url}");
+            return Err(other(JsErrorBox::type_error(message)));
         }
         let kind = if options.was_dynamic_root { CheckSpecifierKind::Dynamic } else { CheckSpecifierKind::Static };
         self.0.permissions.check(url, kind).map_err(other)
@@ -242,6 +241,11 @@ impl Fetcher {
             Err(error) => Err(other(failure(&error))),
         }
     }
+}
+
+fn has_encoded_separator(url: &Url) -> bool {
+    let path = url.path().to_ascii_lowercase();
+    path.contains("%2f") || cfg!(windows) && path.contains("%5c")
 }
 
 /// Returns the error of a failed fetch: the cause if the request was denied, otherwise the error with its causes.
