@@ -31,6 +31,9 @@ const ATTEMPTS: usize = 10;
 const READS: [&str; 5] = ["get", "list", "reverse list", "count", "watch"];
 const WRITES: [&str; 6] = ["set", "sum", "versionstamped set", "deleteRange", "enqueue", "dequeue"];
 
+/// Makes a call of a database.
+type Call = dyn Fn(&Setup) -> Result<(), String>;
+
 /// A database behind relays, and what runs its calls.
 struct Setup {
     replacing: Replacing,
@@ -235,8 +238,7 @@ fn leases_that_are_never_found_fail_writes_in_time() {
         let write = AtomicWrite::new().mutate(set(key(1), 1)).id(CommitId::new(&SystemRandom));
         setup.run(setup.database.write(write))
     };
-    let calls: [&dyn Fn(&Setup) -> Result<(), String>; 3] =
-        [&|setup| setup.call("set"), &|setup| setup.call("versionstamped set"), &with_id];
+    let calls: [&Call; 3] = [&|setup| setup.call("set"), &|setup| setup.call("versionstamped set"), &with_id];
     let reason = "did not find leases that it had granted";
     for call in calls {
         let failed = setup.failure(reason, call);
