@@ -92,12 +92,10 @@ fn write_lazy(out: &Path, evaluated: &HashSet<String>) {
     let modules = write_sources(out, modules.filter(|file| !evaluated.contains(file.specifier)), str::to_owned);
     let tables = format!("({}, {})", table(&scripts), table(&modules));
     fs::write(out.join("lazy.rs"), tables).expect("OUT_DIR is writable");
-    let sources = [(code_cache::SCRIPT, &scripts), (code_cache::MODULE, &modules)].into_iter();
-    let of_kind = |(kind, sources)| {
-        let sources: &Vec<(_, PathBuf)> = sources;
-        sources.iter().map(move |(specifier, file)| (kind, *specifier, file.as_path()))
-    };
-    let mut sources: Vec<_> = sources.flat_map(of_kind).collect();
+    let mut sources = Vec::new();
+    for (kind, written) in [(code_cache::SCRIPT, &scripts), (code_cache::MODULE, &modules)] {
+        sources.extend(written.iter().map(|(specifier, file)| (kind, *specifier, file.as_path())));
+    }
     sources.sort_by_key(|(_, specifier, _)| *specifier);
     code_cache::write(out, sources.into_iter());
 }

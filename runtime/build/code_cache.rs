@@ -48,8 +48,7 @@ pub fn compile(out: &Path) {
     let (mut blob, mut table) = (Vec::new(), String::from("&["));
     deno_core::scope!(scope, &mut js);
     let args: Vec<_> = env::args().skip(2).collect();
-    for source in args.chunks_exact(3) {
-        let [kind, specifier, file] = source else { unreachable!("chunks of three") };
+    for [kind, specifier, file] in args.as_chunks().0 {
         let text = fs::read_to_string(file).expect("the source has been written");
         let start = blob.len();
         blob.extend_from_slice(&code_cache(scope, specifier, &text, kind == MODULE));

@@ -74,9 +74,8 @@ impl Derived {
     pub fn read(&self, kind: Kind, module: &Url, source_hash: u64) -> Option<Vec<u8>> {
         let mut data = self.files.as_ref()?.get(&name(kind, module)?).ok()?;
         let end = data.len().checked_sub(2 * HASH)?;
-        let (hash, checksum) = data[end..].split_at(HASH);
-        let expected = self::checksum(kind, module, source_hash, &data[..end]);
-        if hash != source_hash.to_le_bytes() || checksum != expected.to_le_bytes() {
+        let expected = [source_hash, checksum(kind, module, source_hash, &data[..end])].map(u64::to_le_bytes);
+        if data[end..] != *expected.as_flattened() {
             return None;
         }
         data.truncate(end);
@@ -101,10 +100,12 @@ impl Derived {
 /// Returns the path of a file, which must not depend on the names in the URL: a program may choose them. Returns `None` for a module
 /// that no later run loads again, such as a blob or the code of `openkv eval`.
 fn name(kind: Kind, module: &Url) -> Option<PathBuf> {
-    let is_kept = matches!(module.scheme(), "file" | "http" | "https") && !module.path().contains("/$deno$");
+    if !matches!(module.scheme(), "file" | "http" | "https") || module.path().contains("/$deno$") {
+        return None;
+    }
     let name = format!("{:016x}.{}", XxHash3_64::oneshot(module.as_str().as_bytes()), kind.extension());
     // Few files in each directory.
-    is_kept.then(|| Path::new(&name[..2]).join(&name[2..]))
+    Some(Path::new(&name[..2]).join(&name[2..]))
 }
 
 /// Returns the hash of a source of a type.
